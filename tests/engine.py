@@ -1,0 +1,114 @@
+"""A recording engine: builds a program under Pulumi's mocks and keeps what it registered.
+
+Under mocks an assertion inside ``apply`` passes silently, so tests assert on the record instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+
+ACCOUNT = "123456789012"
+PROJECT_NUMBER = "210987654321"
+SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
+TENANT = "66666666-7777-4888-9999-000000000000"
+
+INVOKES: dict[str, dict[str, Any]] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": {
+        "accountId": ACCOUNT,
+        "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",
+        "userId": "AIDAEXAMPLE",
+        "id": ACCOUNT,
+    },
+    "aws:index/getPartition:getPartition": {
+        "partition": "aws",
+        "dnsSuffix": "amazonaws.com",
+        "reverseDnsPrefix": "com.amazonaws",
+        "id": "aws",
+    },
+    "aws:index/getRegion:getRegion": {
+        "region": "eu-west-1",
+        "name": "eu-west-1",
+        "endpoint": "ec2.eu-west-1.amazonaws.com",
+        "id": "eu-west-1",
+    },
+    "gcp:organizations/getProject:getProject": {
+        "number": PROJECT_NUMBER,
+        "projectId": "triplane-dev",
+        "id": "projects/triplane-dev",
+    },
+    "gcp:organizations/getClientConfig:getClientConfig": {
+        "project": "triplane-dev",
+        "region": "europe-west1",
+        "accessToken": "token",
+        "id": "client",
+    },
+    "azure-native:authorization:getClientConfig": {
+        "clientId": "0",
+        "objectId": "22222222-3333-4444-8555-666666666666",
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": TENANT,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource as the program registered it: wire names, unwrapped inputs."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    custom: bool
+
+
+@dataclass
+class Engine(Mocks):
+    """Answers as a cloud would, with values derived from the resource's name and nothing else."""
+
+    registered: list[Registered] = field(default_factory=list)
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
+        self.registered.append(Registered(args.typ, args.name, inputs, bool(args.custom)))
+        identifier = f"{args.name}-{hashlib.sha256(args.typ.encode()).hexdigest()[:7]}"
+        outputs = {"name": identifier, "arn": f"arn:aws:mock:::{identifier}", **inputs}
+        return identifier, outputs
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:
+        try:
+            return INVOKES[args.token]
+        except KeyError:
+            raise AssertionError(f"the program invokes {args.token}, unknown to tests/engine.py") from None
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(sorted(self.registered, key=lambda r: (r.type, r.name)))
+
+    def of(self, type_: str) -> list[Registered]:
+        """Everything of one type, by name."""
+        return [r for r in self if r.type == type_]
+
+    def one(self, type_: str) -> Registered:
+        """The only resource of a type; says what there was when it is not the only one."""
+        found = self.of(type_)
+        assert len(found) == 1, f"expected one {type_}, registered: {[r.name for r in found]}"
+        return found[0]
+
+
+def build(program: Callable[[], Mapping[str, Any]], stack: str = "dev") -> tuple[Engine, dict[str, Any]]:
+    """Run ``program`` under mocks to its end; gives the record and the resolved values it returned."""
+    engine = Engine()
+    resolved: dict[str, Any] = {}
+    pulumi.runtime.set_mocks(engine, project="triplane", stack=stack, preview=False)
+
+    @pulumi.runtime.test
+    def run() -> pulumi.Output[None]:
+        return pulumi.Output.all(**program()).apply(resolved.update)
+
+    run()
+    return engine, resolved

@@ -1,0 +1,43 @@
+"""Settings and a model for tests that build the platform; nothing here needs an engine or an account."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODEL = b"not a model, but a file with a known hash"
+
+
+@pytest.fixture(scope="session")
+def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store holding one version, which is the champion."""
+    version = hashlib.sha256(MODEL).hexdigest()
+    folder = tmp_path_factory.mktemp("models") / "flight-delay"
+    (folder / version).mkdir(parents=True)
+    for name in ("model.onnx", "card.json", "model.tar.gz"):
+        (folder / version / name).write_bytes(MODEL)
+    (folder / "champion").write_text(version + "\n")
+    return folder.parent
+
+
+@pytest.fixture(scope="session")
+def settings(model_store: Path) -> Callable[..., dict[str, Any]]:
+    """Valid settings for a cloud, as the engine hands them over: ``settings("aws", **changes)``."""
+
+    def make(cloud: str, **changes: Any) -> dict[str, Any]:
+        return {
+            "triplane:cloud": cloud,
+            "triplane:model_store": str(model_store),
+            "triplane:keep_data": False,
+            "aws:region": "eu-west-1",
+            "gcp:project": "triplane-dev",
+            "gcp:region": "europe-west1",
+            "azure-native:location": "westeurope",
+            **changes,
+        }
+
+    return make

@@ -1,0 +1,123 @@
+"""The contract: what holds for the platform on every cloud, whatever it is made of there."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stack_config
+from components import clouds, stack_readme
+from components.contracts import Cloud
+from components.platform import Platform
+from tests.engine import Engine, build
+
+SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
+CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
+OUTPUTS = {
+    "cloud",
+    "environment",
+    "lake_uri",
+    "image",
+    "model_version",
+    "endpoint_name",
+    "endpoint_url",
+    "gateway_url",
+    "gateway_key",
+}
+NOUNS = {
+    "Foundation",
+    "DataLake",
+    "ImageRegistry",
+    "ImageBuild",
+    "Identity",
+    "ModelArtifact",
+    "ModelEndpoint",
+    "ApiKey",
+    "Gateway",
+}
+
+
+def platform(settings: dict[str, Any]) -> tuple[Engine, dict[str, Any]]:
+    """The whole platform under mocks, with its outputs."""
+    config = stack_config.parse(settings, "Pulumi.test.yaml")
+
+    def program() -> dict[str, Any]:
+        outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
+        outputs["readme"] = stack_readme.render(outputs)
+        return outputs
+
+    return build(program)
+
+
+@pytest.fixture(params=CLOUDS)
+def built(request: pytest.FixtureRequest, settings: Any) -> tuple[Engine, dict[str, Any]]:
+    return platform(settings(request.param))
+
+
+def test_every_cloud_exports_the_same_contract(built: tuple[Engine, dict[str, Any]]) -> None:
+    _, outputs = built
+    assert set(outputs) == OUTPUTS | {"readme"}
+    assert all(isinstance(value, str) and value for value in outputs.values()), outputs
+
+
+def test_every_noun_stands_on_every_cloud(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, outputs = built
+    prefix = f"triplane:{outputs['cloud']}:"
+    assert {r.type.removeprefix(prefix) for r in engine if r.type.startswith(prefix)} == NOUNS
+
+
+def test_the_readme_names_the_gateway_but_never_the_key(built: tuple[Engine, dict[str, Any]]) -> None:
+    _, outputs = built
+    assert outputs["gateway_url"] in outputs["readme"]
+    assert outputs["gateway_key"] not in outputs["readme"]
+
+
+def test_two_builds_of_the_same_settings_are_identical(built: tuple[Engine, dict[str, Any]], settings: Any) -> None:
+    first, outputs = built
+    second, again = platform(settings(outputs["cloud"]))
+    assert rendered(first) == rendered(second)
+    assert outputs == again
+
+
+def test_a_public_gateway_has_no_key(settings: Any) -> None:
+    for cloud in CLOUDS:
+        engine, outputs = platform(settings(cloud, **{"triplane:gateway": {"access": "public"}}))
+        assert "gateway_key" not in outputs
+        assert not engine.of(f"triplane:{cloud}:ApiKey")
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, settings: Any) -> None:
+    """Everything the program registers, held against ``tests/snapshots``.
+
+    A difference is a change of what is built: read it, then accept it with ``make snapshots``.
+    """
+    engine, _ = platform(settings(cloud))
+    plan, file = rendered(engine), SNAPSHOTS / f"{cloud}.json"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        file.write_text(plan)
+    assert file.exists(), f"{file.name} is missing: make snapshots"
+    assert plan == file.read_text(), f"the plan for {cloud} changed: review it, then make snapshots"
+
+
+def rendered(engine: Engine) -> str:
+    """The record as JSON, sorted; what depends on the machine is not part of a plan."""
+    plan = [{"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom]
+    return json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
+
+
+def neutral(value: Any) -> Any:
+    """Files by their name only: their content is the business of other tests."""
+    if isinstance(value, dict):
+        return {key: neutral(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [neutral(item) for item in value]
+    if hasattr(value, "path"):
+        return f"file:{Path(str(value.path)).name}"
+    if hasattr(value, "assets"):
+        return {key: neutral(item) for key, item in value.assets.items()}
+    return value

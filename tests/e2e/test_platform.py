@@ -1,0 +1,176 @@
+"""From nothing to a prediction and back to nothing, on each cloud, with the real engine.
+
+The tests of one cloud share its stack. Each leaves it as it found it, so their order does not matter; the
+destruction has a stack of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e import clients
+from tests.e2e.harness import FLIGHT, Rehearsal, Stack, ask, load
+
+CONTRACT = {
+    "cloud",
+    "environment",
+    "lake_uri",
+    "image",
+    "model_version",
+    "endpoint_name",
+    "endpoint_url",
+    "gateway_url",
+    "gateway_key",
+    "readme",
+}
+
+
+def predict(outputs: dict[str, Any]) -> Any:
+    answer = ask(f"{outputs['gateway_url']}/predict", {"instances": [FLIGHT]}, **{"x-api-key": outputs["gateway_key"]})
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def eventually(look: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """The first true thing that ``look`` finds."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what}: not seen in {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+def test_the_outputs_are_the_contract(stack: Stack, models: list[str]) -> None:
+    outputs = stack.outputs()
+    assert set(outputs) == CONTRACT
+    assert "@sha256:" in outputs["image"]
+    assert outputs["model_version"] == models[0]
+
+
+def test_a_real_flight_gets_a_prediction_from_the_version_that_the_stack_names(stack: Stack, models: list[str]) -> None:
+    answer = predict(stack.outputs())
+    assert answer["model_version"] == models[0]
+    assert 0 < answer["predictions"][0]["probability"] < 1
+
+
+def test_a_second_run_changes_nothing(stack: Stack) -> None:
+    stack.pulumi("preview", "--expect-no-changes")
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_nobody_without_the_key_gets_a_prediction(stack: Stack) -> None:
+    url = stack.outputs()["gateway_url"]
+    assert ask(f"{url}/predict", {"instances": [FLIGHT]}).status == 401
+    assert ask(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": "guess"}).status == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b"{", 400, ""),
+        ({"instances": []}, 422, "instances"),
+        ({"instances": [{**FLIGHT, "carrier": "ZZ"}]}, 422, "instances[0].carrier"),
+        ({"instances": [{k: v for k, v in FLIGHT.items() if k != "origin"}]}, 422, "instances[0].origin"),
+        ({"instances": [FLIGHT] * 1000}, 422, "instances"),
+    ],
+    ids=["malformed", "empty", "unknown carrier", "missing origin", "oversized batch"],
+)
+def test_a_bad_request_is_told_the_field_and_the_reason(stack: Stack, body: Any, status: int, field: str) -> None:
+    outputs = stack.outputs()
+    answer = ask(f"{outputs['gateway_url']}/predict", body, **{"x-api-key": outputs["gateway_key"]})
+    assert answer.status == status, answer
+    assert field in answer.body.decode()
+    assert b"Traceback" not in answer.body
+
+
+def test_a_person_finds_a_page(stack: Stack) -> None:
+    answer = ask(stack.outputs()["gateway_url"] + "/")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_clouds_own_clients_see_the_lake_and_get_predictions(
+    stack: Stack, rehearsal: Rehearsal, models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rehearsal.environment.items():
+        monkeypatch.setenv(name, value)
+    client, outputs = clients.of(stack.outputs()), stack.outputs()
+    assert f"models/flight-delay/{models[0]}/model.onnx" in client.objects()
+    asked = client.predict([FLIGHT])
+    assert asked["predictions"] == predict(outputs)["predictions"]
+
+
+def test_every_request_is_captured_in_the_lake(
+    stack: Stack, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rehearsal.environment.items():
+        monkeypatch.setenv(name, value)
+    outputs = stack.outputs()
+    client = clients.of(outputs)
+    before = set(client.objects("captures/"))
+    said = predict(outputs)
+    new = eventually(lambda: set(client.objects("captures/")) - before, "the capture")
+    captured = json.loads(client.read(sorted(new)[-1]))
+    assert captured["instances"] == [FLIGHT]
+    assert captured["predictions"] == said["predictions"]
+    assert captured["model_version"] == said["model_version"]
+    assert outputs["gateway_key"] not in json.dumps(captured)
+
+
+def test_another_model_version_rolls_without_a_failed_request(stack: Stack, models: list[str]) -> None:
+    before = stack.outputs()
+    assert len(models) > 1, "training over other months gave the same model"
+    try:
+        with load(before["gateway_url"], before["gateway_key"]) as answers:
+            stack.configure(**{"triplane:model": models[1]})
+            stack.up()
+            eventually(lambda: predict(before)["model_version"] == models[1], "the other version")
+    finally:
+        stack.configure(**{"triplane:model": models[0]})
+    failed = [each for each in answers if isinstance(each, Exception) or each.status != 200]
+    assert not failed, f"{len(failed)} of {len(answers)} failed, first: {failed[0]}"
+    assert len(answers) > 50
+    assert {each.json["model_version"] for each in answers if not isinstance(each, Exception)} == set(models[:2])
+    after = stack.outputs()
+    assert after["model_version"] == models[1]
+    assert {k: after[k] for k in ("endpoint_name", "endpoint_url", "gateway_url")} == {
+        k: before[k] for k in ("endpoint_name", "endpoint_url", "gateway_url")
+    }
+    stack.up()
+    assert predict(after)["model_version"] == models[0]
+
+
+def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
+    before = stack.outputs()
+    gateway = stack.settings.get("triplane:gateway", {})
+    stack.configure(**{"triplane:gateway": {**gateway, "key_rotation": gateway.get("key_rotation", 1) + 1}})
+    stack.up()
+    after = stack.outputs()
+    assert after["gateway_key"] != before["gateway_key"]
+    url, body = f"{after['gateway_url']}/predict", {"instances": [FLIGHT]}
+    eventually(lambda: ask(url, body, **{"x-api-key": after["gateway_key"]}).status == 200, "the new key", 90)
+    assert ask(url, body, **{"x-api-key": before["gateway_key"]}).status == 401
+
+
+def test_no_secret_is_in_the_state_in_clear(stack: Stack) -> None:
+    key = stack.outputs()["gateway_key"]
+    written = [file for file in stack.folder.rglob("*") if file.is_file()]
+    assert written
+    assert not [file for file in written if key.encode() in file.read_bytes()]
+
+
+def test_what_is_destroyed_leaves_nothing_behind(stack: Stack, rehearsal: Rehearsal, tmp_path_factory: Any) -> None:
+    other = Stack(rehearsal, f"{stack.name}-gone", tmp_path_factory.mktemp("gone"), dict(stack.settings))
+    before = rehearsal.get("/_api/resources")
+    other.init()
+    other.up()
+    assert predict(other.outputs())
+    other.pulumi("destroy", "--yes", "--skip-preview")
+    assert not other.resources()
+    assert sorted(r["id"] for r in rehearsal.get("/_api/resources")) == sorted(r["id"] for r in before)

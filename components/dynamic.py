@@ -1,0 +1,72 @@
+"""What the dynamic providers of all clouds share: an exact diff, polling, and how they are stored.
+
+A dynamic provider is written as a subclass of `Provider` in an importable module of this project.
+Pulumi pickles it into the resource's state as ``__provider``. A class of an importable module is
+pickled by reference (module and name), so the state does not change when its code does, and the
+provider process, started in the project's folder by ``python -m pulumi.dynamic``, imports it from
+there. Hence: no attributes on the instance, no credentials, no clients; read them when you act.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pulumi.dynamic import DiffResult, ReadResult, ResourceProvider
+
+T = TypeVar("T")
+
+Props = dict[str, Any]
+
+
+class Provider(ResourceProvider):
+    """A dynamic provider whose diff is exact.
+
+    ``create`` and ``update`` return the inputs beside what they computed, because Pulumi hands
+    ``diff`` the former outputs, not the former inputs. Numbers arrive as floats (protobuf).
+    """
+
+    # Nothing secret is in a reference to a class; a secret one would hide the whole state entry.
+    serialize_as_secret_always = False
+
+    replace_on: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that cannot be changed in place."""
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        changed = changed_inputs(olds, news)
+        return DiffResult(changes=bool(changed), replaces=sorted(changed & self.replace_on))
+
+
+def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> set[str]:
+    """The inputs of ``news`` that ``olds`` does not hold with the same value; unknown is changed."""
+    missing = object()
+    return {
+        key
+        for key, value in news.items()
+        if not key.startswith("__") and olds.get(key, missing) != value
+    }
+
+
+def gone() -> ReadResult:
+    """What ``read`` answers when the thing is no longer there; Pulumi wants a dict even then."""
+    return ReadResult("", {})
+
+
+def wait_for(poll: Callable[[], T | None], *, what: str, seconds: float, every: float = 5.0) -> T:
+    """Ask ``poll`` until it answers something; the first questions come quickly.
+
+    Raises TimeoutError, naming ``what``, after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    pause = min(0.1, every)
+    while True:
+        answer = poll()
+        if answer is not None:
+            return answer
+        if time.monotonic() + pause > deadline:
+            raise TimeoutError(
+                f"{what}: not finished after {seconds:.0f} s; run `pulumi up` again to look further"
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.6, every)

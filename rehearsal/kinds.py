@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from rehearsal.world import World
@@ -66,6 +66,8 @@ class Record:
     outputs: Json
     config: Json = field(default_factory=dict)
     """The provider's settings when it was created: ``region``; ``project``; ``location``…"""
+    secrets: list[list[str | int]] = field(default_factory=list)
+    """Paths of the inputs that came as secrets; the provider wraps them again on the way out."""
     created: float = 0.0
     """Seconds since the epoch."""
 
@@ -96,6 +98,8 @@ class Name:
     """Between the program's name and the random suffix; None: the provider's own (``-``, Azure none)."""
     lower: bool = False
     """The provider lower-cases the program's name when it makes a physical name of it."""
+    form: Literal["suffix", "uuid"] = "suffix"
+    """What autonaming makes: the program's name with a random suffix, or a random UUID."""
 
 
 class Kind:
@@ -124,8 +128,9 @@ class Kind:
     """The Google Cloud API that must be enabled in the project first: ``run.googleapis.com``."""
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secret whatever came in (access keys, passwords)."""
-    invariant: ClassVar[frozenset[str]] = frozenset()
-    """Outputs beside the inputs that an update never changes, so that a preview shows them as known."""
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
+    keep their value there."""
 
     def check(self, world: World, inputs: Inputs) -> None:
         """Raise `CheckFailure` (or `Refusal`) for inputs that this cloud would not take."""

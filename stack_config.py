@@ -1,0 +1,537 @@
+"""The settings of a stack: their whole schema, and the only reader of Pulumi's configuration.
+
+The model's aliases are the very keys of the stack file, so that an error can name its key. Everything
+is checked before anything is created and without asking a cloud; every mistake is told at once, with
+what is allowed and the nearest spelling.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import pulumi
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from components import names
+from components.contracts import Artifact, Cloud
+
+HOME = Path(__file__).resolve().parent
+STORE = HOME / ".models"
+MODEL = "flight-delay"
+CATALOGUE = tomllib.loads((HOME / "components" / "catalogue.toml").read_text())
+CLOUD_NAMES = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
+REGION_KEYS = {"aws": "aws:region", "gcp": "gcp:region", "azure": "azure-native:location"}
+
+
+def between(low: int, high: int) -> AfterValidator:
+    """A limit that says both its ends."""
+
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"Allowed: {low} to {high}.")
+        return value
+
+    return AfterValidator(check)
+
+
+def one_of(cloud: str, table: Literal["regions", "machines"], value: str) -> str:
+    """``value``, if the catalogue has it for this cloud; else ValueError names the other cloud's or the nearest."""
+    allowed: list[str] = CATALOGUE[cloud][table]
+    if value in allowed:
+        return value
+    thing = table.removesuffix("s")
+    for other, name in CLOUD_NAMES.items():
+        if value in CATALOGUE[other][table]:
+            says = f"This is a {thing} of {name}, and the setting is for {CLOUD_NAMES[cloud]}."
+            break
+    else:
+        says = f"Not a {thing} of {CLOUD_NAMES[cloud]} on which the platform can stand."
+    raise ValueError(
+        f"{says} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
+        " (Another one that has every service needed: add it to components/catalogue.toml.)"
+    )
+
+
+def did_you_mean(written: str, allowed: Collection[str]) -> str:
+    """`` Did you mean …?`` with the nearest of ``allowed``, or nothing."""
+    plain = {spelling.lower(): spelling for spelling in allowed}
+    near = get_close_matches(written.lower().replace(" ", ""), plain, n=1, cutoff=0.6)
+    return f" Did you mean {plain[near[0]]}?" if near else ""
+
+
+def resolve(version: object, info: ValidationInfo) -> Artifact:
+    """The artifact in the local model store that ``champion``, a version or its beginning names."""
+    store = Path(info.context["store"]) / MODEL
+    cards = store.glob("*/card.json")
+    versions = sorted(card.parent.name for card in cards)
+    if not versions:
+        raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
+    listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
+    if version == "champion":
+        champion = store / "champion"
+        version = champion.read_text().strip() if champion.exists() else "no champion chosen"
+    elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
+        raise ValueError(
+            "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"
+            f" in lower case (in quotes when they are all decimal). {listed}"
+        )
+    found = [v for v in versions if v.startswith(version)]
+    if len(found) != 1:
+        many = f"{len(found)} model versions begin so; write more digits." if found else ""
+        raise ValueError(f"{many or 'No such model version.'} {listed}")
+    return Artifact(name=MODEL, version=found[0], directory=store / found[0])
+
+
+class Section(BaseModel):
+    """Settings that refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machines(Section):
+    """What the model endpoint runs on, an entry a cloud, so that switching clouds changes one word."""
+
+    aws: str = Field("serverless", description="`serverless`, or a SageMaker instance type")
+    gcp: str = Field("n1-standard-2", description="Vertex AI machine type")
+    azure: str = Field("Standard_DS3_v2", description="Azure ML instance type")
+
+    @field_validator("aws", "gcp", "azure")
+    @classmethod
+    def offered(cls, value: str, info: ValidationInfo) -> str:
+        return one_of(str(info.field_name), "machines", value)
+
+
+class Endpoint(Section):
+    """How far the model endpoint scales; serverless inference scales by itself, from nothing."""
+
+    min_instances: Annotated[StrictInt, between(1, 20)] = Field(
+        1, description="Instances that always run"
+    )
+    max_instances: Annotated[StrictInt, between(1, 20)] = Field(
+        2, description="Instances under load"
+    )
+
+    @model_validator(mode="after")
+    def ordered(self) -> Endpoint:
+        if self.min_instances > self.max_instances:
+            raise ValueError(
+                f"min_instances ({self.min_instances}) is above max_instances ({self.max_instances})."
+                " Lower the one or raise the other."
+            )
+        return self
+
+
+class Gateway(Section):
+    """Who may call the front door, and how much of it at once."""
+
+    access: Literal["key", "public"] = Field(
+        "key", description="`key`: holders of the key in the cloud's secret store; `public`: anyone"
+    )
+    key_rotation: Annotated[StrictInt, between(1, 1_000_000)] = Field(
+        1, description="Any other number makes a new key"
+    )
+    max_concurrency: Annotated[StrictInt, between(1, 1000)] = Field(
+        20, description="Requests served at once; more are turned away"
+    )
+    # SageMaker serverless takes 4 MB a request, Vertex AI 1.5 MB, Azure ML 1.5 MB.
+    max_body_kib: Annotated[StrictInt, between(1, 1024)] = Field(
+        256, description="Largest request body, in KiB"
+    )
+
+
+class Lake(Section):
+    """How long the lake keeps what nobody asked it to keep."""
+
+    captures_days: Annotated[StrictInt, between(1, 3650)] = Field(
+        90, description="Captures of requests are deleted after so many days"
+    )
+    noncurrent_days: Annotated[StrictInt, between(1, 3650)] = Field(
+        30, description="Overwritten or deleted versions of an object are kept for so many days"
+    )
+
+
+class StackConfig(Section):
+    """All settings of a stack, checked."""
+
+    model_config = ConfigDict(alias_generator=lambda name: f"triplane:{name}")
+
+    cloud: Cloud = Field(description="Where the platform stands: `aws`, `gcp` or `azure`")
+    environment: str = Field(
+        "dev", description="Name of the environment: part of names, and a tag on everything"
+    )
+    artifact: Annotated[Artifact, BeforeValidator(resolve)] = Field(
+        "champion",  # type: ignore[assignment]  # resolved by the validator
+        alias="triplane:model",
+        validate_default=True,
+        description="Version that serves: `champion`, or a version's SHA-256 or its beginning",
+    )
+    machines: Machines = Field(
+        Machines(), alias="triplane:machine", description="What the model endpoint runs on"
+    )
+    endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
+    gateway: Gateway = Field(Gateway(), description="The front door")
+    lake: Lake = Field(Lake(), description="How long the lake keeps things")
+    tags: dict[str, str] = Field({}, description="More tags (labels) for every resource")
+    keep_data: bool = Field(
+        True, description="`destroy` leaves the lake, with what is in it, and the images"
+    )
+
+    # The providers' own settings, in their standard places; only the chosen cloud's are looked at.
+    aws_region: str | None = Field(None, alias="aws:region", validate_default=True)
+    gcp_region: str | None = Field(None, alias="gcp:region", validate_default=True)
+    azure_location: str | None = Field(None, alias="azure-native:location", validate_default=True)
+    gcp_project: str | None = Field(None, alias="gcp:project", validate_default=True)
+
+    @property
+    def region(self) -> str:
+        """Region or location of the chosen cloud."""
+        regions = {"aws": self.aws_region, "gcp": self.gcp_region, "azure": self.azure_location}
+        return str(regions[self.cloud])
+
+    @property
+    def project(self) -> str | None:
+        """The Google Cloud project; None on the other clouds."""
+        return self.gcp_project if self.cloud == "gcp" else None
+
+    @property
+    def machine(self) -> str:
+        """What the model endpoint runs on, on the chosen cloud."""
+        return str(getattr(self.machines, self.cloud))
+
+    @field_validator("environment")
+    @classmethod
+    def environment_fits(cls, value: str) -> str:
+        # One rule for all clouds: the setting must survive a change of the one word after `cloud`.
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", value):
+            raise ValueError(
+                "It becomes part of names on every cloud. Allowed: 1 to 16 lower-case letters, digits"
+                " and hyphens, a letter first, no hyphen last."
+                + did_you_mean(
+                    value, [re.sub("[^a-z0-9]+", "-", value.lower()).strip("-0123456789")[:16]]
+                )
+            )
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def tags_fit(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        cloud = info.data.get("cloud")
+        problems = list(_tag_problems(cloud, value)) if cloud else []
+        if problems:
+            raise ValueError(" ".join(problems))
+        return value
+
+    @field_validator("aws_region", "gcp_region", "azure_location")
+    @classmethod
+    def region_has_services(cls, value: str | None, info: ValidationInfo) -> str | None:
+        cloud = str(info.field_name).split("_")[0]
+        if info.data.get("cloud") != cloud:
+            return value
+        if value is None:
+            raise ValueError(
+                f"Missing: the cloud is {cloud}, which needs it."
+                f" Allowed: {', '.join(CATALOGUE[cloud]['regions'])}."
+            )
+        return one_of(cloud, "regions", value)
+
+    @field_validator("gcp_project")
+    @classmethod
+    def project_named(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("cloud") != "gcp":
+            return value
+        if value is None:
+            raise ValueError(
+                "Missing: the cloud is gcp, which needs it. Write the id of a project with billing,"
+                " for example gcp:project: triplane-dev (gcloud projects list shows yours)."
+            )
+        # https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
+        if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", value):
+            raise ValueError(
+                "Not a project id. Allowed: 6 to 30 lower-case letters, digits and hyphens, a letter"
+                " first, no hyphen last; the id, not the project's title or number."
+            )
+        return value
+
+
+TAG_RULES: dict[str, tuple[str, str, str]] = {
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    "aws": (
+        r"(?!(?i:aws:))[\w .:/=+@-]{1,128}",
+        r"[\w .:/=+@-]{0,256}",
+        "keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + - @,"
+        " no key beginning with aws:",
+    ),
+    # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
+    "gcp": (
+        r"[a-z][a-z0-9_-]{0,62}",
+        r"[a-z0-9_-]{0,63}",
+        "keys and values of at most 63 lower-case letters, digits, _ and -, a letter first in keys",
+    ),
+    # https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations;
+    # 128, because storage accounts allow no longer names.
+    "azure": (
+        r"[^<>%&\\?/\x00-\x1f]{1,128}",
+        r"[^\x00-\x1f]{0,256}",
+        r"keys of 1 to 128 characters without < > % & \ ? /, values of at most 256",
+    ),
+}
+MOST_TAGS = {"aws": 50, "gcp": 64, "azure": 50}
+
+
+def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
+    key_rule, value_rule, says = TAG_RULES[cloud]
+    allowed = f"{CLOUD_NAMES[cloud]} allows {says}."
+    for key, value in tags.items():
+        if key.lower() in names.TAGS:
+            yield f"{key} is set by the platform itself; choose another key."
+        elif not re.fullmatch(key_rule, key):
+            yield f"The key {_shown(key)} ({len(key)} characters) is not possible: {allowed}"
+        elif not re.fullmatch(value_rule, value):
+            near = did_you_mean(value, [names.label_value(value)]) if cloud == "gcp" else ""
+            yield f"The value of {key}, {_shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
+    most = MOST_TAGS[cloud] - len(names.TAGS)
+    if len(tags) > most:
+        yield f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most}."
+
+
+def load() -> StackConfig:
+    """The settings of the stack that is running; raises `pulumi.RunError`, which prints no traceback."""
+    from pulumi.runtime import config as runtime
+
+    # pulumi.Config answers for keys that one can name; a misspelt one is found by looking at all.
+    raw = {**runtime.get_config_env(), **runtime.CONFIG.get()}
+    secrets = {key for key in raw if runtime.is_config_secret(key)}
+    return parse(raw, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
+
+
+def parse(
+    raw: Mapping[str, Any], file: str, secrets: Collection[str] = (), store: Path = STORE
+) -> StackConfig:
+    """Settings as the engine hands them over (``triplane:cloud`` …; mappings as JSON), checked.
+
+    ``secrets`` are the keys that are encrypted in the file: their values are never shown. Raises
+    `pulumi.RunError` with every mistake in it.
+    """
+    fields = {str(field.alias): field for field in StackConfig.model_fields.values()}
+    data = {
+        key: _decoded(value, fields[key].annotation if key in fields else None)
+        for key, value in raw.items()
+        if key.startswith("triplane:") or key in fields
+    }
+    mistakes = {**_misplaced(raw, fields), **_credentials({**raw, **data}, secrets)}
+    try:
+        config = StackConfig.model_validate(data, context={"store": store})
+    except ValidationError as error:
+        for detail in error.errors():
+            top, *rest = detail["loc"]
+            # A default that fails validation is reported under the field's own name.
+            field = StackConfig.model_fields.get(str(top))
+            detail["loc"] = (str(field.alias) if field else top, *rest)
+            key = _key(detail["loc"])
+            if not any(key == told or key.startswith(f"{told}.") for told in mistakes):
+                hidden = str(detail["loc"][0]) in secrets
+                mistakes[key] = (_written(detail, hidden), _explained(detail, raw))
+    if mistakes:
+        raise pulumi.RunError(_report(file, mistakes))
+    return config
+
+
+Mistakes = dict[str, tuple[str, str]]
+"""Key of the stack file -> what is written there, what is wrong with it and what to do."""
+
+
+def _report(file: str, mistakes: Mistakes) -> str:
+    count = f"{len(mistakes)} settings are" if len(mistakes) > 1 else "a setting is"
+    lines = [f"{file}: {count} wrong. Nothing was created or changed.", ""]
+    for key, (written, explained) in sorted(mistakes.items()):
+        lines += [f"  {key}: {written}".rstrip(), f"      {explained}", ""]
+    lines.append(f'Correct {file} and run the command again. All settings: README.md, "Settings".')
+    return "\n".join(lines)
+
+
+def _decoded(value: Any, annotation: Any) -> Any:
+    """The engine hands mappings over as JSON, everything else as plain text."""
+    if isinstance(value, str) and annotation not in (str, str | None):
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            return value
+        return decoded if isinstance(decoded, dict | bool) else value
+    return value
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc)
+
+
+def _written(detail: ErrorDetails, hidden: bool) -> str:
+    value = detail["input"]
+    if detail["type"] == "missing" or value is None:
+        return "(not there)"
+    return "(encrypted, not shown)" if hidden else _shown(value)
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return (
+        repr(text)
+        if text != text.strip() or not text
+        else text
+        if len(text) < 80
+        else f"{text[:76]} …"
+    )
+
+
+def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
+    loc = detail["loc"]
+    match detail["type"]:
+        case "value_error":
+            said = str(detail["ctx"]["error"])
+            if said.startswith("Missing"):
+                near = [key for key in raw if key not in _known_keys()]
+                said += _instead_of(_key(loc), near)
+            return said
+        case "extra_forbidden":
+            return _unknown(loc)
+        case "missing":
+            return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
+        case "literal_error":
+            allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
+            return (
+                f"Not possible. Allowed: {', '.join(allowed)}."
+                f"{did_you_mean(str(detail['input']), allowed)}"
+            )
+        case "int_type":
+            return "A whole number is needed, written without quotes."
+        case "string_type":
+            return "A text is needed; write it in quotes."
+        case "bool_parsing" | "bool_type":
+            return "Allowed: true, false."
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "A mapping is needed: indented lines of the form key: value."
+        case _:
+            return f"{detail['msg']}."
+
+
+def _known_keys() -> list[str]:
+    """Every key that the stack file may hold: ``triplane:endpoint.min_instances``, ``gcp:project`` …"""
+    return [key for key, *_ in schema()]
+
+
+def schema() -> Iterator[tuple[str, Any, str]]:
+    """Key, default and description of every setting, sections first; None where there is no default."""
+    for field in StackConfig.model_fields.values():
+        default = None if field.is_required() else field.default
+        yield str(field.alias), default, field.description or ""
+        if isinstance(default, Section):
+            for name, inner in type(default).model_fields.items():
+                yield f"{field.alias}.{name}", inner.default, inner.description or ""
+
+
+def _unknown(loc: tuple[int | str, ...]) -> str:
+    section, name = _key(loc[:-1]), str(loc[-1])
+    known = _known_keys()
+    parent = section or "triplane"
+    siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
+    allowed = ", ".join(
+        key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
+    )
+    says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
+    written = _key(loc)
+    elsewhere = [key for key in known if re.split("[.:]", key)[-1] == re.split("[.:]", name)[-1]]
+    near = [f" Did you mean {elsewhere[0]}?"] if elsewhere else [did_you_mean(written, siblings)]
+    return says + near[0]
+
+
+def _instead_of(key: str, others: Collection[str]) -> str:
+    near = get_close_matches(key, others, n=1, cutoff=0.7)
+    return f" {near[0]} is there: did you mean {key}?" if near else ""
+
+
+def _misplaced(raw: Mapping[str, Any], fields: Collection[str]) -> Mistakes:
+    """Keys whose namespace is a misspelt ``triplane``: nobody else would ever tell."""
+    found = {}
+    for key in raw:
+        namespace, _, name = key.partition(":")
+        if namespace != "triplane" and get_close_matches(namespace, ["triplane"], cutoff=0.8):
+            near = did_you_mean(
+                f"triplane:{name}", [k for k in fields if k.startswith("triplane:")]
+            )
+            found[key] = (
+                _shown(raw[key]),
+                f"The settings of this project begin with triplane:.{near}",
+            )
+    return found
+
+
+CREDENTIAL_KEY = re.compile(
+    r"(?i)(^|[._:-])(password|passwd|pwd|secret|token|api_?-?key|access_?key(_?id)?|secret_?(access_?)?key"
+    r"|private_?-?key|client_?secret|credentials?|connection_?string|key)$"
+)
+CREDENTIAL_VALUE = re.compile(
+    r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids
+    r"|-----BEGIN [A-Z ]*(PRIVATE KEY|CERTIFICATE)"
+    r"|\bAIza[\w-]{35}|\"private_key\"|\bya29\.[\w-]{20,}"  # Google API keys, service accounts, tokens
+    r"|AccountKey=[\w+/=]{20,}|SharedAccessSignature"  # Azure storage
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bgh[pousr]_\w{36}|\bsk-[\w-]{20,}"  # JWT, GitHub, model vendors
+)
+PROVIDER_CREDENTIALS = {
+    "aws:accessKey", "aws:secretKey", "aws:token", "gcp:accessToken",
+    "azure-native:clientSecret", "azure-native:clientCertificatePassword", "azure-native:oidcToken",
+}  # fmt: skip
+
+
+def _credentials(raw: Mapping[str, Any], secrets: Collection[str]) -> Mistakes:
+    """Credentials in clear; never with their value."""
+    known = set(_known_keys())
+    found = {}
+    for top, value in raw.items():
+        if top in secrets:
+            continue
+        for key, leaf in _leaves(top, value):
+            ours = key.startswith("triplane:") and key not in known
+            if (ours and CREDENTIAL_KEY.search(key)) or (
+                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
+            ):
+                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
+    return found
+
+
+CREDENTIAL_ADVICE = {
+    "triplane": (
+        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
+        " under version control. The gateway's key is generated and kept in the cloud's secret store"
+        " (pulumi stack output gateway_key --show-secrets); no setting holds one."
+    ),
+    "provider": (
+        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
+        " under version control. Credentials come from the environment or the cloud's own login"
+        " (docs/), or encrypted: pulumi config set --secret."
+    ),
+}
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    else:
+        yield key, value

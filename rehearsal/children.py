@@ -1,0 +1,135 @@
+"""Processes that the rehearsal starts, recorded so that `stop` finds them even after a kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from rehearsal.store import Store
+
+# The child waits for a line before it becomes the program: if the rehearsal dies before the child is
+# on record, its end of the pipe closes and the child ends too. `exec` keeps the pid and start time.
+WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+
+
+def started(pid: int) -> float | None:
+    """When the process with this id started (seconds since the epoch), or None if there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def same(pid: int, start: float) -> bool:
+    """Whether the process that started then still runs: a process id alone may have been reused."""
+    now = started(pid)
+    return now is not None and abs(now - start) < 2
+
+
+def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
+    """Stop these sessions (leader's id and start time): SIGTERM, after ``grace`` seconds SIGKILL.
+
+    Returns how many processes there were.
+    """
+    alive = [member for group in groups for member in _members(*group)]
+    for process in alive:
+        _signal(process, signal.SIGTERM)
+    _, left = psutil.wait_procs(alive, timeout=grace)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=grace)
+    return len(alive)
+
+
+def _members(pid: int, start: float) -> list[psutil.Process]:
+    now = started(pid)
+    if now is not None and abs(now - start) >= 2:
+        return []  # the id belongs to somebody else now
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == pid and process.create_time() > start - 2:
+                members.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return members
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
+
+
+class Children:
+    """Starts and stops processes, each the leader of its own session."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def spawn(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        key: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process; its output is appended to ``log``. ``key`` says in `status` what it is.
+
+        ``env`` is the whole environment; None: the rehearsal's own.
+        """
+        self._forget_ended()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [*WAIT_THEN_EXEC, *map(os.fspath, args)],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        self._store.add_child(process.pid, started(process.pid) or time.time(), key)
+        self._running[process.pid] = process
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes], grace: float = 5) -> None:
+        """Stop a process and whatever it started: SIGTERM, after ``grace`` seconds SIGKILL."""
+        for pid, start, _ in self._store.children():
+            if pid == process.pid:
+                end([(pid, start)], grace)
+        process.wait(grace)
+        self._forget_ended()
+
+    def stop_all(self) -> int:
+        """Stop every process on record, those of a killed rehearsal too; how many there were."""
+        on_record = self._store.children()
+        count = end([(pid, start) for pid, start, _ in on_record])
+        for process in self._running.values():
+            process.poll()
+        self._running.clear()
+        self._store.remove_children([pid for pid, _, _ in on_record])
+        return count
+
+    def _forget_ended(self) -> None:
+        ended = [pid for pid, process in self._running.items() if process.poll() is not None]
+        for pid in ended:
+            del self._running[pid]
+        self._store.remove_children(ended)

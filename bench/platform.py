@@ -1,0 +1,135 @@
+"""How long the engineer waits: first `up`, a `up` without change against a bare program, and what the rehearsal weighs.
+
+The bare program registers the same resources, with the same inputs and the same typed SDK classes, but flat: no
+components, no wiring, no settings. It adopts the platform's own state (its URNs flattened), so that both programs face the
+same provider with nothing to do, and runs are taken in turns.
+
+    python -m bench.platform [--rounds 5] [--json FILE] [aws gcp azure]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.e2e.harness import ROOT, Rehearsal, Stack, run
+
+BARE = Path(__file__).with_name("bare")
+
+
+def timed(action: Callable[[], Any]) -> float:
+    """Wall seconds."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
+    """The exported state as the bare program would have made it: custom resources, straight below the stack."""
+    deployment = state["deployment"]
+    kept = [r for r in deployment["resources"] if r["custom"] or r["type"] == "pulumi:pulumi:Stack"]
+    text = json.dumps({**state, "deployment": {**deployment, "resources": kept}})
+    text = re.sub(rf'(urn:pulumi:){stack}(::[^:"]+::)(?:[^"]*?\$)?([^"$]+?::)', rf"\g<1>{bare}\g<2>\g<3>", text)
+    flat: dict[str, Any] = json.loads(text)
+    root = next(r["urn"] for r in flat["deployment"]["resources"] if r["type"] == "pulumi:pulumi:Stack")
+    for resource in flat["deployment"]["resources"]:
+        if "parent" in resource:
+            resource["parent"] = root
+            if resource["type"].startswith("pulumi:providers:"):
+                del resource["parent"]
+    return flat
+
+
+def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dict[str, Any]:
+    """One cloud's figures, in seconds."""
+    settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    stack = Stack(rehearsal, f"bench-{cloud}", scratch / cloud, {**settings, "triplane:cloud": cloud})
+    stack.init()
+    first = timed(stack.up)
+
+    bare = Stack(rehearsal, f"bare-{cloud}", scratch / f"{cloud}-bare", dict(settings), project=BARE)
+    bare.init()
+    state = json.loads(stack.pulumi("stack", "export", "--show-secrets", config=False))
+    exported = bare.folder / "state.json"
+    exported.touch(mode=0o600)
+    exported.write_text(json.dumps(flatten(state, stack.name, bare.name)))
+    bare.pulumi("stack", "import", "--file", str(exported), config=False)
+    os.environ["BARE_STATE"] = str(exported)
+
+    no_op = ("up", "--yes", "--skip-preview", "--expect-no-changes")
+    runs: dict[str, list[float]] = {"platform": [], "bare": []}
+    for _ in range(rounds):
+        for name, each in (("platform", stack), ("bare", bare)):
+            runs[name].append(timed(lambda each=each: each.pulumi(*no_op)))  # type: ignore[misc]
+    medians = {name: statistics.median(taken) for name, taken in runs.items()}
+    return {
+        "resources": sum(r["custom"] for r in state["deployment"]["resources"]),
+        "first_up": first,
+        "no_op_up": medians["platform"],
+        "bare_no_op_up": medians["bare"],
+        "ratio": medians["platform"] / medians["bare"],
+    }
+
+
+def memory(rehearsal: Rehearsal) -> dict[str, float]:
+    """Resident megabytes: the rehearsal's own process, its object stores, and the workloads it runs."""
+    status = rehearsal.get("/_api/status")
+    weights = {"rehearsal": resident(status["pid"]), "stores": 0.0, "workloads": 0.0}
+    for child in status["children"]:
+        kind = "stores" if child["key"].startswith("objects") else "workloads"
+        weights[kind] += resident(child["pid"])
+    return weights
+
+
+def resident(pid: int) -> float:
+    """Resident megabytes of one process."""
+    return psutil.Process(pid).memory_info().rss / 1e6
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("clouds", nargs="*", default=["aws", "gcp", "azure"])
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--json", type=Path)
+    chosen = arguments.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        run([sys.executable, "-m", "model_server", "train"], {**os.environ, "PYTHONPATH": str(ROOT / "lambda")}, 600)
+        rehearsal = Rehearsal(scratch / "rehearsal")
+        figures: dict[str, Any] = {"ready": timed(rehearsal.start)}
+        try:
+            for cloud in chosen.clouds:
+                print(f"{cloud} …", file=sys.stderr, flush=True)
+                figures[cloud] = measure(cloud, rehearsal, scratch, chosen.rounds)
+            figures["memory_mb"] = memory(rehearsal)
+        finally:
+            rehearsal.command("stop")
+
+    print(f"rehearsal ready in {figures['ready']:.1f} s (start command included)")
+    print(f"{'cloud':<7}{'resources':>10}{'first up':>10}{'no-op up':>10}{'bare':>8}{'ratio':>8}")
+    for cloud in chosen.clouds:
+        f = figures[cloud]
+        print(
+            f"{cloud:<7}{f['resources']:>10}{f['first_up']:>9.1f}s{f['no_op_up']:>9.2f}s"
+            f"{f['bare_no_op_up']:>7.2f}s{f['ratio']:>8.2f}"
+        )
+    print("resident MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in figures["memory_mb"].items()))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

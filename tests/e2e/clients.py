@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
-
-from components.contracts import Cloud
+from typing import Any, Protocol
 
 
 class Client(Protocol):
@@ -126,13 +124,5 @@ class Azure:
 
 def of(outputs: dict[str, Any]) -> Client:
     """The client for the cloud that the outputs name."""
-    cloud: Cloud = outputs["cloud"]
-    match cloud:
-        case "aws":
-            return Aws(outputs)
-        case "gcp":
-            return Gcp(outputs)
-        case "azure":
-            return Azure(outputs)
-        case _:
-            assert_never(cloud)
+    clients: dict[str, type[Aws] | type[Gcp] | type[Azure]] = {"aws": Aws, "gcp": Gcp, "azure": Azure}
+    return clients[outputs["cloud"]](outputs)

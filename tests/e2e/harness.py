@@ -59,6 +59,7 @@ class Stack:
     name: str
     folder: Path
     settings: dict[str, Any]
+    project: Path = ROOT
 
     @property
     def file(self) -> Path:
@@ -91,7 +92,7 @@ class Stack:
         stack = ["--stack", self.name] if words[:2] != ("stack", "init") else []
         file = ["--config-file", str(self.file)] if config else []
         command = ["pulumi", *words, *stack, *file, "--non-interactive", "--color", "never"]
-        return run(command, self.environment, timeout=300, code=code)
+        return run(command, self.environment, timeout=300, code=code, folder=self.project)
 
     def up(self, code: int = 0) -> str:
         return self.pulumi("up", "--yes", "--skip-preview", code=code)
@@ -153,11 +154,17 @@ def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exc
             each.result(timeout=90)
 
 
-def run(command: list[str], environment: Mapping[str, str], timeout: float, code: int = 0) -> str:
+def run(
+    command: list[str],
+    environment: Mapping[str, str],
+    timeout: float,
+    code: int = 0,
+    folder: Path = ROOT,
+) -> str:
     """Run to the end; gives stdout, or raises with everything that was printed."""
     ended = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env=dict(environment),
         text=True,
         capture_output=True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -384,7 +384,7 @@ def _key(loc: tuple[int | str, ...]) -> str:
 
 def _written(detail: ErrorDetails, hidden: bool) -> str:
     value = detail["input"]
-    if detail["type"] == "missing" or value is None:
+    if detail["type"] == "missing" or value in (None, ""):
         return "(not there)"
     return "(encrypted, not shown)" if hidden else _shown(value)
 
@@ -415,10 +415,9 @@ def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
             return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
         case "literal_error":
             allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
-            return (
-                f"Not possible. Allowed: {', '.join(allowed)}."
-                f"{did_you_mean(str(detail['input']), allowed)}"
-            )
+            says = "Not possible." if detail["input"] else "Missing."
+            near = did_you_mean(str(detail["input"]), allowed)
+            return f"{says} Allowed: {', '.join(allowed)}.{near}"
         case "int_type":
             return "A whole number is needed, written without quotes."
         case "string_type":
@@ -447,7 +446,7 @@ def schema() -> Iterator[tuple[str, Any, str]]:
 
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
-    section, name = _key(loc[:-1]), str(loc[-1])
+    section = _key(loc[:-1])
     known = _known_keys()
     parent = section or "triplane"
     siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
@@ -455,10 +454,11 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
         key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
     )
     says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
-    written = _key(loc)
-    elsewhere = [key for key in known if re.split("[.:]", key)[-1] == re.split("[.:]", name)[-1]]
-    near = [f" Did you mean {elsewhere[0]}?"] if elsewhere else [did_you_mean(written, siblings)]
-    return says + near[0]
+    # By name alone: the prefix that all keys share would make everything look near.
+    leaves = {re.split("[.:]", key)[-1]: key for key in [*known, *siblings]}
+    name = re.split("[.:]", str(loc[-1]))[-1]
+    near = get_close_matches(name, leaves, n=1, cutoff=0.6)
+    return f"{says} Did you mean {leaves[near[0]]}?" if near else says
 
 
 def _instead_of(key: str, others: Collection[str]) -> str:

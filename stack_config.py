@@ -79,7 +79,7 @@ def did_you_mean(written: str, allowed: Collection[str]) -> str:
 
 def resolve(version: object, info: ValidationInfo) -> Artifact:
     """The artifact in the local model store that ``champion``, a version or its beginning names."""
-    store = Path(info.context["store"]) / MODEL
+    store = Path((info.context or {})["store"]) / MODEL
     cards = store.glob("*/card.json")
     versions = sorted(card.parent.name for card in cards)
     if not versions:
@@ -416,8 +416,8 @@ def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
         case "literal_error":
             allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
             says = "Not possible." if detail["input"] else "Missing."
-            near = did_you_mean(str(detail["input"]), allowed)
-            return f"{says} Allowed: {', '.join(allowed)}.{near}"
+            nearest = did_you_mean(str(detail["input"]), allowed)
+            return f"{says} Allowed: {', '.join(allowed)}.{nearest}"
         case "int_type":
             return "A whole number is needed, written without quotes."
         case "string_type":
@@ -455,10 +455,18 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
     )
     says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
     # By name alone: the prefix that all keys share would make everything look near.
-    leaves = {re.split("[.:]", key)[-1]: key for key in [*known, *siblings]}
-    name = re.split("[.:]", str(loc[-1]))[-1]
-    near = get_close_matches(name, leaves, n=1, cutoff=0.6)
-    return f"{says} Did you mean {leaves[near[0]]}?" if near else says
+    by_name: dict[str, list[str]] = {}
+    for key in [*siblings, *known]:
+        by_name.setdefault(_name(key), []).append(key)
+    near = get_close_matches(_name(str(loc[-1])), by_name, n=1, cutoff=0.6)
+    if not near:
+        return says
+    places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
+    return f"{says} Did you mean {' or '.join(places)}?"
+
+
+def _name(key: str) -> str:
+    return re.split("[.:]", key)[-1]
 
 
 def _instead_of(key: str, others: Collection[str]) -> str:

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from typing import Any
 
 import pulumi
 from pulumi import dynamic
 
+from components.dynamic import Props, Provider
 
-class _RandomKeyProvider(dynamic.ResourceProvider):
-    """Nothing exists outside the state, so reading and deleting have nothing to do."""
 
-    # The pickled provider is a reference to this class; encrypting it would hide nothing.
-    serialize_as_secret_always = False
+class RandomKeyProvider(Provider):
+    """Nothing exists outside the state, so there is nothing to read, update or delete."""
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        rotated = _olds.get("rotation") != _news.get("rotation")
-        return dynamic.DiffResult(changes=rotated, replaces=["rotation"] if rotated else [])
+    replace_on = frozenset({"rotation"})
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        # 32 bytes: 256 bits, 43 characters that need no quoting in a header, a URL or a shell.
+    def create(self, props: Props) -> dynamic.CreateResult:
+        # 32 bytes: 256 bits, in 43 characters that need no quoting in a header, a URL or a shell.
         return dynamic.CreateResult(
-            id_=str(uuid.uuid4()),
-            outs={"rotation": props["rotation"], "value": secrets.token_urlsafe(32)},
+            str(uuid.uuid4()), {"rotation": props["rotation"], "value": secrets.token_urlsafe(32)}
         )
 
 
@@ -41,7 +36,7 @@ class RandomKey(dynamic.Resource, module="triplane", name="RandomKey"):
         self, name: str, rotation: int, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(
-            _RandomKeyProvider(),
+            RandomKeyProvider(),
             name,
             {"rotation": rotation, "value": None},
             pulumi.ResourceOptions.merge(

@@ -1,0 +1,48 @@
+"""The account, region and partition that everything else on AWS stands in."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from components import contracts as c
+
+
+class Foundation(c.Foundation):
+    """Creates nothing: an AWS account needs no services switched on and no group to hold things."""
+
+    account: pulumi.Output[str]
+    """Twelve digits."""
+    partition: pulumi.Output[str]
+    """First part of every ARN: ``aws``, ``aws-cn`` or ``aws-us-gov``."""
+    dns_suffix: pulumi.Output[str]
+    """End of every service's host name: ``amazonaws.com``, ``amazonaws.com.cn``."""
+
+    def __init__(
+        self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:aws:Foundation", name, None, opts)
+        self.args = args
+        child = pulumi.InvokeOptions(parent=self)
+
+        partition = aws.get_partition_output(opts=child)
+        self.account = aws.get_caller_identity_output(opts=child).account_id
+        self.partition = partition.partition
+        self.dns_suffix = partition.dns_suffix
+        self.register_outputs({"account": self.account, "partition": self.partition})
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """For every resource that takes tags; the provider's own default tags are the engineer's."""
+        return dict(self.args.tags)
+
+    def arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
+        """The ARN of a resource of this account and region."""
+        return pulumi.Output.format(
+            "arn:{}:{}:{}:{}:{}",
+            self.partition,
+            service,
+            self.args.region,
+            self.account,
+            resource,
+        )

@@ -1,0 +1,138 @@
+"""Identities on AWS: one IAM role a workload, its grants as one inline policy."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from components import contracts as c
+from components.aws.api_key import ApiKey
+from components.aws.data_lake import DataLake
+from components.aws.foundation import Foundation
+from components.aws.images import ImageRegistry
+from components.aws.model_endpoint import ModelEndpoint
+from components.aws.policies import Statement, allow, policy
+
+SERVICES = {
+    c.Workload.BUILD: "codebuild.amazonaws.com",
+    c.Workload.SERVING: "sagemaker.amazonaws.com",
+    c.Workload.GATEWAY: "lambda.amazonaws.com",
+}
+PULL = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+)
+PUSH = (
+    *PULL,
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+)
+
+
+class Identity(c.Identity):
+    """A role that one AWS service may assume, on behalf of this account only."""
+
+    role: aws.iam.Role
+
+    def __init__(
+        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:aws:Identity", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        child = pulumi.ResourceOptions(parent=self)
+
+        self.role = aws.iam.Role(
+            f"{name}-role",
+            assume_role_policy=policy(_trust(foundation, args.workload)),
+            tags=foundation.tags,
+            opts=child,
+        )
+        grants = aws.iam.RolePolicy(
+            f"{name}-grants",
+            role=self.role.name,
+            policy=policy(
+                *(each for grant in args.grants for each in _grant(grant, args.workload)),
+                *_of_the_service(foundation, args.workload),
+            ),
+            opts=child,
+        )
+
+        self.principal = self.role.arn
+        self.ready = [grants]
+        self.register_outputs({"principal": self.principal})
+
+
+def _trust(foundation: Foundation, workload: c.Workload) -> Statement:
+    """The service, acting for this account: nobody else's build or function can borrow the role.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": SERVICES[workload]},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": foundation.account}},
+    }
+
+
+def _grant(grant: c.Grant, workload: c.Workload) -> list[Statement]:
+    """A grant in AWS's narrowest permissions."""
+    match grant.target, grant.access:
+        case DataLake() as lake, c.Access.READ:
+            # Without ListBucket a missing object reads as "access denied", which hides typing errors.
+            inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
+            zone = {"StringLike": {"s3:prefix": f"{grant.zone}/*"}}
+            return [
+                allow(["s3:GetObject", "s3:GetObjectVersion"], inside),
+                allow(["s3:ListBucket"], lake.bucket.arn, condition=zone),
+            ]
+        case DataLake() as lake, c.Access.WRITE:
+            inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
+            return [allow(["s3:PutObject"], inside)]
+        case ImageRegistry(), c.Access.PULL if workload is c.Workload.GATEWAY:
+            # The gateway is a zip here: it pulls no image, so it gets nothing.
+            return []
+        case ImageRegistry() as registry, c.Access.PULL | c.Access.PUSH:
+            actions = PUSH if grant.access is c.Access.PUSH else PULL
+            return [
+                allow(actions, registry.repository_arn),
+                # GetAuthorizationToken takes no resource: the token is for the whole registry, and what
+                # it opens is decided by the statement above.
+                # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+                allow(["ecr:GetAuthorizationToken"], "*"),
+            ]
+        case ModelEndpoint() as endpoint, c.Access.INVOKE:
+            return [allow(["sagemaker:InvokeEndpoint"], endpoint.arn)]
+        case ApiKey() as key, c.Access.READ:
+            return [allow(["secretsmanager:GetSecretValue"], key.arn)]
+    raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")
+
+
+def _of_the_service(foundation: Foundation, workload: c.Workload) -> list[Statement]:
+    """What the service itself does with the workload's role.
+
+    Builds and functions are told their log group (`logs.open_log`); SageMaker makes one named after
+    the endpoint, which does not exist yet when the role must, so the name ends in a wildcard.
+    PutMetricData takes no resource, only a namespace.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+    """
+    if workload is not c.Workload.SERVING:
+        return []
+    group = foundation.arn("logs", "log-group:/aws/sagemaker/Endpoints/*")
+    namespace = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
+    return [
+        allow(
+            [
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            group,
+        ),
+        allow(["cloudwatch:PutMetricData"], "*", condition=namespace),
+    ]

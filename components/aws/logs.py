@@ -1,0 +1,36 @@
+"""Where a workload writes its log: a group of its own, which its role may write to, and no other."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from components import contracts as c
+from components.aws.policies import allow, policy
+
+LOG_DAYS = 30
+
+
+def open_log(
+    name: str, foundation: c.FoundationArgs, identity: c.Identity, parent: pulumi.Resource
+) -> tuple[pulumi.Output[str], pulumi.Resource]:
+    """The name of a new log group, and the permission to write there, on which to depend.
+
+    Made before the workload: the service would make a group of its own and keep it forever.
+    """
+    child = pulumi.ResourceOptions(parent=parent)
+    group = aws.cloudwatch.LogGroup(
+        f"{name}-logs", retention_in_days=LOG_DAYS, tags=foundation.tags, opts=child
+    )
+    may_log = aws.iam.RolePolicy(
+        f"{name}-may-log",
+        role=identity.principal.apply(lambda arn: arn.rpartition("/")[2]),
+        policy=policy(
+            allow(
+                ["logs:CreateLogStream", "logs:PutLogEvents"],
+                pulumi.Output.format("{}:*", group.arn),
+            )
+        ),
+        opts=child,
+    )
+    return group.name, may_log

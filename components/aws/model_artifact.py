@@ -1,0 +1,43 @@
+"""A model's files in the lake's S3 bucket."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from components import contracts as c
+from components.aws.data_lake import DataLake
+
+FILES = ("model.onnx", "card.json", "model.tar.gz")
+
+
+class ModelArtifact(c.ModelArtifact):
+    """The artifact's files below ``models/<name>/<version>/``."""
+
+    def __init__(
+        self, name: str, args: c.ModelArtifactArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:aws:ModelArtifact", name, None, opts)
+        lake = args.lake
+        assert isinstance(lake, DataLake)
+        # Another version is other keys: the former version's objects stay for a way back.
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+
+        objects = {
+            file: aws.s3.BucketObjectv2(
+                f"{name}-{file}",
+                bucket=lake.bucket_name,
+                key=lake.key(c.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
+                source=pulumi.FileAsset(str(args.artifact.directory / file)),
+                tags=args.foundation.args.tags,
+                opts=child,
+            )
+            for file in FILES
+        }
+
+        # The archive, not the folder: a serverless endpoint takes no ModelDataSource.
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+        archive = objects["model.tar.gz"]
+        self.uri = pulumi.Output.format("s3://{}/{}", archive.bucket, archive.key)
+        self.version = args.artifact.version
+        self.register_outputs({"uri": self.uri, "version": self.version})

@@ -1,0 +1,181 @@
+"""The model endpoint on AWS: SageMaker, serverless or on instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components import contracts as c
+from components import names
+from components.aws.foundation import Foundation
+from components.aws.served_model import ServedModel
+
+SERVERLESS = "serverless"
+VARIANT = "live"
+
+# One of the six sizes; CPU grows with it. The model and its server need 66 MB.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-create.html
+SERVERLESS_MEMORY_MB = 2048
+# A new account's quota is 10 for all its serverless endpoints together (docs/aws.md).
+SERVERLESS_CONCURRENCY = 10
+
+# A new model is watched for so long beside the old one; an alarm in this time takes it back.
+BAKE_SECONDS = 300
+# Metric, statistic, threshold. A share of failed answers, and microseconds inside the container.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+ALARMS = {
+    "errors": ("Invocation5XXErrors", "Average", 0.01),
+    "latency": ("ModelLatency", "p99", 500_000),
+}
+# Half of what one core of the smallest instance answers in a minute; scale before it is full.
+INVOCATIONS_PER_INSTANCE = 60_000
+
+
+class ModelEndpoint(c.ModelEndpoint):
+    """A model and its configuration are replaced for each version; the endpoint moves over to them."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: c.ModelEndpointArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:aws:ModelEndpoint", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        child = pulumi.ResourceOptions(parent=self)
+        serverless = args.machine == SERVERLESS
+
+        # Neither the model nor the configuration has a name of ours: both are immutable, so the new
+        # one must stand beside the old one until the endpoint has moved.
+        model = aws.sagemaker.Model(
+            f"{name}-model",
+            execution_role_arn=args.identity.principal,
+            primary_container={"image": args.image, "model_data_url": args.model.uri},
+            # Serverless inference does not offer it.
+            enable_network_isolation=not serverless,
+            tags=foundation.tags,
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(depends_on=args.identity.ready)
+            ),
+        )
+        configuration = aws.sagemaker.EndpointConfiguration(
+            f"{name}-configuration",
+            production_variants=[
+                {"variant_name": VARIANT, "model_name": model.name, **_capacity(args)}
+            ],
+            tags=foundation.tags,
+            opts=child,
+        )
+        # The alarms need the endpoint's name and the endpoint needs the alarms: one of the two names
+        # must be known beforehand. The stack's name keeps two stacks of one account apart.
+        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}", 63, "a-zA-Z0-9-")
+        endpoint = aws.sagemaker.Endpoint(
+            f"{name}-endpoint",
+            name=endpoint_name,
+            endpoint_config_name=configuration.name,
+            deployment_config=None if serverless else self._rollback(name, endpoint_name, args),
+            tags=foundation.tags,
+            opts=child,
+        )
+        if args.max_instances > args.min_instances and not serverless:
+            self._autoscale(name, endpoint, args)
+        served = ServedModel(
+            f"{name}-served",
+            region=foundation.args.region,
+            endpoint=endpoint.name,
+            configuration=configuration.name,
+            model_version=args.model.version,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[endpoint]),
+        )
+
+        self.arn = endpoint.arn
+        self.endpoint_name = endpoint.name
+        self.endpoint_url = pulumi.Output.format(
+            "https://runtime.sagemaker.{}.{}/endpoints/{}/invocations",
+            foundation.args.region,
+            foundation.dns_suffix,
+            endpoint.name,
+        )
+        self.model_version = served.model_version
+        self.gateway_settings = pulumi.Output.from_input({"SAGEMAKER_ENDPOINT": endpoint.name})
+        self.register_outputs(
+            {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
+        )
+
+    def _rollback(self, name: str, endpoint_name: str, args: c.ModelEndpointArgs) -> dict[str, Any]:
+        """Blue/green with alarms. All at once, because a canary needs a second instance."""
+        alarms = [
+            aws.cloudwatch.MetricAlarm(
+                f"{name}-{what}",
+                alarm_description=f"A new model version on {endpoint_name} is taken back on this",
+                namespace="AWS/SageMaker",
+                metric_name=metric,
+                # Without both dimensions the alarm never fires.
+                dimensions={"EndpointName": endpoint_name, "VariantName": VARIANT},
+                comparison_operator="GreaterThanThreshold",
+                threshold=threshold,
+                period=60,
+                evaluation_periods=1,
+                # A quiet endpoint has no data points: that is no reason to take a model back.
+                treat_missing_data="notBreaching",
+                tags=args.foundation.args.tags,
+                opts=pulumi.ResourceOptions(parent=self),
+                **(
+                    {"extended_statistic": statistic}
+                    if statistic.startswith("p")
+                    else {"statistic": statistic}
+                ),
+            )
+            for what, (metric, statistic, threshold) in ALARMS.items()
+        ]
+        return {
+            "blue_green_update_policy": {
+                "traffic_routing_configuration": {
+                    "type": "ALL_AT_ONCE",
+                    "wait_interval_in_seconds": BAKE_SECONDS,
+                },
+                "termination_wait_in_seconds": 0,
+            },
+            "auto_rollback_configuration": {"alarms": [{"alarm_name": a.name} for a in alarms]},
+        }
+
+    def _autoscale(
+        self, name: str, endpoint: aws.sagemaker.Endpoint, args: c.ModelEndpointArgs
+    ) -> None:
+        target = aws.appautoscaling.Target(
+            f"{name}-capacity",
+            service_namespace="sagemaker",
+            resource_id=pulumi.Output.format("endpoint/{}/variant/{}", endpoint.name, VARIANT),
+            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+            min_capacity=args.min_instances,
+            max_capacity=args.max_instances,
+            tags=args.foundation.args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.appautoscaling.Policy(
+            f"{name}-scaling",
+            policy_type="TargetTrackingScaling",
+            service_namespace=target.service_namespace,
+            resource_id=target.resource_id,
+            scalable_dimension=target.scalable_dimension,
+            target_tracking_scaling_policy_configuration={
+                "target_value": INVOCATIONS_PER_INSTANCE,
+                "predefined_metric_specification": {
+                    "predefined_metric_type": "SageMakerVariantInvocationsPerInstance"
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _capacity(args: c.ModelEndpointArgs) -> dict[str, Any]:
+    if args.machine == SERVERLESS:
+        return {
+            "serverless_config": {
+                "memory_size_in_mb": SERVERLESS_MEMORY_MB,
+                "max_concurrency": SERVERLESS_CONCURRENCY,
+            }
+        }
+    return {"instance_type": args.machine, "initial_instance_count": args.min_instances}

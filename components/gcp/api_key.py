@@ -1,0 +1,40 @@
+"""The gateway's key in Secret Manager."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_gcp import secretmanager
+
+from components import contracts as c
+from components.gcp.foundation import Foundation
+from components.random_key import RandomKey
+
+
+class ApiKey(c.ApiKey):
+    """One secret in the stack's own region; each rotation is a version of it."""
+
+    secret: secretmanager.Secret
+    version: secretmanager.SecretVersion
+
+    def __init__(
+        self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:gcp:ApiKey", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+
+        key = RandomKey(f"{name}-value", args.rotation, pulumi.ResourceOptions(parent=self))
+        self.secret = secretmanager.Secret(
+            f"{name}-secret",
+            replication={"user_managed": {"replicas": [{"location": foundation.region}]}},
+            labels=foundation.labels,
+            opts=foundation.child(self),
+        )
+        self.version = secretmanager.SecretVersion(
+            f"{name}-version",
+            secret=self.secret.id,
+            secret_data=key.value,
+            opts=foundation.child(self),
+        )
+        self.value = key.value
+        self.register_outputs({"value": self.value})

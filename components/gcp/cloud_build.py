@@ -1,0 +1,128 @@
+"""One run of Cloud Build as a resource: a context in, an image digest out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from components.dynamic import Props, Provider, gone, wait_for
+from components.gcp import rest
+
+TIMEOUT = 20 * 60
+"""Seconds; a build from nothing takes about three minutes."""
+
+
+class CloudBuildProvider(Provider):
+    """The image is the resource. Its tag is the hash of the context and its repository's tags are
+    immutable, so that an image that is already there is the one wanted, and is not built again.
+    """
+
+    replace_on = frozenset({"project", "region", "repository", "tag"})
+
+    def create(self, props: Props) -> CreateResult:
+        digest = _digest(props) or _build(props)
+        image = f"{props['repository']}@{digest}"
+        return CreateResult(f"{props['repository']}:{props['tag']}", {**props, "image": image})
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        digest = _digest(props)
+        if digest is None:
+            return gone()
+        return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        # Another account or bucket would build the same image.
+        return UpdateResult({**news, "image": olds["image"]})
+
+    # No delete: the former image stays for a roll back until the registry's clean-up policy takes it.
+
+
+def _digest(props: Props) -> str | None:
+    """What the tag names in Artifact Registry."""
+    _host, project, repository, image = props["repository"].split("/")
+    tag = rest.find(
+        f"{rest.artifact_registry_url()}projects/{project}/locations/{props['region']}"
+        f"/repositories/{repository}/packages/{image}/tags/{props['tag']}"
+    )
+    return tag["version"].rsplit("/", 1)[1] if tag else None
+
+
+def _build(props: Props) -> str:
+    """Build, push, and tell the digest. Raises GoogleError with Cloud Build's own words."""
+    image = f"{props['repository']}:{props['tag']}"
+    builds = (
+        f"{rest.cloud_build_url()}projects/{props['project']}/locations/{props['region']}/builds"
+    )
+    started = rest.call(
+        "POST",
+        builds,
+        {
+            "source": {"storageSource": {"bucket": props["bucket"], "object": props["context"]}},
+            "steps": [
+                {
+                    "name": "gcr.io/cloud-builders/docker",
+                    "args": ["build", "--tag", image, "."],
+                }
+            ],
+            "images": [image],
+            "serviceAccount": (
+                f"projects/{props['project']}/serviceAccounts/{props['service_account']}"
+            ),
+            # Required with an account of one's own, or else a bucket for the log:
+            # https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs
+            "options": {"logging": "CLOUD_LOGGING_ONLY"},
+            "timeout": f"{TIMEOUT}s",
+        },
+    )
+    url = f"{builds}/{started['metadata']['build']['id']}"
+
+    def poll() -> dict[str, Any] | None:
+        build = rest.call("GET", url)
+        return None if build["status"] in ("PENDING", "QUEUED", "WORKING") else build
+
+    build = wait_for(poll, what=f"Cloud Build of {image}", seconds=TIMEOUT)
+    if build["status"] != "SUCCESS":
+        reason = build.get("failureInfo", {}).get("detail") or build.get("statusDetail", "")
+        raise rest.GoogleError(
+            0, f"Cloud Build of {image}: {build['status']}. {reason} Log: {build.get('logUrl')}"
+        )
+    digest: str = build["results"]["images"][0]["digest"]
+    return digest
+
+
+class CloudBuild(Resource, module="gcp", name="CloudBuild"):
+    """Builds the context that lies in a bucket, and pushes it to a repository."""
+
+    image: pulumi.Output[str]
+    """The image pinned by digest."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        region: str,
+        repository: pulumi.Input[str],
+        tag: str,
+        bucket: pulumi.Input[str],
+        context: pulumi.Input[str],
+        service_account: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            CloudBuildProvider(),
+            name,
+            {
+                "project": project,
+                "region": region,
+                "repository": repository,
+                "tag": tag,
+                "bucket": bucket,
+                "context": context,
+                "service_account": service_account,
+                "image": None,
+            },
+            opts,
+        )

@@ -1,0 +1,58 @@
+"""The lake: one Cloud Storage bucket; a zone is a prefix of the object names."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_gcp import storage
+
+from components import contracts as c
+from components.gcp.foundation import Foundation
+
+
+class DataLake(c.DataLake):
+    """Private for good (public access prevention), versioned, encrypted by Google as always."""
+
+    bucket: storage.Bucket
+
+    def __init__(
+        self, name: str, args: c.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:gcp:DataLake", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        keep = foundation.args.keep_data
+
+        self.bucket = storage.Bucket(
+            f"{name}-bucket",
+            location=foundation.region.upper(),
+            uniform_bucket_level_access=True,
+            public_access_prevention="enforced",
+            versioning={"enabled": True},
+            lifecycle_rules=[
+                {
+                    "action": {"type": "Delete"},
+                    "condition": {
+                        "age": args.captures_days,
+                        "matches_prefixes": [f"{c.Zone.CAPTURES}/"],
+                        "with_state": "LIVE",
+                    },
+                },
+                {
+                    "action": {"type": "Delete"},
+                    "condition": {
+                        "days_since_noncurrent_time": args.noncurrent_days,
+                        "with_state": "ARCHIVED",
+                    },
+                },
+            ],
+            # Seven days are the shortest that is not "off". A throw-away lake is off: a deleted
+            # bucket would be billed on. https://cloud.google.com/storage/docs/soft-delete
+            soft_delete_policy={"retention_duration_seconds": 7 * 24 * 3600 if keep else 0},
+            force_destroy=not keep,
+            labels=foundation.labels,
+            opts=pulumi.ResourceOptions.merge(
+                foundation.child(self), pulumi.ResourceOptions(retain_on_delete=keep)
+            ),
+        )
+        self.uri = pulumi.Output.concat("gs://", self.bucket.name)
+        self.register_outputs({"uri": self.uri})

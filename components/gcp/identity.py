@@ -1,0 +1,144 @@
+"""One service account a workload; each grant becomes a role on the one thing that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pulumi
+from pulumi_gcp import artifactregistry, projects, secretmanager, serviceaccount, storage, vertex
+
+from components import contracts as c
+from components.gcp.api_key import ApiKey
+from components.gcp.data_lake import DataLake
+from components.gcp.foundation import Foundation
+from components.gcp.images import ImageRegistry
+from components.gcp.model_endpoint import ModelEndpoint
+
+LAKE_ROLES = {
+    c.Access.READ: "roles/storage.objectViewer",
+    # May neither read nor delete: https://cloud.google.com/storage/docs/access-control/iam-roles
+    c.Access.WRITE: "roles/storage.objectCreator",
+}
+REGISTRY_ROLES = {
+    c.Access.PULL: "roles/artifactregistry.reader",
+    c.Access.PUSH: "roles/artifactregistry.writer",
+}
+
+
+class Identity(c.Identity):
+    """A service account without keys: workloads get its tokens from their metadata server."""
+
+    account: serviceaccount.Account
+
+    def __init__(
+        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:gcp:Identity", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        self._name, self._foundation, self._workload = name, foundation, args.workload
+
+        self.account = serviceaccount.Account(
+            # Short: the account id made from this name has 30 characters at most, 8 of them random.
+            f"{name}-sa",
+            display_name=f"Triplane {args.workload} ({foundation.args.environment})",
+            opts=foundation.child(self),
+        )
+        self.principal = self.account.email
+        self.ready = [self._grant(grant) for grant in args.grants]
+        if args.workload is c.Workload.BUILD:
+            # A build that runs as an account of one's own keeps its log in Cloud Logging:
+            # https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
+            self.ready.append(
+                projects.IAMMember(
+                    f"{name}-write-log",
+                    project=foundation.project,
+                    role="roles/logging.logWriter",
+                    member=self.account.member,
+                    opts=foundation.child(self),
+                )
+            )
+        self.register_outputs({"principal": self.principal})
+
+    def _grant(self, grant: c.Grant) -> pulumi.Resource:
+        name, child = self._name, self._foundation.child(self)
+        made: pulumi.Resource
+        match grant.target:
+            case DataLake() as lake if grant.zone:
+                made = storage.BucketIAMMember(
+                    f"{name}-{grant.access}-{grant.zone}",
+                    bucket=lake.bucket.name,
+                    role=LAKE_ROLES[grant.access],
+                    member=self.account.member,
+                    condition={
+                        "title": f"{grant.access} {grant.zone}",
+                        "expression": lake.bucket.name.apply(_within(grant.zone)),
+                    },
+                    opts=child,
+                )
+            case ImageRegistry() as images:
+                # The account of a running workload never pulls: the service agent of Vertex AI or
+                # Cloud Run does. https://cloud.google.com/run/docs/deploying#images
+                pulls = grant.access is c.Access.PULL
+                made = artifactregistry.RepositoryIamMember(
+                    f"{name}-{grant.access}-images",
+                    repository=images.registry.name,
+                    location=images.registry.location,
+                    role=REGISTRY_ROLES[grant.access],
+                    member=self._foundation.puller[self._workload]
+                    if pulls
+                    else self.account.member,
+                    opts=child,
+                )
+            case ModelEndpoint(endpoint=endpoint) if grant.access is c.Access.INVOKE:
+                made = vertex.AiEndpointIamMember(
+                    f"{name}-invoke-endpoint",
+                    endpoint=endpoint.name,
+                    location=endpoint.location,
+                    role=self._predictor(),
+                    member=self.account.member,
+                    opts=child,
+                )
+            case ApiKey(secret=secret) if grant.access is c.Access.READ:
+                made = secretmanager.SecretIamMember(
+                    f"{name}-read-key",
+                    secret_id=secret.id,
+                    role="roles/secretmanager.secretAccessor",
+                    member=self.account.member,
+                    opts=child,
+                )
+            case other:
+                raise TypeError(f"Google Cloud has no role for {grant.access} on {other!r}")
+        return made
+
+    def _predictor(self) -> pulumi.Output[str]:
+        """A role that may predict and nothing else.
+
+        The narrowest predefined one that may, aiplatform.user, may also deploy and delete.
+        https://cloud.google.com/vertex-ai/docs/general/access-control#aiplatform.user
+        """
+        role = projects.IAMCustomRole(
+            f"{self._name}-predictor",
+            # A deleted role keeps its id for up to 37 days, so that after a destroy an id of our own
+            # would be refused; the account's unique id is never used twice.
+            # https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role
+            role_id=pulumi.Output.concat("triplanePredictor", self.account.unique_id),
+            title="Triplane predictor",
+            permissions=["aiplatform.endpoints.predict"],
+            opts=self._foundation.child(self),
+        )
+        name: pulumi.Output[str] = role.name
+        return name
+
+
+def _within(zone: c.Zone) -> Callable[[str], str]:
+    """The condition that a request is for an object of the zone.
+
+    A listing is a request for the bucket, and so is held against the prefix that it asks for.
+    https://cloud.google.com/iam/docs/conditions-attribute-reference#resource-attributes
+    """
+    listed = 'api.getAttribute("storage.googleapis.com/objectListPrefix", "")'
+    return lambda bucket: (
+        f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/{zone}/")'
+        f' || {listed}.startsWith("{zone}/")'
+    )

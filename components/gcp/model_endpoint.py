@@ -1,0 +1,86 @@
+"""The Vertex AI endpoint, and the model, deployment and traffic that the provider has no resource for."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_gcp import vertex
+
+from components import contracts as c
+from components import names
+from components.gcp import rest
+from components.gcp.foundation import Foundation
+from components.gcp.vertex_serving import Deployment, Model, Traffic
+
+
+class ModelEndpoint(c.ModelEndpoint):
+    """One endpoint for good. Another model is uploaded and deployed beside the one that serves, takes
+    the traffic, and only then is the former undeployed and deleted: the engine creates replacements
+    first, updates what depends on them, and deletes what was replaced last.
+    """
+
+    endpoint: vertex.AiEndpoint
+
+    def __init__(
+        self, name: str, args: c.ModelEndpointArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:gcp:ModelEndpoint", name, None, opts)
+        foundation, model = args.foundation, args.model
+        assert isinstance(foundation, Foundation)
+
+        self.endpoint = vertex.AiEndpoint(
+            f"{name}-endpoint",
+            name=names.numeric_id(
+                foundation.project,
+                foundation.region,
+                pulumi.get_project(),
+                pulumi.get_stack(),
+                name,
+            ),
+            display_name=name,
+            location=foundation.region,
+            labels=foundation.labels,
+            opts=foundation.child(self),
+        )
+        uploaded = Model(
+            f"{name}-model",
+            project=foundation.project,
+            region=foundation.region,
+            display_name=name,
+            image=args.image,
+            artifact_uri=model.uri,
+            labels=foundation.labels,
+            opts=foundation.child(self),
+        )
+        deployment = Deployment(
+            f"{name}-deployment",
+            endpoint=self.endpoint.id,
+            model=uploaded.id,
+            region=foundation.region,
+            machine=args.machine,
+            min_instances=args.min_instances,
+            max_instances=args.max_instances,
+            service_account=args.identity.principal,
+            opts=foundation.child(self, *args.identity.ready),
+        )
+        traffic = Traffic(
+            f"{name}-traffic",
+            endpoint=self.endpoint.id,
+            region=foundation.region,
+            deployed_model=deployment.id,
+            opts=foundation.child(self),
+        )
+        self.endpoint_name = self.endpoint.name
+        # rawPredict passes the container's answer through; predict would drop its model_version.
+        # https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions
+        self.endpoint_url = pulumi.Output.concat(
+            rest.vertex_url(foundation.region), self.endpoint.id, ":rawPredict"
+        )
+        self.model_version = traffic.model_version
+        self.gateway_settings = self.endpoint_url.apply(lambda url: {"VERTEX_PREDICT_URL": url})
+        self.register_outputs(
+            {
+                "endpoint_name": self.endpoint_name,
+                "endpoint_url": self.endpoint_url,
+                "model_version": self.model_version,
+            }
+        )

@@ -1,0 +1,125 @@
+"""The gateway as a web server, for Cloud Run and App Service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvicorn
+
+from gateway.core import Answer, Refusal, Request, unavailable
+from gateway.service import Service
+from gateway.settings import SettingsError
+
+BODY_SECONDS = 10
+"""A body that takes longer is given up: each one waiting holds a connection."""
+SHUTDOWN_SECONDS = 6
+"""For requests under way; with the next, inside the 10 s that Cloud Run gives after SIGTERM
+(https://cloud.google.com/run/docs/container-contract#instance-shutdown)."""
+FLUSH_SECONDS = 3
+KEEP_ALIVE_SECONDS = 620
+"""Longer than any of the clouds' front ends keeps a connection, so that never we close one that they
+are about to use."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The caller went away before the request was complete."""
+
+
+class App:
+    """An ASGI app. Predictions wait for the model endpoint in threads, as many as are allowed."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._limit = service.settings.max_concurrency
+        self._threads = ThreadPoolExecutor(self._limit, "predict")
+        self._predicting = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        request_id = str(uuid.uuid4())
+        try:
+            answer = await self._answer(scope, receive, request_id)
+        except Refusal as refusal:
+            answer = refusal.answer(request_id)
+        except Gone:
+            return
+        headers = {**answer.headers, "content-length": str(len(answer.body))}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Message, receive: Receive, request_id: str) -> Answer:
+        request = Request(
+            method=scope["method"],
+            path=scope["path"],
+            headers={k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]},
+            body=await self._body(receive),
+            id=request_id,
+        )
+        if request.method != "POST":
+            # Everything that does not ask the model is ready in memory: a probe never queues.
+            return self._service.answer(request)
+        if self._predicting >= self._limit:
+            message = f"{self._limit} predictions are being made already. Try again shortly."
+            raise unavailable(message, "busy", retry_after=1)
+        self._predicting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._service.answer, request)
+        finally:
+            self._predicting -= 1
+
+    async def _body(self, receive: Receive) -> bytes:
+        """The body, or as much of it as shows that it is too large."""
+        body = b""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while len(body) <= self._service.settings.max_body_bytes:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    body += message.get("body", b"")
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            raise Refusal(408, "timeout", "The body did not arrive in time.") from None
+        return body
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._service.captures.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(self._service.captures.close, FLUSH_SECONDS)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def main() -> None:
+    """Serve until SIGTERM; then finish what is under way and write the captures that wait."""
+    try:
+        service = Service.start(os.environ)
+    except SettingsError as error:
+        sys.exit(f"The gateway cannot start. {error}")
+    uvicorn.run(
+        App(service),
+        host=service.settings.host,
+        port=service.settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )

@@ -1,0 +1,64 @@
+"""The gateway as an AWS Lambda function behind a function URL (payload format 2.0)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core import Request
+from gateway.extension import AfterAnswer
+from gateway.logs import log
+from gateway.service import Service
+
+
+def _after_answer() -> AfterAnswer | None:
+    try:
+        return AfterAnswer(os.environ["AWS_LAMBDA_RUNTIME_API"], service.captures.drain)
+    except (KeyError, OSError) as error:
+        log("WARNING", "captures are written before each answer", cause=str(error))
+        return None
+
+
+service = Service.start(os.environ)
+after_answer = _after_answer()
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """One invocation, one request."""
+    try:
+        answer = service.answer(request(event, context.aws_request_id))
+    finally:
+        if after_answer:
+            after_answer.answered()
+        else:
+            service.captures.drain()
+    return {
+        "statusCode": answer.status,
+        "headers": dict(answer.headers),
+        "body": answer.body.decode(),
+        "isBase64Encoded": False,
+    }
+
+
+def request(event: Mapping[str, Any], request_id: str) -> Request:
+    """The HTTP request of a function URL's event
+    (https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html)."""
+    text = event.get("body") or ""
+    try:
+        body = (
+            base64.b64decode(text)
+            if event.get("isBase64Encoded")
+            else text.encode("utf-8", "surrogatepass")
+        )
+    except binascii.Error:
+        body = b""
+    return Request(
+        method=event["requestContext"]["http"]["method"],
+        path=event["rawPath"],
+        headers=event["headers"],
+        body=body,
+        id=request_id,
+    )

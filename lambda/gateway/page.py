@@ -1,0 +1,41 @@
+"""The page at ``/``: one self-contained file, and the policy that lets exactly it run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page's bytes and its content security policy."""
+
+    html: bytes
+    policy: str
+
+
+def render(contract: Mapping[str, Any], *, key_needed: bool) -> Page:
+    """The page for this request contract."""
+    source = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    settings = json.dumps({"contract": contract, "keyNeeded": key_needed}, ensure_ascii=False)
+    # The one character that could end the script element early.
+    html = source.replace("__SETTINGS__", settings.replace("<", "\\u003c"))
+    policy = (
+        f"default-src 'none'; script-src {_hashes(html, 'script')}; "
+        f"style-src {_hashes(html, 'style')}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return Page(html.encode(), policy)
+
+
+def _hashes(html: str, tag: str) -> str:
+    """The inline elements of a tag, as CSP 3 names them: by hash, so that nothing injected runs."""
+    inline = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    digests = (base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inline)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -1,0 +1,66 @@
+"""The gateway put together: the pure core, the cloud's clients, the log and the captures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway import endpoints, keys, lakes, page
+from gateway.captures import Captures
+from gateway.core import Answer, FrontDoor, Request, unavailable
+from gateway.features import Features
+from gateway.logs import log
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """Answers requests, logs each, and hands on what is to be captured."""
+
+    settings: Settings
+    door: FrontDoor
+    captures: Captures
+
+    @classmethod
+    def start(cls, environ: Mapping[str, str]) -> Service:
+        """The service of this environment. Raises `SettingsError`."""
+        settings = Settings.read(environ)
+        features = Features.load()
+        door = FrontDoor(
+            features=features,
+            page=page.render(features.document, key_needed=settings.access == "key"),
+            max_body_bytes=settings.max_body_bytes,
+            admits=keys.admission(settings),
+            predict=endpoints.client(settings),
+        )
+        write = lakes.writer(settings.capture_uri, settings.azure_client_id)
+        return cls(settings, door, Captures(write))
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request; blocks while the model endpoint is asked."""
+        received, started = datetime.now(UTC), time.monotonic()
+        try:
+            answer = self.door.answer(request)
+        except Exception as error:
+            # A mistake of ours. The caller learns that it is not theirs; the log, which one.
+            cause = f"{type(error).__name__}: {error}"
+            answer = unavailable("The gateway could not answer. Try again.", cause).answer(
+                request.id
+            )
+        latency_ms = round((time.monotonic() - started) * 1000, 1)
+        if answer.capture:
+            about = {"request_id": request.id, "received_at": received.isoformat()}
+            self.captures.put({**about, "latency_ms": latency_ms, **answer.capture})
+        log(
+            "ERROR" if answer.status >= 500 else "INFO",
+            "request",
+            method=request.method[:10],
+            path=request.path[:100],
+            status=answer.status,
+            latency_ms=latency_ms,
+            request_id=request.id,
+            **({"cause": answer.cause} if answer.cause else {}),
+        )
+        return answer

@@ -1,0 +1,93 @@
+"""What the gateway is told by its environment. A wrong environment stops it at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+ENDPOINTS = ("SAGEMAKER_ENDPOINT", "VERTEX_PREDICT_URL", "AZUREML_SCORING_URL")
+LAKES = ("s3://", "gs://", "https://")
+MIN_KEY_LENGTH = 16
+
+
+class SettingsError(Exception):
+    """The environment is wrong; the message names the variable and what it may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The gateway's environment, checked."""
+
+    endpoint: tuple[str, str]
+    """One of `ENDPOINTS` and its value."""
+    capture_uri: str
+    """Where captures go, without a trailing slash."""
+    access: Literal["key", "public"]
+    api_key: str
+    """The key itself, filled in by the platform, or empty."""
+    api_key_secret_arn: str
+    """Where AWS keeps it, or empty."""
+    azure_client_id: str
+    """Of the user-assigned identity on Azure; empty elsewhere."""
+    max_body_bytes: int
+    max_concurrency: int
+    """Predictions at a time in one process, where one process serves several."""
+    host: str
+    port: int
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings of this environment. Raises `SettingsError`."""
+        given = [(name, environ[name]) for name in ENDPOINTS if environ.get(name)]
+        if len(given) != 1:
+            found = " and ".join(name for name, _ in given) or "none"
+            raise SettingsError(f"Set exactly one of {', '.join(ENDPOINTS)}: there is {found}.")
+        if given[0][0] != "SAGEMAKER_ENDPOINT" and not given[0][1].startswith(
+            ("https://", "http://")
+        ):
+            raise SettingsError(f"{given[0][0]} must be a URL, not {given[0][1]!r}.")
+        capture_uri = environ.get("CAPTURE_URI", "").rstrip("/")
+        if not capture_uri.startswith(LAKES):
+            raise SettingsError(
+                f"CAPTURE_URI must start with {' or '.join(LAKES)}: {capture_uri!r}."
+            )
+        access = environ.get("ACCESS", "")
+        if access not in ("key", "public"):
+            raise SettingsError(f"ACCESS must be key or public, not {access!r}: nobody is let in.")
+        api_key, arn = environ.get("API_KEY", ""), environ.get("API_KEY_SECRET_ARN", "")
+        if access == "key":
+            _check_key(api_key, arn)
+        return cls(
+            endpoint=given[0],
+            capture_uri=capture_uri,
+            access=cast(Literal["key", "public"], access),
+            api_key=api_key,
+            api_key_secret_arn=arn,
+            azure_client_id=environ.get("AZURE_CLIENT_ID", ""),
+            max_body_bytes=_positive(environ, "MAX_BODY_BYTES", 256 * 1024),
+            max_concurrency=_positive(environ, "MAX_CONCURRENCY", 32),
+            host=environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a container is reached from outside
+            port=_positive(environ, "PORT", 8080),
+        )
+
+
+def _check_key(api_key: str, arn: str) -> None:
+    if bool(api_key) == bool(arn):
+        raise SettingsError("ACCESS=key needs exactly one of API_KEY and API_KEY_SECRET_ARN.")
+    # App Service hands over the reference itself when it cannot resolve it, and anybody can guess that
+    # (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references).
+    if api_key.startswith("@Microsoft.KeyVault("):
+        raise SettingsError(
+            "API_KEY is a Key Vault reference that App Service could not resolve: check that the "
+            "app's identity may read the secret, and that the secret exists."
+        )
+    if api_key and len(api_key) < MIN_KEY_LENGTH:
+        raise SettingsError(f"API_KEY must have at least {MIN_KEY_LENGTH} characters.")
+
+
+def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**31):
+        raise SettingsError(f"{name} must be a whole number above 0, not {text!r}.")
+    return int(text)

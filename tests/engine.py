@@ -56,6 +56,27 @@ INVOKES: dict[str, dict[str, Any]] = {
     },
 }
 
+# What a cloud computes and a program reads, by type; everything else echoes the inputs.
+DIGEST = "sha256:" + "0" * 64
+COMPUTED: dict[str, dict[str, Any]] = {
+    "aws:ecr/repository:Repository": {
+        "repositoryUrl": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images"
+    },
+    "aws:lambda/function:Function": {"version": "1"},
+    "aws:lambda/functionUrl:FunctionUrl": {
+        "functionUrl": "https://abcdef.lambda-url.eu-west-1.on.aws/"
+    },
+    "aws:secretsmanager/secretVersion:SecretVersion": {
+        "secretArn": f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:key-AbCdEf"
+    },
+    "pulumi-python:dynamic/triplane:AwsBuiltImage": {
+        "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"
+    },
+    "pulumi-python:dynamic/triplane:RandomKey": {
+        "value": "a-key-of-forty-three-characters-of-base64-url"
+    },
+}
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -78,13 +99,16 @@ class Engine(Mocks):
         self.registered.append(Registered(args.typ, args.name, inputs, bool(args.custom)))
         identifier = f"{args.name}-{hashlib.sha256(args.typ.encode()).hexdigest()[:7]}"
         outputs = {"name": identifier, "arn": f"arn:aws:mock:::{identifier}", **inputs}
+        outputs |= COMPUTED.get(args.typ, {})
         return identifier, outputs
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
         try:
             return INVOKES[args.token]
         except KeyError:
-            raise AssertionError(f"the program invokes {args.token}, unknown to tests/engine.py") from None
+            raise AssertionError(
+                f"the program invokes {args.token}, unknown to tests/engine.py"
+            ) from None
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(sorted(self.registered, key=lambda r: (r.type, r.name)))
@@ -100,7 +124,9 @@ class Engine(Mocks):
         return found[0]
 
 
-def build(program: Callable[[], Mapping[str, Any]], stack: str = "dev") -> tuple[Engine, dict[str, Any]]:
+def build(
+    program: Callable[[], Mapping[str, Any]], stack: str = "dev"
+) -> tuple[Engine, dict[str, Any]]:
     """Run ``program`` under mocks to its end; gives the record and the resolved values it returned."""
     engine = Engine()
     resolved: dict[str, Any] = {}

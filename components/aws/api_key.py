@@ -38,5 +38,5 @@ class ApiKey(c.ApiKey):
         )
 
         self.value = key.value
-        self.arn = version.arn
+        self.arn = version.secret_arn
         self.register_outputs({"arn": self.arn})

@@ -1,0 +1,282 @@
+"""The AWS components under mocks: what they register, and what a role may do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from components import clouds
+from components.contracts import Access, Artifact, Grant, IdentityArgs, Workload
+from components.platform import Platform
+from tests.engine import ACCOUNT, Engine, build
+
+VERSION = hashlib.sha256(b"model").hexdigest()
+
+
+def platform(folder: Path, **changes: Any) -> tuple[Engine, dict[str, Any]]:
+    """The whole platform on AWS; ``changes`` are settings as `StackConfig` holds them."""
+    for file in ("model.onnx", "card.json", "model.tar.gz"):
+        (folder / file).write_bytes(b"model")
+    config: Any = SimpleNamespace(
+        **{
+            "cloud": "aws",
+            "environment": "dev",
+            "region": "eu-west-1",
+            "project": None,
+            "keep_data": True,
+            "tags": {"team": "flights"},
+            "machine": "serverless",
+            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
+            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
+            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
+            "gateway": SimpleNamespace(
+                access="key", key_rotation=1, max_concurrency=5, max_body_kib=64
+            ),
+            **changes,
+        }
+    )
+    return build(lambda: dict(Platform("triplane", config, clouds.load("aws")).outputs))
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[Engine, dict[str, Any]]:
+    return platform(tmp_path)
+
+
+def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:
+    """What a workload's role may do, over all its policies."""
+    for each in engine.of("aws:iam/rolePolicy:RolePolicy"):
+        if f"triplane-{workload}-role" in each.inputs["role"]:
+            yield from json.loads(each.inputs["policy"])["Statement"]
+
+
+def actions(engine: Engine, workload: str) -> set[str]:
+    return {action for each in statements(engine, workload) for action in each["Action"]}
+
+
+def test_the_lake_is_private_encrypted_versioned_and_answers_over_tls_only(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    access = engine.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
+    assert [access[key] for key in access if key != "bucket"] == [True] * 4
+    versioning = engine.one("aws:s3/bucketVersioning:BucketVersioning").inputs
+    assert versioning["versioningConfiguration"] == {"status": "Enabled"}
+    ownership = engine.one("aws:s3/bucketOwnershipControls:BucketOwnershipControls").inputs
+    assert ownership["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
+    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    assert engine.one(token).inputs["rules"][0]["applyServerSideEncryptionByDefault"] == {
+        "sseAlgorithm": "AES256"
+    }
+    policy = json.loads(engine.one("aws:s3/bucketPolicy:BucketPolicy").inputs["policy"])
+    assert policy["Statement"][0]["Effect"] == "Deny"
+    assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert len(policy["Statement"][0]["Resource"]) == 2
+
+
+def test_captures_expire_and_old_versions_too(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    captures, leftovers = engine.one(token).inputs["rules"]
+    assert captures["filter"] == {"prefix": "captures/"}
+    assert captures["expiration"] == {"days": 30}
+    assert leftovers["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_data_is_kept_unless_the_settings_give_it_up(tmp_path: Path, keep: bool) -> None:
+    engine, _ = platform(tmp_path, keep_data=keep)
+    assert engine.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is not keep
+    assert engine.one("aws:ecr/repository:Repository").inputs["forceDelete"] is not keep
+    secret = engine.one("aws:secretsmanager/secret:Secret").inputs
+    assert secret["recoveryWindowInDays"] == (30 if keep else 0)
+
+
+def test_no_role_may_do_everything_nor_to_everything_without_a_reason(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    # The two actions that take no resource; components/aws/identity.py says why each is there.
+    without_resource = {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+    engine, _ = built
+    for workload in Workload:
+        granted = list(statements(engine, workload))
+        assert granted, f"{workload} has no policy"
+        for each in granted:
+            assert not any("*" in action for action in each["Action"]), each
+            if "*" in each["Resource"]:
+                assert set(each["Action"]) <= without_resource, each
+
+
+def test_each_role_can_do_its_work_and_no_more(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert actions(engine, "gateway") == logs | {
+        "s3:PutObject",
+        "sagemaker:InvokeEndpoint",
+        "secretsmanager:GetSecretValue",
+    }
+    assert not actions(engine, "serving") & {"s3:PutObject", "ecr:PutImage"}
+    assert actions(engine, "serving") >= {"s3:GetObject", "ecr:BatchGetImage"}
+    assert actions(engine, "build") >= logs | {"s3:GetObject", "ecr:PutImage"}
+    assert "s3:PutObject" not in actions(engine, "build")
+
+
+def test_a_role_trusts_one_service_acting_for_this_account(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    services = set()
+    for role in engine.of("aws:iam/role:Role"):
+        (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+        services.add(trust["Principal"]["Service"])
+    assert services == {
+        "codebuild.amazonaws.com",
+        "sagemaker.amazonaws.com",
+        "lambda.amazonaws.com",
+    }
+
+
+def test_a_grant_that_aws_does_not_know_is_refused(tmp_path: Path) -> None:
+    from components import aws
+    from components.contracts import FoundationArgs, ImageRegistryArgs
+
+    def program() -> dict[str, Any]:
+        foundation = aws.Foundation(
+            "f", FoundationArgs(region="eu-west-1", environment="dev", tags={}, keep_data=True)
+        )
+        registry = aws.ImageRegistry("r", ImageRegistryArgs(foundation=foundation))
+        grants = [Grant(registry, Access.INVOKE)]
+        args = IdentityArgs(foundation=foundation, workload=Workload.BUILD, grants=grants)
+        return {"principal": aws.Identity("i", args).principal}
+
+    with pytest.raises(TypeError, match="ImageRegistry cannot be granted for invoke on AWS"):
+        build(program)
+
+
+def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any]]) -> None:
+    import pulumi_aws
+
+    engine, _ = built
+    tagged = 0
+    for each in engine:
+        if each.type.startswith("aws:"):
+            module, _, class_name = each.type.partition(":")[2].partition("/")
+            package = getattr(pulumi_aws, "lambda_" if module == "lambda" else module)
+            cls = getattr(package, class_name.partition(":")[2])
+            if hasattr(cls, "tags"):
+                assert each.inputs.get("tags", {}).get("team") == "flights", each.name
+                assert each.inputs["tags"]["environment"] == "dev"
+                tagged += 1
+    assert tagged > 10
+
+
+def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, outputs = built
+    (variant,) = engine.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs[
+        "productionVariants"
+    ]
+    assert variant["serverlessConfig"] == {"memorySizeInMb": 2048, "maxConcurrency": 10}
+    assert "instanceType" not in variant
+    assert "deploymentConfig" not in engine.one("aws:sagemaker/endpoint:Endpoint").inputs
+    assert not engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
+    assert outputs["endpoint_url"] == (
+        "https://runtime.sagemaker.eu-west-1.amazonaws.com"
+        f"/endpoints/{outputs['endpoint_name']}/invocations"
+    )
+    assert outputs["model_version"] == VERSION
+
+
+def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(tmp_path: Path) -> None:
+    engine, outputs = platform(tmp_path, machine="ml.m5.large")
+    alarms = engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
+    dimensions = {"EndpointName": outputs["endpoint_name"], "VariantName": "live"}
+    assert [alarm.inputs["dimensions"] for alarm in alarms] == [dimensions] * 2
+    deployment = engine.one("aws:sagemaker/endpoint:Endpoint").inputs["deploymentConfig"]
+    named = {each["alarmName"] for each in deployment["autoRollbackConfiguration"]["alarms"]}
+    assert len(named) == 2
+    capacity = engine.one("aws:appautoscaling/target:Target").inputs
+    assert (capacity["minCapacity"], capacity["maxCapacity"]) == (1, 2)
+
+
+def test_a_fixed_number_of_instances_is_not_scaled(tmp_path: Path) -> None:
+    fixed = SimpleNamespace(min_instances=2, max_instances=2)
+    engine, _ = platform(tmp_path, machine="ml.m5.large", endpoint=fixed)
+    assert not engine.of("aws:appautoscaling/target:Target")
+
+
+def test_model_and_configuration_have_no_name_so_that_they_can_stand_beside_their_successors(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    assert "name" not in engine.one("aws:sagemaker/model:Model").inputs
+    token = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+    assert "name" not in engine.one(token).inputs
+
+
+def test_the_url_is_open_through_the_url_only_and_behind_a_published_version(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, outputs = built
+    permissions = {
+        each.inputs["action"]: each.inputs for each in engine.of("aws:lambda/permission:Permission")
+    }
+    assert permissions["lambda:InvokeFunctionUrl"]["functionUrlAuthType"] == "NONE"
+    assert permissions["lambda:InvokeFunction"]["invokedViaFunctionUrl"] is True
+    assert {each["qualifier"] for each in permissions.values()} == {"live"}
+    assert engine.one("aws:lambda/function:Function").inputs["publish"] is True
+    assert not outputs["gateway_url"].endswith("/")
+
+
+def test_the_function_knows_where_the_key_is_and_not_the_key(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, outputs = built
+    variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
+    assert variables["ACCESS"] == "key"
+    assert variables["SAGEMAKER_ENDPOINT"] == outputs["endpoint_name"]
+    assert variables["CAPTURE_URI"] == outputs["lake_uri"] + "/captures"
+    assert variables["MAX_BODY_BYTES"] == "65536"
+    assert variables["API_KEY_SECRET_ARN"].startswith("arn:")
+    assert outputs["gateway_key"] not in json.dumps(variables)
+
+
+def test_a_public_gateway_is_told_of_no_key(tmp_path: Path) -> None:
+    public = SimpleNamespace(access="public", key_rotation=1, max_concurrency=5, max_body_kib=64)
+    engine, _ = platform(tmp_path, gateway=public)
+    variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
+    assert variables["ACCESS"] == "public"
+    assert "API_KEY_SECRET_ARN" not in variables
+
+
+def test_the_zip_holds_the_gateway_and_nothing_else(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    assets = engine.one("aws:lambda/function:Function").inputs["code"].assets
+    assert "gateway/lambda_handler.py" in assets
+    assert all(path.startswith("gateway/") and "__pycache__" not in path for path in assets)
+
+
+def test_tags_of_images_cannot_be_moved(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, outputs = built
+    repository = engine.one("aws:ecr/repository:Repository").inputs
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert "@sha256:" in outputs["image"]
+
+
+def test_the_build_pushes_the_tag_that_is_looked_for(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    project = engine.one("aws:codebuild/project:Project").inputs
+    variables = {v["name"]: v["value"] for v in project["environment"]["environmentVariables"]}
+    wanted = engine.one("pulumi-python:dynamic/triplane:AwsBuiltImage").inputs
+    assert variables["IMAGE"] == f"{wanted['repository']}:{wanted['tag']}"
+    assert variables["REGISTRY"] == wanted["repository"].partition("/")[0]
+    assert project["source"]["location"].endswith(f"/builds/{wanted['tag']}.zip")

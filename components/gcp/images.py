@@ -7,7 +7,7 @@ from pulumi_gcp import artifactregistry, storage
 
 from components import contracts as c
 from components import names
-from components.gcp.cloud_build import CloudBuild
+from components.gcp.built_image import BuiltImage
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 
@@ -73,7 +73,7 @@ class ImageBuild(c.ImageBuild):
             ),
             opts=foundation.child(self),
         )
-        build = CloudBuild(
+        build = BuiltImage(
             f"{name}-build",
             project=foundation.project,
             region=foundation.region,

@@ -65,7 +65,9 @@ def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str,
     with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
         session.mount("https://", HTTPAdapter(max_retries=RETRY))
         session.mount("http://", HTTPAdapter(max_retries=RETRY))
-        response = session.request(method, url, json=body, timeout=60)
+        response = session.request(  # type: ignore[no-untyped-call]
+            method, url, json=body, timeout=60
+        )
     if not response.ok:
         raise GoogleError(response.status_code, f"{method} {url}: {_explain(response)}")
     answer: dict[str, Any] = response.json()

@@ -217,7 +217,7 @@ def _patch_traffic(props: Props, split: Mapping[str, int]) -> dict[str, Any]:
     )
 
 
-class Model(Resource, module="gcp", name="VertexModel"):
+class Model(Resource, module="triplane", name="VertexModel"):
     """An uploaded model: a container image and the folder of an artifact."""
 
     def __init__(
@@ -247,7 +247,7 @@ class Model(Resource, module="gcp", name="VertexModel"):
         )
 
 
-class Deployment(Resource, module="gcp", name="VertexDeployment"):
+class Deployment(Resource, module="triplane", name="VertexDeployment"):
     """A model deployed to an endpoint; its id is the deployed model's."""
 
     def __init__(
@@ -279,7 +279,7 @@ class Deployment(Resource, module="gcp", name="VertexDeployment"):
         )
 
 
-class Traffic(Resource, module="gcp", name="VertexTraffic"):
+class Traffic(Resource, module="triplane", name="VertexTraffic"):
     """Who answers behind an endpoint."""
 
     model_version: pulumi.Output[str]

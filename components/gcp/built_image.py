@@ -14,7 +14,7 @@ TIMEOUT = 20 * 60
 """Seconds; a build from nothing takes about three minutes."""
 
 
-class CloudBuildProvider(Provider):
+class BuiltImageProvider(Provider):
     """The image is the resource. Its tag is the hash of the context and its repository's tags are
     immutable, so that an image that is already there is the one wanted, and is not built again.
     """
@@ -92,7 +92,7 @@ def _build(props: Props) -> str:
     return digest
 
 
-class CloudBuild(Resource, module="gcp", name="CloudBuild"):
+class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
     """Builds the context that lies in a bucket, and pushes it to a repository."""
 
     image: pulumi.Output[str]
@@ -112,7 +112,7 @@ class CloudBuild(Resource, module="gcp", name="CloudBuild"):
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
-            CloudBuildProvider(),
+            BuiltImageProvider(),
             name,
             {
                 "project": project,

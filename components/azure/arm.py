@@ -1,0 +1,61 @@
+"""Azure Resource Manager over REST, for the one thing that azure-native has no resource for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests
+
+from azure.identity import DefaultAzureCredential
+
+API_VERSION = "2025-12-01"
+"""Of Microsoft.MachineLearningServices: the version that azure-native 3.29 uses."""
+
+
+def get(resource: str) -> dict[str, Any] | None:
+    """A resource by its id; None if it is not there."""
+    answer = _send("GET", resource)
+    return None if answer.status_code == 404 else _body(answer)
+
+
+def put(resource: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Write a resource. Azure goes on working after the answer: see ``provisioningState``."""
+    return _body(_send("PUT", resource, body))
+
+
+def _send(method: str, resource: str, body: dict[str, Any] | None = None) -> requests.Response:
+    """Send a request as whoever runs Pulumi.
+
+    ``ARM_METADATA_HOSTNAME``, which azure-native obeys too, names the host that knows where the
+    Resource Manager is: another one in Azure Government, Azure China and Azure Stack.
+    """
+    host = os.environ.get("ARM_METADATA_HOSTNAME") or "management.azure.com"
+    cloud = _body(
+        requests.get(
+            f"https://{host}/metadata/endpoints", params={"api-version": "2022-09-01"}, timeout=30
+        )
+    )
+    audience = cloud["authentication"]["audiences"][-1].rstrip("/")
+    token = DefaultAzureCredential().get_token(f"{audience}/.default").token
+    return requests.request(
+        method,
+        f"{cloud['resourceManager'].rstrip('/')}{resource}",
+        params={"api-version": API_VERSION},
+        headers={"Authorization": f"Bearer {token}"},
+        json=body,
+        timeout=60,
+    )
+
+
+def _body(answer: requests.Response) -> dict[str, Any]:
+    """The JSON of a good answer; of a bad one, Azure's code and words as a RuntimeError."""
+    if answer.ok:
+        body: dict[str, Any] = answer.json()
+        return body
+    try:
+        error = answer.json()["error"]
+        says = f"{error['code']}: {error['message']}"
+    except (ValueError, KeyError, TypeError):
+        says = answer.text[:500]
+    raise RuntimeError(f"{answer.request.method} {answer.url}: {answer.status_code} {says}")

@@ -1,0 +1,141 @@
+"""The data lake on Azure: a storage account with a blob container for each zone."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_azure_native import storage
+
+from components import contracts as c
+from components import names
+from components.azure.foundation import Foundation
+
+
+class DataLake(c.DataLake):
+    """A private storage account: Entra ID only, TLS only, versioned, encrypted by the service."""
+
+    uri: pulumi.Output[str]
+    """``https://<account>.blob.core.windows.net``"""
+    account: storage.StorageAccount
+    containers: dict[c.Zone, storage.BlobContainer]
+    url: pulumi.Output[str]
+    """The blob service's endpoint, without trailing slash."""
+
+    def __init__(
+        self, name: str, args: c.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:azure:DataLake", name, {}, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        child = pulumi.ResourceOptions(parent=self)
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.args.keep_data)
+
+        # The one resource not called f"{name}-account": autonaming adds 8 characters to it, and an
+        # account's name is 3 to 24 lower case letters and digits.
+        # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name
+        self.account = storage.StorageAccount(
+            names.short(name.replace("-", ""), 16, "a-z0-9"),
+            resource_group_name=foundation.group.name,
+            location=foundation.location,
+            kind=storage.Kind.STORAGE_V2,
+            # Locally redundant: the only kind that every region here offers. A change to ZRS is a
+            # live migration that Azure does on request, not a setting of this resource.
+            sku=storage.SkuArgs(name=storage.SkuName.STANDARD_LRS),
+            access_tier=storage.AccessTier.HOT,
+            enable_https_traffic_only=True,
+            minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+            allow_blob_public_access=False,
+            allow_shared_key_access=False,
+            default_to_o_auth_authentication=True,
+            allow_cross_tenant_replication=False,
+            is_local_user_enabled=False,
+            # Azure ML and App Service reach the account over its public endpoint, with an Entra
+            # token; closing it takes a virtual network with private endpoints.
+            public_network_access=storage.PublicNetworkAccess.ENABLED,
+            tags=foundation.tags,
+            opts=kept,
+        )
+        storage.BlobServiceProperties(
+            f"{name}-blob-service",
+            resource_group_name=foundation.group.name,
+            account_name=self.account.name,
+            blob_services_name="default",
+            is_versioning_enabled=True,
+            delete_retention_policy=storage.DeleteRetentionPolicyArgs(
+                enabled=True, days=_soft_delete_days(args.noncurrent_days)
+            ),
+            container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(
+                enabled=True, days=_soft_delete_days(args.noncurrent_days)
+            ),
+            opts=kept,
+        )
+        self.containers = {
+            zone: storage.BlobContainer(
+                f"{name}-{zone}",
+                resource_group_name=foundation.group.name,
+                account_name=self.account.name,
+                container_name=zone.value,
+                public_access=storage.PublicAccess.NONE,
+                opts=kept,
+            )
+            for zone in c.Zone
+        }
+        storage.ManagementPolicy(
+            f"{name}-lifecycle",
+            resource_group_name=foundation.group.name,
+            account_name=self.account.name,
+            management_policy_name="default",
+            policy=storage.ManagementPolicySchemaArgs(
+                rules=[
+                    _rule(
+                        "old-versions",
+                        storage.ManagementPolicyActionArgs(
+                            version=storage.ManagementPolicyVersionArgs(
+                                delete=storage.DateAfterCreationArgs(
+                                    days_after_creation_greater_than=args.noncurrent_days
+                                )
+                            )
+                        ),
+                    ),
+                    _rule(
+                        "captures",
+                        storage.ManagementPolicyActionArgs(
+                            base_blob=storage.ManagementPolicyBaseBlobArgs(
+                                delete=storage.DateAfterModificationArgs(
+                                    days_after_modification_greater_than=args.captures_days
+                                )
+                            )
+                        ),
+                        prefix=f"{c.Zone.CAPTURES}/",
+                    ),
+                ]
+            ),
+            opts=child,
+        )
+
+        self.url = self.account.primary_endpoints.apply(lambda ends: ends.blob.rstrip("/"))
+        self.uri = self.url
+        self.register_outputs({"uri": self.uri})
+
+
+def _soft_delete_days(days: int) -> int:
+    """Azure keeps deleted blobs for 1 to 365 days.
+
+    https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
+    """
+    return min(max(days, 1), 365)
+
+
+def _rule(
+    name: str, actions: storage.ManagementPolicyActionArgs, prefix: str | None = None
+) -> storage.ManagementPolicyRuleArgs:
+    """A lifecycle rule for block blobs, of the whole account or below a prefix."""
+    return storage.ManagementPolicyRuleArgs(
+        name=name,
+        type=storage.RuleType.LIFECYCLE,
+        definition=storage.ManagementPolicyDefinitionArgs(
+            actions=actions,
+            filters=storage.ManagementPolicyFilterArgs(
+                blob_types=["blockBlob"], prefix_match=[prefix] if prefix else None
+            ),
+        ),
+    )

@@ -1,0 +1,87 @@
+"""Identities on Azure: a user-assigned managed identity, and a role assignment for each grant."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_azure_native import managedidentity
+
+from components import contracts as c
+from components.azure import roles
+from components.azure.api_key import ApiKey
+from components.azure.data_lake import DataLake
+from components.azure.foundation import Foundation
+from components.azure.images import ImageRegistry
+from components.azure.model_endpoint import ModelEndpoint
+
+
+class Identity(c.Identity):
+    """A managed identity whose roles are its grants, each on the narrowest scope there is."""
+
+    principal: pulumi.Output[str]
+    """The identity's resource id, which services take to run as it."""
+    client_id: pulumi.Output[str]
+    """What the identity is called when it asks for a token."""
+    ready: list[pulumi.Resource]
+
+    def __init__(
+        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:azure:Identity", name, {}, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        child = pulumi.ResourceOptions(parent=self)
+
+        # Which service may run as the identity is not said here, as a trust policy would on AWS:
+        # it is whoever may write a resource that names it (Managed Identity Operator).
+        identity = managedidentity.UserAssignedIdentity(
+            f"{name}-identity",
+            resource_group_name=foundation.group.name,
+            location=foundation.location,
+            tags=foundation.tags,
+            opts=child,
+        )
+        self.ready = [
+            roles.assign(
+                f"{name}-{_label(grant)}",
+                principal=identity.principal_id,
+                role=role,
+                scope=scope,
+                opts=child,
+            )
+            for grant in args.grants
+            for role, scope in [
+                _role_and_scope(f"{name}-{_label(grant)}", foundation, grant, child)
+            ]
+        ]
+
+        self.principal = identity.id
+        self.client_id = identity.client_id
+        self.register_outputs({"principal": self.principal})
+
+
+def _label(grant: c.Grant) -> str:
+    """A grant's part of a resource's name: ``read-models``, ``pull``, ``invoke``."""
+    if isinstance(grant.target, ApiKey):
+        return "read-key"
+    return f"{grant.access}-{grant.zone}" if grant.zone else str(grant.access)
+
+
+def _role_and_scope(
+    name: str, foundation: Foundation, grant: c.Grant, opts: pulumi.ResourceOptions
+) -> tuple[pulumi.Input[str], pulumi.Output[str]]:
+    """The narrowest role for a grant, and the narrowest scope that takes it."""
+    match grant.target, grant.access:
+        case DataLake(containers=containers), c.Access.READ if grant.zone:
+            return roles.built_in(foundation, "Storage Blob Data Reader"), containers[grant.zone].id
+        case DataLake(containers=containers), c.Access.WRITE if grant.zone:
+            role = roles.create_only(f"{name}-role", foundation, opts)
+            return role.id, containers[grant.zone].id
+        case ImageRegistry(registry=registry), c.Access.PULL:
+            return roles.built_in(foundation, "AcrPull"), registry.id
+        case ImageRegistry(registry=registry), c.Access.PUSH:
+            return roles.built_in(foundation, "AcrPush"), registry.id
+        case ModelEndpoint(endpoint=endpoint), c.Access.INVOKE:
+            return roles.score_only(f"{name}-role", foundation, opts).id, endpoint.id
+        case ApiKey(secret=secret), c.Access.READ:
+            return roles.built_in(foundation, "Key Vault Secrets User"), secret.id
+    raise TypeError(f"Azure has no role for {grant.access} on {type(grant.target).__name__}")

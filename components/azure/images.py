@@ -1,0 +1,163 @@
+"""Images on Azure: a container registry, and a task run that builds in it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import pulumi
+from pulumi_azure_native import containerregistry as acr
+
+from components import contracts as c
+from components import names
+from components.azure.foundation import Foundation
+
+IMAGE = "triplane"
+
+# The context travels as one argument of a command, and Linux takes 128 KiB for one (MAX_ARG_STRLEN,
+# https://man7.org/linux/man-pages/man2/execve.2.html); the rest of the command needs some of it.
+CONTEXT_LIMIT = 120 * 1024
+
+
+class ImageRegistry(c.ImageRegistry):
+    """A container registry without admin user and without anonymous pull."""
+
+    repository: pulumi.Output[str]
+    registry: acr.Registry
+
+    def __init__(
+        self, name: str, args: c.ImageRegistryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:azure:ImageRegistry", name, {}, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+
+        self.registry = acr.Registry(
+            # 5 to 50 letters and digits; autonaming adds 8 of them.
+            names.short(name.replace("-", ""), 32, "a-z0-9"),
+            resource_group_name=foundation.group.name,
+            location=foundation.location,
+            # Basic has all that is used here. Retention of untagged manifests, private endpoints and
+            # zone redundancy are Premium's, at ten times the price.
+            # https://learn.microsoft.com/azure/container-registry/container-registry-skus
+            sku=acr.SkuArgs(name=acr.SkuName.BASIC),
+            admin_user_enabled=False,
+            anonymous_pull_enabled=False,
+            public_network_access=acr.PublicNetworkAccess.ENABLED,
+            tags=foundation.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+        self.repository = pulumi.Output.concat(self.registry.login_server, "/", IMAGE)
+        self.register_outputs({"repository": self.repository})
+
+
+class ImageBuild(c.ImageBuild):
+    """The image, built by an ACR task run whose definition carries the build context.
+
+    A run can also fetch its context from a URL, which would have to be public or signed with the
+    storage account's key; there is no such key here.
+    """
+
+    image: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: c.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:azure:ImageBuild", name, {}, opts)
+        from components.azure.identity import Identity  # identity.py knows every grant's target
+
+        foundation, registry, identity = args.foundation, args.registry, args.identity
+        assert isinstance(foundation, Foundation)
+        assert isinstance(registry, ImageRegistry)
+        assert isinstance(identity, Identity)
+
+        run = acr.TaskRun(
+            f"{name}-run",
+            resource_group_name=foundation.group.name,
+            registry_name=registry.registry.name,
+            location=foundation.location,
+            identity=acr.IdentityPropertiesArgs(
+                type=acr.ResourceIdentityType.USER_ASSIGNED,
+                user_assigned_identities=identity.principal.apply(
+                    lambda id_: {id_: acr.UserIdentityPropertiesArgs()}
+                ),
+            ),
+            # Another tag is another context, and so another run of the same resource.
+            force_update_tag=args.tag,
+            run_request=acr.EncodedTaskRunRequestArgs(
+                type="EncodedTaskRunRequest",
+                encoded_task_content=base64.b64encode(
+                    task(pack(args.context), args.tag).encode()
+                ).decode(),
+                platform=acr.PlatformPropertiesArgs(
+                    os=acr.OS.LINUX, architecture=acr.Architecture.AMD64
+                ),
+                # A run is by default logged in to its registry with rights of its own, to all of
+                # it. This one pushes as the build identity, whose grants then decide.
+                # https://learn.microsoft.com/azure/container-registry/container-registry-tasks-cross-registry-authentication
+                credentials=acr.CredentialsArgs(
+                    source_registry=acr.SourceRegistryCredentialsArgs(
+                        login_mode=acr.SourceRegistryLoginMode.NONE
+                    ),
+                    custom_registries=pulumi.Output.all(
+                        registry.registry.login_server, identity.client_id
+                    ).apply(
+                        lambda known: {
+                            known[0]: acr.CustomRegistryCredentialsArgs(identity=known[1])
+                        }
+                    ),
+                ),
+                timeout=1800,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=identity.ready),
+        )
+
+        self.image = run.run_result.apply(
+            lambda result: "{0.registry}/{0.repository}@{0.digest}".format(
+                next(image for image in result.output_images if image.repository == IMAGE)
+            )
+        )
+        self.register_outputs({"image": self.image})
+
+
+def pack(context: Path) -> str:
+    """The build context as a base64 text; the same files give the same text on every machine.
+
+    Raises pulumi.RunError when it is larger than a task's command can carry.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for path in names.context_files(context):
+            content = (context / path).read_bytes()
+            entry = tarfile.TarInfo(path.as_posix())
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    text = base64.b64encode(buffer.getvalue()).decode()
+    if len(text) > CONTEXT_LIMIT:
+        raise pulumi.RunError(
+            f"{context.name}/ packs to {len(text) // 1024} KiB, and a task run of Azure Container"
+            f" Registry carries {CONTEXT_LIMIT // 1024} KiB. Leave files out with"
+            f" {context.name}/.dockerignore."
+        )
+    return text
+
+
+def task(context: str, tag: str) -> str:
+    """The task: unpack the context, build it, push it. `bash` is an alias that ACR Tasks knows.
+
+    https://learn.microsoft.com/azure/container-registry/container-registry-tasks-reference-yaml
+    """
+    return f"""\
+version: v1.1.0
+steps:
+  - cmd: bash -c "echo {context} | base64 -d | tar -xz"
+  - build: -t $Registry/{IMAGE}:{tag} -f Dockerfile .
+  - push: ["$Registry/{IMAGE}:{tag}"]
+"""

@@ -1,0 +1,134 @@
+"""What a grant means on Azure: which role on which scope.
+
+Built-in roles and their ids: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import pulumi
+from pulumi_azure_native import authorization
+
+from components.azure.foundation import Foundation
+
+BUILT_IN = {
+    "AcrPull": "7f951dda-4ed3-4680-a7ca-43fe172d538d",
+    "AcrPush": "8311e382-0749-4cb8-b61a-304f252e45ec",
+    "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
+    "Key Vault Administrator": "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+    "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
+    "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+}
+
+
+def built_in(foundation: Foundation, role: str) -> str:
+    """The resource id of a built-in role."""
+    return (
+        f"/subscriptions/{foundation.subscription}"
+        f"/providers/Microsoft.Authorization/roleDefinitions/{BUILT_IN[role]}"
+    )
+
+
+def create_only(
+    name: str, foundation: Foundation, opts: pulumi.ResourceOptions
+) -> authorization.RoleDefinition:
+    """A role that creates blobs and can neither read, nor overwrite, nor delete one.
+
+    No built-in role does: Storage Blob Data Contributor reads and deletes. ``blobs/add/action``
+    allows Put Blob for a blob that is not there yet, and nothing else.
+    https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations
+    """
+    return _custom(
+        name,
+        foundation,
+        "blob creator",
+        "Creates blobs; neither reads nor overwrites nor deletes them.",
+        authorization.PermissionArgs(
+            data_actions=[
+                "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action"
+            ]
+        ),
+        opts,
+    )
+
+
+def score_only(
+    name: str, foundation: Foundation, opts: pulumi.ResourceOptions
+) -> authorization.RoleDefinition:
+    """A role that asks an online endpoint for predictions.
+
+    The built-in roles that may score (AzureML Data Scientist, Contributor) may also change the
+    endpoint; the documentation has one make this role.
+    https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
+    """
+    return _custom(
+        name,
+        foundation,
+        "endpoint caller",
+        "Asks online endpoints for predictions.",
+        authorization.PermissionArgs(
+            actions=["Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"]
+        ),
+        opts,
+    )
+
+
+def _custom(
+    name: str,
+    foundation: Foundation,
+    title: str,
+    description: str,
+    permission: authorization.PermissionArgs,
+    opts: pulumi.ResourceOptions,
+) -> authorization.RoleDefinition:
+    """A custom role that can be assigned in this platform's resource group only."""
+    group = foundation.group
+    return authorization.RoleDefinition(
+        name,
+        scope=group.id,
+        # The id must be a GUID. Made from the scope and the title, so that a stack whose state was
+        # lost finds the role again instead of being refused for the name, unique in the tenant.
+        role_definition_id=group.id.apply(lambda scope: guid(scope, title)),
+        role_name=pulumi.Output.concat("Triplane ", title, " (", group.name, ")"),
+        role_type="CustomRole",
+        description=description,
+        permissions=[permission],
+        assignable_scopes=[group.id],
+        opts=opts,
+    )
+
+
+def assign(
+    name: str,
+    *,
+    principal: pulumi.Input[str],
+    role: pulumi.Input[str],
+    scope: pulumi.Input[str],
+    principal_type: str | None = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    opts: pulumi.ResourceOptions,
+) -> authorization.RoleAssignment:
+    """Give a principal a role on a scope.
+
+    The name is a GUID made from the three: a second assignment of the same is refused by Azure
+    (RoleAssignmentExists), and with the same name it is the same resource. The principal type spares
+    the look-up of a principal so new that Entra ID has not spread it yet (PrincipalNotFound).
+    https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---assigning-a-role-to-a-new-principal-sometimes-fails
+    """
+    return authorization.RoleAssignment(
+        name,
+        role_assignment_name=pulumi.Output.all(scope, principal, role).apply(
+            lambda parts: guid(*parts)
+        ),
+        principal_id=principal,
+        principal_type=principal_type,
+        role_definition_id=role,
+        scope=scope,
+        opts=opts,
+    )
+
+
+def guid(*parts: str) -> str:
+    """A GUID that depends on ``parts`` alone."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(part.lower() for part in parts)))

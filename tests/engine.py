@@ -72,6 +72,31 @@ COMPUTED: dict[str, dict[str, Any]] = {
     "pulumi-python:dynamic/triplane:AwsBuiltImage": {
         "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"
     },
+    "azure-native:containerregistry:Registry": {"loginServer": "images.azurecr.io"},
+    "azure-native:containerregistry:TaskRun": {
+        "runResult": {
+            "outputImages": [
+                {"registry": "images.azurecr.io", "repository": "triplane", "digest": DIGEST}
+            ]
+        }
+    },
+    "azure-native:keyvault:Secret": {
+        "properties": {"secretUri": "https://vault.vault.azure.net/secrets/gateway-api-key"}
+    },
+    "azure-native:machinelearningservices:OnlineEndpoint": {
+        "identity": {},  # A list of ids goes in, a map by id comes out.
+        "properties": {"scoringUri": "https://endpoint.westeurope.inference.ml.azure.com/score"},
+    },
+    "azure-native:machinelearningservices:Workspace": {"identity": {}},
+    "azure-native:managedidentity:UserAssignedIdentity": {
+        "clientId": "33333333-4444-4555-8666-777777777777",
+        "principalId": "44444444-5555-4666-8777-888888888888",
+    },
+    "azure-native:storage:StorageAccount": {
+        "primaryEndpoints": {"blob": "https://account.blob.core.windows.net/"}
+    },
+    "azure-native:web:WebApp": {"defaultHostName": "gateway.azurewebsites.net", "identity": {}},
+    "pulumi-python:dynamic/triplane:AzureEndpointTraffic": {"serving": "0" * 64},
     "pulumi-python:dynamic/triplane:RandomKey": {
         "value": "a-key-of-forty-three-characters-of-base64-url"
     },

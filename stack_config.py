@@ -322,6 +322,31 @@ def load() -> StackConfig:
     return parse(raw, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
 
 
+def read(text: str, file: str, store: Path = STORE) -> StackConfig:
+    """A stack file's text, checked as `load` does, without an engine. Raises `pulumi.RunError`."""
+    import yaml
+
+    raw: dict[str, Any] = {}
+    secrets = set()
+    try:
+        config = (yaml.safe_load(text) or {}).get("config") or {}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise pulumi.RunError(f"{file} is not valid YAML: {error}") from None
+    for key, value in config.items():
+        name = key if ":" in key else f"triplane:{key}"  # as the engine does
+        match value:
+            case {"secure": _}:
+                secrets.add(name)
+                raw[name] = ""
+            case bool():
+                raw[name] = str(value).lower()
+            case dict() | list() | None:
+                raw[name] = value
+            case _:
+                raw[name] = str(value)
+    return parse(raw, file, secrets, store)
+
+
 def parse(
     raw: Mapping[str, Any], file: str, secrets: Collection[str] = (), store: Path = STORE
 ) -> StackConfig:
@@ -384,9 +409,9 @@ def _key(loc: tuple[int | str, ...]) -> str:
 
 def _written(detail: ErrorDetails, hidden: bool) -> str:
     value = detail["input"]
-    if detail["type"] == "missing" or value in (None, ""):
-        return "(not there)"
-    return "(encrypted, not shown)" if hidden else _shown(value)
+    if hidden:
+        return "(encrypted, not shown)"
+    return "(not there)" if detail["type"] == "missing" or value in (None, "") else _shown(value)
 
 
 def _shown(value: object) -> str:

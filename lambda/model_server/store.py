@@ -1,0 +1,103 @@
+"""The model store: a folder of versions, each addressed by the SHA-256 of its ``model.onnx``.
+
+``<store>/flight-delay/<version>/{model.onnx,card.json,model.tar.gz}``; beside them ``champion``, the
+version that ``model: champion`` means, and ``trained/<recipe>``, the version that a recipe (data, code,
+settings, libraries) gave, so that nothing is trained twice.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+NAME = "flight-delay"
+DEFAULT = Path(__file__).resolve().parent.parent.parent / ".models"
+
+
+class ModelStore:
+    """The versions of the model on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / NAME
+
+    def trained(self, recipe: str) -> str | None:
+        """The version that this recipe gave, if it is still here and unharmed."""
+        version = _read(self._folder / "trained" / recipe)
+        return version if version and self._is_whole(version) else None
+
+    def add(self, model: bytes, card: dict[str, Any], recipe: str) -> str:
+        """Keep a model; its card is written once, with the version, and never again."""
+        version = hashlib.sha256(model).hexdigest()
+        if not self._is_whole(version):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Complete or absent: a version appears under its name by one rename.
+            with tempfile.TemporaryDirectory(prefix=".draft-", dir=self._folder) as folder:
+                draft = Path(folder) / version
+                draft.mkdir()
+                (draft / "model.onnx").write_bytes(model)
+                (draft / "model.tar.gz").write_bytes(archive(model))
+                text = json.dumps({"name": NAME, "version": version, **card}, indent=2)
+                (draft / "card.json").write_text(text + "\n", encoding="utf-8")
+                shutil.rmtree(self._folder / version, ignore_errors=True)
+                draft.rename(self._folder / version)
+        _write(self._folder / "trained" / recipe, version)
+        return version
+
+    def card(self, version: str) -> dict[str, Any]:
+        """The card of a version that is here."""
+        content: dict[str, Any] = json.loads((self._folder / version / "card.json").read_bytes())
+        return content
+
+    @property
+    def champion(self) -> str | None:
+        """The version that ``model: champion`` means, if there is one and it is here."""
+        version = _read(self._folder / "champion")
+        return version if version and self._is_whole(version) else None
+
+    def promote(self, version: str) -> None:
+        """Make a version the champion."""
+        _write(self._folder / "champion", version)
+
+    def _is_whole(self, version: str) -> bool:
+        folder = self._folder / version
+        names = ("model.onnx", "model.tar.gz", "card.json")
+        if not all((folder / name).is_file() for name in names):
+            return False
+        return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() == version
+
+
+def archive(model: bytes) -> bytes:
+    """``model.onnx`` alone as a ``.tar.gz``, the form that SageMaker takes.
+
+    Nothing but the model decides its bytes: no time, no owner, and no card, which may tell another
+    commit on another machine and would have the same version uploaded again.
+    """
+    entry = tarfile.TarInfo("model.onnx")
+    entry.size = len(model)
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        tar.addfile(entry, io.BytesIO(model))
+    return packed.getvalue()
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text().strip() if file.is_file() else None
+
+
+def _write(file: Path, version: str) -> None:
+    """Replace a one-line file so that a reader sees the old line or the new one, never half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False) as draft:
+        draft.write(version + "\n")
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).replace(file)

@@ -19,11 +19,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import defusedxml.ElementTree
+import defusedxml.ElementTree  # type: ignore[import-untyped]
 import uvicorn
-from ministack import app
-from ministack.core.responses import get_account_id
-from ministack.services import s3
+from ministack import app  # type: ignore[import-untyped]
+from ministack.core.responses import get_account_id  # type: ignore[import-untyped]
+from ministack.services import s3  # type: ignore[import-untyped]
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[..., Awaitable[Answer]]
@@ -54,12 +54,12 @@ class Disk:
     def load(self) -> None:
         """Give ministack everything that was saved."""
         for account, bucket, state in self._db.execute("SELECT * FROM buckets"):
-            saved = pickle.loads(state)
+            saved = pickle.loads(state)  # noqa: S301, it is our own file
             s3._buckets._data[(account, bucket)] = {**saved["bucket"], "objects": {}}
             for name, value in saved["settings"].items():
                 s3._PERSISTED_BUCKET_DICTS[name]._data[(account, bucket)] = value
         for account, bucket, key, state in self._db.execute("SELECT * FROM objects"):
-            saved = pickle.loads(state)
+            saved = pickle.loads(state)  # noqa: S301, it is our own file
             if saved["object"] is not None:
                 s3._buckets._data[(account, bucket)]["objects"][key] = saved["object"]
             if saved["versions"]:

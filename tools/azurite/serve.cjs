@@ -41,7 +41,8 @@ http.ServerResponse.prototype.end = function (...args) {
 const accounts = { stamp: undefined, byName: {} };
 
 function refresh() {
-  const stamp = fs.statSync(process.env.ACCOUNTS_FILE).mtimeMs;
+  const { mtimeMs, ino, size } = fs.statSync(process.env.ACCOUNTS_FILE);
+  const stamp = `${mtimeMs} ${ino} ${size}`;
   if (stamp === accounts.stamp) return;
   accounts.stamp = stamp;
   accounts.byName = {};

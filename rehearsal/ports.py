@@ -1,0 +1,72 @@
+"""Loopback ports that stay the same over restarts: URLs with them are in the engine's state."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import threading
+from pathlib import Path
+
+# Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
+# connections, so that none of those holds a kept port at the moment of a restart.
+RANGE = range(20000, 32000)
+
+
+class Ports:
+    """Ports by key, in a file of its own: a port in use must not be undone with a failed update."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+
+    def keep(self, key: str) -> int:
+        """The port of ``key``, chosen free at the first call."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = self._free()
+                self._write()
+            return self._kept[key]
+
+    def get(self, key: str) -> int | None:
+        """The port of ``key``, if it has one."""
+        return self._kept.get(key)
+
+    def release(self, key: str) -> None:
+        """Give the port of ``key`` back; an unknown key is fine."""
+        with self._lock:
+            if self._kept.pop(key, None) is not None:
+                self._write()
+
+    def _free(self) -> int:
+        taken = set(self._kept.values())
+        for port in random.sample(RANGE, len(RANGE)):
+            if port not in taken and free(port):
+                return port
+        raise OSError(f"no free port on 127.0.0.1 between {RANGE.start} and {RANGE.stop}")
+
+    def _write(self) -> None:
+        beside = self._path.with_suffix(".new")
+        beside.write_text(json.dumps(self._kept, indent=1))
+        os.replace(beside, self._path)
+
+
+def free(port: int) -> bool:
+    """Whether nobody listens on this loopback port."""
+    with socket.socket() as probe:
+        # As servers do: connections of a former listener that linger do not count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on this loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -41,9 +41,15 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
     deployment = state["deployment"]
     kept = [r for r in deployment["resources"] if r["custom"] or r["type"] == "pulumi:pulumi:Stack"]
     text = json.dumps({**state, "deployment": {**deployment, "resources": kept}})
-    text = re.sub(rf'(urn:pulumi:){stack}(::[^:"]+::)(?:[^"]*?\$)?([^"$]+?::)', rf"\g<1>{bare}\g<2>\g<3>", text)
+    text = re.sub(
+        rf'(urn:pulumi:){stack}(::[^:"]+::)(?:[^"]*?\$)?([^"$]+?::)',
+        rf"\g<1>{bare}\g<2>\g<3>",
+        text,
+    )
     flat: dict[str, Any] = json.loads(text)
-    root = next(r["urn"] for r in flat["deployment"]["resources"] if r["type"] == "pulumi:pulumi:Stack")
+    root = next(
+        r["urn"] for r in flat["deployment"]["resources"] if r["type"] == "pulumi:pulumi:Stack"
+    )
     for resource in flat["deployment"]["resources"]:
         if "parent" in resource:
             resource["parent"] = root
@@ -55,11 +61,15 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
 def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dict[str, Any]:
     """One cloud's figures, in seconds."""
     settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    stack = Stack(rehearsal, f"bench-{cloud}", scratch / cloud, {**settings, "triplane:cloud": cloud})
+    stack = Stack(
+        rehearsal, f"bench-{cloud}", scratch / cloud, {**settings, "triplane:cloud": cloud}
+    )
     stack.init()
     first = timed(stack.up)
 
-    bare = Stack(rehearsal, f"bare-{cloud}", scratch / f"{cloud}-bare", dict(settings), project=BARE)
+    bare = Stack(
+        rehearsal, f"bare-{cloud}", scratch / f"{cloud}-bare", dict(settings), project=BARE
+    )
     bare.init()
     state = json.loads(stack.pulumi("stack", "export", "--show-secrets", config=False))
     exported = bare.folder / "state.json"
@@ -99,7 +109,9 @@ def resident(pid: int) -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("clouds", nargs="*", default=["aws", "gcp", "azure"])
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--json", type=Path)
@@ -107,7 +119,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        run([sys.executable, "-m", "model_server", "train"], {**os.environ, "PYTHONPATH": str(ROOT / "lambda")}, 600)
+        run(
+            [sys.executable, "-m", "model_server", "train"],
+            {**os.environ, "PYTHONPATH": str(ROOT / "lambda")},
+            600,
+        )
         rehearsal = Rehearsal(scratch / "rehearsal")
         figures: dict[str, Any] = {"ready": timed(rehearsal.start)}
         try:
@@ -126,7 +142,9 @@ def main() -> None:
             f"{cloud:<7}{f['resources']:>10}{f['first_up']:>9.1f}s{f['no_op_up']:>9.2f}s"
             f"{f['bare_no_op_up']:>7.2f}s{f['ratio']:>8.2f}"
         )
-    print("resident MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in figures["memory_mb"].items()))
+    print(
+        "resident MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in figures["memory_mb"].items())
+    )
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+import stack_config
+from components.contracts import Cloud
+from stack_config import StackConfig
+
 MODEL = b"not a model, but a file with a known hash"
 
 
@@ -25,13 +29,12 @@ def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings(model_store: Path) -> Callable[..., dict[str, Any]]:
-    """Valid settings for a cloud, as the engine hands them over: ``settings("aws", **changes)``."""
+def configured(model_store: Path) -> Callable[..., StackConfig]:
+    """Valid settings for a cloud: ``configured("aws", **{"triplane:…": changed})``."""
 
-    def make(cloud: str, **changes: Any) -> dict[str, Any]:
-        return {
+    def make(cloud: Cloud, **changes: Any) -> StackConfig:
+        raw = {
             "triplane:cloud": cloud,
-            "triplane:model_store": str(model_store),
             "triplane:keep_data": False,
             "aws:region": "eu-west-1",
             "gcp:project": "triplane-dev",
@@ -39,5 +42,6 @@ def settings(model_store: Path) -> Callable[..., dict[str, Any]]:
             "azure-native:location": "westeurope",
             **changes,
         }
+        return stack_config.parse(raw, "Pulumi.test.yaml", store=model_store)
 
     return make

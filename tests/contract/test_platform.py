@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import stack_config
 from components import clouds, stack_readme
 from components.contracts import Cloud
 from components.platform import Platform
+from stack_config import StackConfig
 from tests.engine import Engine, build
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
+Built = tuple[Engine, dict[str, Any]]
+Configured = Callable[..., StackConfig]
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 OUTPUTS = {
     "cloud",
@@ -41,9 +44,8 @@ NOUNS = {
 }
 
 
-def platform(settings: dict[str, Any]) -> tuple[Engine, dict[str, Any]]:
+def platform(config: StackConfig) -> Built:
     """The whole platform under mocks, with its outputs."""
-    config = stack_config.parse(settings, "Pulumi.test.yaml")
 
     def program() -> dict[str, Any]:
         outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
@@ -54,49 +56,51 @@ def platform(settings: dict[str, Any]) -> tuple[Engine, dict[str, Any]]:
 
 
 @pytest.fixture(params=CLOUDS)
-def built(request: pytest.FixtureRequest, settings: Any) -> tuple[Engine, dict[str, Any]]:
-    return platform(settings(request.param))
+def built(request: pytest.FixtureRequest, configured: Configured) -> Built:
+    return platform(configured(request.param))
 
 
-def test_every_cloud_exports_the_same_contract(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_every_cloud_exports_the_same_contract(built: Built) -> None:
     _, outputs = built
     assert set(outputs) == OUTPUTS | {"readme"}
     assert all(isinstance(value, str) and value for value in outputs.values()), outputs
 
 
-def test_every_noun_stands_on_every_cloud(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_every_noun_stands_on_every_cloud(built: Built) -> None:
     engine, outputs = built
     prefix = f"triplane:{outputs['cloud']}:"
     assert {r.type.removeprefix(prefix) for r in engine if r.type.startswith(prefix)} == NOUNS
 
 
-def test_the_readme_names_the_gateway_but_never_the_key(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_the_readme_names_the_gateway_but_never_the_key(built: Built) -> None:
     _, outputs = built
     assert outputs["gateway_url"] in outputs["readme"]
     assert outputs["gateway_key"] not in outputs["readme"]
 
 
-def test_two_builds_of_the_same_settings_are_identical(built: tuple[Engine, dict[str, Any]], settings: Any) -> None:
+def test_two_builds_of_the_same_settings_are_identical(
+    built: Built, configured: Configured
+) -> None:
     first, outputs = built
-    second, again = platform(settings(outputs["cloud"]))
+    second, again = platform(configured(outputs["cloud"]))
     assert rendered(first) == rendered(second)
     assert outputs == again
 
 
-def test_a_public_gateway_has_no_key(settings: Any) -> None:
+def test_a_public_gateway_has_no_key(configured: Configured) -> None:
     for cloud in CLOUDS:
-        engine, outputs = platform(settings(cloud, **{"triplane:gateway": {"access": "public"}}))
+        engine, outputs = platform(configured(cloud, **{"triplane:gateway": {"access": "public"}}))
         assert "gateway_key" not in outputs
         assert not engine.of(f"triplane:{cloud}:ApiKey")
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, settings: Any) -> None:
+def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, configured: Configured) -> None:
     """Everything the program registers, held against ``tests/snapshots``.
 
     A difference is a change of what is built: read it, then accept it with ``make snapshots``.
     """
-    engine, _ = platform(settings(cloud))
+    engine, _ = platform(configured(cloud))
     plan, file = rendered(engine), SNAPSHOTS / f"{cloud}.json"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(plan)
@@ -106,7 +110,9 @@ def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, settings: Any) -> N
 
 def rendered(engine: Engine) -> str:
     """The record as JSON, sorted; what depends on the machine is not part of a plan."""
-    plan = [{"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom]
+    plan = [
+        {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
+    ]
     return json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
 
 

@@ -34,7 +34,11 @@ class Aws:
         return str(self.outputs["lake_uri"]).removeprefix("s3://").rstrip("/")
 
     def objects(self, prefix: str = "") -> list[str]:
-        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = (
+            self.client("s3")
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.bucket, Prefix=prefix)
+        )
         return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
     def read(self, name: str) -> bytes:
@@ -59,7 +63,9 @@ class Gcp:
     def bucket(self) -> Any:
         from google.cloud import storage
 
-        return storage.Client(project="triplane-dev").bucket(str(self.outputs["lake_uri"]).removeprefix("gs://"))
+        return storage.Client(project="triplane-dev").bucket(
+            str(self.outputs["lake_uri"]).removeprefix("gs://")
+        )
 
     def objects(self, prefix: str = "") -> list[str]:
         return [each.name for each in self.bucket.list_blobs(prefix=prefix)]
@@ -75,7 +81,9 @@ class Gcp:
         url = str(self.outputs["endpoint_url"])
         base, _, rest = url.partition("/v1/")
         client = PredictionServiceClient(
-            credentials=AnonymousCredentials(), transport="rest", client_options={"api_endpoint": base}
+            credentials=AnonymousCredentials(),
+            transport="rest",
+            client_options={"api_endpoint": base},
         )
         answer = client.predict(endpoint=rest.rpartition(":")[0], instances=instances)
         return {"predictions": json_format.MessageToDict(answer._pb)["predictions"]}
@@ -101,7 +109,11 @@ class Azure:
 
     def objects(self, prefix: str = "") -> list[str]:
         zones = [each.name for each in self.service.list_containers()]
-        names = [f"{zone}/{blob.name}" for zone in zones for blob in self.service.get_container_client(zone).list_blobs()]
+        names = [
+            f"{zone}/{blob.name}"
+            for zone in zones
+            for blob in self.service.get_container_client(zone).list_blobs()
+        ]
         return [name for name in names if name.startswith(prefix)]
 
     def read(self, name: str) -> bytes:
@@ -124,5 +136,9 @@ class Azure:
 
 def of(outputs: dict[str, Any]) -> Client:
     """The client for the cloud that the outputs name."""
-    clients: dict[str, type[Aws] | type[Gcp] | type[Azure]] = {"aws": Aws, "gcp": Gcp, "azure": Azure}
+    clients: dict[str, type[Aws] | type[Gcp] | type[Azure]] = {
+        "aws": Aws,
+        "gcp": Gcp,
+        "azure": Azure,
+    }
     return clients[outputs["cloud"]](outputs)

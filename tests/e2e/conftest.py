@@ -22,7 +22,9 @@ def models() -> list[str]:
     run([*train, "--months", "1-6", "--no-promote"], environment, timeout=600)
     folder = ROOT / ".models/flight-delay"
     champion = (folder / "champion").read_text().strip()
-    others = sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name != champion)
+    others = sorted(
+        each.name for each in folder.iterdir() if each.is_dir() and each.name != champion
+    )
     return [champion, *others]
 
 
@@ -44,7 +46,9 @@ def stack(
     """The platform of the worked example on one cloud, brought up once."""
     settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
     folder: Path = tmp_path_factory.mktemp(request.param)
-    stands = Stack(rehearsal, f"e2e-{request.param}", folder, {**settings, "triplane:cloud": request.param})
+    stands = Stack(
+        rehearsal, f"e2e-{request.param}", folder, {**settings, "triplane:cloud": request.param}
+    )
     stands.init()
     stands.up()
     return stands

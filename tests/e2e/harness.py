@@ -172,7 +172,9 @@ def run(
         stdin=subprocess.DEVNULL,
     )
     if ended.returncode != code:
-        raise CommandFailed(f"{shlex.join(command)} left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
+        raise CommandFailed(
+            f"{shlex.join(command)} left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        )
     return ended.stdout if code == 0 else ended.stdout + ended.stderr
 
 

@@ -31,7 +31,11 @@ CONTRACT = {
 
 
 def predict(outputs: dict[str, Any]) -> Any:
-    answer = ask(f"{outputs['gateway_url']}/predict", {"instances": [FLIGHT]}, **{"x-api-key": outputs["gateway_key"]})
+    answer = ask(
+        f"{outputs['gateway_url']}/predict",
+        {"instances": [FLIGHT]},
+        **{"x-api-key": outputs["gateway_key"]},
+    )
     assert answer.status == 200, answer
     return answer.json
 
@@ -52,7 +56,9 @@ def test_the_outputs_are_the_contract(stack: Stack, models: list[str]) -> None:
     assert outputs["model_version"] == models[0]
 
 
-def test_a_real_flight_gets_a_prediction_from_the_version_that_the_stack_names(stack: Stack, models: list[str]) -> None:
+def test_a_real_flight_gets_a_prediction_from_the_version_that_the_stack_names(
+    stack: Stack, models: list[str]
+) -> None:
     answer = predict(stack.outputs())
     assert answer["model_version"] == models[0]
     assert 0 < answer["predictions"][0]["probability"] < 1
@@ -76,12 +82,18 @@ def test_nobody_without_the_key_gets_a_prediction(stack: Stack) -> None:
         (b"{", 400, ""),
         ({"instances": []}, 422, "instances"),
         ({"instances": [{**FLIGHT, "carrier": "ZZ"}]}, 422, "instances[0].carrier"),
-        ({"instances": [{k: v for k, v in FLIGHT.items() if k != "origin"}]}, 422, "instances[0].origin"),
+        (
+            {"instances": [{k: v for k, v in FLIGHT.items() if k != "origin"}]},
+            422,
+            "instances[0].origin",
+        ),
         ({"instances": [FLIGHT] * 1000}, 422, "instances"),
     ],
     ids=["malformed", "empty", "unknown carrier", "missing origin", "oversized batch"],
 )
-def test_a_bad_request_is_told_the_field_and_the_reason(stack: Stack, body: Any, status: int, field: str) -> None:
+def test_a_bad_request_is_told_the_field_and_the_reason(
+    stack: Stack, body: Any, status: int, field: str
+) -> None:
     outputs = stack.outputs()
     answer = ask(f"{outputs['gateway_url']}/predict", body, **{"x-api-key": outputs["gateway_key"]})
     assert answer.status == status, answer
@@ -123,7 +135,9 @@ def test_every_request_is_captured_in_the_lake(
     assert outputs["gateway_key"] not in json.dumps(captured)
 
 
-def test_another_model_version_rolls_without_a_failed_request(stack: Stack, models: list[str]) -> None:
+def test_another_model_version_rolls_without_a_failed_request(
+    stack: Stack, models: list[str]
+) -> None:
     before = stack.outputs()
     assert len(models) > 1, "training over other months gave the same model"
     try:
@@ -136,7 +150,9 @@ def test_another_model_version_rolls_without_a_failed_request(stack: Stack, mode
     failed = [each for each in answers if isinstance(each, Exception) or each.status != 200]
     assert not failed, f"{len(failed)} of {len(answers)} failed, first: {failed[0]}"
     assert len(answers) > 50
-    assert {each.json["model_version"] for each in answers if not isinstance(each, Exception)} == set(models[:2])
+    assert {
+        each.json["model_version"] for each in answers if not isinstance(each, Exception)
+    } == set(models[:2])
     after = stack.outputs()
     assert after["model_version"] == models[1]
     assert {k: after[k] for k in ("endpoint_name", "endpoint_url", "gateway_url")} == {
@@ -149,12 +165,18 @@ def test_another_model_version_rolls_without_a_failed_request(stack: Stack, mode
 def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
     before = stack.outputs()
     gateway = stack.settings.get("triplane:gateway", {})
-    stack.configure(**{"triplane:gateway": {**gateway, "key_rotation": gateway.get("key_rotation", 1) + 1}})
+    stack.configure(
+        **{"triplane:gateway": {**gateway, "key_rotation": gateway.get("key_rotation", 1) + 1}}
+    )
     stack.up()
     after = stack.outputs()
     assert after["gateway_key"] != before["gateway_key"]
     url, body = f"{after['gateway_url']}/predict", {"instances": [FLIGHT]}
-    eventually(lambda: ask(url, body, **{"x-api-key": after["gateway_key"]}).status == 200, "the new key", 90)
+    eventually(
+        lambda: ask(url, body, **{"x-api-key": after["gateway_key"]}).status == 200,
+        "the new key",
+        90,
+    )
     assert ask(url, body, **{"x-api-key": before["gateway_key"]}).status == 401
 
 
@@ -165,12 +187,18 @@ def test_no_secret_is_in_the_state_in_clear(stack: Stack) -> None:
     assert not [file for file in written if key.encode() in file.read_bytes()]
 
 
-def test_what_is_destroyed_leaves_nothing_behind(stack: Stack, rehearsal: Rehearsal, tmp_path_factory: Any) -> None:
-    other = Stack(rehearsal, f"{stack.name}-gone", tmp_path_factory.mktemp("gone"), dict(stack.settings))
+def test_what_is_destroyed_leaves_nothing_behind(
+    stack: Stack, rehearsal: Rehearsal, tmp_path_factory: Any
+) -> None:
+    other = Stack(
+        rehearsal, f"{stack.name}-gone", tmp_path_factory.mktemp("gone"), dict(stack.settings)
+    )
     before = rehearsal.get("/_api/resources")
     other.init()
     other.up()
     assert predict(other.outputs())
     other.pulumi("destroy", "--yes", "--skip-preview")
     assert not other.resources()
-    assert sorted(r["id"] for r in rehearsal.get("/_api/resources")) == sorted(r["id"] for r in before)
+    assert sorted(r["id"] for r in rehearsal.get("/_api/resources")) == sorted(
+        r["id"] for r in before
+    )

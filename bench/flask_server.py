@@ -1,0 +1,36 @@
+"""The other side of bench/serving.py: the same model the usual way, scikit-learn behind Flask.
+
+Started by gunicorn as ``flask_server:create_app("1-9")``. The trees are fitted here, at the start, from
+the code that trained the served model: no pickle is needed, and both sides have the same trees.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flask import Flask, Response, jsonify, request
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lambda"))
+
+from model_server import train
+from model_server.encoder import Encoder
+
+
+def create_app(first: int, last: int) -> Flask:
+    """Answers ``POST /predict`` as the model server does."""
+    known = train.examples()
+    model = train.fit(known, known.part(first, last))
+    encoder = Encoder(known.columns)
+    app = Flask("flask_server")
+
+    @app.post("/predict")
+    def predict() -> Response:
+        rows = encoder.rows(request.get_json()["instances"])
+        found = model.predict_proba(rows)[:, 1].tolist()
+        return jsonify(
+            predictions=[{"probability": round(late, 6), "late": late >= 0.5} for late in found],
+            model_version="the same, refitted",
+        )
+
+    return app

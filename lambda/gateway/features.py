@@ -85,8 +85,8 @@ class Features:
             value = instance.get(name)
             if value is None:
                 if spec["required"]:
-                    hint = spec.get("help", "")
-                    yield FieldError(f"{path}.{name}", f"is missing; write it {hint}".rstrip())
+                    hint = f"; write it {spec['help']}" if "help" in spec else ""
+                    yield FieldError(f"{path}.{name}", "is missing" + hint)
                 continue
             try:
                 good[name] = CHECKS[spec["type"]](spec, value)

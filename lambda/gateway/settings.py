@@ -66,7 +66,7 @@ class Settings:
             api_key_secret_arn=arn,
             azure_client_id=environ.get("AZURE_CLIENT_ID", ""),
             max_body_bytes=_positive(environ, "MAX_BODY_BYTES", 256 * 1024),
-            max_concurrency=_positive(environ, "MAX_CONCURRENCY", 32),
+            max_concurrency=_positive(environ, "MAX_CONCURRENCY", 80),
             host=environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a container is reached from outside
             port=_positive(environ, "PORT", 8080),
         )

@@ -11,7 +11,7 @@ import copy
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -164,11 +164,16 @@ class Store:
             types = [self._records.get(token, {})] if token else list(self._records.values())
             return [copy.deepcopy(record) for held in types for record in held.values()]
 
-    def find(self, token: str, outputs: dict[str, object]) -> Record | None:
-        """A copy of the first record of a type whose outputs have these values."""
+    def find(
+        self, token: str, outputs: Mapping[str, object], inputs: Mapping[str, object] | None = None
+    ) -> Record | None:
+        """A copy of the first record of a type whose outputs, and inputs, have these values."""
+        wanted = list(outputs.items()), list((inputs or {}).items())
         with self._lock:
             for record in self._records.get(token, {}).values():
-                if all(record.outputs.get(name) == value for name, value in outputs.items()):
+                if all(record.outputs.get(name) == value for name, value in wanted[0]) and all(
+                    record.inputs.get(name) == value for name, value in wanted[1]
+                ):
                     return copy.deepcopy(record)
         return None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rehearsal.children import Children
     from rehearsal.credentials import Authority
     from rehearsal.doors import Doors
+    from rehearsal.faults import Faults
     from rehearsal.images import ImageStore
     from rehearsal.lambda_runtime import Functions
     from rehearsal.ledger import Ledger
@@ -27,15 +28,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Account:
-    """Who the engineer is on each cloud: made up, of the right shape, and the same on every machine."""
+    """Who the engineer is on each cloud: made up, of the right shape, the same on every machine."""
 
     aws_account: str = "123456789012"
     aws_access_key_id: str = "AKIAREHEARSAL0000001"
     aws_secret_access_key: str = "rehearsal-only-not-a-secret"
     aws_region: str = "us-east-1"
-    """When the provider's settings name none. A record's own is in ``record.outputs["region"]``."""
+    """When the provider's settings name none; a record's own is in ``outputs["region"]``."""
     gcp_project: str = "triplane-rehearsal"
-    """When the provider's settings name none. A record's own is in ``record.outputs["project"]``."""
+    """When the provider's settings name none; a record's own is in ``outputs["project"]``."""
     gcp_region: str = "us-central1"
     azure_subscription: str = "00000000-aaaa-4bbb-8ccc-000000000001"
     azure_tenant: str = "00000000-aaaa-4bbb-8ccc-000000000002"
@@ -62,8 +63,9 @@ class World:
     ``kv.delete(ns, key)``, ``kv.items(ns)``. Everything in it is encrypted at rest."""
     ledger: Ledger
     """``ledger.note(verb, record, text)`` for what should be seen on the page."""
+    faults: Faults
     children: Children
-    """``children.spawn(args, env=…, cwd=…, log=Path, key=…)``: a process that `stop` finds again."""
+    """``children.spawn(args, key=…, log=…, env=…, cwd=…)``: a process that `stop` finds again."""
     authority: Authority
     """The rehearsal's own CA: ``authority.certificate(host) -> (certificate_path, key_path)``,
     ``authority.bundle`` (the machine's CAs and this one)."""

@@ -1,0 +1,102 @@
+"""The rehearsal's command line: ``python -m rehearsal start|stop|status|env|fault|ledger|wipe``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+
+# Before grpc is imported. Child processes are started by exec, so grpc need not survive a fork.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+from rehearsal import supervisor
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = _parser().parse_args()
+    state = supervisor.state_dir()
+    try:
+        match arguments.command:
+            case "start":
+                supervisor.start(state, print, new_ports=arguments.new_ports)
+            case "stop":
+                supervisor.stop(state, print)
+            case "wipe":
+                supervisor.wipe(state, print)
+            case "serve":
+                supervisor.serve(state)
+            case "status":
+                _status(supervisor.ask(state, "/_api/status"))
+            case "env":
+                from rehearsal.server import exports
+
+                print(exports(supervisor.environment(state)))
+            case "ledger":
+                for entry in reversed(supervisor.ask(state, f"/_api/ledger?limit={arguments.limit}")):
+                    print("{verb:<12} {token} {name}  {text}".format(**entry).rstrip())
+            case "fault":
+                _fault(arguments)
+    except supervisor.Trouble as trouble:
+        sys.exit(f"rehearsal: {trouble}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from rehearsal.faults import What
+
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal", description="A stand-in for three clouds on this machine."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("start", help="start it and wait until it is ready")
+    start.add_argument("--new-ports", action="store_true", help="forget the ports kept so far")
+    commands.add_parser("stop", help="stop it and everything it started")
+    commands.add_parser("status", help="what stands, what runs")
+    commands.add_parser("env", help="the lines that a shell evaluates to use it")
+    commands.add_parser("wipe", help="stop it and forget what stood")
+    commands.add_parser("serve", help="be the resident process (start does this)")
+    ledger = commands.add_parser("ledger", help="what happened")
+    ledger.add_argument("--limit", type=int, default=50)
+    fault = commands.add_parser("fault", help="make something go wrong")
+    fault.add_argument("what", choices=[*What.__args__, "lose", "list", "clear"])  # type: ignore[attr-defined]
+    fault.add_argument("--on", default="*", metavar="GLOB", help="resource type: aws:s3/*")
+    fault.add_argument("--name", default="*", metavar="GLOB", help="the resource's name")
+    fault.add_argument("--method", default="*", help="create, read, update, delete, check, invoke")
+    fault.add_argument("--path", default="", metavar="GLOB", help="a path of the data planes: /aws/*")
+    fault.add_argument("--times", type=int, default=1, help="0: until cleared")
+    fault.add_argument("--seconds", type=float, default=5, help="how long slow takes")
+    fault.add_argument("--after", action="store_true", help="once the step is done, not before")
+    return parser
+
+
+def _status(status: dict[str, object]) -> None:
+    print(f"running at {status['url']}, process {status['pid']}, {status['memory_mb']} MB")
+    for cloud, count in status["resources"].items():  # type: ignore[attr-defined]
+        print(f"  {cloud}: {count} resources")
+    for child in status["children"]:  # type: ignore[attr-defined]
+        print(f"  process {child['pid']}: {child['key']}")
+
+
+def _fault(arguments: argparse.Namespace) -> None:
+    from rehearsal.faults import Fault
+
+    state = supervisor.state_dir()
+    match arguments.what:
+        case "list":
+            for fault in supervisor.ask(state, "/_api/faults"):
+                print("{id}  {what} on {on} {name} {method} {path} times={times}".format(**fault))
+        case "clear":
+            supervisor.ask(state, "/_api/faults", "DELETE")
+        case "lose":
+            wish = {"on": arguments.on, "name": arguments.name}
+            for lost in supervisor.ask(state, "/_api/lose", "POST", wish)["lost"]:
+                print(f"lost: {lost}")
+        case _:
+            fields = {field.name for field in dataclasses.fields(Fault)} - {"id"}
+            wish = {name: getattr(arguments, name) for name in fields}
+            print(supervisor.ask(state, "/_api/faults", "POST", wish)["id"])
+
+
+if __name__ == "__main__":
+    main()

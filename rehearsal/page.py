@@ -1,0 +1,175 @@
+"""The local page and the JSON beside it: what stands, what happened, what is set to go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from html import escape
+from pathlib import Path
+from string import Template
+
+import anyio.to_thread
+import psutil
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rehearsal.faults import Fault
+from rehearsal.kinds import Kind, Record
+from rehearsal.lifecycle import Lifecycle
+from rehearsal.world import World
+
+TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
+CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
+
+
+class Page:
+    """Routes of ``/`` and ``/_api``."""
+
+    def __init__(self, world: World, lifecycles: Mapping[str, Lifecycle]) -> None:
+        self._world = world
+        self._lifecycles = lifecycles
+
+    def routes(self) -> list[BaseRoute]:
+        """What the rehearsal serves for people and for its own command line."""
+        return [
+            Route("/", self.page),
+            Route("/_api/status", self.status),
+            Route("/_api/resources", self.resources),
+            Route("/_api/ledger", self.ledger),
+            Route("/_api/faults", self.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_api/lose", self.lose, methods=["POST"]),
+        ]
+
+    def _kind(self, record: Record) -> Kind:
+        return self._lifecycles[record.package].rules(record.token)
+
+    async def status(self, request: Request) -> Response:
+        """How it is: counted, not listed."""
+        records = self._world.store.all()
+        entries = self._world.ledger.entries(1)
+        return JSONResponse(
+            {
+                "ready": True,
+                "pid": psutil.Process().pid,
+                "url": self._world.base_url,
+                "resources": {c: sum(r.package == c for r in records) for c in CLOUDS},
+                "last_entry": entries[0].entry if entries else 0,
+                "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
+                "children": [{"pid": pid, "key": k} for pid, _, k in self._world.store.children()],
+            }
+        )
+
+    async def resources(self, request: Request) -> Response:
+        """What stands; no inputs or outputs, for they may be secret."""
+        return JSONResponse(
+            [
+                {
+                    "package": record.package,
+                    "token": record.token,
+                    "name": record.name,
+                    "id": record.id,
+                    "urn": record.urn,
+                    "executes": self._kind(record).executes or None,
+                }
+                for record in self._world.store.all()
+            ]
+        )
+
+    async def ledger(self, request: Request) -> Response:
+        """The newest entries; ``?limit=`` says how many."""
+        limit = request.query_params.get("limit", "200")
+        if not limit.isdigit():
+            return JSONResponse({"error": "limit must be a whole number"}, 400)
+        return JSONResponse([asdict(entry) for entry in self._world.ledger.entries(int(limit))])
+
+    async def faults(self, request: Request) -> Response:
+        """What is set to go wrong: list, set one, clear all."""
+        if request.method == "GET":
+            return JSONResponse([asdict(fault) for fault in self._world.faults.all()])
+        if refused := _not_json(request):
+            return refused
+        if request.method == "DELETE":
+            self._world.faults.clear()
+            return JSONResponse({})
+        try:
+            fault = Fault(**await request.json())
+        except (TypeError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"id": self._world.faults.set(fault)})
+
+    async def lose(self, request: Request) -> Response:
+        """Take resources away behind the program's back: ``{"on": glob, "name": glob}``."""
+        if refused := _not_json(request):
+            return refused
+        wish = await request.json()
+        lost = [
+            record
+            for record in self._world.store.all()
+            if fnmatchcase(record.token, wish.get("on", "*"))
+            and fnmatchcase(record.name, wish.get("name", "*"))
+        ]
+        for record in lost:
+            lose = self._lifecycles[record.package].lose
+            await anyio.to_thread.run_sync(lose, record)
+        return JSONResponse({"lost": [f"{record.token} {record.id}" for record in lost]})
+
+    async def page(self, request: Request) -> Response:
+        """Everything, for a person."""
+        records = self._world.store.all()
+        entries = self._world.ledger.entries(200)
+        sections = "".join(
+            self._section(title, [record for record in records if record.package == package])
+            for package, title in CLOUDS.items()
+        )
+        rows = "".join(
+            f'<tr class="{escape(entry.verb)}"><td>{escape(entry.when)}</td>'
+            f"<td><b>{escape(entry.verb)}</b></td><td>{_type(entry.token)}</td>"
+            f"<td>{escape(entry.name)}</td><td>{escape(entry.text)}</td></tr>"
+            for entry in entries
+        )
+        faults = "".join(
+            f"<li><b>{escape(fault.what)}</b> on {escape(fault.path or fault.on)}"
+            f" {escape(fault.method)} {escape(fault.name)},"
+            f" {fault.times or 'any number of'} more times</li>"
+            for fault in self._world.faults.all()
+        )
+        return HTMLResponse(
+            TEMPLATE.substitute(
+                standing=sections,
+                count=len(records),
+                rows=rows or '<tr><td colspan="5">Nothing happened yet.</td></tr>',
+                faults=f"<h2>Set to go wrong</h2><ul>{faults}</ul>" if faults else "",
+                last=entries[0].entry if entries else 0,
+            )
+        )
+
+    def _section(self, title: str, records: list[Record]) -> str:
+        if not records:
+            return ""
+        rows = ""
+        for record in sorted(records, key=lambda record: (record.token, record.name)):
+            executes = self._kind(record).executes
+            what = escape(executes) if executes else "recorded"
+            mark = "executed" if executes else "recorded"
+            rows += (
+                f"<tr><td>{_type(record.token)}</td><td>{escape(record.name)}</td>"
+                f'<td class="id">{escape(record.id)}</td><td class="{mark}">{what}</td></tr>'
+            )
+        return (
+            f"<h3>{title} <small>{len(records)}</small></h3><table><thead><tr><th>Type</th>"
+            f"<th>Name</th><th>Id</th><th>Executed or recorded</th></tr></thead>{rows}</table>"
+        )
+
+
+def _not_json(request: Request) -> Response | None:
+    """Refuse what a web page could send across origins without asking first."""
+    if request.headers.get("content-type", "").split(";")[0] == "application/json":
+        return None
+    return JSONResponse({"error": "the content type must be application/json"}, 415)
+
+
+def _type(token: str) -> str:
+    package, module, name = token.split(":")
+    return f'<span title="{escape(token)}">{escape(module.split("/")[0])}.{escape(name)}</span>'

@@ -1,0 +1,220 @@
+"""Starts and stops the resident process, and says how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rehearsal import children
+from rehearsal.ports import Ports, free
+
+CLONE = Path(__file__).resolve().parent.parent
+FORMAT = 1
+"""Of the state directory. Another number means: this program cannot read it."""
+MARKER = "rehearsal.json"
+PARTS = ("http", "aws", "gcp", "azure-native")
+START_SECONDS = 30
+
+
+class Trouble(Exception):
+    """Why it cannot be done, and what to do; shown without a traceback."""
+
+
+def state_dir() -> Path:
+    """Where this clone's rehearsal keeps everything."""
+    return Path(os.environ.get("TRIPLANE_REHEARSAL_DIR") or CLONE / ".rehearsal").resolve()
+
+
+def prepare(state: Path) -> None:
+    """Make the state directory, or check that this program can read it."""
+    marker = state / MARKER
+    if not marker.exists():
+        if state.exists() and any(state.iterdir()):
+            raise Trouble(
+                f"{state} is not empty and not a rehearsal's: set TRIPLANE_REHEARSAL_DIR to another"
+            )
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker.write_text(json.dumps({"format": FORMAT}))
+    try:
+        found = json.loads(marker.read_text())["format"]
+    except (ValueError, KeyError, TypeError):
+        found = "unknown"
+    if found != FORMAT:
+        raise Trouble(
+            f"the state in {state} has format {found}, and this program reads format {FORMAT}:"
+            " go back to the version that wrote it and `pulumi destroy` what matters, or forget it"
+            " with `make wipe`"
+        )
+
+
+def resident(state: Path) -> int | None:
+    """The process id of the running rehearsal, or None."""
+    try:
+        pid, started = json.loads((state / "resident.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if children.same(pid, started) else None
+
+
+def url(state: Path) -> str:
+    """Where the rehearsal answers HTTP."""
+    return f"http://127.0.0.1:{Ports(state / 'addresses.json').get('http')}"
+
+
+def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
+    """Ask the running rehearsal; raises `Trouble` with its own words when it refuses."""
+    if resident(state) is None:
+        raise Trouble("the rehearsal is not running: `make rehearsal` starts it")
+    request = urllib.request.Request(
+        url(state) + path,
+        data=None if method == "GET" else json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+        method=method,
+    )
+    # Not through a proxy that the machine may have set: this is loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        raise Trouble(json.load(refused)["error"]) from None
+    except OSError as failure:
+        raise Trouble(f"the rehearsal does not answer at {url(state)}: {failure}") from None
+
+
+def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -> None:
+    """Start the rehearsal and wait until it is ready; harmless when it runs already."""
+    prepare(state)
+    if resident(state):
+        _wait(state, None)
+        say(f"the rehearsal runs already: {url(state)}")
+        return
+    began = time.monotonic()
+    ports = Ports(state / "addresses.json")
+    if new_ports:
+        for part in PARTS:
+            ports.release(part)
+    kept = {part: ports.get(part) for part in PARTS}
+    for part in PARTS:
+        port = ports.keep(part)
+        if kept[part] and not free(port):
+            raise Trouble(
+                f"port {port} (of {part}) is taken by another program. URLs with it are in the"
+                " stacks' state, so it does not move by itself: stop that program, or choose new"
+                " ports with `python -m rehearsal start --new-ports` and run `pulumi up` again"
+            )
+    say("starting the rehearsal …")
+    with (state / "rehearsal.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rehearsal", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=CLONE,
+            env={**os.environ, "TRIPLANE_REHEARSAL_DIR": str(state)},
+            start_new_session=True,
+        )
+    _wait(state, process)
+    say(f"the rehearsal is ready after {time.monotonic() - began:.1f} s: {url(state)}")
+
+
+def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if resident(state):
+            try:
+                ask(state, "/_api/status")
+                return
+            except Trouble:
+                pass
+        if process and process.poll() is not None and not resident(state):
+            break
+        time.sleep(0.05)
+    log = state / "rehearsal.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    raise Trouble(f"the rehearsal did not become ready; the end of {log}:\n{tail}")
+
+
+def stop(state: Path, say: Callable[[str], None]) -> None:
+    """Stop the rehearsal and everything it started, also when it was killed before."""
+    if not (state / MARKER).exists():
+        say("there is no rehearsal to stop")
+        return
+    pid = resident(state)
+    if pid:
+        # Its children are in sessions of their own; it stops them itself, and then ends.
+        children.end([(pid, children.started(pid) or 0)], grace=20)
+    left = _orphans(state)
+    (state / "resident.json").unlink(missing_ok=True)
+    if pid or left:
+        say("the rehearsal is stopped" + (f", and {left} processes it had left" if left else ""))
+    else:
+        say("the rehearsal was not running")
+
+
+def _orphans(state: Path) -> int:
+    """Stop what a killed rehearsal left behind; how many processes that were."""
+    if not (state / "rehearsal.sqlite").exists():
+        return 0
+    from rehearsal.credentials import storage_key
+    from rehearsal.store import Store
+
+    store = Store(state / "rehearsal.sqlite", storage_key(state))
+    try:
+        return children.Children(store).stop_all()
+    finally:
+        store.close()
+
+
+def wipe(state: Path, say: Callable[[str], None]) -> None:
+    """Stop, and forget everything that stood."""
+    if not state.exists():
+        say("there is nothing to forget")
+        return
+    if not (state / MARKER).exists():
+        raise Trouble(f"{state} is not a rehearsal's directory (no {MARKER} in it): left alone")
+    stop(state, say)
+    shutil.rmtree(state)
+    say(f"forgotten: {state}. Stacks that stood here still list their resources: `make wipe` takes"
+        " them away too, `pulumi refresh` on a stack notices")  # fmt: skip
+
+
+def environment(state: Path) -> dict[str, str]:
+    """What clients need to reach the rehearsal."""
+    if resident(state) is None:
+        raise Trouble("the rehearsal is not running: `make rehearsal` starts it")
+    settings: dict[str, str] = json.loads((state / "environment.json").read_text())
+    return settings
+
+
+def serve(state: Path) -> None:
+    """Be the resident process. The lock is the kernel's: it goes with the process, however it ends."""
+    from rehearsal import server
+
+    prepare(state)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble("another rehearsal is starting or running here") from None
+        logging.basicConfig(
+            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
+        identity = [os.getpid(), children.started(os.getpid())]
+        fresh = state / "resident.json.new"
+        fresh.write_text(json.dumps(identity))
+        fresh.replace(state / "resident.json")
+        ports = Ports(state / "addresses.json")
+        asyncio.run(server.run(state, {part: ports.keep(part) for part in PARTS}))

@@ -206,9 +206,9 @@ def _id(
     if words and words != ["id"]:
         for word in words:
             value = values.get(word) or record.outputs.get(word)
-            if value is None or value is UNKNOWN:
+            if value is UNKNOWN:
                 value = _plausible(schema, word, {"type": "string"}, record, name, 0)
-            values[word] = str(value)
+            values[word] = str(value or name)
         return schema.id_template.format(**values)
     if record.package == "gcp":
         return f"projects/{place['project']}/{_plural(kind)}/{name}"

@@ -45,7 +45,10 @@ class Schema:
     def name_property(self) -> str | None:
         """The input that the providers name by themselves when the program leaves it out."""
         if self.package != "azure-native":
-            return "name" if self.inputs.get("name", {}).get("type") == "string" else None
+            for wire in ("name", self.id_template.strip("{}")):
+                if self.inputs.get(wire, {}).get("type") == "string":
+                    return wire
+            return None
         # In azure-native it is the resource's own path parameter: the one that may be left out.
         # Path parameters are no outputs, except `name`.
         word = self.token.rsplit(":", 1)[-1].lower()

@@ -124,7 +124,7 @@ class ImageStore:
         repository, _, version = reference.rpartition("@" if "@" in reference else ":")
         return self.get(repository, version)
 
-    def tags(self, repository: str) -> dict[str, Image]:
+    def list(self, repository: str) -> dict[str, Image]:
         """Images of a repository by tag."""
         held = self._kv.get("images", repository, NOTHING)
         return {
@@ -216,10 +216,10 @@ def _unpack(archive: Path, folder: Path) -> Path:
     folder.mkdir()
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
-            zipped.extractall(folder)
+            zipped.extractall(folder)  # noqa: S202, zipfile keeps members inside the folder
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")  # noqa: S202, the filter keeps it inside
+            packed.extractall(folder, filter="data")
     else:
         raise BuildFailed(f"the build context {archive.name} is neither a zip nor a tar archive")
     return folder

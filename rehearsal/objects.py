@@ -67,7 +67,7 @@ class ObjectStores:
     def __init__(self, world: World) -> None:
         self._world = world
         self._folder = world.state_dir / "objects"
-        self._ports = ports.Ports(world.state_dir / "ports.json")
+        self._ports = ports.Ports(world.state_dir / "addresses.json")
         self._locks: dict[Store, threading.RLock] = {
             store: threading.RLock() for store in ("s3", "gcs", "blob")
         }

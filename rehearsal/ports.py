@@ -14,43 +14,48 @@ from pathlib import Path
 RANGE = range(20000, 32000)
 
 
+_lock = threading.Lock()
+
+
 class Ports:
     """Ports by key, in a file of its own: a port in use must not be undone with a failed update."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
 
     def keep(self, key: str) -> int:
         """The port of ``key``, chosen free at the first call."""
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = self._free()
-                self._write()
-            return self._kept[key]
+        with _lock:
+            kept = self._read()
+            if key not in kept:
+                self._write({**kept, key: _choose(set(kept.values()))})
+            return self._read()[key]
 
     def get(self, key: str) -> int | None:
         """The port of ``key``, if it has one."""
-        return self._kept.get(key)
+        with _lock:
+            return self._read().get(key)
 
     def release(self, key: str) -> None:
         """Give the port of ``key`` back; an unknown key is fine."""
-        with self._lock:
-            if self._kept.pop(key, None) is not None:
-                self._write()
+        with _lock:
+            self._write({name: port for name, port in self._read().items() if name != key})
 
-    def _free(self) -> int:
-        taken = set(self._kept.values())
-        for port in random.sample(RANGE, len(RANGE)):
-            if port not in taken and free(port):
-                return port
-        raise OSError(f"no free port on 127.0.0.1 between {RANGE.start} and {RANGE.stop}")
+    def _read(self) -> dict[str, int]:
+        kept: dict[str, int] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        return kept
 
-    def _write(self) -> None:
+    def _write(self, kept: dict[str, int]) -> None:
         beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(self._kept, indent=1))
+        beside.write_text(json.dumps(kept, indent=1))
         os.replace(beside, self._path)
+
+
+def _choose(taken: set[int]) -> int:
+    for port in random.sample(RANGE, len(RANGE)):
+        if port not in taken and free(port):
+            return port
+    raise OSError(f"no free port on 127.0.0.1 from {RANGE.start} to {RANGE.stop - 1}")
 
 
 def free(port: int) -> bool:

@@ -158,12 +158,7 @@ def make_venv() -> bool:
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     requirements = [argument for lock in locks for argument in ("-r", str(lock))]
     started = time.monotonic()
-    with_uv = subprocess.run([*pip, "-q", UV]).returncode == 0 and (
-        subprocess.run(
-            [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *requirements]
-        ).returncode
-        == 0
-    )
+    with_uv = subprocess.run([*pip, "-q", UV]).returncode == 0 and uv_install(requirements)
     if not with_uv:
         # uv reads neither pip's configuration nor, by default, the system's certificates.
         say("uv could not install them here; trying with pip")
@@ -172,6 +167,17 @@ def make_venv() -> bool:
     say(f"packages installed in {time.monotonic() - started:.0f} s")
     stamp.write_text(digest)
     return True
+
+
+def uv_install(requirements: list[str]) -> bool:
+    """Install with uv, in a tenth of pip's time; shows what it downloads, not the list of all packages."""
+    command = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *requirements]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as uv:
+        assert uv.stderr is not None  # noqa: S101  # it is a pipe
+        for line in uv.stderr:
+            if not line.startswith(" + "):
+                say(f"  {line.strip()}")
+    return uv.returncode == 0
 
 
 def install_azurite() -> None:

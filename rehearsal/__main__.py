@@ -34,7 +34,9 @@ def main() -> None:
 
                 print(exports(supervisor.environment(state)))
             case "ledger":
-                for entry in reversed(supervisor.ask(state, f"/_api/ledger?limit={arguments.limit}")):
+                for entry in reversed(
+                    supervisor.ask(state, f"/_api/ledger?limit={arguments.limit}")
+                ):
                     print("{verb:<12} {token} {name}  {text}".format(**entry).rstrip())
             case "fault":
                 _fault(arguments)
@@ -63,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     fault.add_argument("--on", default="*", metavar="GLOB", help="resource type: aws:s3/*")
     fault.add_argument("--name", default="*", metavar="GLOB", help="the resource's name")
     fault.add_argument("--method", default="*", help="create, read, update, delete, check, invoke")
-    fault.add_argument("--path", default="", metavar="GLOB", help="a path of the data planes: /aws/*")
+    fault.add_argument(
+        "--path", default="", metavar="GLOB", help="a path of the data planes: /aws/*"
+    )
     fault.add_argument("--times", type=int, default=1, help="0: until cleared")
     fault.add_argument("--seconds", type=float, default=5, help="how long slow takes")
     fault.add_argument("--after", action="store_true", help="once the step is done, not before")

@@ -40,7 +40,9 @@ DEFAULT = re.compile(
 # What an id is made of, from the documentation of `pulumi import`: Google's path template, or the
 # one AWS property that is the id.
 TEMPLATE = re.compile(r"\$ pulumi import gcp:\S+ default (\S*\{\{\S+)")
-PROPERTY = re.compile(r"Using `pulumi import`, import [^.]*? using (?:the |its )?[^`.]*`(\w+)`[^`]*\.")
+PROPERTY = re.compile(
+    r"Using `pulumi import`, import [^.]*? using (?:the |its )?[^`.]*`(\w+)`[^`]*\."
+)
 
 
 class Describer:

@@ -23,7 +23,10 @@ BACKOFF = 0.1
 """Seconds before the first retry; doubled each time."""
 THROTTLED = {
     "aws": ("ThrottlingException", "Rate exceeded"),
-    "gcp": ("rateLimitExceeded", "Error 429: Quota exceeded for quota metric 'Requests' per minute"),
+    "gcp": (
+        "rateLimitExceeded",
+        "Error 429: Quota exceeded for quota metric 'Requests' per minute",
+    ),
     "azure-native": ("TooManyRequests", "The request is being throttled (429)"),
 }
 UNAVAILABLE = {
@@ -60,7 +63,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.what not in get_args(What):
-            raise ValueError(f"there is no fault {self.what}; there are {', '.join(get_args(What))}")
+            raise ValueError(
+                f"there is no fault {self.what}; there are {', '.join(get_args(What))}"
+            )
         if self.times < 0 or self.seconds < 0:
             raise ValueError("times and seconds cannot be negative")
 

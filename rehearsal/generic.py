@@ -50,7 +50,9 @@ def autoname(schema: Schema, kind: Kind, program_name: str, seed: bytes) -> str:
 
     Raises `CheckFailure` when it would be too long.
     """
-    random = hashlib.sha256(seed + schema.token.encode()).digest() if seed else secrets.token_bytes(32)
+    random = (
+        hashlib.sha256(seed + schema.token.encode()).digest() if seed else secrets.token_bytes(32)
+    )
     if schema.name_property == "roleAssignmentName" or (kind.name and kind.name.form == "uuid"):
         return str(uuid.UUID(bytes=random[:16], version=4))
     separator, digits = _style(schema, kind)
@@ -185,9 +187,7 @@ def _arn(record: Record, place: dict[str, str], name: str) -> str:
     return f"arn:aws:{service}:{place.get('region', '')}:{Account.aws_account}:{kind}/{name}"
 
 
-def _id(
-    record: Record, schema: Schema, place: dict[str, str], name: str, account: Account
-) -> str:
+def _id(record: Record, schema: Schema, place: dict[str, str], name: str, account: Account) -> str:
     service, kind = _words(record)
     if record.package == "azure-native":
         group = record.inputs.get("resourceGroupName")

@@ -96,9 +96,7 @@ class Lifecycle:
                 self.world.store.save(record)
         return record
 
-    def update(
-        self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]
-    ) -> Record:
+    def update(self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]) -> Record:
         """Change a resource in place."""
         schema, kind = self.shape(token)
         old = self.world.get(token, id)
@@ -237,5 +235,3 @@ def _walk(value: Any, path: list[str]) -> Iterator[str]:
             yield value
     elif isinstance(value, dict):
         yield from _walk(value.get(path[0]), path[1:])
-
-

@@ -178,7 +178,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(
             inputs=encode(news, secrets),
             failures=[
-                provider_pb2.CheckFailure(property=each.property, reason=f"{each.property} {each.reason}")
+                provider_pb2.CheckFailure(property=each.property, reason=each.reason)
                 for each in failures
             ],
         )
@@ -207,6 +207,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shape, kind = self.lifecycle.shape(token)
         olds, _ = decode(request.old_inputs)
         news, _ = decode(request.news)
+        # Writing down what the cloud had chosen already is no change.
+        stood = decode(request.olds)[0]
+        olds |= {w: stood[w] for w in news if w not in olds and w in stood and news[w] == stood[w]}
         changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
@@ -261,7 +264,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, _ = _which(request)
         if request.preview:
             shape, kind = self.lifecycle.shape(token)
-            outputs = decode(request.olds)[0] | {w: v for w, v in inputs.items() if w in shape.outputs}
+            outputs = decode(request.olds)[0] | {
+                w: v for w, v in inputs.items() if w in shape.outputs
+            }
             outputs |= dict.fromkeys(kind.volatile, UNKNOWN)
             return provider_pb2.UpdateResponse(properties=encode(outputs, secrets))
         record = self.lifecycle.update(token, request.id, request.urn, inputs, secrets)

@@ -200,8 +200,14 @@ def _scalar(kind: str, value: Any, *, bridged: bool) -> bool:
     if not bridged or isinstance(value, dict | list):
         return False
     try:
-        return kind == "string" or str(value) in ("true", "false")[: 2 * (kind == "boolean")] or (
-            kind in ("integer", "number") and isinstance(value, str) and float(value) is not None
+        return (
+            kind == "string"
+            or str(value) in ("true", "false")[: 2 * (kind == "boolean")]
+            or (
+                kind in ("integer", "number")
+                and isinstance(value, str)
+                and float(value) is not None
+            )
         )
     except ValueError:
         return False

@@ -55,7 +55,11 @@ def assemble(state_dir: Path, http_port: int) -> World:
         ("functions", "lambda_runtime", "Functions"),
     ):
         try:
-            setattr(world, attribute, getattr(importlib.import_module(f"rehearsal.{module}"), name)(world))
+            setattr(
+                world,
+                attribute,
+                getattr(importlib.import_module(f"rehearsal.{module}"), name)(world),
+            )
         except (ImportError, TypeError) as missing:
             log.warning("%s: %s", module, missing)
     return world

@@ -46,6 +46,7 @@ IDLE_SECONDS = 300.0
 STOP_SECONDS = 0.5
 """Between SIGTERM and SIGKILL, as for a function with an internal extension (Shutdown phase,
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
+CLOSE_SECONDS = 3.0
 
 RUNTIME = "/2018-06-01/runtime"
 EXTENSION = "/2020-01-01/extension"
@@ -121,7 +122,7 @@ class Functions:
             pool = self._pools.pop(key, None)
         if pool:
             pool.replace(None)
-        used = {stored["code"] for _, stored in self._world.kv.items("functions")}
+        used = {stored["code"] for stored in self._world.kv.items("functions").values()}
         for folder in self._folder.glob("?" * 64):
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -146,11 +147,13 @@ class Functions:
         )
 
     def close(self) -> None:
-        """Stop every process; the functions stay known."""
+        """Stop every process, once its invocation is done; the functions stay known."""
         with self._lock:
             pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             pool.replace(None)
+        for pool in pools:
+            pool.wait(CLOSE_SECONDS)
 
     @property
     def _folder(self) -> Path:
@@ -275,9 +278,13 @@ class Pool:
             self._function = function
             former = [sandbox for _, sandbox in self._idle]
             self._idle.clear()
-            self._forget(len(former))
         for sandbox in former:
-            sandbox.stop()
+            self._stop(sandbox)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until no process is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, seconds)
 
     def retire(self, idle_seconds: float) -> None:
         """Stop processes that were not needed for so long."""
@@ -285,9 +292,8 @@ class Pool:
             limit = time.monotonic() - idle_seconds
             old = [sandbox for since, sandbox in self._idle if since < limit]
             self._idle = [each for each in self._idle if each[0] >= limit]
-            self._forget(len(old))
         for sandbox in old:
-            sandbox.stop()
+            self._stop(sandbox)
 
     def _take(self) -> Sandbox:
         """The process that was used last, a new one, or the first that becomes free."""
@@ -303,12 +309,11 @@ class Pool:
                 _, sandbox = self._idle.pop()
                 if sandbox.alive:
                     return sandbox
-                self._forget(1)
+                self._running -= 1
         try:
             return self._start(function)
         except BaseException:
-            with self._changed:
-                self._forget(1)
+            self._ended()
             raise
 
     def _give_back(self, sandbox: Sandbox | None) -> None:
@@ -319,14 +324,17 @@ class Pool:
             if sandbox and keep:
                 self._idle.append((time.monotonic(), sandbox))
                 self._changed.notify_all()
-            elif sandbox:
-                self._forget(1)
         if sandbox and not keep:
-            sandbox.stop()
+            self._stop(sandbox)
 
-    def _forget(self, count: int) -> None:
-        self._running -= count
-        self._changed.notify_all()
+    def _stop(self, sandbox: Sandbox) -> None:
+        sandbox.stop()
+        self._ended()
+
+    def _ended(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
 
 
 @dataclass(eq=False)

@@ -136,7 +136,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         servers.append(provider.serve(serving, ports[package]))
         if cloud:
             mounts.append(Mount(f"/{name}", routes=cloud[2].routes(world)))
-            environment |= cloud[0].environment(world)
+            environment |= getattr(cloud[0], "environment", lambda _: {})(world)
     write_private(state_dir / "environment.json", json.dumps(environment).encode())
 
     app = Starlette(routes=[*Page(world, lifecycles).routes(), *mounts])

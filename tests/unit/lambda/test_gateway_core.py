@@ -1,0 +1,337 @@
+"""What the front door says to every request, without a cloud."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gateway.core import Answer, EndpointUnavailable, FrontDoor, ModelRefused, Request
+from gateway.features import MAX_ERRORS, Features
+from gateway.page import render
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+FEATURES = Features.load()
+FLIGHT: dict[str, Any] = FEATURES.document["example"]
+KEY = "correct horse battery"
+
+
+def model(instances: list[dict[str, Any]]) -> object:
+    predictions = [{"probability": 0.25, "late": False} for _ in instances]
+    return {"predictions": predictions, "model_version": "ab" * 32}
+
+
+def door(predict: Callable[[list[dict[str, Any]]], object] = model) -> FrontDoor:
+    return FrontDoor(
+        features=FEATURES,
+        page=render(FEATURES.document, key_needed=True),
+        max_body_bytes=64 * 1024,
+        admits=lambda key: key == KEY,
+        predict=predict,
+    )
+
+
+DOOR = door()
+
+
+def ask(
+    body: Any,
+    *,
+    method: str = "POST",
+    path: str = "/predict",
+    at: FrontDoor = DOOR,
+    **headers: str,
+) -> Answer:
+    sent = {"content-type": "application/json", "x-api-key": KEY}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return at.answer(Request(method, path, sent, raw, "request-1"))
+
+
+def error(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(answer.body)["error"]
+    return found
+
+
+def reasons(**changes: Any) -> dict[str, str]:
+    """The reasons against the example flight with these changes, by field."""
+    flight = {name: value for name, value in {**FLIGHT, **changes}.items() if value is not ...}
+    answer = ask({"instances": [flight]})
+    if answer.status == 200:
+        return {}
+    assert answer.status == 422
+    prefix = "instances[0]."
+    return {e["field"].removeprefix(prefix): e["reason"] for e in error(answer)["fields"]}
+
+
+def test_a_flight_gets_its_prediction_and_the_model_version_and_is_captured() -> None:
+    answer = ask({"instances": [FLIGHT, FLIGHT]})
+    assert answer.status == 200
+    assert json.loads(answer.body) == model([FLIGHT, FLIGHT])
+    assert answer.headers["x-request-id"] == "request-1"
+    assert answer.capture == {"instances": [FLIGHT, FLIGHT], **json.loads(answer.body)}
+
+
+def test_an_optional_field_may_be_left_out_or_null() -> None:
+    assert reasons(temp=...) == {}
+    answer = ask({"instances": [{**FLIGHT, "temp": None}]})
+    assert answer.capture
+    assert "temp" not in answer.capture["instances"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"carrier": ...}, "carrier", "is missing"),
+        ({"carrier": None}, "carrier", "is missing"),
+        ({"date": ...}, "date", "is missing; write it as YYYY-MM-DD"),
+        ({"carrier": "ua"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
+        ({"carrier": "United"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
+        ({"carrier": 7}, "carrier", "not 7"),
+        ({"origin": "JKF"}, "origin", "must be one of EWR, JFK, LGA"),
+        ({"dest": "SF0"}, "dest", "SFO (San Francisco Intl)"),
+        ({"dest": "San Fran"}, "dest", "SFO (San Francisco Intl)"),
+        ({"dest": ["SFO"]}, "dest", "not an array"),
+        ({"date": "2014-01-01"}, "date", "from 2013-01-01 to 2013-12-31"),
+        ({"date": "2013-02-30"}, "date", "not a day of the calendar"),
+        ({"date": "20130105"}, "date", "must be a date like"),
+        ({"date": "2013-01-05T00:00"}, "date", "must be a date like"),
+        ({"departure": "24:00"}, "departure", 'like "18:30"'),
+        ({"departure": "8:30"}, "departure", 'like "18:30"'),
+        ({"departure": 1830}, "departure", "not 1830"),
+        ({"temp": "28"}, "temp", 'must be a number, not "28"'),
+        ({"temp": True}, "temp", "must be a number, not true"),
+        ({"temp": 1000}, "temp", "from -20 to 110 °F, not 1000"),
+        ({"temp": 10**4000}, "temp", "from -20 to 110"),
+        ({"temp": {"a": {}}}, "temp", "not an object"),
+        ({"humid": -0.001}, "humid", "from 0 to 100 %"),
+        ({"wind_speeed": 3}, "wind_speeed", "did you mean wind_speed?"),
+        ({"zzz": 3}, "zzz", "known: carrier, origin"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_reason_and_what_may_be_meant(
+    changes: dict[str, Any], field: str, says: str
+) -> None:
+    found = reasons(**changes)
+    assert list(found) == [field]
+    assert says in found[field]
+    assert len(found[field]) < 400
+
+
+def test_several_wrong_fields_are_all_listed_and_no_more_than_the_limit() -> None:
+    assert set(reasons(carrier="??", date="x", temp="x")) == {"carrier", "date", "temp"}
+    answer = ask({"instances": [{}] * 50})
+    assert len(error(answer)["fields"]) == MAX_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ([], "$", "not an array"),
+        ("text", "$", 'not "text"'),
+        ({}, "instances", "is missing"),
+        ({"instances": {}}, "instances", "not an object"),
+        ({"instances": []}, "instances", "1 to 100 flights, not 0"),
+        ({"instances": [FLIGHT] * 101}, "instances", "1 to 100 flights, not 101"),
+        ({"instances": [FLIGHT], "parameters": {}}, "parameters", "not known"),
+        ({"instances": [7]}, "instances[0]", "must be an object, not 7"),
+        ({"instances": [FLIGHT, {**FLIGHT, "dest": "?"}]}, "instances[1].dest", "must be one of"),
+    ],
+)
+def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, says: str) -> None:
+    answer = ask(body)
+    assert answer.status == 422
+    (found,) = error(answer)["fields"]
+    assert found["field"] == field
+    assert says in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "line 1, column 1"),
+        (b"{", "line 1, column 2"),
+        (b'{"instances": [NaN]}', "NaN is not JSON"),
+        (b'{"instances": [-Infinity]}', "-Infinity is not JSON"),
+        (b'{"instances": [], "instances": []}', 'key \\"instances\\" is given twice'),
+        (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
+        ('{"instances": []}'.encode("utf-16"), "not UTF-8"),
+        (b"[" * 60_000, "nested too deeply"),
+        (b'{"instances": [' + b"9" * 5000 + b"]}", "4300 digits"),
+        (b"\xef\xbb\xbf{}", "BOM"),
+    ],
+)
+def test_what_is_not_json_is_a_400_that_says_where(body: bytes, says: str) -> None:
+    answer = ask(body)
+    assert answer.status == 400
+    assert says in answer.body.decode()
+
+
+def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> None:
+    body = json.dumps({"instances": [{**FLIGHT, "temp": 12.5}]}).replace("12.5", "1e999").encode()
+    assert "finite" in error(ask(body))["fields"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"path": "/nothing"}, 404),
+        ({"path": "/predict/"}, 404),
+        ({"path": ""}, 404),
+        ({"method": "GET"}, 405),
+        ({"method": "POST", "path": "/"}, 405),
+        ({"x_api_key": ""}, 401),
+        ({"x_api_key": "guess"}, 401),
+        ({"content_type": "text/plain"}, 415),
+        ({"content_type": ""}, 415),
+        ({"content_type": "application/json; charset=utf-8"}, 200),
+    ],
+)
+def test_each_mistake_has_its_status(changes: dict[str, Any], status: int) -> None:
+    assert ask({"instances": [FLIGHT]}, **changes).status == status
+
+
+def test_a_wrong_method_is_told_the_right_one() -> None:
+    assert ask({}, method="DELETE").headers["allow"] == "POST"
+    assert ask({}, method="POST", path="/healthz").headers["allow"] == "GET, HEAD"
+
+
+def test_a_body_over_the_limit_is_a_413_and_one_at_the_limit_is_not() -> None:
+    assert ask(b" " * (64 * 1024 + 1)).status == 413
+    assert ask(b" " * 64 * 1024).status == 400
+
+
+def test_a_stranger_is_told_nothing_but_that_the_key_is_wrong() -> None:
+    assert ask(b"{", x_api_key="guess").status == 401
+    assert ask(b" " * 100_000, content_type="x/y", x_api_key="guess").status == 401
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        EndpointUnavailable("429: ThrottlingException"),
+        {"predictions": []},
+        {"predictions": [{"probability": 0.2, "late": False}]},
+        {"predictions": [], "model_version": "v"},
+        {"predictions": [{"probability": math.nan, "late": False}], "model_version": "v"},
+        {"predictions": [{"probability": 7, "late": False}], "model_version": "v"},
+        {"predictions": [{"probability": 0.5, "late": 1}], "model_version": "v"},
+        ["anything"],
+        None,
+    ],
+)
+def test_an_endpoint_that_fails_is_a_503_that_says_when_to_come_back(failure: Any) -> None:
+    def predict(instances: list[dict[str, Any]]) -> object:
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+    answer = ask({"instances": [FLIGHT]}, at=door(predict))
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.cause
+    assert "Throttling" not in answer.body.decode()
+    assert answer.capture is None
+
+
+def test_a_model_that_refuses_the_input_is_a_422() -> None:
+    def predict(instances: list[dict[str, Any]]) -> object:
+        raise ModelRefused("422: internal words")
+
+    answer = ask({"instances": [FLIGHT]}, at=door(predict))
+    assert answer.status == 422
+    assert "internal words" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/healthz", "/features.json"])
+def test_head_is_get_without_the_body(path: str) -> None:
+    got, head = ask(b"", method="GET", path=path), ask(b"", method="HEAD", path=path)
+    assert (head.status, head.headers, head.body) == (200, got.headers, b"")
+    assert got.body
+
+
+def test_the_page_is_self_contained_and_only_its_own_script_may_run() -> None:
+    answer = ask(b"", method="GET", path="/")
+    policy = answer.headers["content-security-policy"]
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert policy.count("'sha256-") == 2
+    html = answer.body.decode()
+    assert "__SETTINGS__" not in html
+    assert ' src="' not in html
+    assert ' style="' not in html  # would need unsafe-inline
+
+
+def test_a_label_cannot_end_the_script_of_the_page() -> None:
+    contract = json.loads(json.dumps(FEATURES.document))
+    contract["fields"][0]["label"] = "</script><script>alert(1)</script>"
+    page = render(contract, key_needed=False)
+    assert b"alert(1)</script>" not in page.html
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict"])
+def test_every_answer_has_the_security_headers_and_the_request_id(path: str) -> None:
+    headers = ask(b"", method="GET", path=path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-request-id"] == "request-1"
+
+
+def sane(answer: Answer) -> None:
+    assert answer.status in {200, 400, 401, 404, 405, 413, 415, 422}
+    assert answer.headers["x-request-id"]
+    for name, value in answer.headers.items():
+        assert (name + value).isprintable()
+    if not answer.headers["content-type"].startswith("text/html"):
+        said = json.loads(answer.body)
+        if answer.status != 200:
+            assert said["error"]["code"]
+            assert said["error"]["message"]
+    for word in (b"Traceback", b'File "', b"Error:", b"lambda/"):
+        assert word not in answer.body
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(list(FLIGHT)), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300))
+@example(b"\x00")
+@example(b'"\\ud800"')
+@example(b'{"\\ud800": 1, "\\ud800": 2}')
+def test_any_bytes_get_an_answer_below_500(body: bytes) -> None:
+    sane(ask(body))
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANYTHING)
+@example({"\ud800": 1})
+@example({"instances": [{"carrier": "\ud800"}]})
+def test_any_json_gets_an_answer_below_500(body: Any) -> None:
+    sane(ask(body))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(list(FLIGHT)) | st.text(max_size=9), ANYTHING))
+def test_any_change_of_a_flight_gets_an_answer_below_500(changes: dict[str, Any]) -> None:
+    sane(ask({"instances": [{**FLIGHT, **changes}]}))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=20), st.text(max_size=40), st.text(max_size=30), st.text(max_size=30))
+def test_any_method_path_and_header_gets_an_answer_below_500(
+    method: str, path: str, key: str, kind: str
+) -> None:
+    for each in (path, "/" + path, "/predict"):
+        sane(ask({"instances": [FLIGHT]}, method=method, path=each))
+        sane(ask({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind))

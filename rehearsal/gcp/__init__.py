@@ -1,0 +1,39 @@
+"""Google Cloud: the rules of the types that the platform uses, and the services that really answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rehearsal.credentials import write_private
+from rehearsal.gcp import access
+
+if TYPE_CHECKING:
+    from rehearsal.world import World
+
+
+def environment(world: World) -> dict[str, str]:
+    """What ``make env`` prints for Google Cloud; writes the engineer's key beside the state."""
+    project, base = world.account.gcp_project, f"{world.base_url}/gcp"
+    private, _ = access.engineer_key(world)
+    file = world.state_dir / "google-credentials.json"
+    key = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": "rehearsal",
+        "private_key": private,
+        "client_email": access.engineer(world),
+        "client_id": "1",
+        "token_uri": f"{base}/oauth2/token",
+        "universe_domain": "googleapis.com",
+    }
+    write_private(file, json.dumps(key, indent=2).encode())
+    return {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(file),
+        "GOOGLE_CLOUD_PROJECT": project,
+        "GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT": f"{base}/aiplatform/v1/",
+        "GOOGLE_CLOUD_BUILD_CUSTOM_ENDPOINT": f"{base}/cloudbuild/v1/",
+        "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{base}/artifactregistry/v1/",
+        # Through the permissions, and so that asking starts the store.
+        "STORAGE_EMULATOR_HOST": f"{base}/as/{access.engineer(world)}",
+    }

@@ -1,0 +1,378 @@
+"""The rules of the Google Cloud types that the platform uses."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from rehearsal.gcp import access, gcs, run, serving
+from rehearsal.gcp.labels import check_labels
+from rehearsal.kinds import (
+    ARCHIVE,
+    SIGNATURE,
+    CheckFailure,
+    Inputs,
+    Json,
+    Kind,
+    Name,
+    Record,
+    Refusal,
+    archive_bytes,
+    asset_bytes,
+)
+
+if TYPE_CHECKING:
+    from rehearsal.world import World
+
+
+class Service(Kind):
+    token = access.SERVICE
+    source = "https://cloud.google.com/service-usage/docs/enable-disable"
+    name = Name(
+        property="service",
+        pattern=r"[a-z0-9.-]+\.googleapis\.com",
+        max=100,
+        says="the name of an API ends in .googleapis.com",
+        unique=None,
+    )
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = f"{record.outputs['project']}/{record.inputs['service']}"
+
+
+class ServiceIdentity(Kind):
+    token = "gcp:projects/serviceIdentity:ServiceIdentity"
+    source = "https://cloud.google.com/iam/docs/service-agents"
+    replace_on = frozenset({"service"})
+    AGENTS: ClassVar = {
+        "aiplatform.googleapis.com": "gcp-sa-aiplatform",
+        "artifactregistry.googleapis.com": "gcp-sa-artifactregistry",
+        "run.googleapis.com": "serverless-robot-prod",
+        "secretmanager.googleapis.com": "gcp-sa-secretmanager",
+    }
+
+    def create(self, world: World, record: Record) -> None:
+        project, service = record.outputs["project"], record.inputs["service"]
+        access.require_api(world, project, service)
+        domain = self.AGENTS.get(service, f"gcp-sa-{service.split('.')[0]}")
+        number = world.account.gcp_number(project)
+        email = f"service-{number}@{domain}.iam.gserviceaccount.com"
+        record.id = f"projects/{project}/services/{service}"
+        record.outputs |= {"email": email, "member": f"serviceAccount:{email}"}
+
+
+class Account(Kind):
+    token = access.ACCOUNT
+    source = "https://cloud.google.com/iam/docs/service-accounts-create"
+    needs = "iam.googleapis.com"
+    name = Name(
+        property="accountId",
+        pattern=r"[a-z]([a-z0-9-]*[a-z0-9])",
+        min=6,
+        max=30,
+        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        unique=("project",),
+        lower=True,
+    )
+
+    def create(self, world: World, record: Record) -> None:
+        project = record.outputs["project"]
+        email = f"{record.inputs['accountId']}@{project}.iam.gserviceaccount.com"
+        record.id = f"projects/{project}/serviceAccounts/{email}"
+        record.outputs |= {
+            "email": email,
+            "member": f"serviceAccount:{email}",
+            "name": record.id,
+            "uniqueId": f"1{secrets.randbelow(10**20):020}",
+        }
+
+
+class CustomRole(Kind):
+    token = access.CUSTOM_ROLE
+    source = "https://cloud.google.com/iam/docs/creating-custom-roles"
+    needs = "iam.googleapis.com"
+    name = Name(
+        property="roleId",
+        pattern=r"[a-zA-Z0-9_.]{3,64}",
+        max=64,
+        says="3 to 64 letters, digits, underscores and periods; no hyphens",
+        unique=("project",),
+        separator="",
+    )
+    UNDELETE_SECONDS = 7 * 24 * 3600
+    FORGET_SECONDS = 37 * 24 * 3600
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = f"projects/{record.outputs['project']}/roles/{record.inputs['roleId']}"
+        record.outputs |= {"name": record.id, "deleted": False}
+        # For seven days the provider revives a deleted role, for thirty more nobody can.
+        deleted = time.time() - world.kv.get("gcp/deleted-roles", record.id, 0)
+        if self.UNDELETE_SECONDS < deleted < self.FORGET_SECONDS:
+            raise Refusal(
+                "failedPrecondition",
+                f"Error 400: You can't create a role with role_id ({record.inputs['roleId']}) where"
+                " there is an existing role with that role_id in a deleted state.",
+            )
+        world.kv.delete("gcp/deleted-roles", record.id)
+
+    def delete(self, world: World, record: Record) -> None:
+        world.kv.put("gcp/deleted-roles", record.id, time.time())
+
+
+class Member(Kind):
+    """What every binding of one member to one role has in common."""
+
+    source = "https://cloud.google.com/iam/docs/reference/rest/v1/Policy"
+    replace_on = frozenset({"role", "member", "condition"})
+    handle: ClassVar[str] = "project"
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        role = inputs.get("role")
+        if role and not re.fullmatch(r"(projects/[^/]+/|organizations/\d+/)?roles/[\w.]+", role):
+            raise CheckFailure("role", f'"{role}" is no role: write roles/… or projects/…/roles/…')
+        member = inputs.get("member")
+        if member and not re.fullmatch(r"allUsers|allAuthenticatedUsers|\w+:.+", member):
+            raise CheckFailure(
+                "member", f'"{member}" is no member: write serviceAccount:…, user:…, group:…'
+            )
+        if "condition" not in inputs.unknown:
+            access.check_condition(inputs.get("condition"))
+
+    def create(self, world: World, record: Record) -> None:
+        member, role = record.inputs["member"], record.inputs["role"]
+        kind, _, email = member.partition(":")
+        if kind == "serviceAccount" and not access.account_exists(world, email):
+            raise Refusal("badRequest", f"Error 400: Service account {email} does not exist.")
+        if role.startswith("projects/") and world.find(access.CUSTOM_ROLE, name=role) is None:
+            raise Refusal("badRequest", f"Error 400: Role {role} does not exist.")
+        access.check_condition(record.inputs.get("condition"))
+        record.id = "/".join([record.inputs.get(self.handle) or "", role, member])
+        if condition := record.inputs.get("condition"):
+            record.id += f"/{condition['title']}"
+
+
+class ProjectMember(Member):
+    token = "gcp:projects/iAMMember:IAMMember"
+    needs = "cloudresourcemanager.googleapis.com"
+
+
+class BucketMember(Member):
+    token = "gcp:storage/bucketIAMMember:BucketIAMMember"
+    references: ClassVar = {"bucket": "gcp:storage/bucket:Bucket"}
+    handle = "bucket"
+
+
+class RepositoryMember(Member):
+    token = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
+    references: ClassVar = {"repository": "gcp:artifactregistry/repository:Repository"}
+    handle = "repository"
+
+
+class EndpointMember(Member):
+    token = "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember"
+    source = "https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control"
+    references: ClassVar = {"endpoint": "gcp:vertex/aiEndpoint:AiEndpoint"}
+    handle = "endpoint"
+
+
+class SecretMember(Member):
+    token = "gcp:secretmanager/secretIamMember:SecretIamMember"
+    references: ClassVar = {"secretId": "gcp:secretmanager/secret:Secret"}
+    handle = "secretId"
+
+
+class Bucket(Kind):
+    token = "gcp:storage/bucket:Bucket"
+    source = "https://cloud.google.com/storage/docs/buckets#naming"
+    executes = "a bucket of fake-gcs-server; versions, lifecycle and soft delete are only recorded"
+    needs = "storage.googleapis.com"
+    name = Name(
+        property="name",
+        pattern=r"(?!goog)(?!.*google)(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9._-]*[a-z0-9]",
+        min=3,
+        max=63,
+        says="lower-case letters, digits, hyphens, underscores and periods, a letter or digit at both"
+        " ends, no goog at the beginning, no google anywhere, no IP address",
+        taken="conflict",
+        lower=True,
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_labels(inputs)
+
+    def create(self, world: World, record: Record) -> None:
+        name = record.inputs["name"]
+        gcs.make_bucket(world, name)
+        record.id = name
+        self._describe(record)
+
+    def read(self, world: World, record: Record) -> bool:
+        return gcs.bucket_exists(world, record.id)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._describe(record)
+
+    def delete(self, world: World, record: Record) -> None:
+        if not record.inputs.get("forceDestroy") and gcs.names(world, record.id):
+            raise Refusal(
+                "conflict",
+                f"Error trying to delete bucket {record.id} containing objects without"
+                " `force_destroy` set to true",
+            )
+        gcs.drop_bucket(world, record.id)
+
+    @staticmethod
+    def _describe(record: Record) -> None:
+        record.outputs |= {
+            "location": record.inputs["location"].upper(),
+            "url": f"gs://{record.id}",
+            "selfLink": f"https://www.googleapis.com/storage/v1/b/{record.id}",
+        }
+
+
+class BucketObject(Kind):
+    token = "gcp:storage/bucketObject:BucketObject"
+    source = "https://cloud.google.com/storage/docs/objects#naming"
+    executes = "an object of fake-gcs-server"
+    replace_on = frozenset({"bucket", "name"})
+    references: ClassVar = {"bucket": "gcp:storage/bucket:Bucket"}
+    name = Name(
+        property="name",
+        pattern=r"(?!\.well-known/acme-challenge/)[^\r\n]+",
+        max=1024,
+        says="1 to 1024 bytes without carriage return or line feed",
+        # Writing an object that is there replaces it.
+        unique=None,
+    )
+    volatile = frozenset({"crc32c", "md5hash", "md5hexhash", "generation", "mediaLink"})
+
+    def create(self, world: World, record: Record) -> None:
+        bucket, name = record.inputs["bucket"], record.inputs["name"]
+        record.id = f"{bucket}-{name}"
+        self._put(world, record)
+
+    def read(self, world: World, record: Record) -> bool:
+        return gcs.object_exists(world, record.inputs["bucket"], record.inputs["name"])
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._put(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        gcs.delete(world, record.inputs["bucket"], record.inputs["name"])
+
+    @staticmethod
+    def _put(world: World, record: Record) -> None:
+        bucket, name = record.inputs["bucket"], record.inputs["name"]
+        stored = gcs.put(world, bucket, name, _content(record.inputs))
+        record.outputs |= {
+            "outputName": name,
+            "crc32c": stored.get("crc32c", ""),
+            "md5hash": stored.get("md5Hash", ""),
+            "generation": int(stored.get("generation", 0)),
+            "mediaLink": stored.get("mediaLink", ""),
+            "selfLink": f"https://www.googleapis.com/storage/v1/b/{bucket}/o/{name}",
+        }
+
+
+def _content(inputs: Json) -> bytes:
+    source = inputs.get("source")
+    if source is None:
+        return str(inputs.get("content", "")).encode()
+    return archive_bytes(source) if source[SIGNATURE] == ARCHIVE else asset_bytes(source)
+
+
+class Repository(Kind):
+    token = "gcp:artifactregistry/repository:Repository"
+    source = "https://cloud.google.com/artifact-registry/docs/repositories/create-repos"
+    executes = "images are kept and run; clean-up policies are only recorded"
+    needs = "artifactregistry.googleapis.com"
+    name = Name(
+        property="repositoryId",
+        pattern=r"[a-z]([a-z0-9-]*[a-z0-9])?",
+        max=63,
+        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        unique=("project", "location"),
+        taken="alreadyExists",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_labels(inputs)
+
+    def create(self, world: World, record: Record) -> None:
+        place, repository = record.outputs, record.inputs["repositoryId"]
+        location = f"projects/{place['project']}/locations/{place['location']}"
+        record.id = f"{location}/repositories/{repository}"
+        host = f"{place['location']}-docker.pkg.dev"
+        record.outputs |= {
+            "name": repository,
+            "registryUri": f"{host}/{place['project']}/{repository}",
+        }
+
+    def delete(self, world: World, record: Record) -> None:
+        for image in world.kv.get("gcp/packages", record.id, []):
+            world.images.drop_repository(f"{record.outputs['registryUri']}/{image}")
+        world.kv.delete("gcp/packages", record.id)
+
+
+class Secret(Kind):
+    token = "gcp:secretmanager/secret:Secret"
+    source = "https://cloud.google.com/secret-manager/docs/creating-and-accessing-secrets"
+    needs = "secretmanager.googleapis.com"
+    name = Name(
+        property="secretId",
+        pattern=r"[a-zA-Z0-9_-]+",
+        max=255,
+        says="letters, digits, hyphens and underscores",
+        unique=("project",),
+        taken="alreadyExists",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_labels(inputs)
+
+    def create(self, world: World, record: Record) -> None:
+        project, secret = record.outputs["project"], record.inputs["secretId"]
+        record.id = f"projects/{project}/secrets/{secret}"
+        number = world.account.gcp_number(project)
+        record.outputs["name"] = f"projects/{number}/secrets/{secret}"
+
+    def delete(self, world: World, record: Record) -> None:
+        world.kv.delete("gcp/secret-versions", record.id)
+
+
+class SecretVersion(Kind):
+    token = "gcp:secretmanager/secretVersion:SecretVersion"
+    source = "https://cloud.google.com/secret-manager/docs/add-secret-version"
+    replace_on = frozenset({"secret", "secretData"})
+    references: ClassVar = {"secret": "gcp:secretmanager/secret:Secret"}
+
+    def create(self, world: World, record: Record) -> None:
+        secret = world.refer("gcp:secretmanager/secret:Secret", record.inputs["secret"])
+        assert secret is not None, "`references` has seen it"
+        # Numbers are never used again, also those of destroyed versions.
+        number = world.kv.get("gcp/secret-versions", secret.id, 0) + 1
+        world.kv.put("gcp/secret-versions", secret.id, number)
+        record.id = f"{secret.outputs['name']}/versions/{number}"
+        record.outputs |= {"name": record.id, "version": str(number), "enabled": True}
+
+
+KINDS = (
+    Service,
+    ServiceIdentity,
+    Account,
+    CustomRole,
+    ProjectMember,
+    BucketMember,
+    RepositoryMember,
+    EndpointMember,
+    SecretMember,
+    Bucket,
+    BucketObject,
+    Repository,
+    Secret,
+    SecretVersion,
+    serving.Endpoint,
+    run.Service,
+)

@@ -1,0 +1,25 @@
+"""What a label may look like, for all types that take labels."""
+
+from __future__ import annotations
+
+import re
+
+from rehearsal.kinds import CheckFailure, Inputs
+
+LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+
+
+def check_labels(inputs: Inputs) -> None:
+    """Raise `CheckFailure` for a label that Google Cloud would refuse.
+
+    https://cloud.google.com/resource-manager/docs/labels-overview#requirements
+    """
+    for key, value in (inputs.get("labels") or {}).items():
+        for text, pattern in ((key, LABEL_KEY), (value, LABEL_VALUE)):
+            if not pattern.fullmatch(text):
+                raise CheckFailure(
+                    "labels",
+                    f'"{text}" is not a valid label: lower-case letters, digits, hyphens and'
+                    " underscores, at most 63; keys begin with a letter",
+                )

@@ -1,0 +1,281 @@
+"""The addresses below ``/gcp`` at which Google's own clients find the services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+import anyio.to_thread
+import google.auth.exceptions
+import google.auth.jwt
+import httpx
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from rehearsal.gcp import access, building, operations, run, serving
+from rehearsal.kinds import Json, Refusal
+
+if TYPE_CHECKING:
+    from rehearsal.world import World
+
+FLAVOR = {"metadata-flavor": "Google"}
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+Answer = Callable[["World", Request, Json], Json]
+
+
+def routes(world: World) -> list[BaseRoute]:
+    """Everything below ``/gcp``; opens the front doors again that stood before a restart."""
+    run.reopen(world)
+    google = _Google(world)
+    at = "/projects/{project}/locations/{location}"
+    vertex = [
+        google.route("POST", f"{at}/models:upload", _upload_model),
+        google.route("GET", f"{at}/models/{{model}}", _get_model),
+        google.route("PATCH", f"{at}/models/{{model}}", _patch_model),
+        google.route("DELETE", f"{at}/models/{{model}}", _delete_model),
+        Route(f"{at}/endpoints/{{endpoint:int}}:predict", google.predict, methods=["POST"]),
+        Route(f"{at}/endpoints/{{endpoint:int}}:rawPredict", google.predict, methods=["POST"]),
+        google.route("POST", f"{at}/endpoints/{{endpoint:int}}:{{verb}}", _on_endpoint),
+        google.route("GET", f"{at}/endpoints/{{endpoint:int}}", _get_endpoint),
+        google.route("PATCH", f"{at}/endpoints/{{endpoint:int}}", _patch_endpoint),
+        google.route("GET", "/{name:path}", _get_operation),
+    ]
+    builds = [
+        google.route("POST", f"{at}/builds", _create_build),
+        google.route("GET", f"{at}/builds/{{build}}", _get_build),
+    ]
+    tag = at + "/repositories/{repository}/packages/{package}/tags/{tag}"
+    return [
+        Mount("/aiplatform/v1", routes=vertex),
+        Mount("/cloudbuild/v1", routes=builds),
+        Mount("/artifactregistry/v1", routes=[google.route("GET", tag, _get_tag)]),
+        Route("/oauth2/token", google.exchange, methods=["POST"]),
+        Mount(
+            "/as/{email}",
+            routes=[
+                Route("/", _flavor),
+                Route("/computeMetadata/v1/{path:path}", google.metadata),
+                Route(
+                    "/{path:path}",
+                    google.storage,
+                    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                ),
+            ],
+        ),
+    ]
+
+
+def _refusal(refused: Refusal) -> JSONResponse:
+    """Google's error JSON. https://cloud.google.com/apis/design/errors#http_mapping"""
+    status, _ = operations.STATUS.get(refused.code, (500, 13))
+    error = {"code": status, "message": refused.message, "status": refused.code}
+    return JSONResponse({"error": error}, status)
+
+
+class _Google:
+    """The routes that need the world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
+
+    def route(self, method: str, path: str, answer: Answer) -> Route:
+        """A route of the control plane: JSON in, JSON out, for the engineer alone."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+
+            def work() -> Json:
+                email = access.caller(self._world, request.headers.get("authorization", ""))
+                if email != access.engineer(self._world):
+                    raise Refusal(
+                        "PERMISSION_DENIED", f"{email} may not {method} {request.url.path}."
+                    )
+                return answer(self._world, request, json.loads(body or b"{}"))
+
+            try:
+                return JSONResponse(await anyio.to_thread.run_sync(work))
+            except Refusal as refused:
+                return _refusal(refused)
+            except (KeyError, ValueError) as wrong:
+                return _refusal(Refusal("INVALID_ARGUMENT", f"Invalid JSON payload: {wrong!r}"))
+
+        return Route(path, endpoint, methods=[method])
+
+    async def predict(self, request: Request) -> Response:
+        """``endpoints.predict`` and ``endpoints.rawPredict``."""
+        try:
+            email = access.caller(self._world, request.headers.get("authorization", ""))
+            # Read before the choice is made: nothing is undeployed between it and the asking.
+            await request.body()
+            key, route, deployed = serving.answering(
+                self._world, email, _name(request, "endpoints")
+            )
+        except Refusal as refused:
+            return _refusal(refused)
+        answer = await self._world.workloads.forward(key, request, route)
+        if request.url.path.endswith(":rawPredict"):
+            return answer
+        if answer.status_code != 200:
+            said = bytes(answer.body).decode(errors="replace")
+            return _refusal(
+                Refusal("INVALID_ARGUMENT", f"{answer.status_code} from the model: {said}")
+            )
+        return JSONResponse(
+            {
+                # Only `predictions` comes through: that is why the gateway asks rawPredict.
+                "predictions": json.loads(bytes(answer.body))["predictions"],
+                "deployedModelId": deployed["id"],
+                "model": deployed["model"],
+                "modelDisplayName": deployed.get("displayName", ""),
+                "modelVersionId": deployed["modelVersionId"],
+            }
+        )
+
+    async def exchange(self, request: Request) -> Response:
+        """A signed assertion for an access token. https://datatracker.ietf.org/doc/html/rfc7523"""
+        form = parse_qs((await request.body()).decode())
+        _, public = access.engineer_key(self._world)
+        audience = f"{self._world.base_url}/gcp/oauth2/token"
+        try:
+            claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
+                form["assertion"][0], certs=public, audience=audience
+            )
+        except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
+            said = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
+            return JSONResponse(said, 400)
+        return JSONResponse(access.token(self._world, claims["iss"]))
+
+    async def metadata(self, request: Request) -> Response:
+        """The metadata server of a workload. https://cloud.google.com/compute/docs/metadata/overview"""
+        if request.headers.get("metadata-flavor") != "Google":
+            return PlainTextResponse("Missing Metadata-Flavor:Google header.", 403)
+        email, path = request.path_params["email"], request.path_params["path"].strip("/")
+        if not access.account_exists(self._world, email):
+            return PlainTextResponse(f"service account {email} is not there", 404, headers=FLAVOR)
+        project = email.partition("@")[2].partition(".")[0]
+        text = {
+            "project/project-id": project,
+            "project/numeric-project-id": self._world.account.gcp_number(project),
+            "universe/universe-domain": "googleapis.com",
+        }.get(path)
+        if text is not None:
+            return PlainTextResponse(text, headers=FLAVOR)
+        _, _, what = path.partition("instance/service-accounts/")
+        account, _, what = what.partition("/")
+        if account in ("default", email) and what == "token":
+            return JSONResponse(access.token(self._world, email), headers=FLAVOR)
+        if account in ("default", email) and not what:
+            about = {"email": email, "aliases": ["default"], "scopes": [SCOPE]}
+            return JSONResponse(about, headers=FLAVOR)
+        return PlainTextResponse("not found", 404, headers=FLAVOR)
+
+    async def storage(self, request: Request) -> Response:
+        """Cloud Storage as one service account may use it: the emulator behind its permissions."""
+        email = request.path_params["email"]
+        path = request.url.path.partition(f"/as/{email}/")[2]
+        try:
+            self._require_storage(email, request, path)
+        except Refusal as refused:
+            return _refusal(refused)
+        base = await anyio.to_thread.run_sync(self._world.objects.gcs)
+        raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
+        answer = await self._client.request(
+            request.method,
+            f"{base}/{raw}?{request.url.query}",
+            content=await request.body(),
+            headers={
+                k: v for k, v in request.headers.items() if k not in ("host", "content-length")
+            },
+        )
+        dropped = ("content-length", "transfer-encoding", "content-encoding", "connection")
+        headers = {k: v for k, v in answer.headers.items() if k not in dropped}
+        return Response(answer.content, answer.status_code, headers)
+
+    def _require_storage(self, email: str, request: Request, path: str) -> None:
+        bucket, _, rest = path.partition("/b/")[2].partition("/")
+        name = unquote(rest.removeprefix("o").strip("/")) or request.query_params.get("name", "")
+        if path.startswith("upload/"):
+            verb = "create"
+        elif name:
+            verb = {"GET": "get", "DELETE": "delete"}.get(request.method, "update")
+        else:
+            verb = "list"
+        on = access.stored(bucket, name, request.query_params.get("prefix", ""))
+        permission = f"storage.objects.{verb}"
+        if not access.allowed(self._world, email, permission, on):
+            raise Refusal(
+                "PERMISSION_DENIED",
+                f"{email} does not have {permission} access to the Google Cloud Storage object."
+                f" Permission '{permission}' denied on resource '{on.full_name}' (or it may not exist).",
+            )
+
+
+async def _flavor(_request: Request) -> Response:
+    return PlainTextResponse("computeMetadata/\n", headers=FLAVOR)
+
+
+def _name(request: Request, collection: str) -> str:
+    path = request.path_params
+    parent = f"projects/{path['project']}/locations/{path['location']}"
+    return f"{parent}/{collection}/{path[collection.removesuffix('s')]}"
+
+
+def _upload_model(world: World, request: Request, body: Json) -> Json:
+    path = request.path_params
+    return serving.upload_model(world, path["project"], path["location"], body)
+
+
+def _get_model(world: World, request: Request, _body: Json) -> Json:
+    return serving.get_model(world, _name(request, "models"))
+
+
+def _patch_model(world: World, request: Request, body: Json) -> Json:
+    mask = request.query_params.get("updateMask", "")
+    return serving.patch_model(world, _name(request, "models"), mask, body)
+
+
+def _delete_model(world: World, request: Request, _body: Json) -> Json:
+    return serving.delete_model(world, _name(request, "models"))
+
+
+def _get_endpoint(world: World, request: Request, _body: Json) -> Json:
+    return serving.get_endpoint(world, _name(request, "endpoints"))
+
+
+def _patch_endpoint(world: World, request: Request, body: Json) -> Json:
+    mask = request.query_params.get("updateMask", "")
+    return serving.patch_endpoint(world, _name(request, "endpoints"), mask, body)
+
+
+def _on_endpoint(world: World, request: Request, body: Json) -> Json:
+    verbs: dict[str, Any] = {
+        "deployModel": serving.deploy_model,
+        "mutateDeployedModel": serving.mutate_deployed_model,
+        "undeployModel": serving.undeploy_model,
+    }
+    verb = request.path_params["verb"]
+    if verb not in verbs:
+        raise Refusal("NOT_FOUND", f"Method not found: {verb}.")
+    answer: Json = verbs[verb](world, _name(request, "endpoints"), body)
+    return answer
+
+
+def _get_operation(world: World, request: Request, _body: Json) -> Json:
+    return operations.get(world, request.path_params["name"])
+
+
+def _create_build(world: World, request: Request, body: Json) -> Json:
+    path = request.path_params
+    return building.create(world, path["project"], path["location"], body)
+
+
+def _get_build(world: World, request: Request, _body: Json) -> Json:
+    return building.get(world, request.path_params["build"])
+
+
+def _get_tag(world: World, request: Request, _body: Json) -> Json:
+    return building.get_tag(world, **request.path_params)

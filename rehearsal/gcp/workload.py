@@ -1,0 +1,57 @@
+"""What Vertex AI and Cloud Run have in common when they run a container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rehearsal.gcp import access
+from rehearsal.kinds import Refusal
+
+if TYPE_CHECKING:
+    from rehearsal.kinds import Record
+    from rehearsal.world import World
+
+REPOSITORY = "gcp:artifactregistry/repository:Repository"
+
+
+def identity(world: World, email: str) -> dict[str, str]:
+    """Environment that makes Google's clients act as this service account.
+
+    Who asks is in the address: the storage client sends no token to an emulator.
+    """
+    here = world.base_url.removeprefix("http://")
+    return {
+        "GCE_METADATA_HOST": f"{here}/gcp/as/{email}",
+        "GCE_METADATA_IP": f"{here}/gcp/as/{email}",
+        "STORAGE_EMULATOR_HOST": f"{world.base_url}/gcp/as/{email}",
+    }
+
+
+def repository_of(world: World, image: str) -> Record | None:
+    """The Artifact Registry repository that an image's name lies in."""
+    for record in world.all(REPOSITORY):
+        if image.startswith(f"{record.outputs['registryUri']}/"):
+            return record
+    return None
+
+
+def require_image(world: World, image: str, project: str, domain: str, service: str) -> None:
+    """Raise Google's refusal unless the image is there and the service's agent may pull it."""
+    repository = repository_of(world, image)
+    if repository is None or world.images.find(image) is None:
+        raise Refusal("NOT_FOUND", f"Image '{image}' not found.")
+    agent = f"service-{world.account.gcp_number(project)}@{domain}.iam.gserviceaccount.com"
+    pull = "artifactregistry.repositories.downloadArtifacts"
+    if not access.allowed(world, agent, pull, access.repository(repository)):
+        raise Refusal(
+            "PERMISSION_DENIED",
+            f"{service} Service Agent {agent} must have permission to read the image, {image}. Ensure"
+            " that the provided container image URL is correct and that the above account has"
+            " permission to access the image.",
+        )
+
+
+def require_account(world: World, email: str) -> None:
+    """Raise Google's refusal unless there is such a service account."""
+    if world.find(access.ACCOUNT, email=email) is None:
+        raise Refusal("INVALID_ARGUMENT", f"Service account {email} does not exist.")

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -33,7 +34,10 @@ class _Server(uvicorn.Server):
 class Door:
     """What is behind a port; it can be exchanged while the port is served."""
 
-    def __init__(self, app: ASGIApp, max_concurrency: int | None) -> None:
+    def __init__(
+        self, app: ASGIApp, max_concurrency: int | None, tls: tuple[Path, Path] | None = None
+    ) -> None:
+        certificate, key = tls or (None, None)
         self.app = app
         self.max_concurrency = max_concurrency
         self._inside = 0
@@ -41,6 +45,8 @@ class Door:
             uvicorn.Config(
                 self,
                 lifespan="off",
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 access_log=False,
                 log_config=None,
                 timeout_graceful_shutdown=CLOSE_SECONDS,
@@ -79,9 +85,12 @@ class Doors:
         self._doors: dict[str, Door] = {}
         self._lock = threading.Lock()
 
-    def open(self, key: str, app: ASGIApp | str, *, max_concurrency: int | None = None) -> str:
+    def open(
+        self, key: str, app: ASGIApp | str, *, max_concurrency: int | None = None, tls: bool = False
+    ) -> str:
         """Serve ``app`` (an ASGI app, or the key of a workload) and return ``http://127.0.0.1:PORT``.
 
+        With ``tls``: ``https://``, and a certificate of the rehearsal's own CA.
         Opening an open door exchanges what is behind it, without a failed request. Above
         ``max_concurrency`` requests at a time: 429. Callable from any thread. Doors do not open by
         themselves after a restart: whoever opened them does it again.
@@ -95,9 +104,10 @@ class Doors:
             else:
                 # From here on connections are taken, if only answered once the server runs.
                 listener = socket.create_server(("127.0.0.1", port), backlog=512)
-                door = self._doors[key] = Door(app, max_concurrency)
+                certificate = self._world.authority.certificate("127.0.0.1") if tls else None
+                door = self._doors[key] = Door(app, max_concurrency, certificate)
                 self._world.loop.call_soon_threadsafe(door.serve, listener)
-        return f"http://127.0.0.1:{port}"
+        return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def url(self, key: str) -> str | None:
         """The door's URL, open or not; None if it was never opened or is closed for good."""

@@ -1,0 +1,69 @@
+"""Logs, metrics and autoscaling: recorded, nothing runs."""
+
+from __future__ import annotations
+
+from rehearsal.azure.arm import AzureKind, guid
+from rehearsal.kinds import CheckFailure, Inputs, Name, Record
+from rehearsal.world import World
+
+LOGS = "azure-native:operationalinsights:Workspace"
+
+
+class LogAnalyticsWorkspace(AzureKind):
+    """A Log Analytics workspace."""
+
+    token = LOGS
+    source = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftoperationalinsights"
+    path = "Microsoft.OperationalInsights/workspaces/{workspaceName}"
+    name = Name(
+        property="workspaceName",
+        pattern=r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?",
+        min=4,
+        max=63,
+        says="4 to 63 letters, digits and hyphens, none at the ends",
+        unique=("resourceGroupName",),
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        record.outputs["customerId"] = guid(record.id, "customer")
+
+
+class ApplicationInsights(AzureKind):
+    """An Application Insights component."""
+
+    token = "azure-native:applicationinsights:Component"
+    source = "https://learn.microsoft.com/azure/azure-monitor/app/create-workspace-resource"
+    path = "Microsoft.Insights/components/{resourceName}"
+    references = {"workspaceResourceId": LOGS}
+
+    def make(self, world: World, record: Record) -> None:
+        key = guid(record.id, "key")
+        record.outputs |= {
+            "appId": guid(record.id, "app"),
+            "instrumentationKey": key,
+            "connectionString": f"InstrumentationKey={key}",
+            "tenantId": world.account.azure_tenant,
+        }
+
+
+class AutoscaleSetting(AzureKind):
+    """Rules by which a deployment would grow and shrink."""
+
+    token = "azure-native:monitor:AutoscaleSetting"
+    source = "https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints"
+    path = "Microsoft.Insights/autoscalesettings/{autoscaleSettingName}"
+    references = {
+        "targetResourceUri": (
+            "azure-native:machinelearningservices:OnlineDeployment",
+            "azure-native:web:AppServicePlan",
+        )
+    }
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        for profile in inputs.get("profiles") or ():
+            capacity = profile.get("capacity") or {}
+            known = [capacity[key] for key in ("minimum", "default", "maximum") if key in capacity]
+            if len(known) == 3 and not int(known[0]) <= int(known[1]) <= int(known[2]):
+                raise CheckFailure(
+                    "profiles.capacity", "minimum, default and maximum must not descend"
+                )

@@ -1,0 +1,213 @@
+"""The data planes of Azure: identity tokens, scoring, and the corner of the Resource Manager.
+
+Blobs are Azurite's own affair, web apps have doors of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from rehearsal.azure import access, ml, web
+from rehearsal.azure.arm import by_id
+from rehearsal.azure.storage import AUDIENCE as STORAGE
+from rehearsal.kinds import Record, Refusal
+from rehearsal.world import World
+
+MANAGEMENT = "https://management.azure.com"
+SCORING = "https://ml.azure.com"
+ENGINEER = "engineer"
+"""What the header is called with which the one who runs Pulumi gets tokens."""
+
+
+def routes(world: World) -> list[BaseRoute]:
+    """What is served below ``/azure``; opens the doors again that stood before a restart."""
+    planes = Planes(world)
+    web.reopen(world)
+    manager(world)
+    return [
+        Route("/identity/token", planes.token),
+        Route("/ml/{location}/{endpoint}/score", planes.score, methods=["POST"]),
+    ]
+
+
+class Planes:
+    """Requests that the cloud's own clients send."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def token(self, request: Request) -> Response:
+        """The managed identity endpoint of App Service."""
+        world = self.world
+        resource = request.query_params.get("resource", "").removesuffix("/.default").rstrip("/")
+        client = request.query_params.get("client_id")
+        header = request.headers.get("x-identity-header", "")
+        if header == access.key(world, ENGINEER):
+            principal, client = world.account.azure_object, world.account.azure_client
+        else:
+            allowed = access.callers(world, header)
+            if allowed is None:
+                return _refused("invalid_request", "the X-IDENTITY-HEADER is missing or wrong")
+            matching = [r for r in allowed if client in (None, r.outputs["clientId"])]
+            if len(matching) != 1:
+                return _refused(
+                    "invalid_request",
+                    f"No User Assigned or Delegated Managed Identity found for specified ClientId"
+                    f" {client}.",
+                )
+            principal, client = matching[0].outputs["principalId"], matching[0].outputs["clientId"]
+        if resource == STORAGE and not _has_storage_role(world, principal):
+            # On Azure the token is given and the blob refused; Azurite asks for no roles.
+            return _refused(
+                "AuthorizationPermissionMismatch",
+                "This request is not authorized to perform this operation using this permission.",
+                403,
+            )
+        value, ends = access.token(world, principal, client or "", resource)
+        return JSONResponse(
+            {
+                "access_token": value,
+                "expires_on": str(ends),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": client,
+            }
+        )
+
+    async def score(self, request: Request) -> Response:
+        """An endpoint's scoring URI.
+
+        https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints#http-status-codes
+        """
+        world = self.world
+        location, name = request.path_params["location"], request.path_params["endpoint"]
+        endpoint = world.find(ml.ENDPOINT, name=name, location=location)
+        if endpoint is None:
+            return _scoring_error(404, "The specified endpoint does not exist.")
+        principal = access.bearer(world, request.headers.get("authorization"), SCORING)
+        if principal is None:
+            return _scoring_error(
+                401, "A Microsoft Entra token for https://ml.azure.com is required."
+            )
+        if not access.may(world, principal, ml.SCORE, endpoint.id):
+            return _scoring_error(
+                403, f"The principal {principal} may not perform {ml.SCORE} on {endpoint.id}."
+            )
+        wanted = request.headers.get("azureml-model-deployment")
+        deployment = ml.choose(world, endpoint, wanted)
+        if deployment is None:
+            return _scoring_error(
+                404, "The endpoint doesn't have any valid deployment with positive weight."
+            )
+        key, path = ml.scoring(world, endpoint, deployment)
+        answer = await world.workloads.forward(key, request, path)
+        answer.headers["azureml-model-deployment"] = deployment
+        if answer.status_code != 200:
+            answer.headers["ms-azureml-model-error-statuscode"] = str(answer.status_code)
+            answer.status_code = 424
+        return answer
+
+
+def manager(world: World) -> str:
+    """The host and port of the Resource Manager; its door is opened if it is not open."""
+    url = world.doors.open("azure/resource-manager", _resource_manager(world), tls=True)
+    return url.removeprefix("https://")
+
+
+def _resource_manager(world: World) -> Starlette:
+    """The Resource Manager, as far as the traffic of an endpoint goes."""
+
+    async def metadata(request: Request) -> Response:
+        return JSONResponse(
+            {
+                "name": "AzureCloud",
+                "resourceManager": f"https://{request.headers['host']}/",
+                "authentication": {
+                    "loginEndpoint": "https://login.microsoftonline.com",
+                    "audiences": ["https://management.core.windows.net/", f"{MANAGEMENT}/"],
+                    "tenant": "common",
+                    "identityProvider": "AAD",
+                },
+                "suffixes": {"storage": "core.windows.net", "keyVaultDns": "vault.azure.net"},
+            }
+        )
+
+    async def endpoint(request: Request) -> Response:
+        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+            return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
+        record = by_id(world, ml.ENDPOINT, request.url.path)
+        if record is None:
+            return _arm_error(
+                404, "ResourceNotFound", f"The Resource '{request.url.path}' was not found."
+            )
+        if request.method == "PUT":
+            body = await request.json()
+            try:
+                await anyio.to_thread.run_sync(_put, world, record, body)
+            except Refusal as refusal:
+                return _arm_error(400, refusal.code, refusal.message)
+        return JSONResponse(_shown(record))
+
+    return Starlette(
+        routes=[
+            Route("/metadata/endpoints", metadata),
+            Route("/subscriptions/{rest:path}", endpoint, methods=["GET", "PUT"]),
+        ]
+    )
+
+
+def _put(world: World, record: Record, body: dict[str, Any]) -> None:
+    """Write an endpoint: what a PUT does not name is taken away, the traffic too."""
+    before = copy.deepcopy(record.outputs["properties"].get("traffic"))
+    ml.set_traffic(world, record, body["properties"].get("traffic") or {})
+    record.outputs["tags"] = body.get("tags") or {}
+    world.save(record)
+    after = record.outputs["properties"]["traffic"]
+    if after != before:
+        split = ", ".join(f"{name} {share}%" for name, share in after.items()) or "nowhere"
+        world.ledger.note("updated", record, f"traffic goes to {split}")
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    """A record as the Resource Manager answers it."""
+    kept = (
+        "location",
+        "tags",
+        "identity",
+        "kind",
+        "sku",
+        "properties",
+        "type",
+        "name",
+        "systemData",
+    )
+    return {"id": record.id, **{k: record.outputs[k] for k in kept if k in record.outputs}}
+
+
+def _has_storage_role(world: World, principal: str) -> bool:
+    """Whether a principal holds any role with blob data actions, anywhere."""
+    return any(
+        access.may(world, principal, f"{access.BLOBS}/{verb}", each.inputs["scope"], data=True)
+        for each in world.all(access.ASSIGNMENT)
+        for verb in ("read", "write", "add/action")
+        if each.inputs["principalId"] == principal
+    )
+
+
+def _refused(error: str, description: str, status: int = 400) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status)
+
+
+def _scoring_error(status: int, message: str) -> Response:
+    return JSONResponse({"message": message}, status)
+
+
+def _arm_error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)

@@ -1,0 +1,205 @@
+"""Storage accounts: recorded here, their blobs in Azurite."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+from rehearsal.azure import access
+from rehearsal.azure.arm import AzureKind
+from rehearsal.kinds import CheckFailure, Inputs, Name, Record, Refusal
+from rehearsal.world import World
+
+ACCOUNT = "azure-native:storage:StorageAccount"
+CONTAINER = "azure-native:storage:BlobContainer"
+AUDIENCE = "https://storage.azure.com"
+
+
+class StorageAccount(AzureKind):
+    """A storage account; its blob endpoint is Azurite's."""
+
+    token = ACCOUNT
+    source = "https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name"
+    executes = "blobs in Azurite; versions, soft delete and lifecycle rules are only recorded"
+    path = "Microsoft.Storage/storageAccounts/{accountName}"
+    name = Name(
+        property="accountName",
+        pattern=r"[a-z0-9]*",
+        min=3,
+        max=24,
+        says="3 to 24 lower case letters and digits",
+        taken="StorageAccountAlreadyTaken",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        name = record.inputs["accountName"]
+        blob = world.objects.blob(name)
+        record.outputs["primaryEndpoints"] = {
+            "blob": f"{blob}/",
+            **{
+                service: f"https://{name}.{service}.core.windows.net/"
+                for service in ("dfs", "file", "queue", "table", "web")
+            },
+        }
+        record.outputs["statusOfPrimary"] = "available"
+        record.outputs["primaryLocation"] = record.outputs["location"]
+
+    def read(self, world: World, record: Record) -> bool:
+        world.objects.blob(record.inputs["accountName"])
+        return True
+
+    def delete(self, world: World, record: Record) -> None:
+        world.objects.drop_blob_account(record.inputs["accountName"])
+
+
+class BlobContainer(AzureKind):
+    """A container, made in Azurite too."""
+
+    token = CONTAINER
+    source = "https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"
+    executes = "a container in Azurite"
+    path = "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/containers/{containerName}"
+    references = {"accountName": ACCOUNT}
+    name = Name(
+        property="containerName",
+        pattern=r"(\$(root|web|logs)|[a-z0-9](-?[a-z0-9])*)",
+        min=3,
+        max=63,
+        says="3 to 63 lower case letters, digits and single hyphens between them",
+        unique=("accountName",),
+        taken="ContainerAlreadyExists",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        account = account_of(world, record.inputs["accountName"])
+        if record.inputs.get("publicAccess", "None") != "None" and not account.inputs.get(
+            "allowBlobPublicAccess"
+        ):
+            raise Refusal(
+                "PublicAccessNotPermitted",
+                "Public access is not permitted on this storage account.",
+            )
+        _send(world, "PUT", f"{_url(world, record)}?restype=container", accepted=(201, 409))
+
+    def read(self, world: World, record: Record) -> bool:
+        return (
+            _send(world, "HEAD", f"{_url(world, record)}?restype=container", (200, 404))[0] == 200
+        )
+
+    def delete(self, world: World, record: Record) -> None:
+        if world.find(ACCOUNT, name=record.inputs["accountName"]):
+            _send(world, "DELETE", f"{_url(world, record)}?restype=container", (202, 404))
+
+
+class BlobServiceProperties(AzureKind):
+    """Settings of an account's blob service."""
+
+    token = "azure-native:storage:BlobServiceProperties"
+    source = "https://learn.microsoft.com/azure/storage/blobs/versioning-overview"
+    path = "Microsoft.Storage/storageAccounts/{accountName}/blobServices/{blobServicesName}"
+    references = {"accountName": ACCOUNT}
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        if inputs.get("blobServicesName", "default") != "default":
+            raise CheckFailure(
+                "blobServicesName", "must be default: an account has one blob service"
+            )
+        for policy in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
+            days = (inputs.get(policy) or {}).get("days", 7)
+            if not 1 <= days <= 365:
+                raise CheckFailure(f"{policy}.days", f"{days:g} is not between 1 and 365")
+
+
+class ManagementPolicy(AzureKind):
+    """Lifecycle rules. Recorded: Azurite carries none out."""
+
+    token = "azure-native:storage:ManagementPolicy"
+    source = "https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-configure"
+    path = (
+        "Microsoft.Storage/storageAccounts/{accountName}/managementPolicies/{managementPolicyName}"
+    )
+    references = {"accountName": ACCOUNT}
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        if inputs.get("managementPolicyName", "default") != "default":
+            raise CheckFailure("managementPolicyName", "must be default: an account has one policy")
+
+
+def account_of(world: World, name: str) -> Record:
+    """The storage account with this name, or Azure's refusal."""
+    account = world.find(ACCOUNT, name=name)
+    if account is None:
+        raise Refusal(
+            "ResourceNotFound",
+            f"The Resource 'Microsoft.Storage/storageAccounts/{name}' was not found.",
+        )
+    return account
+
+
+def container_id(world: World, account: str, container: str) -> str:
+    """The id of a container, whether it exists or not."""
+    return f"{account_of(world, account).id}/blobServices/default/containers/{container}"
+
+
+def download(world: World, account: str, container: str, prefix: str, folder: Path) -> int:
+    """Fetch the blobs below a prefix into a folder; answers how many there are."""
+    count = 0
+    for blob in _names(world, account, container, f"{prefix}/"):
+        url = f"{world.objects.blob(account)}/{container}/{urllib.parse.quote(blob)}"
+        target = folder / blob.removeprefix(prefix).lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_send(world, "GET", url)[1])
+        count += 1
+    return count
+
+
+def exists(world: World, account: str, container: str, prefix: str) -> bool:
+    """Whether there is a blob below a prefix."""
+    return next(_names(world, account, container, f"{prefix.rstrip('/')}/"), None) is not None
+
+
+def _names(world: World, account: str, container: str, prefix: str) -> Iterator[str]:
+    """The names of the blobs below a prefix, page by page."""
+    marker = ""
+    while True:
+        query = urllib.parse.urlencode({"prefix": prefix, "marker": marker})
+        url = f"{world.objects.blob(account)}/{container}?restype=container&comp=list&{query}"
+        page = ElementTree.fromstring(_send(world, "GET", url)[1])
+        yield from (name.text or "" for name in page.iterfind("Blobs/Blob/Name"))
+        marker = page.findtext("NextMarker") or ""
+        if not marker:
+            return
+
+
+def _url(world: World, record: Record) -> str:
+    return f"{world.objects.blob(record.inputs['accountName'])}/{record.inputs['containerName']}"
+
+
+def _send(
+    world: World, method: str, url: str, accepted: tuple[int, ...] = (200,)
+) -> tuple[int, bytes]:
+    """A request to Azurite, as the platform itself."""
+    bearer, _ = access.token(
+        world, world.account.azure_object, world.account.azure_client, AUDIENCE
+    )
+    request = urllib.request.Request(
+        url,
+        method=method,
+        headers={"Authorization": f"Bearer {bearer}", "x-ms-version": "2021-12-02"},
+    )
+    trust = ssl.create_default_context(cafile=str(world.authority.bundle))
+    try:
+        with urllib.request.urlopen(request, context=trust, timeout=30) as answer:
+            status, body = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+    if status not in accepted:
+        raise Refusal(
+            "InternalError", f"Azurite answered {status} to {method} {url}: {body[:300]!r}"
+        )
+    return status, body

@@ -31,6 +31,7 @@ class Gateway(c.Gateway):
         assert isinstance(foundation, Foundation)
         assert key is None or isinstance(key, ApiKey)
         instances = math.ceil(args.max_concurrency / PER_INSTANCE)
+        concurrency = args.max_concurrency // instances
 
         self.service = cloudrunv2.Service(
             f"{name}-service",
@@ -44,7 +45,7 @@ class Gateway(c.Gateway):
             template={
                 "service_account": args.identity.principal,
                 "timeout": "30s",
-                "max_instance_request_concurrency": args.max_concurrency // instances,
+                "max_instance_request_concurrency": concurrency,
                 "scaling": {"min_instance_count": 0, "max_instance_count": instances},
                 "containers": [
                     {
@@ -59,7 +60,7 @@ class Gateway(c.Gateway):
                             "cpu_idle": False,
                             "startup_cpu_boost": True,
                         },
-                        "envs": self._environment(args, key),
+                        "envs": self._environment(args, key, concurrency),
                         "startup_probe": {
                             "http_get": {"path": "/healthz"},
                             "period_seconds": 1,
@@ -76,7 +77,9 @@ class Gateway(c.Gateway):
         self.register_outputs({"url": self.url})
 
     @staticmethod
-    def _environment(args: c.GatewayArgs, key: ApiKey | None) -> pulumi.Output[list[Env]]:
+    def _environment(
+        args: c.GatewayArgs, key: ApiKey | None, concurrency: int
+    ) -> pulumi.Output[list[Env]]:
         """The settings, sorted, so that their order is never a change."""
 
         def variables(known: dict[str, Any]) -> list[Env]:
@@ -85,6 +88,7 @@ class Gateway(c.Gateway):
                 **known["endpoint"],
                 "ACCESS": "key" if key else "public",
                 "CAPTURE_URI": f"{known['lake']}/{c.Zone.CAPTURES}",
+                "MAX_CONCURRENCY": str(concurrency),
             }
             envs: list[Env] = [{"name": name, "value": plain[name]} for name in sorted(plain)]
             if known["secret"]:

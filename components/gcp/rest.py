@@ -7,10 +7,12 @@ https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/prov
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 import google.auth
+from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 from requests import Response
 from requests.adapters import HTTPAdapter
@@ -59,10 +61,16 @@ def artifact_registry_url() -> str:
     )
 
 
+@functools.cache
+def _credentials() -> Credentials:
+    """Read once a process, when first needed; a token serves until it expires."""
+    credentials, _ = google.auth.default(scopes=[SCOPE])
+    return credentials
+
+
 def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """The JSON that Google answers. Raises `GoogleError`."""
-    credentials, _ = google.auth.default(scopes=[SCOPE])
-    with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
+    with AuthorizedSession(_credentials()) as session:  # type: ignore[no-untyped-call]
         session.mount("https://", HTTPAdapter(max_retries=RETRY))
         session.mount("http://", HTTPAdapter(max_retries=RETRY))
         response = session.request(  # type: ignore[no-untyped-call]

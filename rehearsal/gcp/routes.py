@@ -139,7 +139,8 @@ class _Google:
         """A signed assertion for an access token. https://datatracker.ietf.org/doc/html/rfc7523"""
         form = parse_qs((await request.body()).decode())
         _, public = access.engineer_key(self._world)
-        audience = f"{self._world.base_url}/gcp/oauth2/token"
+        # google-auth asserts itself to Google's own address, wherever token_uri leads.
+        audience = "https://oauth2.googleapis.com/token"
         try:
             claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
                 form["assertion"][0], certs=public, audience=audience

@@ -1,0 +1,34 @@
+"""A request to one of AWS's APIs, as the services' modules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rehearsal.aws import iam
+from rehearsal.aws.arns import arn
+from rehearsal.kinds import Json, Record
+from rehearsal.world import World
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who asks for what, where."""
+
+    world: World
+    caller: Record | None
+    """The role of the workload that asks; None: the deployer."""
+    region: str
+    body: Json
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN of the region that is asked."""
+        return arn(self.world, service, self.region, resource)
+
+    def may(self, action: str, resource: str = "*") -> None:
+        """Raise AWS's refusal unless the caller's role allows it."""
+        iam.authorize(self.world, self.caller, action, resource)
+
+
+Operation = Callable[[Call], Json]
+"""Synchronous, run on a thread; raises `Refusal`."""

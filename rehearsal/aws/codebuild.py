@@ -1,0 +1,255 @@
+"""CodeBuild: a project's context is fetched from S3 and its buildspec is followed.
+
+Of the commands, ``docker build``, ``docker push`` and the login to ECR are carried out, with the
+permissions of the project's role; any other is written to the log and not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from rehearsal.aws import buckets, ecr, iam
+from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.calls import Call, Operation
+from rehearsal.images import BuildFailed, TagImmutable
+from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.ledger import Verb
+from rehearsal.world import World
+
+PROJECT = "aws:codebuild/project:Project"
+BUILDS = "aws.codebuild"
+PHASES = ("install", "pre_build", "build", "post_build")
+PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
+# Builds of this process; one that is in progress without being here was cut off by a restart.
+_running: set[str] = set()
+
+
+class Project(Kind):
+    token = PROJECT
+    source = "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html"
+    executes = "its docker commands build a real image from the context in S3"
+    name = Name(
+        property="name",
+        pattern=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+        min=2,
+        max=150,
+        says="letters, digits, - and _ are allowed, a letter or digit first",
+        unique=("region",),
+        taken="ResourceAlreadyExistsException",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        text = (inputs.get("source") or {}).get("buildspec")
+        if isinstance(text, str) and "\n" in text:
+            try:
+                spec = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise CheckFailure("source", f"YAML_FILE_ERROR: {error}") from None
+            if not isinstance(spec, dict) or "version" not in spec or "phases" not in spec:
+                raise CheckFailure("source", "YAML_FILE_ERROR: version and phases are required")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = give_arn(world, record, "codebuild", f"project/{record.inputs['name']}")
+        self.update(world, record, record)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        role = record.inputs["serviceRole"]
+        if iam.role_for(world, role, "codebuild.amazonaws.com") is None:
+            raise Refusal(
+                "InvalidInputException",
+                f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
+            )
+
+
+def start_build(call: Call) -> Json:
+    """https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html"""
+    name = call.body["projectName"]
+    project = call.world.find(PROJECT, name=name, region=call.region)
+    if project is None:
+        raise Refusal(
+            "ResourceNotFoundException",
+            f"Project cannot be found: {call.arn('codebuild', f'project/{name}')}",
+        )
+    call.may("codebuild:StartBuild", project.outputs["arn"])
+    id = f"{name}:{uuid.uuid4()}"
+    build: Json = {
+        "id": id,
+        "arn": call.arn("codebuild", f"build/{id}"),
+        "projectName": name,
+        "buildStatus": "IN_PROGRESS",
+        "buildComplete": False,
+        "currentPhase": "SUBMITTED",
+        "startTime": time.time(),
+        "phases": [],
+        "logs": {"deepLink": f"{call.world.base_url}/aws/_logs/codebuild/{id}"},
+    }
+    call.world.kv.put(BUILDS, id, build)
+    _running.add(id)
+    work = Build(call.world, project, build)
+    threading.Thread(target=work.run, name=id, daemon=True).start()
+    return {"build": build}
+
+
+def batch_get_builds(call: Call) -> Json:
+    """https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html"""
+    builds = []
+    for id in call.body["ids"]:
+        project = call.arn("codebuild", f"project/{id.partition(':')[0]}")
+        call.may("codebuild:BatchGetBuilds", project)
+        build = call.world.kv.get(BUILDS, id)
+        if build and build["buildStatus"] == "IN_PROGRESS" and id not in _running:
+            build |= {"buildStatus": "FAULT", "buildComplete": True}
+            _phase(build, "BUILD", "FAULT", "the rehearsal was stopped during the build")
+            call.world.kv.put(BUILDS, id, build)
+        builds += [build] if build else []
+    found = {build["id"] for build in builds}
+    return {"builds": builds, "buildsNotFound": [i for i in call.body["ids"] if i not in found]}
+
+
+class Build:
+    """One run of a project."""
+
+    def __init__(self, world: World, project: Record, build: Json) -> None:
+        self.world = world
+        self.project = project
+        self.build = build
+        self.log = log_file(world, build["id"])
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.context = Path()
+        self.built: dict[str, str] = {}
+        """Dockerfile by image name, of what was built and not yet pushed."""
+        environment = project.inputs.get("environment") or {}
+        self.variables = {
+            "AWS_REGION": region(world, project),
+            "AWS_DEFAULT_REGION": region(world, project),
+            "CODEBUILD_BUILD_ID": build["id"],
+            **{v["name"]: v["value"] for v in environment.get("environmentVariables") or []},
+        }
+        self.role = iam.role_for(world, project.inputs["serviceRole"], "codebuild.amazonaws.com")
+
+    def run(self) -> None:
+        """To the end, whatever happens."""
+        phase, status, message = "DOWNLOAD_SOURCE", "SUCCEEDED", ""
+        try:
+            with tempfile.TemporaryDirectory(dir=self.log.parent) as scratch:
+                self._fetch(Path(scratch))
+                _phase(self.build, phase, status)
+                spec = yaml.safe_load(self.project.inputs["source"]["buildspec"])
+                for phase in [each for each in PHASES if each in spec["phases"]]:
+                    for command in spec["phases"][phase].get("commands", []):
+                        self._command(command)
+                    _phase(self.build, phase.upper(), status)
+        except (Refusal, BuildFailed, TagImmutable) as refused:
+            status, message = "FAILED", str(refused)
+        except Exception as failure:
+            status, message = "FAULT", f"the rehearsal itself failed: {failure!r}"
+        if message:
+            self._write(message)
+            _phase(self.build, phase.upper(), status, message)
+        self.build |= {"buildStatus": status, "buildComplete": True, "endTime": time.time()}
+        self.world.kv.put(BUILDS, self.build["id"], self.build)
+        verb: Verb = "executed" if status == "SUCCEEDED" else "refused"
+        self.world.ledger.note(verb, self.project, f"build {status.lower()} {message}".strip())
+        _running.discard(self.build["id"])
+
+    def _fetch(self, scratch: Path) -> None:
+        if self.role is None:
+            raise Refusal(
+                "AccessDenied", "CodeBuild may not assume the project's service role any more"
+            )
+        source = self.project.inputs["source"]
+        if source["type"] != "S3":
+            raise Refusal("NotRehearsed", f"sources of type {source['type']} are not fetched")
+        self.context = scratch / "context.zip"
+        self.context.write_bytes(
+            buckets.read_object(self.world, f"s3://{source['location']}", self.role)
+        )
+        self._write(f"Downloaded {source['location']}")
+
+    def _command(self, command: str) -> None:
+        self._write(f"$ {command}")
+        command = Template(command).safe_substitute(self.variables)
+        if re.match(r"aws ecr get-login-password\b", command):
+            iam.authorize(self.world, self.role, "ecr:GetAuthorizationToken")
+            self._write("Login Succeeded")
+            return
+        words = shlex.split(command)
+        match words[:2]:
+            case ["docker", "build"]:
+                self._docker_build(words[2:])
+            case ["docker", "push"]:
+                self._docker_push(words[2])
+            case _:
+                self._write("(recorded: the rehearsal runs docker build and docker push only)")
+
+    def _docker_build(self, words: list[str]) -> None:
+        """``docker build [--tag X] [--file F] .``; other options change nothing here."""
+        options = _options(words)
+        tag = options.get("--tag") or options.get("-t")
+        if tag is None:
+            raise BuildFailed("docker build without --tag: there would be nothing to push")
+        self.built[tag] = options.get("--file") or options.get("-f") or "Dockerfile"
+
+    def _docker_push(self, name: str) -> None:
+        if name not in self.built:
+            raise BuildFailed(f"An image does not exist locally with the tag: {name}")
+        url, _, tag = name.rpartition(":")
+        repository = self.world.find(ecr.REPOSITORY, repositoryUrl=url)
+        if repository is None:
+            raise BuildFailed(f"name unknown: The repository behind {url} does not exist")
+        for action in PUSH:
+            iam.authorize(self.world, self.role, action, repository.outputs["arn"])
+        image = self.world.images.build(
+            self.context,
+            self.built[name],
+            url,
+            tag,
+            immutable=repository.inputs.get("imageTagMutability") == "IMMUTABLE",
+        )
+        for note in image.notes:
+            self._write(note)
+        self._write(f"{tag}: digest: {image.digest}")
+
+    def _write(self, line: str) -> None:
+        with self.log.open("a") as log:
+            log.write(line + os.linesep)
+
+
+def log_file(world: World, id: str) -> Path:
+    """Where a build's log is; any id is made a harmless file name."""
+    return world.state_dir / "logs" / f"codebuild-{re.sub(r'[^A-Za-z0-9-]', '-', id)}.log"
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("-"):
+            name, joined, value = word.partition("=")
+            options[name] = value if joined else after
+    return options
+
+
+def _phase(build: Json, phase: str, status: str, message: str = "") -> None:
+    ended: dict[str, Any] = {"phaseType": phase, "phaseStatus": status}
+    if message:
+        ended["contexts"] = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": message}]
+    build["phases"].append(ended)
+    build["currentPhase"] = phase
+
+
+KINDS = (Project,)
+OPERATIONS: dict[str, Operation] = {
+    "StartBuild": start_build,
+    "BatchGetBuilds": batch_get_builds,
+}

@@ -1,0 +1,125 @@
+"""ECR: repositories whose images the rehearsal's build service makes."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.calls import Call, Operation
+from rehearsal.images import Image
+from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.world import World
+
+REPOSITORY = "aws:ecr/repository:Repository"
+API = "https://docs.aws.amazon.com/AmazonECR/latest/APIReference"
+
+
+class Repository(Kind):
+    token = REPOSITORY
+    source = f"{API}/API_CreateRepository.html"
+    executes = "images are built from their Dockerfile and kept by digest"
+    name = Name(
+        property="name",
+        pattern=r"(?:[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*/)*[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*",
+        min=2,
+        max=256,
+        says="lower case letters and digits, with single . _ - / between them",
+        unique=("region",),
+        taken="RepositoryAlreadyExistsException",
+        lower=True,
+    )
+    replace_on = frozenset({"name", "encryptionConfigurations"})
+
+    def create(self, world: World, record: Record) -> None:
+        name = record.id = record.inputs["name"]
+        give_arn(world, record, "ecr", f"repository/{name}")
+        account = world.account.aws_account
+        host = f"{account}.dkr.ecr.{region(world, record)}.amazonaws.com"
+        record.outputs |= {"registryId": account, "repositoryUrl": f"{host}/{name}"}
+
+    def delete(self, world: World, record: Record) -> None:
+        url = record.outputs["repositoryUrl"]
+        if world.images.list(url) and not record.inputs.get("forceDelete"):
+            raise Refusal(
+                "RepositoryNotEmptyException",
+                f"The repository with name '{record.id}' in registry with id"
+                f" '{world.account.aws_account}' cannot be deleted because it still contains images",
+            )
+        world.images.drop_repository(url)
+
+
+class LifecyclePolicy(Kind):
+    token = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
+    source = (
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"
+    )
+    references: ClassVar = {"repository": REPOSITORY}
+    replace_on = frozenset({"repository", "policy"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        text = inputs.get("policy")
+        if not isinstance(text, str):
+            return
+        try:
+            priorities = [rule["rulePriority"] for rule in json.loads(text)["rules"]]
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"InvalidParameterException: no lifecycle policy: {error!r}"
+            raise CheckFailure("policy", reason) from None
+        if len(set(priorities)) != len(priorities):
+            raise CheckFailure("policy", "InvalidParameterException: rulePriority must be unique")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["repository"]
+        record.outputs["registryId"] = world.account.aws_account
+
+
+def describe_images(call: Call) -> Json:
+    """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html"""
+    repository = _repository(call)
+    call.may("ecr:DescribeImages", repository.outputs["arn"])
+    url, wanted = repository.outputs["repositoryUrl"], call.body.get("imageIds")
+    if not wanted:
+        tagged = call.world.images.list(url)
+        return {"imageDetails": [_detail(call, repository, i, [t]) for t, i in tagged.items()]}
+    found = []
+    for each in wanted:
+        reference = each.get("imageDigest") or each.get("imageTag", "")
+        image = call.world.images.get(url, reference)
+        if image is None:
+            raise Refusal(
+                "ImageNotFoundException",
+                f"The image with imageId {{imageDigest:'{each.get('imageDigest', 'null')}',"
+                f" imageTag:'{each.get('imageTag', 'null')}'}} does not exist within the repository"
+                f" with name '{repository.id}' in the registry with id"
+                f" '{call.world.account.aws_account}'",
+            )
+        tags = [t for t, held in call.world.images.list(url).items() if held.digest == image.digest]
+        found.append(_detail(call, repository, image, tags))
+    return {"imageDetails": found}
+
+
+def _repository(call: Call) -> Record:
+    name = call.body.get("repositoryName", "")
+    found = call.world.find(REPOSITORY, name=name, region=call.region)
+    if found is None:
+        raise Refusal(
+            "RepositoryNotFoundException",
+            f"The repository with name '{name}' does not exist in the registry with id"
+            f" '{call.world.account.aws_account}'",
+        )
+    return found
+
+
+def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Json:
+    return {
+        "registryId": call.world.account.aws_account,
+        "repositoryName": repository.id,
+        "imageDigest": image.digest,
+        "imageTags": tags,
+        "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
+    }
+
+
+KINDS = (Repository, LifecyclePolicy)
+OPERATIONS: dict[str, Operation] = {"DescribeImages": describe_images}

@@ -1,0 +1,104 @@
+"""CloudWatch's log groups and alarms, and Application Auto Scaling: checked and recorded, not run."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from rehearsal.aws.arns import give_arn
+from rehearsal.aws.sagemaker import ALARM, ENDPOINT
+from rehearsal.kinds import CheckFailure, Inputs, Kind, Name, Record, Refusal
+from rehearsal.world import World
+
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+RETENTION = (
+    *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557),
+    *(2922, 3288, 3653),
+)
+
+
+class LogGroup(Kind):
+    token = LOG_GROUP
+    source = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html"
+    name = Name(
+        property="name",
+        pattern=r"(?!aws/)[.\-_/#A-Za-z0-9]+",
+        max=512,
+        says="letters, digits and _-/.# are allowed, and aws/ may not stand first",
+        unique=("region",),
+        taken="ResourceAlreadyExistsException",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        days = inputs.get("retentionInDays", 0)
+        if days not in RETENTION:
+            allowed = ", ".join(map(str, RETENTION))
+            raise CheckFailure("retentionInDays", f"{days:g} is none of {allowed}")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+        give_arn(world, record, "logs", f"log-group:{record.id}")
+
+
+class MetricAlarm(Kind):
+    token = ALARM
+    source = (
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
+    )
+    name = Name(
+        property="name",
+        pattern=r"(?s).+",
+        max=255,
+        says="any characters are allowed",
+        unique=("region",),
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        given = {"statistic", "extendedStatistic"} & (inputs.keys() | inputs.unknown)
+        if "metricName" in inputs and len(given) != 1:
+            reason = "ValidationError: exactly one of Statistic and ExtendedStatistic is required"
+            raise CheckFailure("statistic", reason)
+        period = inputs.get("period", 60)
+        if period not in (10, 20, 30) and period % 60:
+            raise CheckFailure("period", f"{period:g} is none of 10, 20, 30 and no multiple of 60")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+        give_arn(world, record, "cloudwatch", f"alarm:{record.id}")
+
+
+class ScalingTarget(Kind):
+    token = "aws:appautoscaling/target:Target"
+    source = (
+        "https://docs.aws.amazon.com/autoscaling/application/APIReference/"
+        "API_RegisterScalableTarget.html"
+    )
+    replace_on = frozenset({"resourceId", "scalableDimension", "serviceNamespace"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        if inputs.get("minCapacity", 0) > inputs.get("maxCapacity", float("inf")):
+            raise CheckFailure("maxCapacity", "ValidationException: it is below minCapacity")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["resourceId"]
+        found = re.fullmatch(r"endpoint/([^/]+)/variant/[^/]+", record.id)
+        if found and world.find(ENDPOINT, name=found[1]) is None:
+            raise Refusal(
+                "ValidationException",
+                f"Endpoint {found[1]} or its variant does not exist: {record.id}",
+            )
+
+
+class ScalingPolicy(Kind):
+    token = "aws:appautoscaling/policy:Policy"
+    source = (
+        "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutScalingPolicy.html"
+    )
+    replace_on = frozenset({"name", "resourceId", "scalableDimension", "serviceNamespace"})
+    references: ClassVar = {"resourceId": ScalingTarget.token}
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+
+
+KINDS = (LogGroup, MetricAlarm, ScalingTarget, ScalingPolicy)

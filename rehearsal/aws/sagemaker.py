@@ -1,0 +1,364 @@
+"""SageMaker: an endpoint is the model's own container as a local process, with its archive unpacked.
+
+Serverless or not, one process serves; instance types and memory sizes are checked and recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from rehearsal.aws import buckets, iam
+from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.calls import Call, Operation
+from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.workloads import Container, ContainerFailed
+from rehearsal.world import World
+
+MODEL = "aws:sagemaker/model:Model"
+CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+API = "https://docs.aws.amazon.com/sagemaker/latest/APIReference"
+SERVICE = "sagemaker.amazonaws.com"
+# What an endpoint really serves, which after a rollback is not what its record asks for.
+SERVING = "aws.sagemaker"
+SERVERLESS_MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)
+PULL = ("ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
+
+
+def named() -> Name:
+    return Name(
+        property="name",
+        pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9])*",
+        max=63,
+        says="letters, digits and hyphens are allowed, no hyphen at either end",
+        unique=("region",),
+        taken="ValidationException",
+    )
+
+
+class Model(Kind):
+    token = MODEL
+    source = f"{API}/API_CreateModel.html"
+    name = named()
+    replace_on = frozenset(
+        {
+            "containers",
+            "enableNetworkIsolation",
+            "executionRoleArn",
+            "inferenceExecutionConfig",
+            "name",
+            "primaryContainer",
+            "vpcConfig",
+        }
+    )
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+        give_arn(world, record, "sagemaker", f"model/{record.id.lower()}")
+        arn = record.inputs["executionRoleArn"]
+        role = iam.role_for(world, arn, SERVICE)
+        if role is None:
+            raise Refusal(
+                "ValidationException",
+                f"Could not assume role {arn}. Please ensure that the role exists and allows"
+                f" principal '{SERVICE}' to assume the role.",
+            )
+        for container in _containers(record):
+            _check_image(world, container["image"], role)
+            if uri := container.get("modelDataUrl"):
+                _check_data(world, uri, role, region(world, record))
+
+
+class EndpointConfiguration(Kind):
+    """In use by an endpoint it can be deleted, though the documentation says one must not."""
+
+    token = CONFIGURATION
+    source = f"{API}/API_CreateEndpointConfig.html"
+    name = named()
+    references: ClassVar = {"productionVariants.modelName": MODEL}
+    replace_on = frozenset(
+        {"asyncInferenceConfig", "dataCaptureConfig", "kmsKeyArn", "name", "productionVariants"}
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        for variant in inputs.get("productionVariants", []):
+            serverless, instance = variant.get("serverlessConfig"), variant.get("instanceType")
+            if serverless and instance:
+                raise CheckFailure(
+                    "productionVariants",
+                    "ValidationException: a variant has a ServerlessConfig or an InstanceType",
+                )
+            if serverless:
+                _check_serverless(serverless)
+            elif instance and not instance.startswith("ml."):
+                raise CheckFailure(
+                    "productionVariants",
+                    f"ValidationException: {instance} is no instance type of SageMaker: they"
+                    " begin with ml.",
+                )
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+        give_arn(world, record, "sagemaker", f"endpoint-config/{record.id.lower()}")
+
+
+class Endpoint(Kind):
+    token = ENDPOINT
+    source = f"{API}/API_CreateEndpoint.html"
+    executes = "the model's container runs as a local process and answers InvokeEndpoint"
+    name = named()
+    references: ClassVar = {
+        "endpointConfigName": CONFIGURATION,
+        "deploymentConfig.autoRollbackConfiguration.alarms.alarmName": ALARM,
+    }
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["name"]
+        give_arn(world, record, "sagemaker", f"endpoint/{record.id.lower()}")
+        try:
+            _serve(world, record)
+        except ContainerFailed as failure:
+            world.workloads.stop(key(record.id))
+            raise Refusal("Failed", _unhealthy(record, failure)) from failure
+        _note(world, record, record.inputs["endpointConfigName"])
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        """A new version that does not come up is rolled back, and the update looks like a success.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
+        """
+        former = world.refer(CONFIGURATION, world.kv.get(SERVING, record.id, {}).get("config", ""))
+        wanted = world.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+        if former and wanted and _serverless(wanted) and not _serverless(former):
+            raise Refusal(
+                "ValidationException",
+                "An endpoint on instances cannot be updated to a serverless one: delete it first."
+                " https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
+            )
+        try:
+            _serve(world, record)
+        except ContainerFailed as failure:
+            serving = world.kv.get(SERVING, record.id, {}).get("config", "")
+            _note(world, record, serving, _unhealthy(record, failure))
+            world.ledger.note("refused", record, f"rolled back: {serving} goes on serving")
+            return
+        _note(world, record, record.inputs["endpointConfigName"])
+
+    def read(self, world: World, record: Record) -> bool:
+        if serving := world.kv.get(SERVING, record.id):
+            record.outputs["endpointConfigName"] = serving["config"]
+            record.inputs["endpointConfigName"] = serving["config"]
+        return True
+
+    def delete(self, world: World, record: Record) -> None:
+        world.workloads.stop(key(record.id))
+        world.kv.delete(SERVING, record.id)
+
+
+def key(endpoint: str) -> str:
+    """The endpoint's workload."""
+    return f"sagemaker/{endpoint}"
+
+
+def describe_endpoint(call: Call) -> Json:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
+    endpoint = find_endpoint(call, "sagemaker:DescribeEndpoint", call.body["EndpointName"])
+    serving = call.world.kv.get(SERVING, endpoint.id, {})
+    reason = {"FailureReason": serving["failure"]} if serving.get("failure") else {}
+    return {
+        "EndpointName": endpoint.id,
+        "EndpointArn": endpoint.outputs["arn"],
+        "EndpointConfigName": serving.get("config", endpoint.inputs["endpointConfigName"]),
+        "EndpointStatus": "InService",
+        "CreationTime": endpoint.created,
+        "LastModifiedTime": serving.get("since", endpoint.created),
+        **reason,
+    }
+
+
+def describe_endpoint_config(call: Call) -> Json:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpointConfig.html"""
+    name = call.body["EndpointConfigName"]
+    found = call.world.find(CONFIGURATION, name=name, region=call.region)
+    arn = call.arn("sagemaker", f"endpoint-config/{name.lower()}")
+    call.may("sagemaker:DescribeEndpointConfig", arn)
+    if found is None:
+        raise Refusal("ValidationException", f'Could not find endpoint configuration "{arn}".')
+    return {
+        "EndpointConfigName": name,
+        "EndpointConfigArn": arn,
+        "CreationTime": found.created,
+        "ProductionVariants": [
+            {
+                "VariantName": variant.get("variantName", "AllTraffic"),
+                "ModelName": variant["modelName"],
+                "InitialVariantWeight": variant.get("initialVariantWeight", 1.0),
+            }
+            for variant in found.inputs["productionVariants"]
+        ],
+    }
+
+
+def find_endpoint(call: Call, action: str, name: str) -> Record:
+    """The endpoint, if the caller may do this to it and it exists."""
+    arn = call.arn("sagemaker", f"endpoint/{name.lower()}")
+    call.may(action, arn)
+    found = call.world.find(ENDPOINT, name=name, region=call.region)
+    if found is None:
+        raise Refusal("ValidationException", f'Could not find endpoint "{arn}".')
+    return found
+
+
+def _serve(world: World, record: Record) -> None:
+    """Put the configuration's model behind the endpoint; the former serves until it is healthy."""
+    configuration = world.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+    variant = configuration.inputs["productionVariants"][0] if configuration else {}
+    model = world.refer(MODEL, variant.get("modelName", ""))
+    if model is None:
+        raise Refusal("ValidationException", f'Could not find model "{variant.get("modelName")}".')
+    role = iam.role_for(world, model.inputs["executionRoleArn"], SERVICE)
+    container = _containers(model)[0]
+    isolated = model.inputs.get("enableNetworkIsolation")
+    where = region(world, record)
+    arn = model.inputs["executionRoleArn"]
+    files = {}
+    if uri := container.get("modelDataUrl"):
+        files["opt/ml/model"] = _unpacked(world, uri, role)
+    world.workloads.run(
+        key(record.id),
+        Container(
+            image=container["image"],
+            args=("serve",),
+            env={
+                **({} if isolated else iam.credentials(world, arn, where)),
+                **(container.get("environment") or {}),
+            },
+            port_env="SAGEMAKER_BIND_TO_PORT",
+            health="/ping",
+            files=files,
+        ),
+    )
+
+
+def _note(world: World, record: Record, configuration: str, failure: str = "") -> None:
+    state = {"config": configuration, "failure": failure, "since": time.time()}
+    world.kv.put(SERVING, record.id, state)
+
+
+def _unpacked(world: World, uri: str, role: Record | None) -> Path:
+    """The archive's content, in a folder named by it, so that a running container's never changes."""
+    archive = buckets.read_object(world, uri, role)
+    folder = world.state_dir / "sagemaker" / hashlib.sha256(archive).hexdigest()
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            opened.extractall(scratch, filter="data")
+        scratch.rename(folder)
+    except tarfile.TarError as error:
+        shutil.rmtree(scratch)
+        raise Refusal("ValidationException", f"{uri} is no tar archive: {error}") from None
+    except OSError:  # somebody else was first
+        shutil.rmtree(scratch)
+    return folder
+
+
+def _containers(record: Record) -> list[Json]:
+    primary = record.inputs.get("primaryContainer")
+    return [primary] if primary else list(record.inputs.get("containers") or [])
+
+
+def _check_image(world: World, image: str, role: Record) -> None:
+    if world.images.find(image) is None:
+        raise Refusal("ValidationException", f"Requested image {image} not found.")
+    repository = image.partition("@")[0].partition("/")[2]
+    host = image.partition("/")[0].split(".")
+    arn = f"arn:aws:ecr:{host[3]}:{host[0]}:repository/{repository}"
+    try:
+        iam.authorize(world, role, "ecr:GetAuthorizationToken")
+        for action in PULL:
+            iam.authorize(world, role, action, arn)
+    except Refusal as refused:
+        raise Refusal(
+            "ValidationException",
+            f"The role {role.outputs['arn']} has no permission to pull {image}: {refused.message}",
+        ) from None
+
+
+def _check_data(world: World, uri: str, role: Record, where: str) -> None:
+    try:
+        bucket, _, path = uri.removeprefix("s3://").partition("/")
+        iam.authorize(world, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{path}")
+        allowed = True
+    except Refusal:
+        allowed = False
+    if not allowed or not buckets.object_exists(world, uri):
+        raise Refusal(
+            "ValidationException",
+            f'Could not access model data at {uri}. Please ensure that the role "'
+            f'{role.outputs["arn"]}" exists and that its trust relationship policy allows the'
+            f' action "sts:AssumeRole" for the service principal "{SERVICE}". Also ensure that the'
+            f' role has "s3:GetObject" permissions and that the object is located in {where}.',
+        )
+
+
+def _check_serverless(config: Json) -> None:
+    memory, most = config.get("memorySizeInMb"), config.get("maxConcurrency", 1)
+    if memory is not None and memory not in SERVERLESS_MEMORY:
+        sizes = ", ".join(map(str, SERVERLESS_MEMORY))
+        raise CheckFailure(
+            "productionVariants",
+            f"ValidationException: MemorySizeInMB {memory:g} is none of {sizes}"
+            f" ({API}/API_ProductionVariantServerlessConfig.html)",
+        )
+    if not 1 <= most <= 200:
+        raise CheckFailure(
+            "productionVariants", f"ValidationException: MaxConcurrency {most:g} is not in 1 to 200"
+        )
+    if config.get("provisionedConcurrency", 0) > most:
+        raise CheckFailure(
+            "productionVariants",
+            "ValidationException: ProvisionedConcurrency is above MaxConcurrency",
+        )
+
+
+def _serverless(configuration: Record) -> bool:
+    return any(v.get("serverlessConfig") for v in configuration.inputs["productionVariants"])
+
+
+def _unhealthy(record: Record, failure: ContainerFailed) -> str:
+    return (
+        "The primary container for the production variant did not pass the ping health check."
+        f" Please check CloudWatch logs for this endpoint ({record.id}). {failure}"
+    )
+
+
+def model_error(status: int, text: str) -> Json:
+    """What InvokeEndpoint answers, with status 424, when the container answers an error.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+    """
+    side = "client" if status < 500 else "server"
+    return {
+        "OriginalStatusCode": status,
+        "OriginalMessage": text,
+        "Message": f"Received {side} error ({status}) from primary with message {json.dumps(text)}.",
+    }
+
+
+KINDS = (Model, EndpointConfiguration, Endpoint)
+OPERATIONS: dict[str, Operation] = {
+    "DescribeEndpoint": describe_endpoint,
+    "DescribeEndpointConfig": describe_endpoint_config,
+}

@@ -1,0 +1,115 @@
+"""Secrets Manager: secrets, their versions, and reading one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+from rehearsal.aws.arns import give_arn
+from rehearsal.aws.calls import Call, Operation
+from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.world import World
+
+SECRET = "aws:secretsmanager/secret:Secret"
+VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+API = "https://docs.aws.amazon.com/secretsmanager/latest/apireference"
+# Names of secrets that wait for their deletion: they stay taken for so long.
+WAITING = "aws.secretsmanager.waiting"
+
+
+class Secret(Kind):
+    token = SECRET
+    source = f"{API}/API_CreateSecret.html"
+    executes = "GetSecretValue answers with its current version"
+    name = Name(
+        property="name",
+        pattern=r"[A-Za-z0-9/_+=.@-]+",
+        max=512,
+        says="letters, digits and /_+=.@- are allowed",
+        unique=("region",),
+        taken="ResourceExistsException",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        days = inputs.get("recoveryWindowInDays", 30)
+        if days != 0 and not 7 <= days <= 30:
+            raise CheckFailure("recoveryWindowInDays", f"{days:g} is neither 0 nor in 7 to 30")
+
+    def create(self, world: World, record: Record) -> None:
+        name = record.inputs["name"]
+        if world.kv.get(WAITING, name):
+            raise Refusal(
+                "InvalidRequestException",
+                "You can't create this secret because a secret with this name is already scheduled"
+                f" for deletion: {name}",
+            )
+        # Six characters that make the ARN of a secret of the same name another one.
+        suffix = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:6]
+        record.id = give_arn(world, record, "secretsmanager", f"secret:{name}-{suffix}")
+
+    def delete(self, world: World, record: Record) -> None:
+        if record.inputs.get("recoveryWindowInDays", 30):
+            world.kv.put(WAITING, record.inputs["name"], True)
+
+
+class SecretVersion(Kind):
+    token = VERSION
+    source = f"{API}/API_PutSecretValue.html"
+    references: ClassVar = {"secretId": SECRET}
+    replace_on = frozenset({"secretId", "secretString", "secretBinary"})
+    secret_outputs = frozenset({"secretString", "secretBinary"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        text = inputs.get("secretString")
+        if isinstance(text, str) and len(text.encode()) > 65_536:
+            raise CheckFailure("secretString", "has more than 65536 bytes")
+
+    def create(self, world: World, record: Record) -> None:
+        secret = world.refer(SECRET, record.inputs["secretId"])
+        arn = secret.outputs["arn"] if secret else ""
+        version = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:32]
+        record.id = f"{arn}|{version}"
+        record.outputs |= {
+            "arn": arn,
+            "secretArn": arn,
+            "versionId": version,
+            "versionStages": record.inputs.get("versionStages") or ["AWSCURRENT"],
+        }
+
+
+def get_secret_value(call: Call) -> Json:
+    """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html"""
+    secret = call.world.refer(SECRET, call.body["SecretId"])
+    arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
+    call.may("secretsmanager:GetSecretValue", arn)
+    # A version that comes takes the stage AWSCURRENT away from the one before it.
+    versions = [
+        each
+        for each in call.world.all(VERSION)
+        if secret and each.outputs["arn"] == arn and "AWSCURRENT" in each.outputs["versionStages"]
+    ]
+    if secret is None or not versions:
+        raise Refusal(
+            "ResourceNotFoundException",
+            "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"
+            if secret
+            else "Secrets Manager can't find the specified secret.",
+        )
+    current = max(versions, key=lambda each: each.created)
+    values = {
+        wire: current.inputs[given]
+        for wire, given in (("SecretString", "secretString"), ("SecretBinary", "secretBinary"))
+        if current.inputs.get(given) is not None
+    }
+    return {
+        "ARN": arn,
+        "Name": secret.inputs["name"],
+        "VersionId": current.outputs["versionId"],
+        "VersionStages": ["AWSCURRENT"],
+        "CreatedDate": current.created,
+        **values,
+    }
+
+
+KINDS = (Secret, SecretVersion)
+OPERATIONS: dict[str, Operation] = {"GetSecretValue": get_secret_value}

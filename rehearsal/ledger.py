@@ -11,7 +11,15 @@ from rehearsal.kinds import Record
 from rehearsal.store import Store
 
 Verb = Literal[
-    "created", "updated", "deleted", "refused", "executed", "lost", "fault", "interrupted"
+    "created",
+    "replaced",
+    "updated",
+    "deleted",
+    "refused",
+    "executed",
+    "lost",
+    "fault",
+    "interrupted",
 ]
 
 

@@ -72,9 +72,16 @@ class Lifecycle:
             try:
                 with self.world.store.transaction():
                     kind.create(self.world, record)
+                    if not record.id:
+                        raise RuntimeError(f"{token} was created without an id")
+                    former = self.world.store.with_urn(urn)
                     self.world.store.save(record)
                     self.world.store.end(token, begun)
-                    self.world.ledger.note("created", record, kind.executes)
+                    if former:
+                        text = f"{former.id} made room; {kind.executes}".removesuffix("; ")
+                        self.world.ledger.note("replaced", record, text)
+                    else:
+                        self.world.ledger.note("created", record, kind.executes)
             except BaseException:
                 self.world.store.end(token, begun)
                 raise

@@ -177,6 +177,14 @@ class Store:
                     return copy.deepcopy(record)
         return None
 
+    def with_urn(self, urn: str) -> Record | None:
+        """A copy of the record that a program's resource has made, if it stands."""
+        with self._lock:
+            for record in self._records.get(urn.split("::")[2].split("$")[-1], {}).values():
+                if record.urn == urn:
+                    return copy.deepcopy(record)
+        return None
+
     def refer(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
         """A copy of the record that is called so: by id, name, ARN, self link or last path part."""
         with self._lock:

@@ -103,7 +103,7 @@ class Doors:
                 door.app, door.max_concurrency = app, max_concurrency
             else:
                 # From here on connections are taken, if only answered once the server runs.
-                listener = socket.create_server(("127.0.0.1", port), backlog=512)
+                listener = _listen(key, port)
                 certificate = self._world.authority.certificate("127.0.0.1") if tls else None
                 door = self._doors[key] = Door(app, max_concurrency, certificate)
                 self._world.loop.call_soon_threadsafe(door.serve, listener)
@@ -122,6 +122,11 @@ class Doors:
             self._world.call(door.shut())
         self._ports.release(f"doors/{key}")
 
+    async def close_all(self) -> None:
+        """Stop serving. Every door keeps its port for the next start."""
+        doors = [self._doors.pop(key) for key in list(self._doors)]
+        await asyncio.gather(*(door.shut() for door in doors))
+
     def _workload(self, key: str) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
@@ -130,3 +135,13 @@ class Doors:
             await response(scope, receive, send)
 
         return app
+
+
+def _listen(key: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=512)
+    except OSError as error:
+        raise OSError(
+            f"port {port} of {key} is taken by another program; its URL is in a stack's state, so it "
+            "does not move by itself: stop that program, or destroy and make the front door again"
+        ) from error

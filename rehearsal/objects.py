@@ -119,8 +119,8 @@ class ObjectStores:
 
     def _up(self, store: Store) -> int:
         with self._locks[store]:
-            process = self._running.get(store)
-            if process is None or process.poll() is not None:
+            # Not `poll`: it knows nothing while another thread waits for the same process.
+            if store not in self._running or not ports.listens(self.port(store)):
                 self._start(store)
             return self.port(store)
 

@@ -41,8 +41,10 @@ RETRY_SECONDS = 2
 LOG_BYTES = 5_000_000
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
 PER_CONNECTION = frozenset(
-    "connection keep-alive te trailer transfer-encoding upgrade host "
-    "proxy-authenticate proxy-authorization content-length date server".split()
+    [
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"),
+        *("proxy-authenticate", "proxy-authorization", "content-length", "date", "server"),
+    ]
 )
 
 

@@ -103,7 +103,7 @@ class Describer:
     def properties(self, cls: type) -> dict[str, Any]:
         """Every property: its type, whether it must be there, what its documentation says."""
         space = _types._globals_for_cls(cls)
-        given = inspect.signature(cls.__init__).parameters if _types.is_input_type(cls) else {}
+        given = inspect.signature(cls).parameters if _types.is_input_type(cls) else {}
         described = {}
         for python, wire, prop in _types._py_properties(cls):
             hint = typing.get_type_hints(prop.fget, space, FORWARD).get("return")
@@ -141,7 +141,7 @@ def resource_class(token: str) -> type | None:
 
 def id_template(cls: type) -> str:
     """How an id is written: ``projects/{project}/topics/{name}`` or ``{url}``; empty: not documented."""
-    text = " ".join(each.__doc__ or "" for each in typing.get_overloads(cls.__init__))
+    text = " ".join(each.__doc__ or "" for each in typing.get_overloads(vars(cls)["__init__"]))
     if found := TEMPLATE.search(text):
         template = re.sub(r"\{\{%?(\w+)\}\}", r"{\1}", found[1])
     elif found := PROPERTY.search(text):
@@ -162,7 +162,9 @@ def describe(token: str) -> dict[str, Any]:
             for name in typing.cast(Any, module).mod_info["classes"]
         ]
         return {"similar": difflib.get_close_matches(token, known, 3)}
-    args = getattr(sys.modules[cls.__module__], f"{cls.__name__}Args")
+    # The SDK generator says "InitArgs" where a nested type took the plain name (aws.s3.BucketVersioning).
+    module, name = sys.modules[cls.__module__], cls.__name__
+    args = getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
     describer = Describer()
     return {
         "inputs": describer.properties(args),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -209,8 +210,6 @@ def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
 
 
 def test_a_taken_port_is_said_and_nothing_moves(live_world: World) -> None:
-    import socket
-
     port = live_world.objects.port("s3")
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StoreFailed, match=str(port)):
         live_world.objects.s3()

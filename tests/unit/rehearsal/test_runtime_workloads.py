@@ -1,0 +1,336 @@
+"""Containers and front doors: started, rolled under load, killed, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from rehearsal.workloads import Container, ContainerFailed
+from rehearsal.world import World
+
+REPOSITORY = Path(__file__).parents[3]
+SERVER = """
+import asyncio, json, os, sys
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+print("starting", sys.argv[1:], flush=True)
+if "fail" in sys.argv:
+    raise SystemExit("there is no model here")
+
+async def env(request):
+    return JSONResponse({"env": dict(os.environ), "args": sys.argv[1:], "cwd": os.getcwd(), "pid": os.getpid()})
+
+async def echo(request):
+    body = await request.body()
+    seen = {"method": request.method, "query": request.url.query, "header": request.headers.get("x-mine"),
+            "path": request.scope["raw_path"].decode(), "body": body.decode()}
+    return JSONResponse(seen, 201, {"x-theirs": "yes"})
+
+async def slow(request):
+    await asyncio.sleep(float(request.query_params["seconds"]))
+    return PlainTextResponse(os.environ.get("VERSION", ""))
+
+async def crash(request):
+    os._exit(3)
+
+async def health(request):
+    return PlainTextResponse("sick", 500 if "sick" in sys.argv else 200)
+
+app = Starlette(routes=[Route("/env", env), Route("/echo/{rest:path}", echo, methods=["POST"]), Route("/slow", slow),
+                        Route("/crash", crash), Route("/health", health)])
+uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning")
+"""
+DOCKERFILE = """
+FROM python:3.11
+WORKDIR /app
+ENV PYTHONPATH=/app:/opt/nothing LEVEL=info
+COPY server.py ./
+ENTRYPOINT ["python", "/app/server.py"]
+CMD ["serve"]
+"""
+
+
+@pytest.fixture
+def image(live_world: World, tmp_path: Path) -> str:
+    return build(live_world, tmp_path)
+
+
+def build(world: World, folder: Path) -> str:
+    context = folder / "context"
+    context.mkdir(exist_ok=True)
+    (context / "server.py").write_text(SERVER)
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    return world.images.build(context, "Dockerfile", "registry/app", "one").reference
+
+
+def container(image: str, *args: str, timeout: float = 20, **env: str) -> Container:
+    return Container(image=image, args=args, env=env, health="/health", start_timeout=timeout)
+
+
+def ask(world: World, key: str, path: str) -> Response:
+    return world.call(world.workloads.send(key, "GET", path), timeout=40)
+
+
+def facts(world: World, key: str) -> dict:
+    answer = ask(world, key, "/env")
+    assert answer.status_code == 200, bytes(answer.body)
+    return httpx.Response(200, content=bytes(answer.body)).json()
+
+
+def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
+    live_world: World, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the rehearsal itself")
+    model = tmp_path / "model"
+    model.mkdir()
+    live_world.workloads.run(
+        "endpoint",
+        Container(
+            image=image,
+            env={
+                "SM_MODEL_DIR": "/opt/ml/model",
+                "FILE": "/opt/ml/model/model.onnx",
+                "ROUTE": "/app",
+            },
+            files={"opt/ml/model": model},
+            health="/health",
+        ),
+    )
+    seen = facts(live_world, "endpoint")
+    rootfs = live_world.images.find(image).rootfs  # type: ignore[union-attr]
+    assert seen["cwd"] == str(rootfs / "app")
+    assert seen["args"] == ["serve"]
+    assert seen["env"]["PYTHONPATH"] == f"{rootfs / 'app'}:/opt/nothing"
+    assert seen["env"]["SM_MODEL_DIR"] == str(model)
+    assert seen["env"]["FILE"] == str(model / "model.onnx")
+    assert seen["env"]["ROUTE"] == "/app", "the platform's own values are not paths of the image"
+    assert seen["env"]["LEVEL"] == "info"
+    assert "AWS_SECRET_ACCESS_KEY" not in seen["env"]
+    assert "starting ['serve']" in live_world.workloads.logs("endpoint")
+
+
+def test_a_request_is_passed_on_whole(live_world: World, image: str) -> None:
+    live_world.workloads.run("endpoint", container(image))
+    url = live_world.doors.open("door", "endpoint")
+    answer = httpx.post(
+        f"{url}/echo/a%20b?x=1&y=%2F", content="hello", headers={"X-Mine": "header"}, timeout=20
+    )
+    assert answer.status_code == 201
+    assert answer.headers["x-theirs"] == "yes"
+    assert answer.json() == {
+        "method": "POST",
+        "path": "/echo/a%20b",
+        "query": "x=1&y=%2F",
+        "header": "header",
+        "body": "hello",
+    }
+
+
+def test_no_request_fails_while_one_container_takes_over_from_another(
+    live_world: World, image: str
+) -> None:
+    live_world.workloads.run("endpoint", container(image, VERSION="1"))
+    first = facts(live_world, "endpoint")["pid"]
+    url = live_world.doors.open("door", "endpoint")
+    seen: list[tuple[int, str]] = []
+    rolled = threading.Event()
+
+    def load() -> None:
+        with httpx.Client(timeout=40) as client:
+            after = 0
+            while after < 5:
+                answer = client.get(f"{url}/slow?seconds=0.02")
+                seen.append((answer.status_code, answer.text))
+                after += rolled.is_set()
+
+    with ThreadPoolExecutor(5) as pool:
+        long = pool.submit(httpx.get, f"{url}/slow?seconds=2.5", timeout=40)
+        loads = [pool.submit(load) for _ in range(4)]
+        time.sleep(0.3)
+        live_world.workloads.run("endpoint", container(image, VERSION="2"))
+        rolled.set()
+        for running in loads:
+            running.result(60)
+    assert {status for status, _ in seen} == {200}
+    assert {version for _, version in seen} == {"1", "2"}
+    assert long.result().text == "1", (
+        "a request in flight is answered by the container that took it"
+    )
+    assert not psutil.pid_exists(first)
+
+
+def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
+    live_world: World, image: str
+) -> None:
+    live_world.workloads.run("endpoint", container(image, VERSION="1"))
+    with pytest.raises(ContainerFailed, match=r"exit code 1(?s:.*)there is no model here"):
+        live_world.workloads.run("endpoint", container(image, "fail", VERSION="2"))
+    assert facts(live_world, "endpoint")["env"]["VERSION"] == "1"
+
+
+def test_a_container_that_never_gets_healthy_is_refused_and_stopped(
+    live_world: World, image: str
+) -> None:
+    with pytest.raises(ContainerFailed, match=r"did not answer /health on port \d+ within 2 s"):
+        live_world.workloads.run("endpoint", container(image, "sick", timeout=2))
+    assert not [key for _, _, key in live_world.store.children() if key.startswith("workload/")]
+    assert ask(live_world, "endpoint", "/env").status_code == 503
+
+
+def test_an_image_that_is_not_there_is_refused(live_world: World) -> None:
+    with pytest.raises(ContainerFailed, match="manifest unknown"):
+        live_world.workloads.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
+
+
+def test_the_same_container_is_left_running(live_world: World, image: str) -> None:
+    live_world.workloads.run("endpoint", container(image, VERSION="1"))
+    before = facts(live_world, "endpoint")["pid"]
+    live_world.workloads.run("endpoint", container(image, VERSION="1"))
+    assert facts(live_world, "endpoint")["pid"] == before
+
+
+def test_a_crashed_container_is_started_again_by_the_next_request(
+    live_world: World, image: str
+) -> None:
+    live_world.workloads.run("endpoint", container(image))
+    before = facts(live_world, "endpoint")["pid"]
+    assert ask(live_world, "endpoint", "/crash").status_code == 503
+    assert facts(live_world, "endpoint")["pid"] != before
+
+
+def test_many_requests_at_once_start_a_crashed_container_once(
+    live_world: World, image: str
+) -> None:
+    live_world.workloads.run("endpoint", container(image))
+    ask(live_world, "endpoint", "/crash")
+    with ThreadPoolExecutor(8) as pool:
+        pids = {f["pid"] for f in pool.map(lambda _: facts(live_world, "endpoint"), range(8))}
+    assert len(pids) == 1
+
+
+def test_a_stopped_container_is_gone_for_good(live_world: World, image: str) -> None:
+    live_world.workloads.run("endpoint", container(image))
+    pid = facts(live_world, "endpoint")["pid"]
+    live_world.workloads.stop("endpoint")
+    live_world.workloads.stop("endpoint")
+    assert not psutil.pid_exists(pid)
+    answer = ask(live_world, "endpoint", "/env")
+    assert answer.status_code == 503
+    assert b"nothing is deployed as endpoint" in bytes(answer.body)
+
+
+def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_first_use(
+    worlds: Callable[[], World], tmp_path: Path
+) -> None:
+    # A rehearsal in a process of its own, so that it can really be killed.
+    program = """
+        import asyncio, os, signal, sys, threading
+        from pathlib import Path
+        from rehearsal.server import assemble
+        from tests.unit.rehearsal.test_runtime_workloads import build, container, facts
+        world = assemble(Path(sys.argv[1]), 1)
+        world.loop = asyncio.new_event_loop()
+        threading.Thread(target=world.loop.run_forever, daemon=True).start()
+        world.workloads.run("endpoint", container(build(world, Path(sys.argv[1])), VERSION="7"))
+        print(world.doors.open("door", "endpoint"), facts(world, "endpoint")["pid"], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), tmp_path],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    url, orphan = killed.stdout.split()
+    assert psutil.pid_exists(int(orphan)), "killing the rehearsal leaves what it started"
+
+    world = worlds()
+    assert not psutil.pid_exists(int(orphan))
+    assert world.doors.open("door", "endpoint") == url
+    assert httpx.get(f"{url}/slow?seconds=0", timeout=30).text == "7"
+
+
+def test_a_body_beyond_the_limit_is_refused(
+    live_world: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rehearsal.workloads.MAX_BODY", 1000)
+    live_world.workloads.run("endpoint", container(image))
+    url = live_world.doors.open("door", "endpoint")
+    assert httpx.post(f"{url}/echo/", content=b"x" * 1001, timeout=20).status_code == 413
+
+
+async def answer(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    request = Request(scope, receive)
+    await asyncio.sleep(float(request.query_params.get("seconds", "0")))
+    await PlainTextResponse("one")(scope, receive, send)
+
+
+def test_a_door_keeps_its_port_is_exchanged_in_place_and_is_closed_for_good(
+    live_world: World,
+) -> None:
+    url = live_world.doors.open("door", answer)
+    assert httpx.get(url).text == "one"
+    assert live_world.doors.open("door", PlainTextResponse("two")) == url
+    assert httpx.get(url).text == "two"
+    assert live_world.doors.url("door") == url
+    live_world.doors.close("door")
+    live_world.doors.close("door")
+    assert live_world.doors.url("door") is None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_a_door_opens_from_the_event_loop_too(live_world: World) -> None:
+    async def on_the_loop() -> str:
+        return live_world.doors.open("door", answer)
+
+    assert httpx.get(live_world.call(on_the_loop(), timeout=5)).text == "one"
+
+
+def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: World) -> None:
+    url = live_world.doors.open("door", answer, max_concurrency=2)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(httpx.get, f"{url}/?seconds=1", timeout=20) for _ in range(6)]
+        statuses = sorted(each.result().status_code for each in asked)
+    assert statuses == [200, 200, 429, 429, 429, 429]
+    assert httpx.get(url).status_code == 200
+
+
+def test_a_door_whose_port_is_taken_says_so(worlds: Callable[[], World]) -> None:
+    before = worlds()
+    port = int(before.doors.open("door", answer).rpartition(":")[2])
+    after = worlds()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(OSError, match=f"port {port} of door is taken"),
+    ):
+        after.doors.open("door", answer)
+
+
+def test_a_door_listens_on_loopback_only(live_world: World) -> None:
+    port = int(live_world.doors.open("door", answer).rpartition(":")[2])
+    own = psutil.Process(os.getpid()).net_connections()
+    assert {c.laddr.ip for c in own if c.status == "LISTEN" and c.laddr.port == port} == {
+        "127.0.0.1"
+    }

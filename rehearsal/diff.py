@@ -56,7 +56,7 @@ def _value(
 ) -> None:
     if _same(old, new):
         return
-    constructor, argument = kind if isinstance(kind, list) else ("", None)
+    constructor, argument = kind if isinstance(kind, list) else ("", "")
     if isinstance(old, dict) and isinstance(new, dict) and SIGNATURE not in old:
         properties = schema.types[argument] if constructor == "object" else {}
         _object(found, schema, properties, old, new, path, f"{dotted}.", replaces, replaced)

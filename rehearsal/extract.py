@@ -130,7 +130,7 @@ def optional(hint: Any) -> bool:
 
 def resource_class(token: str) -> type | None:
     """The SDK's class for a token, or None."""
-    package, module, name = token.split(":")
+    package, module, _ = token.split(":")
     for found in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):
         info = typing.cast(Any, found).mod_info
         if token in info["classes"]:

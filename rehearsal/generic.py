@@ -32,8 +32,14 @@ def replaces(schema: Schema, kind: Kind) -> set[str]:
     """Top-level inputs and dotted paths whose change makes another resource of it."""
     documented = {name for name, described in schema.inputs.items() if described.get("replaces")}
     places = PLACES[schema.package] & schema.inputs.keys()
-    name = {name_property(schema, kind)} - {None}
-    return documented | places | set(schema.path_parameters) | name | kind.replace_on  # type: ignore[arg-type]
+    name = name_property(schema, kind)
+    return (
+        documented
+        | places
+        | set(schema.path_parameters)
+        | kind.replace_on
+        | ({name} if name else set())
+    )
 
 
 def _style(schema: Schema, kind: Kind) -> tuple[str, int]:

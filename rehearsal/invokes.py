@@ -66,9 +66,10 @@ def _policy_document(world: World, arguments: Json, config: Json) -> Json:
     merged: dict[Any, Json] = {}
     sources = arguments.get("sourcePolicyDocuments") or []
     overrides = arguments.get("overridePolicyDocuments") or []
-    own = [_statement(each) for each in arguments.get("statements") or []]
-    listed = [_statements(text) for text in sources] + [own]
-    for statement in [*sum(listed, []), *sum(map(_statements, overrides), [])]:
+    listed = [each for text in sources for each in _statements(text)]
+    listed += [_statement(each) for each in arguments.get("statements") or []]
+    listed += [each for text in overrides for each in _statements(text)]
+    for statement in listed:
         merged[statement.get("Sid") or len(merged)] = statement
     document["Statement"] = list(merged.values())
     text = json.dumps(document, indent=2)

@@ -171,5 +171,5 @@ def _not_json(request: Request) -> Response | None:
 
 
 def _type(token: str) -> str:
-    package, module, name = token.split(":")
+    _, module, name = token.split(":")
     return f'<span title="{escape(token)}">{escape(module.split("/")[0])}.{escape(name)}</span>'

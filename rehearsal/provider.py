@@ -3,6 +3,8 @@
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 """
 
+# ruff: noqa: N802 (the protocol names its methods so)
+
 from __future__ import annotations
 
 import functools
@@ -169,8 +171,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 kind.check(self.world, Inputs(stripped, unknown))
         except CheckFailure as failure:
             failures.append(failure)
-        for failure in failures:
-            failure.reason = scrub(failure.reason, news, secrets)
+        for each in failures:
+            each.reason = scrub(each.reason, news, secrets)
         if failures:
             record = Record(self.package, token, "", request.urn, {}, {})
             reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)

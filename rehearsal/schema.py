@@ -117,7 +117,8 @@ class Schemas:
                     text=True,
                     cwd=Path(__file__).resolve().parent.parent,
                 )
-            assert self._process.stdin and self._process.stdout
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
             print(token, file=self._process.stdin, flush=True)
             answer = self._process.stdout.readline()
             if not answer:

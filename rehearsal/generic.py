@@ -99,7 +99,7 @@ def fill(record: Record, schema: Schema, kind: Kind, account: Account) -> None:
         if wire in ("id", "urn"):
             continue
         if record.inputs.get(wire) is not None:
-            record.outputs[wire] = record.inputs[wire]
+            record.outputs[wire] = answered(schema, wire, record.inputs[wire])
         elif described["required"] or wire in facts:
             record.outputs[wire] = facts.get(wire, UNKNOWN)
     record.id = _id(record, schema, place, name, account)
@@ -115,7 +115,7 @@ def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
     """Carry changed inputs over to the outputs of the same name."""
     for wire in schema.outputs:
         if record.inputs.get(wire) is not None:
-            record.outputs[wire] = record.inputs[wire]
+            record.outputs[wire] = answered(schema, wire, record.inputs[wire])
         elif wire in old_inputs:
             described = schema.outputs[wire]
             record.outputs.pop(wire, None)
@@ -124,6 +124,34 @@ def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
     for wire, value in _tags(record).items():
         if wire in schema.outputs:
             record.outputs[wire] = value
+
+
+def answered(schema: Schema, wire: str, value: Any) -> Any:
+    """An input as the resource's output of the same name.
+
+    Where Azure takes a list of ids and answers a map by id (`userAssignedIdentities`), so does this.
+    """
+    return _shaped(schema, schema.outputs[wire]["type"], value)
+
+
+def _shaped(schema: Schema, kind: Any, value: Any) -> Any:
+    if not isinstance(kind, list):
+        return value
+    constructor, argument = kind
+    if constructor == "map" and isinstance(value, list):
+        return {str(each): _plausible_object(schema, argument) for each in value}
+    if constructor == "object" and isinstance(value, dict):
+        types = schema.types[argument]
+        return {
+            k: _shaped(schema, types[k]["type"], v) if k in types else v for k, v in value.items()
+        }
+    return value
+
+
+def _plausible_object(schema: Schema, kind: Any) -> Any:
+    if isinstance(kind, list) and kind[0] == "object":
+        return dict.fromkeys(schema.types[kind[1]], "")
+    return {}
 
 
 def _place(record: Record, account: Account) -> dict[str, str]:

@@ -243,7 +243,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, _ = _which(request)
         if request.preview:
             shape, _kind = self.lifecycle.shape(token)
-            outputs = {wire: value for wire, value in inputs.items() if wire in shape.outputs}
+            outputs = {
+                wire: generic.answered(shape, wire, value)
+                for wire, value in inputs.items()
+                if wire in shape.outputs
+            }
             return provider_pb2.CreateResponse(properties=encode(outputs, secrets))
         record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(context))
         return provider_pb2.CreateResponse(id=record.id, properties=self._outputs(record))
@@ -267,7 +271,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             shape, kind = self.lifecycle.shape(token)
             outputs = decode(request.olds)[0] | {
-                w: v for w, v in inputs.items() if w in shape.outputs
+                wire: generic.answered(shape, wire, value)
+                for wire, value in inputs.items()
+                if wire in shape.outputs
             }
             outputs |= dict.fromkeys(kind.volatile, UNKNOWN)
             return provider_pb2.UpdateResponse(properties=encode(outputs, secrets))

@@ -18,7 +18,7 @@ def environment(world: World) -> dict[str, str]:
     https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     """
     return {
-        "AWS_ENDPOINT_URL": f"{world.base_url}/aws",
+        "AWS_ENDPOINT_URL": f"{world.base_url}/aws/",
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{world.objects.port('s3')}",
         "AWS_ACCESS_KEY_ID": world.account.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": world.account.aws_secret_access_key,

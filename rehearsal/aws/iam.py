@@ -135,7 +135,7 @@ def credentials(world: World, role_arn: str, region: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": access_key(role_arn),
         "AWS_SECRET_ACCESS_KEY": world.account.aws_secret_access_key,
         "AWS_SESSION_TOKEN": f"session-of-{role_arn}",
-        "AWS_ENDPOINT_URL": f"{world.base_url}/aws",
+        "AWS_ENDPOINT_URL": f"{world.base_url}/aws/",
     }
 
 

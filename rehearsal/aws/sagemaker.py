@@ -239,6 +239,9 @@ def _serve(world: World, record: Record) -> None:
             image=container["image"],
             args=("serve",),
             env={
+                # Where SageMaker mounts the archive's content. A local process can be told of another
+                # place, but not be given /opt/ml/model.
+                "SM_MODEL_DIR": "/opt/ml/model",
                 **({} if isolated else iam.credentials(world, arn, where)),
                 **(container.get("environment") or {}),
             },

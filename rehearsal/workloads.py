@@ -290,6 +290,8 @@ class Workloads:
             # The trust store of the machine that the container runs on.
             "SSL_CERT_FILE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
+            # Our servers' address; in a real container they must listen on all of them.
+            "HOST": "127.0.0.1",
             **{k: _rerooted(v, image, container, rootfs=True) for k, v in given.items()},
             **{k: _rerooted(v, image, container, rootfs=False) for k, v in container.env.items()},
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",

@@ -19,6 +19,8 @@ CONNECT_SECONDS = 2
 READ_SECONDS = 20
 """A serverless endpoint that starts from nothing takes this long."""
 ATTEMPTS = 3
+PAUSE_SECONDS = 0.2
+"""Doubled at each attempt."""
 LAST_RETRY_SECONDS = 5
 """No retry starts later: with the two above, an answer comes within 30 s, the time a Lambda function
 or an impatient caller gives."""
@@ -57,7 +59,7 @@ def _retrying(ask: Ask, body: bytes) -> bytes:
         try:
             return ask(body)
         except Transient as error:
-            pause = random.uniform(0.5, 1) * 0.2 * 2**attempt  # noqa: S311 - only spreads retries
+            pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt  # noqa: S311 - only spreads retries
             late = time.monotonic() + pause - started > LAST_RETRY_SECONDS
             if attempt == ATTEMPTS or late:
                 raise EndpointUnavailable(f"{error} (attempt {attempt})") from error
@@ -140,7 +142,9 @@ def azure_ml(url: str, settings: Settings) -> Ask:
     from azure.core.exceptions import AzureError
     from azure.identity import ManagedIdentityCredential
 
-    credential = ManagedIdentityCredential(client_id=settings.azure_client_id or None)
+    # Retried here; its own ten retries alone would take longer than a caller waits.
+    client_id = settings.azure_client_id or None
+    credential = ManagedIdentityCredential(client_id=client_id, retry_total=1)
     session = requests.Session()
     _pool(session, settings.max_concurrency)
 

@@ -1,0 +1,234 @@
+"""The gateway as a web server: a real process on a real port, against a made-up endpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .cloud import Reply, Seen, cloud
+
+LAMBDA = Path(__file__).parents[3] / "lambda"
+FLIGHT = json.loads((LAMBDA / "gateway" / "features.json").read_text())["example"]
+KEY = "0123456789abcdef"
+
+
+@dataclass
+class Server:
+    port: int
+    process: subprocess.Popen[str]
+    go_on: threading.Event
+    """Cleared: the endpoint keeps its callers waiting."""
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def ask(
+        self, method: str = "POST", path: str = "/predict", body: bytes | None = None
+    ) -> tuple[int, dict[str, str], Any]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = json.dumps({"instances": [FLIGHT]}).encode() if body is None else body
+        headers = {"content-type": "application/json", "x-api-key": KEY}
+        connection.request(method, path, sent if method == "POST" else None, headers)
+        response = connection.getresponse()
+        data = response.read()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        connection.close()
+        return response.status, found, data
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def answer(server: Server, request: Seen) -> Reply:
+    if request.method == "PUT":
+        server.objects[request.path] = request.body
+        return Reply()
+    server.go_on.wait(20)
+    count = len(json.loads(request.body)["instances"])
+    predictions = [{"probability": 0.5, "late": True}] * count
+    return Reply(body={"predictions": predictions, "model_version": "v"})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    port = free_port()
+    found: Server
+    with cloud(lambda request: answer(found, request)) as endpoint:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(LAMBDA),
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "SAGEMAKER_ENDPOINT": "flights",
+            "CAPTURE_URI": "s3://lake/captures",
+            "ACCESS": "key",
+            "API_KEY": KEY,
+            "MAX_BODY_BYTES": "4096",
+            "MAX_CONCURRENCY": "2",
+            "AWS_ENDPOINT_URL": endpoint.url,
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "example",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from gateway import asgi; asgi.main()"],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        found = Server(port, process, threading.Event())
+        found.go_on.set()
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    found.ask("GET", "/healthz")
+                    break
+                except ConnectionError:
+                    assert time.monotonic() < deadline, "the server did not start"
+                    time.sleep(0.05)
+            yield found
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_prediction_comes_with_its_length_and_request_id(server: Server) -> None:
+    status, headers, body = server.ask()
+    assert status == 200
+    assert json.loads(body)["predictions"] == [{"probability": 0.5, "late": True}]
+    assert int(headers["content-length"]) == len(body)
+    assert len(headers["x-request-id"]) == 36
+    assert "server" not in headers
+
+
+def test_a_full_gateway_says_so_at_once_while_probes_and_the_page_still_answer(
+    server: Server,
+) -> None:
+    server.go_on.clear()
+    with ThreadPoolExecutor(2) as callers:
+        waiting = [callers.submit(server.ask) for _ in range(2)]
+        deadline = time.monotonic() + 10
+        while (refused := server.ask())[0] != 503:
+            assert time.monotonic() < deadline
+        assert refused[1]["retry-after"] == "1"
+        assert server.ask("GET", "/healthz")[0] == 200
+        assert server.ask("GET", "/")[0] == 200
+        server.go_on.set()
+        assert [each.result()[0] for each in waiting] == [200, 200]
+    assert server.ask()[0] == 200
+
+
+def test_a_body_over_the_limit_is_refused_without_reading_it_all(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+        head = (
+            f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n"
+            "content-type: application/json\r\ncontent-length: 1000000000\r\n\r\n"
+        )
+        link.sendall(head.encode() + b" " * 5000)
+        assert link.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_a_caller_who_leaves_does_no_harm(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as link:
+        link.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
+    assert server.ask()[0] == 200
+
+
+def test_what_is_not_http_gets_a_400(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+        link.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        assert b" 400 " in link.recv(1000)
+
+
+def test_sigterm_finishes_the_request_under_way_and_writes_its_capture(server: Server) -> None:
+    server.go_on.clear()
+    with ThreadPoolExecutor(1) as callers:
+        waiting = callers.submit(server.ask)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert server.process.poll() is None
+        server.go_on.set()
+        status, headers, _ = waiting.result()
+    assert status == 200
+    # Uvicorn ends by the signal that it was sent, once it is done.
+    assert server.process.wait(10) in (0, -signal.SIGTERM)
+    (name,) = server.objects
+    assert headers["x-request-id"] in name
+    assert server.process.stdout
+    log = server.process.stdout.read()
+    assert KEY not in log
+    assert "Traceback" not in log
+    assert FLIGHT["dest"] not in log
+    (line,) = [json.loads(each) for each in log.splitlines() if '"POST"' in each]
+    assert line["request_id"] == headers["x-request-id"]
+    assert line["latency_ms"] > 0
+
+
+def test_a_wrong_environment_is_one_sentence_and_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "from gateway import asgi; asgi.main()"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(LAMBDA), "ACCESS": "everybody"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "The gateway cannot start. Set exactly one of SAGEMAKER_ENDPOINT"
+    )
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "others"),
+    [
+        ("VERTEX_PREDICT_URL", ["boto3", "azure"]),
+        ("AZUREML_SCORING_URL", ["boto3", "google.auth"]),
+        ("SAGEMAKER_ENDPOINT", ["azure", "google.auth", "requests"]),
+    ],
+)
+def test_only_the_chosen_clouds_client_is_imported(variable: str, others: list[str]) -> None:
+    code = (
+        "import sys\nfrom gateway import endpoints, lakes, keys, service\n"
+        "from gateway.settings import Settings\nimport os\n"
+        "try:\n    endpoints.client(Settings.read(os.environ))\n"
+        "except Exception as error:\n    print(type(error).__name__, file=sys.stderr)\n"
+        f"print([name for name in {others!r} if name in sys.modules])"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(LAMBDA),
+        "ACCESS": "public",
+        "CAPTURE_URI": "s3://lake/captures",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "NO_GCE_CHECK": "true",
+        variable: "https://127.0.0.1:1/x",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout.strip() == "[]", ended.stderr

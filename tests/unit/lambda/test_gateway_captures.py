@@ -1,0 +1,113 @@
+"""Captures reach the lake in partitions, in time, and never at the cost of an answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from gateway import captures as module
+from gateway.captures import Captures
+
+
+def capture(second: int, request_id: str = "r", hour: int = 9) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "received_at": f"2013-12-08T{hour:02}:00:{second:02}.500000+00:00",
+        "instances": [{"carrier": "UA"}],
+    }
+
+
+class Lake(dict[str, bytes]):
+    def write(self, name: str, data: bytes) -> None:
+        self[name] = data
+
+
+def test_what_waits_is_written_as_one_object_with_a_line_each() -> None:
+    lake = Lake()
+    captures = Captures(lake.write)
+    captures.put(capture(2, "b"))
+    captures.put(capture(1, "a"))
+    captures.drain()
+    ((name, data),) = lake.items()
+    assert name == "dt=2013-12-08/hh=09/20131208T090001.500000Z-a.json"
+    assert [json.loads(line) for line in data.splitlines()] == [capture(1, "a"), capture(2, "b")]
+    captures.drain()
+    assert len(lake) == 1
+
+
+def test_each_hour_has_its_own_partition_and_names_sort_by_time() -> None:
+    lake = Lake()
+    captures = Captures(lake.write)
+    for each in (capture(0, "z", 9), capture(59, "y", 8)):
+        captures.put(each)
+    captures.drain()
+    assert [name.split("/")[1] for name in lake] == ["hh=08", "hh=09"]
+    assert [name.rpartition("-")[2] for name in sorted(lake)] == ["y.json", "z.json"]
+
+
+def test_a_slow_lake_never_blocks_and_what_is_too_much_is_dropped_and_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 3)
+    captures = Captures(lambda name, data: None)
+    for second in range(5):
+        captures.put(capture(second))
+    assert captures.dropped == 2
+    assert "the queue is full" in capsys.readouterr().out
+
+
+def test_a_failed_write_is_counted_and_the_next_one_succeeds() -> None:
+    lake = Lake()
+    down = [True]
+
+    def write(name: str, data: bytes) -> None:
+        if down.pop() if down else False:
+            raise ConnectionError
+        lake.write(name, data)
+
+    captures = Captures(write)
+    captures.put(capture(1))
+    captures.drain()
+    captures.put(capture(2))
+    captures.drain()
+    assert captures.dropped == 1
+    assert len(lake) == 1
+
+
+def test_the_thread_writes_as_captures_come_and_close_waits_for_the_last() -> None:
+    lake = Lake()
+    may_write, first_done = threading.Event(), threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        may_write.wait(5)
+        lake.write(name, data)
+        first_done.set()
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1, "a"))
+    assert not lake
+    may_write.set()
+    assert first_done.wait(5)
+    for second in range(2, 12):
+        captures.put(capture(second, f"r{second}"))
+    captures.close(5)
+    assert b"".join(lake.values()).count(b"\n") == 11
+
+
+def test_a_lake_that_hangs_does_not_hold_up_the_shutdown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hang = threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        hang.wait(30)
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1))
+    captures.close(0.1)
+    hang.set()
+    assert "captures lost at shutdown" in capsys.readouterr().out

@@ -1,0 +1,203 @@
+"""Each cloud's own client against an endpoint that answers, throttles, fails or hangs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import endpoints
+from gateway.core import EndpointUnavailable, ModelRefused
+from gateway.settings import Settings
+
+from .cloud import Cloud, Reply, Seen, cloud
+
+GOOD = Reply(body={"predictions": [{"probability": 0.5, "late": True}], "model_version": "v"})
+ERRORS = {
+    "sagemaker": lambda status: Reply(
+        424 if status < 500 else status,
+        {"OriginalStatusCode": status, "Message": "no"},
+        {"x-amzn-errortype": "ModelError"},
+    ),
+    "vertex": lambda status: Reply(status),
+    "azureml": lambda status: Reply(
+        424, headers={"ms-azureml-model-error-statuscode": str(status)}
+    ),
+}
+
+
+@dataclass
+class Endpoint:
+    """One cloud's client and the server behind it, which uses up ``replies`` before it is good."""
+
+    kind: str
+    replies: list[Reply] = field(default_factory=list)
+    delay: float = 0
+    cloud: Cloud | None = None
+    predict: Callable[[list[dict[str, Any]]], object] = lambda _: None
+
+    def answer(self, request: Seen) -> Reply:
+        if "token" in request.path:
+            return Reply(
+                body={
+                    "access_token": "token-1",
+                    "token_type": "Bearer",
+                    "expires_in": 3600,
+                    "expires_on": str(int(time.time()) + 3600),
+                    "resource": "x",
+                }
+            )
+        time.sleep(self.delay)
+        return self.replies.pop(0) if self.replies else GOOD
+
+    @property
+    def calls(self) -> list[Seen]:
+        assert self.cloud
+        return [each for each in self.cloud.seen if "token" not in each.path]
+
+
+def google_credentials(folder: Path, url: str) -> str:
+    """A service account whose tokens come from ``url``."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = {
+        "type": "service_account",
+        "project_id": "p",
+        "client_email": "gateway@p.iam.gserviceaccount.com",
+        "private_key": pem.decode(),
+        "token_uri": f"{url}/token",
+    }
+    file = folder / "credentials.json"
+    file.write_text(json.dumps(account))
+    return str(file)
+
+
+@pytest.fixture(params=["sagemaker", "vertex", "azureml"])
+def endpoint(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Endpoint]:
+    monkeypatch.setattr(endpoints, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(endpoints, "PAUSE_SECONDS", 0.01)
+    found = Endpoint(request.param)
+    with cloud(found.answer) as found.cloud:
+        url = found.cloud.url
+        environ = {"CAPTURE_URI": "s3://lake/captures", "ACCESS": "public"}
+        match request.param:
+            case "sagemaker":
+                environ["SAGEMAKER_ENDPOINT"] = "flights"
+                monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+                monkeypatch.setenv("AWS_REGION", "eu-west-1")
+                monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+                monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+                monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+            case "vertex":
+                environ["VERTEX_PREDICT_URL"] = f"{url}/v1/endpoints/1:rawPredict"
+                credentials = google_credentials(tmp_path, url)
+                monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", credentials)
+                # google-auth would look up the account's regions at Google, in a thread.
+                monkeypatch.setattr(
+                    "google.auth.credentials.CredentialsWithRegionalAccessBoundary"
+                    "._is_regional_access_boundary_lookup_required",
+                    lambda self: False,
+                )
+            case _:
+                environ["AZUREML_SCORING_URL"] = f"{url}/score"
+                environ["AZURE_CLIENT_ID"] = "11111111-2222-4333-8444-555555555555"
+                monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/token")
+                monkeypatch.setenv("IDENTITY_HEADER", "header")
+        found.predict = endpoints.client(Settings.read(environ))
+        yield found
+
+
+def test_the_answer_of_the_container_comes_through(endpoint: Endpoint) -> None:
+    assert endpoint.predict([{"carrier": "UA"}]) == GOOD.body
+    (call,) = endpoint.calls
+    assert json.loads(call.body) == {"instances": [{"carrier": "UA"}]}
+    assert call.headers["content-type"] == "application/json"
+    kind = "AWS4-HMAC-SHA256" if endpoint.kind == "sagemaker" else "Bearer token-1"
+    assert call.headers["authorization"].startswith(kind)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_passing_trouble_is_tried_again(endpoint: Endpoint, status: int) -> None:
+    endpoint.replies = [Reply(status), Reply(status)]
+    assert endpoint.predict([{}]) == GOOD.body
+    assert len(endpoint.calls) == 3
+
+
+def test_a_lasting_trouble_is_given_up_after_a_few_attempts(endpoint: Endpoint) -> None:
+    endpoint.replies = [Reply(503)] * 10
+    with pytest.raises(EndpointUnavailable, match="attempt 3"):
+        endpoint.predict([{}])
+    assert len(endpoint.calls) == endpoints.ATTEMPTS
+
+
+def test_a_refusal_by_the_model_is_told_apart_and_not_repeated(endpoint: Endpoint) -> None:
+    endpoint.replies = [ERRORS[endpoint.kind](422)]
+    with pytest.raises(ModelRefused):
+        endpoint.predict([{}])
+    assert len(endpoint.calls) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_missing_right_or_endpoint_is_not_repeated(endpoint: Endpoint, status: int) -> None:
+    endpoint.replies = [Reply(status)]
+    with pytest.raises(EndpointUnavailable, match=str(status)):
+        endpoint.predict([{}])
+    assert len(endpoint.calls) == 1
+
+
+def test_an_endpoint_that_hangs_is_given_up_in_time(endpoint: Endpoint) -> None:
+    endpoint.delay = 1.5
+    started = time.monotonic()
+    with pytest.raises(EndpointUnavailable, match="in time"):
+        endpoint.predict([{}])
+    assert time.monotonic() - started < 1.4
+
+
+def test_an_answer_that_is_not_json_is_a_trouble_of_the_endpoint(endpoint: Endpoint) -> None:
+    endpoint.replies = [Reply(body=b"<html>")]
+    with pytest.raises(EndpointUnavailable, match="not JSON"):
+        endpoint.predict([{}])
+
+
+def test_a_redirect_is_not_followed_with_the_token(endpoint: Endpoint) -> None:
+    if endpoint.kind == "sagemaker":
+        pytest.skip("signed for one host")
+    endpoint.replies = [Reply(302, headers={"location": "http://127.0.0.1:1/"})]
+    with pytest.raises(EndpointUnavailable, match="302"):
+        endpoint.predict([{}])
+
+
+def test_a_throttled_sagemaker_endpoint_is_tried_again_though_it_says_400(
+    endpoint: Endpoint,
+) -> None:
+    if endpoint.kind != "sagemaker":
+        pytest.skip("SageMaker's own way of saying so")
+    throttled = Reply(400, {"message": "x"}, {"x-amzn-errortype": "ThrottlingException"})
+    missing = Reply(400, {"message": "not found"}, {"x-amzn-errortype": "ValidationError"})
+    endpoint.replies = [throttled]
+    assert endpoint.predict([{}]) == GOOD.body
+    endpoint.replies = [missing]
+    with pytest.raises(EndpointUnavailable, match="ValidationError"):
+        endpoint.predict([{}])
+
+
+def test_an_endpoint_that_is_not_there_is_unavailable(endpoint: Endpoint) -> None:
+    assert endpoint.cloud
+    endpoint.cloud.stop()
+    started = time.monotonic()
+    with pytest.raises(EndpointUnavailable):
+        endpoint.predict([{}])
+    assert time.monotonic() - started < endpoints.LAST_RETRY_SECONDS

@@ -1,0 +1,63 @@
+"""A wrong environment stops the gateway with a sentence that names the variable."""
+
+from __future__ import annotations
+
+import pytest
+from gateway.settings import Settings, SettingsError
+
+GOOD = {
+    "SAGEMAKER_ENDPOINT": "flights",
+    "CAPTURE_URI": "s3://lake/captures/",
+    "ACCESS": "key",
+    "API_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key",
+}
+
+
+def read(**changes: str | None) -> Settings:
+    environ = {**GOOD, **changes}
+    return Settings.read({name: value for name, value in environ.items() if value is not None})
+
+
+def test_a_good_environment_is_taken_with_defaults() -> None:
+    found = read()
+    assert found.endpoint == ("SAGEMAKER_ENDPOINT", "flights")
+    assert found.capture_uri == "s3://lake/captures"
+    assert (found.access, found.port, found.max_concurrency) == ("key", 8080, 80)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SAGEMAKER_ENDPOINT": None}, "exactly one of SAGEMAKER_ENDPOINT"),
+        ({"VERTEX_PREDICT_URL": "https://x/y:rawPredict"}, "VERTEX_PREDICT_URL"),
+        ({"SAGEMAKER_ENDPOINT": None, "AZUREML_SCORING_URL": "host"}, "AZUREML_SCORING_URL"),
+        ({"CAPTURE_URI": None}, "CAPTURE_URI"),
+        ({"CAPTURE_URI": "ftp://x"}, "CAPTURE_URI"),
+        ({"ACCESS": None}, "ACCESS"),
+        ({"ACCESS": "Public"}, "ACCESS"),
+        ({"ACCESS": ""}, "ACCESS"),
+        ({"API_KEY_SECRET_ARN": None}, "API_KEY"),
+        ({"API_KEY": "x" * 32}, "API_KEY"),
+        ({"API_KEY_SECRET_ARN": None, "API_KEY": "short"}, "at least 16"),
+        (
+            {
+                "API_KEY_SECRET_ARN": None,
+                "API_KEY": "@Microsoft.KeyVault(SecretUri=https://vault.vault.azure.net/secrets/k)",
+            },
+            "could not resolve",
+        ),
+        ({"MAX_BODY_BYTES": "1MB"}, "MAX_BODY_BYTES"),
+        ({"MAX_BODY_BYTES": "0"}, "MAX_BODY_BYTES"),
+        ({"MAX_CONCURRENCY": "-1"}, "MAX_CONCURRENCY"),
+        ({"PORT": "²"}, "PORT"),
+    ],
+)
+def test_a_wrong_environment_names_the_variable(changes: dict[str, str | None], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        read(**changes)
+
+
+def test_a_key_is_never_repeated_in_an_error() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(API_KEY_SECRET_ARN=None, API_KEY="hunter2")
+    assert "hunter2" not in str(refused.value)

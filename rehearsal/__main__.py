@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 
 # Before grpc is imported. Child processes are started by exec, so grpc need not survive a fork.
@@ -30,9 +31,8 @@ def main() -> None:
             case "status":
                 _status(supervisor.ask(state, "/_api/status"))
             case "env":
-                from rehearsal.server import exports
-
-                print(exports(supervisor.environment(state)))
+                for name, value in supervisor.environment(state).items():
+                    print(f"export {name}={shlex.quote(value)}")
             case "ledger":
                 for entry in reversed(
                     supervisor.ask(state, f"/_api/ledger?limit={arguments.limit}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -38,6 +39,7 @@ from rehearsal import ports
 if TYPE_CHECKING:
     from rehearsal.world import World
 
+log = logging.getLogger(__name__)
 Store = Literal["s3", "gcs", "blob"]
 CLONE = Path(__file__).resolve().parent.parent
 AZURITE = CLONE / "tools" / "azurite"
@@ -112,6 +114,15 @@ class ObjectStores:
     def port(self, store: Store) -> int:
         """The port that a store has, or will have once it is started."""
         return self._ports.keep(f"objects/{store}")
+
+    def resume(self) -> None:
+        """Start the stores again that were in use before a restart: clients know their ports."""
+        for store in self._locks:
+            if (self._folder / store).exists():
+                try:
+                    self._up(store)
+                except StoreFailed:
+                    log.exception("the %s store", store)
 
     def close(self) -> None:
         """Start nothing any more. Call it before the processes are stopped."""

@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import logging
 import os
-import shlex
 import signal
-import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
-import grpc
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rehearsal import provider
+from rehearsal import aws, azure, gcp, provider
+from rehearsal.aws import kinds as aws_kinds
+from rehearsal.aws import routes as aws_routes
+from rehearsal.azure import kinds as azure_kinds
+from rehearsal.azure import routes as azure_routes
 from rehearsal.children import Children
 from rehearsal.credentials import Authority, storage_key, write_private
+from rehearsal.doors import Doors
 from rehearsal.faults import Faults
+from rehearsal.gcp import kinds as gcp_kinds
+from rehearsal.gcp import routes as gcp_routes
+from rehearsal.images import ImageStore
 from rehearsal.invokes import INVOKES
+from rehearsal.kinds import Kind
+from rehearsal.lambda_runtime import Functions
 from rehearsal.ledger import Ledger
+from rehearsal.objects import ObjectStores
 from rehearsal.page import Page
+from rehearsal.ports import listen
 from rehearsal.store import Store
+from rehearsal.workloads import Workloads
 from rehearsal.world import Account, World
 
 log = logging.getLogger(__name__)
-PACKAGES = {"aws": "aws", "gcp": "gcp", "azure-native": "azure"}
-"""The SDK's word for a cloud, and ours."""
+
+
+class Cloud(NamedTuple):
+    """What a cloud's package contributes."""
+
+    path: str
+    kinds: Sequence[type[Kind]]
+    routes: Callable[[World], Sequence[BaseRoute]]
+    environment: Callable[[World], dict[str, str]]
+
+
+CLOUDS = {
+    "aws": Cloud("/aws", aws_kinds.KINDS, aws_routes.routes, aws.environment),
+    "gcp": Cloud("/gcp", gcp_kinds.KINDS, gcp_routes.routes, gcp.environment),
+    "azure-native": Cloud("/azure", azure_kinds.KINDS, azure_routes.routes, azure.environment),
+}
 
 
 def assemble(state_dir: Path, http_port: int) -> World:
@@ -47,21 +71,11 @@ def assemble(state_dir: Path, http_port: int) -> World:
     world.children = Children(world.store)
     world.children.stop_all()  # those of a rehearsal that was killed
     world.authority = Authority(state_dir)
-    for attribute, module, name in (
-        ("objects", "objects", "ObjectStores"),
-        ("images", "images", "ImageStore"),
-        ("workloads", "workloads", "Workloads"),
-        ("doors", "doors", "Doors"),
-        ("functions", "lambda_runtime", "Functions"),
-    ):
-        try:
-            setattr(
-                world,
-                attribute,
-                getattr(importlib.import_module(f"rehearsal.{module}"), name)(world),
-            )
-        except (ImportError, TypeError) as missing:
-            log.warning("%s: %s", module, missing)
+    world.objects = ObjectStores(world)
+    world.images = ImageStore(world)
+    world.workloads = Workloads(world)
+    world.functions = Functions(world)
+    world.doors = Doors(world)
     return world
 
 
@@ -105,78 +119,57 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _cloud(name: str) -> tuple[ModuleType, ModuleType, ModuleType] | None:
-    try:
-        return (
-            importlib.import_module(f"rehearsal.{name}"),
-            importlib.import_module(f"rehearsal.{name}.kinds"),
-            importlib.import_module(f"rehearsal.{name}.routes"),
-        )
-    except (ImportError, AttributeError) as missing:
-        log.warning("%s: %s", name, missing)
-        return None
-
-
 async def run(state_dir: Path, ports: dict[str, int]) -> None:
     """Serve until asked to end. ``ports``: ``http`` and one a package."""
-    listener = socket.create_server(("127.0.0.1", ports["http"]))
+    listener = listen(ports["http"])
     world = assemble(state_dir, ports["http"])
     world.loop = asyncio.get_running_loop()
-    servers: list[grpc.Server] = []
     lifecycles = {}
+    servers = []
     mounts = []
     environment = common_environment(world, ports)
-    for package, name in PACKAGES.items():
-        cloud = _cloud(name)
-        kinds = {kind.token: kind() for kind in cloud[1].KINDS} if cloud else {}
-        invokes = INVOKES[package] | (getattr(cloud[1], "INVOKES", {}) if cloud else {})
-        serving = provider.Provider(world, package, kinds, invokes)
+    for package, cloud in CLOUDS.items():
+        kinds = {kind.token: kind() for kind in cloud.kinds}
+        serving = provider.Provider(world, package, kinds, INVOKES[package])
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
+        # A reference to the server is what keeps it: it ends when it is collected.
         servers.append(provider.serve(serving, ports[package]))
-        if cloud:
-            mounts.append(Mount(f"/{name}", routes=cloud[2].routes(world)))
-            environment |= getattr(cloud[0], "environment", lambda _: {})(world)
+        mounts.append(Mount(cloud.path, routes=cloud.routes(world)))
+        environment |= cloud.environment(world)
     write_private(state_dir / "environment.json", json.dumps(environment).encode())
 
-    app = Starlette(routes=[*Page(world, lifecycles).routes(), *mounts])
     config = uvicorn.Config(
-        FaultyPaths(app, world),
+        FaultyPaths(Starlette(routes=[*Page(world, lifecycles).routes(), *mounts]), world),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    resumed = asyncio.create_task(asyncio.to_thread(world.objects.resume))
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:
         for server in servers:
             server.stop(grace=1)
-        await asyncio.to_thread(world.objects.close)
+        await resumed
+        await world.doors.close_all()
+        await asyncio.to_thread(world.functions.close)
+        await world.workloads.close()
+        world.objects.close()
         await asyncio.to_thread(world.children.stop_all)
         world.store.close()
 
 
 def common_environment(world: World, ports: dict[str, int]) -> dict[str, str]:
-    """What every client needs, whatever the cloud."""
-    clone = Path(__file__).resolve().parent.parent
-    pulumi = clone / ".pulumi"
-    providers = ",".join(f"{package}:{ports[package]}" for package in PACKAGES)
+    """What every client needs, whatever the cloud. Where Pulumi keeps its state is not our matter."""
+    providers = ",".join(f"{package}:{ports[package]}" for package in CLOUDS)
     bundle = str(world.authority.bundle)
     return {
-        "PULUMI_BACKEND_URL": f"file://{pulumi / 'backend'}",
-        "PULUMI_HOME": str(pulumi / "home"),
-        "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
-        "PULUMI_SKIP_UPDATE_CHECK": "1",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "TRIPLANE_REHEARSAL_URL": world.base_url,
         "PULUMI_DEBUG_PROVIDERS": providers,
         "REQUESTS_CA_BUNDLE": bundle,
         "SSL_CERT_FILE": bundle,
         "AWS_CA_BUNDLE": bundle,
         "CURL_CA_BUNDLE": bundle,
     }
-
-
-def exports(environment: dict[str, str]) -> str:
-    """The lines that a shell evaluates."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rehearsal.ports import Ports
+from rehearsal.ports import Ports, listen
 
 if TYPE_CHECKING:
     from rehearsal.world import World
@@ -139,7 +139,7 @@ class Doors:
 
 def _listen(key: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(("127.0.0.1", port), backlog=512)
+        return listen(port)
     except OSError as error:
         raise OSError(
             f"port {port} of {key} is taken by another program; its URL is in a stack's state, so it "

@@ -335,3 +335,14 @@ def test_a_door_listens_on_loopback_only(live_world: World) -> None:
     assert {c.laddr.ip for c in own if c.status == "LISTEN" and c.laddr.port == port} == {
         "127.0.0.1"
     }
+
+
+def test_answers_are_not_held_back_by_nagles_algorithm(live_world: World) -> None:
+    url = live_world.doors.open("door", answer)
+    with httpx.Client() as client:
+        times = []
+        for _ in range(10):
+            since = time.monotonic()
+            client.get(url)
+            times.append(time.monotonic() - since)
+    assert min(times) < 0.03, "a delayed acknowledgement costs 40 ms"

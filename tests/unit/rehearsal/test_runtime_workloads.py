@@ -341,8 +341,8 @@ def test_answers_are_not_held_back_by_nagles_algorithm(live_world: World) -> Non
     url = live_world.doors.open("door", answer)
     with httpx.Client() as client:
         times = []
-        for _ in range(10):
+        for _ in range(60):  # Linux acknowledges the first segments of a connection at once
             since = time.monotonic()
             client.get(url)
             times.append(time.monotonic() - since)
-    assert min(times) < 0.03, "a delayed acknowledgement costs 40 ms"
+    assert min(times[30:]) < 0.03, "a delayed acknowledgement costs 40 ms"

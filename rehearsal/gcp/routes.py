@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, unquote
 
 import anyio.to_thread
 import google.auth.exceptions
-import google.auth.jwt
 import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -138,17 +137,14 @@ class _Google:
     async def exchange(self, request: Request) -> Response:
         """A signed assertion for an access token. https://datatracker.ietf.org/doc/html/rfc7523"""
         form = parse_qs((await request.body()).decode())
-        _, public = access.engineer_key(self._world)
         # google-auth asserts itself to Google's own address, wherever token_uri leads.
         audience = "https://oauth2.googleapis.com/token"
         try:
-            claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
-                form["assertion"][0], certs=public, audience=audience
-            )
+            email = access.assertion(self._world, form["assertion"][0], audience)
         except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
             said = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
             return JSONResponse(said, 400)
-        return JSONResponse(access.token(self._world, claims["iss"]))
+        return JSONResponse(access.token(self._world, email))
 
     async def metadata(self, request: Request) -> Response:
         """The metadata server of a workload. https://cloud.google.com/compute/docs/metadata/overview"""
@@ -178,16 +174,19 @@ class _Google:
         """Cloud Storage as one service account may use it: the emulator behind its permissions."""
         email = request.path_params["email"]
         path = request.url.path.partition(f"/as/{email}/")[2]
+        body = await request.body()
         try:
-            self._require_storage(email, request, path)
+            self._require_storage(email, request, path, body)
         except Refusal as refused:
             return _refusal(refused)
+        except (KeyError, ValueError):
+            return _refusal(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
         base = await anyio.to_thread.run_sync(self._world.objects.gcs)
         raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
         answer = await self._client.request(
             request.method,
             f"{base}/{raw}?{request.url.query}",
-            content=await request.body(),
+            content=body,
             headers={
                 k: v for k, v in request.headers.items() if k not in ("host", "content-length")
             },
@@ -196,11 +195,11 @@ class _Google:
         headers = {k: v for k, v in answer.headers.items() if k not in dropped}
         return Response(answer.content, answer.status_code, headers)
 
-    def _require_storage(self, email: str, request: Request, path: str) -> None:
+    def _require_storage(self, email: str, request: Request, path: str, body: bytes) -> None:
         bucket, _, rest = path.partition("/b/")[2].partition("/")
-        name = unquote(rest.removeprefix("o").strip("/")) or request.query_params.get("name", "")
+        name = unquote(rest.removeprefix("o").strip("/"))
         if path.startswith("upload/"):
-            verb = "create"
+            verb, name = "create", request.query_params.get("name") or _uploaded_name(body)
         elif name:
             verb = {"GET": "get", "DELETE": "delete"}.get(request.method, "update")
         else:
@@ -213,6 +212,15 @@ class _Google:
                 f"{email} does not have {permission} access to the Google Cloud Storage object."
                 f" Permission '{permission}' denied on resource '{on.full_name}' (or it may not exist).",
             )
+
+
+def _uploaded_name(body: bytes) -> str:
+    """The object's name in the JSON that a multipart upload begins with, or a resumable one is.
+
+    https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects
+    """
+    metadata, _ = json.JSONDecoder().raw_decode(body.decode("latin-1"), body.index(b"{"))
+    return str(metadata["name"])
 
 
 async def _flavor(_request: Request) -> Response:

@@ -58,7 +58,9 @@ def _members(pid: int, start: float) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == pid and process.create_time() > start - 2:
+            if os.getsid(process.pid) != pid or process.create_time() < start - 2:
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
         except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue

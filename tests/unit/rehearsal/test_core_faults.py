@@ -1,0 +1,94 @@
+"""Faults on demand: they strike what they are set for, as often as they are set for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from rehearsal import faults
+from rehearsal.faults import AnswerLost, Fault, Faults
+from rehearsal.kinds import Refusal
+from rehearsal.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "s.sqlite", Fernet.generate_key())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "BACKOFF", 0)
+
+
+def step(set_: Faults, token: str = "aws:sqs/queue:Queue", after: bool = False) -> list[str]:
+    told: list[str] = []
+    set_.step(
+        package="aws",
+        token=token,
+        name="jobs",
+        method="create",
+        after=after,
+        alive=lambda: False,
+        told=lambda fault: told.append(fault.what),
+    )
+    return told
+
+
+def test_a_throttled_step_succeeds_once_it_is_tried_often_enough(store: Store) -> None:
+    set_ = Faults(store)
+    set_.set(Fault("throttle", on="aws:sqs/*", times=3))
+    assert step(set_) == ["throttle"] * 3
+    assert set_.all() == []
+
+
+def test_a_step_that_stays_throttled_is_refused_in_the_clouds_words(store: Store) -> None:
+    set_ = Faults(store)
+    set_.set(Fault("throttle", times=0))
+    with pytest.raises(Refusal, match="ThrottlingException: Rate exceeded"):
+        step(set_)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("unavailable", on="gcp:*"),
+        Fault("unavailable", method="delete"),
+        Fault("unavailable", name="other"),
+        Fault("unavailable", path="/aws/*"),
+        Fault("drop", after=True),
+    ],
+)
+def test_a_fault_for_something_else_does_not_strike(store: Store, fault: Fault) -> None:
+    set_ = Faults(store)
+    set_.set(fault)
+    assert step(set_) == []
+
+
+def test_a_lost_answer_comes_after_the_step(store: Store) -> None:
+    set_ = Faults(store)
+    set_.set(Fault("drop", after=True))
+    with pytest.raises(AnswerLost):
+        step(set_, after=True)
+
+
+def test_a_used_up_fault_stays_used_up_after_a_restart(store: Store) -> None:
+    Faults(store).set(Fault("unavailable", times=2))
+    assert Faults(store).take(lambda _: True)
+    assert [fault.times for fault in Faults(store).all()] == [1]
+
+
+def test_a_fault_of_the_data_planes_goes_by_path(store: Store) -> None:
+    set_ = Faults(store)
+    set_.set(Fault("unavailable", path="/aws/*/invocations"))
+    assert set_.path("/gcp/x") is None
+    assert set_.path("/aws/endpoints/e/invocations") is not None
+    assert set_.path("/aws/endpoints/e/invocations") is None
+
+
+@pytest.mark.parametrize("wrong", [{"what": "explode"}, {"what": "slow", "times": -1}])
+def test_a_fault_that_does_not_exist_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=r"there is no fault|cannot be negative"):
+        Fault(**wrong)

@@ -118,7 +118,13 @@ class Stack:
         pending = (self.ask("export").get("deployment") or {}).get("pending_operations") or []
         if pending:
             say(f"a run was interrupted in {len(pending)} operations; refreshing the state")
-            self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+            self.pulumi(
+                "refresh",
+                "--yes",
+                "--skip-preview",
+                "--suppress-outputs",
+                "--clear-pending-creates",
+            )
 
     def outputs(self) -> dict[str, Any]:
         return dict(self.ask("output", "--json", "--show-secrets"))

@@ -23,7 +23,9 @@ class ApiKey(c.ApiKey):
     vault: keyvault.Vault
     secret: keyvault.Secret
     reference: pulumi.Output[str]
-    """What an app setting says instead of the key; names no version, so that a rotation is followed."""
+    """What an app setting says instead of the key. It names the version: without one, an app would follow
+    a rotation within a day; so the setting changes with the key, and the app starts anew with it.
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#rotation"""
 
     def __init__(
         self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
@@ -48,7 +50,9 @@ class ApiKey(c.ApiKey):
 
         self.value = pulumi.Output.secret(key.value)
         self.reference = self.secret.properties.apply(
-            lambda properties: f"@Microsoft.KeyVault(SecretUri={properties.secret_uri})"
+            lambda properties: (
+                f"@Microsoft.KeyVault(SecretUri={properties.secret_uri_with_version})"
+            )
         )
         self.register_outputs({"value": self.value})
 

@@ -91,7 +91,26 @@ class _BlobFolderProvider(Provider):
         return dynamic.UpdateResult(news)
 
     def read(self, id_: str, props: Props) -> dynamic.ReadResult:
-        found = _uploaded(_client(props), props["prefix"])
+        from azure.core.exceptions import (
+            ClientAuthenticationError,
+            HttpResponseError,
+            ResourceNotFoundError,
+            ServiceRequestError,
+        )
+
+        try:
+            found = _uploaded(_client(props), props["prefix"])
+        except ClientAuthenticationError:
+            raise
+        except (ResourceNotFoundError, ServiceRequestError):
+            # No container, or no such host, which is what a deleted account looks like. If it is
+            # only the network, no harm is done: the next `up` finds the files and leaves them.
+            return gone()
+        except HttpResponseError as error:
+            if error.status_code != 403:
+                raise
+            # The uploader's role is gone; the next `up` gives it back. Until then, no news.
+            return dynamic.ReadResult(id_, props)
         return dynamic.ReadResult(id_, {**props, "files": found}) if found else gone()
 
     def delete(self, _id: str, _props: Props) -> None:

@@ -149,7 +149,9 @@ class RoleAssignment(Kind):
 
     token = ASSIGNMENT
     source = "https://learn.microsoft.com/azure/role-based-access-control/troubleshooting"
-    executes = "checked by the scoring route, image pulls, Key Vault references and storage tokens"
+    executes = (
+        "checked at the scoring route, the blobs, image pulls and pushes, and Key Vault references"
+    )
     replace_on = frozenset({"principalId", "roleDefinitionId", "scope"})
     name = Name(
         property="roleAssignmentName",

@@ -285,7 +285,10 @@ def _deploy(world: World, record: Record) -> None:
     endpoint = endpoint_of(world, record)
     environment = by_id(world, ENVIRONMENT, properties["environmentId"])
     model = by_id(world, MODEL, properties["model"])
-    assert endpoint and environment and model  # references, and so checked before
+    # References, and so checked before.
+    assert endpoint is not None
+    assert environment is not None
+    assert model is not None
     principal = _principal(endpoint)
     image = images.image(world, environment.inputs["properties"]["image"], principal)
     account, container, prefix = _model_path(world, model)

@@ -1,6 +1,6 @@
 """The data planes of Azure: identity tokens, scoring, and the corner of the Resource Manager.
 
-Blobs are Azurite's own affair, web apps have doors of their own.
+Blobs and web apps have doors of their own.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.azure import access, ml, web
+from rehearsal.azure import access, blobs, ml, web
 from rehearsal.azure.arm import by_id
-from rehearsal.azure.storage import AUDIENCE as STORAGE
 from rehearsal.kinds import Record, Refusal
 from rehearsal.world import World
 
@@ -30,6 +29,7 @@ def routes(world: World) -> list[BaseRoute]:
     """What is served below ``/azure``; opens the doors again that stood before a restart."""
     planes = Planes(world)
     web.reopen(world)
+    blobs.url(world, "")
     manager(world)
     return [
         Route("/identity/token", planes.token),
@@ -63,13 +63,6 @@ class Planes:
                     f" {client}.",
                 )
             principal, client = matching[0].outputs["principalId"], matching[0].outputs["clientId"]
-        if resource == STORAGE and not _has_storage_role(world, principal):
-            # On Azure the token is given and the blob refused; Azurite asks for no roles.
-            return _refused(
-                "AuthorizationPermissionMismatch",
-                "This request is not authorized to perform this operation using this permission.",
-                403,
-            )
         value, ends = access.token(world, principal, client or "", resource)
         return JSONResponse(
             {
@@ -189,16 +182,6 @@ def _shown(record: Record) -> dict[str, Any]:
         "systemData",
     )
     return {"id": record.id, **{k: record.outputs[k] for k in kept if k in record.outputs}}
-
-
-def _has_storage_role(world: World, principal: str) -> bool:
-    """Whether a principal holds any role with blob data actions, anywhere."""
-    return any(
-        access.may(world, principal, f"{access.BLOBS}/{verb}", each.inputs["scope"], data=True)
-        for each in world.all(access.ASSIGNMENT)
-        for verb in ("read", "write", "add/action")
-        if each.inputs["principalId"] == principal
-    )
 
 
 def _refused(error: str, description: str, status: int = 400) -> Response:

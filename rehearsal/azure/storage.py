@@ -10,14 +10,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
-from rehearsal.azure import access
+from rehearsal.azure import access, blobs
 from rehearsal.azure.arm import AzureKind
 from rehearsal.kinds import CheckFailure, Inputs, Name, Record, Refusal
 from rehearsal.world import World
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"
-AUDIENCE = "https://storage.azure.com"
 
 
 class StorageAccount(AzureKind):
@@ -38,9 +37,9 @@ class StorageAccount(AzureKind):
 
     def make(self, world: World, record: Record) -> None:
         name = record.inputs["accountName"]
-        blob = world.objects.blob(name)
+        world.objects.blob(name)
         record.outputs["primaryEndpoints"] = {
-            "blob": f"{blob}/",
+            "blob": f"{blobs.url(world, name)}/",
             **{
                 service: f"https://{name}.{service}.core.windows.net/"
                 for service in ("dfs", "file", "queue", "table", "web")
@@ -48,10 +47,6 @@ class StorageAccount(AzureKind):
         }
         record.outputs["statusOfPrimary"] = "available"
         record.outputs["primaryLocation"] = record.outputs["location"]
-
-    def read(self, world: World, record: Record) -> bool:
-        world.objects.blob(record.inputs["accountName"])
-        return True
 
     def delete(self, world: World, record: Record) -> None:
         world.objects.drop_blob_account(record.inputs["accountName"])
@@ -169,7 +164,7 @@ def _names(world: World, account: str, container: str, prefix: str) -> Iterator[
     while True:
         query = urllib.parse.urlencode({"prefix": prefix, "marker": marker})
         url = f"{world.objects.blob(account)}/{container}?restype=container&comp=list&{query}"
-        page = ElementTree.fromstring(_send(world, "GET", url)[1])
+        page = ElementTree.fromstring(_send(world, "GET", url)[1])  # noqa: S314 - our own Azurite
         yield from (name.text or "" for name in page.iterfind("Blobs/Blob/Name"))
         marker = page.findtext("NextMarker") or ""
         if not marker:
@@ -185,7 +180,7 @@ def _send(
 ) -> tuple[int, bytes]:
     """A request to Azurite, as the platform itself."""
     bearer, _ = access.token(
-        world, world.account.azure_object, world.account.azure_client, AUDIENCE
+        world, world.account.azure_object, world.account.azure_client, blobs.AUDIENCE
     )
     request = urllib.request.Request(
         url,

@@ -7,6 +7,7 @@ an attempt whose answer was lost.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 
 CONNECT_SECONDS = 2
@@ -54,6 +55,8 @@ def gcs(bucket: str, prefix: str) -> Write:
     from google.cloud import storage
     from google.cloud.storage.retry import DEFAULT_RETRY
 
+    # It would look the bucket up for its traces, which the gateway has neither a right to nor a use for.
+    os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] = "true"
     target = storage.Client().bucket(bucket)
     retry = DEFAULT_RETRY.with_timeout(3 * READ_SECONDS)
 
@@ -74,13 +77,15 @@ def azure_blob(container_url: str, client_id: str) -> Write:
     """Write to a blob container."""
     from azure.core.exceptions import ResourceExistsError
     from azure.identity import ManagedIdentityCredential
-    from azure.storage.blob import ContainerClient, ContentSettings
+    from azure.storage.blob import ContainerClient, ContentSettings, ExponentialRetry
 
     container = ContainerClient.from_container_url(
         container_url,
         credential=ManagedIdentityCredential(client_id=client_id or None),
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
+        # Its own first pause is 15 s, for which all other captures would wait.
+        retry_policy=ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2),
     )
 
     def write(name: str, data: bytes) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -34,8 +36,10 @@ class Cloud:
 
 
 @contextmanager
-def cloud(answer: Callable[[Seen], Reply]) -> Iterator[Cloud]:
-    """A server that answers each request with ``answer(request)``."""
+def cloud(
+    answer: Callable[[Seen], Reply], certificate: tuple[Path, Path] | None = None
+) -> Iterator[Cloud]:
+    """A server that answers each request with ``answer(request)``; over TLS with a certificate."""
     seen: list[Seen] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,6 +67,11 @@ def cloud(answer: Callable[[Seen], Reply]) -> Iterator[Cloud]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.block_on_close = True, False
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if certificate else "http"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
 
@@ -71,6 +80,6 @@ def cloud(answer: Callable[[Seen], Reply]) -> Iterator[Cloud]:
         server.server_close()
 
     try:
-        yield Cloud(f"http://127.0.0.1:{server.server_port}", seen, stop)
+        yield Cloud(f"{scheme}://127.0.0.1:{server.server_port}", seen, stop)
     finally:
         stop()

@@ -56,6 +56,7 @@ def free_port() -> int:
 
 def answer(server: Server, request: Seen) -> Reply:
     if request.method == "PUT":
+        time.sleep(0.3)
         server.objects[request.path] = request.body
         return Reply()
     server.go_on.wait(20)

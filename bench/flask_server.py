@@ -1,6 +1,6 @@
 """The other side of bench/serving.py: the same model the usual way, scikit-learn behind Flask.
 
-Started by gunicorn as ``flask_server:create_app("1-9")``. The trees are fitted here, at the start, from
+Started by gunicorn as ``bench.flask_server:create_app()``. The trees are fitted here, at the start, from
 the code that trained the served model: no pickle is needed, and both sides have the same trees.
 """
 
@@ -15,12 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lambda"))
 
 from model_server import train
 from model_server.encoder import Encoder
+from model_server.recipe import LAST_MONTH
 
 
-def create_app(first: int, last: int) -> Flask:
+def create_app() -> Flask:
     """Answers ``POST /predict`` as the model server does."""
     known = train.examples()
-    model = train.fit(known, known.part(first, last))
+    model = train.fit(known, known.part(1, LAST_MONTH))
     encoder = Encoder(known.columns)
     app = Flask("flask_server")
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 
-COMMANDS = ("serve", "gateway", "train")
-
 
 def main() -> None:
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command not in COMMANDS:
-        raise SystemExit(f"usage: entrypoint.py {'|'.join(COMMANDS)}, not {command!r}")
-    # Each command imports only itself: the gateway has no use for numpy.
-    if command == "gateway":
-        from gateway import asgi
+    # Each command imports what it needs and no more: a container that starts keeps somebody waiting.
+    match sys.argv[1:2]:
+        case ["serve"]:
+            from model_server import serve
 
-        asgi.main()
-    else:
-        from model_server import __main__ as model_server
+            serve.main()
+        case ["gateway"]:
+            from gateway import asgi
 
-        model_server.main()
+            asgi.main()
+        case ["train"]:
+            from model_server import __main__ as command_line
+
+            command_line.main()
+        case words:
+            given = repr(words[0]) if words else "nothing"
+            sys.exit(f"The image runs one of serve, gateway and train; it was given {given}.")
 
 
 if __name__ == "__main__":

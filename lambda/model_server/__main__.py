@@ -1,14 +1,15 @@
-"""``python -m model_server train`` or ``serve``."""
+"""``python -m model_server train``: make a model version and keep it in the store."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
 
-from model_server import store
 from model_server.recipe import LAST_MONTH, recipe
+from model_server.store import DEFAULT, ModelStore
 
 
 def months(text: str) -> tuple[int, int]:
@@ -17,43 +18,39 @@ def months(text: str) -> tuple[int, int]:
     first, last = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= first <= last <= LAST_MONTH:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not FIRST-LAST within 1-{LAST_MONTH}; the months after {LAST_MONTH} are the holdout"
+            f"{text!r} is not FIRST-LAST within 1-{LAST_MONTH}; the months after that are the holdout"
         )
     return first, last
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m model_server", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(prog="python -m model_server")
+    commands = parser.add_subparsers(required=True)
     train = commands.add_parser(
         "train", help="make a model version, keep it in the store, print its name on stdout"
     )
-    train.add_argument("--months", type=months, default="1-9", help="of 2013; default: 1-9")
-    train.add_argument("--store", type=Path, default=store.DEFAULT, help="default: .models")
+    train.add_argument("--months", type=months, default=(1, LAST_MONTH), help="default: 1-9")
+    train.add_argument("--store", type=Path, default=DEFAULT, help="default: .models")
     train.add_argument(
         "--promote",
         action=argparse.BooleanOptionalAction,
         help="make it the champion; unless told, only where there is none yet",
     )
-    commands.add_parser("serve", help="answer predictions over HTTP")
     chosen = parser.parse_args()
 
-    if chosen.command == "serve":
-        from model_server import serve
-
-        serve.main()
-        return
-    models = store.ModelStore(chosen.store)
+    store = ModelStore(chosen.store)
     key = recipe(chosen.months)
-    version = models.trained(key)
+    version = store.trained(key)
     if not version:
-        from model_server.train import train as run
+        # On a busy machine OpenMP's threads wait for each other by spinning: twice the time, or more.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        from model_server.train import train as run  # Seconds of imports, for this case only.
 
-        version = models.add(*run(chosen.months), key)
-    if chosen.promote or (chosen.promote is None and not models.champion):
-        models.promote(version)
-    if models.champion != version:
-        print(f"The champion is still {models.champion}.", file=sys.stderr)
+        version = store.add(*run(chosen.months), key)
+    if chosen.promote or (chosen.promote is None and not store.champion):
+        store.promote(version)
+    elif chosen.promote is None and store.champion != version:
+        print(f"The champion is still {store.champion}; --promote changes it.", file=sys.stderr)
     print(version)
 
 

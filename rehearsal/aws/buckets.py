@@ -84,6 +84,11 @@ class Bucket(Kind):
         for key, version in versions:
             send(world, "DELETE", record.id, key, {"versionId": version})
         expect(send(world, "DELETE", record.id), 204, 404)
+        # What a program retained inside it is gone with it.
+        for token in (kind.token for kind in KINDS if kind is not Bucket):
+            for inside in world.all(token):
+                if inside.inputs["bucket"] == record.id:
+                    world.store.remove(inside)
 
 
 class OfBucket(Kind):

@@ -71,6 +71,12 @@ class Project(Kind):
                 f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
             )
 
+    def delete(self, world: World, record: Record) -> None:
+        for id in world.kv.items(BUILDS):
+            if id.startswith(f"{record.inputs['name']}:"):
+                world.kv.delete(BUILDS, id)
+                log_file(world, id).unlink(missing_ok=True)
+
 
 def start_build(call: Call) -> Json:
     """https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html"""

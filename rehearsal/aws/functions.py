@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 import uuid
+from pathlib import Path
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -124,6 +125,10 @@ class Function(Kind):
         for each_key in world.kv.items(VERSIONS):
             if each_key.startswith(f"{record.id}:"):
                 world.kv.delete(VERSIONS, each_key)
+        used = {version["code"] for version in world.kv.items(VERSIONS).values()}
+        for file in _zips(world).glob("*.zip"):
+            if file.stem not in used:
+                file.unlink()
 
     def _put(self, world: World, record: Record) -> None:
         role = record.inputs["role"]
@@ -140,9 +145,8 @@ class Function(Kind):
                 f"Request must be smaller than {ZIP_BYTES} bytes for the UploadZip operation",
             )
         digest = hashlib.sha256(code).digest()
-        stored = world.state_dir / "lambda" / f"{digest.hex()}.zip"
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        stored.write_bytes(code)
+        _zips(world).mkdir(parents=True, exist_ok=True)
+        (_zips(world) / f"{digest.hex()}.zip").write_bytes(code)
         version = _snapshot(world, record, digest.hex())
         record.outputs |= {
             "codeSha256": base64.b64encode(digest).decode(),
@@ -412,6 +416,11 @@ def _is_text(content_type: str) -> bool:
     return content_type.startswith(TEXT) or content_type.partition(";")[0].endswith("+json")
 
 
+def _zips(world: World) -> Path:
+    """Where the code of published versions is kept."""
+    return world.state_dir / "lambda"
+
+
 def _snapshot(world: World, record: Record, code: str) -> Json:
     inputs = record.inputs
     return {
@@ -456,7 +465,7 @@ def _run(world: World, function: Record, qualifier: str, version: str) -> None:
             version=version,
             arn=f"{found['arn']}:{qualifier}",
             region=where,
-            code=(world.state_dir / "lambda" / f"{found['code']}.zip").read_bytes(),
+            code=(_zips(world) / f"{found['code']}.zip").read_bytes(),
             handler=found["handler"],
             runtime=found["runtime"],
             env=found["env"],

@@ -162,6 +162,7 @@ class Endpoint(Kind):
     def delete(self, world: World, record: Record) -> None:
         world.workloads.stop(key(record.id))
         world.kv.delete(SERVING, record.id)
+        shutil.rmtree(_models(world, record), ignore_errors=True)
 
 
 def key(endpoint: str) -> str:
@@ -232,7 +233,7 @@ def _serve(world: World, record: Record) -> None:
     arn = model.inputs["executionRoleArn"]
     files = {}
     if uri := container.get("modelDataUrl"):
-        files["opt/ml/model"] = _unpacked(world, uri, role)
+        files["opt/ml/model"] = _unpacked(world, record, uri, role)
     world.workloads.run(
         key(record.id),
         Container(
@@ -257,10 +258,14 @@ def _note(world: World, record: Record, configuration: str, failure: str = "") -
     world.kv.put(SERVING, record.id, state)
 
 
-def _unpacked(world: World, uri: str, role: Record | None) -> Path:
-    """The archive's content, in a folder named by it, so that a running container's never changes."""
+def _models(world: World, endpoint: Record) -> Path:
+    return world.state_dir / "sagemaker" / endpoint.id
+
+
+def _unpacked(world: World, endpoint: Record, uri: str, role: Record | None) -> Path:
+    """The archive's content, in a folder named by it: a running container's never changes."""
     archive = buckets.read_object(world, uri, role)
-    folder = world.state_dir / "sagemaker" / hashlib.sha256(archive).hexdigest()
+    folder = _models(world, endpoint) / hashlib.sha256(archive).hexdigest()
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -272,8 +277,6 @@ def _unpacked(world: World, uri: str, role: Record | None) -> Path:
     except tarfile.TarError as error:
         shutil.rmtree(scratch)
         raise Refusal("ValidationException", f"{uri} is no tar archive: {error}") from None
-    except OSError:  # somebody else was first
-        shutil.rmtree(scratch)
     return folder
 
 

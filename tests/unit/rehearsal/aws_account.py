@@ -1,0 +1,106 @@
+"""An AWS account of the rehearsal for tests: makes resources as the engine would, without the engine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from rehearsal.aws import iam, routes
+from rehearsal.aws.kinds import KINDS
+from rehearsal.kinds import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.lifecycle import Lifecycle
+from rehearsal.schema import Schemas
+from rehearsal.world import World
+
+REGION = "eu-west-1"
+SCHEMAS = Schemas("aws")
+
+
+class Account:
+    """What stands in one rehearsed account, and an HTTP client for its APIs."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.kinds = {kind.token: kind() for kind in KINDS}
+        self.lifecycle = Lifecycle(world, "aws", self.kinds, SCHEMAS)
+        self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(world))]))
+
+    def make(self, token: str, name: str, /, **inputs: Any) -> Record:
+        """Check and create one resource; a name of its own is made unless it is given."""
+        kind = self.kinds[token]
+        if kind.name:
+            inputs.setdefault(kind.name.property, f"{name}-1234567")
+        self.lifecycle.check_name(kind, inputs)
+        kind.check(self.world, Inputs(inputs))
+        return self.lifecycle.create(token, _urn(token, name), inputs, [], {"region": REGION})
+
+    def update(self, record: Record, **changes: Any) -> Record:
+        """Change some inputs in place."""
+        return self.lifecycle.update(
+            record.token, record.id, record.urn, record.inputs | changes, []
+        )
+
+    def role(self, name: str, service: str, *statements: Json) -> Record:
+        """A role that a service may assume, with these permissions."""
+        role = self.make(iam.ROLE, name, assumeRolePolicy=trust(service))
+        if statements:
+            policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+            self.make(iam.ROLE_POLICY, f"{name}-grants", role=role.id, policy=policy)
+        return role
+
+    def function(self, name: str, role: Record, code: str, **inputs: Any) -> Record:
+        """A published function of one module, ``main.handler``."""
+        return self.make(
+            "aws:lambda/function:Function",
+            name,
+            role=role.outputs["arn"],
+            code=archive({"main.py": code}),
+            handler="main.handler",
+            runtime="python3.13",
+            publish=True,
+            **inputs,
+        )
+
+    def ask(self, target: str, body: Json, caller: Record | None = None) -> tuple[int, Json]:
+        """One call of an API of the JSON protocol, by the deployer or by a workload's role."""
+        service = {"SageMaker": "sagemaker"}.get(target.partition(".")[0], "any")
+        headers = {"authorization": self.signed(service, caller), "x-amz-target": target}
+        answer = self.http.post("/aws/", json=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    def signed(self, service: str, caller: Record | None = None) -> str:
+        """An Authorization header as far as the rehearsal looks at it."""
+        key = (
+            iam.access_key(caller.outputs["arn"])
+            if caller
+            else self.world.account.aws_access_key_id
+        )
+        return f"AWS4-HMAC-SHA256 Credential={key}/20261122/{REGION}/{service}/aws4_request"
+
+
+def allow(action: str, resource: str) -> Json:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+def trust(service: str, account: str = "123456789012") -> str:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def archive(files: dict[str, str]) -> Json:
+    """Files as the engine hands them over."""
+    assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
+    return {SIGNATURE: ARCHIVE, "assets": assets}
+
+
+def _urn(token: str, name: str) -> str:
+    return f"urn:pulumi:test::triplane::{token}::{name}"

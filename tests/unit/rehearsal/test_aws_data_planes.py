@@ -1,0 +1,458 @@
+"""What really runs on the rehearsed AWS: builds, endpoints, functions, secrets, and the permissions they need."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from rehearsal.aws import buckets, functions
+from rehearsal.kinds import ASSET, SIGNATURE, Json, Record, Refusal
+from rehearsal.world import World
+from tests.unit.rehearsal.aws_account import Account, allow, archive
+
+BUILDSPEC = """\
+version: 0.2
+phases:
+  build:
+    commands:
+      - aws ecr get-login-password | docker login
+      - docker build --provenance=false --tag "$IMAGE" .
+      - docker push "$IMAGE"
+"""
+DOCKERFILE = """\
+FROM python:3.11-slim
+WORKDIR /app
+COPY server.py ./
+ENTRYPOINT ["python", "server.py"]
+"""
+# Answers with the content of its model; a model named broken does not come up.
+SERVER = """\
+import os, pathlib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+model = (pathlib.Path(os.environ["SM_MODEL_DIR"]) / "model.txt").read_text()
+assert model != "broken", "the model is broken"
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, b"")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.answer(400 if body == b"bad" else 200, model.encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+PUSH = [
+    {
+        "Effect": "Allow",
+        "Action": [
+            "ecr:InitiateLayerUpload",
+            "ecr:UploadLayerPart",
+            "ecr:CompleteLayerUpload",
+            "ecr:PutImage",
+        ],
+        "Resource": "*",
+    },
+    allow("ecr:GetAuthorizationToken", "*"),
+]
+
+
+@pytest.fixture
+def account(live_world: World) -> Account:
+    return Account(live_world)
+
+
+def lake(account: Account) -> Record:
+    return account.make("aws:s3/bucket:Bucket", "lake", forceDestroy=True)
+
+
+def repository(account: Account) -> Record:
+    token = "aws:ecr/repository:Repository"
+    return account.make(token, "images", imageTagMutability="IMMUTABLE", forceDelete=True)
+
+
+def build(account: Account, bucket: Record, images: Record, *statements: Json) -> Json:
+    """Build the context with a role of these permissions; the build as BatchGetBuilds tells it."""
+    account.make(
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        "context",
+        bucket=bucket.id,
+        key="builds/1.zip",
+        source=archive({"Dockerfile": DOCKERFILE, "server.py": SERVER}),
+    )
+    role = account.role("build", "codebuild", *statements)
+    image = f"{images.outputs['repositoryUrl']}:1"
+    project = account.make(
+        "aws:codebuild/project:Project",
+        "project",
+        serviceRole=role.outputs["arn"],
+        artifacts={"type": "NO_ARTIFACTS"},
+        source={"type": "S3", "location": f"{bucket.id}/builds/1.zip", "buildspec": BUILDSPEC},
+        environment={"environmentVariables": [{"name": "IMAGE", "value": image}]},
+    )
+    _, started = account.ask(
+        "CodeBuild_20161006.StartBuild", {"projectName": project.inputs["name"]}
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ids = {"ids": [started["build"]["id"]]}
+        _, answer = account.ask("CodeBuild_20161006.BatchGetBuilds", ids)
+        if answer["builds"][0]["buildComplete"]:
+            return dict(answer["builds"][0])
+        time.sleep(0.05)
+    raise AssertionError("the build does not end")
+
+
+def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> None:
+    bucket, images = lake(account), repository(account)
+    ended = build(
+        account, bucket, images, allow("s3:GetObject", f"arn:aws:s3:::{bucket.id}/*"), *PUSH
+    )
+    assert ended["buildStatus"] == "SUCCEEDED", ended
+    status, answer = account.ask(
+        "AmazonEC2ContainerRegistry_V20150921.DescribeImages",
+        {"repositoryName": images.id, "imageIds": [{"imageTag": "1"}]},
+    )
+    assert status == 200
+    assert answer["imageDetails"][0]["imageDigest"].startswith("sha256:")
+    log = account.http.get(ended["logs"]["deepLink"].removeprefix(account.world.base_url))
+    assert "docker push" in log.text
+
+
+@pytest.mark.parametrize(
+    ("statements", "phase", "action"),
+    [
+        (PUSH, "DOWNLOAD_SOURCE", "s3:GetObject"),
+        ([allow("s3:GetObject", "*"), PUSH[1]], "BUILD", "ecr:InitiateLayerUpload"),
+        ([allow("s3:GetObject", "*"), PUSH[0]], "BUILD", "ecr:GetAuthorizationToken"),
+    ],
+)
+def test_a_build_fails_for_a_permission_that_is_missing(
+    account: Account, statements: list[Json], phase: str, action: str
+) -> None:
+    ended = build(account, lake(account), repository(account), *statements)
+    assert ended["buildStatus"] == "FAILED"
+    last = ended["phases"][-1]
+    assert last["phaseType"] == phase
+    assert f"not authorized to perform: {action}" in last["contexts"][0]["message"]
+
+
+def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:
+    from components.aws.built_image import _explain
+
+    text = _explain(
+        {
+            "id": "project:1",
+            "buildStatus": "FAILED",
+            "phases": [
+                {"phaseType": "DOWNLOAD_SOURCE", "phaseStatus": "SUCCEEDED"},
+                {
+                    "phaseType": "BUILD",
+                    "phaseStatus": "FAILED",
+                    "contexts": [{"message": "exit status 1"}],
+                },
+            ],
+            "logs": {"deepLink": "https://logs"},
+        }
+    )
+    assert (
+        text == "build project:1 ended as FAILED in phase BUILD: exit status 1. Log: https://logs"
+    )
+
+
+class Serving:
+    """An endpoint that serves models made of one word."""
+
+    def __init__(self, account: Account, *, grants: list[Json] | None = None) -> None:
+        self.account = account
+        self.bucket, images = lake(account), repository(account)
+        context = account.world.state_dir / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "server.py").write_text(SERVER)
+        url = images.outputs["repositoryUrl"]
+        self.image = account.world.images.build(context, "Dockerfile", url, "1").reference
+        granted = (
+            grants
+            if grants is not None
+            else [
+                {**allow("s3:GetObject", f"arn:aws:s3:::{self.bucket.id}/models/*")},
+                {**PUSH[1]},
+                {
+                    "Effect": "Allow",
+                    "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                    "Resource": "*",
+                },
+            ]
+        )
+        self.role = account.role("serving", "sagemaker", *granted)
+
+    def configuration(self, word: str) -> str:
+        """A model and its configuration; the configuration's name."""
+        self.upload(word)
+        model = self.model(word)
+        found = self.account.make(
+            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            f"configuration-{word}",
+            productionVariants=[
+                {
+                    "variantName": "live",
+                    "modelName": model.id,
+                    "serverlessConfig": {"memorySizeInMb": 2048, "maxConcurrency": 5},
+                }
+            ],
+        )
+        return found.id
+
+    def upload(self, word: str) -> None:
+        packed = self.account.world.state_dir / f"{word}.tar.gz"
+        with tarfile.open(packed, "w:gz") as tar:
+            info = tarfile.TarInfo("model.txt")
+            info.size = len(word)
+            tar.addfile(info, io.BytesIO(word.encode()))
+        self.account.make(
+            "aws:s3/bucketObjectv2:BucketObjectv2",
+            f"model-{word}",
+            bucket=self.bucket.id,
+            key=f"models/{word}.tar.gz",
+            source={SIGNATURE: ASSET, "path": str(packed)},
+        )
+
+    def model(self, word: str) -> Record:
+        return self.account.make(
+            "aws:sagemaker/model:Model",
+            f"model-{word}",
+            executionRoleArn=self.role.outputs["arn"],
+            primaryContainer={
+                "image": self.image,
+                "modelDataUrl": f"s3://{self.bucket.id}/models/{word}.tar.gz",
+            },
+        )
+
+    def endpoint(self, word: str) -> Record:
+        return self.account.make(
+            "aws:sagemaker/endpoint:Endpoint",
+            "endpoint",
+            endpointConfigName=self.configuration(word),
+        )
+
+    def ask(self, endpoint: Record, body: bytes = b"{}", caller: Record | None = None) -> Any:
+        headers = {"authorization": self.account.signed("sagemaker", caller)}
+        return self.account.http.post(
+            f"/aws/endpoints/{endpoint.id}/invocations", content=body, headers=headers
+        )
+
+
+def test_an_endpoint_serves_and_moves_to_another_model(account: Account) -> None:
+    serving = Serving(account)
+    endpoint = serving.endpoint("first")
+    assert serving.ask(endpoint).text == "first"
+    account.update(endpoint, endpointConfigName=serving.configuration("second"))
+    assert serving.ask(endpoint).text == "second"
+
+
+def test_a_model_that_does_not_come_up_is_rolled_back_and_the_update_looks_like_a_success(
+    account: Account,
+) -> None:
+    serving = Serving(account)
+    endpoint = serving.endpoint("first")
+    account.update(endpoint, endpointConfigName=serving.configuration("broken"))
+    assert serving.ask(endpoint).text == "first"
+    _, told = account.ask("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
+    assert told["EndpointStatus"] == "InService"
+    assert told["EndpointConfigName"] == endpoint.inputs["endpointConfigName"]
+    assert "the model is broken" in told["FailureReason"]
+
+
+def test_a_first_model_that_does_not_come_up_fails_the_endpoint(account: Account) -> None:
+    serving = Serving(account)
+    with pytest.raises(
+        Refusal, match=r"did not pass the ping health check(.|\n)*the model is broken"
+    ):
+        serving.endpoint("broken")
+
+
+def test_an_answer_of_the_container_that_is_an_error_becomes_a_model_error(
+    account: Account,
+) -> None:
+    serving = Serving(account)
+    answer = serving.ask(serving.endpoint("first"), b"bad")
+    assert answer.status_code == 424
+    assert answer.headers["x-amzn-errortype"] == "ModelError"
+    assert answer.json()["OriginalStatusCode"] == 400
+
+
+def test_only_who_may_invoke_an_endpoint_gets_an_answer(account: Account) -> None:
+    serving = Serving(account)
+    endpoint = serving.endpoint("first")
+    may = account.role("may", "lambda", allow("sagemaker:InvokeEndpoint", endpoint.outputs["arn"]))
+    may_not = account.role("may-not", "lambda")
+    assert serving.ask(endpoint, caller=may).status_code == 200
+    refused = serving.ask(endpoint, caller=may_not)
+    assert refused.status_code == 403
+    assert refused.headers["x-amzn-errortype"] == "AccessDeniedException"
+
+
+def test_a_model_needs_its_archive_its_image_and_a_role_that_may_read_both(
+    account: Account,
+) -> None:
+    serving = Serving(account)
+    with pytest.raises(Refusal, match=r"Could not access model data at s3://.*missing"):
+        serving.model("missing")
+    serving.upload("first")
+    image, serving.image = serving.image, serving.image[:-6] + "000000"
+    with pytest.raises(Refusal, match=r"Requested image .* not found"):
+        serving.model("first")
+    serving.image, serving.role = (
+        image,
+        account.role("pull", "sagemaker", allow("s3:GetObject", "*")),
+    )
+    with pytest.raises(Refusal, match="no permission to pull"):
+        serving.model("first")
+
+
+def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record, Record, str]:
+    """A function, its alias and its URL, with so many of the two permissions."""
+    role = account.role("gateway", "lambda")
+    function = account.function("gateway", role, code)
+    alias = account.make(
+        "aws:lambda/alias:Alias",
+        "live",
+        name="live",
+        functionName=function.id,
+        functionVersion=function.outputs["version"],
+    )
+    both = [
+        {"action": "lambda:InvokeFunctionUrl", "functionUrlAuthType": "NONE"},
+        {"action": "lambda:InvokeFunction", "invokedViaFunctionUrl": True},
+    ]
+    for number, permission in enumerate(both[:permissions]):
+        account.make(
+            "aws:lambda/permission:Permission",
+            f"permission-{number}",
+            function=function.id,
+            qualifier="live",
+            principal="*",
+            **permission,
+        )
+    url = account.make(
+        "aws:lambda/functionUrl:FunctionUrl",
+        "url",
+        functionName=function.id,
+        qualifier="live",
+        authorizationType="NONE",
+    )
+    return function, alias, url.outputs["functionUrl"]
+
+
+def fetch(url: str) -> tuple[int, Json]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+ECHO = "def handler(event, context): return {'path': event['rawPath'], 'version': %d}"
+
+
+@pytest.mark.parametrize("permissions", [0, 1])
+def test_a_url_without_both_permissions_is_forbidden(account: Account, permissions: int) -> None:
+    *_, url = opened(account, ECHO % 1, permissions=permissions)
+    status, answer = fetch(url)
+    assert status == 403
+    assert answer["Message"].startswith("Forbidden.")
+
+
+def test_a_url_answers_with_the_version_that_its_alias_names(account: Account) -> None:
+    function, alias, url = opened(account, ECHO % 1)
+    assert fetch(f"{url}some/path") == (200, {"path": "/some/path", "version": 1})
+    function = account.update(function, code=archive({"main.py": ECHO % 2}))
+    assert function.outputs["version"] == "2"
+    assert fetch(url)[1]["version"] == 1
+    account.update(alias, functionVersion="2")
+    assert fetch(url)[1]["version"] == 2
+
+
+def test_an_update_that_changes_nothing_of_the_function_publishes_no_version(
+    account: Account,
+) -> None:
+    function, *_ = opened(account, ECHO % 1)
+    assert account.update(function, tags={"team": "flights"}).outputs["version"] == "1"
+
+
+def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -> None:
+    bucket = lake(account)
+    role = account.role(
+        "writer", "lambda", allow("s3:PutObject", f"arn:aws:s3:::{bucket.id}/captures/*")
+    )
+    headers = {"authorization": account.signed("s3", role)}
+
+    def put(key: str) -> Any:
+        return account.http.put(f"/aws/{bucket.id}/{key}", content=b"x", headers=headers)
+
+    assert put("captures/a.json").status_code == 200
+    assert buckets.read_object(account.world, f"s3://{bucket.id}/captures/a.json") == b"x"
+    refused = put("models/a.json")
+    assert refused.status_code == 403
+    assert "<Code>AccessDenied</Code>" in refused.text
+    assert account.http.get(f"/aws/{bucket.id}/captures/a.json", headers=headers).status_code == 403
+
+
+def test_a_secret_is_read_by_who_may_and_the_newest_version_counts(account: Account) -> None:
+    secret = account.make("aws:secretsmanager/secret:Secret", "key")
+    arn = secret.outputs["arn"]
+    reader = account.role("reader", "lambda", allow("secretsmanager:GetSecretValue", arn))
+    stranger = account.role("stranger", "lambda")
+    for number, value in enumerate(("first", "second")):
+        token = "aws:secretsmanager/secretVersion:SecretVersion"
+        account.make(token, f"version-{number}", secretId=secret.id, secretString=value)
+    target, body = "secretsmanager.GetSecretValue", {"SecretId": arn}
+    assert account.ask(target, body, reader)[1]["SecretString"] == "second"
+    status, refused = account.ask(target, body, stranger)
+    assert status == 403
+    assert refused["__type"] == "AccessDeniedException"
+
+
+def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
+    def request(content_type: str) -> Request:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/predict",
+            "query_string": b"a=1&a=2",
+            "headers": [(b"content-type", content_type.encode())],
+        }
+        return Request(scope)
+
+    text = functions.event(request("application/json"), b"{}")
+    assert (text["body"], text["isBase64Encoded"]) == ("{}", False)
+    assert text["queryStringParameters"] == {"a": "1,2"}
+    binary = functions.event(request("image/png"), b"\x89PNG")
+    assert (binary["body"], binary["isBase64Encoded"]) == ("iVBORw==", True)
+
+
+def test_the_door_of_a_url_is_open_again_after_a_restart(worlds: Any) -> None:
+    *_, url = opened(Account(worlds()), ECHO % 1)
+    Account(worlds())
+    assert fetch(url)[0] == 200
+
+
+def test_an_api_that_is_not_rehearsed_says_so(account: Account) -> None:
+    status, answer = account.ask("SageMaker.CreateTrainingJob", {})
+    assert status == 501
+    assert "does not answer SageMaker.CreateTrainingJob" in answer["message"]

@@ -1,0 +1,204 @@
+"""What the rehearsed AWS refuses, in its own words, and what it lets pass."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rehearsal.aws import iam
+from rehearsal.kinds import CheckFailure, Inputs, Refusal
+from rehearsal.world import World
+from tests.unit.rehearsal.aws_account import Account, allow, trust
+
+BUCKET = "aws:s3/bucket:Bucket"
+
+
+@pytest.fixture
+def account(live_world: World) -> Account:
+    return Account(live_world)
+
+
+def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> None:
+    role = account.role("gateway", "lambda", allow("s3:PutObject", "arn:aws:s3:::lake/captures/*"))
+    iam.authorize(account.world, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
+    with pytest.raises(
+        Refusal,
+        match=r"AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/gateway-"
+        r".* is not authorized to perform: s3:PutObject on resource: arn:aws:s3:::lake/raw/a.json"
+        " because no identity-based policy allows the s3:PutObject action",
+    ):
+        iam.authorize(account.world, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
+
+
+def test_the_deployer_may_do_everything_and_a_stranger_nothing(account: Account) -> None:
+    key = account.world.account.aws_access_key_id
+    assert iam.caller(account.world, key) is None
+    with pytest.raises(Refusal, match="UnrecognizedClientException"):
+        iam.caller(account.world, "AKIASOMEBODYELSE0000")
+
+
+def test_an_explicit_deny_outweighs_every_allow(account: Account) -> None:
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::lake/secret/*"}
+    role = account.role("reader", "lambda", allow("s3:GetObject", "*"), deny)
+    iam.authorize(account.world, role, "s3:GetObject", "arn:aws:s3:::lake/raw/a")
+    with pytest.raises(Refusal, match="with an explicit deny"):
+        iam.authorize(account.world, role, "s3:GetObject", "arn:aws:s3:::lake/secret/a")
+
+
+def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
+    statement = {
+        **allow("s3:ListBucket", "arn:aws:s3:::lake"),
+        "Condition": {"StringLike": {"s3:prefix": "models/*"}},
+    }
+    role = account.role("reader", "lambda", statement)
+
+    def listing(prefix: str) -> None:
+        context = {"s3:prefix": prefix}
+        iam.authorize(account.world, role, "s3:ListBucket", "arn:aws:s3:::lake", **context)
+
+    listing("models/flight-delay")
+    with pytest.raises(Refusal, match="s3:ListBucket"):
+        listing("captures/")
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ("{", "Expecting property name"),
+        ("{}", "no Statement"),
+        ({"Version": "2013-01-01", "Statement": [allow("s3:GetObject", "*")]}, "unknown Version"),
+        ({"Statement": [allow("GetObject", "*")]}, "is written service:Action"),
+        ({"Statement": [allow("s3:GetObject", "lake/*")]}, "must be in ARN format"),
+        ({"Statement": [{"Effect": "Allow", "Action": "s3:GetObject"}]}, "must contain resources"),
+        (
+            {"Statement": [{**allow("s3:GetObject", "*"), "Principal": "*"}]},
+            "not specify a principal",
+        ),
+        ({"Statement": [{**allow("s3:GetObject", "*"), "Effect": "allow"}]}, "not Allow or Deny"),
+    ],
+)
+def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, says: str) -> None:
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    with pytest.raises(CheckFailure, match=f"MalformedPolicyDocument.*{says}"):
+        iam.check_policy(Inputs({"policy": text}), "policy")
+
+
+def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account) -> None:
+    role = account.role("build", "codebuild")
+    assert iam.role_for(account.world, role.outputs["arn"], "codebuild.amazonaws.com")
+    assert iam.role_for(account.world, role.outputs["arn"], "lambda.amazonaws.com") is None
+    foreign = account.make(
+        iam.ROLE, "foreign", assumeRolePolicy=trust("lambda", account="999999999999")
+    )
+    assert iam.role_for(account.world, foreign.outputs["arn"], "lambda.amazonaws.com") is None
+    with pytest.raises(Refusal, match="cannot be assumed by Lambda"):
+        account.function("gateway", role, "def handler(event, context): return {}")
+
+
+def test_a_role_with_policies_is_not_deleted(account: Account) -> None:
+    role = account.role("reader", "lambda", allow("s3:GetObject", "*"))
+    with pytest.raises(Refusal, match="DeleteConflict"):
+        account.lifecycle.delete(iam.ROLE, role.id)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lake",
+        "la",
+        "a" * 64,
+        "lake_1",
+        "192.168.0.1",
+        "la..ke",
+        "-lake",
+        "xn--lake",
+        "lake-s3alias",
+    ],
+)
+def test_a_name_that_s3_does_not_take_is_refused(account: Account, name: str) -> None:
+    with pytest.raises(CheckFailure, match=r"is not a valid name|are allowed"):
+        account.make(BUCKET, "lake", bucket=name)
+
+
+def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account: Account) -> None:
+    kept, given_up = (
+        account.make(BUCKET, name, forceDestroy=force)
+        for name, force in (("a", False), ("b", True))
+    )
+    for bucket in (kept, given_up):
+        account.make(
+            "aws:s3/bucketObjectv2:BucketObjectv2",
+            f"in-{bucket.name}",
+            bucket=bucket.id,
+            key="k",
+            content="x",
+        )
+    with pytest.raises(Refusal, match="BucketNotEmpty"):
+        account.lifecycle.delete(BUCKET, kept.id)
+    account.lifecycle.delete(BUCKET, given_up.id)
+    assert [each.id for each in account.world.all("aws:s3/bucketObjectv2:BucketObjectv2")] == [
+        f"{kept.id}/k"
+    ]
+
+
+def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Account) -> None:
+    token = "aws:secretsmanager/secret:Secret"
+    for days in (0, 30):
+        secret = account.make(token, "key", name="key", recoveryWindowInDays=days)
+        account.lifecycle.delete(token, secret.id)
+    with pytest.raises(Refusal, match="already scheduled for deletion"):
+        account.make(token, "key", name="key")
+
+
+@pytest.mark.parametrize(
+    ("variant", "says"),
+    [
+        (
+            {"serverlessConfig": {"memorySizeInMb": 2000, "maxConcurrency": 5}},
+            "2000 is none of 1024",
+        ),
+        ({"serverlessConfig": {"memorySizeInMb": 2048, "maxConcurrency": 201}}, "not in 1 to 200"),
+        ({"instanceType": "m5.large", "initialInstanceCount": 1}, "begin with ml."),
+    ],
+)
+def test_a_variant_that_sagemaker_does_not_offer_is_refused(
+    account: Account, variant: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(CheckFailure, match=says):
+        account.make(
+            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            "configuration",
+            productionVariants=[{"modelName": "model", **variant}],
+        )
+
+
+def test_reserved_concurrency_leaves_a_hundred_for_the_rest_of_the_account(
+    account: Account,
+) -> None:
+    role = account.role("gateway", "lambda")
+    code = "def handler(event, context): return {}"
+    account.function("small", role, code, reservedConcurrentExecutions=400)
+    with pytest.raises(Refusal, match="UnreservedConcurrentExecution below its minimum"):
+        account.function("large", role, code, reservedConcurrentExecutions=501)
+
+
+def test_reserved_environment_variables_are_refused(account: Account) -> None:
+    role = account.role("gateway", "lambda")
+    environment = {"variables": {"AWS_REGION": "eu-west-1"}}
+    with pytest.raises(CheckFailure, match=r"reserved keys .*AWS_REGION"):
+        account.function("gateway", role, "", environment=environment)
+
+
+def test_an_endpoint_that_is_not_there_is_not_scaled(account: Account) -> None:
+    with pytest.raises(Refusal, match="Endpoint missing or its variant does not exist"):
+        account.make(
+            "aws:appautoscaling/target:Target",
+            "capacity",
+            minCapacity=1,
+            maxCapacity=2,
+            resourceId="endpoint/missing/variant/live",
+            scalableDimension="sagemaker:variant:DesiredInstanceCount",
+            serviceNamespace="sagemaker",
+        )

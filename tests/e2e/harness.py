@@ -20,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from tools import environment
+
 ROOT = Path(__file__).resolve().parents[2]
 FLIGHT = json.loads((ROOT / "lambda/gateway/features.json").read_text())["example"]
 
@@ -70,11 +72,9 @@ class Stack:
         return {
             **os.environ,
             **self.rehearsal.environment,
+            **environment.own(),
             "PULUMI_BACKEND_URL": f"file://{self.folder}",
             "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
-            "PULUMI_SKIP_UPDATE_CHECK": "1",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
 
     def init(self) -> None:

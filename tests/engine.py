@@ -72,6 +72,14 @@ COMPUTED: dict[str, dict[str, Any]] = {
     "pulumi-python:dynamic/triplane:AwsBuiltImage": {
         "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"
     },
+    "gcp:serviceaccount/account:Account": {"uniqueId": "123456789012345678901"},
+    "gcp:secretmanager/secret:Secret": {"secretId": "the-key"},
+    "gcp:secretmanager/secretVersion:SecretVersion": {"version": "1"},
+    "gcp:cloudrunv2/service:Service": {"uri": "https://gateway-abcdef-ew.a.run.app"},
+    "pulumi-python:dynamic/triplane:GcpBuiltImage": {
+        "image": f"europe-west1-docker.pkg.dev/triplane-dev/images/platform@{DIGEST}"
+    },
+    "pulumi-python:dynamic/triplane:VertexTraffic": {"model_version": "0" * 64},
     "azure-native:containerregistry:Registry": {"loginServer": "images.azurecr.io"},
     "azure-native:containerregistry:TaskRun": {
         "runResult": {
@@ -123,7 +131,14 @@ class Engine(Mocks):
         inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
         self.registered.append(Registered(args.typ, args.name, inputs, bool(args.custom)))
         identifier = f"{args.name}-{hashlib.sha256(args.typ.encode()).hexdigest()[:7]}"
-        outputs = {"name": identifier, "arn": f"arn:aws:mock:::{identifier}", **inputs}
+        email = f"{identifier}@triplane-dev.iam.gserviceaccount.com"
+        outputs = {
+            "name": identifier,
+            "arn": f"arn:aws:mock:::{identifier}",
+            "email": email,
+            "member": f"serviceAccount:{email}",
+            **inputs,
+        }
         outputs |= COMPUTED.get(args.typ, {})
         return identifier, outputs
 

@@ -222,6 +222,10 @@ class Bucket(Kind):
                 " `force_destroy` set to true",
             )
         gcs.drop_bucket(world, record.id)
+        # Objects that were retained when their resources were deleted go with the bucket.
+        for each in world.all(BucketObject.token):
+            if each.inputs["bucket"] == record.id:
+                world.store.remove(each)
 
     @staticmethod
     def _describe(record: Record) -> None:

@@ -109,7 +109,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
     kept = {part: ports.get(part) for part in PARTS}
     for part in PARTS:
         port = ports.keep(part)
-        if kept[part] and not free(port):
+        if kept[part] and not _becomes_free(port):
             raise Trouble(
                 f"port {port} (of {part}) is taken by another program. URLs with it are in the"
                 " stacks' state, so it does not move by itself: stop that program, or choose new"
@@ -128,6 +128,16 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
         )
     _wait(state, process)
     say(f"the rehearsal is ready after {time.monotonic() - began:.1f} s: {url(state)}")
+
+
+def _becomes_free(port: int) -> bool:
+    """Whether nobody listens there; a process that was just killed takes a moment to let go."""
+    deadline = time.monotonic() + 2
+    while not free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:

@@ -62,7 +62,9 @@ def test_the_bridge_converts_scalars_and_azure_does_not() -> None:
 
 
 def test_a_value_outside_an_enumeration_is_told_what_is_allowed() -> None:
-    found = failures(COSMOS, databaseAccountOfferType="standart", resourceGroupName="r", locations=[])
+    found = failures(
+        COSMOS, databaseAccountOfferType="standart", resourceGroupName="r", locations=[]
+    )
     assert found["databaseAccountOfferType"].startswith("must be one of Standard, not")
 
 

@@ -42,13 +42,18 @@ def test_a_failed_transaction_leaves_no_trace_in_memory_or_on_disk(file: Path) -
     store = Store(file, KEY)
     store.save(record("kept", colour="red"))
     store.kv.put("space", "key", 1)
-    with pytest.raises(RuntimeError), store.transaction():
-        store.save(record("kept", colour="blue"))
-        store.save(record("new"))
-        store.kv.put("space", "key", 2)
-        store.kv.put("space", "other", 2)
-        store.note(0.0, "created", "aws", QUEUE, "new", "id-new", "")
-        raise RuntimeError
+
+    def failing() -> None:
+        with store.transaction():
+            store.save(record("kept", colour="blue"))
+            store.save(record("new"))
+            store.kv.put("space", "key", 2)
+            store.kv.put("space", "other", 2)
+            store.note(0.0, "created", "aws", QUEUE, "new", "id-new", "")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        failing()
     for seen in (store, Store(file, KEY)):
         assert [r.outputs["colour"] for r in seen.all(QUEUE)] == ["red"]
         assert seen.kv.items("space") == {"key": 1}

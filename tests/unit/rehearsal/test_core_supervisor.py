@@ -1,0 +1,99 @@
+"""Starting and stopping the resident process, and what it does when it is treated badly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rehearsal import supervisor
+from rehearsal.ports import Ports
+from rehearsal.supervisor import Trouble
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    state = tmp_path / "state"
+    yield state
+    supervisor.stop(state, lambda _: None)
+
+
+def start(state: Path, **options: bool) -> str:
+    said: list[str] = []
+    supervisor.start(state, said.append, **options)
+    return said[-1]
+
+
+def test_a_rehearsal_lives_its_life(state: Path) -> None:
+    assert "is ready" in start(state)
+    assert "runs already" in start(state), "starting twice is harmless"
+    first = supervisor.ask(state, "/_api/status")
+    assert first["memory_mb"] < 150
+    addresses = {each.laddr.ip for each in psutil.Process(first["pid"]).net_connections()}
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}, "it is reached through loopback only"
+    environment = supervisor.environment(state)
+    assert environment["PULUMI_DEBUG_PROVIDERS"].count(":") == 3
+
+    os.kill(first["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while supervisor.resident(state) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(Trouble, match="is not running"):
+        supervisor.ask(state, "/_api/status")
+    assert "is ready" in start(state), "neither its lock nor its process id is in the way"
+    assert supervisor.environment(state) == environment, "URLs are the same after a restart"
+
+    with urllib.request.urlopen(supervisor.url(state)) as page:
+        assert "Triplane rehearsal" in page.read().decode()
+    with pytest.raises(Trouble, match="there is no fault explode"):
+        supervisor.ask(state, "/_api/faults", "POST", {"what": "explode"})
+
+    pid = supervisor.ask(state, "/_api/status")["pid"]
+    said: list[str] = []
+    supervisor.stop(state, said.append)
+    assert said == ["the rehearsal is stopped"]
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    supervisor.wipe(state, said.append)
+    assert not state.exists()
+
+
+def test_a_port_that_another_program_took_is_named_with_the_way_out(state: Path) -> None:
+    supervisor.prepare(state)
+    port = Ports(state / "addresses.json").keep("gcp")
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(Trouble, match=rf"port {port} \(of gcp\) is taken .* --new-ports"):
+            start(state)
+        assert "is ready" in start(state, new_ports=True)
+
+
+def test_a_process_id_in_the_file_that_is_somebody_elses_does_not_count(state: Path) -> None:
+    supervisor.prepare(state)
+    (state / "resident.json").write_text(json.dumps([os.getpid(), 1.0]))
+    assert supervisor.resident(state) is None
+    said: list[str] = []
+    supervisor.stop(state, said.append)
+    assert said == ["the rehearsal was not running"]
+
+
+def test_a_directory_that_is_no_rehearsals_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(Trouble, match="is not empty and not a rehearsal's"):
+        start(tmp_path)
+    with pytest.raises(Trouble, match="not a rehearsal's directory"):
+        supervisor.wipe(tmp_path, print)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_state_of_another_format_is_refused_with_the_way_out(state: Path) -> None:
+    supervisor.prepare(state)
+    (state / supervisor.MARKER).write_text(json.dumps({"format": 0}))
+    with pytest.raises(Trouble, match=r"has format 0, .* reads format 1: .*make wipe"):
+        start(state)

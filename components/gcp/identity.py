@@ -64,7 +64,7 @@ class Identity(c.Identity):
         name, child = self._name, self._foundation.child(self)
         made: pulumi.Resource
         match grant.target:
-            case DataLake() as lake if grant.zone:
+            case DataLake() as lake if grant.zone and grant.access in LAKE_ROLES:
                 made = storage.BucketIAMMember(
                     f"{name}-{grant.access}-{grant.zone}",
                     bucket=lake.bucket.name,
@@ -76,7 +76,7 @@ class Identity(c.Identity):
                     },
                     opts=child,
                 )
-            case ImageRegistry() as images:
+            case ImageRegistry() as images if grant.access in REGISTRY_ROLES:
                 # The account of a running workload never pulls: the service agent of Vertex AI or
                 # Cloud Run does. https://cloud.google.com/run/docs/deploying#images
                 pulls = grant.access is c.Access.PULL

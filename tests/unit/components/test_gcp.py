@@ -1,0 +1,205 @@
+"""The Google Cloud components under mocks: what they register, and what an account may do."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import clouds
+from components.contracts import (
+    Access,
+    Artifact,
+    FoundationArgs,
+    Grant,
+    IdentityArgs,
+    ImageRegistryArgs,
+    Workload,
+)
+from components.dynamic import changed_inputs, wait_for
+from components.platform import Platform
+from tests.engine import Engine, build
+
+VERSION = hashlib.sha256(b"model").hexdigest()
+DYNAMIC = "pulumi-python:dynamic/triplane"
+Built = tuple[Engine, dict[str, Any]]
+
+
+def platform(folder: Path, **changes: Any) -> Built:
+    """The whole platform on Google Cloud; ``changes`` are settings as `StackConfig` holds them."""
+    for file in ("model.onnx", "card.json", "model.tar.gz"):
+        (folder / file).write_bytes(b"model")
+    config: Any = SimpleNamespace(
+        **{
+            "cloud": "gcp",
+            "environment": "dev",
+            "region": "europe-west1",
+            "project": "triplane-dev",
+            "keep_data": True,
+            "tags": {"team": "Flights & Co"},
+            "machine": "n1-standard-2",
+            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
+            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
+            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
+            "gateway": SimpleNamespace(
+                access="key", key_rotation=1, max_concurrency=20, max_body_kib=64
+            ),
+            **changes,
+        }
+    )
+    return build(lambda: dict(Platform("triplane", config, clouds.load("gcp")).outputs))
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Built:
+    return platform(tmp_path)
+
+
+def bindings(engine: Engine, workload: str) -> set[tuple[str, str]]:
+    """Role and the kind of thing it is held on, for a workload's own service account."""
+    return {
+        (each.inputs["role"], each.type.split(":")[1])
+        for each in engine
+        if f"triplane-{workload}-sa" in str(each.inputs.get("member", ""))
+    }
+
+
+def test_the_lake_is_private_versioned_and_forgets_captures(built: Built) -> None:
+    bucket = built[0].one("gcp:storage/bucket:Bucket").inputs
+    assert bucket["uniformBucketLevelAccess"] is True
+    assert bucket["publicAccessPrevention"] == "enforced"
+    assert bucket["versioning"] == {"enabled": True}
+    captures, old = (rule["condition"] for rule in bucket["lifecycleRules"])
+    assert (captures["age"], captures["matchesPrefixes"]) == (30, ["captures/"])
+    assert old["daysSinceNoncurrentTime"] == 7
+
+
+@pytest.mark.parametrize(("keep", "seconds"), [(True, 7 * 86400), (False, 0)])
+def test_only_a_throw_away_lake_can_be_destroyed_with_its_objects(
+    tmp_path: Path, keep: bool, seconds: int
+) -> None:
+    bucket = platform(tmp_path, keep_data=keep)[0].one("gcp:storage/bucket:Bucket").inputs
+    assert bucket["forceDestroy"] is not keep
+    assert bucket["softDeletePolicy"] == {"retentionDurationSeconds": seconds}
+
+
+def test_the_gateway_may_predict_write_captures_and_read_its_key_and_nothing_else(
+    built: Built,
+) -> None:
+    engine, _ = built
+    held = bindings(engine, "gateway")
+    role = engine.one("gcp:projects/iAMCustomRole:IAMCustomRole")
+    assert role.inputs["permissions"] == ["aiplatform.endpoints.predict"]
+    assert {what for what, _ in held if "predictor" in what}, held
+    assert {(what, on) for what, on in held if "predictor" not in what} == {
+        ("roles/storage.objectCreator", "storage/bucketIAMMember"),
+        ("roles/secretmanager.secretAccessor", "secretmanager/secretIamMember"),
+    }
+
+
+def test_the_endpoint_reads_models_only_and_lists_only_them(built: Built) -> None:
+    engine, _ = built
+    assert bindings(engine, "serving") == {
+        ("roles/storage.objectViewer", "storage/bucketIAMMember")
+    }
+    member = next(e for e in engine if e.name == "triplane-serving-read-models")
+    expression = member.inputs["condition"]["expression"]
+    bucket = member.inputs["bucket"]
+    assert f'startsWith("projects/_/buckets/{bucket}/objects/models/")' in expression
+    assert 'objectListPrefix", "").startsWith("models/")' in expression
+
+
+def test_images_are_pulled_by_googles_agents_not_by_the_workloads(built: Built) -> None:
+    engine, _ = built
+    pulls = {
+        each.name: each.inputs["member"]
+        for each in engine.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember")
+        if each.inputs["role"] == "roles/artifactregistry.reader"
+    }
+    assert "serving-agent" in pulls["triplane-serving-pull-images"]
+    assert "gateway-agent" in pulls["triplane-gateway-pull-images"]
+
+
+def test_the_service_takes_the_image_by_digest_and_the_key_by_reference(built: Built) -> None:
+    service = built[0].one("gcp:cloudrunv2/service:Service").inputs
+    (container,) = service["template"]["containers"]
+    assert "@sha256:" in container["image"]
+    (key,) = [each for each in container["envs"] if each["name"] == "API_KEY"]
+    assert key["valueSource"]["secretKeyRef"] == {"secret": "the-key", "version": "1"}
+    assert "value" not in key
+    assert container["resources"]["cpuIdle"] is False, "captures are written after the answer"
+
+
+@pytest.mark.parametrize(("limit", "instances", "each"), [(20, 1, 20), (80, 1, 80), (200, 3, 66)])
+def test_no_more_requests_than_asked_for_run_at_once(
+    tmp_path: Path, limit: int, instances: int, each: int
+) -> None:
+    gateway = SimpleNamespace(
+        access="public", key_rotation=1, max_concurrency=limit, max_body_kib=64
+    )
+    service = platform(tmp_path, gateway=gateway)[0].one("gcp:cloudrunv2/service:Service").inputs
+    assert service["template"]["scaling"]["maxInstanceCount"] == instances
+    assert service["template"]["maxInstanceRequestConcurrency"] == each
+    (container,) = service["template"]["containers"]
+    assert {"name": "MAX_CONCURRENCY", "value": str(each)} in container["envs"]
+    assert {"name": "ACCESS", "value": "public"} in container["envs"]
+
+
+def test_a_public_gateway_has_no_key(tmp_path: Path) -> None:
+    gateway = SimpleNamespace(access="public", key_rotation=1, max_concurrency=5, max_body_kib=64)
+    engine, outputs = platform(tmp_path, gateway=gateway)
+    assert not engine.of("gcp:secretmanager/secret:Secret")
+    assert "gateway_key" not in outputs
+
+
+def test_labels_are_spelt_as_google_takes_them(built: Built) -> None:
+    labels = built[0].one("gcp:storage/bucket:Bucket").inputs["labels"]
+    assert labels["team"] == "flights-co"
+    labelled = {each.type for each in built[0] if each.inputs.get("labels") == labels}
+    assert "gcp:cloudrunv2/service:Service" in labelled
+    assert f"{DYNAMIC}:VertexModel" in labelled
+
+
+def test_the_endpoint_is_named_by_ten_digits_and_asked_raw(built: Built) -> None:
+    engine, outputs = built
+    name = engine.one("gcp:vertex/aiEndpoint:AiEndpoint").inputs["name"]
+    assert name.isdigit()
+    assert len(name) == 10
+    assert outputs["endpoint_url"].startswith("https://europe-west1-aiplatform.googleapis.com/v1/")
+    assert outputs["endpoint_url"].endswith(":rawPredict")
+
+
+def test_a_grant_that_google_has_no_role_for_is_refused(tmp_path: Path) -> None:
+    package = clouds.load("gcp")
+
+    def program() -> dict[str, Any]:
+        foundation = package.Foundation(
+            "f",
+            FoundationArgs(
+                region="europe-west1", environment="dev", tags={}, keep_data=False, project="p"
+            ),
+        )
+        registry = package.ImageRegistry("r", ImageRegistryArgs(foundation=foundation))
+        grants = [Grant(registry, Access.INVOKE)]
+        args = IdentityArgs(foundation=foundation, workload=Workload.GATEWAY, grants=grants)
+        with pytest.raises(TypeError, match="no role for invoke"):
+            package.Identity("i", args)
+        return {"done": pulumi.Output.from_input(True)}
+
+    build(program)
+
+
+def test_the_diff_sees_changed_added_and_unknown_inputs_and_no_others() -> None:
+    olds = {"a": 1, "b": {"x": [1]}, "url": "computed", "__provider": "old"}
+    assert changed_inputs(olds, {"a": 1.0, "b": {"x": [1]}, "__provider": "new"}) == set()
+    assert changed_inputs(olds, {"a": 2, "b": {"x": [2]}, "c": None}) == {"a", "b", "c"}
+
+
+def test_waiting_ends_with_what_was_waited_for() -> None:
+    with pytest.raises(TimeoutError, match="the moon: not finished after 0 s"):
+        wait_for(lambda: None, what="the moon", seconds=0)
+    assert wait_for(lambda: 0, what="a zero", seconds=1) == 0

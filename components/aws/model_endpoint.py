@@ -69,8 +69,12 @@ class ModelEndpoint(c.ModelEndpoint):
             opts=child,
         )
         # The alarms need the endpoint's name and the endpoint needs the alarms: one of the two names
-        # must be known beforehand. The stack's name keeps two stacks of one account apart.
-        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}", 63, "a-zA-Z0-9-")
+        # must be known beforehand. The stack's name keeps two stacks of one account apart. Serverless or
+        # not is in the name, because instances cannot become serverless: a switch makes another
+        # endpoint, instead of failing half-way.
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+        way = SERVERLESS if serverless else "instances"
+        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}-{way}", 63, "a-zA-Z0-9-")
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=endpoint_name,

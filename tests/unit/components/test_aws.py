@@ -280,3 +280,10 @@ def test_the_build_pushes_the_tag_that_is_looked_for(built: tuple[Engine, dict[s
     assert variables["IMAGE"] == f"{wanted['repository']}:{wanted['tag']}"
     assert variables["REGISTRY"] == wanted["repository"].partition("/")[0]
     assert project["source"]["location"].endswith(f"/builds/{wanted['tag']}.zip")
+
+
+def test_a_switch_between_serverless_and_instances_makes_another_endpoint(tmp_path: Path) -> None:
+    names = {
+        platform(tmp_path, machine=m)[1]["endpoint_name"] for m in ("serverless", "ml.m5.large")
+    }
+    assert len(names) == 2

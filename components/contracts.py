@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import pulumi
 
@@ -153,7 +153,7 @@ class Artifact:
     version: str
     """SHA-256 of ``model.onnx``, 64 hexadecimal digits."""
     directory: Path
-    """Holds ``model.onnx``, ``card.json`` and ``model.tar.gz`` (the two before, packed reproducibly)."""
+    """Holds ``model.onnx``, ``card.json`` and ``model.tar.gz`` (the model alone, packed reproducibly)."""
 
     @property
     def prefix(self) -> str:
@@ -238,15 +238,27 @@ class Gateway(pulumi.ComponentResource):
     """Without a trailing slash."""
 
 
+Args = TypeVar("Args", contravariant=True)
+Noun = TypeVar("Noun", covariant=True)
+
+
+class Builds(Protocol[Args, Noun]):
+    """A noun's class, seen as what makes one."""
+
+    def __call__(
+        self, name: str, args: Args, opts: pulumi.ResourceOptions | None = None
+    ) -> Noun: ...
+
+
 class CloudPackage(Protocol):
     """What a cloud package exports."""
 
-    Foundation: type[Foundation]
-    DataLake: type[DataLake]
-    ImageRegistry: type[ImageRegistry]
-    Identity: type[Identity]
-    ImageBuild: type[ImageBuild]
-    ModelArtifact: type[ModelArtifact]
-    ModelEndpoint: type[ModelEndpoint]
-    ApiKey: type[ApiKey]
-    Gateway: type[Gateway]
+    Foundation: Builds[FoundationArgs, Foundation]
+    DataLake: Builds[DataLakeArgs, DataLake]
+    ImageRegistry: Builds[ImageRegistryArgs, ImageRegistry]
+    Identity: Builds[IdentityArgs, Identity]
+    ImageBuild: Builds[ImageBuildArgs, ImageBuild]
+    ModelArtifact: Builds[ModelArtifactArgs, ModelArtifact]
+    ModelEndpoint: Builds[ModelEndpointArgs, ModelEndpoint]
+    ApiKey: Builds[ApiKeyArgs, ApiKey]
+    Gateway: Builds[GatewayArgs, Gateway]

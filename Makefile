@@ -53,8 +53,8 @@ unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 	@$(python) -m tools.verify e2e
 bench: bootstrap ## Measure speed and size against the figures in README.md
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) bench/serving.py
-	@$(python) bench/platform.py
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
+	@$(python) -m bench.platform
 fmt: ## Format the code, and bring the settings table of README.md up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .

@@ -1,8 +1,8 @@
 """The model store: a folder of versions, each addressed by the SHA-256 of its ``model.onnx``.
 
-``<store>/flight-delay/<version>/{model.onnx,card.json,model.tar.gz}``; beside them ``champion``, the
-version that ``model: champion`` means, and ``trained/<recipe>``, the version that a recipe (data, code,
-settings, libraries) gave, so that nothing is trained twice.
+``<store>/flight-delay/<version>/{model.onnx,card.json,model.tar.gz}``; beside the versions
+``champion``, the one that ``model: champion`` means. ``<store>/trained/<recipe>`` says which version a
+recipe (data, code, settings, libraries) gave, so that nothing is trained twice.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class ModelStore:
 
     def __init__(self, root: Path) -> None:
         self._folder = root / NAME
+        self._recipes = root / "trained"
 
     def trained(self, recipe: str) -> str | None:
         """The version that this recipe gave, if it is still here and unharmed."""
-        version = _read(self._folder / "trained" / recipe)
+        version = _read(self._recipes / recipe)
         return version if version and self._is_whole(version) else None
 
     def add(self, model: bytes, card: dict[str, Any], recipe: str) -> str:
@@ -38,7 +39,7 @@ class ModelStore:
         if not self._is_whole(version):
             self._folder.mkdir(parents=True, exist_ok=True)
             # Complete or absent: a version appears under its name by one rename.
-            with tempfile.TemporaryDirectory(prefix=".draft-", dir=self._folder) as folder:
+            with tempfile.TemporaryDirectory(prefix=".draft-", dir=self._folder.parent) as folder:
                 draft = Path(folder) / version
                 draft.mkdir()
                 (draft / "model.onnx").write_bytes(model)
@@ -47,7 +48,7 @@ class ModelStore:
                 (draft / "card.json").write_text(text + "\n", encoding="utf-8")
                 shutil.rmtree(self._folder / version, ignore_errors=True)
                 draft.rename(self._folder / version)
-        _write(self._folder / "trained" / recipe, version)
+        _write(self._recipes / recipe, version)
         return version
 
     def card(self, version: str) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_a_version_is_added_whole_and_found_by_its_recipe(tmp_path: Path) -> Non
     assert store.trained("recipe") is None
     assert store.add(MODEL, {"auc": 0.7}, "recipe") == VERSION
     assert store.trained("recipe") == VERSION
-    assert {file.name for file in (tmp_path / NAME).iterdir()} == {VERSION, "trained"}
+    assert [file.name for file in (tmp_path / NAME).iterdir()] == [VERSION], "and nothing else"
     card = json.loads((tmp_path / NAME / VERSION / "card.json").read_text())
     assert card == {"name": NAME, "version": VERSION, "auc": 0.7}
 

@@ -1,0 +1,112 @@
+"""A Google Cloud project of the rehearsal for tests: makes resources as the engine would, without it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from rehearsal.gcp import access, routes
+from rehearsal.gcp.kinds import KINDS
+from rehearsal.kinds import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.lifecycle import Lifecycle
+from rehearsal.schema import Schemas
+from rehearsal.world import World
+
+PROJECT, REGION = "triplane-dev", "europe-west1"
+PLACE = f"projects/{PROJECT}/locations/{REGION}"
+SCHEMAS = Schemas("gcp")
+APIS = (
+    "aiplatform",
+    "artifactregistry",
+    "cloudbuild",
+    "cloudresourcemanager",
+    "iam",
+    "run",
+    "secretmanager",
+    "storage",
+)
+BUCKET = "gcp:storage/bucket:Bucket"
+OBJECT = "gcp:storage/bucketObject:BucketObject"
+BUCKET_MEMBER = "gcp:storage/bucketIAMMember:BucketIAMMember"
+REPOSITORY = "gcp:artifactregistry/repository:Repository"
+REPOSITORY_MEMBER = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
+AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
+ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
+ENDPOINT_MEMBER = "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember"
+SECRET = "gcp:secretmanager/secret:Secret"
+SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
+SECRET_MEMBER = "gcp:secretmanager/secretIamMember:SecretIamMember"
+RUN = "gcp:cloudrunv2/service:Service"
+
+
+class Project:
+    """What stands in one rehearsed project, and an HTTP client for its APIs."""
+
+    def __init__(self, world: World, *, apis: tuple[str, ...] = APIS) -> None:
+        self.world = world
+        self.kinds = {kind.token: kind() for kind in KINDS}
+        self.lifecycle = Lifecycle(world, "gcp", self.kinds, SCHEMAS)
+        self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(world))]))
+        for api in apis:
+            self.make(access.SERVICE, api, service=f"{api}.googleapis.com")
+
+    def make(self, token: str, name: str, /, **inputs: Any) -> Record:
+        """Check and create one resource; a name of its own is made unless it is given."""
+        kind = self.kinds[token]
+        if kind.name:
+            inputs.setdefault(kind.name.property, f"{name}-1234567")
+        self.lifecycle.check_name(kind, inputs)
+        kind.check(self.world, Inputs(inputs))
+        config = {"project": PROJECT, "region": REGION}
+        return self.lifecycle.create(token, _urn(token, name), inputs, [], config)
+
+    def update(self, record: Record, **changes: Any) -> Record:
+        """Change some inputs in place."""
+        inputs = record.inputs | changes
+        return self.lifecycle.update(record.token, record.id, record.urn, inputs, [])
+
+    def delete(self, record: Record) -> None:
+        """Take one away."""
+        self.lifecycle.delete(record.token, record.id)
+
+    def account(self, name: str) -> str:
+        """A new service account's e-mail."""
+        email: str = self.make(access.ACCOUNT, name).outputs["email"]
+        return email
+
+    def grant(self, token: str, role: str, email: str, **inputs: Any) -> Record:
+        """Bind a role to a service account on something."""
+        member = f"serviceAccount:{email}"
+        return self.make(token, f"{role}-{email}", role=role, member=member, **inputs)
+
+    def ask(
+        self, method: str, path: str, body: Json | None = None, caller: str | None = None
+    ) -> tuple[int, Json]:
+        """One call of an API, by the engineer or by a service account."""
+        token = access.token(self.world, caller or access.engineer(self.world))["access_token"]
+        headers = {"authorization": f"Bearer {token}"}
+        answer = self.http.request(method, f"/gcp/{path}", json=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    def finish(self, operation: Json) -> Json:
+        """Wait for a long-running operation; it as it ended."""
+        deadline = time.monotonic() + 30
+        while not operation.get("done"):
+            assert time.monotonic() < deadline, operation
+            time.sleep(0.02)
+            _, operation = self.ask("GET", f"aiplatform/v1/{operation['name']}")
+        return operation
+
+
+def archive(files: dict[str, str]) -> Json:
+    """Files as the engine hands them over."""
+    assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
+    return {SIGNATURE: ARCHIVE, "assets": assets}
+
+
+def _urn(token: str, name: str) -> str:
+    return f"urn:pulumi:test::triplane::{token}::{name}"

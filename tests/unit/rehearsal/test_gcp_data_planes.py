@@ -1,0 +1,388 @@
+"""What really runs on the rehearsed Google Cloud: builds, models, services, and the permissions they need.
+
+The dynamic providers of ``components/gcp`` are driven against it, so that the two are tried together.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.gcp import rest
+from components.gcp.built_image import BuiltImageProvider
+from components.gcp.vertex_serving import DeploymentProvider, ModelProvider, TrafficProvider
+from rehearsal.gcp import access, operations
+from rehearsal.kinds import Json, Record, Refusal
+from rehearsal.world import World
+from tests.unit.rehearsal.gcp_project import (
+    AGENT,
+    BUCKET,
+    BUCKET_MEMBER,
+    ENDPOINT,
+    ENDPOINT_MEMBER,
+    OBJECT,
+    PLACE,
+    PROJECT,
+    REGION,
+    REPOSITORY,
+    REPOSITORY_MEMBER,
+    RUN,
+    SECRET,
+    SECRET_MEMBER,
+    SECRET_VERSION,
+    Project,
+    archive,
+)
+
+DOCKERFILE = """\
+FROM python:3.11-slim
+WORKDIR /app
+COPY server.py ./
+ENTRYPOINT ["python", "server.py"]
+"""
+# Answers with the model's folder, or with its environment's API_KEY.
+SERVER = """\
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+said = os.environ.get("AIP_STORAGE_URI") or os.environ.get("API_KEY") or "nothing"
+assert not said.endswith("/broken"), "the model is broken"
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(b"")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer(b'{"predictions": [{"from": "%s"}], "more": 1}' % said.encode())
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+port = int(os.environ.get("AIP_HTTP_PORT") or os.environ["PORT"])
+HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+WITHIN = 'resource.name.startsWith("projects/_/buckets/{}/objects/{}/")'
+
+
+class Platform(Project):
+    """A project with a lake, a registry and an image of `SERVER`."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(world)
+        monkeypatch.setattr(rest, "call", self._call)
+        self.lake = self.make(BUCKET, "lake", location="EU", forceDestroy=True)
+        self.registry = self.make(
+            REPOSITORY,
+            "images",
+            repositoryId="images",
+            location=REGION,
+            format="DOCKER",
+            dockerConfig={"immutableTags": True},
+        )
+        for api, name in (("aiplatform", "vertex"), ("run", "run")):
+            agent = self.make(AGENT, name, service=f"{api}.googleapis.com").outputs["email"]
+            self.let("roles/artifactregistry.reader", agent)
+        self.builder = self.account("builder")
+        self.reading = self.let_zone("roles/storage.objectViewer", self.builder, "builds")
+        self.let("roles/artifactregistry.writer", self.builder)
+        source = archive({"Dockerfile": DOCKERFILE, "server.py": SERVER})
+        self.make(OBJECT, "context", bucket=self.lake.id, name="builds/c.zip", source=source)
+
+    def let(self, role: str, email: str) -> Record:
+        return self.grant(REPOSITORY_MEMBER, role, email, repository=self.registry.outputs["name"])
+
+    def let_zone(self, role: str, email: str, zone: str) -> Record:
+        condition = {"title": zone, "expression": WITHIN.format(self.lake.id, zone)}
+        return self.grant(BUCKET_MEMBER, role, email, bucket=self.lake.id, condition=condition)
+
+    def build(self, tag: str = "one") -> str:
+        """The image, through the provider that the components use."""
+        props = {
+            "project": PROJECT,
+            "region": REGION,
+            "repository": f"{REGION}-docker.pkg.dev/{PROJECT}/images/platform",
+            "tag": tag,
+            "bucket": self.lake.id,
+            "context": "builds/c.zip",
+            "service_account": self.builder,
+        }
+        outs = BuiltImageProvider().create(props).outs
+        assert outs
+        return str(outs["image"])
+
+    def artifact(self, version: str) -> str:
+        name = f"models/flight-delay/{version}/model.onnx"
+        self.make(OBJECT, version, bucket=self.lake.id, name=name, content=version)
+        return f"gs://{self.lake.id}/models/flight-delay/{version}"
+
+    def upload(self, image: str, version: str) -> tuple[str, Json]:
+        props = {
+            "project": PROJECT,
+            "region": REGION,
+            "display_name": "endpoint",
+            "image": image,
+            "artifact_uri": self.artifact(version),
+            "labels": {"team": "flights"},
+        }
+        made = ModelProvider().create(props)
+        assert made.outs
+        return made.id, made.outs
+
+    def endpoint(self) -> Record:
+        return self.make(ENDPOINT, "e", name="1234567890", displayName="e", location=REGION)
+
+    def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
+        props = {
+            "region": REGION,
+            "endpoint": endpoint,
+            "model": model,
+            "machine": "n1-standard-2",
+            "min_instances": 1.0,
+            "max_instances": 2.0,
+            "service_account": self.builder,
+        }
+        made = DeploymentProvider().create(props)
+        assert made.outs
+        return made.id, made.outs
+
+    def predict(self, verb: str, caller: str | None = None) -> tuple[int, Json]:
+        path = f"aiplatform/v1/{PLACE}/endpoints/1234567890:{verb}"
+        return self.ask("POST", path, {"instances": [{}]}, caller)
+
+    def _call(self, method: str, url: str, body: Json | None = None) -> Json:
+        """What `rest.call` does, without a network between."""
+        host, _, path = url.removeprefix("https://").partition("/v1/")
+        service = host.removesuffix(".googleapis.com").removeprefix(f"{REGION}-")
+        status, answer = self.ask(method, f"{service}/v1/{path}", body)
+        if status >= 400:
+            raise rest.GoogleError(status, answer["error"]["message"])
+        return answer
+
+
+@pytest.fixture
+def platform(live_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    for name in ("VERTEX_AI", "CLOUD_BUILD", "ARTIFACT_REGISTRY"):
+        monkeypatch.delenv(f"GOOGLE_{name}_CUSTOM_ENDPOINT", raising=False)
+    platform = Platform(live_world, monkeypatch)
+    with platform.http:  # one event loop for all requests
+        yield platform
+
+
+def test_an_image_is_built_once_a_tag_and_found_again(platform: Platform) -> None:
+    first = platform.build()
+    assert "@sha256:" in first
+    platform.delete(platform.reading)
+    assert platform.build() == first, "the tag is there: no build, so nothing is read"
+
+
+def test_a_build_that_may_not_read_its_context_fails_in_googles_words(platform: Platform) -> None:
+    platform.delete(platform.reading)
+    with pytest.raises(rest.GoogleError, match=r"does not have storage\.objects\.get access"):
+        platform.build()
+
+
+def test_a_build_under_an_own_account_must_say_where_its_log_goes(platform: Platform) -> None:
+    body = {
+        "steps": [{"name": "gcr.io/cloud-builders/docker"}],
+        "serviceAccount": f"projects/{PROJECT}/serviceAccounts/{platform.builder}",
+    }
+    status, answer = platform.ask("POST", f"cloudbuild/v1/{PLACE}/builds", body)
+    assert status == 400
+    assert "CLOUD_LOGGING_ONLY" in answer["error"]["message"]
+
+
+def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    old_model, old_props = platform.upload(image, "a" * 64)
+    old, old_deployment = platform.deploy(endpoint.id, old_model)
+    traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": old}
+    assert TrafficProvider().create(traffic).outs == {**traffic, "model_version": "a" * 64}
+    assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("a" * 64)
+
+    new_model, new_props = platform.upload(image, "b" * 64)
+    assert new_model != old_model
+    new, new_deployment = platform.deploy(endpoint.id, new_model)
+    assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("a" * 64)
+    with pytest.raises(rest.GoogleError, match="has 100 % of the traffic"):
+        DeploymentProvider().delete(old, old_deployment)
+    shifted = {**traffic, "deployed_model": new}
+    outs = TrafficProvider().update(endpoint.id, traffic, shifted).outs
+    assert outs == {**shifted, "model_version": "b" * 64}
+    assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("b" * 64)
+
+    with pytest.raises(rest.GoogleError, match="Please undeploy them first"):
+        ModelProvider().delete(old_model, old_props)
+    DeploymentProvider().delete(old, old_deployment)
+    ModelProvider().delete(old_model, old_props)
+    assert platform.predict("rawPredict")[0] == 200
+
+    with pytest.raises(Refusal, match="has deployed or being-deployed"):
+        platform.delete(endpoint)
+    TrafficProvider().delete(endpoint.id, shifted)
+    assert platform.predict("rawPredict")[0] == 400
+    DeploymentProvider().delete(new, new_deployment)
+    ModelProvider().delete(new_model, new_props)
+    platform.delete(endpoint)
+
+
+def test_a_repeated_create_finds_what_an_interrupted_one_has_made(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, props = platform.upload(image, "a" * 64)
+    assert ModelProvider().create(props).id == model
+    deployed, outs = platform.deploy(endpoint.id, model)
+    assert DeploymentProvider().create(outs).id == deployed
+
+
+def test_reading_sees_what_was_changed_by_hand(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, props = platform.upload(image, "a" * 64)
+    deployed, outs = platform.deploy(endpoint.id, model)
+    assert ModelProvider().read(model, props).outs == props
+    assert DeploymentProvider().read(deployed, outs).outs == outs
+    scaled = {**outs, "max_instances": 3.0}
+    assert DeploymentProvider().diff(deployed, outs, scaled).replaces == []
+    DeploymentProvider().update(deployed, outs, scaled)
+    read = DeploymentProvider().read(deployed, outs).outs
+    assert read
+    assert read["max_instances"] == 3
+    traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": deployed}
+    TrafficProvider().create(traffic)
+    path = f"aiplatform/v1/{endpoint.id}:undeployModel"
+    _, operation = platform.ask("POST", path, {"deployedModelId": deployed})
+    platform.finish(operation)
+    assert DeploymentProvider().read(deployed, outs).id == ""
+    assert TrafficProvider().read(endpoint.id, traffic).id == ""
+
+
+def test_a_model_that_does_not_start_is_not_deployed(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "broken")
+    with pytest.raises(rest.GoogleError, match="Model server exited unexpectedly"):
+        platform.deploy(endpoint.id, model)
+
+
+def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    deployed, _ = platform.deploy(endpoint.id, model)
+    traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": deployed}
+    TrafficProvider().create(traffic)
+    gateway = platform.account("gateway")
+    status, answer = platform.predict("rawPredict", gateway)
+    assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert "Permission 'aiplatform.endpoints.predict' denied" in answer["error"]["message"]
+    role = platform.make(
+        access.CUSTOM_ROLE,
+        "predictor",
+        roleId="predictor",
+        title="p",
+        permissions=["aiplatform.endpoints.predict"],
+    )
+    platform.grant(
+        ENDPOINT_MEMBER, role.id, gateway, endpoint=endpoint.inputs["name"], location=REGION
+    )
+    status, answer = platform.predict("rawPredict", gateway)
+    assert (status, answer["more"]) == (200, 1), "rawPredict passes the container's answer through"
+    status, answer = platform.predict("predict", gateway)
+    assert "more" not in answer
+    assert answer["deployedModelId"] == deployed
+    status, _ = platform.ask("GET", f"aiplatform/v1/{endpoint.id}", caller=gateway)
+    assert status == 403, "it may predict and nothing else"
+
+
+def test_a_workload_reaches_only_its_zone_of_the_lake(platform: Platform) -> None:
+    gateway = platform.account("gateway")
+    platform.let_zone("roles/storage.objectCreator", gateway, "captures")
+    store = f"/gcp/as/{gateway}"
+    upload = f"{store}/upload/storage/v1/b/{platform.lake.id}/o?uploadType=media&name="
+    assert platform.http.post(f"{upload}captures/a", content=b"a").status_code == 200
+    refused = platform.http.post(f"{upload}models/a", content=b"a")
+    assert refused.status_code == 403
+    assert "does not have storage.objects.create access" in refused.json()["error"]["message"]
+    read = f"{store}/storage/v1/b/{platform.lake.id}/o/captures%2Fa"
+    assert platform.http.get(read).status_code == 403
+    assert platform.http.delete(read).status_code == 403
+
+
+def test_a_list_is_held_against_the_prefix_that_it_asks_for(platform: Platform) -> None:
+    listed = 'api.getAttribute("storage.googleapis.com/objectListPrefix", "")'
+    reader = platform.account("reader")
+    platform.grant(
+        BUCKET_MEMBER,
+        "roles/storage.objectViewer",
+        reader,
+        bucket=platform.lake.id,
+        condition={"title": "b", "expression": f'{listed}.startsWith("builds/")'},
+    )
+    objects = f"/gcp/as/{reader}/storage/v1/b/{platform.lake.id}/o"
+    assert platform.http.get(f"{objects}?prefix=builds/").json()["items"]
+    assert platform.http.get(f"{objects}?prefix=models/").status_code == 403
+    assert platform.http.get(objects).status_code == 403
+
+
+def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
+    platform: Platform,
+) -> None:
+    path = f"/gcp/as/{platform.builder}/computeMetadata/v1/instance/service-accounts/default/token"
+    assert platform.http.get(path).status_code == 403, "without the header it is a forged request"
+    token = platform.http.get(path, headers={"metadata-flavor": "Google"}).json()["access_token"]
+    assert access.caller(platform.world, f"Bearer {token}") == platform.builder
+    for forged in ("", "Bearer ", f"Bearer {token}x", "Bearer ya29.e30.00", "Bearer a.b.c"):
+        with pytest.raises(Refusal, match="invalid authentication credentials"):
+            access.caller(platform.world, forged)
+
+
+def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:
+    """A Cloud Run service that is told a key by Secret Manager."""
+    reference = {"secretKeyRef": {"secret": "key", "version": "1"}}
+    template = {
+        "serviceAccount": email,
+        "containers": [{"image": image, "envs": [{"name": "API_KEY", "valueSource": reference}]}],
+    }
+    given = {"location": REGION, "template": template, "invokerIamDisabled": True, **changes}
+    return platform.make(RUN, "gateway", **given)
+
+
+def post(url: str) -> tuple[int, str]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, b"{}"), timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def test_a_service_needs_its_image_its_secret_and_its_protection_taken_off(
+    platform: Platform,
+) -> None:
+    email = platform.account("gateway")
+    secret = platform.make(SECRET, "key", secretId="key", replication={"auto": {}})
+    platform.make(SECRET_VERSION, "one", secret=secret.id, secretData="a-key")
+    with pytest.raises(Refusal, match="not found"):
+        run(platform, f"{REGION}-docker.pkg.dev/{PROJECT}/images/platform@sha256:0", email)
+    image = platform.build()
+    with pytest.raises(Refusal, match=r"Permission denied on secret: .*/secrets/key/versions/1"):
+        run(platform, image, email)
+    platform.grant(SECRET_MEMBER, "roles/secretmanager.secretAccessor", email, secretId=secret.id)
+    service = run(platform, image, email)
+    assert post(service.outputs["uri"]) == (200, '{"predictions": [{"from": "a-key"}], "more": 1}')
+    with pytest.raises(Refusal, match="deletion_protection=false"):
+        platform.delete(service)
+    closed = platform.update(service, invokerIamDisabled=False, deletionProtection=False)
+    assert closed.outputs["uri"] == service.outputs["uri"]
+    assert closed.outputs["latestReadyRevision"] == service.outputs["latestReadyRevision"]
+    assert post(closed.outputs["uri"])[0] == 403
+    platform.delete(closed)
+
+
+def test_what_was_under_way_when_the_rehearsal_was_killed_has_failed(platform: Platform) -> None:
+    name = f"{PLACE}/operations/1"
+    platform.world.kv.put("gcp/operations", name, {"name": name})
+    assert operations.get(platform.world, name)["error"]["code"] == 10

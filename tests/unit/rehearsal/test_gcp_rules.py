@@ -1,0 +1,146 @@
+"""What Google Cloud refuses, the rehearsal refuses, in words that can be searched for."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rehearsal.gcp import access
+from rehearsal.kinds import CheckFailure, Refusal
+from rehearsal.world import World
+from tests.unit.rehearsal.gcp_project import (
+    AGENT,
+    BUCKET,
+    BUCKET_MEMBER,
+    ENDPOINT,
+    OBJECT,
+    SECRET,
+    SECRET_VERSION,
+    Project,
+    archive,
+)
+
+
+@pytest.fixture
+def project(live_world: World) -> Iterator[Project]:
+    project = Project(live_world)
+    with project.http:  # one event loop for all requests
+        yield project
+
+
+def test_nothing_is_made_before_its_api_is_enabled(live_world: World) -> None:
+    bare = Project(live_world, apis=())
+    with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
+        bare.make(BUCKET, "lake", location="EUROPE-WEST1")
+    with pytest.raises(Refusal, match=r"aiplatform\.googleapis\.com has not been used"):
+        bare.make(AGENT, "agent", service="aiplatform.googleapis.com")
+
+
+@pytest.mark.parametrize(
+    ("token", "name"),
+    [
+        (BUCKET, "Upper"),
+        (BUCKET, "goog-lake"),
+        (BUCKET, "my-google-lake"),
+        (BUCKET, "10.0.0.1"),
+        (access.ACCOUNT, "short"),
+        (access.ACCOUNT, "x" * 31),
+        (access.ACCOUNT, "ends-with-"),
+        (access.CUSTOM_ROLE, "with-hyphen"),
+        (ENDPOINT, "flight-delay"),
+        (ENDPOINT, "12345678901"),
+        (ENDPOINT, "0123"),
+    ],
+)
+def test_names_that_google_would_not_take_are_refused(
+    project: Project, token: str, name: str
+) -> None:
+    kind = project.kinds[token]
+    assert kind.name is not None
+    with pytest.raises(CheckFailure, match=r"is not a valid name|characters, and"):
+        project.lifecycle.check_name(kind, {kind.name.property: name})
+
+
+@pytest.mark.parametrize("labels", [{"Team": "x"}, {"team": "Flights"}, {"1st": "x"}])
+def test_labels_are_lower_case(project: Project, labels: dict[str, str]) -> None:
+    with pytest.raises(CheckFailure, match="is not a valid label"):
+        project.make(BUCKET, "lake", location="EU", labels=labels)
+
+
+def test_a_member_must_exist(project: Project) -> None:
+    bucket = project.make(BUCKET, "lake", location="EU")
+    with pytest.raises(Refusal, match=r"Service account nobody@x\.example does not exist"):
+        project.grant(
+            BUCKET_MEMBER, "roles/storage.objectViewer", "nobody@x.example", bucket=bucket.id
+        )
+
+
+def test_a_condition_that_cannot_be_judged_is_refused_rather_than_ignored(project: Project) -> None:
+    bucket, email = project.make(BUCKET, "lake", location="EU"), project.account("reader")
+    condition = {"title": "later", "expression": "request.time > timestamp('2030-01-01')"}
+    with pytest.raises(CheckFailure, match="judges only"):
+        project.grant(
+            BUCKET_MEMBER,
+            "roles/storage.objectViewer",
+            email,
+            bucket=bucket.id,
+            condition=condition,
+        )
+
+
+def test_a_full_bucket_goes_only_by_force_and_takes_its_objects_along(project: Project) -> None:
+    bucket = project.make(BUCKET, "lake", location="EU")
+    project.make(OBJECT, "a", bucket=bucket.id, name="raw/a.txt", content="a")
+    with pytest.raises(Refusal, match="without `force_destroy` set to true"):
+        project.delete(bucket)
+    project.delete(project.update(bucket, forceDestroy=True))
+    assert not project.world.all(OBJECT)
+
+
+def test_an_object_holds_what_the_program_gave(project: Project) -> None:
+    bucket = project.make(BUCKET, "lake", location="EU")
+    made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
+    assert made.outputs["md5hash"]
+    assert project.lifecycle.read(OBJECT, made.id)
+    path = (
+        f"/gcp/as/{access.engineer(project.world)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
+    )
+    with zipfile.ZipFile(io.BytesIO(project.http.get(path).content)) as zipped:
+        assert zipped.read("f") == b"x"
+    project.delete(made)
+    assert project.http.get(path).status_code == 404
+
+
+def test_a_deleted_roles_id_is_revived_for_a_week_and_then_blocked(
+    project: Project, monkeypatch: Any
+) -> None:
+    def make() -> Any:
+        return project.make(
+            access.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
+        )
+
+    project.delete(make())
+    project.delete(make())
+    later = time.time() + 8 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Refusal, match="in a deleted state"):
+        make()
+
+
+def test_versions_of_a_secret_are_counted_and_never_numbered_twice(project: Project) -> None:
+    secret = project.make(SECRET, "key", replication={"auto": {}})
+    first = project.make(SECRET_VERSION, "one", secret=secret.id, secretData="a")
+    project.delete(first)
+    second = project.make(SECRET_VERSION, "two", secret=secret.id, secretData="b")
+    assert [first.outputs["version"], second.outputs["version"]] == ["1", "2"]
+
+
+def test_every_kind_says_where_its_rules_come_from(project: Project) -> None:
+    assert all(
+        kind.source.startswith("https://cloud.google.com/") for kind in project.kinds.values()
+    )

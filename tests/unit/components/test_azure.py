@@ -1,0 +1,378 @@
+"""The Azure components under mocks: what they register, and what an identity may do."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import re
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components import clouds
+from components.azure import arm, images, model_artifact, roles, traffic
+from components.azure.model_endpoint import deployment_name
+from components.contracts import Artifact
+from components.platform import Platform
+from tests.engine import Engine, build
+
+VERSION = hashlib.sha256(b"model").hexdigest()
+OWNER, CONTRIBUTOR = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", roles.BUILT_IN["Contributor"]
+
+
+def platform(folder: Path, **changes: Any) -> tuple[Engine, dict[str, Any]]:
+    """The whole platform on Azure; ``changes`` are settings as `StackConfig` holds them."""
+    for file in ("model.onnx", "card.json", "model.tar.gz"):
+        (folder / file).write_bytes(b"model")
+    config: Any = SimpleNamespace(
+        **{
+            "cloud": "azure",
+            "environment": "dev",
+            "region": "westeurope",
+            "project": None,
+            "keep_data": True,
+            "tags": {"team": "flights"},
+            "machine": "Standard_DS3_v2",
+            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
+            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
+            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
+            "gateway": SimpleNamespace(
+                access="key", key_rotation=1, max_concurrency=5, max_body_kib=64
+            ),
+            **changes,
+        }
+    )
+    return build(lambda: dict(Platform("triplane", config, clouds.load("azure")).outputs))
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[Engine, dict[str, Any]]:
+    return platform(tmp_path)
+
+
+def assignments(engine: Engine, prefix: str) -> dict[str, str]:
+    """Role (its id's end) by the scope's resource name, of assignments whose names begin so."""
+    return {
+        re.sub(r"-[0-9a-f]{7}$", "", each.inputs["scope"]): each.inputs[
+            "roleDefinitionId"
+        ].rpartition("/")[2]
+        for each in engine.of("azure-native:authorization:RoleAssignment")
+        if each.name.startswith(prefix)
+    }
+
+
+def test_the_lake_is_private_versioned_and_opens_to_entra_ids_only(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    account = engine.one("azure-native:storage:StorageAccount").inputs
+    assert account["allowBlobPublicAccess"] is False
+    assert account["allowSharedKeyAccess"] is False
+    assert account["enableHttpsTrafficOnly"] is True
+    assert account["minimumTlsVersion"] == "TLS1_2"
+    assert account["allowCrossTenantReplication"] is False
+    service = engine.one("azure-native:storage:BlobServiceProperties").inputs
+    assert service["isVersioningEnabled"] is True
+    containers = engine.of("azure-native:storage:BlobContainer")
+    assert {each.inputs["publicAccess"] for each in containers} == {"None"}
+
+
+def test_the_account_has_room_for_the_suffix_that_makes_its_name_unique(tmp_path: Path) -> None:
+    engine, _ = platform(tmp_path)
+    account = engine.one("azure-native:storage:StorageAccount")
+    assert re.fullmatch(r"[a-z0-9]{3,16}", account.name)
+    for vault in engine.of("azure-native:keyvault:Vault"):
+        assert len(vault.name) <= 16
+
+
+def test_captures_expire_and_old_versions_too(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    rules = engine.one("azure-native:storage:ManagementPolicy").inputs["policy"]["rules"]
+    versions, captures = (each["definition"] for each in rules)
+    assert versions["actions"]["version"]["delete"] == {"daysAfterCreationGreaterThan": 7}
+    assert captures["filters"]["prefixMatch"] == ["captures/"]
+    assert captures["actions"]["baseBlob"]["delete"] == {"daysAfterModificationGreaterThan": 30}
+
+
+@pytest.mark.parametrize(("keep", "protected"), [(True, True), (False, None)])
+def test_purge_protection_is_never_set_to_false_which_azure_refuses(
+    tmp_path: Path, keep: bool, protected: bool | None
+) -> None:
+    engine, _ = platform(tmp_path, keep_data=keep)
+    for vault in engine.of("azure-native:keyvault:Vault"):
+        assert vault.inputs["properties"].get("enablePurgeProtection") is protected
+        assert vault.inputs["properties"]["enableRbacAuthorization"] is True
+
+
+def test_each_identity_holds_its_grants_on_the_narrowest_scope(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    assert assignments(engine, "triplane-serving-") == {
+        "triplane-lake-models": roles.BUILT_IN["Storage Blob Data Reader"],
+        "triplaneregistry": roles.BUILT_IN["AcrPull"],
+    }
+    assert assignments(engine, "triplane-build-") == {
+        "triplane-lake-builds": roles.BUILT_IN["Storage Blob Data Reader"],
+        "triplaneregistry": roles.BUILT_IN["AcrPush"],
+    }
+    gateway = assignments(engine, "triplane-gateway-")
+    assert gateway["triplaneregistry"] == roles.BUILT_IN["AcrPull"]
+    assert gateway["triplane-key-secret"] == roles.BUILT_IN["Key Vault Secrets User"]
+    assert gateway["triplane-lake-captures"].startswith("triplane-gateway-write-captures-role")
+    assert gateway["triplane-endpoint"].startswith("triplane-gateway-invoke-role")
+    assert len(gateway) == 4
+
+
+def test_only_the_workspace_is_a_contributor_and_nobody_an_owner(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    for each in engine.of("azure-native:authorization:RoleAssignment"):
+        role = each.inputs["roleDefinitionId"].rpartition("/")[2]
+        assert role != OWNER
+        assert role != CONTRIBUTOR or each.name.startswith("triplane-endpoint-workspace-")
+
+
+def test_who_writes_captures_can_neither_read_nor_overwrite_nor_delete_them(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    (role,) = (
+        each
+        for each in engine.of("azure-native:authorization:RoleDefinition")
+        if "captures" in each.name
+    )
+    (permission,) = role.inputs["permissions"]
+    assert permission == {
+        "dataActions": [
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action"
+        ]
+    }
+
+
+def test_a_role_assignment_is_called_the_same_in_every_run(tmp_path: Path) -> None:
+    names = [
+        {
+            each.name: each.inputs["roleAssignmentName"]
+            for each in platform(tmp_path)[0].of("azure-native:authorization:RoleAssignment")
+        }
+        for _ in range(2)
+    ]
+    assert names[0] == names[1]
+    assert all(
+        re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", n) for n in names[0].values()
+    )
+    assert (
+        len({roles.guid("/s", "p", "r"), roles.guid("/s/c", "p", "r"), roles.guid("/s", "q", "r")})
+        == 3
+    )
+
+
+def test_the_web_app_pulls_by_digest_as_its_identity_and_refers_to_its_key(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, outputs = built
+    app = engine.one("azure-native:web:WebApp").inputs
+    config = app["siteConfig"]
+    assert config["linuxFxVersion"] == f"DOCKER|{outputs['image']}"
+    assert config["acrUseManagedIdentityCreds"] is True
+    assert (app["httpsOnly"], config["minTlsVersion"], config["ftpsState"]) == (
+        True,
+        "1.2",
+        "Disabled",
+    )
+    settings = {each["name"]: each["value"] for each in config["appSettings"]}
+    assert settings["API_KEY"].startswith("@Microsoft.KeyVault(SecretUri=https://")
+    assert outputs["gateway_key"] not in str(settings)
+    assert settings["AZUREML_SCORING_URL"] == outputs["endpoint_url"]
+    assert settings["MAX_CONCURRENCY"] == "5"
+
+
+def test_without_a_key_the_gateway_is_public_and_there_is_no_secret(tmp_path: Path) -> None:
+    open_to_all = SimpleNamespace(
+        access="public", key_rotation=1, max_concurrency=5, max_body_kib=64
+    )
+    engine, _ = platform(tmp_path, gateway=open_to_all)
+    config = engine.one("azure-native:web:WebApp").inputs["siteConfig"]
+    settings = {each["name"]: each["value"] for each in config["appSettings"]}
+    assert settings["ACCESS"] == "public"
+    assert "API_KEY" not in settings
+    assert not engine.of("azure-native:keyvault:Secret")
+
+
+def test_the_endpoint_takes_entra_tokens_and_no_keys(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    endpoint = engine.one("azure-native:machinelearningservices:OnlineEndpoint").inputs
+    assert endpoint["properties"]["authMode"] == "AADToken"
+    assert "traffic" not in endpoint["properties"]
+    store = engine.one("azure-native:machinelearningservices:Datastore").inputs["properties"]
+    assert store["credentials"] == {"credentialsType": "None"}
+
+
+def test_one_instance_needs_no_autoscaler(tmp_path: Path) -> None:
+    fixed = SimpleNamespace(min_instances=1, max_instances=1)
+    engine, _ = platform(tmp_path, endpoint=fixed)
+    assert not engine.of("azure-native:monitor:AutoscaleSetting")
+
+
+def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any]]) -> None:
+    engine, _ = built
+    untaggable = {
+        "azure-native:authorization:RoleAssignment",
+        "azure-native:authorization:RoleDefinition",
+        "azure-native:containerregistry:TaskRun",
+        "azure-native:machinelearningservices:Datastore",
+        "azure-native:machinelearningservices:EnvironmentVersion",
+        "azure-native:machinelearningservices:ModelVersion",
+        "azure-native:storage:BlobContainer",
+        "azure-native:storage:BlobServiceProperties",
+        "azure-native:storage:ManagementPolicy",
+    }
+    for each in engine:
+        if each.type.startswith("azure-native:") and each.type not in untaggable:
+            assert each.inputs["tags"]["team"] == "flights", each.name
+            assert each.inputs["tags"]["managed-by"] == "pulumi", each.name
+
+
+def test_the_run_carries_the_context_and_pushes_as_the_build_identity(
+    built: tuple[Engine, dict[str, Any]],
+) -> None:
+    engine, _ = built
+    request = engine.one("azure-native:containerregistry:TaskRun").inputs["runRequest"]
+    assert request["credentials"]["sourceRegistry"] == {"loginMode": "None"}
+    assert list(request["credentials"]["customRegistries"]) == ["images.azurecr.io"]
+    task = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))
+    command = task["steps"][0]["cmd"]
+    packed = re.search(r"echo (\S+) \|", command)
+    assert packed is not None
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed[1]))) as context:
+        assert "Dockerfile" in context.getnames()
+
+
+def test_the_same_files_pack_to_the_same_text_whenever_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print(1)")
+    first = images.pack(tmp_path)
+    os.utime(tmp_path / "app.py", (1, 1))
+    assert images.pack(tmp_path) == first
+
+
+def test_a_context_too_large_for_a_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "noise.bin").write_bytes(os.urandom(100 * 1024))
+    with pytest.raises(
+        pulumi.RunError, match=r"packs to 13\d KiB.*carries 120 KiB.*\.dockerignore"
+    ):
+        images.pack(tmp_path)
+
+
+def test_a_deployment_is_named_by_all_that_cannot_change_in_place() -> None:
+    name = deployment_name(VERSION, "images.azurecr.io/triplane@sha256:00", "Standard_DS3_v2")
+    assert re.fullmatch(r"[a-z][a-z0-9-]{2,31}", name)
+    others = {
+        deployment_name("0" * 64, "images.azurecr.io/triplane@sha256:00", "Standard_DS3_v2"),
+        deployment_name(VERSION, "images.azurecr.io/triplane@sha256:01", "Standard_DS3_v2"),
+        deployment_name(VERSION, "images.azurecr.io/triplane@sha256:00", "Standard_DS4_v2"),
+    }
+    assert len(others - {name}) == 3
+
+
+class FakeManager:
+    """One endpoint in a Resource Manager that finishes everything at once."""
+
+    def __init__(self) -> None:
+        self.endpoint: dict[str, Any] | None = {
+            "location": "westeurope",
+            "tags": {"team": "flights"},
+            "identity": {
+                "type": "UserAssigned",
+                "userAssignedIdentities": {"/identity": {"principalId": "p"}},
+            },
+            "properties": {
+                "authMode": "AADToken",
+                "provisioningState": "Succeeded",
+                "scoringUri": "https://…/score",
+                "traffic": {},
+            },
+        }
+
+    def get(self, resource: str) -> dict[str, Any] | None:
+        return self.endpoint
+
+    def put(self, resource: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert self.endpoint is not None
+        self.endpoint["properties"]["traffic"] = body["properties"]["traffic"]
+        self.written = body
+        return self.endpoint
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> FakeManager:
+    fake = FakeManager()
+    monkeypatch.setattr(arm, "get", fake.get)
+    monkeypatch.setattr(arm, "put", fake.put)
+    return fake
+
+
+SHIFT = {
+    "endpoint_id": "/endpoint",
+    "endpoint_tags": {},
+    "deployment": "m-new",
+    "model_version": VERSION,
+}
+
+
+def test_the_model_version_is_known_once_it_takes_the_traffic(manager: FakeManager) -> None:
+    result = traffic._TrafficProvider().create(SHIFT)
+    assert manager.get("")["properties"]["traffic"] == {"m-new": 100}  # type: ignore[index]
+    assert result.outs is not None
+    assert result.outs["serving"] == VERSION
+
+
+def test_a_shift_writes_back_nothing_that_azure_only_tells(manager: FakeManager) -> None:
+    traffic._TrafficProvider().create(SHIFT)
+    assert manager.written["properties"] == {"authMode": "AADToken", "traffic": {"m-new": 100}}
+    assert manager.written["identity"]["userAssignedIdentities"] == {"/identity": {}}
+
+
+def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeManager) -> None:
+    provider = traffic._TrafficProvider()
+    stands = dict(provider.create(SHIFT).outs or {})
+    assert not provider.diff("id", provider.read("id", stands).outs, SHIFT).changes  # type: ignore[arg-type]
+    manager.put("", {"properties": {"traffic": {"m-new": 10, "m-old": 90}}})
+    found = provider.read("id", stands).outs or {}
+    assert found["deployment"] == "m-new=10%, m-old=90%"
+    assert provider.diff("id", dict(found), SHIFT).changes
+
+
+def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeManager) -> None:
+    provider = traffic._TrafficProvider()
+    provider.create(SHIFT)
+    provider.delete("id", SHIFT)
+    assert manager.get("")["properties"]["traffic"] == {}  # type: ignore[index]
+
+
+def test_traffic_of_an_endpoint_that_is_gone_is_gone(manager: FakeManager) -> None:
+    manager.endpoint = None
+    assert traffic._TrafficProvider().read("id", SHIFT).id == ""
+    traffic._TrafficProvider().delete("id", SHIFT)
+
+
+def test_files_are_the_same_wherever_they_lie_on_the_engineers_machine() -> None:
+    provider = model_artifact._BlobFolderProvider()
+    here = {
+        "account_url": "https://a",
+        "container": "models",
+        "prefix": "m/1",
+        "directory": "x",
+        "files": {"model.onnx": "00"},
+    }
+    assert not provider.diff("id", here, {**here, "directory": "../elsewhere"}).changes
+    assert provider.diff("id", here, {**here, "files": {"model.onnx": "01"}}).changes
+    assert provider.diff("id", here, {**here, "prefix": "m/2"}).replaces == ["prefix"]

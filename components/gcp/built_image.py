@@ -22,7 +22,7 @@ class BuiltImageProvider(Provider):
     replace_on = frozenset({"project", "region", "repository", "tag"})
 
     def create(self, props: Props) -> CreateResult:
-        digest = _digest(props) or _build(props)
+        digest = _digest(props) or rest.once_granted(lambda: _build(props))
         image = f"{props['repository']}@{digest}"
         return CreateResult(f"{props['repository']}:{props['tag']}", {**props, "image": image})
 

@@ -1,4 +1,4 @@
-"""The project's APIs, and the service agents that must exist before they can be granted anything."""
+"""The project's APIs; Google Cloud knows no resource group below a project."""
 
 from __future__ import annotations
 
@@ -20,22 +20,18 @@ APIS = (
     "storage",
 )
 
-# A service agent is made at the service's first use, after the first grant to it would have failed.
-# https://cloud.google.com/iam/docs/create-service-agents
-PULLING_AGENTS = {
-    c.Workload.SERVING: "aiplatform.googleapis.com",
-    c.Workload.GATEWAY: "run.googleapis.com",
-}
-
 
 class Foundation(c.Foundation):
-    """The enabled APIs and the service agents that pull images; no resource group on this cloud."""
+    """The APIs that everything else needs, and what every resource is given: place and labels.
+
+    Service agents are left to Google: they appear at a service's first use and then hold their own
+    roles, while one that is asked for beforehand (projects.ServiceIdentity) holds none.
+    https://cloud.google.com/iam/docs/create-service-agents
+    """
 
     project: str
     region: str
     labels: dict[str, str]
-    puller: dict[c.Workload, pulumi.Output[str]]
-    """IAM member of the Google-managed account that pulls a workload's image."""
 
     def __init__(
         self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
@@ -60,12 +56,6 @@ class Foundation(c.Foundation):
             )
             for api in APIS
         ]
-        self.puller = {
-            workload: projects.ServiceIdentity(
-                f"{name}-{workload}-agent", service=service, opts=self.child(self)
-            ).member
-            for workload, service in PULLING_AGENTS.items()
-        }
         self.register_outputs({})
 
     def child(

@@ -19,10 +19,6 @@ LAKE_ROLES = {
     # May neither read nor delete: https://cloud.google.com/storage/docs/access-control/iam-roles
     c.Access.WRITE: "roles/storage.objectCreator",
 }
-REGISTRY_ROLES = {
-    c.Access.PULL: "roles/artifactregistry.reader",
-    c.Access.PUSH: "roles/artifactregistry.writer",
-}
 
 
 class Identity(c.Identity):
@@ -36,7 +32,7 @@ class Identity(c.Identity):
         super().__init__("triplane:gcp:Identity", name, None, opts)
         foundation = args.foundation
         assert isinstance(foundation, Foundation)
-        self._name, self._foundation, self._workload = name, foundation, args.workload
+        self._name, self._foundation = name, foundation
 
         self.account = serviceaccount.Account(
             # Short: the account id made from this name has 30 characters at most, 8 of them random.
@@ -45,7 +41,7 @@ class Identity(c.Identity):
             opts=foundation.child(self),
         )
         self.principal = self.account.email
-        self.ready = [self._grant(grant) for grant in args.grants]
+        self.ready = [made for grant in args.grants for made in self._grant(grant)]
         if args.workload is c.Workload.BUILD:
             # A build that runs as an account of one's own keeps its log in Cloud Logging:
             # https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
@@ -60,7 +56,7 @@ class Identity(c.Identity):
             )
         self.register_outputs({"principal": self.principal})
 
-    def _grant(self, grant: c.Grant) -> pulumi.Resource:
+    def _grant(self, grant: c.Grant) -> list[pulumi.Resource]:
         name, child = self._name, self._foundation.child(self)
         made: pulumi.Resource
         match grant.target:
@@ -76,18 +72,18 @@ class Identity(c.Identity):
                     },
                     opts=child,
                 )
-            case ImageRegistry() as images if grant.access in REGISTRY_ROLES:
-                # The account of a running workload never pulls: the service agent of Vertex AI or
-                # Cloud Run does. https://cloud.google.com/run/docs/deploying#images
-                pulls = grant.access is c.Access.PULL
+            case ImageRegistry() if grant.access is c.Access.PULL:
+                # The account of a running workload never pulls: the service agents of Vertex AI and
+                # Cloud Run do, and hold that in their own project.
+                # https://cloud.google.com/artifact-registry/docs/access-control#gcp
+                return []
+            case ImageRegistry(registry=registry) if grant.access is c.Access.PUSH:
                 made = artifactregistry.RepositoryIamMember(
-                    f"{name}-{grant.access}-images",
-                    repository=images.registry.name,
-                    location=images.registry.location,
-                    role=REGISTRY_ROLES[grant.access],
-                    member=self._foundation.puller[self._workload]
-                    if pulls
-                    else self.account.member,
+                    f"{name}-push-images",
+                    repository=registry.name,
+                    location=registry.location,
+                    role="roles/artifactregistry.writer",
+                    member=self.account.member,
                     opts=child,
                 )
             case ModelEndpoint(endpoint=endpoint) if grant.access is c.Access.INVOKE:
@@ -109,7 +105,7 @@ class Identity(c.Identity):
                 )
             case other:
                 raise TypeError(f"Google Cloud has no role for {grant.access} on {other!r}")
-        return made
+        return [made]
 
     def _predictor(self) -> pulumi.Output[str]:
         """A role that may predict and nothing else.

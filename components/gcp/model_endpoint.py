@@ -38,6 +38,7 @@ class ModelEndpoint(c.ModelEndpoint):
             ),
             display_name=name,
             location=foundation.region,
+            region=foundation.region,
             labels=foundation.labels,
             opts=foundation.child(self),
         )

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import google.auth
 from google.auth.credentials import Credentials
@@ -20,6 +23,11 @@ from urllib3.util import Retry
 
 from components.dynamic import wait_for
 
+T = TypeVar("T")
+
+GRANT_SECONDS = 180
+GRANT_PAUSE = 10
+DENIED = r"permission|does not have .* access|service agents are being provisioned"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 # Every request here may be sent twice: ids are our own, so that a repeated create says 409.
@@ -91,6 +99,23 @@ def _explain(response: Response) -> str:
         return f"{response.status_code}: {response.text[:300]}"
 
 
+def once_granted(work: Callable[[], T]) -> T:
+    """Do ``work``; again for some minutes while Google says that a permission or an API is missing.
+
+    A new grant, API or service agent takes that long to be known everywhere:
+    https://cloud.google.com/iam/docs/access-change-propagation
+    """
+    deadline = time.monotonic() + GRANT_SECONDS
+    while True:
+        try:
+            return work()
+        except GoogleError as error:
+            missing = error.status == 403 or re.search(DENIED, str(error), re.IGNORECASE)
+            if not missing or time.monotonic() > deadline:
+                raise
+        time.sleep(GRANT_PAUSE)
+
+
 def find(url: str) -> dict[str, Any] | None:
     """What is at ``url``, or None when nothing is."""
     try:
@@ -101,17 +126,25 @@ def find(url: str) -> dict[str, Any] | None:
         raise
 
 
-def finish(base: str, operation: dict[str, Any], *, what: str, seconds: float) -> dict[str, Any]:
-    """Wait for a long-running operation; its response. Raises `GoogleError`, TimeoutError."""
-    if not operation.get("done"):
-        url = base + operation["name"]
+def operate(
+    method: str,
+    base: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    what: str,
+    seconds: float,
+) -> None:
+    """Ask for something that takes its time, and wait until it is done.
 
-        def poll() -> dict[str, Any] | None:
-            answer = call("GET", url)
-            return answer if answer.get("done") else None
+    Raises `GoogleError` and TimeoutError, both naming ``what``.
+    """
+    operation = call(method, base + path, body)
 
-        operation = wait_for(poll, what=what, seconds=seconds)
-    if error := operation.get("error"):
+    def poll() -> dict[str, Any] | None:
+        answer = call("GET", base + operation["name"])
+        return answer if answer.get("done") else None
+
+    done = operation if operation.get("done") else wait_for(poll, what=what, seconds=seconds)
+    if error := done.get("error"):
         raise GoogleError(0, f"{what}: {error['message']}")
-    response: dict[str, Any] = operation.get("response", {})
-    return response

@@ -19,6 +19,7 @@ from components.dynamic import Props, Provider, gone
 from components.gcp import rest
 
 PORT = 8080
+UPLOAD_SECONDS = 15 * 60
 DEPLOY_SECONDS = 45 * 60
 """A deployment takes 5 to 20 minutes: machines are started for it."""
 
@@ -37,26 +38,26 @@ class ModelProvider(Provider):
         model_id = f"{names.short(props['display_name'], 40)}-{content.hexdigest()[:16]}"
         name = f"{parent}/models/{model_id}"
         if rest.find(base + name) is None:
-            operation = rest.call(
-                "POST",
-                f"{base}{parent}/models:upload",
-                {
-                    "modelId": model_id,
-                    "model": {
-                        "displayName": props["display_name"],
-                        "artifactUri": props["artifact_uri"],
-                        "containerSpec": {
-                            "imageUri": props["image"],
-                            "args": ["serve"],
-                            "ports": [{"containerPort": PORT}],
-                            "predictRoute": "/predict",
-                            "healthRoute": "/healthz",
-                        },
-                        "labels": props["labels"],
+            request = {
+                "modelId": model_id,
+                "model": {
+                    "displayName": props["display_name"],
+                    "artifactUri": props["artifact_uri"],
+                    "containerSpec": {
+                        "imageUri": props["image"],
+                        "args": ["serve"],
+                        "ports": [{"containerPort": PORT}],
+                        "predictRoute": "/predict",
+                        "healthRoute": "/healthz",
                     },
+                    "labels": props["labels"],
                 },
+            }
+            what = f"upload of model {model_id}"
+            path = f"{parent}/models:upload"
+            rest.once_granted(
+                lambda: rest.operate("POST", base, path, request, what=what, seconds=UPLOAD_SECONDS)
             )
-            rest.finish(base, operation, what=f"upload of model {model_id}", seconds=15 * 60)
         return CreateResult(name, props)
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -85,8 +86,7 @@ class ModelProvider(Provider):
     def delete(self, id_: str, props: Props) -> None:
         base = rest.vertex_url(props["region"])
         if rest.find(base + id_) is not None:
-            operation = rest.call("DELETE", base + id_)
-            rest.finish(base, operation, what=f"deletion of {id_}", seconds=15 * 60)
+            rest.operate("DELETE", base, id_, what=f"deletion of {id_}", seconds=UPLOAD_SECONDS)
 
 
 class DeploymentProvider(Provider):
@@ -98,25 +98,24 @@ class DeploymentProvider(Provider):
         base = rest.vertex_url(props["region"])
         deployed_id = names.numeric_id(*(str(props[key]) for key in sorted(self.replace_on)))
         if _deployed(props, deployed_id) is None:
-            operation = rest.call(
-                "POST",
-                f"{base}{props['endpoint']}:deployModel",
-                # No trafficSplit: whatever serves now goes on serving.
-                {
-                    "deployedModel": {
-                        "id": deployed_id,
-                        "model": props["model"],
-                        "displayName": props["model"].rsplit("/", 1)[1],
-                        "dedicatedResources": {
-                            "machineSpec": {"machineType": props["machine"]},
-                            **_replicas(props),
-                        },
-                        "serviceAccount": props["service_account"],
-                    }
-                },
-            )
+            # No trafficSplit: whatever serves now goes on serving.
+            request = {
+                "deployedModel": {
+                    "id": deployed_id,
+                    "model": props["model"],
+                    "displayName": props["model"].rsplit("/", 1)[1],
+                    "dedicatedResources": {
+                        "machineSpec": {"machineType": props["machine"]},
+                        **_replicas(props),
+                    },
+                    "serviceAccount": props["service_account"],
+                }
+            }
             what = f"deployment of {props['model']}"
-            rest.finish(base, operation, what=what, seconds=DEPLOY_SECONDS)
+            path = f"{props['endpoint']}:deployModel"
+            rest.once_granted(
+                lambda: rest.operate("POST", base, path, request, what=what, seconds=DEPLOY_SECONDS)
+            )
         return CreateResult(deployed_id, props)
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -137,24 +136,30 @@ class DeploymentProvider(Provider):
 
     def update(self, id_: str, _olds: Props, news: Props) -> UpdateResult:
         base = rest.vertex_url(news["region"])
-        operation = rest.call(
+        limits = ("minReplicaCount", "maxReplicaCount")
+        rest.operate(
             "POST",
-            f"{base}{news['endpoint']}:mutateDeployedModel",
+            base,
+            f"{news['endpoint']}:mutateDeployedModel",
             {
                 "deployedModel": {"id": id_, "dedicatedResources": _replicas(news)},
-                "updateMask": "dedicatedResources.minReplicaCount,dedicatedResources.maxReplicaCount",
+                "updateMask": ",".join(f"dedicatedResources.{limit}" for limit in limits),
             },
+            what=f"scaling of {id_}",
+            seconds=DEPLOY_SECONDS,
         )
-        rest.finish(base, operation, what=f"scaling of {id_}", seconds=DEPLOY_SECONDS)
         return UpdateResult(news)
 
     def delete(self, id_: str, props: Props) -> None:
         if _deployed(props, id_) is not None:
-            base = rest.vertex_url(props["region"])
-            operation = rest.call(
-                "POST", f"{base}{props['endpoint']}:undeployModel", {"deployedModelId": id_}
+            rest.operate(
+                "POST",
+                rest.vertex_url(props["region"]),
+                f"{props['endpoint']}:undeployModel",
+                {"deployedModelId": id_},
+                what=f"undeployment of {id_}",
+                seconds=DEPLOY_SECONDS,
             )
-            rest.finish(base, operation, what=f"undeployment of {id_}", seconds=DEPLOY_SECONDS)
 
 
 class TrafficProvider(Provider):

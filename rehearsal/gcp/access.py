@@ -34,6 +34,9 @@ ACCOUNT = "gcp:serviceaccount/account:Account"
 CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
 SERVICE = "gcp:projects/service:Service"
 TOKEN_SECONDS = 3600
+AGENT = re.compile(
+    r"service-\d+@(gcp-sa-[a-z0-9-]+|serverless-robot-prod)\.iam\.gserviceaccount\.com"
+)
 
 # The permissions that something here asks for; a role that is not listed grants nothing here.
 # https://cloud.google.com/iam/docs/roles-permissions
@@ -149,7 +152,7 @@ def account_exists(world: World, email: str) -> bool:
     return (
         email == engineer(world)
         or world.find(ACCOUNT, email=email) is not None
-        or world.find("gcp:projects/serviceIdentity:ServiceIdentity", email=email) is not None
+        or AGENT.fullmatch(email) is not None
     )
 
 

@@ -42,27 +42,6 @@ class Service(Kind):
         record.id = f"{record.outputs['project']}/{record.inputs['service']}"
 
 
-class ServiceIdentity(Kind):
-    token = "gcp:projects/serviceIdentity:ServiceIdentity"
-    source = "https://cloud.google.com/iam/docs/service-agents"
-    replace_on = frozenset({"service"})
-    AGENTS: ClassVar = {
-        "aiplatform.googleapis.com": "gcp-sa-aiplatform",
-        "artifactregistry.googleapis.com": "gcp-sa-artifactregistry",
-        "run.googleapis.com": "serverless-robot-prod",
-        "secretmanager.googleapis.com": "gcp-sa-secretmanager",
-    }
-
-    def create(self, world: World, record: Record) -> None:
-        project, service = record.outputs["project"], record.inputs["service"]
-        access.require_api(world, project, service)
-        domain = self.AGENTS.get(service, f"gcp-sa-{service.split('.')[0]}")
-        number = world.account.gcp_number(project)
-        email = f"service-{number}@{domain}.iam.gserviceaccount.com"
-        record.id = f"projects/{project}/services/{service}"
-        record.outputs |= {"email": email, "member": f"serviceAccount:{email}"}
-
-
 class Account(Kind):
     token = access.ACCOUNT
     source = "https://cloud.google.com/iam/docs/service-accounts-create"
@@ -364,7 +343,6 @@ class SecretVersion(Kind):
 
 KINDS = (
     Service,
-    ServiceIdentity,
     Account,
     CustomRole,
     ProjectMember,

@@ -81,10 +81,9 @@ class Service(Kind):
 
     def _roll(self, world: World, record: Record) -> None:
         """Start a revision, let it take over when it is healthy, and stop the former."""
-        template, project = record.inputs["template"], record.outputs["project"]
+        template = record.inputs["template"]
         container = template["containers"][0]
-        agent = ("serverless-robot-prod", "Google Cloud Run")
-        workload.require_image(world, container["image"], project, *agent)
+        workload.require_image(world, container["image"])
         generation = int(record.outputs["generation"]) + 1
         revision = f"{record.inputs['name']}-{generation:05}-{secrets.token_hex(2)[:3]}"
         ports = container.get("ports") or {}

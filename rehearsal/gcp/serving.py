@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 API = "aiplatform.googleapis.com"
 ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
-AGENT = "gcp-sa-aiplatform"
 DRAIN_SECONDS = 0.5
 """For who has chosen the deployment and not yet asked it."""
 
@@ -87,7 +86,7 @@ def upload_model(world: World, project: str, location: str, request: Json) -> Js
     if world.kv.get("gcp/models", name):
         raise Refusal("ALREADY_EXISTS", f"Model {name} already exists.")
     image = model["containerSpec"]["imageUri"]
-    workload.require_image(world, image, project, AGENT, "Vertex AI")
+    workload.require_image(world, image)
     _require_artifact(world, model.get("artifactUri", ""))
 
     def work() -> Json:

@@ -114,14 +114,9 @@ def test_the_endpoint_reads_models_only_and_lists_only_them(built: Built) -> Non
 
 
 def test_images_are_pulled_by_googles_agents_not_by_the_workloads(built: Built) -> None:
-    engine, _ = built
-    pulls = {
-        each.name: each.inputs["member"]
-        for each in engine.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember")
-        if each.inputs["role"] == "roles/artifactregistry.reader"
-    }
-    assert "serving-agent" in pulls["triplane-serving-pull-images"]
-    assert "gateway-agent" in pulls["triplane-gateway-pull-images"]
+    member = built[0].one("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember").inputs
+    assert "triplane-build-sa" in member["member"]
+    assert member["role"] == "roles/artifactregistry.writer"
 
 
 def test_the_service_takes_the_image_by_digest_and_the_key_by_reference(built: Built) -> None:

@@ -5,9 +5,11 @@ The dynamic providers of ``components/gcp`` are driven against it, so that the t
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +21,6 @@ from rehearsal.gcp import access, operations
 from rehearsal.kinds import Json, Record, Refusal
 from rehearsal.world import World
 from tests.unit.rehearsal.gcp_project import (
-    AGENT,
     BUCKET,
     BUCKET_MEMBER,
     ENDPOINT,
@@ -77,6 +78,8 @@ class Platform(Project):
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(world)
         monkeypatch.setattr(rest, "call", self._call)
+        monkeypatch.setattr(rest, "GRANT_SECONDS", 0.2)
+        monkeypatch.setattr(rest, "GRANT_PAUSE", 0.05)
         self.lake = self.make(BUCKET, "lake", location="EU", forceDestroy=True)
         self.registry = self.make(
             REPOSITORY,
@@ -86,9 +89,6 @@ class Platform(Project):
             format="DOCKER",
             dockerConfig={"immutableTags": True},
         )
-        for api, name in (("aiplatform", "vertex"), ("run", "run")):
-            agent = self.make(AGENT, name, service=f"{api}.googleapis.com").outputs["email"]
-            self.let("roles/artifactregistry.reader", agent)
         self.builder = self.account("builder")
         self.reading = self.let_zone("roles/storage.objectViewer", self.builder, "builds")
         self.let("roles/artifactregistry.writer", self.builder)
@@ -386,3 +386,21 @@ def test_what_was_under_way_when_the_rehearsal_was_killed_has_failed(platform: P
     name = f"{PLACE}/operations/1"
     platform.world.kv.put("gcp/operations", name, {"name": name})
     assert operations.get(platform.world, name)["error"]["code"] == 10
+
+
+def test_a_grant_that_comes_late_is_waited_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.delete(platform.reading)
+    monkeypatch.setattr(rest, "GRANT_SECONDS", 30)
+    attempts = []
+
+    def look_away(_seconds: float) -> None:
+        attempts.append(1)
+        if len(attempts) == 2:
+            platform.let_zone("roles/storage.objectViewer", platform.builder, "builds")
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=look_away)
+    monkeypatch.setattr(rest, "time", clock)
+    assert "@sha256:" in platform.build()
+    assert len(attempts) == 2

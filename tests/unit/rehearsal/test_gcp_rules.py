@@ -14,7 +14,6 @@ from rehearsal.gcp import access
 from rehearsal.kinds import CheckFailure, Refusal
 from rehearsal.world import World
 from tests.unit.rehearsal.gcp_project import (
-    AGENT,
     BUCKET,
     BUCKET_MEMBER,
     ENDPOINT,
@@ -38,7 +37,7 @@ def test_nothing_is_made_before_its_api_is_enabled(live_world: World) -> None:
     with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
         bare.make(BUCKET, "lake", location="EUROPE-WEST1")
     with pytest.raises(Refusal, match=r"aiplatform\.googleapis\.com has not been used"):
-        bare.make(AGENT, "agent", service="aiplatform.googleapis.com")
+        bare.make(ENDPOINT, "e", name="1", displayName="e", location="europe-west1")
 
 
 @pytest.mark.parametrize(

@@ -74,14 +74,12 @@ class Gcp:
         return bytes(self.bucket.blob(name).download_as_bytes())
 
     def predict(self, instances: list[dict[str, Any]]) -> Any:
-        from google.auth.credentials import AnonymousCredentials
         from google.cloud.aiplatform_v1 import PredictionServiceClient
         from google.protobuf import json_format
 
         url = str(self.outputs["endpoint_url"])
         base, _, rest = url.partition("/v1/")
         client = PredictionServiceClient(
-            credentials=AnonymousCredentials(),
             transport="rest",
             client_options={"api_endpoint": base},
         )

@@ -193,12 +193,14 @@ def test_what_is_destroyed_leaves_nothing_behind(
     other = Stack(
         rehearsal, f"{stack.name}-gone", tmp_path_factory.mktemp("gone"), dict(stack.settings)
     )
-    before = rehearsal.get("/_api/resources")
+
+    def standing() -> set[tuple[str, str]]:
+        return {(each["token"], each["id"]) for each in rehearsal.get("/_api/resources")}
+
+    before = standing()
     other.init()
     other.up()
     assert predict(other.outputs())
     other.pulumi("destroy", "--yes", "--skip-preview")
     assert not other.resources()
-    assert sorted(r["id"] for r in rehearsal.get("/_api/resources")) == sorted(
-        r["id"] for r in before
-    )
+    assert standing() == before

@@ -148,6 +148,10 @@ class Kind:
     def delete(self, world: World, record: Record) -> None:
         """Take it away; raise `Refusal` while it is in use or not empty."""
 
+    def stays(self, record: Record) -> bool:
+        """Whether a deletion only lets go of it: the program forgets it, the cloud keeps it."""
+        return False
+
 
 # The wire form of assets: https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
 SIGNATURE = "4dabf18193072939515e22adb298388d"

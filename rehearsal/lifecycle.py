@@ -126,6 +126,9 @@ class Lifecycle:
         if record is None:
             return
         kind = self.rules(token)
+        if kind.stays(record):
+            self.world.ledger.note("let go", record)
+            return
         with self.world.store.transaction():
             kind.delete(self.world, record)
             self.world.store.remove(record)

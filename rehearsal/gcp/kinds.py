@@ -41,6 +41,10 @@ class Service(Kind):
     def create(self, world: World, record: Record) -> None:
         record.id = f"{record.outputs['project']}/{record.inputs['service']}"
 
+    def stays(self, record: Record) -> bool:
+        """Enabled it remains, also for the other stacks of the project."""
+        return record.inputs.get("disableOnDestroy") is False
+
 
 class Account(Kind):
     token = access.ACCOUNT

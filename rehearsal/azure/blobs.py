@@ -121,8 +121,12 @@ class Front:
         )
 
     async def _exists(self, request: Request, azurite: str) -> bool:
+        given = self._headers(request)
         head = await self._http().head(
-            self._address(request, azurite), headers=self._headers(request)
+            self._address(request, azurite),
+            headers={
+                name: given[name] for name in ("authorization", "x-ms-version") if name in given
+            },
         )
         return head.status_code == 200
 

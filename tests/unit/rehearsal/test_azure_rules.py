@@ -1,0 +1,477 @@
+"""What the rehearsed Azure refuses, in its own words, and what it lets pass."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.storage.blob import ContainerClient
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from rehearsal.azure import access, environment, ml, routes, storage, vaults, web
+from rehearsal.azure.arm import GROUP, IDENTITY
+from rehearsal.azure.images import REGISTRY
+from rehearsal.azure.kinds import KINDS
+from rehearsal.kinds import CheckFailure, Inputs, Record, Refusal
+from rehearsal.lifecycle import Lifecycle
+from rehearsal.schema import Schemas
+from rehearsal.world import World
+
+SCHEMAS = Schemas("azure-native")
+READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"
+SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
+
+
+class Subscription:
+    """A rehearsed subscription with one resource group, made as the engine would make it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.kinds = {kind.token: kind() for kind in KINDS}
+        self.lifecycle = Lifecycle(world, "azure-native", self.kinds, SCHEMAS)
+        self.group = self.make(GROUP, resourceGroupName="rg", location="westeurope")
+        self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(world))]))
+
+    def make(self, token: str, /, **inputs: Any) -> Record:
+        kind = self.kinds[token]
+        if token not in (GROUP, access.ASSIGNMENT, access.DEFINITION):
+            inputs.setdefault("resourceGroupName", "rg")
+        self.lifecycle.check_name(kind, inputs)
+        kind.check(self.world, Inputs(inputs))
+        urn = f"urn:pulumi:test::triplane::{token}::thing{len(inputs)}"
+        return self.lifecycle.create(token, urn, inputs, [], {"location": "westeurope"})
+
+    def update(self, record: Record, **changes: Any) -> Record:
+        inputs = record.inputs | changes
+        return self.lifecycle.update(record.token, record.id, record.urn, inputs, [])
+
+    def delete(self, record: Record) -> None:
+        self.lifecycle.delete(record.token, record.id)
+
+    def grant(self, principal: str, role: str, scope: str) -> Record:
+        if "/" not in role:
+            role = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        return self.make(
+            access.ASSIGNMENT,
+            roleAssignmentName=access.guid(principal, role, scope),
+            principalId=principal,
+            roleDefinitionId=role,
+            scope=scope,
+        )
+
+    def identity(self, name: str = "worker") -> Record:
+        return self.make(IDENTITY, resourceName=name)
+
+    def custom(self, name: str, **permission: list[str]) -> Record:
+        return self.make(
+            access.DEFINITION,
+            roleDefinitionId=access.guid(name),
+            roleName=name,
+            scope=self.group.id,
+            permissions=[permission],
+            assignableScopes=[self.group.id],
+        )
+
+
+@pytest.fixture
+def azure(live_world: World) -> Subscription:
+    return Subscription(live_world)
+
+
+def test_nothing_stands_outside_a_resource_group(azure: Subscription) -> None:
+    with pytest.raises(Refusal, match="ResourceGroupNotFound: Resource group 'no'"):
+        azure.make(IDENTITY, resourceName="worker", resourceGroupName="no")
+
+
+@pytest.mark.parametrize("name", ["UPPER", "with-hyphen", "ab", "a" * 25])
+def test_a_storage_accounts_name_is_short_and_plain(azure: Subscription, name: str) -> None:
+    with pytest.raises(CheckFailure, match="accountName"):
+        azure.make(storage.ACCOUNT, accountName=name)
+
+
+def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) -> None:
+    principal = azure.identity().outputs["principalId"]
+    azure.grant(principal, READER, azure.group.id)
+    with pytest.raises(Refusal, match="RoleAssignmentExists: The role assignment already exists"):
+        azure.make(
+            access.ASSIGNMENT,
+            roleAssignmentName=access.guid("another name"),
+            principalId=principal,
+            roleDefinitionId=f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{READER}",
+            scope=azure.group.id,
+        )
+
+
+def test_a_role_needs_a_principal_and_a_definition_that_exist(azure: Subscription) -> None:
+    with pytest.raises(Refusal, match="PrincipalNotFound"):
+        azure.grant("00000000-0000-4000-8000-000000000000", READER, azure.group.id)
+    principal = azure.identity().outputs["principalId"]
+    with pytest.raises(Refusal, match="RoleDefinitionDoesNotExist"):
+        azure.grant(principal, "00000000-0000-4000-8000-000000000000", azure.group.id)
+
+
+def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
+    azure: Subscription,
+) -> None:
+    principal = azure.identity().outputs["principalId"]
+    role = azure.custom("caller", actions=[ml.SCORE])
+    with pytest.raises(Refusal, match="RoleAssignmentScopeNotAssignableToRoleDefinition"):
+        azure.grant(principal, role.id, "/subscriptions/other")
+    azure.grant(principal, role.id, azure.group.id)
+    with pytest.raises(Refusal, match="RoleDefinitionHasAssignments"):
+        azure.delete(role)
+    with pytest.raises(Refusal, match="RoleDefinitionWithSameNameExists"):
+        azure.make(
+            access.DEFINITION,
+            **{**role.inputs, "roleDefinitionId": access.guid("other")},
+        )
+
+
+def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscription) -> None:
+    world = azure.world
+    principal = azure.identity().outputs["principalId"]
+    role = azure.custom("caller", actions=[ml.SCORE])
+    azure.grant(principal, role.id, f"{azure.group.id}/providers/a/one")
+    assert access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one")
+    assert access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one/b/two")
+    assert not access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one-more")
+    assert not access.may(world, principal, ml.SCORE, azure.group.id)
+
+
+def test_the_owner_of_a_subscription_reads_no_blobs_by_that(azure: Subscription) -> None:
+    owner = azure.world.account.azure_object
+    assert access.may(azure.world, owner, ml.SCORE, azure.group.id)
+    assert not access.may(azure.world, owner, f"{access.BLOBS}/read", azure.group.id, data=True)
+
+
+def test_purge_protection_cannot_be_set_to_false(azure: Subscription) -> None:
+    properties = {"sku": {"family": "A", "name": "standard"}, "enablePurgeProtection": False}
+    with pytest.raises(CheckFailure, match='"enablePurgeProtection" cannot be set to false'):
+        azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+
+
+def test_a_deleted_vault_and_a_deleted_workspace_keep_their_names(azure: Subscription) -> None:
+    properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
+    azure.delete(azure.make(vaults.VAULT, vaultName="vault", properties=properties))
+    with pytest.raises(Refusal, match="already exists in deleted state"):
+        azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+    azure.delete(azure.make(ml.WORKSPACE, workspaceName="space"))
+    with pytest.raises(Refusal, match="Soft-deleted workspace exists"):
+        azure.make(ml.WORKSPACE, workspaceName="space")
+
+
+def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
+    azure: Subscription,
+) -> None:
+    properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
+    azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+    secret = azure.make(
+        vaults.SECRET, vaultName="vault", secretName="key", properties={"value": "open sesame"}
+    )
+    assert "value" not in secret.outputs["properties"]
+    uri = secret.outputs["properties"]["secretUriWithVersion"]
+    reference = f"@Microsoft.KeyVault(SecretUri={uri})"
+    reader, stranger = azure.identity("reader"), azure.identity("stranger")
+    azure.grant(reader.outputs["principalId"], SECRETS_USER, secret.id)
+    resolve = vaults.resolve
+    assert resolve(azure.world, reference, reader.outputs["principalId"]) == "open sesame"
+    assert resolve(azure.world, reference, stranger.outputs["principalId"]) is None
+    rotated = azure.update(secret, properties={"value": "another"})
+    assert rotated.outputs["properties"]["secretUriWithVersion"] != uri
+
+
+def test_a_new_endpoint_has_no_traffic_to_give(azure: Subscription) -> None:
+    azure.make(ml.WORKSPACE, workspaceName="space")
+    with pytest.raises(Refusal, match="Traffic rules cannot be set on a new endpoint"):
+        azure.make(
+            ml.ENDPOINT,
+            workspaceName="space",
+            endpointName="endpoint",
+            location="westeurope",
+            properties={"authMode": "AADToken", "traffic": {"blue": 100}},
+        )
+
+
+@pytest.fixture
+def endpoint(azure: Subscription) -> Record:
+    """An endpoint with two deployments that are only written down."""
+    azure.make(ml.WORKSPACE, workspaceName="space")
+    made = azure.make(
+        ml.ENDPOINT,
+        workspaceName="space",
+        endpointName="endpoint",
+        location="westeurope",
+        properties={"authMode": "AADToken"},
+    )
+    for name in ("blue", "green"):
+        azure.world.save(
+            Record(
+                *("azure-native", ml.DEPLOYMENT, f"{made.id}/deployments/{name}", f"u::{name}"),
+                inputs={},
+                outputs={"name": name},
+            )
+        )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("split", "says"),
+    [
+        ({"blue": 60}, "need to sum to 0 or 100, not 60"),
+        ({"blue": 60, "green": 50}, "need to sum to 0 or 100, not 110"),
+        ({"red": 100}, "do not exist: red"),
+    ],
+)
+def test_traffic_goes_whole_to_deployments_that_exist(
+    azure: Subscription, endpoint: Record, split: dict[str, int], says: str
+) -> None:
+    with pytest.raises(Refusal, match=says):
+        ml.set_traffic(azure.world, endpoint, split)
+
+
+def test_a_deployment_with_traffic_is_not_deleted(azure: Subscription, endpoint: Record) -> None:
+    ml.set_traffic(azure.world, endpoint, {"blue": 100})
+    azure.world.save(endpoint)
+    blue, green = ml.deployments(azure.world, endpoint)
+    with pytest.raises(Refusal, match="live traffic allocated"):
+        azure.delete(blue)
+    azure.delete(green)
+    azure.delete(endpoint)
+    assert azure.world.all(ml.DEPLOYMENT) == []
+
+
+def test_an_endpoint_that_is_written_anew_loses_the_traffic_that_it_does_not_name(
+    azure: Subscription, endpoint: Record
+) -> None:
+    ml.set_traffic(azure.world, endpoint, {"blue": 100})
+    azure.world.save(endpoint)
+    assert azure.update(endpoint, tags={"a": "b"}).outputs["properties"]["traffic"] == {}
+
+
+def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint: Record) -> None:
+    url = "/azure/ml/westeurope/endpoint/score"
+    worker = azure.identity()
+    principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
+
+    def ask(audience: str) -> int:
+        token, _ = access.token(azure.world, principal, client, audience)
+        return azure.http.post(
+            url, json={}, headers={"authorization": f"Bearer {token}"}
+        ).status_code
+
+    assert azure.http.post(url, json={}).status_code == 401
+    assert ask("https://management.azure.com") == 401
+    assert ask("https://ml.azure.com") == 403
+    role = azure.custom("caller", actions=[ml.SCORE])
+    azure.grant(principal, role.id, endpoint.id)
+    # Let in, and told that no deployment takes traffic.
+    assert ask("https://ml.azure.com") == 404
+
+
+def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
+    azure: Subscription,
+) -> None:
+    mine, other = azure.identity("mine"), azure.identity("other")
+    azure.world.kv.put("azure-callers", "secret-header", [mine.id])
+
+    def ask(header: str, client: str) -> Any:
+        return azure.http.get(
+            "/azure/identity/token",
+            params={"resource": "https://ml.azure.com", "client_id": client},
+            headers={"x-identity-header": header},
+        )
+
+    assert ask("guessed", mine.outputs["clientId"]).status_code == 400
+    assert ask("secret-header", other.outputs["clientId"]).status_code == 400
+    token = ask("secret-header", mine.outputs["clientId"]).json()["access_token"]
+    principal = access.bearer(azure.world, f"Bearer {token}", "https://ml.azure.com")
+    assert principal == mine.outputs["principalId"]
+
+
+def test_a_run_pushes_only_as_an_identity_that_it_carries_and_that_may(azure: Subscription) -> None:
+    registry = azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    builder = azure.identity("builder")
+    content = base64.b64encode(b"version: v1.1.0\nsteps:\n  - cmd: bash -c true\n").decode()
+
+    def run(name: str) -> Record:
+        return azure.make(
+            "azure-native:containerregistry:TaskRun",
+            registryName="images",
+            taskRunName=name,
+            identity={"type": "UserAssigned", "userAssignedIdentities": {builder.id: {}}},
+            runRequest={
+                "type": "EncodedTaskRunRequest",
+                "encodedTaskContent": content,
+                "platform": {"os": "Linux"},
+                "credentials": {
+                    "sourceRegistry": {"loginMode": "None"},
+                    "customRegistries": {
+                        "images.azurecr.io": {"identity": builder.outputs["clientId"]}
+                    },
+                },
+            },
+        )
+
+    with pytest.raises(Refusal, match="unauthorized: authentication required"):
+        run("first")
+    azure.grant(builder.outputs["principalId"], PUSH, registry.id)
+    assert run("second").outputs["runResult"]["status"] == "Succeeded"
+
+
+def test_a_run_ends_with_the_words_of_the_step_that_failed(azure: Subscription) -> None:
+    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    content = b'version: v1.1.0\nsteps:\n  - cmd: bash -c "echo no such thing; false"\n'
+    with pytest.raises(Refusal, match=r"Run ID ca1 failed at step acb_step_0: no such thing"):
+        azure.make(
+            "azure-native:containerregistry:TaskRun",
+            registryName="images",
+            taskRunName="run",
+            runRequest={
+                "type": "EncodedTaskRunRequest",
+                "encodedTaskContent": base64.b64encode(content).decode(),
+                "platform": {"os": "Linux"},
+            },
+        )
+
+
+def test_a_plan_stays_while_an_app_stands_on_it(azure: Subscription) -> None:
+    plan = azure.make(web.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.make(web.SITE, name="app", serverFarmId=plan.id, siteConfig={})
+    with pytest.raises(Refusal, match="has web app"):
+        azure.delete(plan)
+    azure.delete(app)
+    azure.delete(plan)
+
+
+def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscription) -> None:
+    import ssl
+    import urllib.error
+    import urllib.request
+
+    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    plan = azure.make(web.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.make(
+        web.SITE,
+        name="app",
+        serverFarmId=plan.id,
+        siteConfig={"linuxFxVersion": "DOCKER|images.azurecr.io/triplane@sha256:00"},
+    )
+    trust = ssl.create_default_context(cafile=str(azure.world.authority.bundle))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(
+            f"https://{app.outputs['defaultHostName']}/", context=trust, timeout=10
+        )
+    assert refused.value.code == 503
+
+
+class Credential:
+    """Tokens of one identity of the rehearsal, for Azure's own clients."""
+
+    def __init__(self, world: World, principal: str) -> None:
+        self.world, self.principal = world, principal
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken(*access.token(self.world, self.principal, "client", scopes[0]))
+
+
+@pytest.fixture
+def lake(azure: Subscription) -> tuple[Subscription, Record]:
+    azure.make(
+        storage.ACCOUNT,
+        accountName="triplanelake",
+        location="westeurope",
+        sku={"name": "Standard_LRS"},
+        kind="StorageV2",
+        allowSharedKeyAccess=False,
+    )
+    captures = azure.make(storage.CONTAINER, accountName="triplanelake", containerName="captures")
+    return azure, captures
+
+
+def container(azure: Subscription, principal: str) -> ContainerClient:
+    account = azure.world.find(storage.ACCOUNT)
+    assert account is not None
+    return ContainerClient(
+        account.outputs["primaryEndpoints"]["blob"],
+        "captures",
+        credential=Credential(azure.world, principal),
+        connection_verify=str(azure.world.authority.bundle),
+        retry_total=0,
+    )
+
+
+def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
+    lake: tuple[Subscription, Record],
+) -> None:
+    azure, captures = lake
+    gateway = azure.identity().outputs["principalId"]
+    client = container(azure, gateway)
+    with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+        client.upload_blob("a.json", b"{}")
+    role = azure.custom("creator", dataActions=[f"{access.BLOBS}/add/action"])
+    azure.grant(gateway, role.id, captures.id)
+    client.upload_blob("a.json", b"{}")
+    for forbidden in (
+        lambda: client.upload_blob("a.json", b"{}", overwrite=True),
+        lambda: client.download_blob("a.json"),
+        lambda: client.delete_blob("a.json"),
+        lambda: list(client.list_blobs()),
+    ):
+        with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+            forbidden()
+    azure.grant(azure.world.account.azure_object, BLOB_CONTRIBUTOR, captures.id)
+    assert (
+        container(azure, azure.world.account.azure_object).download_blob("a.json").readall()
+        == b"{}"
+    )
+
+
+def test_shared_keys_and_strangers_are_turned_away(lake: tuple[Subscription, Record]) -> None:
+    azure, _ = lake
+    account = azure.world.find(storage.ACCOUNT)
+    assert account is not None
+    client = ContainerClient(
+        account.outputs["primaryEndpoints"]["blob"],
+        "captures",
+        credential={
+            "account_name": "triplanelake",
+            "account_key": base64.b64encode(b"key").decode(),
+        },
+        connection_verify=str(azure.world.authority.bundle),
+        retry_total=0,
+    )
+    with pytest.raises((ClientAuthenticationError, HttpResponseError), match="KeyBasedAuth"):
+        list(client.list_blobs())
+
+
+def test_a_public_container_is_refused_in_an_account_that_allows_none(
+    lake: tuple[Subscription, Record],
+) -> None:
+    azure, _ = lake
+    with pytest.raises(Refusal, match="PublicAccessNotPermitted"):
+        azure.make(
+            storage.CONTAINER,
+            accountName="triplanelake",
+            containerName="open",
+            publicAccess="Blob",
+        )
+
+
+def test_a_resource_group_takes_along_what_is_in_it(lake: tuple[Subscription, Record]) -> None:
+    azure, _ = lake
+    azure.delete(azure.group)
+    assert not azure.world.all(storage.ACCOUNT)
+    assert not azure.world.all(storage.CONTAINER)
+
+
+def test_azures_clients_find_the_rehearsal_by_their_own_variables(azure: Subscription) -> None:
+    variables = environment(azure.world)
+    assert variables["IDENTITY_ENDPOINT"].endswith("/azure/identity/token")
+    assert variables["ARM_METADATA_HOSTNAME"].startswith("127.0.0.1:")

@@ -203,10 +203,11 @@ def definition(world: World, role: str) -> Record | None:
 def may(world: World, principal: str, action: str, scope: str, *, data: bool = False) -> bool:
     """Whether a principal holds a role that allows an action on a scope.
 
-    Who runs Pulumi owns the subscription, which allows every action and no data action.
+    Who runs Pulumi is Owner of the subscription, which allows every action and no data action, and
+    Storage Blob Data Reader of it, so as to look into the lake.
     https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
     """
-    if principal == world.account.azure_object and not data:
+    if principal == world.account.azure_object and (not data or action == f"{BLOBS}/read"):
         return True
     return any(
         within(scope, each.inputs["scope"])

@@ -24,7 +24,6 @@ from rehearsal.world import World
 
 SCHEMAS = Schemas("azure-native")
 READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 
@@ -145,10 +144,11 @@ def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscripti
     assert not access.may(world, principal, ml.SCORE, azure.group.id)
 
 
-def test_the_owner_of_a_subscription_reads_no_blobs_by_that(azure: Subscription) -> None:
+def test_the_engineer_looks_into_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
     owner = azure.world.account.azure_object
     assert access.may(azure.world, owner, ml.SCORE, azure.group.id)
-    assert not access.may(azure.world, owner, f"{access.BLOBS}/read", azure.group.id, data=True)
+    assert access.may(azure.world, owner, f"{access.BLOBS}/read", azure.group.id, data=True)
+    assert not access.may(azure.world, owner, f"{access.BLOBS}/write", azure.group.id, data=True)
 
 
 def test_purge_protection_cannot_be_set_to_false(azure: Subscription) -> None:
@@ -426,7 +426,6 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
     ):
         with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
             forbidden()
-    azure.grant(azure.world.account.azure_object, BLOB_CONTRIBUTOR, captures.id)
     assert (
         container(azure, azure.world.account.azure_object).download_blob("a.json").readall()
         == b"{}"

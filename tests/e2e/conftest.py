@@ -28,7 +28,11 @@ def models() -> list[str]:
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     stands = Rehearsal(tmp_path_factory.mktemp("rehearsal") / "state")
     stands.start()
-    yield stands
+    with pytest.MonkeyPatch.context() as environment:
+        # What an engineer's shell has after `make env`: the clouds' own clients find the rehearsal by it.
+        for name, value in stands.environment.items():
+            environment.setenv(name, value)
+        yield stands
     stands.command("stop")
 
 

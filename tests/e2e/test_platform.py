@@ -108,21 +108,15 @@ def test_a_person_finds_a_page(stack: Stack) -> None:
 
 
 def test_the_clouds_own_clients_see_the_lake_and_get_predictions(
-    stack: Stack, rehearsal: Rehearsal, models: list[str], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, models: list[str]
 ) -> None:
-    for name, value in rehearsal.environment.items():
-        monkeypatch.setenv(name, value)
     client, outputs = clients.of(stack.outputs()), stack.outputs()
     assert f"models/flight-delay/{models[0]}/model.onnx" in client.objects()
     asked = client.predict([FLIGHT])
     assert asked["predictions"] == predict(outputs)["predictions"]
 
 
-def test_every_request_is_captured_in_the_lake(
-    stack: Stack, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in rehearsal.environment.items():
-        monkeypatch.setenv(name, value)
+def test_every_request_is_captured_in_the_lake(stack: Stack) -> None:
     outputs = stack.outputs()
     client = clients.of(outputs)
     before = set(client.objects("captures/"))

@@ -14,7 +14,7 @@ Invoke = Callable[[World, Json, Json], Json]
 
 
 def _caller_identity(world: World, arguments: Json, config: Json) -> Json:
-    account = world.account.aws_account
+    account = world.account.aws_account_of(config)
     return {
         "accountId": account,
         "arn": f"arn:aws:iam::{account}:user/rehearsal",

@@ -18,6 +18,8 @@ Verb = Literal[
     "refused",
     "executed",
     "lost",
+    "changed",
+    "let go",
     "fault",
     "interrupted",
 ]

@@ -143,6 +143,12 @@ class Lifecycle:
             self.world.store.remove(record)
             self.world.ledger.note("lost", record, "on request")
 
+    def change(self, record: Record, inputs: Json) -> None:
+        """Change a resource behind the program's back, by the same rules as the program."""
+        paths: list[Path] = [tuple(path) for path in record.secrets]
+        self.update(record.token, record.id, record.urn, {**record.inputs, **inputs}, paths)
+        self.world.ledger.note("changed", record, f"by hand: {', '.join(inputs)}")
+
     def clean_up(self) -> None:
         """Take away what was being made when the process ended."""
         for record in self.world.store.unfinished():

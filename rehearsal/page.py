@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rehearsal.faults import Fault
-from rehearsal.kinds import Kind, Record
+from rehearsal.kinds import Json, Kind, Record
 from rehearsal.lifecycle import Lifecycle
 from rehearsal.world import World
 
@@ -40,6 +40,7 @@ class Page:
             Route("/_api/ledger", self.ledger),
             Route("/_api/faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_api/lose", self.lose, methods=["POST"]),
+            Route("/_api/change", self.change, methods=["POST"]),
         ]
 
     def _kind(self, record: Record) -> Kind:
@@ -99,21 +100,39 @@ class Page:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"id": self._world.faults.set(fault)})
 
-    async def lose(self, request: Request) -> Response:
-        """Take resources away behind the program's back: ``{"on": glob, "name": glob}``."""
-        if refused := _not_json(request):
-            return refused
-        wish = await request.json()
-        lost = [
+    def _meant(self, wish: Json) -> list[Record]:
+        """The records that ``{"on": glob, "name": glob, "stack": glob}`` names; left out is all."""
+        return [
             record
             for record in self._world.store.all()
             if fnmatchcase(record.token, wish.get("on", "*"))
             and fnmatchcase(record.name, wish.get("name", "*"))
+            and fnmatchcase(record.urn.split("::")[0], f"urn:pulumi:{wish.get('stack', '*')}")
         ]
+
+    async def lose(self, request: Request) -> Response:
+        """Take resources away behind the program's back; which ones: see `_meant`."""
+        if refused := _not_json(request):
+            return refused
+        lost = self._meant(await request.json())
         for record in lost:
             lose = self._lifecycles[record.package].lose
             await anyio.to_thread.run_sync(lose, record)
         return JSONResponse({"lost": [f"{record.token} {record.id}" for record in lost]})
+
+    async def change(self, request: Request) -> Response:
+        """Change resources behind the program's back, as if by hand in the console.
+
+        Which ones: see `_meant`; ``"inputs"`` are laid over those that each has.
+        """
+        if refused := _not_json(request):
+            return refused
+        wish = await request.json()
+        changed = self._meant(wish)
+        for record in changed:
+            change = self._lifecycles[record.package].change
+            await anyio.to_thread.run_sync(change, record, wish["inputs"])
+        return JSONResponse({"changed": [f"{record.token} {record.id}" for record in changed]})
 
     async def page(self, request: Request) -> Response:
         """Everything, for a person."""

@@ -256,7 +256,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: Any) -> Any:
         token, _ = _which(request)
         record = self.lifecycle.read(token, request.id)
-        if record is None:
+        if record is None or not self._mine(record, self._config(context)):
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
             id=record.id,
@@ -285,6 +285,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, _ = _which(request)
         self.lifecycle.delete(token, request.id)
         return empty_pb2.Empty()
+
+    def _mine(self, record: Record, config: Json) -> bool:
+        """Whether these settings lead to the record. On AWS another account sees nothing there.
+
+        An id of Google Cloud names its project, one of Azure its subscription.
+        """
+        of = self.world.account.aws_account_of
+        return self.package != "aws" or of(config) == of(record.config)
 
     def _outputs(self, record: Record) -> Any:
         kind = self.lifecycle.rules(record.token)

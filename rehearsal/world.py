@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +44,11 @@ class Account:
     azure_object: str = "00000000-aaaa-4bbb-8ccc-000000000004"
     """Object id of the signed-in principal."""
     azure_location: str = "westeurope"
+
+    def aws_account_of(self, config: Mapping[str, Any]) -> str:
+        """The account that a provider with these settings works in: that of the role it assumes."""
+        roles = config.get("assumeRoles") or [{}]
+        return (roles[-1].get("roleArn") or f"::::{self.aws_account}").split(":")[4]
 
     def gcp_number(self, project: str) -> str:
         """The project's number: twelve digits, always the same for the same project."""

@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rehearsal.azure import access, environment, ml, routes, storage, vaults, web
-from rehearsal.azure.arm import GROUP, IDENTITY
+from rehearsal.azure.arm import GROUP, IDENTITY, guid
 from rehearsal.azure.images import REGISTRY
 from rehearsal.azure.kinds import KINDS
 from rehearsal.kinds import CheckFailure, Inputs, Record, Refusal
@@ -59,7 +59,7 @@ class Subscription:
             role = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
         return self.make(
             access.ASSIGNMENT,
-            roleAssignmentName=access.guid(principal, role, scope),
+            roleAssignmentName=guid(principal, role, scope),
             principalId=principal,
             roleDefinitionId=role,
             scope=scope,
@@ -71,7 +71,7 @@ class Subscription:
     def custom(self, name: str, **permission: list[str]) -> Record:
         return self.make(
             access.DEFINITION,
-            roleDefinitionId=access.guid(name),
+            roleDefinitionId=guid(name),
             roleName=name,
             scope=self.group.id,
             permissions=[permission],
@@ -101,7 +101,7 @@ def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) ->
     with pytest.raises(Refusal, match="RoleAssignmentExists: The role assignment already exists"):
         azure.make(
             access.ASSIGNMENT,
-            roleAssignmentName=access.guid("another name"),
+            roleAssignmentName=guid("another name"),
             principalId=principal,
             roleDefinitionId=f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{READER}",
             scope=azure.group.id,
@@ -129,7 +129,7 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
     with pytest.raises(Refusal, match="RoleDefinitionWithSameNameExists"):
         azure.make(
             access.DEFINITION,
-            **{**role.inputs, "roleDefinitionId": access.guid("other")},
+            **{**role.inputs, "roleDefinitionId": guid("other")},
         )
 
 
@@ -262,9 +262,8 @@ def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint
 
     def ask(audience: str) -> int:
         token, _ = access.token(azure.world, principal, client, audience)
-        return azure.http.post(
-            url, json={}, headers={"authorization": f"Bearer {token}"}
-        ).status_code
+        answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
+        return int(answer.status_code)
 
     assert azure.http.post(url, json={}).status_code == 401
     assert ask("https://management.azure.com") == 401

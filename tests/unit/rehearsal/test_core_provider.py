@@ -189,6 +189,14 @@ def test_what_came_in_secret_goes_out_secret_and_is_in_no_ledger(engine: Engine)
     assert "hunter" not in told
 
 
+def test_a_secret_inside_an_object_and_a_short_one_stay_secret(engine: Engine) -> None:
+    secrets = (("tags", "pin"), ("value",))
+    inputs = {"name": "k", "type": "String", "value": "1", "tags": {"pin": "7", "team": "a"}}
+    answer = engine.create(PARAMETER, "key", secrets, **inputs)
+    assert set(secrets) <= set(decode(answer.properties)[1])
+    assert ("tags", "team") not in decode(answer.properties)[1]
+
+
 def test_a_refused_creation_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(Refused, match="InvalidPolicy: no"):
         engine.create(QUEUE, "q", name="q", policy="refuse")

@@ -119,6 +119,7 @@ class Registered:
     name: str
     inputs: Mapping[str, Any]
     custom: bool
+    id: str
 
 
 @dataclass
@@ -129,11 +130,14 @@ class Engine(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
-        self.registered.append(Registered(args.typ, args.name, inputs, bool(args.custom)))
         identifier = f"{args.name}-{hashlib.sha256(args.typ.encode()).hexdigest()[:7]}"
+        self.registered.append(
+            Registered(args.typ, args.name, inputs, bool(args.custom), identifier)
+        )
         email = f"{identifier}@triplane-dev.iam.gserviceaccount.com"
         outputs = {
             "name": identifier,
+            "bucket": identifier,
             "arn": f"arn:aws:mock:::{identifier}",
             "email": email,
             "member": f"serviceAccount:{email}",

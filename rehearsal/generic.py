@@ -86,11 +86,10 @@ def autonamed(schema: Schema, kind: Kind, program_name: str, name: str) -> bool:
 def fill(record: Record, schema: Schema, kind: Kind, account: Account) -> None:
     """Give a new record its generic id and outputs: inputs echoed, the rest plausible by type."""
     place = _place(record, account)
-    name_input = name_property(schema, kind)
+    called = name_property(schema, kind) or "name"
+    prefix = record.inputs.get(f"{called}Prefix", f"{record.name}-")
     name = str(
-        record.inputs.get(name_input or "", "")
-        or record.inputs.get("name")
-        or f"{record.inputs.get('namePrefix', record.name + '-')}{secrets.token_hex(4)}"
+        record.inputs.get(called) or record.inputs.get("name") or f"{prefix}{secrets.token_hex(4)}"
     )
     facts = {**place, **_tags(record), "name": name, **_common(record, name)}
     facts["arn"] = _arn(record, place, name)
@@ -102,13 +101,13 @@ def fill(record: Record, schema: Schema, kind: Kind, account: Account) -> None:
             record.outputs[wire] = answered(schema, wire, record.inputs[wire])
         elif described["required"] or wire in facts:
             record.outputs[wire] = facts.get(wire, UNKNOWN)
+    # The id may hold outputs, and what is left of the outputs may hold the id.
     record.id = _id(record, schema, place, name, account)
-    facts |= {"selfLink": _self_link(record), "selfLinkUri": _self_link(record)}
+    links = dict.fromkeys(("selfLink", "selfLinkUri"), _self_link(record))
     for wire, value in record.outputs.items():
         if value is UNKNOWN:
-            described = schema.outputs[wire]
-            given = facts.get(wire)
-            record.outputs[wire] = given or _plausible(schema, wire, described, record, name, 0)
+            made = _plausible(schema, wire, schema.outputs[wire], record, name, 0)
+            record.outputs[wire] = links.get(wire, made)
 
 
 def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
@@ -216,9 +215,13 @@ def _digest(record: Record) -> str:
     return hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()
 
 
+def _aws_account(record: Record) -> str:
+    return Account().aws_account_of(record.config)
+
+
 def _arn(record: Record, place: dict[str, str], name: str) -> str:
     service, kind = _words(record)
-    return f"arn:aws:{service}:{place.get('region', '')}:{Account.aws_account}:{kind}/{name}"
+    return f"arn:aws:{service}:{place.get('region', '')}:{_aws_account(record)}:{kind}/{name}"
 
 
 def _id(record: Record, schema: Schema, place: dict[str, str], name: str, account: Account) -> str:
@@ -287,7 +290,7 @@ def _plausible(
         if lower.endswith("arn"):
             return f"{_arn(record, {'region': record.config.get('region', '')}, name)}/{wire}"
         if lower.endswith(("accountid", "ownerid")):
-            return Account.aws_account
+            return _aws_account(record)
         if lower.endswith(("url", "uri", "endpoint")):
             service, _ = _words(record)
             return f"https://{name}.{service}.{record.package}.example"

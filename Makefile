@@ -43,7 +43,7 @@ wipe: down ## Forget the rehearsal's state, and the stacks that stand in it
 train: bootstrap ## Train a model version on the flights of 2013
 	@PYTHONPATH=lambda $(python) -m model_server train
 
-.PHONY: test check unit e2e bench fmt lock clean
+.PHONY: test check unit e2e bench snapshots fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
 check: bootstrap ## Formatting, lint and types
@@ -55,6 +55,9 @@ e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 bench: bootstrap ## Measure speed and size against the figures in README.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
 	@$(python) -m bench.platform
+snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
+	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
+	@git --no-pager diff --stat -- tests/snapshots
 fmt: ## Format the code, and bring the settings table of README.md up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .

@@ -78,9 +78,12 @@ class Stack:
         }
 
     def init(self) -> None:
+        """Make the stack. `stack init` writes a settings file into its project's folder: here, a copy."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
         self.configure()
-        self.pulumi("stack", "init", self.name, config=False)
+        command = ["pulumi", "stack", "init", self.name, "--non-interactive"]
+        run(command, self.environment, timeout=60, folder=self.folder)
 
     def configure(self, **changes: Any) -> None:
         """Write the stack's file, keeping the engine's own lines in it."""
@@ -89,9 +92,9 @@ class Stack:
         self.file.write_text(yaml.safe_dump({**written, "config": self.settings}))
 
     def pulumi(self, *words: str, config: bool = True, code: int = 0) -> str:
-        stack = ["--stack", self.name] if words[:2] != ("stack", "init") else []
         file = ["--config-file", str(self.file)] if config else []
-        command = ["pulumi", *words, *stack, *file, "--non-interactive", "--color", "never"]
+        plain = ["--stack", self.name, "--non-interactive", "--color", "never"]
+        command = ["pulumi", *words, *plain, *file]
         return run(command, self.environment, timeout=300, code=code, folder=self.project)
 
     def up(self, code: int = 0) -> str:

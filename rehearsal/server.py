@@ -146,12 +146,21 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    server = uvicorn.Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn has handlers of its own while it serves, and afterwards raises the signal again:
+        # without this, that would end the process before it has stopped its children.
+        world.loop.add_signal_handler(number, end)
     resumed = asyncio.create_task(asyncio.to_thread(world.objects.resume))
     try:
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
     finally:
-        for server in servers:
-            server.stop(grace=1)
+        for each in servers:
+            each.stop(grace=1)
         await resumed
         await world.doors.close_all()
         await asyncio.to_thread(world.functions.close)

@@ -48,6 +48,7 @@ def test_a_rehearsal_lives_its_life(state: Path) -> None:
         time.sleep(0.02)
     with pytest.raises(Trouble, match="is not running"):
         supervisor.ask(state, "/_api/status")
+    (state / "objects" / "s3").mkdir(parents=True)  # as if a bucket had been made
     assert "is ready" in start(state), "neither its lock nor its process id is in the way"
     assert supervisor.environment(state) == environment, "URLs are the same after a restart"
 
@@ -56,10 +57,15 @@ def test_a_rehearsal_lives_its_life(state: Path) -> None:
     with pytest.raises(Trouble, match="there is no fault explode"):
         supervisor.ask(state, "/_api/faults", "POST", {"what": "explode"})
 
-    pid = supervisor.ask(state, "/_api/status")["pid"]
+    deadline = time.monotonic() + 20
+    while not (running := supervisor.ask(state, "/_api/status"))["children"]:
+        assert time.monotonic() < deadline, "the object store did not come back"
+        time.sleep(0.02)
+    pid, store = running["pid"], running["children"][0]["pid"]
     said: list[str] = []
     supervisor.stop(state, said.append)
-    assert said == ["the rehearsal is stopped"]
+    assert said == ["the rehearsal is stopped"], "it has stopped its object store itself"
+    assert not psutil.pid_exists(store)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     supervisor.wipe(state, said.append)
     assert not state.exists()

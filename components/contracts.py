@@ -26,6 +26,8 @@ class Zone(StrEnum):
     MODELS = "models"
     CAPTURES = "captures"
     BUILDS = "builds"
+    STATE = "state"
+    """A copy of the stack's own state, for `make adopt`. No workload is granted it."""
 
 
 class Access(StrEnum):

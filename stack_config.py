@@ -168,6 +168,51 @@ class Lake(Section):
     )
 
 
+class Delivery(Section):
+    """Which runs of GitHub Actions may deploy this stack."""
+
+    repository: str = Field(
+        "", description="`owner/name` on GitHub; empty: no identity for deliveries is made"
+    )
+    branch: str = Field("main", description="The branch from which it may be deployed")
+    environment: str = Field(
+        "", description="GitHub environment whose jobs may deploy; empty: any job on the branch"
+    )
+    existing_provider: bool = Field(
+        False, description="AWS: the account already has an identity provider for GitHub"
+    )
+
+    # No wildcards and no quotes anywhere: all three end up, word for word, in conditions of trust.
+    @field_validator("repository")
+    @classmethod
+    def repository_named(cls, value: str) -> str:
+        if value and not re.fullmatch(
+            r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}", value
+        ):
+            near = re.sub(r"^(https?://|git@)?github\.com[/:]|\.git$", "", value)
+            hint = f" Did you mean {near}?" if near != value and near.count("/") == 1 else ""
+            raise ValueError(
+                f"Allowed: owner/name, as in the repository's address on GitHub.{hint}"
+            )
+        return value
+
+    @field_validator("branch")
+    @classmethod
+    def branch_named(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}", value):
+            raise ValueError(
+                "Allowed: one branch, 1 to 100 letters, digits and _ . / -; no wildcards."
+            )
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def environment_named(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value):
+            raise ValueError("Allowed: one environment, at most 100 letters, digits, _ and -.")
+        return value
+
+
 class StackConfig(Section):
     """All settings of a stack, checked."""
 
@@ -189,6 +234,9 @@ class StackConfig(Section):
     endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
     gateway: Gateway = Field(Gateway(), description="The front door")
     lake: Lake = Field(Lake(), description="How long the lake keeps things")
+    delivery: Delivery = Field(
+        Delivery(), description="Who deploys this stack from GitHub Actions, without a key"
+    )
     tags: dict[str, str] = Field({}, description="More tags (labels) for every resource")
     keep_data: bool = Field(
         True, description="`destroy` leaves the lake, with what is in it, and the images"

@@ -240,6 +240,81 @@ class Gateway(pulumi.ComponentResource):
     """Without a trailing slash."""
 
 
+GITHUB = "https://token.actions.githubusercontent.com"
+"""Who signs the tokens of GitHub Actions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryArgs:
+    foundation: Foundation
+    lake: DataLake
+    identities: Sequence[Identity]
+    """The workloads' identities: the ones that the pipeline may hand to the services it sets up."""
+    repository: str
+    """``owner/name`` on GitHub."""
+    branch: str
+    environment: str | None
+    """GitHub's word for a gate in front of a job; not the stack's environment."""
+    existing_provider: bool
+    """AWS only: the account has the identity provider for GitHub already, and takes no second."""
+    prefix: str
+    """How the physical names of everything that the platform makes begin."""
+
+    @property
+    def subject(self) -> str:
+        """The ``sub`` of the one kind of token that is trusted.
+
+        A job in an environment has it in the place of the branch, which is then the environment's
+        own rule to hold: "Deployment branches and tags" in GitHub's settings.
+        https://docs.github.com/actions/reference/security/oidc#example-subject-claims
+        """
+        within = f"environment:{self.environment}" if self.environment else f"ref:{self.ref}"
+        return f"repo:{self.repository}:{within}"
+
+    @property
+    def ref(self) -> str:
+        """The branch, as git and GitHub's tokens name it in full."""
+        return f"refs/heads/{self.branch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What the pipeline may do to the platform's resource types, as data: token to permissions.
+
+    A type stands in one of the three, and a test holds every type of the platform against them. So
+    who takes over the pipeline can break the service, but neither delete data nor widen anybody's
+    rights, the pipeline's own included: that takes a person's `pulumi up`, as the first one does.
+    """
+
+    runs: Mapping[str, Sequence[str]]
+    """What carries requests: create, read, update and delete."""
+    holds: Mapping[str, Sequence[str]]
+    """What holds data or secrets: read and update. A new one would need new grants, too."""
+    grants: Mapping[str, Sequence[str]]
+    """What says who may do what: read only, so that drift is seen and nothing is granted."""
+
+    @property
+    def permissions(self) -> list[str]:
+        """All of them, sorted, each once."""
+        return sorted(
+            {
+                permission
+                for types in (self.runs, self.holds, self.grants)
+                for permissions in types.values()
+                for permission in permissions
+            }
+        )
+
+
+class Delivery(pulumi.ComponentResource):
+    """The identity that a pipeline on GitHub deploys as, without a key that could be stolen."""
+
+    identity: pulumi.Output[str]
+    """Role ARN, service account e-mail or client id: what the pipeline signs in as."""
+    provider: pulumi.Output[str]
+    """What checks the pipeline's tokens: identity provider's ARN, pool provider's name, credential's id."""
+
+
 Args = TypeVar("Args", contravariant=True)
 Noun = TypeVar("Noun", covariant=True)
 
@@ -264,3 +339,4 @@ class CloudPackage(Protocol):
     ModelEndpoint: Builds[ModelEndpointArgs, ModelEndpoint]
     ApiKey: Builds[ApiKeyArgs, ApiKey]
     Gateway: Builds[GatewayArgs, Gateway]
+    Delivery: Builds[DeliveryArgs, Delivery]

@@ -47,12 +47,16 @@ class Platform(pulumi.ComponentResource):
             f"{name}-registry", c.ImageRegistryArgs(foundation=foundation), child
         )
 
+        identities: list[c.Identity] = []
+
         def identity(workload: c.Workload, *grants: c.Grant) -> c.Identity:
-            return cloud.Identity(
+            made = cloud.Identity(
                 f"{name}-{workload}",
                 c.IdentityArgs(foundation=foundation, workload=workload, grants=grants),
                 child,
             )
+            identities.append(made)
+            return made
 
         image = cloud.ImageBuild(
             f"{name}-image",
@@ -124,6 +128,25 @@ class Platform(pulumi.ComponentResource):
             child,
         )
 
+        delivery = (
+            cloud.Delivery(
+                f"{name}-delivery",
+                c.DeliveryArgs(
+                    foundation=foundation,
+                    lake=lake,
+                    identities=identities,
+                    repository=config.delivery.repository,
+                    branch=config.delivery.branch,
+                    environment=config.delivery.environment or None,
+                    existing_provider=config.delivery.existing_provider,
+                    prefix=name,
+                ),
+                child,
+            )
+            if config.delivery.repository
+            else None
+        )
+
         self.outputs = {
             "cloud": config.cloud,
             "environment": config.environment,
@@ -136,4 +159,7 @@ class Platform(pulumi.ComponentResource):
         }
         if key:
             self.outputs["gateway_key"] = key.value
+        if delivery:
+            self.outputs["delivery_identity"] = delivery.identity
+            self.outputs["delivery_provider"] = delivery.provider
         self.register_outputs(self.outputs)

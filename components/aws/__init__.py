@@ -2,6 +2,7 @@
 
 from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake
+from components.aws.delivery import Delivery
 from components.aws.foundation import Foundation
 from components.aws.gateway import Gateway
 from components.aws.identity import Identity
@@ -12,6 +13,7 @@ from components.aws.model_endpoint import ModelEndpoint
 __all__ = [
     "ApiKey",
     "DataLake",
+    "Delivery",
     "Foundation",
     "Gateway",
     "Identity",

@@ -2,6 +2,7 @@
 
 from components.azure.api_key import ApiKey
 from components.azure.data_lake import DataLake
+from components.azure.delivery import Delivery
 from components.azure.foundation import Foundation
 from components.azure.gateway import Gateway
 from components.azure.identity import Identity
@@ -12,6 +13,7 @@ from components.azure.model_endpoint import ModelEndpoint
 __all__ = [
     "ApiKey",
     "DataLake",
+    "Delivery",
     "Foundation",
     "Gateway",
     "Identity",

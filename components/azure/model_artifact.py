@@ -38,7 +38,6 @@ class ModelArtifact(c.ModelArtifact):
         foundation, lake, artifact = args.foundation, args.lake, args.artifact
         assert isinstance(foundation, Foundation)
         assert isinstance(lake, DataLake)
-        child = pulumi.ResourceOptions(parent=self)
 
         # Being the subscription's owner does not let anyone read or write blobs; this role does.
         container = lake.containers[c.Zone.MODELS]
@@ -49,7 +48,11 @@ class ModelArtifact(c.ModelArtifact):
             principal_type=None,
             role=roles.built_in(foundation, "Storage Blob Data Contributor"),
             scope=container.id,
-            opts=child,
+            # Of the first who deploys. Whoever comes after needs the role too, and a pipeline has it
+            # from `Delivery`; taking it over would be a change in every second run.
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
+            ),
         )
         folder = BlobFolder(
             f"{name}-files",

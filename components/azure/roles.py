@@ -40,7 +40,7 @@ def create_only(
     allows Put Blob for a blob that is not there yet, and nothing else.
     https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations
     """
-    return _custom(
+    return custom(
         name,
         foundation,
         "blob creator",
@@ -63,7 +63,7 @@ def score_only(
     endpoint; the documentation has one make this role.
     https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
     """
-    return _custom(
+    return custom(
         name,
         foundation,
         "endpoint caller",
@@ -75,7 +75,7 @@ def score_only(
     )
 
 
-def _custom(
+def custom(
     name: str,
     foundation: Foundation,
     title: str,

@@ -2,6 +2,7 @@
 
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
+from components.gcp.delivery import Delivery
 from components.gcp.foundation import Foundation
 from components.gcp.gateway import Gateway
 from components.gcp.identity import Identity
@@ -12,6 +13,7 @@ from components.gcp.model_endpoint import ModelEndpoint
 __all__ = [
     "ApiKey",
     "DataLake",
+    "Delivery",
     "Foundation",
     "Gateway",
     "Identity",

@@ -25,6 +25,7 @@ class Identity(c.Identity):
     """A service account without keys: workloads get its tokens from their metadata server."""
 
     account: serviceaccount.Account
+    workload: c.Workload
 
     def __init__(
         self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -33,6 +34,7 @@ class Identity(c.Identity):
         foundation = args.foundation
         assert isinstance(foundation, Foundation)
         self._name, self._foundation = name, foundation
+        self.workload = args.workload
 
         self.account = serviceaccount.Account(
             # Short: the account id made from this name has 30 characters at most, 8 of them random.
@@ -68,7 +70,7 @@ class Identity(c.Identity):
                     member=self.account.member,
                     condition={
                         "title": f"{grant.access} {grant.zone}",
-                        "expression": lake.bucket.name.apply(_within(grant.zone)),
+                        "expression": lake.bucket.name.apply(within(grant.zone)),
                     },
                     opts=child,
                 )
@@ -127,7 +129,7 @@ class Identity(c.Identity):
         return name
 
 
-def _within(zone: c.Zone) -> Callable[[str], str]:
+def within(zone: c.Zone) -> Callable[[str], str]:
     """The condition that a request is for an object of the zone.
 
     A listing is a request for the bucket, and so is held against the prefix that it asks for.

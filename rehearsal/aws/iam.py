@@ -78,6 +78,29 @@ class RolePolicy(Kind):
         record.id = f"{record.inputs['role']}:{record.inputs['name']}"
 
 
+class OpenIdConnectProvider(Kind):
+    token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+    source = (
+        "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html"
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        url = inputs.get("url")
+        if url and not re.fullmatch(r"https://[^?#]{1,247}", url):
+            raise CheckFailure(
+                "url", f"{url} is not valid: it begins with https:// and has no query"
+            )
+
+    def create(self, world: World, record: Record) -> None:
+        host = record.inputs["url"].removeprefix("https://").rstrip("/")
+        record.id = f"arn:aws:iam::{world.account.aws_account}:oidc-provider/{host}"
+        if world.get(self.token, record.id):
+            raise Refusal(
+                "EntityAlreadyExists", f"Provider with url {record.inputs['url']} already exists."
+            )
+        record.outputs["arn"] = record.id
+
+
 def check_policy(
     inputs: Inputs, property: str, *, trust: bool = False, principal: bool = False
 ) -> None:
@@ -274,4 +297,4 @@ def _base32(text: str) -> str:
     return "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[byte % 32] for byte in digest[:16])
 
 
-KINDS = (Role, RolePolicy)
+KINDS = (Role, RolePolicy, OpenIdConnectProvider)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, ClassVar
 
 import jwt
 
@@ -103,6 +103,44 @@ class UserAssignedIdentity(AzureKind):
             "clientId": guid(seed, "client"),
             "tenantId": world.account.azure_tenant,
         }
+
+
+class FederatedIdentityCredential(AzureKind):
+    """Whose tokens a managed identity is given out for."""
+
+    token = "azure-native:managedidentity:FederatedIdentityCredential"
+    source = (
+        "https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations"
+    )
+    path = (
+        "Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}"
+        "/federatedIdentityCredentials/{federatedIdentityCredentialResourceName}"
+    )
+    name = Name(
+        property="federatedIdentityCredentialResourceName",
+        pattern=r"[a-zA-Z0-9][a-zA-Z0-9_-]*",
+        min=3,
+        max=120,
+        says="3 to 120 letters, digits, hyphens and underscores, beginning with a letter or digit",
+        unique=("resourceGroupName", "resourceName"),
+    )
+    references: ClassVar = {"resourceName": IDENTITY}
+    MOST = 20
+
+    def make(self, world: World, record: Record) -> None:
+        identity, _, _ = record.id.partition("/federatedIdentityCredentials/")
+        others = [each for each in world.all(self.token) if within(each.id, identity)]
+        if len(others) >= self.MOST:
+            raise Refusal(
+                "FederatedIdentityCredentialsLimitExceeded",
+                f"An identity takes {self.MOST} federated identity credentials at most.",
+            )
+        wanted = (record.inputs["issuer"], record.inputs["subject"])
+        if wanted in [(each.inputs["issuer"], each.inputs["subject"]) for each in others]:
+            raise Refusal(
+                "Conflict",
+                "Issuer and subject combination already exists for this managed identity.",
+            )
 
 
 class RoleDefinition(Kind):

@@ -45,6 +45,7 @@ class ResourceGroup(Kind):
 KINDS: tuple[type[Kind], ...] = (
     ResourceGroup,
     access.UserAssignedIdentity,
+    access.FederatedIdentityCredential,
     access.RoleDefinition,
     access.RoleAssignment,
     storage.StorageAccount,

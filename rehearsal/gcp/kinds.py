@@ -166,6 +166,94 @@ class SecretMember(Member):
     handle = "secretId"
 
 
+class AccountMember(Member):
+    """Who may act as a service account: other accounts, and identities of a pool."""
+
+    token = "gcp:serviceaccount/iAMMember:IAMMember"
+    source = "https://cloud.google.com/iam/docs/manage-access-service-accounts"
+    references: ClassVar = {"serviceAccountId": access.ACCOUNT}
+    handle = "serviceAccountId"
+
+    def create(self, world: World, record: Record) -> None:
+        pool = re.match(
+            r"principal(?:Set)?://iam\.googleapis\.com/(projects/.+?/workloadIdentityPools/[^/]+)/",
+            record.inputs["member"],
+        )
+        if pool and world.find(WorkloadIdentityPool.token, name=pool[1]) is None:
+            raise Refusal(
+                "badRequest", f"Error 400: Identity Pool does not exist ({pool[1]}). Please check."
+            )
+        super().create(world, record)
+
+
+class WorkloadIdentityPool(Kind):
+    """A deleted pool keeps its id for 30 days."""
+
+    token = "gcp:iam/workloadIdentityPool:WorkloadIdentityPool"
+    source = "https://cloud.google.com/iam/docs/manage-workload-identity-pools-providers"
+    needs = "iam.googleapis.com"
+    name = Name(
+        property="workloadIdentityPoolId",
+        pattern=r"(?!gcp-)[a-z0-9-]+",
+        min=4,
+        max=32,
+        says="lower-case letters, digits and hyphens, not beginning with gcp-",
+        unique=("project",),
+        taken="alreadyExists",
+    )
+    FORGET_SECONDS = 30 * 24 * 3600
+
+    def create(self, world: World, record: Record) -> None:
+        project, pool = record.outputs["project"], record.inputs["workloadIdentityPoolId"]
+        place = "locations/global/workloadIdentityPools"
+        record.id = f"projects/{project}/{place}/{pool}"
+        if time.time() - world.kv.get("gcp/deleted-pools", record.id, 0) < self.FORGET_SECONDS:
+            raise Refusal("alreadyExists", "Error 409: Requested entity already exists")
+        number = world.account.gcp_number(project)
+        record.outputs |= {"name": f"projects/{number}/{place}/{pool}", "state": "ACTIVE"}
+
+    def delete(self, world: World, record: Record) -> None:
+        world.kv.put("gcp/deleted-pools", record.id, time.time())
+
+
+class WorkloadIdentityPoolProvider(Kind):
+    token = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
+    source = (
+        "https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines"
+    )
+    references: ClassVar = {"workloadIdentityPoolId": WorkloadIdentityPool.token}
+    name = Name(
+        property="workloadIdentityPoolProviderId",
+        pattern=r"(?!gcp-)[a-z0-9-]+",
+        min=4,
+        max=32,
+        says="lower-case letters, digits and hyphens, not beginning with gcp-",
+        unique=("project", "workloadIdentityPoolId"),
+        taken="alreadyExists",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        issuer = (inputs.get("oidc") or {}).get("issuerUri", "")
+        unpinned = (
+            not inputs.get("attributeCondition") and "attributeCondition" not in inputs.unknown
+        )
+        if unpinned and issuer.startswith("https://token.actions.githubusercontent.com"):
+            raise CheckFailure(
+                "attributeCondition",
+                "The attribute condition must reference one of the provider's claims.",
+            )
+
+    def create(self, world: World, record: Record) -> None:
+        pool = world.refer(WorkloadIdentityPool.token, record.inputs["workloadIdentityPoolId"])
+        assert pool is not None, "`references` has seen it"
+        provider = record.inputs["workloadIdentityPoolProviderId"]
+        record.id = f"{pool.id}/providers/{provider}"
+        record.outputs |= {
+            "name": f"{pool.outputs['name']}/providers/{provider}",
+            "state": "ACTIVE",
+        }
+
+
 class Bucket(Kind):
     token = "gcp:storage/bucket:Bucket"
     source = "https://cloud.google.com/storage/docs/buckets#naming"
@@ -354,6 +442,9 @@ KINDS = (
     RepositoryMember,
     EndpointMember,
     SecretMember,
+    AccountMember,
+    WorkloadIdentityPool,
+    WorkloadIdentityPoolProvider,
     Bucket,
     BucketObject,
     Repository,

@@ -42,6 +42,7 @@ def platform(folder: Path, **changes: Any) -> tuple[Engine, dict[str, Any]]:
             "machine": "Standard_DS3_v2",
             "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
             "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
+            "delivery": SimpleNamespace(repository=""),
             "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
             "gateway": SimpleNamespace(
                 access="key", key_rotation=1, max_concurrency=5, max_body_kib=64

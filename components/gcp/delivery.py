@@ -1,0 +1,201 @@
+"""Delivery on Google Cloud: a service account that GitHub Actions impersonates by its own token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_gcp import iam, projects, serviceaccount, storage
+
+from components import contracts as c
+from components.gcp.data_lake import DataLake
+from components.gcp.foundation import Foundation
+from components.gcp.identity import Identity, within
+
+APIS = ("iamcredentials", "sts")
+"""What the exchange of tokens needs, beside `foundation.APIS`."""
+
+
+def _of(kind: str, *verbs: str) -> list[str]:
+    return [f"{kind}.{verb}" for verb in verbs]
+
+
+# https://cloud.google.com/iam/docs/roles-permissions
+REACH = c.Reach(
+    runs={
+        # Letting anyone call (`invoker_iam_disabled`: the gateway checks its key itself) is held
+        # against setIamPolicy. https://cloud.google.com/run/docs/securing/managing-access#invoker_check
+        "gcp:cloudrunv2/service:Service": [
+            *_of("run.services", "create", "delete", "get", "setIamPolicy", "update"),
+            "run.operations.get",
+        ],
+        "gcp:secretmanager/secretVersion:SecretVersion": _of(
+            "secretmanager.versions", "access", "add", "destroy", "enable", "get"
+        ),
+        "gcp:storage/bucketObject:BucketObject": _of("storage.objects", "create", "delete", "get"),
+        "gcp:vertex/aiEndpoint:AiEndpoint": _of(
+            "aiplatform.endpoints", "create", "delete", "get", "update"
+        ),
+        "pulumi-python:dynamic/triplane:GcpBuiltImage": [
+            *_of("cloudbuild.builds", "create", "get"),
+            "artifactregistry.tags.get",
+        ],
+        "pulumi-python:dynamic/triplane:RandomKey": [],
+        "pulumi-python:dynamic/triplane:VertexDeployment": _of(
+            "aiplatform.endpoints", "deploy", "get", "undeploy", "update"
+        ),
+        "pulumi-python:dynamic/triplane:VertexModel": _of(
+            "aiplatform.models", "delete", "get", "update", "upload"
+        ),
+        "pulumi-python:dynamic/triplane:VertexTraffic": [
+            *_of("aiplatform.endpoints", "get", "update"),
+            "aiplatform.models.get",
+        ],
+    },
+    holds={
+        "gcp:artifactregistry/repository:Repository": _of(
+            "artifactregistry.repositories", "get", "update"
+        ),
+        "gcp:secretmanager/secret:Secret": _of("secretmanager.secrets", "get", "update"),
+        "gcp:storage/bucket:Bucket": _of("storage.buckets", "get", "update"),
+    },
+    grants={
+        "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": [
+            "artifactregistry.repositories.getIamPolicy"
+        ],
+        "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": ["iam.workloadIdentityPools.get"],
+        "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": [
+            "iam.workloadIdentityPoolProviders.get"
+        ],
+        "gcp:projects/iAMCustomRole:IAMCustomRole": ["iam.roles.get"],
+        "gcp:projects/iAMMember:IAMMember": [
+            "resourcemanager.projects.get",
+            "resourcemanager.projects.getIamPolicy",
+        ],
+        # An API that is switched on is a new service in the project: a person's to decide.
+        "gcp:projects/service:Service": _of("serviceusage.services", "get", "list"),
+        "gcp:projects/serviceIdentity:ServiceIdentity": ["serviceusage.services.get"],
+        "gcp:secretmanager/secretIamMember:SecretIamMember": ["secretmanager.secrets.getIamPolicy"],
+        "gcp:serviceaccount/account:Account": ["iam.serviceAccounts.get"],
+        "gcp:serviceaccount/iAMMember:IAMMember": ["iam.serviceAccounts.getIamPolicy"],
+        "gcp:storage/bucketIAMMember:BucketIAMMember": ["storage.buckets.getIamPolicy"],
+        "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": ["aiplatform.endpoints.getIamPolicy"],
+    },
+)
+OBJECTS = REACH.runs["gcp:storage/bucketObject:BucketObject"]
+"""Held in two zones of the lake, not in every bucket of the project."""
+
+
+class Delivery(c.Delivery):
+    """A service account without keys, a pool that takes GitHub's tokens, and two custom roles."""
+
+    def __init__(
+        self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:gcp:Delivery", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+        self._name, self._foundation = name, foundation
+        child = foundation.child(self)
+
+        apis = [
+            projects.Service(
+                f"{name}-{api}",
+                service=f"{api}.googleapis.com",
+                disable_on_destroy=False,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for api in APIS
+        ]
+        self._account = serviceaccount.Account(
+            f"{name}-sa",
+            display_name=f"Triplane delivery ({foundation.args.environment})",
+            opts=child,
+        )
+        pool = iam.WorkloadIdentityPool(
+            f"{name}-pool",
+            # At most 32 characters. A deleted pool keeps its id for 30 days; the account's unique id
+            # is never used twice.
+            # https://cloud.google.com/iam/docs/manage-workload-identity-pools-providers#delete-pool
+            workload_identity_pool_id=pulumi.Output.concat("triplane-", self._account.unique_id),
+            display_name="Triplane delivery",
+            opts=foundation.child(self, *apis),
+        )
+        provider = iam.WorkloadIdentityPoolProvider(
+            f"{name}-github",
+            workload_identity_pool_id=pool.workload_identity_pool_id,
+            workload_identity_pool_provider_id="github",
+            display_name="GitHub Actions",
+            oidc={"issuer_uri": c.GITHUB},
+            attribute_mapping={"google.subject": "assertion.sub"},
+            # The branch too: the subject of a job in an environment does not name it.
+            attribute_condition=f"assertion.sub == '{args.subject}' && assertion.ref == '{args.ref}'",
+            opts=child,
+        )
+        serviceaccount.IAMMember(
+            f"{name}-impersonate",
+            service_account_id=self._account.name,
+            role="roles/iam.workloadIdentityUser",
+            member=pulumi.Output.format(
+                "principal://iam.googleapis.com/{}/subject/{}", pool.name, args.subject
+            ),
+            opts=child,
+        )
+        self._may_deploy()
+        self._may_upload(args.lake)
+        for identity in args.identities:
+            assert isinstance(identity, Identity)
+            self._may_hand_over(identity)
+
+        self.identity = self._account.email
+        self.provider = provider.name
+        self.register_outputs({"identity": self.identity})
+
+    def _may_deploy(self) -> None:
+        """Permissions in the project: creating something is asked of the project it is to be in."""
+        projects.IAMMember(
+            f"{self._name}-deploy",
+            project=self._foundation.project,
+            role=self._role("deployer", [p for p in REACH.permissions if p not in OBJECTS]),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+
+    def _may_upload(self, lake: c.DataLake) -> None:
+        """Objects of the two zones that a deployment writes to."""
+        assert isinstance(lake, DataLake)
+        role = self._role("uploader", OBJECTS)
+        for zone in (c.Zone.BUILDS, c.Zone.MODELS):
+            storage.BucketIAMMember(
+                f"{self._name}-upload-{zone}",
+                bucket=lake.bucket.name,
+                role=role,
+                member=self._account.member,
+                condition={
+                    "title": f"upload {zone}",
+                    "expression": lake.bucket.name.apply(within(zone)),
+                },
+                opts=self._foundation.child(self),
+            )
+
+    def _may_hand_over(self, identity: Identity) -> None:
+        """A service is set up to run as one of the platform's accounts, and as no other."""
+        serviceaccount.IAMMember(
+            f"{self._name}-as-{identity.workload}",
+            service_account_id=identity.account.name,
+            role="roles/iam.serviceAccountUser",
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+
+    def _role(self, title: str, permissions: Sequence[str]) -> pulumi.Output[str]:
+        """A custom role; its id is never used twice, see `Identity`."""
+        role = projects.IAMCustomRole(
+            f"{self._name}-{title}",
+            role_id=pulumi.Output.concat(f"triplane{title.title()}", self._account.unique_id),
+            title=f"Triplane {title}",
+            permissions=list(permissions),
+            opts=self._foundation.child(self),
+        )
+        name: pulumi.Output[str] = role.name
+        return name

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 HOME = Path(__file__).resolve().parent.parent
 VENV = HOME / ".venv"
@@ -33,7 +34,7 @@ def say(text: str) -> None:
     print(f"\033[2m• {text}\033[0m" if sys.stdout.isatty() else f"• {text}", flush=True)
 
 
-def fail(text: str) -> None:
+def fail(text: str) -> NoReturn:
     """Leave, with one sentence that says what to do."""
     sys.exit(text)
 

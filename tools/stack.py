@@ -25,12 +25,14 @@ import pulumi
 
 import stack_config
 from components.contracts import Cloud
-from tools import environment
+from tools import adopt, backup, environment, guards, lake
 from tools.bootstrap import HOME, PYTHON, fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"
 FLIGHT = HOME / "docs" / "flight.json"
+DATA = ("DataLake", "ImageRegistry", "ModelArtifact")
+"""The nouns that `make destroy` spares: what no program can make again."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,25 @@ class Stack:
         ).returncode
         if check and code:
             sys.exit(code)
+
+    def steps(self, *words: str) -> list[guards.Step]:
+        """What a preview says would happen, step by step."""
+        options = ["--json", "--stack", self.name, "--config-file", str(self.file)]
+        done = subprocess.run(
+            ["pulumi", *words, *options],
+            cwd=HOME,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        try:
+            told = json.loads(done.stdout)
+        except ValueError:
+            told = {}
+        if done.returncode:
+            said = [each["message"] for each in told.get("diagnostics") or ()]
+            fail("\n".join(said).strip() or done.stderr.strip() or done.stdout.strip())
+        return list(told["steps"] or ())
 
     def ask(self, *words: str) -> Any:
         """The JSON that a command prints."""
@@ -117,6 +138,11 @@ class Stack:
                 break
         pending = (self.ask("export").get("deployment") or {}).get("pending_operations") or []
         if pending:
+            # A refresh is the one thing that believes the cloud more than the state: look first.
+            refuse(
+                guards.account(self.steps("preview"))
+                or guards.vanished(self.steps("refresh", "--preview-only"), allowed())
+            )
             say(f"a run was interrupted in {len(pending)} operations; refreshing the state")
             self.pulumi(
                 "refresh",
@@ -128,6 +154,41 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         return dict(self.ask("output", "--json", "--show-secrets"))
+
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state holds."""
+        return list((self.ask("export").get("deployment") or {}).get("resources") or ())
+
+    def lake(self) -> lake.Lake | None:
+        """The stack's lake, if it stands."""
+        uri = self.outputs().get("lake_uri")
+        if uri is None:
+            return None
+        os.environ.update(self.environment)  # the clouds' clients look nowhere else
+        return lake.at(uri)
+
+    def keep_state(self) -> None:
+        """Copy the state into the lake, where `make adopt` finds it when the backend has lost it."""
+        if found := self.lake():
+            backup.keep_state(found, self.name, self.ask("export"))
+
+
+def allowed() -> frozenset[str]:
+    """What the engineer allows by name: ``make up ALLOW=…``."""
+    return guards.allowed(os.environ.get("ALLOW", ""))
+
+
+def refuse(reasons: list[str]) -> None:
+    """Leave before anything is changed, if there is a reason to."""
+    if reasons:
+        fail("\n".join(f"Refused: {each}" for each in reasons))
+
+
+def guard(stack: Stack) -> None:
+    """Refuse an update in another account, or one that costs what is precious."""
+    if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
+        steps = stack.steps("preview")
+        refuse(guards.account(steps) or guards.losses(steps, allowed()))
 
 
 def _alive(pid: int) -> bool:
@@ -151,22 +212,45 @@ def train() -> None:
         fail("The model could not be trained; the reason is above.")
 
 
-def check(stack: Stack) -> None:
-    """Refuse wrong settings before a stack is made of them."""
+def check(stack: Stack) -> stack_config.StackConfig:
+    """The settings; refuses wrong ones before a stack is made of them."""
     text = stack.file.read_text()
     try:
-        stack_config.read(text, SETTINGS.name)
+        return stack_config.read(text, SETTINGS.name)
     except pulumi.RunError as error:
         fail(str(error))
 
 
-def up(stack: Stack) -> None:
+def prepare(stack: Stack) -> stack_config.StackConfig:
+    """What every command that changes something does first; refuses a second platform beside a lost one."""
     start_rehearsal()
     train()
-    check(stack)
-    stack.init()
+    config = check(stack)
+    if not stack.exists():
+        os.environ.update(stack.environment)
+        refuse(adopt.unclaimed(config, stack.name, allowed()))
+        stack.init()
     stack.recover()
-    stack.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+    return config
+
+
+def up(stack: Stack) -> None:
+    prepare(stack)
+    guard(stack)
+    apply(stack)
+    tell(stack)
+
+
+def apply(stack: Stack) -> None:
+    """Bring the stack up, and copy its state into its lake; after a failure, too."""
+    try:
+        stack.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+    finally:
+        stack.keep_state()
+
+
+def tell(stack: Stack) -> None:
+    """The outputs, a prediction, and how much the last update changed."""
     changes = stack.ask("history", "--json", "--page-size", "1")[0].get("resourceChanges", {})
     show(stack)
     predict(stack)
@@ -187,12 +271,34 @@ def preview(stack: Stack) -> None:
 
 
 def destroy(stack: Stack) -> None:
+    """Take down all but the data; with ``DATA=destroy`` the data, too, where the settings agree."""
     start_rehearsal()
     if not stack.exists():
         print(f"There is no stack {stack.name}: nothing to destroy.")
         return
-    stack.recover()
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    config = prepare(stack)
+    refuse(guards.account(stack.steps("preview")))
+    if os.environ.get("DATA") == "destroy":
+        if config.keep_data:
+            fail(
+                f"DATA=destroy, but {SETTINGS.name} says triplane:keep_data: true (or nothing, which is"
+                " the same). Set it to false, run `make up`, and then destroy."
+            )
+        stack.pulumi("destroy", "--yes", "--skip-preview")
+        return
+    keep = guards.kept(stack.resources(), DATA)
+    stack.pulumi(
+        *("destroy", "--yes", "--skip-preview"),
+        *(word for urn in keep for word in ("--exclude", urn)),
+    )
+    stack.keep_state()
+    names = [
+        urn.rsplit("::", 1)[-1] for urn in keep if not urn.split("$")[-1].startswith("triplane")
+    ]
+    print(f"\nKept, still managed by stack {stack.name}:\n  " + "\n  ".join(names))
+    print(
+        "`make up` builds the rest around it again. To destroy it, too: make destroy DATA=destroy"
+    )
 
 
 def show(stack: Stack) -> None:

@@ -74,7 +74,6 @@ REACH = c.Reach(
         ],
         # An API that is switched on is a new service in the project: a person's to decide.
         "gcp:projects/service:Service": _of("serviceusage.services", "get", "list"),
-        "gcp:projects/serviceIdentity:ServiceIdentity": ["serviceusage.services.get"],
         "gcp:secretmanager/secretIamMember:SecretIamMember": ["secretmanager.secrets.getIamPolicy"],
         "gcp:serviceaccount/account:Account": ["iam.serviceAccounts.get"],
         "gcp:serviceaccount/iAMMember:IAMMember": ["iam.serviceAccounts.getIamPolicy"],

@@ -44,6 +44,7 @@ def platform(folder: Path, **changes: Any) -> Built:
             "machine": "n1-standard-2",
             "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
             "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
+            "delivery": SimpleNamespace(repository=""),
             "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
             "gateway": SimpleNamespace(
                 access="key", key_rotation=1, max_concurrency=20, max_body_kib=64

@@ -58,6 +58,8 @@ bench: bootstrap ## Measure speed and size against the figures in README.md
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots
+policy: bootstrap ## Hold the guardrails against what the program registers (STATE=export.json: what stands)
+	@$(python) -m policy $(if $(STATE),--state $(STATE))
 fmt: ## Format the code, and bring the settings table of README.md up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .

@@ -128,6 +128,8 @@ class Kind:
     """The Google Cloud API that must be enabled in the project first: ``run.googleapis.com``."""
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secret whatever came in (access keys, passwords)."""
+    import_as: ClassVar[str] = ""
+    """What `pulumi import` takes where that is not the id: a template over the outputs."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
     keep their value there."""

@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -89,10 +90,10 @@ class Lifecycle:
 
     def read(self, token: str, id: str) -> Record | None:
         """The resource as it is now; None when it is gone."""
-        record = self.world.store.refer(token, id)
+        kind = self.rules(token)
+        record = self.world.store.refer(token, id) or self._imported(kind, id)
         if record is None:
             return None
-        kind = self.rules(token)
         before = copy.deepcopy(record)
         with self.world.store.transaction():
             if not kind.read(self.world, record):
@@ -102,6 +103,17 @@ class Lifecycle:
             if record != before:
                 self.world.store.save(record)
         return record
+
+    def _imported(self, kind: Kind, id: str) -> Record | None:
+        """The record that ``pulumi import`` means by ``id``, where that is not the id itself."""
+        if not kind.import_as:
+            return None
+        called = (
+            each
+            for each in self.world.all(kind.token)
+            if kind.import_as.format_map(defaultdict(str, each.outputs)) == id
+        )
+        return next(called, None)
 
     def update(self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]) -> Record:
         """Change a resource in place."""

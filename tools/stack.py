@@ -25,7 +25,7 @@ import pulumi
 
 import stack_config
 from components.contracts import Cloud
-from tools import adopt, backup, environment, guards, lake
+from tools import adopt, backup, environment, guards, lake, recovery
 from tools.bootstrap import HOME, PYTHON, fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
@@ -62,7 +62,9 @@ class Stack:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **environment.rehearsal(), **environment.own()}
+        # `--event-log` is for programs that drive Pulumi, and hidden without this.
+        hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
+        return {**os.environ, **environment.rehearsal(), **environment.own(), **hidden}
 
     def pulumi(self, *words: str, check: bool = True) -> None:
         """Run a command that acts on the stack, its output going to the terminal."""
@@ -136,21 +138,41 @@ class Stack:
                     check=True,
                 )
                 break
-        pending = (self.ask("export").get("deployment") or {}).get("pending_operations") or []
-        if pending:
-            # A refresh is the one thing that believes the cloud more than the state: look first.
-            refuse(
-                guards.account(self.steps("preview"))
-                or guards.vanished(self.steps("refresh", "--preview-only"), allowed())
-            )
-            say(f"a run was interrupted in {len(pending)} operations; refreshing the state")
-            self.pulumi(
-                "refresh",
-                "--yes",
-                "--skip-preview",
-                "--suppress-outputs",
-                "--clear-pending-creates",
-            )
+        state = self.ask("export")
+        deployment = state.get("deployment") or {}
+        pending = deployment.get("pending_operations") or []
+        lost = recovery.unfinished(deployment, self.events)
+        if not pending and not lost:
+            return
+        # A refresh is the one thing that believes the cloud more than the state: look first.
+        refuse(
+            guards.account(self.steps("preview"))
+            or guards.vanished(self.steps("refresh", "--preview-only"), allowed())
+        )
+        say(f"a run was cut short in {max(len(pending), len(lost))} operations; asking the cloud")
+        self.write(state | {"deployment": recovery.look_for(deployment, lost)[0]})
+        self.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+        state = self.ask("export")
+        state["deployment"], found = recovery.settle(state["deployment"])
+        self.write(state)
+        self.events.unlink(missing_ok=True)
+        for urn in found:
+            say(f"it had been made, and is the stack's now: {urn.rsplit('::', 1)[-1]}")
+
+    @property
+    def events(self) -> Path:
+        """What the last update told of itself, for `recover`."""
+        return HOME / ".pulumi" / f"events-{self.name}.json"
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Put this in place of the state. Pulumi takes operations that are pending out of it."""
+        command = ["pulumi", "stack", "import", "--stack", self.name]
+        text = json.dumps(state)
+        done = subprocess.run(
+            command, cwd=HOME, env=self.environment, input=text, capture_output=True, text=True
+        )
+        if done.returncode:
+            fail(done.stderr.strip())
 
     def outputs(self) -> dict[str, Any]:
         return dict(self.ask("output", "--json", "--show-secrets"))
@@ -244,7 +266,8 @@ def up(stack: Stack) -> None:
 def apply(stack: Stack) -> None:
     """Bring the stack up, and copy its state into its lake; after a failure, too."""
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs")
+        events = ("--event-log", str(stack.events))
+        stack.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs", *events)
     finally:
         stack.keep_state()
 

@@ -75,6 +75,8 @@ class Gateway(c.Gateway):
         # https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
         aws.lambda_.Permission(
             f"{name}-may-call-url",
+            # A name of one's own, so that a statement whose answer was lost is found again.
+            statement_id=pulumi.Output.concat(function.name, "-may-call-url"),
             function=function.name,
             qualifier=alias.name,
             principal="*",
@@ -84,6 +86,7 @@ class Gateway(c.Gateway):
         )
         aws.lambda_.Permission(
             f"{name}-may-invoke-by-url",
+            statement_id=pulumi.Output.concat(function.name, "-may-invoke-by-url"),
             function=function.name,
             qualifier=alias.name,
             principal="*",

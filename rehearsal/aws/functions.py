@@ -183,6 +183,7 @@ class Function(Kind):
 
 class Alias(Kind):
     token = ALIAS
+    import_as = "{functionName}/{name}"
     source = f"{GUIDE}/configuration-aliases.html"
     executes = "names the version that runs"
     name = Name(
@@ -218,6 +219,7 @@ class Alias(Kind):
 
 class Permission(Kind):
     token = PERMISSION
+    import_as = "{function}:{qualifier}/{statementId}"
     source = f"{GUIDE}/access-control-resource-based.html"
     executes = "a function URL without its two permissions answers 403"
     references: ClassVar = {"function": FUNCTION}

@@ -111,5 +111,27 @@ def get_secret_value(call: Call) -> Json:
     }
 
 
+def describe_secret(call: Call) -> Json:
+    """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html"""
+    secret = call.world.refer(SECRET, call.body["SecretId"])
+    arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
+    call.may("secretsmanager:DescribeSecret", arn)
+    if secret is None:
+        raise Refusal(
+            "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
+        )
+    versions = sorted(
+        (each for each in call.world.all(VERSION) if each.outputs["arn"] == arn),
+        key=lambda each: each.created,
+    )
+    stages: dict[str, list[str]] = {each.outputs["versionId"]: [] for each in versions}
+    if versions:
+        stages[versions[-1].outputs["versionId"]] = ["AWSCURRENT"]
+    return {"ARN": arn, "Name": secret.inputs["name"], "VersionIdsToStages": stages}
+
+
 KINDS = (Secret, SecretVersion)
-OPERATIONS: dict[str, Operation] = {"GetSecretValue": get_secret_value}
+OPERATIONS: dict[str, Operation] = {
+    "DescribeSecret": describe_secret,
+    "GetSecretValue": get_secret_value,
+}

@@ -419,6 +419,7 @@ class Secret(Kind):
 
 class SecretVersion(Kind):
     token = "gcp:secretmanager/secretVersion:SecretVersion"
+    import_as = "{secret}/versions/{version}"
     source = "https://cloud.google.com/secret-manager/docs/add-secret-version"
     replace_on = frozenset({"secret", "secretData"})
     references: ClassVar = {"secret": "gcp:secretmanager/secret:Secret"}

@@ -46,7 +46,10 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
         rf"\g<1>{bare}\g<2>\g<3>",
         text,
     )
-    flat: dict[str, Any] = json.loads(text)
+    # The stack's own resource is named after project and stack.
+    flat: dict[str, Any] = json.loads(
+        text.replace(f"Stack::triplane-{stack}", f"Stack::triplane-{bare}")
+    )
     root = next(
         r["urn"] for r in flat["deployment"]["resources"] if r["type"] == "pulumi:pulumi:Stack"
     )
@@ -77,6 +80,8 @@ def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dic
     exported.write_text(json.dumps(flatten(state, stack.name, bare.name)))
     bare.pulumi("stack", "import", "--file", str(exported), config=False)
     os.environ["BARE_STATE"] = str(exported)
+    # Dynamic resources are pickled by reference: their process has to find the same modules.
+    os.environ["PYTHONPATH"] = str(ROOT)
 
     no_op = ("up", "--yes", "--skip-preview", "--expect-no-changes")
     runs: dict[str, list[float]] = {"platform": [], "bare": []}

@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import keyword
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pulumi
+from pulumi import _types
 
 PACKAGES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_azure_native"}
 
@@ -16,18 +18,61 @@ def typed(token: str) -> type[pulumi.CustomResource]:
     """The SDK's class for a resource type, by the SDK's own registry of modules."""
     package, module, name = token.split(":")
     module = module.split("/")[0]
+    module += "_" * keyword.iskeyword(module)
     path = PACKAGES[package] + ("" if module == "index" else f".{module}")
     found: type[pulumi.CustomResource] = getattr(importlib.import_module(path), name)
     return found
 
 
-def arguments(inputs: dict[str, Any]) -> dict[str, Any]:
+# The wire form of secrets, assets and archives in an exported state:
+# https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+
+
+def value(written: Any) -> Any:
+    """A value as a program passes it, from how a state writes it."""
+    if isinstance(written, list):
+        return [value(each) for each in written]
+    if not isinstance(written, dict):
+        return written
+    match written.get(SIGNATURE):
+        case None:
+            return {key: value(each) for key, each in written.items()}
+        case str(kind) if kind == SECRET:
+            return pulumi.Output.secret(value(json.loads(written["plaintext"])))
+        case str(kind) if kind == ASSET:
+            return (
+                pulumi.FileAsset(written["path"])
+                if "path" in written
+                else pulumi.StringAsset(written["text"])
+            )
+        case str(kind) if kind == ARCHIVE:
+            return (
+                pulumi.FileArchive(written["path"])
+                if "path" in written
+                else pulumi.AssetArchive(
+                    {key: value(each) for key, each in written["assets"].items()}
+                )
+            )
+        case other:
+            raise TypeError(f"a state value of an unknown kind: {other}")
+
+
+def arguments(kind: type[pulumi.CustomResource], inputs: dict[str, Any]) -> dict[str, Any]:
     """Wire names as the class spells them; nested names pass through as they are."""
-    return {
-        re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower(): value
-        for name, value in inputs.items()
+    spelling = _types.resource_pulumi_to_py_names(kind)
+    spelt = {
+        spelling.get(name) or re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower(): value(written)
+        for name, written in inputs.items()
         if not name.startswith("__")
     }
+    # The first parameter of every class has this name, so the SDK spells the input with an underscore.
+    if "resource_name" in spelt:
+        spelt["resource_name_"] = spelt.pop("resource_name")
+    return spelt
 
 
 for resource in json.loads(Path(os.environ["BARE_STATE"]).read_text())["deployment"]["resources"]:
@@ -35,6 +80,7 @@ for resource in json.loads(Path(os.environ["BARE_STATE"]).read_text())["deployme
     if token.startswith("pulumi:"):
         continue
     if token.startswith("pulumi-python:"):
-        pulumi.CustomResource(token, name, resource["inputs"])
+        pulumi.CustomResource(token, name, value(resource["inputs"]))
     else:
-        typed(token)(name, **arguments(resource["inputs"]))
+        kind = typed(token)
+        kind(name, **arguments(kind, resource["inputs"]))

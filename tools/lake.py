@@ -62,17 +62,23 @@ def standing(cloud: Cloud, project: str | None) -> list[str]:
 
             accounts = [
                 account
-                for subscription in (arm.get("/subscriptions") or {})["value"]
-                for account in (
-                    arm.get(f"{subscription['id']}/providers/Microsoft.Storage/storageAccounts")
-                    or {}
-                )["value"]
+                for subscription in _listed(arm.get("/subscriptions", "2022-12-01"))
+                for account in _listed(
+                    arm.get(
+                        f"{subscription['id']}/providers/Microsoft.Storage/storageAccounts",
+                        "2024-01-01",
+                    )
+                )
             ]
             return [
                 account["properties"]["primaryEndpoints"]["blob"].rstrip("/")
                 for account in accounts
                 if account["name"].startswith(NAME[cloud])
             ]
+
+
+def _listed(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return list((answer or {}).get("value", ()))
 
 
 @dataclass(frozen=True)

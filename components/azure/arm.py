@@ -13,9 +13,9 @@ API_VERSION = "2025-12-01"
 """Of Microsoft.MachineLearningServices: the version that azure-native 3.29 uses."""
 
 
-def get(resource: str) -> dict[str, Any] | None:
+def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     """A resource by its id; None if it is not there."""
-    answer = _send("GET", resource)
+    answer = _send("GET", resource, version=version)
     return None if answer.status_code == 404 else _body(answer)
 
 
@@ -24,7 +24,9 @@ def put(resource: str, body: dict[str, Any]) -> dict[str, Any]:
     return _body(_send("PUT", resource, body))
 
 
-def _send(method: str, resource: str, body: dict[str, Any] | None = None) -> requests.Response:
+def _send(
+    method: str, resource: str, body: dict[str, Any] | None = None, version: str = API_VERSION
+) -> requests.Response:
     """Send a request as whoever runs Pulumi.
 
     ``ARM_METADATA_HOSTNAME``, which azure-native obeys too, names the host that knows where the
@@ -41,7 +43,7 @@ def _send(method: str, resource: str, body: dict[str, Any] | None = None) -> req
     return requests.request(
         method,
         f"{cloud['resourceManager'].rstrip('/')}{resource}",
-        params={"api-version": API_VERSION},
+        params={"api-version": version},
         headers={"Authorization": f"Bearer {token}"},
         json=body,
         timeout=60,

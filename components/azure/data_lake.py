@@ -7,6 +7,7 @@ from pulumi_azure_native import storage
 
 from components import contracts as c
 from components import names
+from components.azure import roles
 from components.azure.foundation import Foundation
 
 
@@ -79,6 +80,20 @@ class DataLake(c.DataLake):
             )
             for zone in c.Zone
         }
+        # Who deploys also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
+        # (`make backup`); being the subscription's owner does not let anyone read or write blobs.
+        roles.assign(
+            f"{name}-keeper",
+            principal=foundation.deployer,
+            # A person or a service principal: Azure looks it up, for it is no newcomer.
+            principal_type=None,
+            role=roles.built_in(foundation, "Storage Blob Data Contributor"),
+            scope=self.account.id,
+            # Of the first who deploys, as with the uploader of `ModelArtifact`.
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
+            ),
+        )
         storage.ManagementPolicy(
             f"{name}-lifecycle",
             resource_group_name=foundation.group.name,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.azure import access, blobs, ml, web
+from rehearsal.azure import access, blobs, ml, storage, web
 from rehearsal.azure.arm import by_id
 from rehearsal.kinds import Record, Refusal
 from rehearsal.world import World
@@ -148,9 +148,35 @@ def _resource_manager(world: World) -> Starlette:
                 return _arm_error(400, refusal.code, refusal.message)
         return JSONResponse(_shown(record))
 
+    async def listing(request: Request) -> Response:
+        """The subscriptions, or a subscription's storage accounts."""
+        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+            return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
+        subscription = world.account.azure_subscription
+        match request.path_params.get("subscription"):
+            case None:
+                found = [{"id": f"/subscriptions/{subscription}", "subscriptionId": subscription}]
+            case asked if asked == subscription:
+                # Flat in the provider's answers, below `properties` in Azure's.
+                found = [
+                    {
+                        **_shown(record),
+                        "properties": {"primaryEndpoints": record.outputs["primaryEndpoints"]},
+                    }
+                    for record in world.all(storage.ACCOUNT)
+                ]
+            case asked:
+                return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
+        return JSONResponse({"value": found})
+
     return Starlette(
         routes=[
             Route("/metadata/endpoints", metadata),
+            Route("/subscriptions", listing),
+            Route(
+                "/subscriptions/{subscription}/providers/Microsoft.Storage/storageAccounts",
+                listing,
+            ),
             Route("/subscriptions/{rest:path}", endpoint, methods=["GET", "PUT"]),
         ]
     )

@@ -43,6 +43,16 @@ wipe: down ## Forget the rehearsal's state, and the stacks that stand in it
 train: bootstrap ## Train a model version on the flights of 2013
 	@PYTHONPATH=lambda $(python) -m model_server train
 
+.PHONY: deliver release drift review
+deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
+	@$(python) -m tools.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+release: bootstrap ## Deliver to one stack of your own environment: STACK=staging
+	@$(python) -m tools.deliver release $(STACK)
+drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
+	@$(python) -m tools.deliver drift $(STACK)
+review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
+	@$(python) -m tools.deliver review $(CLOUD) --base $(or $(BASE),HEAD)
+
 .PHONY: test check unit e2e bench snapshots fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify

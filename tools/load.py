@@ -1,0 +1,35 @@
+"""The load that the gate of a delivery puts on a gateway: locust runs this file.
+
+``locust -f tools/load.py --host GATEWAY_URL --headless …`` with the key in ``GATEWAY_KEY``.
+"""
+
+import json
+import os
+
+from locust import HttpUser, between, task
+
+from tools.bootstrap import HOME
+
+FLIGHT = (HOME / "docs" / "flight.json").read_bytes()
+
+
+class Caller(HttpUser):
+    """Asks about the one flight, ten times a second at most."""
+
+    wait_time = between(0.1, 0.3)
+
+    @task
+    def predict(self) -> None:
+        headers = {
+            "content-type": "application/json",
+            "x-api-key": os.environ.get("GATEWAY_KEY", ""),
+        }
+        with self.client.post(
+            "/predict", data=FLIGHT, headers=headers, catch_response=True
+        ) as answer:
+            try:
+                sound = "predictions" in answer.json()
+            except (json.JSONDecodeError, TypeError):
+                sound = False
+            if answer.ok and not sound:
+                answer.failure("an answer without predictions")

@@ -1,0 +1,143 @@
+"""The no-op proof without an engine: whatever a valid stack file says, rerunning the program changes nothing.
+
+`make test` draws 100 files, each for all three clouds; `make soak` as many as it is told.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi.resource
+import pulumi.runtime.resource
+import pytest
+from hypothesis import HealthCheck, given, settings
+from pulumi.runtime.proto import source_pb2
+
+import stack_config
+from components import clouds, stack_readme
+from components.contracts import Cloud
+from components.platform import Platform
+from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
+from tests import engine
+from tests.soak.stack_files import CLOUDS, VERSIONS, handed_over, stack_files
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = int(os.environ.get("TRIPLANE_EXAMPLES", "100"))
+SOAK = "TRIPLANE_EXAMPLES" in os.environ
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled(tmp_path_factory.mktemp("models"))
+
+
+def filled(store: Path) -> Path:
+    """A model store with `VERSIONS`, the first of which is the champion."""
+    for version in VERSIONS:
+        folder = store / stack_config.MODEL / version
+        folder.mkdir(parents=True)
+        for name in ("model.onnx", "card.json", "model.tar.gz"):
+            (folder / name).write_text(version)
+    (store / stack_config.MODEL / "champion").write_text(VERSIONS[0])
+    return store
+
+
+@pytest.fixture(autouse=True)
+def _what_mocks_are_never_told(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Four fifths of a build's time, left out: the former names of a type of azure-native (up to 60 a
+    resource, each three tasks of the event loop), where in the program a resource was declared, and
+    looking for garbage among the SDKs' classes."""
+    monkeypatch.setattr(pulumi.resource, "collapse_alias_to_urn", lambda *_: None)
+    monkeypatch.setattr(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace)
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
+    """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
+    config = stack_config.parse(raw, "Pulumi.soak.yaml", store=store)
+
+    def program() -> dict[str, Any]:
+        outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
+        outputs["readme"] = stack_readme.render(outputs)
+        return outputs
+
+    registered, outputs = engine.build(program)
+    whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
+    plan = [
+        record.Resource(each.type, each.name, each.id, record.plain(each.inputs))
+        for each in registered
+        if each.custom
+    ]
+    return json.dumps(whole, sort_keys=True).encode(), outputs, plan
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=not SOAK,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(stack_files)
+def test_any_valid_stack_file_gives_the_same_platform_twice_on_every_cloud(
+    store: Path, file: dict[str, Any]
+) -> None:
+    contracts = {}
+    for cloud in CLOUDS:
+        raw = handed_over({**file, "triplane:cloud": cloud})
+        first, outputs, plan = built(raw, store)
+        second, again, _ = built(raw, store)
+        assert first == second, f"{cloud}: two renders differ"
+        assert outputs == again, f"{cloud}: two renders export different values"
+        assert all(isinstance(value, str) and value for value in outputs.values()), outputs
+        contracts[cloud] = set(outputs)
+        broken = [str(v) for rule in rules.RULES for v in rules.violations(rule, plan)]
+        assert not broken, "\n".join(broken)
+    assert contracts["aws"] == contracts["gcp"] == contracts["azure"]
+
+
+def fingerprint(cloud: Cloud, store: Path) -> str:
+    """Of one render of a file that sets everything."""
+    raw = {
+        "triplane:cloud": cloud,
+        "aws:region": "eu-west-1",
+        "gcp:project": "triplane-dev",
+        "gcp:region": "europe-west1",
+        "azure-native:location": "westeurope",
+        "triplane:machine": '{"aws": "ml.m5.large"}',
+        "triplane:endpoint": '{"max_instances": 3}',
+        "triplane:tags": json.dumps({letter: letter for letter in "zyxwvutsrq"}),
+    }
+    whole, outputs, _ = built(raw, store)
+    return hashlib.sha256(whole + json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_another_process_with_another_order_of_sets_renders_the_same(
+    cloud: Cloud, store: Path
+) -> None:
+    """Within one process a set has the same order twice; another one hashes differently."""
+    code = (
+        "import sys; from pathlib import Path; from tests.soak import test_no_op as t;"
+        "print(t.fingerprint(sys.argv[1], Path(sys.argv[2])))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, cloud, str(store)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout.strip()
+    assert told == fingerprint(cloud, store)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components import clouds, stack_readme
+from components import clouds, names, stack_readme
 from components.contracts import Cloud
-from components.platform import Platform
+from components.platform import WORKLOADS, Platform
 from stack_config import StackConfig
 from tests.engine import Engine, build
 
+LONG = 4000
+"""A build context, packed into a request."""
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 Built = tuple[Engine, dict[str, Any]]
 Configured = Callable[..., StackConfig]
@@ -109,16 +111,17 @@ def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, configured: Configu
 
 
 def rendered(engine: Engine) -> str:
-    """The record as JSON, sorted; what depends on the machine is not part of a plan."""
+    """The record as JSON, sorted; what depends on the machine or on the workloads' code is not part of a plan."""
     plan = [
         {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
     ]
-    return json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
+    text = json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
+    return text.replace(names.content_hash(WORKLOADS), "CONTENT-HASH-OF-THE-WORKLOADS")
 
 
 def neutral(value: Any) -> Any:
     """Files by their name only: their content is the business of other tests."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: neutral(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [neutral(item) for item in value]
@@ -126,4 +129,8 @@ def neutral(value: Any) -> Any:
         return f"file:{Path(str(value.path)).name}"
     if hasattr(value, "assets"):
         return {key: neutral(item) for key, item in value.assets.items()}
+    if isinstance(value, str) and len(value) > LONG:
+        return f"text of more than {LONG} characters"
+    if isinstance(value, str) and value.startswith(("/", "..")):
+        return f"file:{Path(value).name}"
     return value

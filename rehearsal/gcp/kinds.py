@@ -221,7 +221,6 @@ class WorkloadIdentityPoolProvider(Kind):
     source = (
         "https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines"
     )
-    references: ClassVar = {"workloadIdentityPoolId": WorkloadIdentityPool.token}
     name = Name(
         property="workloadIdentityPoolProviderId",
         pattern=r"(?!gcp-)[a-z0-9-]+",
@@ -244,8 +243,10 @@ class WorkloadIdentityPoolProvider(Kind):
             )
 
     def create(self, world: World, record: Record) -> None:
-        pool = world.refer(WorkloadIdentityPool.token, record.inputs["workloadIdentityPoolId"])
-        assert pool is not None, "`references` has seen it"
+        wanted = record.inputs["workloadIdentityPoolId"]
+        pool = world.find(WorkloadIdentityPool.token, workloadIdentityPoolId=wanted)
+        if pool is None:
+            raise Refusal("notFound", f"Error 404: workload identity pool {wanted} was not found")
         provider = record.inputs["workloadIdentityPoolProviderId"]
         record.id = f"{pool.id}/providers/{provider}"
         record.outputs |= {

@@ -144,24 +144,18 @@ def _failed(events: Path) -> Iterator[Resource]:
             yield {each: new[each] for each in kept if new.get(each)}
 
 
-def look_for(
-    deployment: dict[str, Any], wanted: Iterable[Resource]
-) -> tuple[dict[str, Any], list[str]]:
-    """The deployment with each of ``wanted`` in it for a refresh to look at; and who needs no looking for."""
+def look_for(deployment: dict[str, Any], wanted: Iterable[Resource]) -> dict[str, Any]:
+    """The deployment with each of ``wanted`` whose id is known in it, for a refresh to look at."""
     resources = [
         each for each in deployment.get("resources") or () if not each["urn"].endswith(LOOKING)
     ]
     known = {each["urn"] for each in resources}
-    unknown = []
     for each in wanted:
         id_ = physical_id(each, resources)
-        if id_ is None or each.get("parent", "") not in known | {""}:
-            unknown.append(each["urn"])
-            continue
-        resources.append(
-            _only_on({**each, "id": id_, "urn": each["urn"] + LOOKING, "outputs": {}}, known)
-        )
-    return {**deployment, "resources": resources}, unknown
+        if id_ and each.get("parent") in known | {None}:
+            asked = {**each, "id": id_, "urn": each["urn"] + LOOKING, "outputs": {}}
+            resources.append(_only_on(asked, known))
+    return {**deployment, "resources": resources}
 
 
 def settle(deployment: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

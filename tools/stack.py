@@ -150,7 +150,7 @@ class Stack:
             or guards.vanished(self.steps("refresh", "--preview-only"), allowed())
         )
         say(f"a run was cut short in {max(len(pending), len(lost))} operations; asking the cloud")
-        self.write(state | {"deployment": recovery.look_for(deployment, lost)[0]})
+        self.write(state | {"deployment": recovery.look_for(deployment, lost)})
         self.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         state = self.ask("export")
         state["deployment"], found = recovery.settle(state["deployment"])

@@ -1,0 +1,151 @@
+"""What `make up` works out after a run that was cut short, without an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import recovery
+
+STACK = "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::triplane-dev"
+PROVIDER = "urn:pulumi:dev::triplane::pulumi:providers:aws::default"
+
+
+def role(name: str = "r", physical: str = "r-1234567", **more: Any) -> dict[str, Any]:
+    return {
+        "urn": f"urn:pulumi:dev::triplane::aws:iam/role:Role::{name}",
+        "type": "aws:iam/role:Role",
+        "custom": True,
+        "parent": STACK,
+        "provider": f"{PROVIDER}::0",
+        "inputs": {"name": physical},
+        **more,
+    }
+
+
+def deployment(*resources: dict[str, Any], pending: Any = ()) -> dict[str, Any]:
+    stack = {"urn": STACK, "type": "pulumi:pulumi:Stack"}
+    operations = [{"resource": each, "type": "creating"} for each in pending]
+    return {"resources": [stack, *resources], "pending_operations": operations}
+
+
+def events(tmp_path: Path, *failed: dict[str, Any], op: str = "create") -> Path:
+    file = tmp_path / "events.json"
+    lines = [
+        json.dumps({"resOpFailedEvent": {"metadata": {"op": op, "new": each}}}) for each in failed
+    ]
+    file.write_text("\n".join([json.dumps({"preludeEvent": {}}), *lines, '{"resOp']))
+    return file
+
+
+def looked(found: dict[str, Any], *there: str) -> dict[str, Any]:
+    """What a refresh makes of it: what is not in the cloud goes."""
+    kept = [
+        each
+        for each in found["resources"]
+        if not each["urn"].endswith(recovery.LOOKING) or each["id"] in there
+    ]
+    return {**found, "resources": kept}
+
+
+def test_a_killed_engine_and_a_lost_answer_are_both_noticed(tmp_path: Path) -> None:
+    log = events(tmp_path, role("failed"))
+    found = recovery.unfinished(deployment(pending=[role("killed")]), log)
+    assert {each["urn"].rsplit("::", 1)[-1] for each in found} == {"failed", "killed"}
+
+
+def test_a_failed_update_is_no_lost_creation(tmp_path: Path) -> None:
+    assert not recovery.unfinished(deployment(), events(tmp_path, role(), op="update"))
+
+
+def test_a_run_that_ended_well_leaves_nothing_to_look_for(tmp_path: Path) -> None:
+    assert not recovery.unfinished(deployment(role(id="r-1234567")), tmp_path / "none.json")
+
+
+def test_what_was_made_is_kept_and_what_was_not_is_made_again() -> None:
+    before = deployment()
+    asked = recovery.look_for(before, [role("made", "m-1"), role("not", "n-1")])
+    after, found = recovery.settle(looked(asked, "m-1"))
+    assert found == [role("made")["urn"]]
+    assert [each.get("id") for each in after["resources"]] == [None, "m-1"]
+
+
+def test_a_replacement_that_was_made_marks_its_predecessor_for_deletion() -> None:
+    asked = recovery.look_for(deployment(role(id="old")), [role(physical="new")])
+    after, _ = recovery.settle(looked(asked, "new"))
+    assert [(each.get("id"), each.get("delete")) for each in after["resources"][1:]] == [
+        ("new", None),
+        ("old", True),
+    ]
+
+
+def test_a_predecessor_that_was_deleted_to_make_room_is_gone() -> None:
+    old = role(id="old", pendingReplacement=True)
+    asked = recovery.look_for(deployment(old), [role(physical="new")])
+    after, _ = recovery.settle(looked(asked, "new"))
+    assert [each.get("id") for each in after["resources"]] == [None, "new"]
+
+
+def test_what_the_state_knows_already_is_not_taken_twice() -> None:
+    asked = recovery.look_for(deployment(role(id="r-1234567")), [role()])
+    after, found = recovery.settle(looked(asked, "r-1234567"))
+    assert not found
+    assert len(after["resources"]) == 2
+
+
+def test_a_look_that_was_cut_short_is_taken_again(tmp_path: Path) -> None:
+    asked = recovery.look_for(deployment(), [role()])
+    again = recovery.unfinished(asked, tmp_path / "none.json")
+    assert [each["urn"] for each in again] == [role()["urn"]]
+    asked_again = recovery.look_for(asked, again)
+    assert len(asked_again["resources"]) == len(asked["resources"])
+
+
+def test_what_may_be_written_twice_is_not_looked_for() -> None:
+    upsert = role(type="aws:s3/bucketVersioning:BucketVersioning")
+    assert recovery.look_for(deployment(), [upsert])["resources"] == deployment()["resources"]
+
+
+def test_dependencies_that_the_state_does_not_hold_are_dropped() -> None:
+    wanted = role(dependencies=[STACK, "gone"], propertyDependencies={"name": ["gone"]})
+    asked = recovery.look_for(deployment(), [wanted])
+    assert asked["resources"][-1]["dependencies"] == [STACK]
+    assert asked["resources"][-1]["propertyDependencies"] == {"name": []}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "expected"),
+    [
+        ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "name": "p"}, "r:p"),
+        (
+            "gcp:storage/bucket:Bucket",
+            {"name": "lake"},
+            "lake",
+        ),
+        (
+            "gcp:serviceaccount/account:Account",
+            {"accountId": "sa"},
+            "projects/acct/serviceAccounts/sa@acct.iam.gserviceaccount.com",
+        ),
+        (
+            "azure-native:keyvault:Vault",
+            {"resourceGroupName": "g", "vaultName": "v"},
+            "/subscriptions/acct/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v",
+        ),
+        ("azure-native:keyvault:Vault", {"vaultName": "v"}, None),
+    ],
+)
+def test_the_id_follows_from_the_inputs(
+    kind: str, inputs: dict[str, str], expected: str | None
+) -> None:
+    foundation = {"urn": "f", "type": "triplane:gcp:Foundation", "inputs": {"account": "acct"}}
+    assert recovery.physical_id(role(type=kind, inputs=inputs), [foundation]) == expected
+
+
+def test_the_next_version_of_a_secret_is_the_one_to_look_for() -> None:
+    kind = "gcp:secretmanager/secretVersion:SecretVersion"
+    old = role(type=kind, id="projects/1/secrets/s/versions/3", inputs={"secret": "s"})
+    assert recovery.physical_id(role(type=kind, inputs={"secret": "s"}), [old]) == "s/versions/4"

@@ -20,7 +20,7 @@ def find(config: StackConfig, stack: str) -> tuple[str, dict[str, Any]] | None:
     """The lake that holds the newest copy of this stack's state, and the copy."""
     found = [
         (uri, state)
-        for uri in lake.standing(config.cloud, config.project)
+        for uri in lake.standing(config)
         if (state := backup.kept_state(lake.at(uri), stack)) and _resources(state)
     ]
     return max(found, key=lambda each: each[1]["deployment"]["manifest"]["time"], default=None)

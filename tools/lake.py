@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.contracts import Cloud
+from components import names
+from stack_config import StackConfig
 
-NAME = {"aws": "triplane-lake-bucket-", "gcp": "triplane-lake-bucket-", "azure": "triplanelake"}
-"""How the platform's lakes begin: the program's own names, with the suffix that Pulumi adds."""
+BUCKET, ACCOUNT = "triplane-lake-bucket-", "triplanelake"
+"""How the lakes' names begin: the program's own names, to which Pulumi adds a suffix."""
 
 
 class Lake(Protocol):
@@ -43,20 +44,30 @@ def at(uri: str) -> Lake:
             return Folder(Path(uri).expanduser())
 
 
-def standing(cloud: Cloud, project: str | None) -> list[str]:
-    """URIs of the lakes that stand in the account, found by the names that the platform gives."""
-    match cloud:
+def standing(config: StackConfig) -> list[str]:
+    """URIs of the lakes that stand where the settings say, by the tags and names that the platform gives."""
+    match config.cloud:
         case "aws":
             import boto3
 
-            found = boto3.client("s3").list_buckets(Prefix=NAME[cloud])["Buckets"]
-            # Not every server of the protocol knows `Prefix`.
-            return [f"s3://{b['Name']}" for b in found if b["Name"].startswith(NAME[cloud])]
+            own = names.tags(config.environment, {})
+            tagged = boto3.client("resourcegroupstaggingapi", region_name=config.region)
+            pages = tagged.get_paginator("get_resources").paginate(
+                ResourceTypeFilters=["s3:bucket"],
+                TagFilters=[{"Key": key, "Values": [value]} for key, value in own.items()],
+            )
+            arns = [
+                each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]
+            ]
+            # The platform's other buckets carry the same tags.
+            return [
+                f"s3://{name}" for arn in arns if (name := arn.split(":")[5]).startswith(BUCKET)
+            ]
         case "gcp":
             from google.cloud import storage
 
-            buckets = storage.Client(project=project).list_buckets(prefix=NAME[cloud])
-            return [f"gs://{b.name}" for b in buckets if b.name.startswith(NAME[cloud])]
+            buckets = storage.Client(project=config.project).list_buckets(prefix=BUCKET)
+            return [f"gs://{b.name}" for b in buckets if b.name.startswith(BUCKET)]
         case "azure":
             from components.azure import arm
 
@@ -73,7 +84,7 @@ def standing(cloud: Cloud, project: str | None) -> list[str]:
             return [
                 account["properties"]["primaryEndpoints"]["blob"].rstrip("/")
                 for account in accounts
-                if account["name"].startswith(NAME[cloud])
+                if account["name"].startswith(ACCOUNT)
             ]
 
 

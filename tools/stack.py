@@ -191,8 +191,28 @@ class Stack:
 
     def keep_state(self) -> None:
         """Copy the state into the lake, where `make adopt` finds it when the backend has lost it."""
-        if found := self.lake():
-            backup.keep_state(found, self.name, self.ask("export"))
+        try:
+            if found := self.lake():
+                backup.keep_state(found, self.name, self.ask("export"))
+        except Exception as error:  # each cloud's client has its own; what was brought up stands
+            say(f"the lake has no copy of the state as it is now, only an older one: {error}")
+
+    @property
+    def state(self) -> Path:
+        """The file in which Pulumi keeps the state."""
+        return (
+            HOME / ".pulumi" / "backend" / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
+        )
+
+    def broken(self) -> str | None:
+        """What is wrong with the state's file; None if nothing is, or if there is none."""
+        try:
+            json.loads(self.state.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            return f"{self.state.relative_to(HOME)} is no JSON ({error})"
+        return None
 
 
 def allowed() -> frozenset[str]:
@@ -248,6 +268,10 @@ def prepare(stack: Stack) -> stack_config.StackConfig:
     start_rehearsal()
     train()
     config = check(stack)
+    if wrong := stack.broken():
+        fail(
+            f"{wrong}: half-written, perhaps on a full disk. Put the lake's copy in its place: make adopt"
+        )
     if not stack.exists():
         os.environ.update(stack.environment)
         refuse(adopt.unclaimed(config, stack.name, allowed()))

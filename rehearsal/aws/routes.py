@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rehearsal.aws import codebuild, ecr, functions, iam, sagemaker, secretsmanager
+from rehearsal.aws import codebuild, ecr, functions, iam, sagemaker, secretsmanager, tagging
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.kinds import Json, Record, Refusal
 from rehearsal.world import World
 
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 TARGETS: dict[str, dict[str, Operation]] = {
+    "ResourceGroupsTaggingAPI_20170126": {"GetResources": tagging.get_resources},
     "AmazonEC2ContainerRegistry_V20150921": ecr.OPERATIONS,
     "CodeBuild_20161006": codebuild.OPERATIONS,
     "SageMaker": sagemaker.OPERATIONS,

@@ -1,0 +1,32 @@
+"""The Resource Groups Tagging API: which resources carry these tags."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from rehearsal.aws.calls import Call
+from rehearsal.kinds import Json
+
+
+def get_resources(call: Call) -> Json:
+    """One page, always; of the filters, tags and types.
+
+    https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+    """
+    call.may("tag:GetResources")
+    wanted = {each["Key"]: each.get("Values", []) for each in call.body.get("TagFilters", [])}
+    types = call.body.get("ResourceTypeFilters") or ["*"]
+    found = []
+    for record in call.world.store.all():
+        arn, tags = record.outputs.get("arn"), record.outputs.get("tags") or {}
+        if record.package != "aws" or not arn or record.outputs.get("region") != call.region:
+            continue
+        # `s3:bucket` or `s3`; of a bucket's ARN the type is the one thing that is not in it.
+        service = arn.split(":")[2]
+        kind = f"{service}:{record.token.rpartition(':')[2].lower()}"
+        if any(fnmatchcase(kind, each) or each == service for each in types) and all(
+            key in tags and (not values or tags[key] in values) for key, values in wanted.items()
+        ):
+            listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+            found.append({"ResourceARN": arn, "Tags": listed})
+    return {"PaginationToken": "", "ResourceTagMappingList": found}

@@ -1,0 +1,146 @@
+"""`make drift`, `repair`, `adopt`, `backup` and `restore`: the ways back, each of them one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import stack_config
+from components.contracts import Zone
+from tools import adopt, backup, guards, lake
+from tools.bootstrap import HOME, fail, say
+from tools.stack import (
+    Stack,
+    allowed,
+    apply,
+    check,
+    guard,
+    prepare,
+    refuse,
+    start_rehearsal,
+    tell,
+    train,
+)
+
+
+def drift(stack: Stack) -> None:
+    """Name what differs from the state, and leave with 1 if anything does; changes nothing."""
+    start_rehearsal()
+    if found := look(stack):
+        sys.exit(f"{len(found)} resources drifted. To put them right: make repair")
+
+
+def look(stack: Stack) -> dict[str, list[str]]:
+    """The drift, printed; refuses to believe what the wrong account shows, or a cloud without a stack."""
+    refuse(guards.account(stack.steps("preview")))
+    steps = stack.steps("refresh", "--preview-only")
+    found = guards.drift(steps)
+    for urn, properties in found.items():
+        print(f"  {guards.kind(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(properties)}")
+    refuse(guards.vanished(steps, allowed()))
+    print(f"{len(found)} of {len(steps)} resources are not as the state has them.")
+    return found
+
+
+def repair(stack: Stack) -> None:
+    """Take note of the drift, then bring everything back to what the program says."""
+    prepare(stack)
+    look(stack)
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+    guard(stack)
+    apply(stack)
+    tell(stack)
+
+
+def take_over(stack: Stack) -> None:
+    """Put the lake's copy of the state in place of the lost one, and see that it fits what stands."""
+    start_rehearsal()
+    train()
+    config = check(stack)
+    os.environ.update(stack.environment)
+    if wrong := stack.broken():
+        aside = stack.state.with_suffix(".broken")
+        stack.state.replace(aside)
+        say(f"{wrong}; kept as {aside.name}")
+    if stack.exists() and stack.resources():
+        fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make drift`.")
+    found = adopt.find(config, stack.name)
+    if found is None:
+        fail(
+            f"No lake of {config.cloud} that these credentials can see holds a state of stack"
+            f" {stack.name}. Right account and project? If the region is gone: make restore"
+        )
+    uri, state = found
+    say(f"adopting what {uri} knows of, as of {state['deployment']['manifest']['time']}")
+    if not stack.exists():
+        stack.init()
+    stack.write(state)
+    look(stack)
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+    changes = [step["op"] for step in stack.steps("preview") if step["op"] != "same"]
+    creates = sum(op == "create" for op in changes)
+    replaced = sum("replace" in op for op in changes)
+    print(
+        f"Adopted {len(stack.resources())} resources. The program would now create {creates}, replace"
+        f" {replaced} and change {len(changes) - creates - replaced}."
+    )
+    if creates or replaced:
+        sys.exit("It does not fit yet: see `make preview` before `make up`.")
+
+
+def folder(stack: Stack) -> lake.Lake:
+    """Where the backup is: ``BACKUP``, a folder or another lake's URI."""
+    return lake.at(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))
+
+
+def keep(stack: Stack) -> None:
+    """Copy to the backup what it has not yet of the lake."""
+    start_rehearsal()
+    source = stack.lake()
+    if source is None:
+        fail(f"Stack {stack.name} has no lake to back up.")
+    found, copied, size = backup.copy(source, folder(stack))
+    print(f"Backup: {copied} of {found} objects were new, {size / 2**20:.1f} MiB.")
+
+
+def restore(stack: Stack) -> None:
+    """Build the platform anew, if it is gone, and fill its lake from the backup."""
+    copies = folder(stack)
+    names = list(copies.names(f"{Zone.MODELS}/"))
+    if not names:
+        fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
+    for name in names:
+        file = stack_config.STORE / Path(name).relative_to(Zone.MODELS)
+        if not file.exists() and (data := copies.read(name)) is not None:
+            lake.Folder(stack_config.STORE).write(str(file.relative_to(stack_config.STORE)), data)
+    prepare(stack)
+    apply(stack)
+    target = stack.lake()
+    if target is None:
+        fail(f"Stack {stack.name} came up without a lake: nowhere to restore to.")
+    found, copied, size = backup.copy(copies, target)
+    print(f"Restored {copied} of {found} objects, {size / 2**20:.1f} MiB; the others stood.")
+    tell(stack)
+
+
+COMMANDS = {
+    "drift": drift,
+    "repair": repair,
+    "adopt": take_over,
+    "backup": keep,
+    "restore": restore,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.repair", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("cloud", nargs="?", default="", help="default: the settings file's")
+    chosen = parser.parse_args()
+    COMMANDS[chosen.command](Stack.chosen(chosen.cloud))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,8 @@ COMMAND = [
 
 def main() -> None:
     # The first is a constraint of the second: in this order.
-    for name in ("requirements", "requirements-dev"):
+    # policy/ has an environment of its own: see policy/requirements.in.
+    for name in ("requirements", "requirements-dev", "policy/requirements"):
         command = [str(VENV / "bin" / "uv"), *COMMAND, f"{name}.in", "-o", f"{name}.txt"]
         subprocess.run(command, cwd=HOME, check=True)
 

@@ -1,0 +1,134 @@
+"""A record of AWS or Google Cloud as Terraform's plan JSON, which scanners read.
+
+Both providers are Terraform's, bridged: types and properties are the same under names that are made from
+one another. https://developer.hashicorp.com/terraform/internals/json-format#plan-representation
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from policy.record import Plan, Resource, strings
+
+PROVIDERS = {"aws": "aws", "gcp": "google"}
+
+# Where the name is not made mechanically from the token, by its module or as a whole.
+MODULES = {
+    "artifactregistry": "artifact_registry",
+    "cloudrunv2": "cloud_run_v2",
+    "projects": "project",
+    "secretmanager": "secret_manager",
+    "serviceaccount": "service_account",
+}
+TYPES = {
+    "aws:s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
+    "gcp:serviceaccount/account:Account": "google_service_account",
+}
+# The bridge names a list of blocks in the plural, where Terraform repeats the block: `rule {…} rule {…}`.
+SINGULAR = {
+    "encryption_configurations": "encryption_configuration",
+    "environment_variables": "environment_variable",
+    "envs": "env",
+    "lifecycle_rules": "lifecycle_rule",
+    "matches_prefixes": "matches_prefix",
+    "rules": "rule",
+}
+# Maps, whose keys are the user's own; any other mapping is a block, which Terraform writes as a list.
+MAPS = {"annotations", "dimensions", "labels", "limits", "tags", "variables"}
+
+
+def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
+    """The plan JSON, and the resources that have no place in it (dynamic ones, other clouds')."""
+    ours = [each for each in plan if each.type.partition(":")[0] in PROVIDERS]
+    resources = [
+        {
+            "address": address(each),
+            "mode": "managed",
+            "type": type_name(each.type),
+            "name": address(each).partition(".")[2],
+            "provider_name": PROVIDERS[each.type.partition(":")[0]],
+            "values": block(each.inputs),
+        }
+        for each in ours
+    ]
+    configured = [
+        {
+            **{key: each[key] for key in ("address", "mode", "type", "name")},
+            "expressions": references(resource, ours),
+        }
+        for each, resource in zip(resources, ours, strict=True)
+    ]
+    document = {
+        "format_version": "1.2",
+        "terraform_version": "1.9.0",
+        "planned_values": {"root_module": {"resources": resources}},
+        "resource_changes": [
+            {**each, "change": {"actions": ["create"], "before": None, "after": each["values"]}}
+            for each in resources
+        ],
+        "configuration": {"root_module": {"resources": configured}},
+    }
+    return document, [each for each in plan if each not in ours]
+
+
+def type_name(token: str) -> str:
+    """``aws_s3_bucket_versioning`` of ``aws:s3/bucketVersioning:BucketVersioning``."""
+    if token in TYPES:
+        return TYPES[token]
+    package, path, _ = token.split(":")
+    module, _, name = path.partition("/")
+    return f"{PROVIDERS[package]}_{MODULES.get(module, module)}_{snake(name)}"
+
+
+def snake(name: str) -> str:
+    """``block_public_acls`` of ``blockPublicAcls``; capitals in a row are one word."""
+    # The bridge writes a first word of capitals as iAMMember.
+    words = re.sub(r"^iAM(?=[A-Z]|$)", "Iam", name)
+    words = re.sub(r"IAM(?=[A-Z]|$)", "Iam", words)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words).lower()
+
+
+def block(inputs: Any) -> dict[str, Any]:
+    """A mapping of properties as Terraform names and nests them."""
+    result = {}
+    for name, value in inputs.items():
+        key = snake(name)
+        result[SINGULAR.get(key, key)] = value if key in MAPS else nested(value)
+    return result
+
+
+def nested(value: Any) -> Any:
+    """A block is a list of one, a list of blocks stays a list, everything else is as it is."""
+    if isinstance(value, dict):
+        return [block(value)]
+    if isinstance(value, list):
+        return [block(each) if isinstance(each, dict) else each for each in value]
+    return value
+
+
+def address(resource: Resource) -> str:
+    """Where Terraform would find it: ``aws_s3_bucket.triplane-lake-bucket``."""
+    return f"{type_name(resource.type)}.{re.sub(r'[^A-Za-z0-9_-]', '_', resource.name)}"
+
+
+def references(resource: Resource, plan: Plan) -> dict[str, Any]:
+    """Which other resources each property names: a scanner follows these from a bucket to its policy."""
+
+    def found(value: Any) -> Iterator[str]:
+        for _, text in strings({"": value}):
+            for other in plan:
+                if other is not resource and other.id in text:
+                    yield from (f"{address(other)}.id", address(other))
+
+    expressions = {}
+    for name, value in inputs_by_terraform_name(resource).items():
+        if named := list(dict.fromkeys(found(value))):
+            expressions[name] = {"references": named}
+    return expressions
+
+
+def inputs_by_terraform_name(resource: Resource) -> dict[str, Any]:
+    """The inputs unchanged, under Terraform's names."""
+    return {SINGULAR.get(snake(name), snake(name)): each for name, each in resource.inputs.items()}

@@ -1,0 +1,116 @@
+"""What checkov is given: nothing is left out, and connected as the program connected it. `make checkov` runs it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+
+from policy import arm, checkov, record, terraform
+from tests.policy.conftest import Plans
+
+
+@pytest.mark.parametrize(
+    ("token", "terraforms"),
+    [
+        ("aws:s3/bucketVersioning:BucketVersioning", "aws_s3_bucket_versioning"),
+        ("aws:s3/bucketObjectv2:BucketObjectv2", "aws_s3_object"),
+        ("aws:iam/rolePolicy:RolePolicy", "aws_iam_role_policy"),
+        ("aws:lambda/functionUrl:FunctionUrl", "aws_lambda_function_url"),
+        ("gcp:artifactregistry/repository:Repository", "google_artifact_registry_repository"),
+        ("gcp:cloudrunv2/service:Service", "google_cloud_run_v2_service"),
+        ("gcp:projects/iAMCustomRole:IAMCustomRole", "google_project_iam_custom_role"),
+        ("gcp:projects/iAMMember:IAMMember", "google_project_iam_member"),
+        ("gcp:secretmanager/secretIamMember:SecretIamMember", "google_secret_manager_secret_iam_member"),
+        ("gcp:serviceaccount/account:Account", "google_service_account"),
+        ("gcp:storage/bucketIAMMember:BucketIAMMember", "google_storage_bucket_iam_member"),
+        ("gcp:vertex/aiEndpoint:AiEndpoint", "google_vertex_ai_endpoint"),
+    ],
+)  # fmt: skip
+def test_a_bridged_type_has_its_terraform_name(token: str, terraforms: str) -> None:
+    assert terraform.type_name(token) == terraforms
+
+
+def test_blocks_are_lists_and_maps_stay_maps() -> None:
+    assert terraform.block(
+        {
+            "tags": {"camelCase": "kept"},
+            "versioningConfiguration": {"status": "Enabled"},
+            "rules": [{"noncurrentVersionExpiration": {"noncurrentDays": 30}}],
+        }
+    ) == {
+        "tags": {"camelCase": "kept"},
+        "versioning_configuration": [{"status": "Enabled"}],
+        "rule": [{"noncurrent_version_expiration": [{"noncurrent_days": 30}]}],
+    }
+
+
+@pytest.mark.parametrize("variant", record.VARIANTS)
+@pytest.mark.parametrize("cloud", record.CLOUDS)
+def test_no_resource_is_left_out_but_dynamic_ones(cloud: str, variant: str, plans: Plans) -> None:
+    plan = plans[cloud][variant]
+    document = checkov.document(cloud, plan)
+    resources = (
+        document["resources"]
+        if cloud == "azure"
+        else document["planned_values"]["root_module"]["resources"]
+    )
+    wanted = [each for each in plan if not each.type.startswith(checkov.DYNAMIC)]
+    assert len(resources) == len(wanted)
+    if cloud != "azure":
+        assert len({each["address"] for each in resources}) == len(wanted), "addresses collide"
+
+
+def test_a_type_that_cannot_be_converted_is_told_not_dropped(plans: Plans) -> None:
+    plan = plans["azure"]["as little as possible"]
+    unknown = replace(plan[0], type="azure-native:sql:Server")
+    with pytest.raises(checkov.NotConverted, match="azure-native:sql:Server"):
+        checkov.document("azure", [*plan, unknown])
+
+
+def test_a_bucket_and_what_guards_it_are_connected(plans: Plans) -> None:
+    """Without the references checkov would say of each bucket that nothing guards it."""
+    document = checkov.document("aws", plans["aws"]["as little as possible"])
+    configured = {
+        each["address"]: each["expressions"]
+        for each in document["configuration"]["root_module"]["resources"]
+    }
+    bucket = "aws_s3_bucket.triplane-lake-bucket"
+    for guard in (
+        "aws_s3_bucket_public_access_block.triplane-lake-public-access",
+        "aws_s3_bucket_policy.triplane-lake-policy",
+        "aws_s3_bucket_versioning.triplane-lake-versioning",
+    ):
+        assert bucket in configured[guard]["bucket"]["references"]
+
+
+def test_what_azure_native_flattens_is_put_back_into_properties(plans: Plans) -> None:
+    plan = plans["azure"]["as little as possible"]
+    account = next(r for r in plan if r.type == "azure-native:storage:StorageAccount")
+    body = arm.body(account)
+    assert body["properties"]["allowSharedKeyAccess"] is False
+    assert set(body) == {"location", "tags", "sku", "kind", "properties"}
+    assert "resourceGroupName" not in body["properties"]
+
+
+def test_every_waiver_says_why_and_since_when() -> None:
+    for waiver in checkov.waivers():
+        assert waiver.check.startswith("CKV")
+        assert waiver.resources, waiver.check
+        assert not any(each in ("*", "") for each in waiver.resources), "name the type at least"
+        assert len(waiver.reason.split()) >= 2, waiver.check
+        assert waiver.date <= datetime.datetime.now(datetime.UTC).date()
+
+
+def test_no_check_is_waived_twice_for_the_same() -> None:
+    waived = [(w.check, resource) for w in checkov.waivers() for resource in w.resources]
+    assert len(waived) == len(set(waived))
+
+
+def test_a_waiver_covers_its_check_on_its_resources_only() -> None:
+    waiver = checkov.Waiver("CKV_1", ("aws_s3_bucket.logs*",), "…", datetime.date(2026, 1, 1))
+    failed = checkov.Failed("CKV_1", "aws", "aws_s3_bucket.logs-1", "")
+    assert waiver.covers(failed)
+    assert not waiver.covers(replace(failed, check="CKV_2"))
+    assert not waiver.covers(replace(failed, resource="aws_s3_bucket.lake"))

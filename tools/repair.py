@@ -1,4 +1,4 @@
-"""`make drift`, `repair`, `adopt`, `backup` and `restore`: the ways back, each of them one command."""
+"""`make repair`, `adopt`, `backup` and `restore`: the ways back, each of them one command."""
 
 from __future__ import annotations
 
@@ -23,13 +23,6 @@ from tools.stack import (
     tell,
     train,
 )
-
-
-def drift(stack: Stack) -> None:
-    """Name what differs from the state, and leave with 1 if anything does; changes nothing."""
-    start_rehearsal()
-    if found := look(stack):
-        sys.exit(f"{len(found)} resources drifted. To put them right: make repair")
 
 
 def look(stack: Stack) -> dict[str, list[str]]:
@@ -65,7 +58,7 @@ def take_over(stack: Stack) -> None:
         stack.state.replace(aside)
         say(f"{wrong}; kept as {aside.name}")
     if stack.exists() and stack.resources():
-        fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make drift`.")
+        fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
     found = adopt.find(config, stack.name)
     if found is None:
         fail(
@@ -126,7 +119,6 @@ def restore(stack: Stack) -> None:
 
 
 COMMANDS = {
-    "drift": drift,
     "repair": repair,
     "adopt": take_over,
     "backup": keep,

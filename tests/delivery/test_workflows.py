@@ -1,0 +1,139 @@
+"""The pipelines' files: sound by the checkers' word, least in their rights, and only calling `make`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.bootstrap import HOME
+
+WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
+ACTIONS = sorted((HOME / ".github" / "actions").glob("*/action.yml"))
+ELSEWHERE = [HOME / name for name in ("buildspec.yml", "cloudbuild.yaml", "azure-pipelines.yml")]
+PIPELINES = [*WORKFLOWS, *ELSEWHERE]
+
+
+def load(file: Path) -> dict[Any, Any]:
+    loaded: dict[Any, Any] = yaml.safe_load(file.read_text())
+    return loaded
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in WORKFLOWS:
+        for name, job in load(file)["jobs"].items():
+            yield f"{file.stem}/{name}", job
+
+
+def called(file: Path) -> list[str]:
+    """The `make` targets that a pipeline calls."""
+    code = "\n".join(line.partition(" # ")[0] for line in file.read_text().splitlines())
+    lines = [line for line in code.splitlines() if not line.lstrip().startswith("#")]
+    return re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join(lines))
+
+
+def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+    linter = shutil.which("actionlint")
+    if linter is None:
+        if shutil.which("go") is None:
+            pytest.skip("actionlint is neither installed nor can it be built: there is no Go")
+        linter = str(tmp_path / "actionlint")
+        build = ["go", "build", "-o", linter, "github.com/rhysd/actionlint/cmd/actionlint"]
+        subprocess.run(build, cwd=HOME / "tools" / "actionlint", check=True, timeout=300)
+    done = subprocess.run([linter], cwd=HOME, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_zizmor_finds_nothing() -> None:
+    zizmor = Path(sys.executable).with_name("zizmor")
+    done = subprocess.run(
+        [zizmor, "--offline", "--no-progress", "--config", ".github/zizmor.yml", ".github"],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", [*WORKFLOWS, *ACTIONS], ids=lambda file: file.stem)
+def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(file: Path) -> None:
+    for line in file.read_text().splitlines():
+        if (used := re.search(r"uses: (\S+)(.*)", line)) and not used[1].startswith("./"):
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", used[1]), line
+            assert re.match(r" # v\d+\.\d+\.\d+\b", used[2]), line
+
+
+def test_one_action_has_one_version_everywhere() -> None:
+    pins: dict[str, set[str]] = {}
+    for file in [*WORKFLOWS, *ACTIONS]:
+        for action, pin in re.findall(r"uses: ([\w.-]+/[\w.-]+)@(\w+)", file.read_text()):
+            pins.setdefault(action, set()).add(pin)
+    assert {action: pin for action, pin in pins.items() if len(pin) > 1} == {}
+
+
+@pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.name)
+def test_a_pipeline_calls_targets_that_exist(file: Path) -> None:
+    targets = called(file)
+    assert targets, "it calls no make at all"
+    for target in targets:
+        subprocess.run(
+            ["make", "--dry-run", target, "STACK=staging", "CLOUD=aws", "BASE=HEAD"],
+            cwd=HOME, check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+
+
+def test_every_pipeline_delivers_by_the_same_commands() -> None:
+    for file in (HOME / ".github/workflows/deliver.yml", *ELSEWHERE):
+        assert "make release STACK=" in file.read_text(), file.name
+    for file in ELSEWHERE:
+        assert set(called(file)) == {"test", "release"}, file.name
+
+
+def test_tests_run_on_two_pythons_at_least() -> None:
+    ci = load(HOME / ".github/workflows/ci.yml")
+    assert len(ci["jobs"]["test"]["strategy"]["matrix"]["python"]) >= 2
+    assert set(ci[True]) == {"push", "pull_request"}  # YAML 1.1 reads `on` as true
+
+
+def test_a_workflow_has_no_rights_and_a_job_only_those_it_needs() -> None:
+    for file in WORKFLOWS:
+        assert load(file)["permissions"] == {}, file.name
+    for name, job in jobs():
+        rights = {right for right, level in job["permissions"].items() if level == "write"}
+        # A token to sign in with goes to jobs behind an environment, which the clouds' trust names.
+        assert ("id-token" in rights) == ("environment" in job), name
+        assert rights <= {"id-token", "pull-requests"}, name
+
+
+def test_no_code_of_a_pull_request_runs_with_a_right_to_write() -> None:
+    preview = load(HOME / ".github/workflows/preview.yml")
+    assert set(preview[True]) == {"pull_request"}, "pull_request_target hands a fork our rights"
+    for job in preview["jobs"].values():
+        runs_its_code = any("checkout" in step.get("uses", "") for step in job["steps"])
+        assert not (runs_its_code and "write" in job["permissions"].values())
+
+
+def test_a_delivery_is_queued_staged_and_gated() -> None:
+    deliver = load(HOME / ".github/workflows/deliver.yml")
+    assert deliver["concurrency"] == {"group": "deliver", "cancel-in-progress": False}
+    assert deliver[True] == {"push": {"branches": ["main"]}}
+    chain = {name: (job.get("needs"), job.get("environment")) for name, job in deliver["jobs"].items()}
+    assert chain == {
+        "rehearse": (None, None),
+        "staging": ("rehearse", "staging"),
+        "production": ("staging", "production"),
+    }
+
+
+def test_nothing_but_a_delivery_waits_in_its_queue() -> None:
+    # A newly queued run takes the place of the one that waits in the same group.
+    groups = [load(file)["concurrency"]["group"] for file in WORKFLOWS]
+    assert groups.count("deliver") == 1

@@ -1,0 +1,99 @@
+# `make up` and `make test` are all a newcomer needs. The recipes only spare typing: with the environment
+# that `make env` prints, plain `pulumi` and `pytest` do the same.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PYTHONPATH := $(CURDIR)
+python := .venv/bin/python
+# A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
+system_python := $(shell command -v python3 || command -v python)
+CLOUD ?=
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for up, preview, destroy, outputs and predict'
+
+.PHONY: bootstrap
+bootstrap:
+	@$(system_python) tools/bootstrap.py
+
+.PHONY: up preview destroy outputs predict
+up: bootstrap ## Bring the platform up in the rehearsal, and ask it for a prediction
+	@$(python) -m tools.stack up $(CLOUD)
+preview: bootstrap ## Show what `make up` would change
+	@$(python) -m tools.stack preview $(CLOUD)
+destroy: bootstrap ## Take all but the data down again; DATA=destroy: the data, too
+	@$(python) -m tools.stack destroy $(CLOUD)
+outputs: bootstrap ## Show the stack's outputs
+	@$(python) -m tools.stack outputs $(CLOUD)
+predict: bootstrap ## Ask the running platform about a real flight
+	@$(python) -m tools.stack predict $(CLOUD)
+
+.PHONY: repair adopt backup restore drill guard
+repair: bootstrap ## Find what was changed or lost behind the stack's back, and put it right (ALLOW=vanished)
+	@$(python) -m tools.repair repair $(CLOUD)
+adopt: bootstrap ## Take over what stands when Pulumi's state is lost or broken
+	@$(python) -m tools.repair adopt $(CLOUD)
+backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
+	@$(python) -m tools.repair backup $(CLOUD)
+restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
+	@$(python) -m tools.repair restore $(CLOUD)
+drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
+	@$(python) -m tools.drill $(CLOUD)
+guard: ## pulumi preview --json | make -s guard: refuse before `pulumi up` on a real cloud (ALLOW=…)
+	@$(python) -m tools.guards
+
+.PHONY: env rehearsal down wipe train
+env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
+	@$(python) -m tools.environment
+rehearsal: bootstrap ## Start the rehearsal of the three clouds
+	@$(python) -m rehearsal start
+down: ## Stop the rehearsal and everything that it started
+	@[ ! -x $(python) ] || $(python) -m rehearsal stop
+wipe: down ## Forget the rehearsal's state, and the stacks that stand in it
+	@[ ! -x $(python) ] || $(python) -m rehearsal wipe
+	@rm -rf .pulumi
+train: bootstrap ## Train a model version on the flights of 2013
+	@PYTHONPATH=lambda $(python) -m model_server train
+
+.PHONY: deliver release drift review
+deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
+	@$(python) -m tools.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+release: bootstrap ## Deliver to one stack of your own environment: STACK=staging
+	@$(python) -m tools.deliver release $(STACK)
+drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
+	@$(python) -m tools.deliver drift $(STACK)
+review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
+	@$(python) -m tools.deliver review $(CLOUD) --base $(or $(BASE),HEAD)
+
+.PHONY: test check unit e2e bench snapshots policy checkov soak fmt lock clean
+test: bootstrap ## Run every check and every test, the rehearsal end to end included
+	@$(python) -m tools.verify
+check: bootstrap ## Formatting, lint and types
+	@$(python) -m tools.verify format lint types
+unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
+	@$(python) -m tools.verify unit
+e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
+	@$(python) -m tools.verify e2e
+bench: bootstrap ## Measure speed and size against the figures in README.md
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
+	@$(python) -m bench.platform
+snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
+	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
+	@git --no-pager diff --stat -- tests/snapshots
+policy: bootstrap ## Hold the guardrails against what the program registers (STATE=export.json: what stands)
+	@$(python) -m policy $(if $(STATE),--state $(STATE))
+checkov: bootstrap ## The same plans held against checkov; what is waived, and why: policy/waivers.toml
+	@$(python) -m policy.checkov
+soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
+	@$(python) -m tests.soak $(FILES)
+fmt: ## Format the code, and bring the settings table of README.md up to date
+	@.venv/bin/ruff format -q .
+	@.venv/bin/ruff check -q --fix .
+	@$(python) -m tools.settings_table
+lock: ## Pin all dependencies anew from requirements*.in
+	@$(python) -m tools.lock
+clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

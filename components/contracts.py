@@ -260,6 +260,9 @@ class DeliveryArgs:
     prefix: str
     """How the physical names of everything that the platform makes begin."""
 
+    zones = (Zone.BUILDS, Zone.MODELS, Zone.STATE)
+    """The zones that a deployment writes to: nobody's captures, no training data."""
+
     @property
     def subject(self) -> str:
         """The ``sub`` of the one kind of token that is trusted.

@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 
 from tools import comment, environment, guards, stack
-from tools.bootstrap import HOME, PYTHON, say
+from tools.bootstrap import HOME, PYTHON, fail, say
 from tools.stack import SCRATCH, SETTINGS, Stack
 
 EVIDENCE = HOME / ".delivery"
@@ -139,6 +139,8 @@ class Evidence:
     commit: str
     steps: list[dict[str, Any]] = field(default_factory=list)
     outcome: str = "unfinished"
+    production: str = "not looked at"
+    """What stood in production before the delivery, and after it."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
@@ -165,7 +167,7 @@ class Evidence:
     def markdown(self) -> str:
         lines = [
             f"# Delivery {self.name}: {self.outcome}",
-            f"\nCommit `{self.commit}`.\n",
+            f"\nCommit `{self.commit}`. Production: {self.production}.\n",
             "| step | seconds | found |",
             "|---|---|---|",
         ]
@@ -214,7 +216,7 @@ class Standing(Stack):
         rendered, own = SCRATCH / f"Pulumi.{name}.yaml", HOME / f"Pulumi.{name}.yaml"
         file = own if own.exists() else rendered
         if not file.exists():
-            stack.fail(f'STACK={name}: there is no {own.name}. README.md, "On a real cloud".')
+            fail(f'STACK={name}: there is no {own.name}. README.md, "On a real cloud".')
         return cls(name, file)
 
 
@@ -277,8 +279,10 @@ def measure(of: Stack, gate: Gate) -> Load:
         [
             *(str(PYTHON), "-m", "locust", "-f", "tools/load.py", "--headless", "--json"),
             *("--host", outputs["gateway_url"], "--exit-code-on-error", "0"),
-            *("--users", str(gate.users), "--spawn-rate", str(gate.users)),
-            *("--run-time", f"{gate.seconds}s", "--stop-timeout", "10"),
+            # A caller a second, and measured once all are there: a new instance's first answer is
+            # slow on every cloud, and is no fault of the release.
+            *("--users", str(gate.users), "--spawn-rate", "1", "--reset-stats"),
+            *("--run-time", f"{gate.users + gate.seconds}s", "--stop-timeout", "10"),
         ],
         cwd=HOME,
         env={
@@ -312,6 +316,14 @@ def release(of: Stack, evidence: Evidence, *, gate: Gate | None, version: str | 
             found |= {"allowed": asdict(gate), "measured": asdict(load)}
             gate.judge(load)
     return str(version)
+
+
+def standing(of: Stack) -> str:
+    """What stands in a stack, in words that any update changes."""
+    done = of.ask("history", "--json", "--page-size", "1") if of.exists() else []
+    if not done:
+        return "nothing"
+    return f"{len(of.resources())} resources, last touched by update {done[0]['version']}"
 
 
 def deliver(evidence: Evidence, work: Callable[[], None]) -> None:
@@ -355,10 +367,16 @@ def merge(arguments: argparse.Namespace) -> None:
         with evidence.step("policies") as found:
             found["result"] = policies(stack.check(staging).cloud).splitlines()[-1]
         stack.prepare(staging)
-        version = release(staging, evidence, gate=gate)
-        stack.prepare(production)
-        # No load that its callers did not send.
-        release(production, evidence, gate=None, version=version)
+        before = standing(production)
+        try:
+            version = release(staging, evidence, gate=gate)
+            stack.prepare(production)
+            # No load that its callers did not send.
+            release(production, evidence, gate=None, version=version)
+        finally:
+            after = standing(production)
+            left = before == after
+            evidence.production = f"{before}, as it was" if left else f"{before}; now {after}"
 
     deliver(evidence, work)
 
@@ -440,7 +458,7 @@ def _up_base(of: Stack, base: Path) -> None:
     # The program's own folder is first on its path; PYTHONPATH would name this tree's modules.
     place = {key: value for key, value in of.environment.items() if key != "PYTHONPATH"}
     if subprocess.run([*command, "--config-file", str(file)], cwd=base, env=place).returncode:
-        stack.fail("The base of the comparison did not come up; the reason is above.")
+        fail("The base of the comparison did not come up; the reason is above.")
 
 
 def _drop(base: Path) -> None:

@@ -266,11 +266,7 @@ def _statements(foundation: Foundation, args: c.DeliveryArgs) -> Iterator[Statem
         "application-autoscaling": [arn("application-autoscaling", "scalable-target/*")],
         "s3": [
             bucket,
-            # The two zones that a deployment writes to: nobody's captures, no training data.
-            *(
-                pulumi.Output.format("{}/{}/*", bucket, zone.value)
-                for zone in (c.Zone.BUILDS, c.Zone.MODELS)
-            ),
+            *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in args.zones),
         ],
     }
     narrow = [each for each in REACH.permissions if each not in NO_RESOURCE]

@@ -138,14 +138,14 @@ class Delivery(c.Delivery):
             scope=foundation.group.id,
             opts=child,
         )
-        # The other zone of deployments, builds, is not used here: a build's context is in its request.
-        roles.assign(
-            f"{name}-upload",
-            principal=identity.principal_id,
-            role=roles.built_in(foundation, "Storage Blob Data Contributor"),
-            scope=lake.containers[c.Zone.MODELS].id,
-            opts=child,
-        )
+        for zone in args.zones:
+            roles.assign(
+                f"{name}-upload-{zone}",
+                principal=identity.principal_id,
+                role=roles.built_in(foundation, "Storage Blob Data Contributor"),
+                scope=lake.containers[zone].id,
+                opts=child,
+            )
 
         self.identity = identity.client_id
         self.provider = credential.id

@@ -82,7 +82,7 @@ REACH = c.Reach(
     },
 )
 OBJECTS = REACH.runs["gcp:storage/bucketObject:BucketObject"]
-"""Held in two zones of the lake, not in every bucket of the project."""
+"""Held in some zones of the lake, not in every bucket of the project."""
 
 
 class Delivery(c.Delivery):
@@ -141,7 +141,7 @@ class Delivery(c.Delivery):
             opts=child,
         )
         self._may_deploy()
-        self._may_upload(args.lake)
+        self._may_upload(args)
         for identity in args.identities:
             assert isinstance(identity, Identity)
             self._may_hand_over(identity)
@@ -160,11 +160,12 @@ class Delivery(c.Delivery):
             opts=self._foundation.child(self),
         )
 
-    def _may_upload(self, lake: c.DataLake) -> None:
-        """Objects of the two zones that a deployment writes to."""
+    def _may_upload(self, args: c.DeliveryArgs) -> None:
+        """Objects of the zones that a deployment writes to."""
+        lake = args.lake
         assert isinstance(lake, DataLake)
         role = self._role("uploader", OBJECTS)
-        for zone in (c.Zone.BUILDS, c.Zone.MODELS):
+        for zone in args.zones:
             storage.BucketIAMMember(
                 f"{self._name}-upload-{zone}",
                 bucket=lake.bucket.name,

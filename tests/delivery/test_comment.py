@@ -35,7 +35,9 @@ def test_what_is_lost_comes_first(preview: dict[str, Any]) -> None:
     assert places == sorted(places)
     assert len(places) == 4
     # The two that lose something are open, the others folded.
-    assert text.index("an-old-bucket") < text.index("triplane-endpoint-model") < text.index("<details")
+    assert (
+        text.index("an-old-bucket") < text.index("triplane-endpoint-model") < text.index("<details")
+    )
 
 
 def test_it_counts_as_the_engine_does(preview: dict[str, Any]) -> None:
@@ -83,7 +85,9 @@ def test_the_picture_shows_what_depends_on_what_and_what_changes(preview: dict[s
 
 
 def test_nothing_changed_is_said_in_one_line() -> None:
-    assert "**No change**: 1 stay as they are." in comment.render({"steps": [step("same", "lake")]}, "")
+    assert "**No change**: 1 stay as they are." in comment.render(
+        {"steps": [step("same", "lake")]}, ""
+    )
 
 
 def test_a_name_cannot_break_the_table_nor_a_policy_its_block() -> None:

@@ -245,7 +245,7 @@ def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
     assert everywhere == NO_RESOURCE
 
 
-def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_two_zones(
+def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_three_zones(
     configured: Configured,
 ) -> None:
     engine, _ = platform(configured, "gcp")
@@ -260,7 +260,7 @@ def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes
         for r in engine.of("gcp:storage/bucketIAMMember:BucketIAMMember")
         if "delivery" in r.name
     }
-    assert zones == {"upload builds", "upload models"}
+    assert zones == {"upload builds", "upload models", "upload state"}
     (deployer,) = (
         r.inputs["permissions"]
         for r in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole")
@@ -279,5 +279,6 @@ def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
         if "delivery" in r.name
     }
     assert scopes["triplane-delivery-deploy"].startswith("triplane-foundation-group")
-    assert scopes["triplane-delivery-upload"].startswith("triplane-lake-models")
-    assert len(scopes) == 2
+    for zone in ("builds", "models", "state"):
+        assert scopes[f"triplane-delivery-upload-{zone}"].startswith(f"triplane-lake-{zone}")
+    assert len(scopes) == 4

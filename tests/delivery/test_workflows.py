@@ -125,7 +125,9 @@ def test_a_delivery_is_queued_staged_and_gated() -> None:
     deliver = load(HOME / ".github/workflows/deliver.yml")
     assert deliver["concurrency"] == {"group": "deliver", "cancel-in-progress": False}
     assert deliver[True] == {"push": {"branches": ["main"]}}
-    chain = {name: (job.get("needs"), job.get("environment")) for name, job in deliver["jobs"].items()}
+    chain = {
+        name: (job.get("needs"), job.get("environment")) for name, job in deliver["jobs"].items()
+    }
     assert chain == {
         "rehearse": (None, None),
         "staging": ("rehearse", "staging"),

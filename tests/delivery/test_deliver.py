@@ -1,0 +1,202 @@
+"""A delivery goes on while its gates hold, and leaves production alone when one does not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import stack_config
+from tools import deliver, stack
+from tools.deliver import Evidence, Gate, Load, Stopped
+
+GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100)
+GOOD = Load(requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200)
+TESTED = "a" * 64
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    """What locust prints of one path."""
+    return {
+        "num_requests": 100,
+        "num_failures": 2,
+        "response_times": {"10": 50, "20": 44, "90": 5, "400": 1},
+        "start_time": 1000.0,
+        "last_request_timestamp": 1010.0,
+        **changes,
+    }
+
+
+def test_locusts_histogram_gives_the_percentiles() -> None:
+    load = Load.read([entry()])
+    assert (load.p50_ms, load.p95_ms, load.p99_ms) == (10, 90, 90)
+    assert load.requests_per_second == 10
+    assert load.errors == 0.02
+
+
+def test_a_load_at_the_limit_passes() -> None:
+    GATE.judge(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"failures": 11}, r"11 of 1000 requests failed \(1.1%\); at most 1.0% may"),
+        ({"p95_ms": 101.0}, "95 % of requests took up to 101 ms; at most 100 ms"),
+        ({"requests": 0, "failures": 0}, "no request was answered"),
+    ],
+)
+def test_a_load_beyond_it_says_what_was_measured_and_what_is_allowed(
+    changes: dict[str, Any], reason: str
+) -> None:
+    load = Load(**{**deliver.asdict(GOOD), **changes})
+    with pytest.raises(Stopped, match=reason):
+        GATE.judge(load)
+
+
+def test_nobody_calling_is_no_pass() -> None:
+    with pytest.raises(Stopped, match="no request"):
+        GATE.judge(Load.read([]))
+
+
+def test_thresholds_are_settings_that_a_run_can_change() -> None:
+    kept = Gate.chosen({"p95_ms": None})
+    assert kept.p95_ms > 1
+    assert Gate.chosen({"p95_ms": 1.0}) == Gate(**{**deliver.asdict(kept), "p95_ms": 1.0})
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
+def test_a_stage_has_the_settings_of_dev_with_a_name_and_an_identity_of_its_own(
+    cloud: str, model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "SCRATCH", tmp_path)
+    monkeypatch.setattr(stack, "SCRATCH", tmp_path)
+    made = deliver.staged("staging", cloud, repository="acme/triplane", environment="staging")
+    assert made.name == f"staging-{cloud}"
+    config = stack_config.read(made.file.read_text(), made.file.name, store=model_store)
+    assert (config.cloud, config.environment) == (cloud, "staging")
+    assert config.delivery.repository == "acme/triplane"
+    dev = yaml.safe_load(stack.SETTINGS.read_text())["config"]
+    ours = yaml.safe_load(made.file.read_text())["config"]
+    assert {key for key in ours if ours[key] != dev.get(key)} <= {
+        "triplane:cloud",
+        "triplane:environment",
+        "triplane:delivery",
+    }
+
+
+class Played:
+    """A merge whose stacks are only names: what was done to which, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, load: Load = GOOD) -> None:
+        self.done: list[str] = []
+        self.load = load
+        self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
+        for where in (deliver, stack):
+            monkeypatch.setattr(where, "SCRATCH", folder / "stacks")
+        monkeypatch.setattr(deliver, "EVIDENCE", folder)
+        monkeypatch.setattr(deliver, "policies", lambda cloud: "0 violations")
+        monkeypatch.setattr(deliver, "preview", lambda of, title: {})
+        monkeypatch.setattr(deliver, "measure", lambda of, gate: self.load)
+        monkeypatch.setattr(deliver, "standing", lambda of: f"{self.done.count(of.name)} updates")
+        monkeypatch.setattr(stack, "prepare", lambda of: None)
+        monkeypatch.setattr(stack, "check", lambda of: argparse.Namespace(cloud="aws"))
+        monkeypatch.setattr(stack, "apply", lambda of: self.done.append(of.name))
+        monkeypatch.setattr(stack, "predict", lambda of: None)
+        monkeypatch.setattr(
+            stack.Stack, "outputs", lambda of: {"model_version": self.serves[of.name]}
+        )
+
+    def merge(self, **changes: Any) -> dict[str, Any]:
+        """Run it; gives its evidence, and notes whether it left as one that failed."""
+        plain = {"cloud": "aws", "tests": "none", "p95_ms": None, "errors": None}
+        try:
+            deliver.merge(argparse.Namespace(**{**plain, **changes}))
+        except SystemExit:
+            self.done.append("stopped")
+        (kept,) = deliver.EVIDENCE.glob("merge-aws.json")
+        evidence: dict[str, Any] = json.loads(kept.read_text())
+        return evidence
+
+
+def test_staging_comes_before_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    played = Played(monkeypatch, tmp_path)
+    evidence = played.merge()
+    assert played.done == ["staging-aws", "production-aws"]
+    assert evidence["outcome"] == "delivered"
+    assert evidence["production"] == "0 updates; now 1 updates"
+    assert len(evidence["commit"].split()[0]) == 40
+    assert [each["step"] for each in evidence["steps"]] == [
+        "policies",
+        "preview staging-aws",
+        "up staging-aws",
+        "smoke test staging-aws",
+        "load gate staging-aws",
+        "preview production-aws",
+        "up production-aws",
+        "smoke test production-aws",
+    ]
+    assert "| load gate staging-aws |" in (tmp_path / "merge-aws.md").read_text()
+
+
+def test_a_load_that_is_too_much_for_staging_leaves_production_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played = Played(monkeypatch, tmp_path)
+    evidence = played.merge(p95_ms=1.0)
+    assert played.done == ["staging-aws", "stopped"]
+    assert evidence["outcome"].startswith("stopped: load gate: 95 % of requests took up to 100 ms")
+    assert evidence["production"] == "0 updates, as it was"
+    assert "load gate" in evidence["steps"][-1]["failed"]
+
+
+def test_a_broken_policy_stops_before_staging(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played = Played(monkeypatch, tmp_path)
+
+    def broken(cloud: str) -> str:
+        raise Stopped("policies: a public bucket")
+
+    monkeypatch.setattr(deliver, "policies", broken)
+    assert "public bucket" in played.merge()["outcome"]
+    assert played.done == ["stopped"]
+
+
+def test_failing_tests_stop_before_staging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    played = Played(monkeypatch, tmp_path)
+    monkeypatch.setitem(deliver.TESTS, "fast", ["python3", "-c", "raise SystemExit(3)"])
+    assert "left with 3" in played.merge(tests="fast")["outcome"]
+    assert played.done == ["stopped"]
+
+
+def test_production_that_serves_another_model_than_was_tested_is_no_delivery(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played = Played(monkeypatch, tmp_path)
+    played.serves["production-aws"] = "b" * 64
+    assert "but aaaaaaaaaaaa was tested" in played.merge()["outcome"]
+
+
+def test_a_run_that_is_killed_has_left_its_evidence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(deliver, "EVIDENCE", tmp_path)
+    evidence = Evidence("merge-aws", "c" * 40)
+    with pytest.raises(KeyboardInterrupt), evidence.step("up staging-aws"):
+        raise KeyboardInterrupt
+    kept = json.loads((tmp_path / "merge-aws.json").read_text())
+    assert kept["outcome"] == "unfinished"
+    assert kept["steps"][0]["failed"] == "KeyboardInterrupt"
+
+
+def test_a_stack_without_settings_is_told_where_they_belong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(deliver, "SCRATCH", tmp_path)
+    with pytest.raises(SystemExit, match=r"Pulumi\.elsewhere\.yaml"):
+        deliver.Standing.named("elsewhere")

@@ -23,7 +23,10 @@ def own() -> dict[str, str]:
         # First on PATH, because a language host built from its Go module ignores the project's
         # `virtualenv` option.
         "PATH": os.pathsep.join([*first, *rest]),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        # Without the sidecar files that Pulumi's storage library writes beside each file, not atomically:
+        # an engine killed in the middle of one leaves it empty, and all that Pulumi then says is `EOF`.
+        # https://pkg.go.dev/gocloud.dev/blob/fileblob#URLOpener
+        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_HOME": str(HOME / ".pulumi" / "home"),
         "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
         "PULUMI_SKIP_UPDATE_CHECK": "1",

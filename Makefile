@@ -67,7 +67,7 @@ drift: bootstrap ## Say what somebody changed by hand in a stack of your own env
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m tools.deliver review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: test check unit e2e bench snapshots policy checkov soak fmt lock clean
+.PHONY: test check unit e2e bench snapshots policy checkov crash soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
 check: bootstrap ## Formatting, lint and types
@@ -86,6 +86,8 @@ policy: bootstrap ## Hold the guardrails against what the program registers (STA
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans held against checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
+crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
+	@$(python) -m tools.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
 fmt: ## Format the code, and bring the settings table of README.md up to date

@@ -17,8 +17,8 @@ STAGES = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
-    "unit": [*PYTEST, "tests", "--ignore=tests/e2e"],
-    "e2e": [*PYTEST, "-v", "tests/e2e"],
+    "unit": [*PYTEST, "tests", "--ignore=tests/e2e", "--ignore=tests/crash"],
+    "e2e": [*PYTEST, "-v", "tests/e2e", "tests/crash"],
 }
 
 

@@ -246,18 +246,16 @@ def policies(cloud: str) -> str:
     return done.stdout
 
 
-def preview(of: Stack, title: str, policy: str = "") -> dict[str, int]:
-    """The preview of a stack as a comment in ``.delivery/``, and what it counts.
+def preview(of: Stack) -> list[guards.Step]:
+    """What an update of the stack would do, what stays as it is included."""
+    return of.steps("preview", "--show-sames")
 
-    Leaves with a message if the guards refuse it.
-    """
-    steps = of.steps("preview", "--show-sames")
+
+def write_comment(of: Stack, steps: list[guards.Step], title: str, policy: str = "") -> None:
+    """A preview for readers, in ``.delivery/``."""
     EVIDENCE.mkdir(exist_ok=True)
     text = comment.render({"steps": steps}, title, policy)
     (EVIDENCE / f"preview-{of.name}.md").write_text(text)
-    found = comment.changes({"steps": steps})
-    stack.refuse(guards.account(steps) or guards.losses(steps, stack.allowed()))
-    return {verb: sum(each.verb == verb for each in found) for verb in comment.HEADINGS}
 
 
 def smoke(of: Stack, version: str | None = None) -> dict[str, Any]:
@@ -304,7 +302,13 @@ def release(of: Stack, evidence: Evidence, *, gate: Gate | None, version: str | 
     Raises `Stopped` when a gate does not hold.
     """
     with evidence.step(f"preview {of.name}") as found:
-        found["changes"] = preview(of, f"Preview of {of.name}")
+        steps = preview(of)
+        write_comment(of, steps, f"Preview of {of.name}")
+        changes = comment.changes({"steps": steps})
+        found["changes"] = {
+            verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
+        }
+        stack.refuse(guards.account(steps) or guards.losses(steps, stack.allowed()))
     with evidence.step(f"up {of.name}"):
         stack.apply(of)
     with evidence.step(f"smoke test {of.name}") as found:
@@ -430,10 +434,14 @@ def review(arguments: argparse.Namespace) -> None:
     EVIDENCE.mkdir(exist_ok=True)
     _git("worktree", "add", "--detach", str(base), arguments.base)
     try:
-        (base / ".models").symlink_to(HOME / ".models")
+        # The same interpreter and models; only the program is the base's.
+        for shared in (".models", ".venv"):
+            (base / shared).symlink_to(HOME / shared)
         _up_base(of, base)
-        cloud = of.name.partition("-")[2]
-        preview(of, f"What this changes on {cloud}", _told_of(cloud))
+        cloud, steps = of.name.partition("-")[2], preview(of)
+        # Told, not refused: the reader decides, and the delivery's own preview refuses what is left.
+        told = [_told_of(cloud), *(f"guard: {each}" for each in guards.losses(steps, ()))]
+        write_comment(of, steps, f"What this changes on {cloud}", "\n".join(told))
     finally:
         _drop(base)
     print((EVIDENCE / f"preview-{of.name}.md").read_text())

@@ -100,7 +100,7 @@ class Played:
             monkeypatch.setattr(where, "SCRATCH", folder / "stacks")
         monkeypatch.setattr(deliver, "EVIDENCE", folder)
         monkeypatch.setattr(deliver, "policies", lambda cloud: "0 violations")
-        monkeypatch.setattr(deliver, "preview", lambda of, title: {})
+        monkeypatch.setattr(deliver, "preview", lambda of: [])
         monkeypatch.setattr(deliver, "measure", lambda of, gate: self.load)
         monkeypatch.setattr(deliver, "standing", lambda of: f"{self.done.count(of.name)} updates")
         monkeypatch.setattr(stack, "prepare", lambda of: None)

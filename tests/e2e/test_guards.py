@@ -1,0 +1,55 @@
+"""The guards before real previews: what the engine says on another account's credentials, or of a loss."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Stack
+from tools import guards
+
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "aws": {"aws:assumeRoles": [{"roleArn": "arn:aws:iam::210987654321:role/deploy"}]},
+    "gcp": {"gcp:project": "another-project"},
+    "azure": {"azure-native:subscriptionId": "99999999-aaaa-4bbb-8ccc-000000000001"},
+}
+
+
+def steps(stack: Stack, *words: str, **settings: Any) -> list[guards.Step]:
+    """A preview's steps with other settings, which are taken back afterwards."""
+    before = dict(stack.settings)
+    stack.configure(**settings)
+    try:
+        return list(json.loads(stack.pulumi(*words, "--json"))["steps"])
+    finally:
+        stack.settings = before
+        stack.configure()
+
+
+def test_another_account_is_refused(stack: Stack) -> None:
+    elsewhere = ELSEWHERE[stack.settings["triplane:cloud"]]
+    [reason] = guards.account(steps(stack, "preview", **elsewhere))
+    assert "the stack was made in" in reason
+
+
+def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:
+    lake = next(
+        each["urn"]
+        for each in stack.resources()
+        if guards.PRECIOUS.get(guards.kind(each["urn"])) == "lake"
+    )
+    costly = steps(stack, "preview", "--replace", lake)
+    told = "\n".join(guards.losses(costly, frozenset()))
+    assert "replaces the lake" in told
+    named = {step["urn"] for step in costly}
+    assert guards.losses(costly, named) == []
+
+
+def test_a_refresh_in_another_account_is_refused(stack: Stack) -> None:
+    if stack.settings["triplane:cloud"] != "aws":
+        pytest.skip("ids of Google Cloud and Azure name the project or subscription to look in")
+    # With the program's settings; without, a refresh takes the provider's from the state.
+    seen = steps(stack, "refresh", "--run-program", "--preview-only", **ELSEWHERE["aws"])
+    assert "resources gone" in guards.vanished(seen, frozenset())[0]

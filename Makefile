@@ -88,6 +88,8 @@ checkov: bootstrap ## The same plans held against checkov; what is waived, and w
 	@$(python) -m policy.checkov
 crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m tools.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+api-coverage: bootstrap ## Write docs/api-coverage.md: what is held against which of the clouds' API models
+	@$(python) -m policy.models.coverage
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
 fmt: ## Format the code, and bring the settings table of README.md up to date

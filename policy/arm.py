@@ -81,6 +81,13 @@ TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
 # Beside `properties`; azure-native takes whatever else is inside them as inputs of its own.
 # https://github.com/Azure/azure-resource-manager-rpc/blob/master/v1.0/common-api-details.md
 ENVELOPE = {"location", "tags", "sku", "kind", "identity", "plan", "zones", "extendedLocation"}
+# azure-native's names for properties that are called otherwise on the wire.
+WIRE = {
+    ("azure-native:authorization:RoleDefinition", "roleType"): "type",
+    ("azure-native:storage:StorageAccount", "enableHttpsTrafficOnly"): "supportsHttpsTrafficOnly",
+}
+# Types whose `sku` is inside `properties` all the same.
+SKU_INSIDE = {"azure-native:operationalinsights:Workspace", "azure-native:keyvault:Vault"}
 PLACE = {"resourceGroupName", "scope"}
 
 
@@ -93,8 +100,12 @@ def body(resource: Resource) -> dict[str, Any]:
     """What is sent to create the resource."""
     _, names = TYPES[resource.type.removeprefix("azure-native:")]
     given = {key: value for key, value in resource.inputs.items() if key not in {*names, *PLACE}}
-    result = {key: given.pop(key) for key in list(given) if key in ENVELOPE}
-    result["properties"] = {**given.pop("properties", {}), **given}
+    outside = ENVELOPE - {"sku"} if resource.type in SKU_INSIDE else ENVELOPE
+    result = {key: given.pop(key) for key in list(given) if key in outside}
+    result["properties"] = {
+        **given.pop("properties", {}),
+        **{WIRE.get((resource.type, key), key): value for key, value in given.items()},
+    }
     identities = (result.get("identity") or {}).get("userAssignedIdentities")
     if isinstance(identities, list):  # a list goes in, a map by id goes over the wire
         result["identity"] = {

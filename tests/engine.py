@@ -111,6 +111,10 @@ COMPUTED: dict[str, dict[str, Any]] = {
 }
 
 
+# Beginnings of ARNs whose form matters: AWS takes a role by an ARN of a role only.
+ARNS = {"aws:iam/role:Role": f"arn:aws:iam::{ACCOUNT}:role/"}
+
+
 @dataclass(frozen=True)
 class Registered:
     """One resource as the program registered it: wire names, unwrapped inputs."""
@@ -138,7 +142,7 @@ class Engine(Mocks):
         outputs = {
             "name": identifier,
             "bucket": identifier,
-            "arn": f"arn:aws:mock:::{identifier}",
+            "arn": f"{ARNS.get(args.typ, 'arn:aws:mock:::')}{identifier}",
             "email": email,
             "member": f"serviceAccount:{email}",
             **inputs,

@@ -1,0 +1,19 @@
+"""The rules as a Pulumi policy pack: one stack policy a rule, mandatory, with the verdicts of `make policy`."""
+
+import sys
+from pathlib import Path
+
+from pulumi_policy import EnforcementLevel, PolicyPack, StackValidationPolicy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from policy import aws, azure, gcp, pack_rules, rules  # noqa: E402, F401  # after the path
+
+PolicyPack(
+    "triplane",
+    [
+        StackValidationPolicy(rule.name, f"{rule.demands} {rule.why}", pack_rules.validation(rule))
+        for rule in rules.RULES
+    ],
+    EnforcementLevel.MANDATORY,
+)

@@ -208,7 +208,8 @@ class Standing(Stack):
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PATH": environment.own()["PATH"]}
+        own = environment.own()["PATH"]
+        return {**os.environ, "PATH": own, "PULUMI_DEBUG_COMMANDS": "true"}  # as `Stack` does
 
     @classmethod
     def named(cls, name: str) -> Standing:

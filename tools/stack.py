@@ -92,7 +92,7 @@ class Stack:
         if done.returncode:
             said = [each["message"] for each in told.get("diagnostics") or ()]
             fail("\n".join(said).strip() or done.stderr.strip() or done.stdout.strip())
-        return list(told["steps"] or ())
+        return list(told.get("steps") or ())  # an empty stack has none
 
     def ask(self, *words: str) -> Any:
         """The JSON that a command prints."""

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -97,7 +98,7 @@ def environment() -> Path:
     return ENVIRONMENT
 
 
-def scan(plans: dict[str, record.Plan]) -> tuple[list[Failed], int]:
+def scan(plans: Mapping[str, record.Plan]) -> tuple[list[Failed], int]:
     """Every failed check of these plans (named ``aws-1`` …), and how many passed."""
     with tempfile.TemporaryDirectory() as folder:
         for name, plan in plans.items():

@@ -21,7 +21,7 @@ def same(name: str) -> str:
 
 def member(name: str, members: Any) -> str | None:
     """The member that an input means: the same letters, or the other number (``rules``, ``Rule``)."""
-    by_letters = {same(each): each for each in members}
+    by_letters: dict[str, str] = {same(each): each for each in members}
     plain = same(name)
     for spelling in (plain, plain.removesuffix("s"), plain + "s", plain.removesuffix("es")):
         if spelling in by_letters:

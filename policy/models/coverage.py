@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import ModuleType
 
 from policy import record
@@ -10,6 +10,7 @@ from policy.models import aws, azure, gcp
 from tools.bootstrap import HOME
 
 DOCUMENT = HOME / "docs" / "api-coverage.md"
+Plans = Mapping[str, Sequence[record.Plan]]
 DYNAMIC = "dynamic: its requests are built in components/ and answered by the rehearsal's rules"
 HEAD = """# What is held against the clouds' own API models
 
@@ -29,7 +30,7 @@ def model_of(cloud: str) -> ModuleType:
 
 def mapped(cloud: str, type_: str) -> bool:
     """Whether a type is held against a model."""
-    tables = {
+    tables: dict[str, Collection[str]] = {
         "aws": aws.OPERATIONS,
         "gcp": gcp.BODIES,
         "azure": {f"azure-native:{name}" for name in azure.MODELS},
@@ -45,12 +46,12 @@ def reason(cloud: str, type_: str) -> str | None:
     return found
 
 
-def table(plans: dict[str, list[record.Plan]]) -> str:
+def table(plans: Plans) -> str:
     """The document."""
     return HEAD + "".join(section for each in sections(plans) for section in each)
 
 
-def sections(plans: dict[str, list[record.Plan]]) -> Iterator[list[str]]:
+def sections(plans: Plans) -> Iterator[list[str]]:
     for cloud, variants in plans.items():
         types = sorted({each.type for plan in variants for each in plan})
         held = [each for each in types if mapped(cloud, each)]

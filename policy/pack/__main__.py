@@ -7,7 +7,7 @@ from pulumi_policy import EnforcementLevel, PolicyPack, StackValidationPolicy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from policy import aws, azure, gcp, pack_rules, rules  # noqa: E402, F401  # after the path
+from policy import aws, azure, gcp, pack_rules, rules  # noqa: F401  # after the path
 
 PolicyPack(
     "triplane",

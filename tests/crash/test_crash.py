@@ -1,4 +1,4 @@
-"""The fast sample of `make crash`: on each cloud, the engine is killed at two steps that the cloud did."""
+"""The fast sample of `make crash`: on each cloud, the engine is killed while the lake is made."""
 
 from __future__ import annotations
 
@@ -10,18 +10,9 @@ import pytest
 from tools.crash import Clone, Reference, Step, journey, judge, normal
 
 STEPS = {
-    "aws": [
-        Step("create", "aws:s3/bucket:Bucket", "triplane-lake-bucket"),
-        Step("create", "aws:lambda/permission:Permission", "triplane-gateway-may-call-url"),
-    ],
-    "gcp": [
-        Step("create", "gcp:storage/bucket:Bucket", "triplane-lake-bucket"),
-        Step("create", "gcp:secretmanager/secretVersion:SecretVersion", "triplane-key-version"),
-    ],
-    "azure": [
-        Step("create", "azure-native:storage:StorageAccount", "triplanelake"),
-        Step("create", "azure-native:machinelearningservices:Workspace", "triplane-endpoint-ws"),
-    ],
+    "aws": Step("create", "aws:s3/bucket:Bucket", "triplane-lake-bucket"),
+    "gcp": Step("create", "gcp:storage/bucket:Bucket", "triplane-lake-bucket"),
+    "azure": Step("create", "azure-native:storage:StorageAccount", "triplanelake"),
 }
 
 
@@ -33,15 +24,15 @@ def test_make_up_after_a_killed_engine_finds_what_the_cloud_had_made(
     clone.make()
     clone.run("rehearsal", "start")
     try:
-        verdict = journey(clone, "create", "kill-after", STEPS[cloud])
+        verdict = journey(clone, "create", "kill-after", [STEPS[cloud]])
         state = clone.state()
         known = Counter(
             f"{each['type']} {each['urn'].rsplit('::', 1)[-1]}"
             for each in state["resources"]
             if each.get("id") and not each["type"].startswith(("pulumi:", "pulumi-python:"))
         )
-        judge(clone, "create", Reference(STEPS[cloud], normal(state), known), verdict)
+        judge(clone, "create", Reference([STEPS[cloud]], normal(state), known), verdict)
     finally:
         clone.run("rehearsal", "stop")
     assert not verdict.wrong, "\n".join(verdict.wrong)
-    assert verdict.hit == len(STEPS[cloud])
+    assert verdict.hit == 1

@@ -328,7 +328,8 @@ def standing(of: Stack) -> str:
     done = of.ask("history", "--json", "--page-size", "1") if of.exists() else []
     if not done:
         return "nothing"
-    return f"{len(of.resources())} resources, last touched by update {done[0]['version']}"
+    # By its time: a file backend does not number updates.
+    return f"{len(of.resources())} resources, last updated {done[0]['startTime']}"
 
 
 def deliver(evidence: Evidence, work: Callable[[], None]) -> None:

@@ -89,7 +89,9 @@ COMPUTED: dict[str, dict[str, Any]] = {
         }
     },
     "azure-native:keyvault:Secret": {
-        "properties": {"secretUriWithVersion": "https://vault.vault.azure.net/secrets/gateway-api-key/1"}
+        "properties": {
+            "secretUriWithVersion": "https://vault.vault.azure.net/secrets/gateway-api-key/1"
+        }
     },
     "azure-native:machinelearningservices:OnlineEndpoint": {
         "identity": {},  # A list of ids goes in, a map by id comes out.

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -57,7 +58,7 @@ class TaskRun(AzureKind):
         "`cmd: bash` steps run in this machine's bash, `build` steps in the rehearsal's builder"
     )
     path = "Microsoft.ContainerRegistry/registries/{registryName}/taskRuns/{taskRunName}"
-    references = {"registryName": REGISTRY}
+    references: ClassVar = {"registryName": REGISTRY}
     volatile = frozenset({"runResult"})
 
     def make(self, world: World, record: Record) -> None:

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from rehearsal.azure import access, images, storage
 from rehearsal.azure.arm import AzureKind, by_id, field, guid, last
@@ -39,7 +40,7 @@ class Workspace(AzureKind):
     token = WORKSPACE
     source = "https://learn.microsoft.com/azure/machine-learning/concept-soft-delete"
     path = "Microsoft.MachineLearningServices/workspaces/{workspaceName}"
-    references = {
+    references: ClassVar = {
         "storageAccount": storage.ACCOUNT,
         "keyVault": VAULT,
         "applicationInsights": "azure-native:applicationinsights:Component",
@@ -91,7 +92,7 @@ class Datastore(AzureKind):
     token = DATASTORE
     source = "https://learn.microsoft.com/azure/machine-learning/how-to-datastore"
     path = f"{BELOW}/datastores/{{name}}"
-    references = {"workspaceName": WORKSPACE}
+    references: ClassVar = {"workspaceName": WORKSPACE}
     name = Name(
         property="name",
         pattern=r"[a-z0-9_]*",
@@ -118,7 +119,7 @@ class EnvironmentVersion(AzureKind):
     token = ENVIRONMENT
     source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-environment"
     path = f"{BELOW}/environments/{{name}}/versions/{{version}}"
-    references = {"workspaceName": WORKSPACE}
+    references: ClassVar = {"workspaceName": WORKSPACE}
     replace_on = frozenset({"version", "properties.image"})
 
 
@@ -128,7 +129,7 @@ class ModelVersion(AzureKind):
     token = MODEL
     source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-model"
     path = f"{BELOW}/models/{{name}}/versions/{{version}}"
-    references = {"workspaceName": WORKSPACE}
+    references: ClassVar = {"workspaceName": WORKSPACE}
     replace_on = frozenset({"version", "properties.modelUri", "properties.modelType"})
 
     def make(self, world: World, record: Record) -> None:
@@ -142,7 +143,7 @@ class OnlineEndpoint(AzureKind):
     source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-endpoint-online"
     executes = "its scoring URI takes requests with a token for https://ml.azure.com"
     path = f"{BELOW}/onlineEndpoints/{{endpointName}}"
-    references = {"workspaceName": WORKSPACE}
+    references: ClassVar = {"workspaceName": WORKSPACE}
     replace_on = frozenset({"properties.authMode"})
     volatile = frozenset({"properties"})
     name = Name(
@@ -191,7 +192,7 @@ class OnlineDeployment(AzureKind):
     source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-managed-online"
     executes = "the image's own server as a process on this machine, with the model from the blobs"
     path = f"{BELOW}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}"
-    references = {
+    references: ClassVar = {
         "workspaceName": WORKSPACE,
         "endpointName": ENDPOINT,
         "properties.environmentId": ENVIRONMENT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rehearsal.azure.arm import AzureKind, guid
 from rehearsal.kinds import CheckFailure, Inputs, Name, Record
 from rehearsal.world import World
@@ -34,7 +36,7 @@ class ApplicationInsights(AzureKind):
     token = "azure-native:applicationinsights:Component"
     source = "https://learn.microsoft.com/azure/azure-monitor/app/create-workspace-resource"
     path = "Microsoft.Insights/components/{resourceName}"
-    references = {"workspaceResourceId": LOGS}
+    references: ClassVar = {"workspaceResourceId": LOGS}
 
     def make(self, world: World, record: Record) -> None:
         key = guid(record.id, "key")
@@ -52,7 +54,7 @@ class AutoscaleSetting(AzureKind):
     token = "azure-native:monitor:AutoscaleSetting"
     source = "https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints"
     path = "Microsoft.Insights/autoscalesettings/{autoscaleSettingName}"
-    references = {
+    references: ClassVar = {
         "targetResourceUri": (
             "azure-native:machinelearningservices:OnlineDeployment",
             "azure-native:web:AppServicePlan",

@@ -153,6 +153,7 @@ def _resource_manager(world: World) -> Starlette:
         if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
         subscription = world.account.azure_subscription
+        found: list[dict[str, Any]]
         match request.path_params.get("subscription"):
             case None:
                 found = [{"id": f"/subscriptions/{subscription}", "subscriptionId": subscription}]

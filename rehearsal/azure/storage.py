@@ -9,6 +9,7 @@ import urllib.request
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from rehearsal.azure import access, blobs
 from rehearsal.azure.arm import AzureKind
@@ -59,7 +60,7 @@ class BlobContainer(AzureKind):
     source = "https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"
     executes = "a container in Azurite"
     path = "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/containers/{containerName}"
-    references = {"accountName": ACCOUNT}
+    references: ClassVar = {"accountName": ACCOUNT}
     name = Name(
         property="containerName",
         pattern=r"(\$(root|web|logs)|[a-z0-9](-?[a-z0-9])*)",
@@ -97,7 +98,7 @@ class BlobServiceProperties(AzureKind):
     token = "azure-native:storage:BlobServiceProperties"
     source = "https://learn.microsoft.com/azure/storage/blobs/versioning-overview"
     path = "Microsoft.Storage/storageAccounts/{accountName}/blobServices/{blobServicesName}"
-    references = {"accountName": ACCOUNT}
+    references: ClassVar = {"accountName": ACCOUNT}
 
     def check(self, world: World, inputs: Inputs) -> None:
         if inputs.get("blobServicesName", "default") != "default":
@@ -118,7 +119,7 @@ class ManagementPolicy(AzureKind):
     path = (
         "Microsoft.Storage/storageAccounts/{accountName}/managementPolicies/{managementPolicyName}"
     )
-    references = {"accountName": ACCOUNT}
+    references: ClassVar = {"accountName": ACCOUNT}
 
     def check(self, world: World, inputs: Inputs) -> None:
         if inputs.get("managementPolicyName", "default") != "default":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import ClassVar
 
 from rehearsal.azure import access
 from rehearsal.azure.arm import AzureKind, field, guid
@@ -82,7 +83,7 @@ class Secret(AzureKind):
     source = "https://learn.microsoft.com/azure/key-vault/secrets/about-secrets"
     executes = "handed to web apps whose settings refer to it"
     path = "Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}"
-    references = {"vaultName": VAULT}
+    references: ClassVar = {"vaultName": VAULT}
     volatile = frozenset({"properties"})
     name = Name(
         property="secretName",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import HTMLResponse
 
@@ -54,7 +54,7 @@ class WebApp(AzureKind):
     source = "https://learn.microsoft.com/azure/app-service/configure-custom-container"
     executes = "the image as a process on this machine, behind a TLS port of its own"
     path = "Microsoft.Web/sites/{name}"
-    references = {"serverFarmId": PLAN}
+    references: ClassVar = {"serverFarmId": PLAN}
     name = Name(
         property="name",
         pattern=r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?",

@@ -80,7 +80,8 @@ class Stack:
     def init(self) -> None:
         """Make the stack. `stack init` writes a settings file into its project's folder: here, a copy."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
+        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
+        (self.folder / "Pulumi.yaml").write_text(f"name: {project}\nruntime: python\n")
         self.configure()
         command = ["pulumi", "stack", "init", self.name, "--non-interactive"]
         run(command, self.environment, timeout=60, folder=self.folder)

@@ -66,8 +66,11 @@ COMPUTED: dict[str, dict[str, Any]] = {
     "aws:lambda/functionUrl:FunctionUrl": {
         "functionUrl": "https://abcdef.lambda-url.eu-west-1.on.aws/"
     },
+    "aws:secretsmanager/secret:Secret": {
+        "arn": f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:key-AbCdEf"
+    },
     "aws:secretsmanager/secretVersion:SecretVersion": {
-        "secretArn": f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:key-AbCdEf"
+        "versionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"
     },
     "pulumi-python:dynamic/triplane:AwsBuiltImage": {
         "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"

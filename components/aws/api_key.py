@@ -15,7 +15,8 @@ class ApiKey(c.ApiKey):
     """A random key; another rotation becomes the secret's current version, the former one stays behind."""
 
     arn: pulumi.Output[str]
-    """Known once the secret has a value."""
+    version: pulumi.Output[str]
+    """The version of the secret that holds this rotation's key."""
 
     def __init__(
         self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
@@ -38,5 +39,6 @@ class ApiKey(c.ApiKey):
         )
 
         self.value = key.value
-        self.arn = version.secret_arn
+        self.arn = secret.arn
+        self.version = version.version_id
         self.register_outputs({"arn": self.arn})

@@ -111,6 +111,9 @@ def _settings(args: c.GatewayArgs) -> pulumi.Output[dict[str, str]]:
     if args.key:
         assert isinstance(args.key, ApiKey)
         settings["API_KEY_SECRET_ARN"] = args.key.arn
+        # The version, so that a rotation publishes another version of the function: what runs behind
+        # the alias then knows the new key only, as soon as `up` has ended.
+        settings["API_KEY_SECRET_VERSION"] = args.key.version
     return pulumi.Output.all(settings, args.endpoint.gateway_settings).apply(
         lambda both: both[0] | both[1]
     )

@@ -11,9 +11,8 @@ from gateway.core import unavailable
 from gateway.logs import log
 from gateway.settings import Settings
 
-MAX_AGE_SECONDS = 60.0
-"""A rotated key works, and the former one stops working, within this time everywhere. It also is the
-most that somebody who tries keys can make us ask the secret store."""
+RETRY_SECONDS = 5.0
+"""While the key cannot be read, the secret store is asked this seldom, however often somebody calls."""
 
 
 def admission(settings: Settings) -> Callable[[str], bool]:
@@ -21,7 +20,8 @@ def admission(settings: Settings) -> Callable[[str], bool]:
     if settings.access == "public":
         return lambda sent: True
     if settings.api_key_secret_arn:
-        return SecretKey(_secrets_manager(settings.api_key_secret_arn)).admits
+        fetch = _secrets_manager(settings.api_key_secret_arn, settings.api_key_secret_version)
+        return SecretKey(fetch).admits
     return lambda sent: same(sent, settings.api_key)
 
 
@@ -31,7 +31,11 @@ def same(sent: str, key: str) -> bool:
 
 
 class SecretKey:
-    """A key in a secret store that is asked at most once in `MAX_AGE_SECONDS`."""
+    """A key in a secret store, read when it is first needed.
+
+    It is one version of the secret, which never changes: another key comes with another configuration
+    of the gateway, and so with new processes.
+    """
 
     def __init__(
         self, fetch: Callable[[], str], clock: Callable[[], float] = time.monotonic
@@ -39,33 +43,31 @@ class SecretKey:
         self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
         self._key = ""
-        self._fresh_until = float("-inf")
+        self._ask_again = float("-inf")
 
     def admits(self, sent: str) -> bool:
-        """Whether ``sent`` is the key. Raises a 503 when the key was never to be had."""
+        """Whether ``sent`` is the key. Raises a 503 while the key cannot be read."""
         with self._lock:
-            if self._clock() >= self._fresh_until:
-                self._refresh()
+            if not self._key:
+                self._key = self._read()
             return same(sent, self._key)
 
-    def _refresh(self) -> None:
+    def _read(self) -> str:
+        message = "The key of this gateway cannot be read at the moment."
+        if self._clock() < self._ask_again:
+            raise unavailable(message, "secret store: failed a moment ago")
         try:
-            key = self._fetch()
+            return self._fetch()
         except Exception as error:
-            # A store that is down for a while must not shut out the holders of a good key.
+            self._ask_again = self._clock() + RETRY_SECONDS
             log("ERROR", "the key cannot be read", cause=type(error).__name__)
-            if not self._key:
-                message = "The key of this gateway cannot be read at the moment."
-                raise unavailable(message, f"secret store: {type(error).__name__}") from error
-        else:
-            self._key = key
-        self._fresh_until = self._clock() + MAX_AGE_SECONDS
+            raise unavailable(message, f"secret store: {type(error).__name__}") from error
 
 
-def _secrets_manager(arn: str) -> Callable[[], str]:
+def _secrets_manager(arn: str, version: str) -> Callable[[], str]:
     import boto3
     from botocore.config import Config
 
     limits = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
     client = boto3.client("secretsmanager", config=limits)
-    return lambda: str(client.get_secret_value(SecretId=arn)["SecretString"])
+    return lambda: str(client.get_secret_value(SecretId=arn, VersionId=version)["SecretString"])

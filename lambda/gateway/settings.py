@@ -28,6 +28,8 @@ class Settings:
     """The key itself, filled in by the platform, or empty."""
     api_key_secret_arn: str
     """Where AWS keeps it, or empty."""
+    api_key_secret_version: str
+    """Which version of that secret it is: with another one, new processes start."""
     azure_client_id: str
     """Of the user-assigned identity on Azure; empty elsewhere."""
     max_body_bytes: int
@@ -56,14 +58,18 @@ class Settings:
         if access not in ("key", "public"):
             raise SettingsError(f"ACCESS must be key or public, not {access!r}: nobody is let in.")
         api_key, arn = environ.get("API_KEY", ""), environ.get("API_KEY_SECRET_ARN", "")
+        version = environ.get("API_KEY_SECRET_VERSION", "")
         if access == "key":
             _check_key(api_key, arn)
+        if arn and not version:
+            raise SettingsError("API_KEY_SECRET_ARN needs API_KEY_SECRET_VERSION beside it.")
         return cls(
             endpoint=given[0],
             capture_uri=capture_uri,
             access=cast(Literal["key", "public"], access),
             api_key=api_key,
             api_key_secret_arn=arn,
+            api_key_secret_version=version,
             azure_client_id=environ.get("AZURE_CLIENT_ID", ""),
             max_body_bytes=_positive(environ, "MAX_BODY_BYTES", 256 * 1024),
             max_concurrency=_positive(environ, "MAX_CONCURRENCY", 80),

@@ -20,7 +20,7 @@ WAITING = "aws.secretsmanager.waiting"
 class Secret(Kind):
     token = SECRET
     source = f"{API}/API_CreateSecret.html"
-    executes = "GetSecretValue answers with its current version"
+    executes = "GetSecretValue answers with the version asked for, or else the current one"
     name = Name(
         property="name",
         pattern=r"[A-Za-z0-9/_+=.@-]+",
@@ -82,31 +82,34 @@ def get_secret_value(call: Call) -> Json:
     secret = call.world.refer(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
     call.may("secretsmanager:GetSecretValue", arn)
+    if secret is None:
+        raise Refusal(
+            "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
+        )
+    of_secret = [each for each in call.world.all(VERSION) if each.outputs["arn"] == arn]
     # A version that comes takes the stage AWSCURRENT away from the one before it.
-    versions = [
-        each
-        for each in call.world.all(VERSION)
-        if secret and each.outputs["arn"] == arn and "AWSCURRENT" in each.outputs["versionStages"]
-    ]
-    if secret is None or not versions:
+    staged = [each for each in of_secret if "AWSCURRENT" in each.outputs["versionStages"]]
+    current = max(staged, key=lambda each: each.created, default=None)
+    wanted = call.body.get("VersionId")
+    version = next((each for each in of_secret if each.outputs["versionId"] == wanted), None)
+    found = version if wanted else current
+    if found is None:
+        which = f"VersionId: {wanted}" if wanted else "staging label: AWSCURRENT"
         raise Refusal(
             "ResourceNotFoundException",
-            "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"
-            if secret
-            else "Secrets Manager can't find the specified secret.",
+            f"Secrets Manager can't find the specified secret value for {which}",
         )
-    current = max(versions, key=lambda each: each.created)
     values = {
-        wire: current.inputs[given]
+        wire: found.inputs[given]
         for wire, given in (("SecretString", "secretString"), ("SecretBinary", "secretBinary"))
-        if current.inputs.get(given) is not None
+        if found.inputs.get(given) is not None
     }
     return {
         "ARN": arn,
         "Name": secret.inputs["name"],
-        "VersionId": current.outputs["versionId"],
-        "VersionStages": ["AWSCURRENT"],
-        "CreatedDate": current.created,
+        "VersionId": found.outputs["versionId"],
+        "VersionStages": ["AWSCURRENT" if found is current else "AWSPREVIOUS"],
+        "CreatedDate": found.created,
         **values,
     }
 

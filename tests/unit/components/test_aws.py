@@ -247,6 +247,8 @@ def test_the_function_knows_where_the_key_is_and_not_the_key(
     assert variables["CAPTURE_URI"] == outputs["lake_uri"] + "/captures"
     assert variables["MAX_BODY_BYTES"] == "65536"
     assert variables["API_KEY_SECRET_ARN"].startswith("arn:")
+    # A rotation is another version, and so another function behind the alias.
+    assert variables["API_KEY_SECRET_VERSION"]
     assert outputs["gateway_key"] not in json.dumps(variables)
 
 

@@ -1,10 +1,10 @@
-"""Who is let in, and how a rotated key reaches a process that is already running."""
+"""Who is let in, and how seldom the secret store is asked."""
 
 from __future__ import annotations
 
 import pytest
 from gateway.core import Refusal
-from gateway.keys import MAX_AGE_SECONDS, SecretKey, same
+from gateway.keys import RETRY_SECONDS, SecretKey, same
 
 
 class Store:
@@ -26,18 +26,6 @@ def test_only_the_very_key_is_the_same() -> None:
         assert not same(other, "a secret key")
 
 
-def test_a_rotated_key_takes_over_within_the_age_limit_and_the_former_one_stops() -> None:
-    store = Store("old")
-    key = SecretKey(store.fetch, lambda: store.now)
-    assert key.admits("old")
-    store.key = "new"
-    store.now += MAX_AGE_SECONDS - 1
-    assert key.admits("old")
-    store.now += 1
-    assert key.admits("new")
-    assert not key.admits("old")
-
-
 def test_guessing_keys_does_not_reach_the_secret_store() -> None:
     store = Store("key")
     key = SecretKey(store.fetch, lambda: store.now)
@@ -45,16 +33,19 @@ def test_guessing_keys_does_not_reach_the_secret_store() -> None:
     assert store.reads == 1
 
 
-def test_a_store_that_is_down_keeps_the_last_key_and_without_one_refuses_with_503() -> None:
+def test_while_the_store_is_down_everybody_gets_503_and_it_is_asked_seldom() -> None:
     store = Store("key")
     key = SecretKey(store.fetch, lambda: store.now)
     store.down = True
-    with pytest.raises(Refusal) as refused:
-        key.admits("")
-    assert refused.value.status == 503
+    for sent in ("", "key", "guess"):
+        with pytest.raises(Refusal) as refused:
+            key.admits(sent)
+        assert refused.value.status == 503
+    assert store.reads == 1
     store.down = False
+    store.now += RETRY_SECONDS
     assert key.admits("key")
     store.down = True
-    store.now += 2 * MAX_AGE_SECONDS
     assert key.admits("key")
     assert not key.admits("guess")
+    assert store.reads == 2

@@ -10,6 +10,7 @@ GOOD = {
     "CAPTURE_URI": "s3://lake/captures/",
     "ACCESS": "key",
     "API_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key",
+    "API_KEY_SECRET_VERSION": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
 }
 
 
@@ -37,6 +38,7 @@ def test_a_good_environment_is_taken_with_defaults() -> None:
         ({"ACCESS": "Public"}, "ACCESS"),
         ({"ACCESS": ""}, "ACCESS"),
         ({"API_KEY_SECRET_ARN": None}, "API_KEY"),
+        ({"API_KEY_SECRET_VERSION": None}, "API_KEY_SECRET_VERSION"),
         ({"API_KEY": "x" * 32}, "API_KEY"),
         ({"API_KEY_SECRET_ARN": None, "API_KEY": "short"}, "at least 16"),
         (

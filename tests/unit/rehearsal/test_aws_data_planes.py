@@ -413,16 +413,24 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
     assert account.http.get(f"/aws/{bucket.id}/captures/a.json", headers=headers).status_code == 403
 
 
-def test_a_secret_is_read_by_who_may_and_the_newest_version_counts(account: Account) -> None:
+def test_a_secret_is_read_by_who_may_in_its_newest_version_or_the_one_asked_for(
+    account: Account,
+) -> None:
     secret = account.make("aws:secretsmanager/secret:Secret", "key")
     arn = secret.outputs["arn"]
     reader = account.role("reader", "lambda", allow("secretsmanager:GetSecretValue", arn))
     stranger = account.role("stranger", "lambda")
-    for number, value in enumerate(("first", "second")):
-        token = "aws:secretsmanager/secretVersion:SecretVersion"
-        account.make(token, f"version-{number}", secretId=secret.id, secretString=value)
+    token = "aws:secretsmanager/secretVersion:SecretVersion"
+    first, _ = (
+        account.make(token, value, secretId=secret.id, secretString=value)
+        for value in ("first", "second")
+    )
     target, body = "secretsmanager.GetSecretValue", {"SecretId": arn}
     assert account.ask(target, body, reader)[1]["SecretString"] == "second"
+    former = {**body, "VersionId": first.outputs["versionId"]}
+    assert account.ask(target, former, reader)[1]["SecretString"] == "first"
+    unknown = {**body, "VersionId": "f" * 32}
+    assert account.ask(target, unknown, reader)[1]["__type"] == "ResourceNotFoundException"
     status, refused = account.ask(target, body, stranger)
     assert status == 403
     assert refused["__type"] == "AccessDeniedException"

@@ -39,6 +39,7 @@ def unreserved(key: str) -> bool:
 
 catalogue = stack_config.CATALOGUE
 required = {
+    "triplane:cloud": st.sampled_from(CLOUDS),
     "gcp:project": fully(r"[a-z][a-z0-9-]{4,28}[a-z0-9]"),
     **{
         key: st.sampled_from(catalogue[cloud]["regions"])
@@ -70,7 +71,7 @@ settings = {
 }
 
 stack_files = st.fixed_dictionaries(required, optional=settings)
-"""The keys of a stack file and their values, but for the cloud."""
+"""The keys of a stack file and their values."""
 
 
 def handed_over(file: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,14 @@ import yaml
 from tests.e2e.harness import ROOT, Rehearsal, Stack, run
 
 BARE = Path(__file__).with_name("bare")
+TARGETS = {
+    "ready": 3.0,
+    "first_up": 30.0,
+    "ratio": 1.15,
+    "rehearsal": 150.0,
+    "stores": 450.0,
+}
+"""The most that each figure may be: seconds, a ratio, resident megabytes."""
 
 
 def timed(action: Callable[[], Any]) -> float:
@@ -113,6 +121,24 @@ def resident(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 1e6
 
 
+def missed(figures: dict[str, Any], clouds: list[str]) -> list[str]:
+    """A line for each figure above its target."""
+    measured = {
+        "ready": figures["ready"],
+        **{
+            f"{cloud} {name}": figures[cloud][name]
+            for cloud in clouds
+            for name in ("first_up", "ratio")
+        },
+        **figures["memory_mb"],
+    }
+    return [
+        f"{name} {value:.2f}, at most {limit:g}"
+        for name, value in measured.items()
+        if (limit := TARGETS.get(name.rpartition(" ")[2])) is not None and value > limit
+    ]
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -152,6 +178,8 @@ def main() -> None:
     )
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if lines := missed(figures, chosen.clouds):
+        sys.exit("missed: " + "; ".join(lines))
 
 
 if __name__ == "__main__":

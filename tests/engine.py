@@ -5,13 +5,19 @@ Under mocks an assertion inside ``apply`` passes silently, so tests assert on th
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import pulumi
+import pulumi.resource
+import pulumi.runtime.resource
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+from pulumi.runtime.proto import source_pb2
 
 ACCOUNT = "123456789012"
 PROJECT_NUMBER = "210987654321"
@@ -177,6 +183,26 @@ class Engine(Mocks):
         return found[0]
 
 
+def _no_former_name(*_: object) -> None:
+    """In the place of a type's former name, up to 60 a resource of azure-native."""
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Leave out what mocks are never told, four fifths of a build's time: former names (each three tasks
+    of the event loop), where in the program a resource was declared, and looking for garbage among the
+    SDKs' classes."""
+    gc.freeze()
+    try:
+        with (
+            mock.patch.object(pulumi.resource, "collapse_alias_to_urn", _no_former_name),
+            mock.patch.object(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace),
+        ):
+            yield
+    finally:
+        gc.unfreeze()
+
+
 def build(
     program: Callable[[], Mapping[str, Any]], stack: str = "dev"
 ) -> tuple[Engine, dict[str, Any]]:
@@ -189,5 +215,6 @@ def build(
     def run() -> pulumi.Output[None]:
         return pulumi.Output.all(**program()).apply(resolved.update)
 
-    run()
+    with quick():
+        run()
     return engine, resolved

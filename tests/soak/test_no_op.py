@@ -5,21 +5,16 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pulumi.resource
-import pulumi.runtime.resource
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from pulumi.runtime.proto import source_pb2
 
 import stack_config
 from components import clouds, stack_readme
@@ -50,18 +45,6 @@ def filled(store: Path) -> Path:
             (folder / name).write_text(version)
     (store / stack_config.MODEL / "champion").write_text(VERSIONS[0])
     return store
-
-
-@pytest.fixture(autouse=True)
-def _what_mocks_are_never_told(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Four fifths of a build's time, left out: the former names of a type of azure-native (up to 60 a
-    resource, each three tasks of the event loop), where in the program a resource was declared, and
-    looking for garbage among the SDKs' classes."""
-    monkeypatch.setattr(pulumi.resource, "collapse_alias_to_urn", lambda *_: None)
-    monkeypatch.setattr(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace)
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:

@@ -100,7 +100,10 @@ class Clone:
     def make(self) -> None:
         """Copy what version control knows, and share the environment and the models."""
         listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=HOME, check=True, stdout=subprocess.PIPE
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=HOME,
+            check=True,
+            stdout=subprocess.PIPE,
         )
         for name in listed.stdout.decode().split("\0"):
             if name and (HOME / name).is_file():

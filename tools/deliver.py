@@ -28,9 +28,9 @@ from typing import Any
 
 import yaml
 
-from tools import comment, environment, guards, stack
+from tools import comment, environment, front_door, guards, stack
 from tools.bootstrap import HOME, PYTHON, fail, say
-from tools.stack import SCRATCH, SETTINGS, Stack
+from tools.engine import SCRATCH, SETTINGS, Stack
 
 EVIDENCE = HOME / ".delivery"
 TESTS = {
@@ -261,8 +261,8 @@ def write_comment(of: Stack, steps: list[guards.Step], title: str, policy: str =
 
 def smoke(of: Stack, version: str | None = None) -> dict[str, Any]:
     """A prediction through the front door, by the model version that is expected; what was asked."""
-    stack.predict(of)
     outputs = of.outputs()
+    front_door.predict(of, outputs)
     if version and outputs["model_version"] != version:
         raise Stopped(
             f"{of.name} serves model {outputs['model_version'][:12]}, but {version[:12]} was tested"
@@ -309,7 +309,7 @@ def release(of: Stack, evidence: Evidence, *, gate: Gate | None, version: str | 
         found["changes"] = {
             verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
         }
-        stack.refuse(guards.account(steps) or guards.losses(steps, stack.allowed()))
+        guards.refuse(guards.account(steps) or guards.losses(steps, guards.allowed()))
     with evidence.step(f"up {of.name}"):
         stack.apply(of)
     with evidence.step(f"smoke test {of.name}") as found:
@@ -412,7 +412,7 @@ def drift(arguments: argparse.Namespace) -> None:
     of = Standing.named(arguments.stack)
     stack.train()
     steps = of.steps("refresh", "--preview-only")
-    stack.refuse(guards.account(steps))
+    guards.refuse(guards.account(steps))
     found = guards.drift(steps)
     lines = [f"# Drift of {of.name}: {len(found)} resources\n"]
     lines += [f"- `{urn.rpartition('::')[2]}`: {', '.join(what)}" for urn, what in found.items()]

@@ -26,7 +26,9 @@ from typing import Any, get_args
 from components.contracts import Cloud, Zone
 from tools import guards, lake
 from tools.bootstrap import HOME, PYTHON
-from tools.stack import DATA, FLIGHT, SCRATCH, SETTINGS, Stack, check, start_rehearsal
+from tools.engine import SCRATCH, SETTINGS, Stack
+from tools.front_door import FLIGHT
+from tools.stack import DATA, check, start_rehearsal
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5

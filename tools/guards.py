@@ -1,4 +1,4 @@
-"""What must not happen by accident: pure functions of what Pulumi's ``--json`` previews say.
+"""What must not happen by accident: functions of what Pulumi's ``--json`` previews say, and of ``ALLOW``.
 
 ``make up``, ``make repair`` and ``make destroy`` ask them before anything is changed. For plain Pulumi:
 ``pulumi preview --json | python -m tools.guards``, which leaves with 1 when it refuses.
@@ -44,9 +44,15 @@ refresh is looking in the wrong place. The two need different answers, so a pers
 ENDS = {"delete": "deletes", "replace": "replaces", "delete-replaced": "replaces"}
 
 
-def allowed(text: str) -> frozenset[str]:
-    """The names, URNs and words of ``ALLOW``, separated by commas or spaces."""
-    return frozenset(re.split(r"[,\s]+", text.strip()))
+def allowed() -> frozenset[str]:
+    """What the engineer allows: the names, URNs and words of ``ALLOW``, separated by commas or spaces."""
+    return frozenset(re.split(r"[,\s]+", os.environ.get("ALLOW", "").strip()))
+
+
+def refuse(reasons: list[str]) -> None:
+    """Leave before anything is changed, if there is a reason to."""
+    if reasons:
+        sys.exit("\n".join(f"Refused: {each}" for each in reasons))
 
 
 def account(steps: Iterable[Step]) -> list[str]:
@@ -57,20 +63,29 @@ def account(steps: Iterable[Step]) -> list[str]:
     Azure subscription. A stack that was last brought up before it did passes.
     """
     for step in steps:
-        was, now = _account(step.get("oldState")), _account(step.get("newState"))
-        if was and now and was != now:
-            return [
-                f"the stack was made in {was}, but these credentials and settings lead to {now}."
-                " Nothing was changed. Sign in to the first, or name it in the settings; or choose"
-                " another stack for the second."
-            ]
+        was, now = recorded([step.get("oldState")]), recorded([step.get("newState")])
+        if refused := elsewhere(was, now):
+            return refused
     return []
 
 
-def _account(state: Step | None) -> str | None:
-    if state is None or not state["type"].endswith(":Foundation"):
-        return None
-    return (state.get("inputs") or {}).get("account")
+def recorded(resources: Iterable[Step | None]) -> str | None:
+    """The account that the foundation among these resources was made in."""
+    for each in resources:
+        if each and each["type"].endswith(":Foundation"):
+            return (each.get("inputs") or {}).get("account")
+    return None
+
+
+def elsewhere(was: str | None, now: str | None) -> list[str]:
+    """Refuse when two accounts are known, and are not the same."""
+    if not was or not now or was == now:
+        return []
+    return [
+        f"the stack was made in {was}, but these credentials and settings lead to {now}. Nothing was"
+        " changed. Sign in to the first, or name it in the settings; or choose another stack for the"
+        " second."
+    ]
 
 
 def losses(steps: Iterable[Step], allow: Collection[str]) -> list[str]:
@@ -178,13 +193,11 @@ def _names(urn: str) -> set[str]:
 
 def main() -> None:
     """Read a preview on standard input, and refuse or not."""
-    allow = allowed(os.environ.get("ALLOW", ""))
     try:
         steps = json.load(sys.stdin)["steps"] or []
     except (ValueError, KeyError):
         sys.exit("guards: standard input is not what `pulumi preview --json` prints")
-    if refused := account(steps) or losses(steps, allow):
-        sys.exit("\n".join(f"guard: {each}" for each in refused))
+    refuse(account(steps) or losses(steps, allowed()))
 
 
 if __name__ == "__main__":

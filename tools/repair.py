@@ -9,25 +9,16 @@ from pathlib import Path
 
 import stack_config
 from components.contracts import Zone
-from tools import adopt, backup, guards, lake
+from tools import account, adopt, backup, guards, lake
 from tools.bootstrap import HOME, fail, say
-from tools.stack import (
-    Stack,
-    allowed,
-    apply,
-    check,
-    guard,
-    prepare,
-    refuse,
-    start_rehearsal,
-    tell,
-    train,
-)
+from tools.engine import Stack
+from tools.guards import allowed, refuse
+from tools.stack import apply, check, guard, prepare, start_rehearsal, tell, train
 
 
-def look(stack: Stack) -> dict[str, list[str]]:
+def look(stack: Stack, config: stack_config.StackConfig) -> dict[str, list[str]]:
     """The drift, printed; refuses to believe what the wrong account shows, or a cloud without a stack."""
-    refuse(guards.account(stack.steps("preview")))
+    refuse(account.another(stack, config))
     steps = stack.steps("refresh", "--preview-only")
     found = guards.drift(steps)
     for urn, properties in found.items():
@@ -39,8 +30,7 @@ def look(stack: Stack) -> dict[str, list[str]]:
 
 def repair(stack: Stack) -> None:
     """Take note of the drift, then bring everything back to what the program says."""
-    prepare(stack)
-    look(stack)
+    look(stack, prepare(stack))
     stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
     guard(stack)
     apply(stack)
@@ -70,7 +60,7 @@ def take_over(stack: Stack) -> None:
     if not stack.exists():
         stack.init()
     stack.write(state)
-    look(stack)
+    look(stack, config)
     stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
     changes = [step["op"] for step in stack.steps("preview") if step["op"] != "same"]
     creates = sum(op == "create" for op in changes)

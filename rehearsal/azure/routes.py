@@ -170,10 +170,19 @@ def _resource_manager(world: World) -> Starlette:
                 return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
         return JSONResponse({"value": found})
 
+    async def subscription(request: Request) -> Response:
+        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+            return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
+        asked, own = request.path_params["subscription"], world.account.azure_subscription
+        if asked != own:
+            return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
+        return JSONResponse({"id": f"/subscriptions/{own}", "subscriptionId": own})
+
     return Starlette(
         routes=[
             Route("/metadata/endpoints", metadata),
             Route("/subscriptions", listing),
+            Route("/subscriptions/{subscription}", subscription),
             Route(
                 "/subscriptions/{subscription}/providers/Microsoft.Storage/storageAccounts",
                 listing,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import stack_config
-from tools import deliver, stack
+from tools import deliver, engine, front_door, stack
 from tools.deliver import Evidence, Gate, Load, Stopped
 
 GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100)
@@ -74,13 +74,13 @@ def test_a_stage_has_the_settings_of_dev_with_a_name_and_an_identity_of_its_own(
     cloud: str, model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliver, "SCRATCH", tmp_path)
-    monkeypatch.setattr(stack, "SCRATCH", tmp_path)
+    monkeypatch.setattr(engine, "SCRATCH", tmp_path)
     made = deliver.staged("staging", cloud, repository="acme/triplane", environment="staging")
     assert made.name == f"staging-{cloud}"
     config = stack_config.read(made.file.read_text(), made.file.name, store=model_store)
     assert (config.cloud, config.environment) == (cloud, "staging")
     assert config.delivery.repository == "acme/triplane"
-    dev = yaml.safe_load(stack.SETTINGS.read_text())["config"]
+    dev = yaml.safe_load(engine.SETTINGS.read_text())["config"]
     ours = yaml.safe_load(made.file.read_text())["config"]
     assert {key for key in ours if ours[key] != dev.get(key)} <= {
         "triplane:cloud",
@@ -96,7 +96,7 @@ class Played:
         self.done: list[str] = []
         self.load = load
         self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
-        for where in (deliver, stack):
+        for where in (deliver, engine):
             monkeypatch.setattr(where, "SCRATCH", folder / "stacks")
         monkeypatch.setattr(deliver, "EVIDENCE", folder)
         monkeypatch.setattr(deliver, "policies", lambda cloud: "0 violations")
@@ -106,9 +106,9 @@ class Played:
         monkeypatch.setattr(stack, "prepare", lambda of: None)
         monkeypatch.setattr(stack, "check", lambda of: argparse.Namespace(cloud="aws"))
         monkeypatch.setattr(stack, "apply", lambda of: self.done.append(of.name))
-        monkeypatch.setattr(stack, "predict", lambda of: None)
+        monkeypatch.setattr(front_door, "predict", lambda of, outputs: None)
         monkeypatch.setattr(
-            stack.Stack, "outputs", lambda of: {"model_version": self.serves[of.name]}
+            engine.Stack, "outputs", lambda of: {"model_version": self.serves[of.name]}
         )
 
     def merge(self, **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools import recovery
+from tools import ids, recovery
 
 STACK = "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::triplane-dev"
 PROVIDER = "urn:pulumi:dev::triplane::pulumi:providers:aws::default"
@@ -142,10 +142,10 @@ def test_the_id_follows_from_the_inputs(
     kind: str, inputs: dict[str, str], expected: str | None
 ) -> None:
     foundation = {"urn": "f", "type": "triplane:gcp:Foundation", "inputs": {"account": "acct"}}
-    assert recovery.physical_id(role(type=kind, inputs=inputs), [foundation]) == expected
+    assert ids.physical_id(role(type=kind, inputs=inputs), [foundation]) == expected
 
 
 def test_the_next_version_of_a_secret_is_the_one_to_look_for() -> None:
     kind = "gcp:secretmanager/secretVersion:SecretVersion"
     old = role(type=kind, id="projects/1/secrets/s/versions/3", inputs={"secret": "s"})
-    assert recovery.physical_id(role(type=kind, inputs={"secret": "s"}), [old]) == "s/versions/4"
+    assert ids.physical_id(role(type=kind, inputs={"secret": "s"}), [old]) == "s/versions/4"

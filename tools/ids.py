@@ -1,0 +1,128 @@
+"""The id that a cloud gives a resource, worked out from what the engine asked for.
+
+The ids are those that each provider documents for ``pulumi import``. A type without one here needs none:
+to create it again is to write the same again (a bucket's settings, a grant, an object), and dynamic
+providers look by themselves before they make anything.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Resource = dict[str, Any]
+Facts = ChainMap[str, Any]
+"""A resource's inputs, then ``account`` and ``region``."""
+
+GROUP = "/subscriptions/{account}/resourceGroups/{resourceGroupName}"
+ARM = f"{GROUP}/providers"
+ML = f"{ARM}/Microsoft.MachineLearningServices/workspaces/{{workspaceName}}"
+STORAGE = f"{ARM}/Microsoft.Storage/storageAccounts/{{accountName}}"
+VAULT = f"{ARM}/Microsoft.KeyVault/vaults/{{vaultName}}"
+ROLES = "providers/Microsoft.Authorization"
+GCP = "projects/{account}"
+
+
+def _aws_secret(facts: Facts) -> str | None:
+    """Its ARN ends in six characters that AWS chooses."""
+    described = _describe_secret(facts["region"], facts["name"])
+    return described["ARN"] if described else None
+
+
+def _aws_secret_version(facts: Facts) -> str | None:
+    """The one in force: AWS chooses its id, and no one but this stack writes it."""
+    described = _describe_secret(facts["region"], facts["secretId"])
+    stages = (described or {}).get("VersionIdsToStages", {})
+    current = next((id_ for id_, names in stages.items() if "AWSCURRENT" in names), None)
+    return f"{described['ARN']}|{current}" if described and current else None
+
+
+def _describe_secret(region: str, secret: str) -> dict[str, Any] | None:
+    import boto3
+
+    client = boto3.client("secretsmanager", region_name=region)
+    try:
+        return dict(client.describe_secret(SecretId=secret))
+    except client.exceptions.ResourceNotFoundException:
+        return None
+
+
+IDS: dict[str, str | Callable[[Facts], str | None]] = {
+    "aws:cloudwatch/logGroup:LogGroup": "{name}",
+    "aws:codebuild/project:Project": "{name}",
+    "aws:ecr/repository:Repository": "{name}",
+    "aws:iam/role:Role": "{name}",
+    "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
+    "aws:lambda/alias:Alias": "{functionName}/{name}",
+    "aws:lambda/function:Function": "{name}",
+    "aws:lambda/functionUrl:FunctionUrl": "{functionName}/{qualifier}",
+    "aws:lambda/permission:Permission": "{function}:{qualifier}/{statementId}",
+    "aws:s3/bucket:Bucket": "{bucket}",
+    "aws:sagemaker/endpoint:Endpoint": "{name}",
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "{name}",
+    "aws:sagemaker/model:Model": "{name}",
+    "aws:secretsmanager/secret:Secret": _aws_secret,
+    "aws:secretsmanager/secretVersion:SecretVersion": _aws_secret_version,
+    "gcp:artifactregistry/repository:Repository": f"{GCP}/locations/{{location}}/repositories/{{repositoryId}}",
+    "gcp:cloudrunv2/service:Service": f"{GCP}/locations/{{location}}/services/{{name}}",
+    "gcp:projects/iAMCustomRole:IAMCustomRole": f"{GCP}/roles/{{roleId}}",
+    "gcp:secretmanager/secret:Secret": f"{GCP}/secrets/{{secretId}}",
+    # Versions are counted, and no one but this stack makes any.
+    "gcp:secretmanager/secretVersion:SecretVersion": "{secret}/versions/{next}",
+    "gcp:serviceaccount/account:Account": f"{GCP}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",
+    "gcp:storage/bucket:Bucket": "{name}",
+    "gcp:vertex/aiEndpoint:AiEndpoint": f"{GCP}/locations/{{location}}/endpoints/{{name}}",
+    "azure-native:applicationinsights:Component": f"{ARM}/Microsoft.Insights/components/{{resourceName}}",
+    "azure-native:authorization:RoleAssignment": f"{{scope}}/{ROLES}/roleAssignments/{{roleAssignmentName}}",
+    "azure-native:authorization:RoleDefinition": f"/subscriptions/{{account}}/{ROLES}/roleDefinitions/{{roleDefinitionId}}",
+    "azure-native:containerregistry:Registry": f"{ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}",
+    "azure-native:containerregistry:TaskRun": f"{ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}/taskRuns/{{taskRunName}}",
+    "azure-native:keyvault:Secret": f"{VAULT}/secrets/{{secretName}}",
+    "azure-native:keyvault:Vault": VAULT,
+    "azure-native:machinelearningservices:Datastore": f"{ML}/datastores/{{name}}",
+    "azure-native:machinelearningservices:EnvironmentVersion": f"{ML}/environments/{{name}}/versions/{{version}}",
+    "azure-native:machinelearningservices:ModelVersion": f"{ML}/models/{{name}}/versions/{{version}}",
+    "azure-native:machinelearningservices:OnlineDeployment": f"{ML}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}",
+    "azure-native:machinelearningservices:OnlineEndpoint": f"{ML}/onlineEndpoints/{{endpointName}}",
+    "azure-native:machinelearningservices:Workspace": ML,
+    "azure-native:managedidentity:UserAssignedIdentity": f"{ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
+    "azure-native:monitor:AutoscaleSetting": f"{ARM}/Microsoft.Insights/autoscalesettings/{{autoscaleSettingName}}",
+    "azure-native:operationalinsights:Workspace": f"{ARM}/Microsoft.OperationalInsights/workspaces/{{workspaceName}}",
+    "azure-native:resources:ResourceGroup": GROUP,
+    "azure-native:storage:BlobContainer": f"{STORAGE}/blobServices/default/containers/{{containerName}}",
+    "azure-native:storage:BlobServiceProperties": f"{STORAGE}/blobServices/{{blobServicesName}}",
+    "azure-native:storage:ManagementPolicy": f"{STORAGE}/managementPolicies/{{managementPolicyName}}",
+    "azure-native:storage:StorageAccount": STORAGE,
+    "azure-native:web:AppServicePlan": f"{ARM}/Microsoft.Web/serverfarms/{{name}}",
+    "azure-native:web:WebApp": f"{ARM}/Microsoft.Web/sites/{{name}}",
+}
+
+
+def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None:
+    """The id that the cloud gave this resource, if it made it; None: it does not follow from the inputs."""
+    template = IDS.get(resource["type"])
+    if template is None:
+        return None
+    resources = list(resources)
+    accounts = (
+        each["inputs"]["account"]
+        for each in resources
+        if each["type"].endswith(":Foundation") and "account" in (each.get("inputs") or {})
+    )
+    provider = resource.get("provider", "").rpartition("::")[0]
+    regions = (each["inputs"].get("region") for each in resources if each["urn"] == provider)
+    around = {"account": next(accounts, None), "region": next(regions, None), "next": 1}
+    inputs = resource["inputs"]
+    if secret := inputs.get("secret"):
+        last = (
+            int(each["id"].rpartition("/")[2])
+            for each in resources
+            if each["type"] == resource["type"] and each["inputs"].get("secret") == secret
+        )
+        around["next"] = 1 + max(last, default=0)
+    facts = Facts(inputs, {name: value for name, value in around.items() if value})
+    try:
+        return template(facts) if callable(template) else template.format_map(facts)
+    except KeyError:
+        return None

@@ -1,8 +1,8 @@
 """The settings of a stack: their whole schema, and the only reader of Pulumi's configuration.
 
 The model's aliases are the very keys of the stack file, so that an error can name its key. Everything
-is checked before anything is created and without asking a cloud; every mistake is told at once, with
-what is allowed and the nearest spelling.
+is checked before anything is created and without asking a cloud; every mistake is told at once, in the
+words of stack_mistakes.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pulumi
 from pydantic import (
@@ -28,10 +27,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
+import stack_mistakes
 from components import names
 from components.contracts import Artifact, Cloud
+from stack_mistakes import did_you_mean, shown
 
 HOME = Path(__file__).resolve().parent
 STORE = HOME / ".models"
@@ -68,13 +68,6 @@ def one_of(cloud: str, table: Literal["regions", "machines"], value: str) -> str
         f"{says} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
         " (Another one that has every service needed: add it to components/catalogue.toml.)"
     )
-
-
-def did_you_mean(written: str, allowed: Collection[str]) -> str:
-    """`` Did you mean …?`` with the nearest of ``allowed``, or nothing."""
-    plain = {spelling.lower(): spelling for spelling in allowed}
-    near = get_close_matches(written.lower().replace(" ", ""), plain, n=1, cutoff=0.6)
-    return f" Did you mean {plain[near[0]]}?" if near else ""
 
 
 def resolve(version: object, info: ValidationInfo) -> Artifact:
@@ -351,13 +344,23 @@ def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
         if key.lower() in names.TAGS:
             yield f"{key} is set by the platform itself; choose another key."
         elif not re.fullmatch(key_rule, key):
-            yield f"The key {_shown(key)} ({len(key)} characters) is not possible: {allowed}"
+            yield f"The key {shown(key)} ({len(key)} characters) is not possible: {allowed}"
         elif not re.fullmatch(value_rule, value):
             near = did_you_mean(value, [names.label_value(value)]) if cloud == "gcp" else ""
-            yield f"The value of {key}, {_shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
+            yield f"The value of {key}, {shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
     most = MOST_TAGS[cloud] - len(names.TAGS)
     if len(tags) > most:
         yield f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most}."
+
+
+def schema() -> Iterator[tuple[str, Any, str]]:
+    """Key, default and description of every setting, sections first; None where there is no default."""
+    for field in StackConfig.model_fields.values():
+        default = None if field.is_required() else field.default
+        yield str(field.alias), default, field.description or ""
+        if isinstance(default, Section):
+            for name, inner in type(default).model_fields.items():
+                yield f"{field.alias}.{name}", inner.default, inner.description or ""
 
 
 def load() -> StackConfig:
@@ -409,7 +412,11 @@ def parse(
         for key, value in raw.items()
         if key.startswith("triplane:") or key in fields
     }
-    mistakes = {**_misplaced(raw, fields), **_credentials({**raw, **data}, secrets)}
+    known = [key for key, *_ in schema()]
+    mistakes = {
+        **stack_mistakes.misplaced(raw, fields),
+        **stack_mistakes.credentials({**raw, **data}, secrets, known),
+    }
     try:
         config = StackConfig.model_validate(data, context={"store": store})
     except ValidationError as error:
@@ -418,26 +425,16 @@ def parse(
             # A default that fails validation is reported under the field's own name.
             field = StackConfig.model_fields.get(str(top))
             detail["loc"] = (str(field.alias) if field else top, *rest)
-            key = _key(detail["loc"])
+            key = stack_mistakes.joined(detail["loc"])
             if not any(key == told or key.startswith(f"{told}.") for told in mistakes):
                 hidden = str(detail["loc"][0]) in secrets
-                mistakes[key] = (_written(detail, hidden), _explained(detail, raw))
+                mistakes[key] = (
+                    stack_mistakes.written(detail, hidden),
+                    stack_mistakes.explained(detail, raw, known),
+                )
     if mistakes:
-        raise pulumi.RunError(_report(file, mistakes))
+        raise pulumi.RunError(stack_mistakes.report(file, mistakes))
     return config
-
-
-Mistakes = dict[str, tuple[str, str]]
-"""Key of the stack file -> what is written there, what is wrong with it and what to do."""
-
-
-def _report(file: str, mistakes: Mistakes) -> str:
-    count = f"{len(mistakes)} settings are" if len(mistakes) > 1 else "a setting is"
-    lines = [f"{file}: {count} wrong. Nothing was created or changed.", ""]
-    for key, (written, explained) in sorted(mistakes.items()):
-        lines += [f"  {key}: {written}".rstrip(), f"      {explained}", ""]
-    lines.append(f'Correct {file} and run the command again. All settings: README.md, "Settings".')
-    return "\n".join(lines)
 
 
 def _decoded(value: Any, annotation: Any) -> Any:
@@ -449,170 +446,3 @@ def _decoded(value: Any, annotation: Any) -> Any:
             return value
         return decoded if isinstance(decoded, dict | bool) else value
     return value
-
-
-def _key(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc)
-
-
-def _written(detail: ErrorDetails, hidden: bool) -> str:
-    value = detail["input"]
-    if hidden:
-        return "(encrypted, not shown)"
-    return "(not there)" if detail["type"] == "missing" or value in (None, "") else _shown(value)
-
-
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return (
-        repr(text)
-        if text != text.strip() or not text
-        else text
-        if len(text) < 80
-        else f"{text[:76]} …"
-    )
-
-
-def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
-    loc = detail["loc"]
-    match detail["type"]:
-        case "value_error":
-            said = str(detail["ctx"]["error"])
-            if said.startswith("Missing"):
-                near = [key for key in raw if key not in _known_keys()]
-                said += _instead_of(_key(loc), near)
-            return said
-        case "extra_forbidden":
-            return _unknown(loc)
-        case "missing":
-            return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
-        case "literal_error":
-            allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
-            says = "Not possible." if detail["input"] else "Missing."
-            nearest = did_you_mean(str(detail["input"]), allowed)
-            return f"{says} Allowed: {', '.join(allowed)}.{nearest}"
-        case "int_type":
-            return "A whole number is needed, written without quotes."
-        case "string_type":
-            return "A text is needed; write it in quotes."
-        case "bool_parsing" | "bool_type":
-            return "Allowed: true, false."
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "A mapping is needed: indented lines of the form key: value."
-        case _:
-            return f"{detail['msg']}."
-
-
-def _known_keys() -> list[str]:
-    """Every key that the stack file may hold: ``triplane:endpoint.min_instances``, ``gcp:project`` …"""
-    return [key for key, *_ in schema()]
-
-
-def schema() -> Iterator[tuple[str, Any, str]]:
-    """Key, default and description of every setting, sections first; None where there is no default."""
-    for field in StackConfig.model_fields.values():
-        default = None if field.is_required() else field.default
-        yield str(field.alias), default, field.description or ""
-        if isinstance(default, Section):
-            for name, inner in type(default).model_fields.items():
-                yield f"{field.alias}.{name}", inner.default, inner.description or ""
-
-
-def _unknown(loc: tuple[int | str, ...]) -> str:
-    section = _key(loc[:-1])
-    known = _known_keys()
-    parent = section or "triplane"
-    siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
-    allowed = ", ".join(
-        key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
-    )
-    says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
-    # By name alone: the prefix that all keys share would make everything look near.
-    by_name: dict[str, list[str]] = {}
-    for key in [*siblings, *known]:
-        by_name.setdefault(_name(key), []).append(key)
-    near = get_close_matches(_name(str(loc[-1])), by_name, n=1, cutoff=0.6)
-    if not near:
-        return says
-    places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
-    return f"{says} Did you mean {' or '.join(places)}?"
-
-
-def _name(key: str) -> str:
-    return re.split("[.:]", key)[-1]
-
-
-def _instead_of(key: str, others: Collection[str]) -> str:
-    near = get_close_matches(key, others, n=1, cutoff=0.7)
-    return f" {near[0]} is there: did you mean {key}?" if near else ""
-
-
-def _misplaced(raw: Mapping[str, Any], fields: Collection[str]) -> Mistakes:
-    """Keys whose namespace is a misspelt ``triplane``: nobody else would ever tell."""
-    found = {}
-    for key in raw:
-        namespace, _, name = key.partition(":")
-        if namespace != "triplane" and get_close_matches(namespace, ["triplane"], cutoff=0.8):
-            near = did_you_mean(
-                f"triplane:{name}", [k for k in fields if k.startswith("triplane:")]
-            )
-            found[key] = (
-                _shown(raw[key]),
-                f"The settings of this project begin with triplane:.{near}",
-            )
-    return found
-
-
-CREDENTIAL_KEY = re.compile(
-    r"(?i)(^|[._:-])(password|passwd|pwd|secret|token|api_?-?key|access_?key(_?id)?|secret_?(access_?)?key"
-    r"|private_?-?key|client_?secret|credentials?|connection_?string|key)$"
-)
-CREDENTIAL_VALUE = re.compile(
-    r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids
-    r"|-----BEGIN [A-Z ]*(PRIVATE KEY|CERTIFICATE)"
-    r"|\bAIza[\w-]{35}|\"private_key\"|\bya29\.[\w-]{20,}"  # Google API keys, service accounts, tokens
-    r"|AccountKey=[\w+/=]{20,}|SharedAccessSignature"  # Azure storage
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bgh[pousr]_\w{36}|\bsk-[\w-]{20,}"  # JWT, GitHub, model vendors
-)
-PROVIDER_CREDENTIALS = {
-    "aws:accessKey", "aws:secretKey", "aws:token", "gcp:accessToken",
-    "azure-native:clientSecret", "azure-native:clientCertificatePassword", "azure-native:oidcToken",
-}  # fmt: skip
-
-
-def _credentials(raw: Mapping[str, Any], secrets: Collection[str]) -> Mistakes:
-    """Credentials in clear; never with their value."""
-    known = set(_known_keys())
-    found = {}
-    for top, value in raw.items():
-        if top in secrets:
-            continue
-        for key, leaf in _leaves(top, value):
-            ours = key.startswith("triplane:") and key not in known
-            if (ours and CREDENTIAL_KEY.search(key)) or (
-                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
-            ):
-                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
-    return found
-
-
-CREDENTIAL_ADVICE = {
-    "triplane": (
-        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
-        " under version control. The gateway's key is generated and kept in the cloud's secret store"
-        " (pulumi stack output gateway_key --show-secrets); no setting holds one."
-    ),
-    "provider": (
-        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
-        " under version control. Credentials come from the environment or the cloud's own login"
-        " (docs/), or encrypted: pulumi config set --secret."
-    ),
-}
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(f"{key}.{name}", inner)
-    else:
-        yield key, value

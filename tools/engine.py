@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-import stack_config
 from components.contracts import Cloud
+from stack_mistakes import did_you_mean
 from tools import backup, environment, guards, lake
 from tools.bootstrap import HOME, fail, say
 
@@ -35,7 +35,7 @@ class Stack:
         """The stack for CLOUD; without one, or with the one that the file names, `dev`."""
         clouds = get_args(Cloud)
         if cloud and cloud not in clouds:
-            near = stack_config.did_you_mean(cloud, clouds)
+            near = did_you_mean(cloud, clouds)
             fail(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}")
         text = SETTINGS.read_text()
         line = re.compile(r"^(\s*triplane:cloud:\s*)([\w-]*)", re.MULTILINE)

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import stack_config
+import stack_mistakes
 from components import names
 from components.contracts import Cloud
 
@@ -34,7 +35,7 @@ def ordered(endpoint: dict[str, int]) -> bool:
 
 
 def unreserved(key: str) -> bool:
-    return key not in names.TAGS and not stack_config.CREDENTIAL_KEY.search(key)
+    return key not in names.TAGS and not stack_mistakes.CREDENTIAL_KEY.search(key)
 
 
 catalogue = stack_config.CATALOGUE

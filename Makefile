@@ -8,6 +8,11 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
+# As `bytecode` of tools/environment.py, which says why.
+ifdef PYTHONDONTWRITEBYTECODE
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/bytecode
+endif
 
 .PHONY: help
 help: ## Show this help

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from tools import environment
-from tools.bootstrap import HOME, PYTHON, VENV
+from tools.bootstrap import HOME, PYTHON
 
 BIN = PYTHON.parent
 PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
@@ -28,11 +28,7 @@ STAGES = {
 def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
     """Each stage's name, whether it held, and its seconds. A failure does not stop the others."""
     # Only where Pulumi is: an e2e test starts a rehearsal of its own, and no other may answer for it.
-    place = {**os.environ, "PATH": environment.own()["PATH"]}
-    # Container images often forbid bytecode beside the code: then every process here, and there are
-    # hundreds, compiles what it imports, half of its starting time. So it goes to a folder of its own.
-    if place.pop("PYTHONDONTWRITEBYTECODE", ""):
-        place.setdefault("PYTHONPYCACHEPREFIX", str(VENV / "bytecode"))
+    place = {**os.environ, "PATH": environment.own()["PATH"], **environment.bytecode()}
     for number, stage in enumerate(stages, 1):
         print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)
         started = time.monotonic()

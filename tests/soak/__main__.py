@@ -1,4 +1,7 @@
-"""`make soak`: many more stack files than `make test` draws, on every core, with other ones each time."""
+"""`make soak`: many more stack files than `make test` draws, and other ones each time.
+
+First all of them under mocks, on every core; then some of them on the real engine, one after the other.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,45 @@ import subprocess
 import sys
 import time
 
-TEST = (
+from tools import environment
+
+MOCKS = (
     "tests/soak/test_no_op.py"
     "::test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice"
 )
+ENGINE = "tests/e2e/test_generated_files.py"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("files", nargs="?", type=int, default=10_000, help="stack files in all")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--engine", type=int, default=3, metavar="N", help="of them on each cloud")
     chosen = parser.parse_args()
-    print(
-        f"soak: {chosen.files} stack files, each built on three clouds and rendered twice on its own;"
-        f" seed {chosen.seed}",
-        flush=True,
-    )
-    started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", TEST]
     settings = {
+        "PATH": environment.own()["PATH"],
         "TRIPLANE_SOAK_FILES": str(chosen.files),
         "TRIPLANE_SOAK_SEED": str(chosen.seed),
+        "TRIPLANE_ENGINE_FILES": str(chosen.engine),
     }
-    failed = subprocess.run(command, env={**os.environ, **settings}).returncode
-    print(
-        f"soak: {'FAILED' if failed else 'held'}; {4 * chosen.files} builds in"
-        f" {time.monotonic() - started:.0f} s; the same again: FILES='{chosen.files} --seed {chosen.seed}'"
-    )
+    failed = False
+    for what, tests in (
+        (
+            f"{chosen.files} stack files under mocks, {4 * chosen.files} builds",
+            ["-n", "auto", MOCKS],
+        ),
+        (f"{chosen.engine} stack files a cloud on the real engine", [ENGINE]),
+    ):
+        print(f"soak: {what}", flush=True)
+        started = time.monotonic()
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        code = subprocess.run(command, env={**os.environ, **settings}).returncode
+        failed |= code != 0
+        print(
+            f"soak: {'FAILED' if code else 'held'} in {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+    print(f"soak: the same again: make soak FILES='{chosen.files} --seed {chosen.seed}'")
     sys.exit(failed)
 
 

@@ -70,7 +70,7 @@ release: bootstrap ## Deliver to one stack of your own environment: STACK=stagin
 drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
 	@$(python) -m tools.deliver drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
-	@$(python) -m tools.deliver review $(CLOUD) --base $(or $(BASE),HEAD)
+	@$(python) -m tools.review $(CLOUD) --base $(or $(BASE),HEAD)
 
 .PHONY: test check unit e2e bench snapshots policy checkov crash soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included

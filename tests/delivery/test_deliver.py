@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import yaml
 
 import stack_config
-from tools import deliver, engine, front_door, stack
-from tools.deliver import Evidence, Gate, Load, Stopped
+from tools import deliver, engine, evidence, front_door, stack
+from tools.evidence import Evidence
+from tools.load_gate import Gate, Load, Stopped
 
 GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100)
 GOOD = Load(requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200)
@@ -53,7 +55,7 @@ def test_a_load_at_the_limit_passes() -> None:
 def test_a_load_beyond_it_says_what_was_measured_and_what_is_allowed(
     changes: dict[str, Any], reason: str
 ) -> None:
-    load = Load(**{**deliver.asdict(GOOD), **changes})
+    load = Load(**{**asdict(GOOD), **changes})
     with pytest.raises(Stopped, match=reason):
         GATE.judge(load)
 
@@ -66,7 +68,7 @@ def test_nobody_calling_is_no_pass() -> None:
 def test_thresholds_are_settings_that_a_run_can_change() -> None:
     kept = Gate.chosen({"p95_ms": None})
     assert kept.p95_ms > 1
-    assert Gate.chosen({"p95_ms": 1.0}) == Gate(**{**deliver.asdict(kept), "p95_ms": 1.0})
+    assert Gate.chosen({"p95_ms": 1.0}) == Gate(**{**asdict(kept), "p95_ms": 1.0})
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
@@ -99,6 +101,7 @@ class Played:
         for where in (deliver, engine):
             monkeypatch.setattr(where, "SCRATCH", folder / "stacks")
         monkeypatch.setattr(deliver, "EVIDENCE", folder)
+        monkeypatch.setattr(evidence, "EVIDENCE", folder)
         monkeypatch.setattr(deliver, "policies", lambda cloud: "0 violations")
         monkeypatch.setattr(deliver, "preview", lambda of: [])
         monkeypatch.setattr(deliver, "measure", lambda of, gate: self.load)
@@ -119,18 +122,18 @@ class Played:
         except SystemExit:
             self.done.append("stopped")
         (kept,) = deliver.EVIDENCE.glob("merge-aws.json")
-        evidence: dict[str, Any] = json.loads(kept.read_text())
-        return evidence
+        kept_evidence: dict[str, Any] = json.loads(kept.read_text())
+        return kept_evidence
 
 
 def test_staging_comes_before_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     played = Played(monkeypatch, tmp_path)
-    evidence = played.merge()
+    found = played.merge()
     assert played.done == ["staging-aws", "production-aws"]
-    assert evidence["outcome"] == "delivered"
-    assert evidence["production"] == "0 updates; now 1 updates"
-    assert len(evidence["commit"].split()[0]) == 40
-    assert [each["step"] for each in evidence["steps"]] == [
+    assert found["outcome"] == "delivered"
+    assert found["production"] == "0 updates; now 1 updates"
+    assert len(found["commit"].split()[0]) == 40
+    assert [each["step"] for each in found["steps"]] == [
         "policies",
         "preview staging-aws",
         "up staging-aws",
@@ -147,11 +150,11 @@ def test_a_load_that_is_too_much_for_staging_leaves_production_as_it_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     played = Played(monkeypatch, tmp_path)
-    evidence = played.merge(p95_ms=1.0)
+    found = played.merge(p95_ms=1.0)
     assert played.done == ["staging-aws", "stopped"]
-    assert evidence["outcome"].startswith("stopped: load gate: 95 % of requests took up to 100 ms")
-    assert evidence["production"] == "0 updates, as it was"
-    assert "load gate" in evidence["steps"][-1]["failed"]
+    assert found["outcome"].startswith("stopped: load gate: 95 % of requests took up to 100 ms")
+    assert found["production"] == "0 updates, as it was"
+    assert "load gate" in found["steps"][-1]["failed"]
 
 
 def test_a_broken_policy_stops_before_staging(
@@ -185,9 +188,9 @@ def test_production_that_serves_another_model_than_was_tested_is_no_delivery(
 def test_a_run_that_is_killed_has_left_its_evidence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(deliver, "EVIDENCE", tmp_path)
-    evidence = Evidence("merge-aws", "c" * 40)
-    with pytest.raises(KeyboardInterrupt), evidence.step("up staging-aws"):
+    monkeypatch.setattr(evidence, "EVIDENCE", tmp_path)
+    record = Evidence("merge-aws", "c" * 40)
+    with pytest.raises(KeyboardInterrupt), record.step("up staging-aws"):
         raise KeyboardInterrupt
     kept = json.loads((tmp_path / "merge-aws.json").read_text())
     assert kept["outcome"] == "unfinished"

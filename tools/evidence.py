@@ -1,0 +1,89 @@
+"""The record of a delivery, in ``.delivery/``: what was done, found and measured, for whoever asks later."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tools.bootstrap import HOME, say
+
+EVIDENCE = HOME / ".delivery"
+
+
+@dataclass
+class Evidence:
+    """What a delivery did and found, step by step; written after each, so that a killed run has one."""
+
+    name: str
+    commit: str
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    outcome: str = "unfinished"
+    production: str = "not looked at"
+    """What stood in production before the delivery, and after it."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[dict[str, Any]]:
+        """A step, timed; what it finds goes into the dictionary. Its failure is noted and raised."""
+        say(name)
+        entry: dict[str, Any] = {"step": name, "started": _now()}
+        self.steps.append(entry)
+        began = time.monotonic()
+        try:
+            yield entry
+        except BaseException as error:
+            # `fail` of tools/bootstrap.py leaves with SystemExit, its reason already printed.
+            entry["failed"] = str(error) or type(error).__name__
+            raise
+        finally:
+            entry["seconds"] = round(time.monotonic() - began, 1)
+            self.write()
+
+    def write(self) -> None:
+        EVIDENCE.mkdir(exist_ok=True)
+        (EVIDENCE / f"{self.name}.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
+        (EVIDENCE / f"{self.name}.md").write_text(self.markdown())
+
+    def markdown(self) -> str:
+        lines = [
+            f"# Delivery {self.name}: {self.outcome}",
+            f"\nCommit `{self.commit}`. Production: {self.production}.\n",
+            "| step | seconds | found |",
+            "|---|---|---|",
+        ]
+        for each in self.steps:
+            found = {
+                key: value
+                for key, value in each.items()
+                if key not in ("step", "started", "seconds")
+            }
+            told = "<br>".join(f"{key}: {_told(value)}" for key, value in found.items())
+            lines.append(f"| {each['step']} | {each.get('seconds', '')} | {told} |")
+        return "\n".join(lines) + "\n"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items())
+    return re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def commit() -> str:
+    """The commit that is delivered, marked if the working tree holds more than it."""
+    head = git("rev-parse", "HEAD")
+    return head + (" with uncommitted changes" if git("status", "--porcelain") else "")
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=HOME, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -63,6 +63,11 @@ class Stack:
         if check and code:
             sys.exit(code)
 
+    def update(self, verb: str, *words: str) -> None:
+        """Run `up` or `destroy`, with an event log."""
+        events = ("--event-log", str(self.events))
+        self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
+
     def steps(self, *words: str) -> list[guards.Step]:
         """What a preview says would happen, step by step."""
         options = ["--json", "--stack", self.name, "--config-file", str(self.file)]

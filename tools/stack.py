@@ -77,8 +77,7 @@ def up(stack: Stack) -> None:
 def apply(stack: Stack) -> None:
     """Bring the stack up, and copy its state into its lake; after a failure, too."""
     try:
-        events = ("--event-log", str(stack.events))
-        stack.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs", *events)
+        stack.update("up", "--suppress-outputs")
     finally:
         stack.keep_state()
 
@@ -119,13 +118,10 @@ def destroy(stack: Stack) -> None:
                 f"DATA=destroy, but {SETTINGS.name} says triplane:keep_data: true (or nothing, which is"
                 " the same). Set it to false, run `make up`, and then destroy."
             )
-        stack.pulumi("destroy", "--yes", "--skip-preview")
+        stack.update("destroy")
         return
     keep = guards.kept(stack.resources(), DATA)
-    stack.pulumi(
-        *("destroy", "--yes", "--skip-preview"),
-        *(word for urn in keep for word in ("--exclude", urn)),
-    )
+    stack.update("destroy", *(word for urn in keep for word in ("--exclude", urn)))
     stack.keep_state()
     names = [
         urn.rsplit("::", 1)[-1] for urn in keep if not urn.split("$")[-1].startswith("triplane")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.crash import Clone, Reference, Step, journey, judge, normal
+from tools.crash.clone import Clone
+from tools.crash.journey import Step, journey
+from tools.crash.judge import Reference, judge, normal
 
 STEPS = {
     "aws": Step("create", "aws:s3/bucket:Bucket", "triplane-lake-bucket"),

@@ -1,0 +1,133 @@
+"""`make crash`: the journeys, a line for each as it ends, and the counts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import get_args
+
+from components.contracts import Cloud
+from tools.bootstrap import HOME, PYTHON
+from tools.crash.clone import Clone
+from tools.crash.journey import BLOWS, OPERATIONS, Verdict, journey
+from tools.crash.judge import judge, undisturbed
+
+STORE = HOME / ".models" / "flight-delay"
+
+
+def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[Verdict]:
+    """The journeys on one cloud."""
+    wanted = [
+        (operation, blow)
+        for operation in OPERATIONS
+        for blow in BLOWS
+        if fnmatch(f"{cloud}/{operation}/{blow}", only)
+        # The engine asks for no check before it deletes.
+        and (operation, blow) != ("delete", "kill-before")
+    ]
+    if not wanted:
+        return
+    model = another_model() if any(operation == "replace" for operation, _ in wanted) else ""
+    clone = Clone(cloud, folder / cloud)
+    clone.make()
+    try:
+        clone.run("rehearsal", "start")
+        clone.run("tools.environment")
+        clone.keep("empty")
+        references = {"create": undisturbed(clone, "create")}
+        clone.keep("standing")
+        for operation, blow in wanted:
+            if operation not in references:
+                clone.restore("standing")
+                clone.change(operation, model)
+                references[operation] = undisturbed(clone, operation)
+            reference = references[operation]
+            steps = [step for step in reference.steps if step.hit_by(BLOWS[blow])]
+            chosen = random.Random(f"{seed}/{cloud}/{operation}/{blow}").sample  # noqa: S311
+            steps = chosen(steps, min(sample or len(steps), len(steps)))
+            try:
+                clone.restore("empty" if operation == "create" else "standing")
+                clone.change(operation, model)
+                verdict = journey(clone, operation, blow, steps)
+                judge(clone, operation, reference, verdict)
+                yield verdict
+            except Exception as error:
+                broken = Verdict(f"{cloud}/{operation}/{blow}")
+                broken.other.append(repr(error))
+                yield broken
+    finally:
+        clone.run("rehearsal", "stop")
+
+
+def another_model() -> str:
+    """A version that is not the champion, trained unless there is one."""
+    champion = (STORE / "champion").read_text().strip()
+    for each in STORE.iterdir():
+        if (each / "model.onnx").exists() and each.name != champion:
+            return each.name
+    command = [str(PYTHON), "-m", "model_server", "train", "--months", "1-6", "--no-promote"]
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "lambda")}
+    done = subprocess.run(
+        command, cwd=HOME, env=environment, check=True, text=True, stdout=subprocess.PIPE
+    )
+    return done.stdout.split()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.crash", description=__doc__)
+    parser.add_argument("cloud", nargs="*", default=[], help="default: all three, side by side")
+    parser.add_argument("--only", default="*", metavar="GLOB", help="aws/create/kill-*")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="steps of each journey")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    wish = parser.parse_args()
+    # So that a rehearsal is stopped, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    match wish.cloud or get_args(Cloud):
+        case [cloud]:
+            sys.exit(report(cloud, wish.only, wish.sample, wish.seed))
+        case clouds:
+            print(f"seed {wish.seed}", flush=True)
+            options = [f"--only={wish.only}", f"--sample={wish.sample}", f"--seed={wish.seed}"]
+            command = [sys.executable, "-m", "tools.crash", *options]
+            running = [subprocess.Popen([*command, cloud], cwd=HOME) for cloud in clouds]
+            try:
+                sys.exit(max(process.wait() for process in running))
+            finally:
+                for process in running:
+                    process.terminate()
+
+
+def report(cloud: str, only: str, sample: int, seed: int) -> int:
+    """A line for each journey as it ends, and the counts; 1 when one of them did not converge."""
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+        for verdict in on(cloud, only, sample, seed, Path(folder)):
+            print(
+                f"{verdict.name:<34} {verdict.hit:>3} of {verdict.steps:>3} steps hit, {verdict.runs:>2} runs,"
+                f" {verdict.seconds:>4.0f} s: {'WRONG' if verdict.wrong else 'converged'}",
+                *verdict.wrong,
+                sep="\n    ",
+                flush=True,
+            )
+            verdicts.append(verdict)
+    print(
+        f"{cloud}: {len(verdicts)} journeys, {sum(each.hit for each in verdicts)} steps hit,"
+        f" {sum(not each.wrong for each in verdicts)} converged,"
+        f" {sum(len(each.orphaned) for each in verdicts)} orphaned,"
+        f" {sum(len(each.doubled) for each in verdicts)} doubled,"
+        f" {sum(len(each.lost) for each in verdicts)} lost; seed {seed}",
+        flush=True,
+    )
+    return int(any(each.wrong for each in verdicts))
+
+
+if __name__ == "__main__":
+    main()

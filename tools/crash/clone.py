@@ -1,0 +1,159 @@
+"""A checkout of its own, with a rehearsal of its own, in which a cloud's journeys are played."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.bootstrap import HOME
+
+PATIENCE = 240
+"""Seconds after which a run counts as stuck."""
+KEPT = (".pulumi", ".rehearsal")
+"""What a checkout stands on besides its files: the stacks, and the rehearsal's clouds."""
+
+
+@dataclass
+class Clone:
+    """A checkout for one cloud."""
+
+    cloud: str
+    folder: Path
+
+    def make(self) -> None:
+        """Copy the working tree as it is, and share the environment and the models."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=HOME,
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+        for name in listed.stdout.decode().split("\0"):
+            if name and (HOME / name).is_file():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(HOME / name, self.folder / name)
+        for shared in (".venv", ".models"):
+            (self.folder / shared).symlink_to(HOME / shared)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The terminal's. Compiled modules lie beside the code, for all checkouts to share."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PULUMI_", "TRIPLANE_", "PYTHONDONTWRITE", "PYTHONPYCACHE"))
+        }
+        return {**inherited, "PYTHONPATH": str(self.folder), "DATA": "destroy"}
+
+    @property
+    def stack(self) -> str:
+        settings = (self.folder / "Pulumi.dev.yaml").read_text()
+        return "dev" if f"triplane:cloud: {self.cloud}" in settings else f"dev-{self.cloud}"
+
+    @property
+    def events(self) -> Path:
+        """What the engine tells of an update while it goes on: `Stack.events`."""
+        return self.folder / ".pulumi" / f"events-{self.stack}.json"
+
+    @property
+    def output(self) -> str:
+        """What the last command printed."""
+        return (self.folder / "output.txt").read_text(errors="replace")
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin what `make WORDS` runs; its output goes to a file."""
+        with (self.folder / "output.txt").open("w") as output:
+            return subprocess.Popen(
+                [str(self.folder / ".venv/bin/python"), "-m", *words],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def run(self, *words: str) -> str:
+        """Run to the end; raises with everything that was printed."""
+        if code := self.start(*words).wait(PATIENCE):
+            raise RuntimeError(f"{' '.join(words)} left with {code}:\n{self.output}")
+        return self.output
+
+    def play(self, operation: str) -> tuple[str, ...]:
+        """The words of the plain command that does the operation, once the settings ask for it."""
+        return ("tools.stack", "destroy" if operation == "delete" else "up", self.cloud)
+
+    def preview(self) -> subprocess.CompletedProcess[str]:
+        """A preview that leaves with an error if it finds a change."""
+        file = f".pulumi/stacks/Pulumi.{self.stack}.yaml"
+        config = f"--config-file {file}" if self.stack != "dev" else ""
+        asks = f"pulumi preview --expect-no-changes --stack {self.stack} {config}"
+        return subprocess.run(
+            ["sh", "-c", f"{self.run('tools.environment')}\nexec {asks}"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The state as it is on disk."""
+        file = self.folder / f".pulumi/backend/.pulumi/stacks/triplane/{self.stack}.json"
+        try:
+            found: dict[str, Any] = json.loads(file.read_text())["checkpoint"]["latest"] or {}
+        except (OSError, ValueError, KeyError):  # not yet there
+            found = {}
+        return found
+
+    def pending(self) -> set[str]:
+        """Names of the resources at which the engine is at work, or was when it was killed."""
+        operations = self.state().get("pending_operations") or ()
+        return {each["resource"]["urn"].rsplit("::", 1)[-1] for each in operations}
+
+    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """Ask the rehearsal's control API."""
+        ports = json.loads((self.folder / ".rehearsal/addresses.json").read_text())
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{ports['http']}/_api/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+            method=method,
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def keep(self, name: str) -> None:
+        """Keep what stands, to begin journeys from."""
+        self.run("rehearsal", "stop")
+        for part in KEPT:
+            shutil.copytree(self.folder / part, self.folder / "kept" / name / part, symlinks=True)
+        self.run("rehearsal", "start")
+
+    def restore(self, name: str) -> None:
+        """Stand again where `keep` was called."""
+        self.run("rehearsal", "stop")
+        for part in KEPT:
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+            shutil.copytree(self.folder / "kept" / name / part, self.folder / part, symlinks=True)
+        shutil.copy2(HOME / "Pulumi.dev.yaml", self.folder / "Pulumi.dev.yaml")
+        self.run("rehearsal", "start")
+
+    def change(self, operation: str, model: str) -> None:
+        """Change the settings so that the next update is the operation."""
+        file = self.folder / "Pulumi.dev.yaml"
+        text = file.read_text()
+        match operation:
+            case "update":
+                text = re.sub(r"(team: )\w+", r"\1crashed", text)
+            case "replace":
+                text = re.sub(r"(triplane:model: )\w+", rf"\g<1>{model}", text)
+        file.write_text(text)

@@ -1,0 +1,225 @@
+"""One operation on one cloud under one blow: run, be hit, run again, until a run gets through."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tools.crash.clone import PATIENCE, Clone
+
+OPERATIONS = ("create", "update", "replace", "delete")
+VERBS = {"created": "create", "replaced": "create", "updated": "update", "deleted": "delete"}
+"""What the rehearsal's ledger calls the steps that were done."""
+METHODS = {
+    "create": "create",
+    "create-replacement": "create",
+    "update": "update",
+    "delete": "delete",
+    "delete-replaced": "delete",
+}
+"""What the engine's steps ask a provider to do; its others ask for nothing that changes a cloud."""
+DYNAMIC = "pulumi-python:"
+PACKAGES = ("aws:", "gcp:", "azure-native:", DYNAMIC)
+SETTLE = 0.3
+"""Seconds from the first hit to the kill: the steps that the engine began together are in flight, too."""
+ATTEMPTS = 5
+"""How often a provider's client tries before it gives up (`rehearsal.faults.ATTEMPTS`)."""
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What happens at a step, and what is true of the step right afterwards."""
+
+    what: str
+    """A fault of `rehearsal.faults`."""
+    after: bool = False
+    """It comes once the cloud has done the step."""
+    kills: bool = False
+    """The engine is killed while the fault holds the step."""
+    checks: bool = False
+    """It holds the step's check, before the engine asks for the step itself."""
+    times: int = 1
+
+    @property
+    def done(self) -> bool:
+        """Whether the cloud has done the step then."""
+        return self.after or self.what == "slow"
+
+
+BLOWS = {
+    "kill-before": Blow("hang", kills=True, checks=True),
+    "kill-during": Blow("hang", kills=True),
+    "kill-after": Blow("hang", kills=True, after=True),
+    "unavailable": Blow("unavailable", times=ATTEMPTS),
+    "throttle": Blow("throttle", times=ATTEMPTS),
+    "slow": Blow("slow"),
+    "answer-lost": Blow("drop", after=True),
+    "connection-lost": Blow("drop"),
+    "cloud-dies-before": Blow("crash"),
+    "cloud-dies-after": Blow("crash", after=True),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the engine asked a provider to do."""
+
+    method: str
+    token: str
+    name: str
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether its provider is Pulumi's own process, of which no rehearsal knows."""
+        return self.token.startswith(DYNAMIC)
+
+    def hit_by(self, blow: Blow) -> bool:
+        """Whether there is a place for the blow."""
+        if self.dynamic:  # only the state tells when it is at work, and that is in the middle
+            return blow == BLOWS["kill-during"]
+        return not (blow.checks and self.method == "delete")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.token} {self.name}"
+
+
+@dataclass
+class Verdict:
+    """What came of a journey."""
+
+    name: str
+    steps: int = 0
+    hit: int = 0
+    runs: int = 0
+    seconds: float = 0
+    orphaned: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    hollow: list[str] = field(default_factory=list)
+    """Steps that were hit without the harm that the blow is to do."""
+    other: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[str]:
+        kinds = ("orphaned", "doubled", "lost", "hollow", "other")
+        return [f"{kind}: {each}" for kind in kinds for each in getattr(self, kind)]
+
+
+def steps_of(events: Path) -> list[Step]:
+    """What an update did, from the engine's own log of it."""
+    found = []
+    for line in events.read_text().splitlines():
+        if event := json.loads(line).get("resourcePreEvent"):
+            told = event["metadata"]
+            method, name = METHODS.get(told["op"]), told["urn"].rsplit("::", 1)[-1]
+            if method and told["type"].startswith(PACKAGES):
+                found.append(Step(method, told["type"], name))
+    return list(dict.fromkeys(found))
+
+
+def journey(clone: Clone, operation: str, blow_name: str, steps: list[Step]) -> Verdict:
+    """Do the operation under blows, until a run gets through. Each step is hit once."""
+    blow = BLOWS[blow_name]
+    verdict = Verdict(f"{clone.cloud}/{operation}/{blow_name}", len(steps))
+    began = time.monotonic()
+    waiting = list(steps)
+    for verdict.runs in range(1, len(steps) + 10):
+        before = clone.ask("ledger?limit=1")
+        code, hit = _run(clone, operation, blow, waiting)
+        waiting = [step for step in waiting if step not in hit]
+        clone.ask("faults", method="DELETE")
+        verdict.hollow += _hollow(clone, blow, hit, before[0]["entry"] if before else 0, code)
+        if code == 0 and (not hit or blow.what == "slow"):
+            break
+    else:
+        verdict.other.append(f"no run got through; the last one said:\n{clone.output[-2000:]}")
+    verdict.hit = len(steps) - len(waiting)
+    if not verdict.hit:
+        verdict.other.append("no step was hit")
+    verdict.seconds = time.monotonic() - began
+    return verdict
+
+
+def _run(
+    clone: Clone, operation: str, blow: Blow, waiting: list[Step]
+) -> tuple[int | None, list[Step]]:
+    """One run with the faults set: its exit code, None if it was killed, and the steps that were hit."""
+    started = time.time_ns()
+    if not blow.checks:
+        _arm(clone, blow, waiting)
+    process = clone.start(*clone.play(operation))
+    deadline = time.monotonic() + PATIENCE
+    armed = not blow.checks
+    while (code := process.poll()) is None:
+        time.sleep(0.02)
+        if not armed:
+            # A preview checks, too. The update has begun when its log has.
+            if armed := clone.events.exists() and clone.events.stat().st_mtime_ns > started:
+                _arm(clone, blow, waiting)
+        elif blow.kills and _struck(clone, waiting):
+            time.sleep(SETTLE)
+            kill(process)
+            return None, _struck(clone, waiting)
+        if time.monotonic() > deadline:
+            kill(process)
+            raise TimeoutError(f"a run was stuck for {PATIENCE} s:\n{clone.output[-2000:]}")
+    if blow.what == "crash":
+        clone.run("rehearsal", "start")
+    return code, _struck(clone, waiting) if armed else []
+
+
+def _arm(clone: Clone, blow: Blow, steps: list[Step]) -> None:
+    """Set the faults."""
+    for step in steps:
+        if not step.dynamic:
+            fault = {"what": blow.what, "after": blow.after, "times": blow.times, "seconds": 1}
+            method = "check" if blow.checks else step.method
+            clone.ask("faults", {**fault, "method": method, "on": step.token, "name": step.name})
+
+
+def _struck(clone: Clone, steps: list[Step]) -> list[Step]:
+    """The steps at which it happened: their fault is used up, or a dynamic provider is at work."""
+    left = {(fault["on"], fault["name"]): fault["method"] for fault in clone.ask("faults")}
+    pending = clone.pending()
+    return [
+        step
+        for step in steps
+        if (
+            step.name in pending
+            if step.dynamic
+            else left.get((step.token, step.name)) not in (step.method, "check")
+        )
+    ]
+
+
+def _hollow(clone: Clone, blow: Blow, hit: list[Step], since: int, code: int | None) -> list[str]:
+    """Which of the steps just hit do not stand as the blow leaves them."""
+    told = [each for each in clone.ask("ledger?limit=100000") if each["entry"] > since]
+    done = {Step(VERBS.get(each["verb"], ""), each["token"], each["name"]) for each in told}
+    asked = clone.pending() if blow.kills else set()
+    found = []
+    for step in hit:
+        if not step.dynamic and (step in done) != blow.done:
+            found.append(f"the cloud {'did not do' if blow.done else 'did'} {step}")
+        if blow.kills and not blow.checks and step.name not in asked:
+            found.append(f"the engine had not begun {step}")
+    if hit and code == 0 and blow.what != "slow":
+        found.append(f"the run got through, though it was hit at {hit[0]}")
+    return found
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """The engine and all that it started, at once: plugins are in process groups of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid)
+        for each in [family, *family.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(signal.SIGKILL)
+    process.wait()

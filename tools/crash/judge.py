@@ -1,0 +1,112 @@
+"""What must be true after a journey: what stands, what the state says, and what a preview would change."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from tools.crash.clone import Clone
+from tools.crash.journey import Step, Verdict, steps_of
+
+
+@dataclass
+class Reference:
+    """What an undisturbed run did, and what it left."""
+
+    steps: list[Step]
+    state: dict[str, Any]
+    left: Counter[str]
+
+
+def undisturbed(clone: Clone, operation: str) -> Reference:
+    """Do the operation in peace."""
+    clone.run(*clone.play(operation))
+    return Reference(steps_of(clone.events), normal(clone.state()), standing(clone))
+
+
+def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) -> None:
+    """Compare what stands with the state, and both with those of the undisturbed run."""
+    state = clone.state()
+    stands = standing(clone)
+    for what, times in stands.items():
+        if times > max(1, reference.left[what]):
+            verdict.doubled.append(what)
+        elif not reference.left[what]:
+            verdict.orphaned.append(what)
+    verdict.lost += [what for what in reference.left if not stands[what]]
+    if pending := state.get("pending_operations"):
+        verdict.other.append(f"{len(pending)} operations are still pending")
+    verdict.other += differences(reference.state, normal(state))
+    if operation == "delete":
+        return
+    again = clone.preview()
+    if again.returncode:
+        verdict.other.append(f"the next preview has changes:\n{again.stdout[-1500:]}")
+
+
+def standing(clone: Clone) -> Counter[str]:
+    """How many of each resource of the program the cloud has."""
+    return Counter(
+        f"{each['token']} {each['name']}"
+        for each in clone.ask("resources")
+        if each["urn"].split("::")[0] == f"urn:pulumi:{clone.stack}"
+    )
+
+
+RANDOM = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)?"), "<time>"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uuid>"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
+    (re.compile(r"[0-9a-f]{6,}"), "<hex>"),
+    (re.compile(r"\d{8,}"), "<number>"),
+)
+COUNTERS = frozenset({"created", "modified", "sourcePosition", "stackTrace", "lastModified"})
+
+
+def normal(state: dict[str, Any]) -> dict[str, Any]:
+    """The resources by URN, without what differs between any two runs."""
+    return {
+        f"{each['urn']}{' (to be deleted)' if each.get('delete') else ''}": {
+            "inputs": _plain(each.get("inputs")),
+            "outputs": sorted(each.get("outputs") or ()),
+            "dependencies": sorted(each.get("dependencies") or ()),
+        }
+        for each in state.get("resources") or ()
+        if not each["type"].startswith("pulumi:providers")
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "4dabf18193072939515e22adb298388d" in value and "ciphertext" in value:
+            return "<secret>"
+        # Azure has ids for keys.
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, str):
+        for pattern, instead in RANDOM:
+            value = pattern.sub(instead, value)
+    return value
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """A line for each resource that is not as in the undisturbed run."""
+    lines = []
+    for urn in sorted(wanted.keys() | found.keys()):
+        name = "::".join(urn.split("::")[2:])
+        if urn not in found:
+            lines.append(f"not in the state: {name}")
+        elif urn not in wanted:
+            lines.append(f"in the state, but not in an undisturbed one: {name}")
+        elif wanted[urn] != found[urn]:
+            parts = [
+                f"{part}: {json.dumps(wanted[urn][part])} became {json.dumps(found[urn][part])}"
+                for part in wanted[urn]
+                if wanted[urn][part] != found[urn][part]
+            ]
+            lines.append(f"{name} differs: {'; '.join(parts)[:1500]}")
+    return lines

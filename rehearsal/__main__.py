@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 import shlex
 import sys
@@ -42,6 +43,10 @@ def main() -> None:
                 _fault(arguments)
     except supervisor.Trouble as trouble:
         sys.exit(f"rehearsal: {trouble}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"rehearsal: the disk with {state} is full. Make room, and run it again")
 
 
 def _parser() -> argparse.ArgumentParser:

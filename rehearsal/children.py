@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +19,27 @@ if TYPE_CHECKING:
 # on record, its end of the pipe closes and the child ends too. `exec` keeps the pid and start time.
 WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 
 def started(pid: int) -> float | None:
-    """When the process with this id started (seconds since the epoch), or None if there is none."""
+    """When the process with this id started, in seconds of no matter what; None if there is none."""
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        return None if process.status() == psutil.STATUS_ZOMBIE else _start(process)
     except psutil.NoSuchProcess:
         return None
+
+
+def _start(process: psutil.Process) -> float:
+    """When a process started, which must not change when the clock is set (a laptop that wakes up).
+
+    Linux counts from its boot, and psutil adds the time of that, which moves with the clock.
+    """
+    if not psutil.LINUX:
+        return float(process.create_time())
+    boot = int(BOOT.read_text()[:6], 16) * 1e7  # keeps the processes of two boots apart
+    return boot + float(process.create_time()) - float(psutil.boot_time())
 
 
 def same(pid: int, start: float) -> bool:
@@ -44,6 +56,9 @@ def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
     alive = [member for group in groups for member in _members(*group)]
     for process in alive:
         _signal(process, signal.SIGTERM)
+        _signal(
+            process, signal.SIGCONT
+        )  # a frozen one, as an idle Lambda is, would not see the first
     _, left = psutil.wait_procs(alive, timeout=grace)
     for process in left:
         _signal(process, signal.SIGKILL)
@@ -58,7 +73,7 @@ def _members(pid: int, start: float) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) != pid or process.create_time() < start - 2:
+            if os.getsid(process.pid) != pid or _start(process) < start - 2:
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
@@ -104,7 +119,7 @@ class Children:
                 cwd=cwd,
                 start_new_session=True,
             )
-        self._store.add_child(process.pid, started(process.pid) or time.time(), key)
+        self._store.add_child(process.pid, started(process.pid) or 0, key)
         self._running[process.pid] = process
         assert process.stdin is not None
         process.stdin.write(b"go\n")

@@ -16,6 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 YEARS = timedelta(days=3650)
+MARGIN = timedelta(days=30)
+"""How long before its end a certificate is made anew."""
+
+
+def now() -> datetime:
+    """The time, by this machine's clock."""
+    return datetime.now(UTC)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -45,7 +52,10 @@ class Authority:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self.certificate_path = self._folder / "ca.pem"
-        if not self.certificate_path.exists():
+        if not _in_force(self.certificate_path):
+            # What it has signed is worth nothing any more.
+            for path in self._folder.glob("*.pem"):
+                path.unlink()
             key = ec.generate_private_key(ec.SECP256R1())
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Triplane rehearsal CA")])
             certificate = (
@@ -68,7 +78,7 @@ class Authority:
         certificate_path = self._folder / f"{host}.pem"
         key_path = self._folder / f"{host}.key"
         with self._lock:
-            if not certificate_path.exists():
+            if not _in_force(certificate_path):
                 authority = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
                 signer = serialization.load_pem_private_key(
                     (self._folder / "ca.key").read_bytes(), None
@@ -98,6 +108,14 @@ class Authority:
 _PEM = serialization.Encoding.PEM
 
 
+def _in_force(path: Path) -> bool:
+    """Whether a certificate is there and valid by the clock, which was perhaps set since it was made."""
+    if not path.exists():
+        return False
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    return certificate.not_valid_before_utc <= now() < certificate.not_valid_after_utc - MARGIN
+
+
 def _name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
@@ -108,15 +126,15 @@ def _name(host: str) -> x509.GeneralName:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    made = now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + YEARS)
+        .not_valid_before(made - timedelta(days=1))
+        .not_valid_after(made + YEARS)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

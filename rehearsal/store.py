@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 
-from rehearsal.kinds import Record
+from rehearsal.kinds import Record, Refusal
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS records (token TEXT, id TEXT, pending INTEGER, document BLOB,
@@ -35,27 +35,48 @@ INSERT_LEDGER = (
 )
 
 
+class Unreadable(Exception):
+    """The file, or what is in it, cannot be read; the message says which and what to do."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(
+            f"{path} cannot be read ({reason}). Nothing was changed in it. Put back a copy of the folder"
+            " that it is in, if you have one, or forget what stood in it with `make wipe`"
+        )
+
+
 class Store:
     """Records, key-values, ledger and children. Safe to use from any thread."""
 
     def __init__(self, path: Path, key: bytes) -> None:
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(TABLES)
+        self._path = path
         self._fernet = Fernet(key)
         self._lock = threading.RLock()
         self._open = threading.local()
         self._records: dict[str, dict[str, Record]] = {}
         self._values: dict[str, dict[str, Any]] = {}
         self.kv = KeyValues(self)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._load()
+        except InvalidToken:
+            raise Unreadable(
+                path, "the file `key` beside it is not the one it was written with"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise Unreadable(path, error) from None
+
+    def _load(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(TABLES)
         rows = self._db.execute("SELECT document FROM records WHERE pending = 0 ORDER BY rowid")
         for (document,) in rows:
             record = self._record(document)
             self._records.setdefault(record.token, {})[record.id] = record
-        for namespace, key_, document in self._db.execute("SELECT * FROM kv ORDER BY rowid"):
+        for namespace, key, document in self._db.execute("SELECT * FROM kv ORDER BY rowid"):
             value = json.loads(self._fernet.decrypt(document))
-            self._values.setdefault(namespace, {})[key_] = value
+            self._values.setdefault(namespace, {})[key] = value
 
     def close(self) -> None:
         """Close the file. Nothing is lost without it."""
@@ -82,18 +103,30 @@ class Store:
 
     def _commit(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 for sql, parameters in statements:
                     self._db.execute(sql, parameters)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+                    raise
+                raise Refusal(
+                    "InsufficientStorage",
+                    f"the disk with {self._path} is full. Nothing was written; make room and run the"
+                    " same command again",
+                ) from error
 
     def _write(self, sql: str, *parameters: Any, undo: Callable[[], None] | None = None) -> None:
         if getattr(self._open, "statements", None) is None:
-            self._commit([(sql, parameters)])
+            try:
+                self._commit([(sql, parameters)])
+            except BaseException:
+                if undo:
+                    undo()
+                raise
         else:
             self._open.statements.append((sql, parameters))
             if undo:

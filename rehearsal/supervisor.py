@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -15,17 +16,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import psutil
 
 from rehearsal import children
 from rehearsal.ports import Ports, free
 
 CLONE = Path(__file__).resolve().parent.parent
 FORMAT = 1
-"""Of the state directory. Another number means: this program cannot read it."""
+"""Of the state directory. Raise it with any change that makes state written before unreadable."""
 MARKER = "rehearsal.json"
 PARTS = ("http", "aws", "gcp", "azure-native")
 START_SECONDS = 30
+CODE = ("rehearsal/**/*.py", "tools/azurite/*.cjs", "requirements*.txt")
+"""What a running rehearsal was started from: itself, its Azure emulator, the SDKs it takes types from."""
 
 
 class Trouble(Exception):
@@ -37,6 +42,17 @@ def state_dir() -> Path:
     return Path(os.environ.get("TRIPLANE_REHEARSAL_DIR") or CLONE / ".rehearsal").resolve()
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or, on a full disk, not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(text)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    fresh.replace(path)
+
+
 def prepare(state: Path) -> None:
     """Make the state directory, or check that this program can read it."""
     marker = state / MARKER
@@ -46,26 +62,71 @@ def prepare(state: Path) -> None:
                 f"{state} is not empty and not a rehearsal's: set TRIPLANE_REHEARSAL_DIR to another"
             )
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        marker.write_text(json.dumps({"format": FORMAT}))
+        write_whole(marker, json.dumps({"format": FORMAT}))
     try:
         found = json.loads(marker.read_text())["format"]
     except (ValueError, KeyError, TypeError):
-        found = "unknown"
-    if found != FORMAT:
+        found = None
+    if found == FORMAT:
+        return
+    if not isinstance(found, int):
         raise Trouble(
-            f"the state in {state} has format {found}, and this program reads format {FORMAT}:"
-            " go back to the version that wrote it and `pulumi destroy` what matters, or forget it"
-            " with `make wipe`"
+            f"{marker} does not say which format the state beside it has: half-written, perhaps on a"
+            f' full disk. If this version wrote the state, write {{"format": {FORMAT}}} into it; else'
+            " forget the state with `make wipe`"
         )
+    other = "newer" if found > FORMAT else "older"
+    raise Trouble(
+        f"the state in {state} is a{'n' if other == 'older' else ''} {other} version's (format {found}),"
+        f" and this one reads format {FORMAT}. Nothing was touched. Go back to the version that wrote it"
+        " (and there `make destroy` what matters), or forget what stands with `make wipe`"
+    )
 
 
 def resident(state: Path) -> int | None:
-    """The process id of the running rehearsal, or None."""
+    """The process id of the running rehearsal, or None.
+
+    It runs while the kernel says that its lock is held: that outlasts neither a kill nor a reboot, and
+    no clock that is set, or process id that is given to another, makes it wrong.
+    """
     try:
-        pid, started = json.loads((state / "resident.json").read_text())
-    except (FileNotFoundError, ValueError):
+        with (state / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return None
-    return pid if children.same(pid, started) else None
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        pass
+    try:
+        return int(json.loads((state / "resident.json").read_text())[0])
+    except (FileNotFoundError, ValueError):
+        return None  # it is just starting
+
+
+def code() -> str:
+    """A digest of the code that a rehearsal started now would run."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in CODE for path in CLONE.glob(pattern)):
+        digest.update(f"{path.relative_to(CLONE)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _started_from(state: Path) -> str:
+    """The digest of the code that the running rehearsal was started from; nothing before there was one."""
+    try:
+        return (state / "code").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _in_use(state: Path, pid: int) -> bool:
+    """Whether an engine is connected to one of its providers: an update is in progress."""
+    ports = Ports(state / "addresses.json")
+    providers = {ports.get(part) for part in PARTS if part != "http"}
+    return any(
+        each.laddr.port in providers and each.status == psutil.CONN_ESTABLISHED
+        for each in psutil.Process(pid).net_connections("tcp")
+    )
 
 
 def url(state: Path) -> str:
@@ -99,8 +160,16 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
     prepare(state)
     if resident(state):
         _wait(state, None)
-        say(f"the rehearsal runs already: {url(state)}")
-        return
+        pid = resident(state)
+        if pid and _started_from(state) != code():
+            if _in_use(state, pid):
+                say("the rehearsal's code was changed, but an update is using it: kept as it runs")
+                return
+            say("the rehearsal's code was changed: starting it anew; what stands in it is kept")
+            stop(state, say)
+        else:
+            say(f"the rehearsal runs already: {url(state)}")
+            return
     began = time.monotonic()
     ports = Ports(state / "addresses.json")
     if new_ports:
@@ -179,9 +248,12 @@ def _orphans(state: Path) -> int:
     if not (state / "rehearsal.sqlite").exists():
         return 0
     from rehearsal.credentials import storage_key
-    from rehearsal.store import Store
+    from rehearsal.store import Store, Unreadable
 
-    store = Store(state / "rehearsal.sqlite", storage_key(state))
+    try:
+        store = Store(state / "rehearsal.sqlite", storage_key(state))
+    except Unreadable:
+        return 0  # nobody knows their ids; `start` tells what is wrong
     try:
         return children.Children(store).stop_all()
     finally:
@@ -209,22 +281,38 @@ def environment(state: Path) -> dict[str, str]:
     return settings
 
 
-def serve(state: Path) -> None:
-    """Be the resident process. The lock is the kernel's: it goes with the process, however it ends."""
-    from rehearsal import server
-
-    prepare(state)
-    with (state / "lock").open("w") as lock:
+def _locked(lock: IO[str]) -> bool:
+    """Take the lock, unless another rehearsal has it; `resident` only touches it for a moment."""
+    deadline = time.monotonic() + 1
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Trouble("another rehearsal is starting or running here") from None
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def serve(state: Path) -> None:
+    """Be the resident process. The lock is the kernel's: it goes with the process, however it ends."""
+    from rehearsal import server
+    from rehearsal.store import Unreadable
+
+    prepare(state)
+    with (state / "lock").open("w") as lock:
+        if not _locked(lock):
+            raise Trouble("another rehearsal is starting or running here")
         logging.basicConfig(
             level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
+        (state / "resident.json").unlink(missing_ok=True)  # a killed one's
+        write_whole(state / "code", code())
         identity = [os.getpid(), children.started(os.getpid())]
-        fresh = state / "resident.json.new"
-        fresh.write_text(json.dumps(identity))
-        fresh.replace(state / "resident.json")
+        write_whole(state / "resident.json", json.dumps(identity))
         ports = Ports(state / "addresses.json")
-        asyncio.run(server.run(state, {part: ports.keep(part) for part in PARTS}))
+        try:
+            asyncio.run(server.run(state, {part: ports.keep(part) for part in PARTS}))
+        except Unreadable as unreadable:
+            raise Trouble(str(unreadable)) from None

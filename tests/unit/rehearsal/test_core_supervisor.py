@@ -100,6 +100,8 @@ def test_a_directory_that_is_no_rehearsals_is_left_alone(tmp_path: Path) -> None
 
 def test_state_of_another_format_is_refused_with_the_way_out(state: Path) -> None:
     supervisor.prepare(state)
-    (state / supervisor.MARKER).write_text(json.dumps({"format": 0}))
-    with pytest.raises(Trouble, match=r"has format 0, .* reads format 1: .*make wipe"):
-        start(state)
+    for other, age in ((0, "older"), (2, "newer")):
+        (state / supervisor.MARKER).write_text(json.dumps({"format": other}))
+        told = rf"{age} version's \(format {other}\), .* reads format 1.*make wipe"
+        with pytest.raises(Trouble, match=told):
+            start(state)

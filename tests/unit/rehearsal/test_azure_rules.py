@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -368,6 +370,7 @@ def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscri
             f"https://{app.outputs['defaultHostName']}/", context=trust, timeout=10
         )
     assert refused.value.code == 503
+    refused.value.close()  # or the door waits for this caller when it is shut
 
 
 class Credential:
@@ -394,16 +397,19 @@ def lake(azure: Subscription) -> tuple[Subscription, Record]:
     return azure, captures
 
 
-def container(azure: Subscription, principal: str) -> ContainerClient:
+@contextmanager
+def container(azure: Subscription, credential: Any) -> Iterator[ContainerClient]:
+    """The captures, as somebody's client sees them; closed at the end, or its door waits for it."""
     account = azure.world.find(storage.ACCOUNT)
     assert account is not None
-    return ContainerClient(
+    with ContainerClient(
         account.outputs["primaryEndpoints"]["blob"],
         "captures",
-        credential=Credential(azure.world, principal),
+        credential=credential,
         connection_verify=str(azure.world.authority.bundle),
         retry_total=0,
-    )
+    ) as client:
+        yield client
 
 
 def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
@@ -411,41 +417,32 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
 ) -> None:
     azure, captures = lake
     gateway = azure.identity().outputs["principalId"]
-    client = container(azure, gateway)
-    with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
-        client.upload_blob("a.json", b"{}")
-    role = azure.custom("creator", dataActions=[f"{access.BLOBS}/add/action"])
-    azure.grant(gateway, role.id, captures.id)
-    client.upload_blob("a.json", b"{}")
-    for forbidden in (
-        lambda: client.upload_blob("a.json", b"{}", overwrite=True),
-        lambda: client.download_blob("a.json"),
-        lambda: client.delete_blob("a.json"),
-        lambda: list(client.list_blobs()),
-    ):
+    with container(azure, Credential(azure.world, gateway)) as client:
         with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
-            forbidden()
-    assert (
-        container(azure, azure.world.account.azure_object).download_blob("a.json").readall()
-        == b"{}"
-    )
+            client.upload_blob("a.json", b"{}")
+        role = azure.custom("creator", dataActions=[f"{access.BLOBS}/add/action"])
+        azure.grant(gateway, role.id, captures.id)
+        client.upload_blob("a.json", b"{}")
+        for forbidden in (
+            lambda: client.upload_blob("a.json", b"{}", overwrite=True),
+            lambda: client.download_blob("a.json"),
+            lambda: client.delete_blob("a.json"),
+            lambda: list(client.list_blobs()),
+        ):
+            with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+                forbidden()
+    deployer = Credential(azure.world, azure.world.account.azure_object)
+    with container(azure, deployer) as client:
+        assert client.download_blob("a.json").readall() == b"{}"
 
 
 def test_shared_keys_and_strangers_are_turned_away(lake: tuple[Subscription, Record]) -> None:
     azure, _ = lake
-    account = azure.world.find(storage.ACCOUNT)
-    assert account is not None
-    client = ContainerClient(
-        account.outputs["primaryEndpoints"]["blob"],
-        "captures",
-        credential={
-            "account_name": "triplanelake",
-            "account_key": base64.b64encode(b"key").decode(),
-        },
-        connection_verify=str(azure.world.authority.bundle),
-        retry_total=0,
-    )
-    with pytest.raises((ClientAuthenticationError, HttpResponseError), match="KeyBasedAuth"):
+    key = {"account_name": "triplanelake", "account_key": base64.b64encode(b"key").decode()}
+    with (
+        container(azure, key) as client,
+        pytest.raises((ClientAuthenticationError, HttpResponseError), match="KeyBasedAuth"),
+    ):
         list(client.list_blobs())
 
 

@@ -187,7 +187,7 @@ class Stack:
         backend = HOME / ".pulumi" / "backend" / ".pulumi"
         for lock in backend.glob(f"locks/*/*/{self.name}/*.json"):
             holder = json.loads(lock.read_text())
-            if holder["hostname"] == socket.gethostname() and not _alive(holder["pid"]):
+            if holder["hostname"] == socket.gethostname() and not _running(holder["pid"]):
                 say(f"a run that is no more (process {holder['pid']}) left a lock; removing it")
                 command = ["pulumi", "cancel", "--yes", self.name]
                 subprocess.run(command, cwd=HOME, env=self.environment, check=True)
@@ -202,11 +202,11 @@ def _lake_uri(resources: Iterable[dict[str, Any]]) -> str | None:
     return next(outputs, {}).get("lake_uri")
 
 
-def _alive(pid: int) -> bool:
+def _running(pid: int) -> bool:
+    """Whether the engine with this process id is still there."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        # One that nobody has waited for yet is dead; and the number may be another program's by now.
+        return process.status() != psutil.STATUS_ZOMBIE and "pulumi" in process.name()
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

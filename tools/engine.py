@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+import psutil
+
 from components.contracts import Cloud
 from stack_mistakes import did_you_mean
 from tools import backup, environment, guards, lake

@@ -58,8 +58,6 @@ Plan = Sequence[Resource]
 def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
     """What the program registers for a cloud with these settings: no engine, no account, no model."""
     import stack_config
-    from components import clouds
-    from components.platform import Platform
     from tests import engine
 
     version = hashlib.sha256(b"").hexdigest()
@@ -77,9 +75,7 @@ def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
             "azure-native:location": "westeurope",
         }
         config = stack_config.parse({**where, **settings}, "policy", store=Path(store))
-        built, _ = engine.build(
-            lambda: Platform("triplane", config, clouds.load(config.cloud)).outputs
-        )
+        built, _ = engine.platform(config)
     # The mocks do not mark what only the engine marks (additional secret outputs): the one secret of
     # the platform is known by its value.
     key = engine.COMPUTED["pulumi-python:dynamic/triplane:RandomKey"]["value"]

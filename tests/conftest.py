@@ -12,6 +12,7 @@ import pytest
 import stack_config
 from components.contracts import Cloud
 from stack_config import StackConfig
+from tests import engine
 
 MODEL = b"not a model, but a file with a known hash"
 
@@ -30,7 +31,7 @@ def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def configured(model_store: Path) -> Callable[..., StackConfig]:
-    """Valid settings for a cloud: ``configured("aws", **{"triplane:…": changed})``."""
+    """Valid settings for a cloud: ``configured("aws", keep_data=True, **{"aws:region": "eu-north-1"})``."""
 
     def make(cloud: Cloud, **changes: Any) -> StackConfig:
         raw = {
@@ -40,8 +41,14 @@ def configured(model_store: Path) -> Callable[..., StackConfig]:
             "gcp:project": "triplane-dev",
             "gcp:region": "europe-west1",
             "azure-native:location": "westeurope",
-            **changes,
+            **{key if ":" in key else f"triplane:{key}": changes[key] for key in changes},
         }
         return stack_config.parse(raw, "Pulumi.test.yaml", store=model_store)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def platform(configured: Callable[..., StackConfig]) -> engine.Build:
+    """The whole platform with such settings, under mocks: ``platform("aws", keep_data=True)``."""
+    return lambda cloud, **changes: engine.platform(configured(cloud, **changes))

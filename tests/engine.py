@@ -19,6 +19,10 @@ import pulumi.runtime.resource
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 from pulumi.runtime.proto import source_pb2
 
+from components import clouds, stack_readme
+from components.platform import Platform
+from stack_config import StackConfig
+
 ACCOUNT = "123456789012"
 PROJECT_NUMBER = "210987654321"
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
@@ -218,3 +222,20 @@ def build(
     with quick():
         run()
     return engine, resolved
+
+
+Built = tuple[Engine, dict[str, Any]]
+"""The record of a platform, and what its stack exports."""
+Build = Callable[..., Built]
+"""The fixture ``platform`` of tests/conftest.py: a cloud and settings in, a platform under mocks out."""
+
+
+def platform(config: StackConfig) -> Built:
+    """The whole platform under mocks, as `__main__.py` builds it."""
+
+    def program() -> dict[str, Any]:
+        outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
+        outputs["readme"] = stack_readme.render(outputs)
+        return outputs
+
+    return build(program)

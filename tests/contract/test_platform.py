@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components import clouds, names, stack_readme
+from components import names
 from components.contracts import Cloud
-from components.platform import WORKLOADS, Platform
-from stack_config import StackConfig
-from tests.engine import Engine, build
+from components.platform import WORKLOADS
+from tests.engine import Build, Built, Engine
 
 LONG = 4000
 """A build context, packed into a request."""
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
-Built = tuple[Engine, dict[str, Any]]
-Configured = Callable[..., StackConfig]
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 OUTPUTS = {
     "cloud",
@@ -46,20 +43,9 @@ NOUNS = {
 }
 
 
-def platform(config: StackConfig) -> Built:
-    """The whole platform under mocks, with its outputs."""
-
-    def program() -> dict[str, Any]:
-        outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
-        outputs["readme"] = stack_readme.render(outputs)
-        return outputs
-
-    return build(program)
-
-
-@pytest.fixture(params=CLOUDS)
-def built(request: pytest.FixtureRequest, configured: Configured) -> Built:
-    return platform(configured(request.param))
+@pytest.fixture(scope="module", params=CLOUDS)
+def built(request: pytest.FixtureRequest, platform: Build) -> Built:
+    return platform(request.param)
 
 
 def test_every_cloud_exports_the_same_contract(built: Built) -> None:
@@ -80,29 +66,27 @@ def test_the_readme_names_the_gateway_but_never_the_key(built: Built) -> None:
     assert outputs["gateway_key"] not in outputs["readme"]
 
 
-def test_two_builds_of_the_same_settings_are_identical(
-    built: Built, configured: Configured
-) -> None:
+def test_two_builds_of_the_same_settings_are_identical(built: Built, platform: Build) -> None:
     first, outputs = built
-    second, again = platform(configured(outputs["cloud"]))
+    second, again = platform(outputs["cloud"])
     assert rendered(first) == rendered(second)
     assert outputs == again
 
 
-def test_a_public_gateway_has_no_key(configured: Configured) -> None:
-    for cloud in CLOUDS:
-        engine, outputs = platform(configured(cloud, **{"triplane:gateway": {"access": "public"}}))
-        assert "gateway_key" not in outputs
-        assert not engine.of(f"triplane:{cloud}:ApiKey")
-
-
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_plan_is_the_one_that_was_reviewed(cloud: Cloud, configured: Configured) -> None:
+def test_a_public_gateway_has_no_key(cloud: Cloud, platform: Build) -> None:
+    engine, outputs = platform(cloud, gateway={"access": "public"})
+    assert "gateway_key" not in outputs
+    assert not engine.of(f"triplane:{cloud}:ApiKey")
+
+
+def test_the_plan_is_the_one_that_was_reviewed(built: Built) -> None:
     """Everything the program registers, held against ``tests/snapshots``.
 
     A difference is a change of what is built: read it, then accept it with ``make snapshots``.
     """
-    engine, _ = platform(configured(cloud))
+    engine, outputs = built
+    cloud = outputs["cloud"]
     plan, file = rendered(engine), SNAPSHOTS / f"{cloud}.json"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(plan)

@@ -6,16 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, get_args
+from typing import get_args
 
 import pulumi
 import pytest
 
-from components import clouds
 from components.contracts import Cloud, Reach
-from components.platform import Platform
 from stack_config import StackConfig
-from tests.engine import Engine, build
+from tests.engine import Build
 
 CLOUDS = get_args(Cloud)
 ISSUER = "https://token.actions.githubusercontent.com"
@@ -24,18 +22,15 @@ ON_MAIN = "repo:acme/triplane:ref:refs/heads/main"
 Configured = Callable[..., StackConfig]
 
 
-def platform(configured: Configured, cloud: Cloud, **changes: Any) -> tuple[Engine, dict[str, Any]]:
-    """The platform with a delivery identity for ``acme/triplane``, and ``changes`` to that setting."""
-    delivery = {"repository": "acme/triplane", **changes}
-    config = configured(
+@pytest.fixture
+def delivered(platform: Build) -> Build:
+    """The platform with a delivery identity for ``acme/triplane``, and changes to that setting."""
+    return lambda cloud, **changes: platform(
         cloud,
-        **{
-            "triplane:delivery": delivery,
-            # Instances, not serverless: the most resource types that there can be.
-            "triplane:machine": {"aws": "ml.m5.large"},
-        },
+        delivery={"repository": "acme/triplane", **changes},
+        # Instances, not serverless: the most resource types that there can be.
+        machine={"aws": "ml.m5.large"},
     )
-    return build(lambda: dict(Platform("triplane", config, clouds.load(cloud)).outputs))
 
 
 def reach(cloud: Cloud) -> Reach:
@@ -44,20 +39,17 @@ def reach(cloud: Cloud) -> Reach:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_without_the_setting_no_pipeline_may_do_anything(
-    configured: Configured, cloud: Cloud
-) -> None:
-    config = configured(cloud)
-    engine, outputs = build(lambda: dict(Platform("triplane", config, clouds.load(cloud)).outputs))
+def test_without_the_setting_no_pipeline_may_do_anything(platform: Build, cloud: Cloud) -> None:
+    engine, outputs = platform(cloud)
     assert not [each.name for each in engine if "delivery" in each.name]
     assert not [name for name in outputs if "delivery" in name]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_identity_is_a_part_of_the_contract_when_it_is_asked_for(
-    configured: Configured, cloud: Cloud
+    delivered: Build, cloud: Cloud
 ) -> None:
-    engine, outputs = platform(configured, cloud)
+    engine, outputs = delivered(cloud)
     assert outputs["delivery_identity"]
     assert outputs["delivery_provider"]
     assert engine.of(f"triplane:{cloud}:Delivery")
@@ -70,9 +62,9 @@ def test_the_identity_is_a_part_of_the_contract_when_it_is_asked_for(
 )
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_only_one_repository_and_one_branch_or_environment_is_trusted(
-    configured: Configured, cloud: Cloud, setting: dict[str, str], subject: str
+    delivered: Build, cloud: Cloud, setting: dict[str, str], subject: str
 ) -> None:
-    engine, _ = platform(configured, cloud, **setting)
+    engine, _ = delivered(cloud, **setting)
     match cloud:
         case "aws":
             (role,) = (r for r in engine.of("aws:iam/role:Role") if "delivery" in r.name)
@@ -122,23 +114,21 @@ def test_trust_cannot_be_widened_by_what_is_written_in_the_settings(
     configured: Configured, key: str, value: str
 ) -> None:
     with pytest.raises(pulumi.RunError, match=f"delivery.{key}"):
-        configured("aws", **{"triplane:delivery": {"repository": "acme/triplane", key: value}})
+        configured("aws", delivery={"repository": "acme/triplane", key: value})
 
 
 def test_an_account_that_knows_github_already_gets_no_second_provider(
-    configured: Configured,
+    delivered: Build,
 ) -> None:
-    engine, outputs = platform(configured, "aws", existing_provider=True)
+    engine, outputs = delivered("aws", existing_provider=True)
     assert not engine.of("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
     arn = outputs["delivery_provider"]
     assert arn == "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_every_type_of_the_platform_is_within_reach_once(
-    configured: Configured, cloud: Cloud
-) -> None:
-    engine, _ = platform(configured, cloud)
+def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud: Cloud) -> None:
+    engine, _ = delivered(cloud)
     registered = {each.type for each in engine if each.custom}
     parts = [set(part) for part in (reach(cloud).runs, reach(cloud).holds, reach(cloud).grants)]
     assert registered == set().union(*parts), "components/*/delivery.py: say what a delivery may do"
@@ -192,7 +182,7 @@ def test_what_runs_can_be_made_read_and_taken_away(cloud: Cloud) -> None:
             )
 
 
-def test_every_aws_action_exists(configured: Configured) -> None:
+def test_every_aws_action_exists() -> None:
     """Held against AWS's own API models: an action is an operation, but for the ones listed here."""
     import botocore.session
 
@@ -222,11 +212,11 @@ def test_every_aws_action_exists(configured: Configured) -> None:
 
 
 def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
-    configured: Configured,
+    delivered: Build,
 ) -> None:
     from components.aws.delivery import NO_RESOURCE
 
-    engine, _ = platform(configured, "aws")
+    engine, _ = delivered("aws")
     (granted,) = (
         r.inputs["policy"]
         for r in engine.of("aws:iam/rolePolicy:RolePolicy")
@@ -246,9 +236,9 @@ def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
 
 
 def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_three_zones(
-    configured: Configured,
+    delivered: Build,
 ) -> None:
-    engine, _ = platform(configured, "gcp")
+    engine, _ = delivered("gcp")
     handed = {
         r.inputs["serviceAccountId"].split("-")[1]
         for r in engine.of("gcp:serviceaccount/iAMMember:IAMMember")
@@ -270,9 +260,9 @@ def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes
 
 
 def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
-    configured: Configured,
+    delivered: Build,
 ) -> None:
-    engine, _ = platform(configured, "azure")
+    engine, _ = delivered("azure")
     scopes = {
         r.name: r.inputs["scope"]
         for r in engine.of("azure-native:authorization:RoleAssignment")

@@ -17,9 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import stack_config
-from components import clouds, stack_readme
 from components.contracts import Cloud
-from components.platform import Platform
 from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
 from tests import engine
 from tests.soak.stack_files import CLOUDS, VERSIONS, handed_over, stack_files
@@ -50,13 +48,7 @@ def filled(store: Path) -> Path:
 def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
     """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
     config = stack_config.parse(raw, "Pulumi.soak.yaml", store=store)
-
-    def program() -> dict[str, Any]:
-        outputs = dict(Platform("triplane", config, clouds.load(config.cloud)).outputs)
-        outputs["readme"] = stack_readme.render(outputs)
-        return outputs
-
-    registered, outputs = engine.build(program)
+    registered, outputs = engine.platform(config)
     whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
     plan = [
         record.Resource(each.type, each.name, each.id, record.plain(each.inputs))

@@ -52,6 +52,10 @@ def test_any_text_becomes_a_label_value_that_google_cloud_takes(text: str) -> No
     assert re.fullmatch(r"[a-z0-9_-]{0,63}", names.label_value(text))
 
 
+def test_a_label_value_keeps_what_can_be_read() -> None:
+    assert names.label_value("Flights & Co") == "flights-co"
+
+
 def test_the_platforms_own_tags_win() -> None:
     made = names.tags("dev", {"environment": "other", "team": "flights"})
     assert made == {

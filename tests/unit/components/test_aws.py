@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from components import clouds
-from components.contracts import Access, Artifact, Grant, IdentityArgs, Workload
-from components.platform import Platform
-from tests.engine import ACCOUNT, Engine, build
-
-VERSION = hashlib.sha256(b"model").hexdigest()
-
-
-def platform(folder: Path, **changes: Any) -> tuple[Engine, dict[str, Any]]:
-    """The whole platform on AWS; ``changes`` are settings as `StackConfig` holds them."""
-    for file in ("model.onnx", "card.json", "model.tar.gz"):
-        (folder / file).write_bytes(b"model")
-    config: Any = SimpleNamespace(
-        **{
-            "cloud": "aws",
-            "environment": "dev",
-            "region": "eu-west-1",
-            "project": None,
-            "keep_data": True,
-            "tags": {"team": "flights"},
-            "machine": "serverless",
-            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
-            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
-            "delivery": SimpleNamespace(repository=""),
-            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
-            "gateway": SimpleNamespace(
-                access="key", key_rotation=1, max_concurrency=5, max_body_kib=64
-            ),
-            **changes,
-        }
-    )
-    return build(lambda: dict(Platform("triplane", config, clouds.load("aws")).outputs))
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> tuple[Engine, dict[str, Any]]:
-    return platform(tmp_path)
+from components.contracts import Access, Grant, IdentityArgs, Workload
+from stack_config import StackConfig
+from tests.engine import ACCOUNT, Build, Built, Engine, build
 
 
 def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:
@@ -62,7 +25,7 @@ def actions(engine: Engine, workload: str) -> set[str]:
 
 
 def test_the_lake_is_private_encrypted_versioned_and_answers_over_tls_only(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     access = engine.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
@@ -81,18 +44,18 @@ def test_the_lake_is_private_encrypted_versioned_and_answers_over_tls_only(
     assert len(policy["Statement"][0]["Resource"]) == 2
 
 
-def test_captures_expire_and_old_versions_too(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_captures_expire_and_old_versions_too(built: Built) -> None:
     engine, _ = built
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     captures, leftovers = engine.one(token).inputs["rules"]
     assert captures["filter"] == {"prefix": "captures/"}
-    assert captures["expiration"] == {"days": 30}
+    assert captures["expiration"] == {"days": 31}
     assert leftovers["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_data_is_kept_unless_the_settings_give_it_up(tmp_path: Path, keep: bool) -> None:
-    engine, _ = platform(tmp_path, keep_data=keep)
+def test_data_is_kept_unless_the_settings_give_it_up(platform: Build, keep: bool) -> None:
+    engine, _ = platform("aws", keep_data=keep)
     assert engine.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is not keep
     assert engine.one("aws:ecr/repository:Repository").inputs["forceDelete"] is not keep
     secret = engine.one("aws:secretsmanager/secret:Secret").inputs
@@ -100,7 +63,7 @@ def test_data_is_kept_unless_the_settings_give_it_up(tmp_path: Path, keep: bool)
 
 
 def test_no_role_may_do_everything_nor_to_everything_without_a_reason(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     # The two actions that take no resource; components/aws/identity.py says why each is there.
     without_resource = {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
@@ -114,7 +77,7 @@ def test_no_role_may_do_everything_nor_to_everything_without_a_reason(
                 assert set(each["Action"]) <= without_resource, each
 
 
-def test_each_role_can_do_its_work_and_no_more(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_each_role_can_do_its_work_and_no_more(built: Built) -> None:
     engine, _ = built
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert actions(engine, "gateway") == logs | {
@@ -129,7 +92,7 @@ def test_each_role_can_do_its_work_and_no_more(built: tuple[Engine, dict[str, An
 
 
 def test_a_role_trusts_one_service_acting_for_this_account(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     services = set()
@@ -144,7 +107,7 @@ def test_a_role_trusts_one_service_acting_for_this_account(
     }
 
 
-def test_a_grant_that_aws_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_grant_that_aws_does_not_know_is_refused() -> None:
     from components import aws
     from components.contracts import FoundationArgs, ImageRegistryArgs
 
@@ -161,7 +124,7 @@ def test_a_grant_that_aws_does_not_know_is_refused(tmp_path: Path) -> None:
         build(program)
 
 
-def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
     import pulumi_aws
 
     engine, _ = built
@@ -179,7 +142,7 @@ def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any
 
 
 def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built, configured: Callable[..., StackConfig]
 ) -> None:
     engine, outputs = built
     (variant,) = engine.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs[
@@ -193,11 +156,11 @@ def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
         "https://runtime.sagemaker.eu-west-1.amazonaws.com"
         f"/endpoints/{outputs['endpoint_name']}/invocations"
     )
-    assert outputs["model_version"] == VERSION
+    assert outputs["model_version"] == configured("aws").artifact.version
 
 
-def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(tmp_path: Path) -> None:
-    engine, outputs = platform(tmp_path, machine="ml.m5.large")
+def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build) -> None:
+    engine, outputs = platform("aws", machine={"aws": "ml.m5.large"})
     alarms = engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
     dimensions = {"EndpointName": outputs["endpoint_name"], "VariantName": "live"}
     assert [alarm.inputs["dimensions"] for alarm in alarms] == [dimensions] * 2
@@ -208,14 +171,14 @@ def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(tmp_path: Path)
     assert (capacity["minCapacity"], capacity["maxCapacity"]) == (1, 2)
 
 
-def test_a_fixed_number_of_instances_is_not_scaled(tmp_path: Path) -> None:
-    fixed = SimpleNamespace(min_instances=2, max_instances=2)
-    engine, _ = platform(tmp_path, machine="ml.m5.large", endpoint=fixed)
+def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
+    fixed = {"min_instances": 2, "max_instances": 2}
+    engine, _ = platform("aws", machine={"aws": "ml.m5.large"}, endpoint=fixed)
     assert not engine.of("aws:appautoscaling/target:Target")
 
 
 def test_model_and_configuration_have_no_name_so_that_they_can_stand_beside_their_successors(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     assert "name" not in engine.one("aws:sagemaker/model:Model").inputs
@@ -224,7 +187,7 @@ def test_model_and_configuration_have_no_name_so_that_they_can_stand_beside_thei
 
 
 def test_the_url_is_open_through_the_url_only_and_behind_a_published_version(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, outputs = built
     permissions = {
@@ -238,7 +201,7 @@ def test_the_url_is_open_through_the_url_only_and_behind_a_published_version(
 
 
 def test_the_function_knows_where_the_key_is_and_not_the_key(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, outputs = built
     variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
@@ -252,22 +215,21 @@ def test_the_function_knows_where_the_key_is_and_not_the_key(
     assert outputs["gateway_key"] not in json.dumps(variables)
 
 
-def test_a_public_gateway_is_told_of_no_key(tmp_path: Path) -> None:
-    public = SimpleNamespace(access="public", key_rotation=1, max_concurrency=5, max_body_kib=64)
-    engine, _ = platform(tmp_path, gateway=public)
+def test_a_public_gateway_is_told_of_no_key(platform: Build) -> None:
+    engine, _ = platform("aws", gateway={"access": "public"})
     variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
     assert variables["ACCESS"] == "public"
     assert "API_KEY_SECRET_ARN" not in variables
 
 
-def test_the_zip_holds_the_gateway_and_nothing_else(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_the_zip_holds_the_gateway_and_nothing_else(built: Built) -> None:
     engine, _ = built
     assets = engine.one("aws:lambda/function:Function").inputs["code"].assets
     assert "gateway/lambda_handler.py" in assets
     assert all(path.startswith("gateway/") and "__pycache__" not in path for path in assets)
 
 
-def test_tags_of_images_cannot_be_moved(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_tags_of_images_cannot_be_moved(built: Built) -> None:
     engine, outputs = built
     repository = engine.one("aws:ecr/repository:Repository").inputs
     assert repository["imageTagMutability"] == "IMMUTABLE"
@@ -275,7 +237,7 @@ def test_tags_of_images_cannot_be_moved(built: tuple[Engine, dict[str, Any]]) ->
     assert "@sha256:" in outputs["image"]
 
 
-def test_the_build_pushes_the_tag_that_is_looked_for(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_the_build_pushes_the_tag_that_is_looked_for(built: Built) -> None:
     engine, _ = built
     project = engine.one("aws:codebuild/project:Project").inputs
     variables = {v["name"]: v["value"] for v in project["environment"]["environmentVariables"]}
@@ -285,8 +247,9 @@ def test_the_build_pushes_the_tag_that_is_looked_for(built: tuple[Engine, dict[s
     assert project["source"]["location"].endswith(f"/builds/{wanted['tag']}.zip")
 
 
-def test_a_switch_between_serverless_and_instances_makes_another_endpoint(tmp_path: Path) -> None:
+def test_a_switch_between_serverless_and_instances_makes_another_endpoint(platform: Build) -> None:
     names = {
-        platform(tmp_path, machine=m)[1]["endpoint_name"] for m in ("serverless", "ml.m5.large")
+        platform("aws", machine={"aws": machine})[1]["endpoint_name"]
+        for machine in ("serverless", "ml.m5.large")
     }
     assert len(names) == 2

@@ -9,53 +9,18 @@ import os
 import re
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
 
-from components import clouds
 from components.azure import arm, images, model_artifact, roles, traffic
 from components.azure.model_endpoint import deployment_name
-from components.contracts import Artifact
-from components.platform import Platform
-from tests.engine import Engine, build
+from tests.engine import Build, Built, Engine
 
 VERSION = hashlib.sha256(b"model").hexdigest()
 OWNER, CONTRIBUTOR = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", roles.BUILT_IN["Contributor"]
-
-
-def platform(folder: Path, **changes: Any) -> tuple[Engine, dict[str, Any]]:
-    """The whole platform on Azure; ``changes`` are settings as `StackConfig` holds them."""
-    for file in ("model.onnx", "card.json", "model.tar.gz"):
-        (folder / file).write_bytes(b"model")
-    config: Any = SimpleNamespace(
-        **{
-            "cloud": "azure",
-            "environment": "dev",
-            "region": "westeurope",
-            "project": None,
-            "keep_data": True,
-            "tags": {"team": "flights"},
-            "machine": "Standard_DS3_v2",
-            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
-            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
-            "delivery": SimpleNamespace(repository=""),
-            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
-            "gateway": SimpleNamespace(
-                access="key", key_rotation=1, max_concurrency=5, max_body_kib=64
-            ),
-            **changes,
-        }
-    )
-    return build(lambda: dict(Platform("triplane", config, clouds.load("azure")).outputs))
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> tuple[Engine, dict[str, Any]]:
-    return platform(tmp_path)
 
 
 def assignments(engine: Engine, prefix: str) -> dict[str, str]:
@@ -70,7 +35,7 @@ def assignments(engine: Engine, prefix: str) -> dict[str, str]:
 
 
 def test_the_lake_is_private_versioned_and_opens_to_entra_ids_only(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     account = engine.one("azure-native:storage:StorageAccount").inputs
@@ -85,35 +50,35 @@ def test_the_lake_is_private_versioned_and_opens_to_entra_ids_only(
     assert {each.inputs["publicAccess"] for each in containers} == {"None"}
 
 
-def test_the_account_has_room_for_the_suffix_that_makes_its_name_unique(tmp_path: Path) -> None:
-    engine, _ = platform(tmp_path)
+def test_the_account_has_room_for_the_suffix_that_makes_its_name_unique(built: Built) -> None:
+    engine, _ = built
     account = engine.one("azure-native:storage:StorageAccount")
     assert re.fullmatch(r"[a-z0-9]{3,16}", account.name)
     for vault in engine.of("azure-native:keyvault:Vault"):
         assert len(vault.name) <= 16
 
 
-def test_captures_expire_and_old_versions_too(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_captures_expire_and_old_versions_too(built: Built) -> None:
     engine, _ = built
     rules = engine.one("azure-native:storage:ManagementPolicy").inputs["policy"]["rules"]
     versions, captures = (each["definition"] for each in rules)
     assert versions["actions"]["version"]["delete"] == {"daysAfterCreationGreaterThan": 7}
     assert captures["filters"]["prefixMatch"] == ["captures/"]
-    assert captures["actions"]["baseBlob"]["delete"] == {"daysAfterModificationGreaterThan": 30}
+    assert captures["actions"]["baseBlob"]["delete"] == {"daysAfterModificationGreaterThan": 31}
 
 
 @pytest.mark.parametrize(("keep", "protected"), [(True, True), (False, None)])
 def test_purge_protection_is_never_set_to_false_which_azure_refuses(
-    tmp_path: Path, keep: bool, protected: bool | None
+    platform: Build, keep: bool, protected: bool | None
 ) -> None:
-    engine, _ = platform(tmp_path, keep_data=keep)
+    engine, _ = platform("azure", keep_data=keep)
     for vault in engine.of("azure-native:keyvault:Vault"):
         assert vault.inputs["properties"].get("enablePurgeProtection") is protected
         assert vault.inputs["properties"]["enableRbacAuthorization"] is True
 
 
 def test_each_identity_holds_its_grants_on_the_narrowest_scope(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     assert assignments(engine, "triplane-serving-") == {
@@ -133,7 +98,7 @@ def test_each_identity_holds_its_grants_on_the_narrowest_scope(
 
 
 def test_only_the_workspace_is_a_contributor_and_nobody_an_owner(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     for each in engine.of("azure-native:authorization:RoleAssignment"):
@@ -143,7 +108,7 @@ def test_only_the_workspace_is_a_contributor_and_nobody_an_owner(
 
 
 def test_who_writes_captures_can_neither_read_nor_overwrite_nor_delete_them(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     (role,) = (
@@ -159,11 +124,11 @@ def test_who_writes_captures_can_neither_read_nor_overwrite_nor_delete_them(
     }
 
 
-def test_a_role_assignment_is_called_the_same_in_every_run(tmp_path: Path) -> None:
+def test_a_role_assignment_is_called_the_same_in_every_run(platform: Build) -> None:
     names = [
         {
             each.name: each.inputs["roleAssignmentName"]
-            for each in platform(tmp_path)[0].of("azure-native:authorization:RoleAssignment")
+            for each in platform("azure")[0].of("azure-native:authorization:RoleAssignment")
         }
         for _ in range(2)
     ]
@@ -178,7 +143,7 @@ def test_a_role_assignment_is_called_the_same_in_every_run(tmp_path: Path) -> No
 
 
 def test_the_web_app_pulls_by_digest_as_its_identity_and_refers_to_its_key(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, outputs = built
     app = engine.one("azure-native:web:WebApp").inputs
@@ -197,11 +162,8 @@ def test_the_web_app_pulls_by_digest_as_its_identity_and_refers_to_its_key(
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
-def test_without_a_key_the_gateway_is_public_and_there_is_no_secret(tmp_path: Path) -> None:
-    open_to_all = SimpleNamespace(
-        access="public", key_rotation=1, max_concurrency=5, max_body_kib=64
-    )
-    engine, _ = platform(tmp_path, gateway=open_to_all)
+def test_without_a_key_the_gateway_is_public_and_there_is_no_secret(platform: Build) -> None:
+    engine, _ = platform("azure", gateway={"access": "public"})
     config = engine.one("azure-native:web:WebApp").inputs["siteConfig"]
     settings = {each["name"]: each["value"] for each in config["appSettings"]}
     assert settings["ACCESS"] == "public"
@@ -209,7 +171,7 @@ def test_without_a_key_the_gateway_is_public_and_there_is_no_secret(tmp_path: Pa
     assert not engine.of("azure-native:keyvault:Secret")
 
 
-def test_the_endpoint_takes_entra_tokens_and_no_keys(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_the_endpoint_takes_entra_tokens_and_no_keys(built: Built) -> None:
     engine, _ = built
     endpoint = engine.one("azure-native:machinelearningservices:OnlineEndpoint").inputs
     assert endpoint["properties"]["authMode"] == "AADToken"
@@ -218,13 +180,12 @@ def test_the_endpoint_takes_entra_tokens_and_no_keys(built: tuple[Engine, dict[s
     assert store["credentials"] == {"credentialsType": "None"}
 
 
-def test_one_instance_needs_no_autoscaler(tmp_path: Path) -> None:
-    fixed = SimpleNamespace(min_instances=1, max_instances=1)
-    engine, _ = platform(tmp_path, endpoint=fixed)
+def test_one_instance_needs_no_autoscaler(platform: Build) -> None:
+    engine, _ = platform("azure", endpoint={"min_instances": 1, "max_instances": 1})
     assert not engine.of("azure-native:monitor:AutoscaleSetting")
 
 
-def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any]]) -> None:
+def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
     engine, _ = built
     untaggable = {
         "azure-native:authorization:RoleAssignment",
@@ -244,7 +205,7 @@ def test_everything_that_takes_tags_is_tagged(built: tuple[Engine, dict[str, Any
 
 
 def test_the_run_carries_the_context_and_pushes_as_the_build_identity(
-    built: tuple[Engine, dict[str, Any]],
+    built: Built,
 ) -> None:
     engine, _ = built
     request = engine.one("azure-native:containerregistry:TaskRun").inputs["runRequest"]

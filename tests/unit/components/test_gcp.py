@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -13,7 +10,6 @@ import pytest
 from components import clouds
 from components.contracts import (
     Access,
-    Artifact,
     FoundationArgs,
     Grant,
     IdentityArgs,
@@ -21,43 +17,9 @@ from components.contracts import (
     Workload,
 )
 from components.dynamic import changed_inputs, wait_for
-from components.platform import Platform
-from tests.engine import Engine, build
+from tests.engine import Build, Built, Engine, build
 
-VERSION = hashlib.sha256(b"model").hexdigest()
 DYNAMIC = "pulumi-python:dynamic/triplane"
-Built = tuple[Engine, dict[str, Any]]
-
-
-def platform(folder: Path, **changes: Any) -> Built:
-    """The whole platform on Google Cloud; ``changes`` are settings as `StackConfig` holds them."""
-    for file in ("model.onnx", "card.json", "model.tar.gz"):
-        (folder / file).write_bytes(b"model")
-    config: Any = SimpleNamespace(
-        **{
-            "cloud": "gcp",
-            "environment": "dev",
-            "region": "europe-west1",
-            "project": "triplane-dev",
-            "keep_data": True,
-            "tags": {"team": "Flights & Co"},
-            "machine": "n1-standard-2",
-            "artifact": Artifact(name="flight-delay", version=VERSION, directory=folder),
-            "lake": SimpleNamespace(captures_days=30, noncurrent_days=7),
-            "delivery": SimpleNamespace(repository=""),
-            "endpoint": SimpleNamespace(min_instances=1, max_instances=2),
-            "gateway": SimpleNamespace(
-                access="key", key_rotation=1, max_concurrency=20, max_body_kib=64
-            ),
-            **changes,
-        }
-    )
-    return build(lambda: dict(Platform("triplane", config, clouds.load("gcp")).outputs))
-
-
-@pytest.fixture
-def built(tmp_path: Path) -> Built:
-    return platform(tmp_path)
 
 
 def bindings(engine: Engine, workload: str) -> set[tuple[str, str]]:
@@ -75,15 +37,15 @@ def test_the_lake_is_private_versioned_and_forgets_captures(built: Built) -> Non
     assert bucket["publicAccessPrevention"] == "enforced"
     assert bucket["versioning"] == {"enabled": True}
     captures, old = (rule["condition"] for rule in bucket["lifecycleRules"])
-    assert (captures["age"], captures["matchesPrefixes"]) == (30, ["captures/"])
+    assert (captures["age"], captures["matchesPrefixes"]) == (31, ["captures/"])
     assert old["daysSinceNoncurrentTime"] == 7
 
 
 @pytest.mark.parametrize(("keep", "seconds"), [(True, 7 * 86400), (False, 0)])
 def test_only_a_throw_away_lake_can_be_destroyed_with_its_objects(
-    tmp_path: Path, keep: bool, seconds: int
+    platform: Build, keep: bool, seconds: int
 ) -> None:
-    bucket = platform(tmp_path, keep_data=keep)[0].one("gcp:storage/bucket:Bucket").inputs
+    bucket = platform("gcp", keep_data=keep)[0].one("gcp:storage/bucket:Bucket").inputs
     assert bucket["forceDestroy"] is not keep
     assert bucket["softDeletePolicy"] == {"retentionDurationSeconds": seconds}
 
@@ -132,12 +94,10 @@ def test_the_service_takes_the_image_by_digest_and_the_key_by_reference(built: B
 
 @pytest.mark.parametrize(("limit", "instances", "each"), [(20, 1, 20), (80, 1, 80), (200, 3, 66)])
 def test_no_more_requests_than_asked_for_run_at_once(
-    tmp_path: Path, limit: int, instances: int, each: int
+    platform: Build, limit: int, instances: int, each: int
 ) -> None:
-    gateway = SimpleNamespace(
-        access="public", key_rotation=1, max_concurrency=limit, max_body_kib=64
-    )
-    service = platform(tmp_path, gateway=gateway)[0].one("gcp:cloudrunv2/service:Service").inputs
+    engine, _ = platform("gcp", gateway={"access": "public", "max_concurrency": limit})
+    service = engine.one("gcp:cloudrunv2/service:Service").inputs
     assert service["template"]["scaling"]["maxInstanceCount"] == instances
     assert service["template"]["maxInstanceRequestConcurrency"] == each
     (container,) = service["template"]["containers"]
@@ -145,16 +105,15 @@ def test_no_more_requests_than_asked_for_run_at_once(
     assert {"name": "ACCESS", "value": "public"} in container["envs"]
 
 
-def test_a_public_gateway_has_no_key(tmp_path: Path) -> None:
-    gateway = SimpleNamespace(access="public", key_rotation=1, max_concurrency=5, max_body_kib=64)
-    engine, outputs = platform(tmp_path, gateway=gateway)
+def test_a_public_gateway_has_no_key(platform: Build) -> None:
+    engine, outputs = platform("gcp", gateway={"access": "public"})
     assert not engine.of("gcp:secretmanager/secret:Secret")
     assert "gateway_key" not in outputs
 
 
-def test_labels_are_spelt_as_google_takes_them(built: Built) -> None:
+def test_everything_that_takes_labels_is_labelled(built: Built) -> None:
     labels = built[0].one("gcp:storage/bucket:Bucket").inputs["labels"]
-    assert labels["team"] == "flights-co"
+    assert labels["team"] == "flights"
     labelled = {each.type for each in built[0] if each.inputs.get("labels") == labels}
     assert "gcp:cloudrunv2/service:Service" in labelled
     assert f"{DYNAMIC}:VertexModel" in labelled
@@ -169,7 +128,7 @@ def test_the_endpoint_is_named_by_ten_digits_and_asked_raw(built: Built) -> None
     assert outputs["endpoint_url"].endswith(":rawPredict")
 
 
-def test_a_grant_that_google_has_no_role_for_is_refused(tmp_path: Path) -> None:
+def test_a_grant_that_google_has_no_role_for_is_refused() -> None:
     package = clouds.load("gcp")
 
     def program() -> dict[str, Any]:

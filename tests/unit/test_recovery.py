@@ -149,3 +149,65 @@ def test_the_next_version_of_a_secret_is_the_one_to_look_for() -> None:
     kind = "gcp:secretmanager/secretVersion:SecretVersion"
     old = role(type=kind, id="projects/1/secrets/s/versions/3", inputs={"secret": "s"})
     assert ids.physical_id(role(type=kind, inputs={"secret": "s"}), [old]) == "s/versions/4"
+
+
+class Cut:
+    """A stack whose last run was cut short; notes what is done to it, in order."""
+
+    name = "dev"
+
+    def __init__(self, tmp_path: Path, state: dict[str, Any], *there: str) -> None:
+        self.events = tmp_path / "events.json"
+        self.state, self.there = state, there
+        self.done: list[tuple[str, ...]] = []
+
+    def unlock(self) -> None:
+        self.done.append(("unlock",))
+
+    def export(self) -> dict[str, Any]:
+        return {"deployment": self.state}
+
+    def write(self, state: dict[str, Any]) -> None:
+        self.state = state["deployment"]
+
+    def pulumi(self, *words: str) -> None:
+        self.done.append(words)
+        self.state = looked(self.state, *self.there)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the account's guard says; nothing, unless a test fills it in."""
+    refused: list[str] = []
+    monkeypatch.setattr(recovery.account, "another", lambda stack, config: refused)
+    return refused
+
+
+def test_only_what_is_in_doubt_is_asked_for(tmp_path: Path, asked: list[str]) -> None:
+    state = deployment(role("stands", "s-1"), pending=[role("killed", "k-1")])
+    update = {"resource": role("changing", id="c-1"), "type": "updating"}
+    state["pending_operations"].append(update)
+    cut = Cut(tmp_path, state, "k-1")
+    recovery.recover(cut, None)  # type: ignore[arg-type]
+    (_, refresh) = cut.done
+    targets = [refresh[at + 1] for at, word in enumerate(refresh) if word == "--target"]
+    assert targets == [role("killed")["urn"] + recovery.LOOKING, update["resource"]["urn"]]  # type: ignore[index]
+    assert role("killed")["urn"] in [each["urn"] for each in cut.state["resources"]]
+
+
+def test_nothing_is_believed_of_a_cloud_in_another_account(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    asked.append("the stack was made in 1, but these credentials lead to 2")
+    cut = Cut(tmp_path, deployment(pending=[role("killed")]))
+    with pytest.raises(SystemExit, match="made in 1"):
+        recovery.recover(cut, None)  # type: ignore[arg-type]
+    assert cut.done == [("unlock",)]
+    assert cut.state["pending_operations"]
+
+
+def test_after_a_run_that_ended_well_nobody_is_asked(tmp_path: Path, asked: list[str]) -> None:
+    asked.append("not asked")
+    cut = Cut(tmp_path, deployment(role(id="r-1")))
+    recovery.recover(cut, None)  # type: ignore[arg-type]
+    assert cut.done == [("unlock",)]

@@ -6,7 +6,9 @@ holds a copy of the state of the stack that owns it (`tools.backup`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from stack_config import StackConfig
@@ -23,7 +25,22 @@ def find(config: StackConfig, stack: str) -> tuple[str, dict[str, Any]] | None:
         for uri in lake.standing(config)
         if (state := backup.kept_state(lake.at(uri), stack)) and _resources(state)
     ]
-    return max(found, key=lambda each: each[1]["deployment"]["manifest"]["time"], default=None)
+    return max(found, key=_time, default=None)
+
+
+def newest(
+    lakes: tuple[str, dict[str, Any]] | None, kept: Iterable[tuple[Path, dict[str, Any]]]
+) -> tuple[str | Path, dict[str, Any]] | None:
+    """The newest of the copy that a lake holds and those that Pulumi has kept beside a broken state.
+
+    The lake's is as old as the last run's end; what the engine kept is newer when it died on the way.
+    """
+    found: list[tuple[str | Path, dict[str, Any]]] = [*kept, *([lakes] if lakes else [])]
+    return max(found, key=_time, default=None)
+
+
+def _time(found: tuple[str | Path, dict[str, Any]]) -> datetime:
+    return datetime.fromisoformat(found[1]["deployment"]["manifest"]["time"])
 
 
 def _resources(state: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -14,11 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-import psutil
-
 from components.contracts import Cloud
 from stack_mistakes import did_you_mean
-from tools import backup, environment, guards, lake
+from tools import backup, environment, guards, lake, preflight
 from tools.bootstrap import HOME, fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
@@ -59,9 +56,7 @@ class Stack:
     def pulumi(self, *words: str, check: bool = True) -> None:
         """Run a command that acts on the stack, its output going to the terminal."""
         options = ["--stack", self.name, "--config-file", str(self.file)]
-        code = subprocess.run(
-            ["pulumi", *words, *options], cwd=HOME, env=self.environment
-        ).returncode
+        code = preflight.watch(["pulumi", *words, *options], self.environment)
         if check and code:
             sys.exit(code)
 
@@ -86,7 +81,8 @@ class Stack:
             told = {}
         if done.returncode:
             said = [each["message"] for each in told.get("diagnostics") or ()]
-            fail("\n".join(said).strip() or done.stderr.strip() or done.stdout.strip())
+            text = "\n".join(said).strip() or done.stderr.strip() or done.stdout.strip()
+            fail(preflight.explain(text, self.file))
         return list(told.get("steps") or ())  # an empty stack has none
 
     def ask(self, *words: str) -> Any:
@@ -96,7 +92,7 @@ class Stack:
             command, cwd=HOME, env=self.environment, capture_output=True, text=True
         )
         if done.returncode:
-            fail(done.stderr.strip())
+            fail(preflight.explain(done.stderr.strip(), self.file))
         return json.loads(done.stdout or "{}")
 
     def init(self) -> None:
@@ -125,13 +121,7 @@ class Stack:
 
     def broken(self) -> str | None:
         """What is wrong with the state's file; None if nothing is, or if there is none."""
-        try:
-            json.loads(self.state.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            return f"{self.state.relative_to(HOME)} is no JSON ({error})"
-        return None
+        return preflight.unreadable(self.state, self.name)
 
     def export(self) -> dict[str, Any]:
         """The state, as `pulumi stack export` has it; its secrets stay encrypted."""
@@ -145,7 +135,7 @@ class Stack:
             command, cwd=HOME, env=self.environment, input=text, capture_output=True, text=True
         )
         if done.returncode:
-            fail(done.stderr.strip())
+            fail(preflight.explain(done.stderr.strip(), self.file))
 
     def resources(self) -> list[dict[str, Any]]:
         """What the state holds."""
@@ -185,15 +175,8 @@ class Stack:
         return {}
 
     def unlock(self) -> None:
-        """Take away the lock of a run on this machine that is no more."""
-        backend = HOME / ".pulumi" / "backend" / ".pulumi"
-        for lock in backend.glob(f"locks/*/*/{self.name}/*.json"):
-            holder = json.loads(lock.read_text())
-            if holder["hostname"] == socket.gethostname() and not _running(holder["pid"]):
-                say(f"a run that is no more (process {holder['pid']}) left a lock; removing it")
-                command = ["pulumi", "cancel", "--yes", self.name]
-                subprocess.run(command, cwd=HOME, env=self.environment, check=True)
-                break
+        """Take away the lock of a run on this machine that is no more; leave when another has one."""
+        preflight.unlock(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)
 
 
 def _lake_uri(resources: Iterable[dict[str, Any]]) -> str | None:
@@ -202,13 +185,3 @@ def _lake_uri(resources: Iterable[dict[str, Any]]) -> str | None:
         each.get("outputs") or {} for each in resources if each["type"] == "pulumi:pulumi:Stack"
     )
     return next(outputs, {}).get("lake_uri")
-
-
-def _running(pid: int) -> bool:
-    """Whether the engine with this process id is still there."""
-    try:
-        process = psutil.Process(pid)
-        # One that nobody has waited for yet is dead; and the number may be another program's by now.
-        return process.status() != psutil.STATUS_ZOMBIE and "pulumi" in process.name()
-    except psutil.NoSuchProcess:
-        return False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import stack_config
 from components.contracts import Zone
-from tools import account, adopt, backup, guards, lake
+from tools import account, adopt, backup, guards, lake, preflight, recovery
 from tools.bootstrap import HOME, fail, say
 from tools.engine import Stack
 from tools.guards import allowed, refuse
@@ -38,39 +39,54 @@ def repair(stack: Stack) -> None:
 
 
 def take_over(stack: Stack) -> None:
-    """Put the lake's copy of the state in place of the lost one, and see that it fits what stands."""
+    """Put the newest copy of the state in place of the lost one, and see that it fits what stands."""
     start_rehearsal()
     train()
     config = check(stack)
     os.environ.update(stack.environment)
-    if wrong := stack.broken():
-        aside = stack.state.with_suffix(".broken")
-        stack.state.replace(aside)
-        say(f"{wrong}; kept as {aside.name}")
-    if stack.exists() and stack.resources():
+    wrong = stack.broken()
+    if not wrong and stack.exists() and stack.resources():
         fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
-    found = adopt.find(config, stack.name)
+    stack.unlock()
+    found = adopt.newest(adopt.find(config, stack.name), preflight.copies(stack.state, stack.name))
     if found is None:
         fail(
             f"No lake of {config.cloud} that these credentials can see holds a state of stack"
-            f" {stack.name}. Right account and project? If the region is gone: make restore"
+            f" {stack.name}, and Pulumi has kept no whole copy. Right account and project? If the"
+            " region is gone: make restore. If it was the first `make up` that was cut off, in the"
+            " rehearsal: make wipe"
         )
-    uri, state = found
-    say(f"adopting what {uri} knows of, as of {state['deployment']['manifest']['time']}")
-    if not stack.exists():
-        stack.init()
-    stack.write(state)
+    place, state = found
+    if wrong:
+        aside = stack.state.with_suffix(".broken")
+        stack.state.replace(aside)
+        say(f"{wrong}; kept as {aside.name}")
+    say(f"adopting what {place} knows of, as of {state['deployment']['manifest']['time']}")
+    if isinstance(place, Path):
+        # As a file, because an import would drop the operations that it has as pending.
+        shutil.copyfile(place, stack.state.with_suffix(".new"))
+        stack.state.with_suffix(".new").replace(stack.state)
+    else:
+        if not stack.exists():
+            stack.init()
+        stack.write(state)
+    recovery.recover(stack, config)
     look(stack, config)
     stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
-    changes = [step["op"] for step in stack.steps("preview") if step["op"] != "same"]
-    creates = sum(op == "create" for op in changes)
-    replaced = sum("replace" in op for op in changes)
+    changes = [step for step in stack.steps("preview") if step["op"] != "same"]
+    creates = [step for step in changes if step["op"] == "create"]
+    replaced = [step for step in changes if "replace" in step["op"]]
+    for step in (*creates, *replaced):
+        why = ", ".join(step.get("replaceReasons") or ()) or "is not in the copy"
+        print(f"  {step['op']} {guards.kind(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}")
     print(
-        f"Adopted {len(stack.resources())} resources. The program would now create {creates}, replace"
-        f" {replaced} and change {len(changes) - creates - replaced}."
+        f"Adopted {len(stack.resources())} resources. The program would now create {len(creates)},"
+        f" replace {len(replaced)} and change {len(changes) - len(creates) - len(replaced)}."
     )
-    if creates or replaced:
-        sys.exit("It does not fit yet: see `make preview` before `make up`.")
+    # What it would replace is in the state, and stands: the program has changed since the copy was
+    # written, and `make up` guards what is precious. What it would create may stand already.
+    if creates:
+        sys.exit("See whether those stand already: `make preview`, before `make up`.")
 
 
 def folder(stack: Stack) -> lake.Lake:

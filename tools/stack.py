@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 
 import stack_config
-from tools import account, adopt, guards, recovery
+from tools import account, adopt, guards, preflight, recovery
 from tools.bootstrap import HOME, PYTHON, fail, say
 from tools.engine import SETTINGS, Stack
 from tools.front_door import predict
@@ -56,9 +56,8 @@ def prepare(stack: Stack) -> stack_config.StackConfig:
     train()
     config = check(stack)
     if wrong := stack.broken():
-        fail(
-            f"{wrong}: half-written, perhaps on a full disk. Put the lake's copy in its place: make adopt"
-        )
+        fail(f"{wrong}. Nothing was changed. Put the newest whole copy in its place: make adopt")
+    refuse(preflight.clock(stack.state, allowed()))
     if not stack.exists():
         os.environ.update(stack.environment)
         refuse(adopt.unclaimed(config, stack.name, allowed()))
@@ -156,6 +155,7 @@ def ask(stack: Stack) -> None:
 
 
 def start_rehearsal() -> None:
+    refuse(preflight.room())
     if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
         fail("The rehearsal did not start; the reason is above.")
 

@@ -23,16 +23,20 @@ from tools.crash.judge import judge, undisturbed
 STORE = HOME / ".models" / "flight-delay"
 
 
+def matrix() -> list[tuple[str, str]]:
+    """Operations and blows, so mixed that ten journeys have seen each of both."""
+    blows = list(BLOWS)
+    mixed = [
+        (OPERATIONS[at % len(OPERATIONS)], blows[(at + at // 20) % len(blows)])
+        for at in range(len(OPERATIONS) * len(blows))
+    ]
+    mixed.remove(("delete", "kill-before"))  # before it deletes, the engine asks for no check
+    return mixed
+
+
 def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[Verdict]:
     """The journeys on one cloud."""
-    wanted = [
-        (operation, blow)
-        for operation in OPERATIONS
-        for blow in BLOWS
-        if fnmatch(f"{cloud}/{operation}/{blow}", only)
-        # The engine asks for no check before it deletes.
-        and (operation, blow) != ("delete", "kill-before")
-    ]
+    wanted = [each for each in matrix() if fnmatch("/".join((cloud, *each)), only)]
     if not wanted:
         return
     model = another_model() if any(operation == "replace" for operation, _ in wanted) else ""
@@ -107,25 +111,29 @@ def main() -> None:
 
 def report(cloud: str, only: str, sample: int, seed: int) -> int:
     """A line for each journey as it ends, and the counts; 1 when one of them did not converge."""
-    verdicts = []
-    with tempfile.TemporaryDirectory(prefix="crash-") as folder:
-        for verdict in on(cloud, only, sample, seed, Path(folder)):
-            print(
-                f"{verdict.name:<34} {verdict.hit:>3} of {verdict.steps:>3} steps hit, {verdict.runs:>2} runs,"
-                f" {verdict.seconds:>4.0f} s: {'WRONG' if verdict.wrong else 'converged'}",
-                *verdict.wrong,
-                sep="\n    ",
-                flush=True,
-            )
-            verdicts.append(verdict)
-    print(
-        f"{cloud}: {len(verdicts)} journeys, {sum(each.hit for each in verdicts)} steps hit,"
-        f" {sum(not each.wrong for each in verdicts)} converged,"
-        f" {sum(len(each.orphaned) for each in verdicts)} orphaned,"
-        f" {sum(len(each.doubled) for each in verdicts)} doubled,"
-        f" {sum(len(each.lost) for each in verdicts)} lost; seed {seed}",
-        flush=True,
-    )
+    verdicts: list[Verdict] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+            for verdict in on(cloud, only, sample, seed, Path(folder)):
+                print(
+                    f"{verdict.name:<34} {verdict.hit:>3} of {verdict.steps:>3} steps hit,"
+                    f" {verdict.runs:>2} runs, {verdict.seconds:>4.0f} s:"
+                    f" {'WRONG' if verdict.wrong else 'converged'}",
+                    *verdict.wrong,
+                    sep="\n    ",
+                    flush=True,
+                )
+                verdicts.append(verdict)
+    finally:  # also of a matrix that was cut short
+        print(
+            f"{cloud}: {len(verdicts)} journeys, {sum(each.hit for each in verdicts)} steps hit,"
+            f" {sum(each.runs for each in verdicts)} runs,"
+            f" {sum(not each.wrong for each in verdicts)} converged,"
+            f" {sum(len(each.orphaned) for each in verdicts)} orphaned,"
+            f" {sum(len(each.doubled) for each in verdicts)} doubled,"
+            f" {sum(len(each.lost) for each in verdicts)} lost; seed {seed}",
+            flush=True,
+        )
     return int(any(each.wrong for each in verdicts))
 
 

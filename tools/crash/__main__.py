@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -57,16 +58,15 @@ def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[
             steps = [step for step in reference.steps if step.hit_by(BLOWS[blow])]
             chosen = random.Random(f"{seed}/{cloud}/{operation}/{blow}").sample  # noqa: S311
             steps = chosen(steps, min(sample or len(steps), len(steps)))
+            name = f"{cloud}/{operation}/{blow}"
             try:
                 clone.restore("empty" if operation == "create" else "standing")
                 clone.change(operation, model)
-                verdict = journey(clone, operation, blow, steps)
+                verdict = journey(name, clone, operation, dict.fromkeys(steps, BLOWS[blow]))
                 judge(clone, operation, reference, verdict)
                 yield verdict
-            except Exception as error:
-                broken = Verdict(f"{cloud}/{operation}/{blow}")
-                broken.other.append(repr(error))
-                yield broken
+            except Exception:
+                yield Verdict(name, other=[traceback.format_exc()])
     finally:
         clone.run("rehearsal", "stop")
 
@@ -113,7 +113,7 @@ def report(cloud: str, only: str, sample: int, seed: int) -> int:
     """A line for each journey as it ends, and the counts; 1 when one of them did not converge."""
     verdicts: list[Verdict] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+        with tempfile.TemporaryDirectory(prefix="crash-", ignore_cleanup_errors=True) as folder:
             for verdict in on(cloud, only, sample, seed, Path(folder)):
                 print(
                     f"{verdict.name:<34} {verdict.hit:>3} of {verdict.steps:>3} steps hit,"

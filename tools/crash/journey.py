@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,9 +49,18 @@ class Blow:
     times: int = 1
 
     @property
+    def harmless(self) -> bool:
+        """Whether a run gets through."""
+        return self.what == "slow"
+
+    @property
     def done(self) -> bool:
         """Whether the cloud has done the step then."""
-        return self.after or self.what == "slow"
+        return self.after or self.harmless
+
+    def method(self, step: Step) -> str:
+        """What of the step is hit."""
+        return "check" if self.checks else step.method
 
 
 BLOWS = {
@@ -124,23 +134,22 @@ def steps_of(events: Path) -> list[Step]:
     return list(dict.fromkeys(found))
 
 
-def journey(clone: Clone, operation: str, blow_name: str, steps: list[Step]) -> Verdict:
+def journey(name: str, clone: Clone, operation: str, blows: Mapping[Step, Blow]) -> Verdict:
     """Do the operation under blows, until a run gets through. Each step is hit once."""
-    blow = BLOWS[blow_name]
-    verdict = Verdict(f"{clone.cloud}/{operation}/{blow_name}", len(steps))
+    verdict = Verdict(name, len(blows))
     began = time.monotonic()
-    waiting = list(steps)
-    for verdict.runs in range(1, len(steps) + 10):
+    waiting = dict(blows)
+    for verdict.runs in range(1, len(blows) + 10):
         before = clone.ask("ledger?limit=1")
-        code, hit = _run(clone, operation, blow, waiting)
-        waiting = [step for step in waiting if step not in hit]
+        code, hit = _run(clone, operation, waiting)
+        waiting = {step: blow for step, blow in waiting.items() if step not in hit}
         clone.ask("faults", method="DELETE")
-        verdict.hollow += _hollow(clone, blow, hit, before[0]["entry"] if before else 0, code)
-        if code == 0 and (not hit or blow.what == "slow"):
+        verdict.hollow += _hollow(clone, hit, before[0]["entry"] if before else 0, code)
+        if code == 0 and all(blow.harmless for blow in hit.values()):
             break
     else:
         verdict.other.append(f"no run got through; the last one said:\n{clone.output[-2000:]}")
-    verdict.hit = len(steps) - len(waiting)
+    verdict.hit = len(blows) - len(waiting)
     if not verdict.hit:
         verdict.other.append("no step was hit")
     verdict.seconds = time.monotonic() - began
@@ -148,70 +157,78 @@ def journey(clone: Clone, operation: str, blow_name: str, steps: list[Step]) -> 
 
 
 def _run(
-    clone: Clone, operation: str, blow: Blow, waiting: list[Step]
-) -> tuple[int | None, list[Step]]:
+    clone: Clone, operation: str, waiting: Mapping[Step, Blow]
+) -> tuple[int | None, dict[Step, Blow]]:
     """One run with the faults set: its exit code, None if it was killed, and the steps that were hit."""
     started = time.time_ns()
-    if not blow.checks:
-        _arm(clone, blow, waiting)
-    process = clone.start(*clone.play(operation))
     deadline = time.monotonic() + PATIENCE
-    armed = not blow.checks
+    armed = {step: blow for step, blow in waiting.items() if not blow.checks}
+    _arm(clone, armed)
+    process = clone.start(*clone.play(operation))
     while (code := process.poll()) is None:
         time.sleep(0.02)
-        if not armed:
-            # A preview checks, too. The update has begun when its log has.
-            if armed := clone.events.exists() and clone.events.stat().st_mtime_ns > started:
-                _arm(clone, blow, waiting)
-        elif blow.kills and _struck(clone, waiting):
+        if len(armed) < len(waiting) and _began(clone.events, started):
+            _arm(clone, {step: blow for step, blow in waiting.items() if step not in armed})
+            armed = dict(waiting)
+        if any(blow.kills for blow in armed.values()) and any(
+            blow.kills for blow in _struck(clone, armed).values()
+        ):
             time.sleep(SETTLE)
             kill(process)
-            return None, _struck(clone, waiting)
+            break
         if time.monotonic() > deadline:
             kill(process)
             raise TimeoutError(f"a run was stuck for {PATIENCE} s:\n{clone.output[-2000:]}")
-    if blow.what == "crash":
+    if any(blow.what == "crash" for blow in armed.values()):
         clone.run("rehearsal", "start")
-    return code, _struck(clone, waiting) if armed else []
+    return code, _struck(clone, armed)
 
 
-def _arm(clone: Clone, blow: Blow, steps: list[Step]) -> None:
+def _began(events: Path, started: int) -> bool:
+    """Whether the update itself has begun, and with it its log: the preview before it checks, too."""
+    try:
+        return events.stat().st_mtime_ns > started
+    except FileNotFoundError:
+        return False
+
+
+def _arm(clone: Clone, blows: Mapping[Step, Blow]) -> None:
     """Set the faults."""
-    for step in steps:
+    for step, blow in blows.items():
         if not step.dynamic:
             fault = {"what": blow.what, "after": blow.after, "times": blow.times, "seconds": 1}
-            method = "check" if blow.checks else step.method
-            clone.ask("faults", {**fault, "method": method, "on": step.token, "name": step.name})
+            where = {"method": blow.method(step), "on": step.token, "name": step.name}
+            clone.ask("faults", fault | where)
 
 
-def _struck(clone: Clone, steps: list[Step]) -> list[Step]:
+def _struck(clone: Clone, blows: Mapping[Step, Blow]) -> dict[Step, Blow]:
     """The steps at which it happened: their fault is used up, or a dynamic provider is at work."""
-    left = {(fault["on"], fault["name"]): fault["method"] for fault in clone.ask("faults")}
+    left = {(fault["method"], fault["on"], fault["name"]) for fault in clone.ask("faults")}
     pending = clone.pending()
-    return [
-        step
-        for step in steps
+    return {
+        step: blow
+        for step, blow in blows.items()
         if (
             step.name in pending
             if step.dynamic
-            else left.get((step.token, step.name)) not in (step.method, "check")
+            else (blow.method(step), step.token, step.name) not in left
         )
-    ]
+    }
 
 
-def _hollow(clone: Clone, blow: Blow, hit: list[Step], since: int, code: int | None) -> list[str]:
-    """Which of the steps just hit do not stand as the blow leaves them."""
+def _hollow(clone: Clone, hit: Mapping[Step, Blow], since: int, code: int | None) -> list[str]:
+    """Which of the steps just hit do not stand as their blow leaves them."""
     told = [each for each in clone.ask("ledger?limit=100000") if each["entry"] > since]
     done = {Step(VERBS.get(each["verb"], ""), each["token"], each["name"]) for each in told}
-    asked = clone.pending() if blow.kills else set()
+    asked = clone.pending()
     found = []
-    for step in hit:
+    for step, blow in hit.items():
         if not step.dynamic and (step in done) != blow.done:
             found.append(f"the cloud {'did not do' if blow.done else 'did'} {step}")
-        if blow.kills and not blow.checks and step.name not in asked:
-            found.append(f"the engine had not begun {step}")
-    if hit and code == 0 and blow.what != "slow":
-        found.append(f"the run got through, though it was hit at {hit[0]}")
+        if blow.kills and (step.name in asked) == blow.checks:
+            found.append(f"the engine had {'begun' if blow.checks else 'not begun'} {step}")
+        if code == 0 and not blow.harmless:
+            found.append(f"the run got through, though it was hit at {step}")
     return found
 
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from string import ascii_uppercase
 
 from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
 
@@ -27,7 +28,7 @@ def recorded(clouds: list[str]) -> Table:
 def shown(table: Table) -> tuple[str, int]:
     """The verdicts as text, rules by plans; and how many violations there are."""
     titles = list(table)
-    letters = "ABCDEFGHI"[: len(titles)]
+    letters = ascii_uppercase[: len(titles)]
     lines = [f"  {letter}: {title}, {len(table[title])} resources"
              for letter, title in zip(letters, titles, strict=True)]  # fmt: skip
     lines.append(f"\n  {'rule':<22}" + "".join(f"{letter:>6}" for letter in letters))

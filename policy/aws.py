@@ -16,6 +16,8 @@ BUCKET = "aws:s3/bucket:Bucket"
 # https://docs.aws.amazon.com/service-authorization/latest/reference/
 ANY_RESOURCE = {
     "ecr:GetAuthorizationToken": "a token for the whole registry; what it opens is granted elsewhere",
+    "application-autoscaling:DescribeScalableTargets": "a list; what it shows is no secret",
+    "application-autoscaling:DescribeScalingPolicies": "a list; what it shows is no secret",
     "cloudwatch:PutMetricData": "metrics are no resources; held by a condition on the namespace",
 }
 # The resource part of an ARN that means every resource of a service, or of a kind.

@@ -28,6 +28,7 @@ UNTAGGED = {
     "azure-native:machinelearningservices:Datastore",
     "azure-native:machinelearningservices:EnvironmentVersion",
     "azure-native:machinelearningservices:ModelVersion",
+    "azure-native:managedidentity:FederatedIdentityCredential",
     "azure-native:storage:BlobContainer",
     "azure-native:storage:BlobServiceProperties",
     "azure-native:storage:ManagementPolicy",

@@ -29,6 +29,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "triplane:gateway": {"access": "public"},
         "triplane:keep_data": False,
     },
+    "deployed by GitHub Actions": {
+        "triplane:delivery": {"repository": "acme/triplane", "environment": "production"},
+    },
 }
 """Settings that differ in what they register."""
 

@@ -23,6 +23,7 @@ MODULES = {
     "serviceaccount": "service_account",
 }
 TYPES = {
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "aws_iam_openid_connect_provider",
     "aws:s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
     "gcp:serviceaccount/account:Account": "google_service_account",
 }

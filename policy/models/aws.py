@@ -62,6 +62,9 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
         ),
     ),
     "aws:ecr/repository:Repository": (Operation("ecr", "CreateRepository", own="repositoryName"),),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
+        Operation("iam", "CreateOpenIDConnectProvider", renames={"clientIdLists": "ClientIDList"}),
+    ),
     "aws:iam/role:Role": (
         Operation(
             "iam",

@@ -50,6 +50,14 @@ BODIES = {
         "GoogleCloudRunV2Service",
         path=frozenset({"location", "deletionProtection"}),
     ),
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": Body(
+        "iam.v1", "WorkloadIdentityPool", path=frozenset({"workloadIdentityPoolId"})
+    ),
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": Body(
+        "iam.v1",
+        "WorkloadIdentityPoolProvider",
+        path=frozenset({"workloadIdentityPoolId", "workloadIdentityPoolProviderId"}),
+    ),
     "gcp:projects/iAMCustomRole:IAMCustomRole": Body(
         "iam.v1", "Role", {"permissions": "includedPermissions"}, frozenset({"roleId"})
     ),
@@ -65,6 +73,7 @@ BODIES = {
     "gcp:serviceaccount/account:Account": Body(
         "iam.v1", "CreateServiceAccountRequest", {"displayName": "serviceAccount.displayName"}
     ),
+    "gcp:serviceaccount/iAMMember:IAMMember": binding("serviceAccountId"),
     "gcp:storage/bucket:Bucket": Body(
         "storage.v1",
         "Bucket",

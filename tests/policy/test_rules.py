@@ -9,9 +9,10 @@ import pytest
 from policy import aws, azure, gcp, record, rules
 from policy.record import SECRET, SECRET_SIGNATURE, SIGNATURE
 from tests.policy.conftest import Plans
-from tests.policy.mutations import MUTATIONS, Mutation, mutated
+from tests.policy.mutations import CUSTOM_ROLE, MUTATIONS, Change, Mutation, mutated, put
 
 LEAST = "as little as possible"
+PROJECT_MEMBER = "gcp:projects/iAMMember:IAMMember"
 
 
 def broken(plan: record.Plan) -> set[str]:
@@ -33,6 +34,23 @@ def test_what_is_made_insecure_breaks_its_rule_and_no_other(
 ) -> None:
     plan = mutated(plans[mutation.cloud][LEAST], mutation)
     assert broken(plan) == {mutation.rule}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        # The deployer's own excuse, in another role; another permission, in the deployer's.
+        (put(CUSTOM_ROLE, "permissions", ["run.services.setIamPolicy"], "predictor"), "allows"),
+        (put(CUSTOM_ROLE, "permissions", ["storage.buckets.setIamPolicy"], "deployer"), "allows"),
+        (put(PROJECT_MEMBER, "role", "projects/p/roles/predictor", "delivery"), "whole project"),
+    ],
+)
+def test_what_delivery_is_excused_is_excused_to_it_alone(
+    change: Change, says: str, plans: Plans
+) -> None:
+    plan = change(list(plans["gcp"]["deployed by GitHub Actions"]))
+    (found,) = (v for rule in rules.RULES for v in rules.violations(rule, plan))
+    assert says in found.says
 
 
 def test_each_check_of_each_rule_has_an_insecure_variant() -> None:

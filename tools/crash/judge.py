@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tools.crash.clone import Clone
-from tools.crash.journey import Step, Verdict, steps_of
+from tools.crash.journey import DYNAMIC, PACKAGES, Step, Verdict, steps_of
 
 
 @dataclass
@@ -17,19 +17,28 @@ class Reference:
     """What an undisturbed run did, and what it left."""
 
     steps: list[Step]
-    state: dict[str, Any]
     left: Counter[str]
+    state: dict[str, Any] | None = None
+    """As `normal` has it; None if there was no such run."""
 
 
 def undisturbed(clone: Clone, operation: str) -> Reference:
     """Do the operation in peace."""
     clone.run(*clone.play(operation))
-    return Reference(steps_of(clone.events), normal(clone.state()), standing(clone))
+    return Reference(steps_of(clone.events), standing(clone), normal(clone.state()))
 
 
 def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) -> None:
     """Compare what stands with the state, and both with those of the undisturbed run."""
     state = clone.state()
+    known = {
+        (each["type"], each["id"])
+        for each in state.get("resources") or ()
+        if each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC)
+    }
+    there = {(each["token"], each["id"]) for each in own(clone)}
+    verdict.orphaned += [f"{what}: no state knows it" for what in sorted(there - known)]
+    verdict.lost += [f"{what}: only the state knows it" for what in sorted(known - there)]
     stands = standing(clone)
     for what, times in stands.items():
         if times > max(1, reference.left[what]):
@@ -39,7 +48,8 @@ def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) 
     verdict.lost += [what for what in reference.left if not stands[what]]
     if pending := state.get("pending_operations"):
         verdict.other.append(f"{len(pending)} operations are still pending")
-    verdict.other += differences(reference.state, normal(state))
+    if reference.state is not None:
+        verdict.other += differences(reference.state, normal(state))
     if operation == "delete":
         return
     again = clone.preview()
@@ -47,13 +57,15 @@ def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) 
         verdict.other.append(f"the next preview has changes:\n{again.stdout[-1500:]}")
 
 
+def own(clone: Clone) -> list[dict[str, Any]]:
+    """What the cloud has of the stack's program."""
+    of = f"urn:pulumi:{clone.stack}"
+    return [each for each in clone.ask("resources") if each["urn"].split("::")[0] == of]
+
+
 def standing(clone: Clone) -> Counter[str]:
     """How many of each resource of the program the cloud has."""
-    return Counter(
-        f"{each['token']} {each['name']}"
-        for each in clone.ask("resources")
-        if each["urn"].split("::")[0] == f"urn:pulumi:{clone.stack}"
-    )
+    return Counter(f"{each['token']} {each['name']}" for each in own(clone))
 
 
 RANDOM = (

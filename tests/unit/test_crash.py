@@ -1,0 +1,134 @@
+"""What the crash matrix reads from the engine, and how it judges, without either."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.crash import journey, judge
+from tools.crash.__main__ import matrix
+from tools.crash.journey import BLOWS, OPERATIONS, Step, Verdict
+
+BUCKET = "aws:s3/bucket:Bucket"
+URN = f"urn:pulumi:dev::triplane::triplane:index:Platform${BUCKET}::lake"
+
+
+class Cloud:
+    """A clone in which nothing runs: what stands, what the state says, what the ledger tells."""
+
+    stack = "dev"
+
+    def __init__(self, *stands: str, knows: tuple[str, ...] = (), pending: bool = False) -> None:
+        self.stands, self.knows, self.at_work = stands, knows, pending
+        self.told: list[dict[str, Any]] = []
+        self.again = 0
+
+    def ask(self, path: str) -> list[dict[str, Any]]:
+        if path.startswith("ledger"):
+            return self.told
+        return [{"urn": URN, "token": BUCKET, "name": "lake", "id": id_} for id_ in self.stands]
+
+    def state(self) -> dict[str, Any]:
+        resources = [{"urn": URN, "type": BUCKET, "id": id_} for id_ in self.knows]
+        return {"resources": resources, "pending_operations": [1] if self.at_work else []}
+
+    def pending(self) -> set[str]:
+        return {"lake"} if self.at_work else set()
+
+    def preview(self) -> Any:
+        class Done:
+            returncode, stdout = self.again, ""
+
+        return Done
+
+
+def judged(cloud: Cloud) -> Verdict:
+    verdict = Verdict("aws/create/kill-after")
+    left = Counter([f"{BUCKET} lake"])
+    judge.judge(cloud, "create", judge.Reference([], left), verdict)  # type: ignore[arg-type]
+    return verdict
+
+
+def test_what_stands_as_it_would_have_anyway_is_well() -> None:
+    assert not judged(Cloud("a", knows=("a",))).wrong
+
+
+def test_a_second_one_is_doubled_and_nobodys() -> None:
+    verdict = judged(Cloud("a", "b", knows=("b",)))
+    assert verdict.doubled == [f"{BUCKET} lake"]
+    assert "'a'" in verdict.orphaned[0]
+
+
+def test_what_only_the_state_knows_is_lost() -> None:
+    assert judged(Cloud(knows=("a",))).lost
+
+
+def test_one_that_stands_under_another_id_than_the_states_is_found() -> None:
+    verdict = judged(Cloud("a", knows=("b",)))
+    assert verdict.orphaned
+    assert verdict.lost
+
+
+@pytest.mark.parametrize("wrong", ["pending", "preview"])
+def test_unfinished_business_is_told(wrong: str) -> None:
+    cloud = Cloud("a", knows=("a",), pending=wrong == "pending")
+    cloud.again = int(wrong == "preview")
+    assert wrong in judged(cloud).other[0]
+
+
+@pytest.mark.parametrize(
+    ("blow", "done", "begun", "code", "hollow"),
+    [
+        ("kill-before", False, False, None, False),
+        ("kill-before", False, True, None, True),
+        ("kill-during", False, True, None, False),
+        ("kill-during", True, True, None, True),
+        ("kill-after", True, True, None, False),
+        ("kill-after", False, True, None, True),
+        ("kill-after", True, False, None, True),
+        ("answer-lost", True, False, 255, False),
+        ("answer-lost", True, False, 0, True),
+        ("connection-lost", True, False, 255, True),
+        ("slow", True, False, 0, False),
+    ],
+)
+def test_a_hit_counts_only_with_the_harm_that_it_is_to_do(
+    blow: str, done: bool, begun: bool, code: int | None, hollow: bool
+) -> None:
+    cloud = Cloud(pending=begun)
+    cloud.told = [{"entry": 7, "verb": "created", "token": BUCKET, "name": "lake"}] * done
+    hit = {Step("create", BUCKET, "lake"): BLOWS[blow]}
+    assert bool(journey._hollow(cloud, hit, 6, code)) is hollow  # type: ignore[arg-type]
+
+
+def test_the_engines_log_tells_the_steps_that_change_a_cloud(tmp_path: Path) -> None:
+    def event(op: str, token: str, name: str) -> str:
+        told = {"op": op, "type": token, "urn": f"urn:pulumi:dev::triplane::{token}::{name}"}
+        return json.dumps({"resourcePreEvent": {"metadata": told}})
+
+    log = tmp_path / "events.json"
+    lines = [
+        event("same", BUCKET, "stands"),
+        event("create", "triplane:aws:DataLake", "component"),
+        event("create", BUCKET, "made"),
+        event("create-replacement", BUCKET, "new"),
+        event("replace", BUCKET, "new"),
+        event("delete-replaced", BUCKET, "new"),
+    ]
+    log.write_text("\n".join([json.dumps({"preludeEvent": {}}), *lines]))
+    assert [str(step) for step in journey.steps_of(log)] == [
+        f"create {BUCKET} made",
+        f"create {BUCKET} new",
+        f"delete {BUCKET} new",
+    ]
+
+
+def test_ten_journeys_see_every_operation_and_every_blow() -> None:
+    journeys = matrix()
+    assert {operation for operation, _ in journeys[:10]} == set(OPERATIONS)
+    assert {blow for _, blow in journeys[:10]} == set(BLOWS)
+    assert len(set(journeys)) == len(journeys) == 4 * 10 - 1

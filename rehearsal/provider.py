@@ -7,6 +7,7 @@ https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -68,7 +69,8 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
         except (Refusal, CheckFailure, schema.UnknownType) as refused:
             text = self._scrubbed(str(refused), request)
             if not previewed:
-                self.world.ledger.note("refused", record, f"{word}: {text}")
+                with contextlib.suppress(Refusal):  # a full disk
+                    self.world.ledger.note("refused", record, f"{word}: {text}")
             context.abort(grpc.StatusCode.UNKNOWN, text)
         except AnswerLost as lost:
             context.abort(grpc.StatusCode.UNKNOWN, str(lost))

@@ -36,6 +36,8 @@ class Stack:
         if cloud and cloud not in clouds:
             near = did_you_mean(cloud, clouds)
             fail(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}")
+        if not SETTINGS.exists():
+            fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
         text = SETTINGS.read_text()
         line = re.compile(r"^(\s*triplane:cloud:\s*)([\w-]*)", re.MULTILINE)
         if not cloud or (found := line.search(text)) is None or found[2] == cloud:
@@ -106,7 +108,11 @@ class Stack:
             (SCRATCH / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
         select = [] if self.file == SETTINGS else ["--no-select"]
         command = ["pulumi", "stack", "init", self.name, *select]
-        subprocess.run(command, cwd=folder, env=self.environment, check=True)
+        done = subprocess.run(
+            command, cwd=folder, env=self.environment, stderr=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            fail(preflight.explain(done.stderr.strip(), self.file))
 
     @property
     def state(self) -> Path:

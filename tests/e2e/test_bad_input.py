@@ -1,0 +1,98 @@
+"""What only the real engine shows of a machine in a bad way: its lock, its passphrase, a disk that fills."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.e2e import full_disk
+from tests.e2e.harness import ROOT, Rehearsal, Stack, run
+from tools import preflight
+
+
+@pytest.fixture
+def program(rehearsal: Rehearsal, tmp_path: Path) -> Iterator[Stack]:
+    stands = full_disk.program(rehearsal, tmp_path)
+    stands.init()
+    yield stands
+    rehearsal.command("fault", "clear")
+    stands.pulumi("destroy", "--yes", "--skip-preview")
+
+
+def test_an_engine_is_stopped_before_the_disk_is_full_and_goes_on_when_there_is_room(
+    rehearsal: Rehearsal, program: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def nearly_full(_: Path) -> SimpleNamespace:
+        """Asked once a second while the engine runs: then it also has the lock."""
+        with pytest.raises(SystemExit) as left:
+            preflight.unlock(program.folder / ".pulumi" / "locks", program.name)
+        told.append(str(left.value))
+        return SimpleNamespace(free=preflight.LEFT - 1)
+
+    monkeypatch.setattr(preflight, "folders", lambda: (program.folder,))
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    rehearsal.command("fault", "slow", "--method", "create", "--times", "3", "--seconds", "2")
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", program.name]
+    command += ["--config-file", str(program.file), "--cwd", str(program.project)]
+    assert preflight.watch(command, program.environment) != 0
+    assert "another update of stack any is in progress" in told[0]
+
+    state = program.folder / ".pulumi" / "stacks" / "any-type" / f"{program.name}.json"
+    assert preflight.unreadable(state, program.name) is None
+    assert not json.loads(state.read_bytes())["checkpoint"]["latest"].get("pending_operations")
+    preflight.unlock(program.folder / ".pulumi" / "locks", program.name)
+    standing = {each["urn"] for each in rehearsal.get("/_api/resources")}
+    known = {each["urn"] for each in program.resources()}
+    assert {urn for urn in standing if urn.startswith("urn:pulumi:any::")} <= known, (
+        "nothing orphaned"
+    )
+    program.up()
+    stands = [each["urn"] for each in rehearsal.get("/_api/resources")]
+    assert len(stands) == len(set(stands)), "nothing doubled"
+
+
+def test_a_wrong_passphrase_is_told_and_nothing_is_written(program: Stack) -> None:
+    program.configure(**{"any-type:word": "a"})
+
+    def digest() -> dict[Path, str]:
+        kept = (each for each in (program.folder / ".pulumi").rglob("*") if each.is_file())
+        files = [program.file, *kept]
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = digest()
+    for wrong in ({"PULUMI_CONFIG_PASSPHRASE": "wrong"}, {"PULUMI_CONFIG_PASSPHRASE": ""}):
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", program.name]
+        command += ["--config-file", str(program.file), "--non-interactive"]
+        done = subprocess.run(
+            command,
+            cwd=program.project,
+            env=program.environment | wrong,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode
+        assert "PULUMI_CONFIG_PASSPHRASE_FILE" in preflight.explain(done.stderr, program.file)
+    assert digest() == before
+
+
+def test_a_rehearsal_whose_disk_was_full_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    """On a file system of 2 MiB, in a mount namespace of this test's own."""
+    namespace = ["unshare", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*namespace, "true"]).returncode:
+        pytest.skip("this machine permits no mount namespaces")
+    command = [*namespace, sys.executable, "-m", "tests.e2e.full_disk", str(tmp_path)]
+    told = run(command, {**full_disk.environment()}, timeout=120, folder=ROOT)
+    assert "InsufficientStorage: the disk with" in told
+    assert "make room and run the same command again" in told
+    assert told.endswith("converged\n")

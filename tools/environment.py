@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
 
-from tools.bootstrap import HOME, VENV, pulumi_bin
+from rehearsal import supervisor
+from tools.bootstrap import HOME, VENV, fail, pulumi_bin
 
 
 def own() -> dict[str, str]:
@@ -49,16 +48,10 @@ def bytecode() -> dict[str, str]:
 
 def rehearsal() -> dict[str, str]:
     """What points the clouds' clients and Pulumi's providers at the running rehearsal."""
-    command = [sys.executable, "-m", "rehearsal", "env"]
-    done = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit("The rehearsal does not run. Start it with `make rehearsal`.")
-    pairs = {}
-    for line in done.stdout.splitlines():
-        match shlex.split(line):
-            case ["export", pair]:
-                name, _, pairs[name] = pair.partition("=")
-    return pairs
+    try:
+        return supervisor.environment(supervisor.state_dir())
+    except supervisor.Trouble as trouble:
+        fail(f"rehearsal: {trouble}")
 
 
 def main() -> None:

@@ -44,8 +44,17 @@ def _start(process: psutil.Process) -> float:
 
 def same(pid: int, start: float) -> bool:
     """Whether the process that started then still runs: a process id alone may have been reused."""
-    now = started(pid)
-    return now is not None and abs(now - start) < 2
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_later(process, start)) < 2
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _later(process: psutil.Process, start: float) -> float:
+    """How many seconds after ``start`` a process started."""
+    # A version of this program before November 2026 put the time since the epoch on record.
+    return min(_start(process) - start, float(process.create_time()) - start, key=abs)
 
 
 def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
@@ -67,13 +76,12 @@ def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
 
 
 def _members(pid: int, start: float) -> list[psutil.Process]:
-    now = started(pid)
-    if now is not None and abs(now - start) >= 2:
+    if started(pid) is not None and not same(pid, start):
         return []  # the id belongs to somebody else now
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) != pid or _start(process) < start - 2:
+            if os.getsid(process.pid) != pid or _later(process, start) < -2:
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)

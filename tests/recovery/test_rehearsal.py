@@ -76,6 +76,17 @@ def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.Monke
     assert children.same(os.getpid(), before)
 
 
+def test_a_process_that_an_older_version_put_on_record_is_stopped(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite", Fernet.generate_key())
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
+        try:
+            store.add_child(left.pid, psutil.Process(left.pid).create_time(), "objects/s3")
+            assert children.Children(store).stop_all() == 1
+            assert left.poll() is not None
+        finally:
+            left.kill()
+
+
 @pytest.mark.parametrize("age", ["not_before", "not_after"])
 def test_a_certificate_that_is_out_of_date_is_made_anew(tmp_path: Path, age: str) -> None:
     from datetime import UTC, datetime, timedelta

@@ -179,3 +179,20 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     )
     assert done.returncode
     assert [path.read_text() for path in tmp_path.iterdir()] == ["former"]
+
+
+def test_s3_refuses_what_a_clock_fifteen_minutes_off_has_signed() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from rehearsal import s3
+
+    def signed(minutes: float) -> dict[str, str]:
+        return {"x-amz-date": f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y%m%dT%H%M%SZ}"}
+
+    for minutes in (-16, 16, 60 * 24 * 365):
+        refused = s3.too_skewed(signed(minutes))
+        assert refused
+        assert refused[0] == 403
+        assert b"RequestTimeTooSkewed" in refused[2]
+    for passing in ({}, signed(-14), signed(14)):
+        assert s3.too_skewed(passing) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,26 @@ import yaml
 from tests.e2e.harness import ROOT, Rehearsal, Stack, run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a cloud's stack go to one worker, which brings it up once."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            cloud = item.callspec.params["stack"]  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.xdist_group(cloud))
+
+
 @pytest.fixture(scope="session")
 def models() -> list[str]:
     """Two versions of the model, the champion first. Trained once, then found in the store."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lambda")}
     train = [sys.executable, "-m", "model_server", "train"]
-    run(train, environment, timeout=600)
-    champion = (ROOT / ".models/flight-delay/champion").read_text().strip()
-    other = run([*train, "--months", "1-6", "--no-promote"], environment, timeout=600).split()[-1]
-    return [champion, other]
+    store = ROOT / ".models/flight-delay"
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".training").open("w") as one_at_a_time:  # the workers share the store
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        run(train, environment, timeout=600)
+        other = run([*train, "--months", "1-6", "--no-promote"], environment, timeout=600)
+    return [(store / "champion").read_text().strip(), other.split()[-1]]
 
 
 @pytest.fixture(scope="session")

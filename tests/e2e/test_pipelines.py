@@ -1,0 +1,104 @@
+"""What CI calls, called: each `make` target of the pipelines, in a checkout of its own, on the real engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.harness import exports
+from tools.crash.clone import Clone
+
+GIT = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Test"), ("EMAIL", "test@example.com"))
+}
+
+
+class Checkout(Clone):
+    """A clone as a runner has it: a repository with one commit."""
+
+    def commit(self) -> None:
+        (self.folder / ".gitignore").open("a").write("\n.venv\n.models\noutput.txt\n")
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
+            subprocess.run(["git", *words], cwd=self.folder, env={**os.environ, **GIT}, check=True)
+
+    def make_target(self, *words: str, code: int = 0, **environment: str) -> str:
+        """What ``make WORDS`` prints; it must leave with ``code`` (make's own for any failure is 2)."""
+        done = subprocess.run(
+            ["make", *words],
+            cwd=self.folder,
+            env={**self.environment, **GIT, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def checkout(
+    request: pytest.FixtureRequest, tmp_path: Path, models: list[str]
+) -> Iterator[Checkout]:
+    stands = Checkout(request.param, tmp_path)
+    stands.make()
+    project = stands.folder / "pyproject.toml"
+    project.write_text(project.read_text().replace("seconds = 10\n", "seconds = 2\n"))
+    stands.commit()
+    yield stands
+    stands.run("rehearsal", "stop")
+
+
+@pytest.mark.parametrize("checkout", ["aws"], indirect=True)
+def test_a_review_shows_what_a_branch_changes_and_nothing_else(checkout: Checkout) -> None:
+    source = checkout.folder / "components/aws/gateway.py"
+    text = source.read_text()
+    source.write_text(re.sub(r"(MEMORY_MB = )\d+", r"\g<1>1024", text))
+    assert source.read_text() != text
+    checkout.make_target("review", "CLOUD=aws", "BASE=HEAD")
+    told = (checkout.folder / ".delivery/preview-review-aws.md").read_text()
+    assert "| `triplane-gateway-function` | `aws:lambda/function:Function` | `memorySize` |" in told
+    changed = set(re.findall(r"^\| `([^`]+)` \|", told, re.MULTILINE))
+    assert changed == {"triplane-gateway-function", "triplane-gateway-live"}, told
+    assert "0 violations" in told
+
+
+@pytest.mark.parametrize("checkout", ["gcp"], indirect=True)
+def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
+    checkout: Checkout,
+) -> None:
+    assert "delivered" in checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none")
+    stopped = checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none", "P95_MS=0.1", code=2)
+    assert "stopped: load gate" in stopped
+    evidence = (checkout.folder / ".delivery/merge-gcp.md").read_text()
+    assert re.search(r"Production: \d+ resources, last updated \S+, as it was\.", evidence)
+
+
+@pytest.mark.parametrize("checkout", ["azure"], indirect=True)
+def test_a_release_brings_a_stack_up_and_the_drift_check_finds_what_was_changed_by_hand(
+    checkout: Checkout,
+) -> None:
+    settings = yaml.safe_load((checkout.folder / "Pulumi.dev.yaml").read_text())
+    settings["config"] |= {"triplane:cloud": "azure", "triplane:environment": "staging"}
+    (checkout.folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(settings))
+    checkout.make_target("rehearsal")
+    # A runner's environment: credentials and a backend, and no word of where they lead.
+    runner = dict(exports(checkout.make_target("-s", "env")))
+    init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
+    subprocess.run(
+        init, cwd=checkout.folder, env={**checkout.environment, **runner}, check=True, timeout=60
+    )
+
+    assert "delivered" in checkout.make_target("release", "STACK=staging", **runner)
+    assert "0 resources" in checkout.make_target("drift", "STACK=staging", **runner)
+    by_hand = {"on": "azure-native:web:WebApp", "inputs": {"httpsOnly": False}}
+    assert checkout.ask("change", by_hand)
+    found = checkout.make_target("drift", "STACK=staging", code=2, **runner)
+    assert "`triplane-gateway`: httpsOnly" in found

@@ -5,6 +5,7 @@ Under mocks an assertion inside ``apply`` passes silently, so tests assert on th
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -213,14 +214,21 @@ def build(
     """Run ``program`` under mocks to its end; gives the record and the resolved values it returned."""
     engine = Engine()
     resolved: dict[str, Any] = {}
+    # A loop of its own: whatever ran before, `asyncio.run` for one, may have left the thread without any.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(engine, project="triplane", stack=stack, preview=False)
 
     @pulumi.runtime.test
     def run() -> pulumi.Output[None]:
         return pulumi.Output.all(**program()).apply(resolved.update)
 
-    with quick():
-        run()
+    try:
+        with quick():
+            run()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return engine, resolved
 
 

@@ -1,4 +1,8 @@
-"""A rule as the callable that a Pulumi stack policy wants. Imports nothing of Pulumi, so tests can call it."""
+"""A rule as the callable that a Pulumi stack policy wants. Imports nothing of Pulumi, so tests can call it.
+
+A stack policy is handed outputs alone, in which azure-native leaves out what a resource was told (its account,
+its group); the rules speak of inputs. So a policy of single resources, which is handed inputs, keeps them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,13 @@ from policy.record import Resource, plain
 from policy.rules import Rule, violations
 
 Report = Callable[[str, str | None], None]
+INPUTS: dict[str, Mapping[str, Any]] = {}
+"""What each resource was told in this run, by URN. A pack is a process of its own for each run."""
+
+
+def remember(args: Any, _report: Report) -> None:
+    """Keep a resource's inputs, unread: to read what is unknown in a preview is an error to the SDK."""
+    INPUTS[args.urn] = args.props
 
 
 def validation(rule: Rule) -> Callable[[Any, Report], None]:
@@ -24,8 +35,8 @@ def validation(rule: Rule) -> Callable[[Any, Report], None]:
             Resource(
                 each.resource_type,
                 each.name,
-                str(each.props.get("id") or each.props.get("name") or each.name),
-                unwrapped(each.props),
+                identifier(each.props, each.name),
+                unwrapped(INPUTS.get(each.urn, each.props)),
             )
             for each in args.resources
         ]
@@ -33,6 +44,11 @@ def validation(rule: Rule) -> Callable[[Any, Report], None]:
             report(violation.says, urns.get(violation.resource))
 
     return validate
+
+
+def identifier(props: Mapping[str, Any], name: str) -> str:
+    """What others say when they mean this resource; a stack policy is handed outputs, among which an id may be."""
+    return str(next((props[key] for key in ("id", "bucket", "name") if props.get(key)), name))
 
 
 def unwrapped(props: Mapping[str, Any]) -> dict[str, Any]:

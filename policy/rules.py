@@ -201,11 +201,9 @@ def held(rule: Rule, plan: Plan) -> int:
 
 def companions(resource: Resource, plan: Plan, type_: str, by: str) -> list[Resource]:
     """The resources of a type that name this one in their input ``by``."""
-    return [
-        each
-        for each in plan
-        if each.type == type_ and str(each.inputs.get(by)) in (resource.id, resource.name)
-    ]
+    # Azure's ids are paths, and what names a resource names the path's end.
+    called = {resource.id, resource.id.rpartition("/")[2], resource.name}
+    return [each for each in plan if each.type == type_ and str(each.inputs.get(by)) in called]
 
 
 def pinned(image: Any) -> Iterator[str]:

@@ -3,7 +3,12 @@
 import sys
 from pathlib import Path
 
-from pulumi_policy import EnforcementLevel, PolicyPack, StackValidationPolicy
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    ResourceValidationPolicy,
+    StackValidationPolicy,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -12,8 +17,15 @@ from policy import aws, azure, gcp, pack_rules, rules  # noqa: F401  # after the
 PolicyPack(
     "triplane",
     [
-        StackValidationPolicy(rule.name, f"{rule.demands} {rule.why}", pack_rules.validation(rule))
-        for rule in rules.RULES
+        ResourceValidationPolicy(
+            "inputs", "Forbids nothing: the rules need it.", pack_rules.remember
+        ),
+        *(
+            StackValidationPolicy(
+                rule.name, f"{rule.demands} {rule.why}", pack_rules.validation(rule)
+            )
+            for rule in rules.RULES
+        ),
     ],
     EnforcementLevel.MANDATORY,
 )

@@ -11,15 +11,22 @@ from tests.policy.conftest import Plans
 from tests.policy.mutations import MUTATIONS, mutated
 
 
+def urn(resource: record.Resource) -> str:
+    return f"urn:pulumi:dev::triplane::{resource.type}::{resource.name}"
+
+
 def verdicts(plan: record.Plan) -> dict[str, list[str]]:
-    """What the pack's callables report, by rule; resources as the engine hands them to a pack."""
+    """What the pack's callables report, by rule: handed the inputs one by one, and then ids as outputs."""
+    pack_rules.INPUTS.clear()
+    for each in plan:
+        pack_rules.remember(SimpleNamespace(urn=urn(each), props=each.inputs), lambda *_: None)
     handed = SimpleNamespace(
         resources=[
             SimpleNamespace(
                 resource_type=each.type,
                 name=each.name,
-                urn=f"urn:pulumi:dev::triplane::{each.type}::{each.name}",
-                props={"id": each.id, **each.inputs},
+                urn=urn(each),
+                props={"id": each.id},
             )
             for each in plan
         ]

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from policy import aws, azure, gcp, record, rules
 from policy.record import SECRET, SECRET_SIGNATURE, SIGNATURE
 from tests.policy.conftest import Plans
-from tests.policy.mutations import CUSTOM_ROLE, MUTATIONS, Change, Mutation, mutated, put
+from tests.policy.mutations import (
+    ACCOUNT,
+    CUSTOM_ROLE,
+    MUTATIONS,
+    Change,
+    Mutation,
+    mutated,
+    put,
+)
 
 LEAST = "as little as possible"
 PROJECT_MEMBER = "gcp:projects/iAMMember:IAMMember"
@@ -134,6 +143,17 @@ def test_a_state_gives_the_record_that_its_program_gave() -> None:
             "v",
             {"secretId": "s", "secretString": SECRET},
         )
+    ]
+    assert broken(plan) == set()
+
+
+def test_what_guards_an_account_is_found_when_ids_are_paths_as_in_azures_state(
+    plans: Plans,
+) -> None:
+    group = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/"
+    plan = [
+        replace(each, id=group + each.id) if each.type == ACCOUNT else each
+        for each in plans["azure"][LEAST]
     ]
     assert broken(plan) == set()
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_the_newest_whole_copy_is_adopted_wherever_it_is(state: Path, tmp_path: 
 
     def hours(number: int) -> datetime:
         # Written in another time zone: the words alone would sort otherwise.
-        return (NOW + timedelta(hours=number)).astimezone(datetime.now().astimezone().tzinfo)
+        return (NOW + timedelta(hours=number)).astimezone(timezone(timedelta(hours=-9)))
 
     backup = tmp_path / "backups" / "triplane" / "dev" / "dev.1.json"
     backup.parent.mkdir(parents=True)

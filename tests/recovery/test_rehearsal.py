@@ -104,7 +104,9 @@ def test_a_certificate_that_is_out_of_date_is_made_anew(tmp_path: Path, age: str
         made = credentials.Authority(tmp_path)
         path, _ = made.certificate("127.0.0.1")
         before = certificate(made.certificate_path), certificate(path)
+    by_the_old_one, _ = made.certificate("localhost")  # in force itself
     authority = credentials.Authority(tmp_path)
+    assert not by_the_old_one.exists(), "what an authority has signed goes with it"
     path, _ = authority.certificate("127.0.0.1")
     now = datetime.now(UTC)
     for old, new in zip(

@@ -127,6 +127,10 @@ COMPUTED: dict[str, dict[str, Any]] = {
 }
 
 
+LOOP = asyncio.new_event_loop()
+"""Of every build. Whatever ran before, `asyncio.run` for one, may have left the thread without any; and with
+each loop come threads, for which the SDK opens loops of their own that it never closes."""
+
 # Beginnings of ARNs whose form matters: AWS takes a role by an ARN of a role only.
 ARNS = {"aws:iam/role:Role": f"arn:aws:iam::{ACCOUNT}:role/"}
 
@@ -214,21 +218,15 @@ def build(
     """Run ``program`` under mocks to its end; gives the record and the resolved values it returned."""
     engine = Engine()
     resolved: dict[str, Any] = {}
-    # A loop of its own: whatever ran before, `asyncio.run` for one, may have left the thread without any.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    asyncio.set_event_loop(LOOP)
     pulumi.runtime.set_mocks(engine, project="triplane", stack=stack, preview=False)
 
     @pulumi.runtime.test
     def run() -> pulumi.Output[None]:
         return pulumi.Output.all(**program()).apply(resolved.update)
 
-    try:
-        with quick():
-            run()
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
+    with quick():
+        run()
     return engine, resolved
 
 

@@ -21,6 +21,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from rehearsal.children import started
 from rehearsal.workloads import Container, ContainerFailed
 from rehearsal.world import World
 
@@ -215,6 +216,12 @@ def test_a_crashed_container_is_started_again_by_the_next_request(
     live_world.workloads.run("endpoint", container(image))
     before = facts(live_world, "endpoint")["pid"]
     assert ask(live_world, "endpoint", "/crash").status_code == 503
+    deadline = time.monotonic() + 10
+    while (
+        started(before) is not None
+    ):  # what is about to die answers no more, and is not replaced yet
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert facts(live_world, "endpoint")["pid"] != before
 
 

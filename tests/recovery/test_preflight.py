@@ -167,7 +167,7 @@ def lock(tmp_path: Path, **changes: Any) -> Path:
         "pid": os.getpid(),
         "username": "ada",
         "hostname": socket.gethostname(),
-        "timestamp": (NOW - timedelta(minutes=10)).isoformat(),
+        "timestamp": (datetime.now(UTC) - timedelta(minutes=10)).isoformat(),
     }
     path.write_text(json.dumps(told | changes))
     return path

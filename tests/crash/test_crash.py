@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.harness import ROOT
 from tools.crash.clone import Clone
 from tools.crash.journey import BLOWS, PACKAGES, Step, Verdict, journey
-from tools.crash.judge import Reference, judge
+from tools.crash.judge import Reference, judge, plain
 
 JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
     "aws": {
@@ -67,5 +67,5 @@ def planned(cloud: str) -> Counter[str]:
     plan = json.loads((ROOT / f"tests/snapshots/{cloud}.json").read_text())
     clouds = tuple(each for each in PACKAGES if not each.startswith("pulumi"))
     return Counter(
-        f"{each['type']} {each['name']}" for each in plan if each["type"].startswith(clouds)
+        plain(f"{each['type']} {each['name']}") for each in plan if each["type"].startswith(clouds)
     )

@@ -60,7 +60,14 @@ def test_what_stands_as_it_would_have_anyway_is_well() -> None:
 def test_a_second_one_is_doubled_and_nobodys() -> None:
     verdict = judged(Cloud("a", "b", knows=("b",)))
     assert verdict.doubled == [f"{BUCKET} lake"]
-    assert "'a'" in verdict.orphaned[0]
+    assert verdict.orphaned == [f"{BUCKET} lake"]
+
+
+def test_what_an_undisturbed_run_leaves_on_purpose_is_no_orphan() -> None:
+    cloud, verdict = Cloud("a"), Verdict("gcp/delete/kill-after")
+    left = Counter([f"{BUCKET} lake"])
+    judge.judge(cloud, "delete", judge.Reference([], left, strangers=left), verdict)  # type: ignore[arg-type]
+    assert not verdict.wrong
 
 
 def test_what_only_the_state_knows_is_lost() -> None:

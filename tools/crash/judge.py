@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tools.crash.clone import Clone
@@ -20,25 +20,22 @@ class Reference:
     left: Counter[str]
     state: dict[str, Any] | None = None
     """As `normal` has it; None if there was no such run."""
+    strangers: Counter[str] = field(default_factory=Counter)
+    """What was left on purpose and is not the state's any more: enabled APIs, former model versions."""
 
 
 def undisturbed(clone: Clone, operation: str) -> Reference:
     """Do the operation in peace."""
     clone.run(*clone.play(operation))
-    return Reference(steps_of(clone.events), standing(clone), normal(clone.state()))
+    left, state = standing(clone), normal(clone.state())
+    return Reference(steps_of(clone.events), left, state, strangers(clone))
 
 
 def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) -> None:
     """Compare what stands with the state, and both with those of the undisturbed run."""
     state = clone.state()
-    known = {
-        (each["type"], each["id"])
-        for each in state.get("resources") or ()
-        if each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC)
-    }
-    there = {(each["token"], each["id"]) for each in own(clone)}
-    verdict.orphaned += [f"{what}: no state knows it" for what in sorted(there - known)]
-    verdict.lost += [f"{what}: only the state knows it" for what in sorted(known - there)]
+    verdict.orphaned += strangers(clone) - reference.strangers
+    verdict.lost += [" ".join(each) for each in sorted(known(clone) - {_id(e) for e in own(clone)})]
     stands = standing(clone)
     for what, times in stands.items():
         if times > max(1, reference.left[what]):
@@ -64,8 +61,29 @@ def own(clone: Clone) -> list[dict[str, Any]]:
 
 
 def standing(clone: Clone) -> Counter[str]:
-    """How many of each resource of the program the cloud has."""
-    return Counter(f"{each['token']} {each['name']}" for each in own(clone))
+    """How many of each resource of the program the cloud has; a model's name has its version in it."""
+    return Counter(plain(f"{each['token']} {each['name']}") for each in own(clone))
+
+
+def strangers(clone: Clone) -> Counter[str]:
+    """What the cloud has of the program without the state's knowing it."""
+    ours = known(clone)
+    return Counter(
+        plain(f"{each['token']} {each['name']}") for each in own(clone) if _id(each) not in ours
+    )
+
+
+def known(clone: Clone) -> set[tuple[str, str]]:
+    """Types and ids that the state holds. Dynamic resources stand in no cloud of the rehearsal."""
+    return {
+        (each["type"], each["id"])
+        for each in clone.state().get("resources") or ()
+        if each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC)
+    }
+
+
+def _id(record: dict[str, Any]) -> tuple[str, str]:
+    return record["token"], record["id"]
 
 
 RANDOM = (
@@ -82,7 +100,7 @@ def normal(state: dict[str, Any]) -> dict[str, Any]:
     """The resources by URN, without what differs between any two runs."""
     return {
         f"{each['urn']}{' (to be deleted)' if each.get('delete') else ''}": {
-            "inputs": _plain(each.get("inputs")),
+            "inputs": plain(each.get("inputs")),
             "outputs": sorted(each.get("outputs") or ()),
             "dependencies": sorted(each.get("dependencies") or ()),
         }
@@ -91,14 +109,15 @@ def normal(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Without what differs between any two runs."""
     if isinstance(value, dict):
         if "4dabf18193072939515e22adb298388d" in value and "ciphertext" in value:
             return "<secret>"
         # Azure has ids for keys.
-        return {_plain(name): _plain(each) for name, each in value.items()}
+        return {plain(name): plain(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, str):
         for pattern, instead in RANDOM:
             value = pattern.sub(instead, value)

@@ -232,7 +232,8 @@ class StackConfig(Section):
     )
     tags: dict[str, str] = Field({}, description="More tags (labels) for every resource")
     keep_data: bool = Field(
-        True, description="`destroy` leaves the lake, with what is in it, and the images"
+        True,
+        description="`destroy` leaves the lake, with what is in it; on AWS and Azure the images, too",
     )
 
     # The providers' own settings, in their standard places; only the chosen cloud's are looked at.

@@ -48,7 +48,7 @@ class ImageRegistry(c.ImageRegistry):
             anonymous_pull_enabled=False,
             public_network_access=acr.PublicNetworkAccess.ENABLED,
             tags=foundation.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.args.keep_data),
         )
 
         self.repository = pulumi.Output.concat(self.registry.login_server, "/", IMAGE)

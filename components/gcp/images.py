@@ -26,7 +26,8 @@ class ImageRegistry(c.ImageRegistry):
 
         self.registry = artifactregistry.Repository(
             f"{name}-repository",
-            # The one name here that the provider does not make unique itself.
+            # The one name here that the provider does not make unique itself; so the repository is not
+            # kept by keep_data, or it would be in the way of the next one.
             repository_id=names.short(f"{pulumi.get_project()}-{pulumi.get_stack()}", 63),
             location=foundation.region,
             format="DOCKER",

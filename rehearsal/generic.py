@@ -153,6 +153,20 @@ def _plausible_object(schema: Schema, kind: Any) -> Any:
     return {}
 
 
+def moved(schema: Schema, inputs: Json, outputs: Json, config: Json) -> dict[str, str]:
+    """Places that are the provider's to say and are no longer where the resource stands: it is replaced.
+
+    AWS: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/guides/enhanced-region-support
+    Google: https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference
+    """
+    said = (PLACES[schema.package] & schema.inputs.keys() & config.keys()) - inputs.keys()
+    return {
+        name: "UPDATE_REPLACE"
+        for name in said
+        if outputs.get(name) and config[name] and outputs[name] != config[name]
+    }
+
+
 def _place(record: Record, account: Account) -> dict[str, str]:
     config, inputs = record.config, record.inputs
     match record.package:

@@ -215,6 +215,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         stood = decode(request.olds)[0]
         olds |= {w: stood[w] for w in news if w not in olds and w in stood and news[w] == stood[w]}
         changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
+        config = self._configs.get(context.peer(), {})  # no other connection's will do here
+        changes |= generic.moved(shape, news, stood, config)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]

@@ -15,6 +15,11 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
     "gcp": {"gcp:project": "another-project"},
     "azure": {"azure-native:subscriptionId": "99999999-aaaa-4bbb-8ccc-000000000001"},
 }
+ANOTHER_REGION = {
+    "aws": {"aws:region": "eu-west-2"},
+    "gcp": {"gcp:region": "europe-west4"},
+    "azure": {"azure-native:location": "northeurope"},
+}
 
 
 def steps(stack: Stack, *words: str, **settings: Any) -> list[guards.Step]:
@@ -45,6 +50,12 @@ def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:
     assert "replaces the lake" in told
     named = {step["urn"] for step in costly}
     assert guards.losses(costly, named) == []
+
+
+def test_another_region_would_cost_the_lake_and_is_refused(stack: Stack) -> None:
+    elsewhere = ANOTHER_REGION[stack.settings["triplane:cloud"]]
+    refused = guards.losses(steps(stack, "preview", **elsewhere), frozenset())
+    assert any("replaces the lake" in reason for reason in refused), refused
 
 
 def test_a_refresh_in_another_account_is_refused(stack: Stack) -> None:

@@ -77,7 +77,10 @@ class Engine:
         kinds: dict[str, Kind] = {QUEUE: Queue(), TOPIC: Topic()}
         self.provider = Provider(world, "aws", kinds, INVOKES["aws"])
         self.world = world
-        settings = encode({"region": "eu-west-1", "defaultTags": json.dumps({"tags": {"a": "b"}})})
+        self.configure("eu-west-1")
+
+    def configure(self, region: str) -> None:
+        settings = encode({"region": region, "defaultTags": json.dumps({"tags": {"a": "b"}})})
         self.provider.Configure(pb.ConfigureRequest(args=settings), Context())
 
     def _urn(self, token: str, name: str) -> str:
@@ -96,9 +99,14 @@ class Engine:
         answer = self.provider.Check(request, Context())
         return decode(answer.inputs)[0], {f.property: f.reason for f in answer.failures}
 
-    def diff(self, token: str, name: str, olds: dict, news: dict) -> Any:
+    def diff(
+        self, token: str, name: str, olds: dict, news: dict, stands: dict | None = None
+    ) -> Any:
         request = pb.DiffRequest(
-            urn=self._urn(token, name), old_inputs=encode(olds), news=encode(news)
+            urn=self._urn(token, name),
+            old_inputs=encode(olds),
+            news=encode(news),
+            olds=encode(stands or {}),
         )
         return self.provider.Diff(request, Context())
 
@@ -246,6 +254,16 @@ def test_a_difference_is_told_to_the_innermost_property(engine: Engine) -> None:
     }
     assert kinds == {'tags["team.a"]': "UPDATE", "tags.gone": "DELETE", "tags.new": "ADD"}
     assert not answer.replaces
+
+
+def test_another_region_of_the_provider_replaces_what_stands_in_the_former(engine: Engine) -> None:
+    inputs, stands = {"name": "q"}, {"name": "q", "region": "eu-west-1"}
+    assert not engine.diff(QUEUE, "q", inputs, inputs, stands).replaces
+    engine.configure("eu-west-2")
+    assert list(engine.diff(QUEUE, "q", inputs, inputs, stands).replaces) == ["region"]
+    # A region of its own is the resource's word, not the provider's.
+    own = {**inputs, "region": "eu-west-1"}
+    assert not engine.diff(QUEUE, "q", own, own, stands).replaces
 
 
 @pytest.mark.parametrize(

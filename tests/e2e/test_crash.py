@@ -38,6 +38,7 @@ JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
+@pytest.mark.usefixtures("models")  # trained once, not by each clone
 @pytest.mark.parametrize("cloud", JOURNEYS)
 def test_the_same_command_again_puts_right_what_was_cut_short(cloud: str, tmp_path: Path) -> None:
     clone = Clone(cloud, tmp_path)

@@ -12,6 +12,9 @@ from pathlib import Path
 # Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
 # connections, so that none of those holds a kept port at the moment of a restart.
 RANGE = range(20000, 32000)
+CLAIMS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane" / "ports"
+"""A file for each port that a rehearsal of this user keeps, with the path of its `Ports`: while one does
+not run, its ports look free to the others."""
 
 
 _lock = threading.Lock()
@@ -28,8 +31,10 @@ class Ports:
         with _lock:
             kept = self._read()
             if key not in kept:
-                self._write({**kept, key: _choose(set(kept.values()))})
-            return self._read()[key]
+                kept[key] = self._choose(set(kept.values()))
+                self._write(kept)
+            self._claim(kept[key])  # again, should the claims have been cleared away
+            return kept[key]
 
     def get(self, key: str) -> int | None:
         """The port of ``key``, if it has one."""
@@ -39,7 +44,30 @@ class Ports:
     def release(self, key: str) -> None:
         """Give the port of ``key`` back; an unknown key is fine."""
         with _lock:
-            self._write({name: port for name, port in self._read().items() if name != key})
+            kept = self._read()
+            if (port := kept.pop(key, None)) is not None:
+                self._write(kept)
+                (CLAIMS / str(port)).unlink(missing_ok=True)
+
+    def _choose(self, taken: set[int]) -> int:
+        for port in random.sample(RANGE, len(RANGE)):
+            if port not in taken and free(port) and self._claim(port):
+                return port
+        raise OSError(f"no free port on 127.0.0.1 from {RANGE.start} to {RANGE.stop - 1}")
+
+    def _claim(self, port: int) -> bool:
+        """Whether the port is kept here from now on, and by no other rehearsal."""
+        CLAIMS.mkdir(parents=True, exist_ok=True)
+        claim, ours = CLAIMS / str(port), str(self._path.resolve())
+        try:
+            with claim.open("x") as file:
+                file.write(ours)
+        except FileExistsError:
+            holder = claim.read_text()
+            if holder and holder != ours and port in Ports(Path(holder))._read().values():
+                return False
+            claim.write_text(ours)  # whoever had it has been wiped
+        return True
 
     def _read(self) -> dict[str, int]:
         kept: dict[str, int] = json.loads(self._path.read_text()) if self._path.exists() else {}
@@ -49,13 +77,6 @@ class Ports:
         beside = self._path.with_suffix(".new")
         beside.write_text(json.dumps(kept, indent=1))
         os.replace(beside, self._path)
-
-
-def _choose(taken: set[int]) -> int:
-    for port in random.sample(RANGE, len(RANGE)):
-        if port not in taken and free(port):
-            return port
-    raise OSError(f"no free port on 127.0.0.1 from {RANGE.start} to {RANGE.stop - 1}")
 
 
 def free(port: int) -> bool:

@@ -1,0 +1,45 @@
+"""Ports stay a rehearsal's own while it does not run, for they are in a stack's state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rehearsal import ports
+from rehearsal.ports import Ports, free
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So few ports that two rehearsals must meet; the claims of this machine are left alone."""
+    start = next(port for port in ports.RANGE if all(free(port + more) for more in range(3)))
+    monkeypatch.setattr(ports, "RANGE", range(start, start + 3))
+    monkeypatch.setattr(ports, "CLAIMS", tmp_path / "claims")
+
+
+def test_a_port_is_kept_by_its_key(tmp_path: Path) -> None:
+    one = Ports(tmp_path / "one.json")
+    port = one.keep("http")
+    assert one.keep("http") == port
+    assert one.keep("grpc") != port
+    assert Ports(tmp_path / "one.json").get("http") == port
+
+
+def test_the_ports_of_a_rehearsal_that_does_not_run_are_not_given_to_another(
+    tmp_path: Path,
+) -> None:
+    one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
+    kept = {one.keep("http"), one.keep("grpc"), other.keep("http")}
+    assert len(kept) == 3
+    with pytest.raises(OSError, match="no free port"):
+        other.keep("grpc")
+    one.release("grpc")
+    assert other.keep("grpc") in kept
+
+
+def test_what_was_wiped_keeps_nothing(tmp_path: Path) -> None:
+    one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
+    mine = {one.keep(key) for key in "abc"}
+    (tmp_path / "one.json").unlink()
+    assert {other.keep(key) for key in "abc"} == mine

@@ -27,6 +27,8 @@ METHODS = {
 }
 """What the engine's steps ask a provider to do; its others ask for nothing that changes a cloud."""
 DYNAMIC = "pulumi-python:"
+LEFT = "gcp:projects/service:Service"
+"""An API stays enabled, as others may use it: its deletion asks the cloud for nothing."""
 PACKAGES = ("aws:", "gcp:", "azure-native:", DYNAMIC)
 SETTLE = 0.3
 """Seconds from the first hit to the kill: the steps that the engine began together are in flight, too."""
@@ -94,6 +96,8 @@ class Step:
         """Whether there is a place for the blow."""
         if self.dynamic:  # only the state tells when it is at work, and that is in the middle
             return blow == BLOWS["kill-during"]
+        if self.method == "delete" and self.token == LEFT:
+            return False
         return not (blow.checks and self.method == "delete")
 
     def __str__(self) -> str:

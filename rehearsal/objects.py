@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rehearsal import ports
+from tools.bootstrap import CACHE
 
 if TYPE_CHECKING:
     from rehearsal.world import World
@@ -240,12 +241,11 @@ def tail(log: Path, lines: int = 20) -> str:
 def install() -> Path:
     """Install Azurite from tools/azurite/package-lock.json, once, into the user's cache; its folder."""
     content = b"".join(file.read_bytes() for file in sorted(AZURITE.rglob("*")) if file.is_file())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
-    home = cache / f"azurite-{hashlib.sha256(content).hexdigest()[:12]}"
+    home = CACHE / f"azurite-{hashlib.sha256(content).hexdigest()[:12]}"
     if home.exists():
         return home
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="azurite-") as scratch:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="azurite-") as scratch:
         fresh = Path(scratch) / "azurite"
         shutil.copytree(AZURITE, fresh)
         node, npm = _node()
@@ -261,7 +261,7 @@ def install() -> Path:
         if done.returncode != 0:
             raise StoreFailed(
                 "npm could not install Azurite, which plays Azure's blob storage. It needs the npm "
-                f"registry once; then it is kept in {cache}. npm said:\n{done.stderr.strip()}"
+                f"registry once; then it is kept in {CACHE}. npm said:\n{done.stderr.strip()}"
             )
         with suppress(OSError):  # somebody else installed it meanwhile
             fresh.rename(home)

@@ -9,10 +9,12 @@ import socket
 import threading
 from pathlib import Path
 
+from tools.bootstrap import CACHE
+
 # Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
 # connections, so that none of those holds a kept port at the moment of a restart.
 RANGE = range(20000, 32000)
-CLAIMS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane" / "ports"
+CLAIMS = CACHE / "ports"
 """A file for each port that a rehearsal of this user keeps, with the path of its `Ports`: while one does
 not run, its ports look free to the others."""
 

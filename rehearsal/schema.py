@@ -22,6 +22,7 @@ from typing import Any
 
 from rehearsal.kinds import SIGNATURE, Json
 from rehearsal.wire import UNKNOWN
+from tools.bootstrap import CACHE
 
 MODULES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_azure_native"}
 IDLE = 5.0
@@ -79,9 +80,8 @@ class Schemas:
     def __init__(self, package: str) -> None:
         self.package = package
         self.version = importlib.metadata.version(MODULES[package].replace("_", "-"))
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         reader = hashlib.sha256(Path(__file__).with_name("extract.py").read_bytes()).hexdigest()[:8]
-        self._folder = cache / "triplane" / "schema" / f"{package}-{self.version}-{reader}"
+        self._folder = CACHE / "schema" / f"{package}-{self.version}-{reader}"
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._timer: threading.Timer | None = None

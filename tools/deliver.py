@@ -22,7 +22,7 @@ import yaml
 from tools import comment, environment, front_door, guards, recovery, stack
 from tools.bootstrap import HOME, PYTHON, fail
 from tools.engine import SCRATCH, SETTINGS, Stack
-from tools.evidence import EVIDENCE, Evidence, commit
+from tools.evidence import EVIDENCE, Evidence, commit, keep
 from tools.load_gate import Gate, Stopped, measure
 
 TESTS = {
@@ -90,9 +90,7 @@ def preview(of: Stack) -> list[guards.Step]:
 
 def write_comment(of: Stack, steps: list[guards.Step], title: str, policy: str = "") -> None:
     """A preview for readers, in ``.delivery/``."""
-    EVIDENCE.mkdir(exist_ok=True)
-    text = comment.render({"steps": steps}, title, policy)
-    (EVIDENCE / f"preview-{of.name}.md").write_text(text)
+    keep(f"preview-{of.name}.md", comment.render({"steps": steps}, title, policy))
 
 
 def smoke(of: Stack, version: str | None = None) -> dict[str, Any]:
@@ -228,8 +226,7 @@ def drift(arguments: argparse.Namespace) -> None:
     found = guards.drift(steps)
     lines = [f"# Drift of {of.name}: {len(found)} resources\n"]
     lines += [f"- `{urn.rpartition('::')[2]}`: {', '.join(what)}" for urn, what in found.items()]
-    EVIDENCE.mkdir(exist_ok=True)
-    (EVIDENCE / f"drift-{of.name}.md").write_text("\n".join(lines) + "\n")
+    keep(f"drift-{of.name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
     if found:
         sys.exit(1)

@@ -46,9 +46,8 @@ class Evidence:
             self.write()
 
     def write(self) -> None:
-        EVIDENCE.mkdir(exist_ok=True)
-        (EVIDENCE / f"{self.name}.json").write_text(json.dumps(asdict(self), indent=1) + "\n")
-        (EVIDENCE / f"{self.name}.md").write_text(self.markdown())
+        keep(f"{self.name}.json", json.dumps(asdict(self), indent=1) + "\n")
+        keep(f"{self.name}.md", self.markdown())
 
     def markdown(self) -> str:
         lines = [
@@ -66,6 +65,12 @@ class Evidence:
             told = "<br>".join(f"{key}: {_told(value)}" for key, value in found.items())
             lines.append(f"| {each['step']} | {each.get('seconds', '')} | {told} |")
         return "\n".join(lines) + "\n"
+
+
+def keep(name: str, text: str) -> None:
+    """Write a file of ``.delivery/``."""
+    EVIDENCE.mkdir(exist_ok=True)
+    (EVIDENCE / name).write_text(text)
 
 
 def _told(value: Any) -> str:

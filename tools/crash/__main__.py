@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from components.contracts import Cloud
+from tools import stack
 from tools.bootstrap import HOME, PYTHON
 from tools.crash.clone import Clone
 from tools.crash.journey import BLOWS, OPERATIONS, Verdict, journey
@@ -73,6 +74,7 @@ def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[
 
 def another_model() -> str:
     """A version that is not the champion, trained unless there is one."""
+    stack.train()
     champion = (STORE / "champion").read_text().strip()
     for each in STORE.iterdir():
         if (each / "model.onnx").exists() and each.name != champion:

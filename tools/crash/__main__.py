@@ -26,10 +26,10 @@ STORE = HOME / ".models" / "flight-delay"
 
 
 def matrix() -> list[tuple[str, str]]:
-    """Operations and blows, so mixed that ten journeys have seen each of both."""
+    """Operations and blows, so mixed that eleven journeys have seen each of both."""
     blows = list(BLOWS)
     mixed = [
-        (OPERATIONS[at % len(OPERATIONS)], blows[(at + at // 20) % len(blows)])
+        (OPERATIONS[at % len(OPERATIONS)], blows[at % len(blows)])  # 4 and 11 share no divisor
         for at in range(len(OPERATIONS) * len(blows))
     ]
     mixed.remove(("delete", "kill-before"))  # before it deletes, the engine asks for no check

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
 from tools.crash.clone import PATIENCE, Clone
+from tools.recovery import LOOKING
 
 OPERATIONS = ("create", "update", "replace", "delete")
 VERBS = {"created": "create", "replaced": "create", "updated": "update", "deleted": "delete"}
@@ -30,8 +31,10 @@ DYNAMIC = "pulumi-python:"
 LEFT = "gcp:projects/service:Service"
 """An API stays enabled, as others may use it: its deletion asks the cloud for nothing."""
 PACKAGES = ("aws:", "gcp:", "azure-native:", DYNAMIC)
-SETTLE = 0.3
-"""Seconds from the first hit to the kill: the steps that the engine began together are in flight, too."""
+SETTLE = 1.0
+"""Seconds from the last hit to the kill. While a step is held, the engine goes on with those that do not wait
+for it: in the end one kill meets all that can be in flight together, and a journey needs as many runs as
+the graph is deep."""
 ATTEMPTS = 5
 """How often a provider's client tries before it gives up (`rehearsal.faults.ATTEMPTS`)."""
 
@@ -49,6 +52,8 @@ class Blow:
     checks: bool = False
     """It holds the step's check, before the engine asks for the step itself."""
     times: int = 1
+    then: Blow | None = None
+    """What meets the recovery from it, as it looks whether the step was done."""
 
     @property
     def harmless(self) -> bool:
@@ -69,6 +74,7 @@ BLOWS = {
     "kill-before": Blow("hang", kills=True, checks=True),
     "kill-during": Blow("hang", kills=True),
     "kill-after": Blow("hang", kills=True, after=True),
+    "kill-recovery": Blow("hang", kills=True, after=True, then=Blow("hang", kills=True)),
     "unavailable": Blow("unavailable", times=ATTEMPTS),
     "throttle": Blow("throttle", times=ATTEMPTS),
     "slow": Blow("slow"),
@@ -91,6 +97,11 @@ class Step:
     def dynamic(self) -> bool:
         """Whether its provider is Pulumi's own process, of which no rehearsal knows."""
         return self.token.startswith(DYNAMIC)
+
+    def looked_at(self) -> Step:
+        """As recovery asks whether it was done."""
+        name = self.name + LOOKING if self.method == "create" else self.name
+        return replace(self, method="read", name=name)
 
     def hit_by(self, blow: Blow) -> bool:
         """Whether there is a place for the blow."""
@@ -143,17 +154,19 @@ def journey(name: str, clone: Clone, operation: str, blows: Mapping[Step, Blow])
     verdict = Verdict(name, len(blows))
     began = time.monotonic()
     waiting = dict(blows)
-    for verdict.runs in range(1, len(blows) + 10):
+    for verdict.runs in range(1, 2 * len(blows) + 10):
         before = clone.ask("ledger?limit=1")
         code, hit = _run(clone, operation, waiting)
         waiting = {step: blow for step, blow in waiting.items() if step not in hit}
+        waiting |= {step.looked_at(): blow.then for step, blow in hit.items() if blow.then}
+        verdict.hit += len(hit)
+        verdict.steps += sum(blow.then is not None for blow in hit.values())
         clone.ask("faults", method="DELETE")
         verdict.hollow += _hollow(clone, hit, before[0]["entry"] if before else 0, code)
         if code == 0 and all(blow.harmless for blow in hit.values()):
             break
     else:
         verdict.other.append(f"no run got through; the last one said:\n{clone.output[-2000:]}")
-    verdict.hit = len(blows) - len(waiting)
     if not verdict.hit:
         verdict.other.append("no step was hit")
     verdict.seconds = time.monotonic() - began
@@ -167,6 +180,7 @@ def _run(
     started = time.time_ns()
     deadline = time.monotonic() + PATIENCE
     armed = {step: blow for step, blow in waiting.items() if not blow.checks}
+    held, last = 0, 0.0
     _arm(clone, armed)
     process = clone.start(*clone.play(operation))
     while (code := process.poll()) is None:
@@ -174,12 +188,13 @@ def _run(
         if len(armed) < len(waiting) and _began(clone.events, started):
             _arm(clone, {step: blow for step, blow in waiting.items() if step not in armed})
             armed = dict(waiting)
-        if any(blow.kills for blow in armed.values()) and any(
-            blow.kills for blow in _struck(clone, armed).values()
-        ):
-            time.sleep(SETTLE)
-            kill(process)
-            break
+        if any(blow.kills for blow in armed.values()):
+            struck = sum(blow.kills for blow in _struck(clone, armed).values())
+            if struck > held:
+                held, last = struck, time.monotonic()
+            if held and time.monotonic() - last > SETTLE:
+                kill(process)
+                break
         if time.monotonic() > deadline:
             kill(process)
             raise TimeoutError(f"a run was stuck for {PATIENCE} s:\n{clone.output[-2000:]}")
@@ -229,7 +244,7 @@ def _hollow(clone: Clone, hit: Mapping[Step, Blow], since: int, code: int | None
     for step, blow in hit.items():
         if not step.dynamic and (step in done) != blow.done:
             found.append(f"the cloud {'did not do' if blow.done else 'did'} {step}")
-        if blow.kills and (step.name in asked) == blow.checks:
+        if blow.kills and step.method != "read" and (step.name in asked) == blow.checks:
             found.append(f"the engine had {'begun' if blow.checks else 'not begun'} {step}")
         if code == 0 and not blow.harmless:
             found.append(f"the run got through, though it was hit at {step}")

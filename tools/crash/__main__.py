@@ -41,7 +41,7 @@ def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[
     wanted = [each for each in matrix() if fnmatch("/".join((cloud, *each)), only)]
     if not wanted:
         return
-    model = another_model() if any(operation == "replace" for operation, _ in wanted) else ""
+    model = another_model()
     clone = Clone(cloud, folder / cloud)
     clone.make()
     try:
@@ -96,6 +96,7 @@ def main() -> None:
     wish = parser.parse_args()
     # So that a rehearsal is stopped, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    another_model()  # before all of them would train it at once
     match wish.cloud or get_args(Cloud):
         case [cloud]:
             sys.exit(report(cloud, wish.only, wish.sample, wish.seed))

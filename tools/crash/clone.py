@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tools.bootstrap import HOME
 
@@ -18,6 +23,16 @@ PATIENCE = 240
 """Seconds after which a run counts as stuck."""
 KEPT = (".pulumi", ".rehearsal")
 """What a checkout stands on besides its files: the stacks, and the rehearsal's clouds."""
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """The engine and all that it started, at once: plugins are in process groups of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid)
+        for each in [family, *family.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 @dataclass
@@ -67,10 +82,11 @@ class Clone:
         """What the last command printed."""
         return (self.folder / "output.txt").read_text(errors="replace")
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Begin what `make WORDS` runs; its output goes to a file."""
+    @contextlib.contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """What `make WORDS` runs, its output in a file; in the end what still runs of it is killed."""
         with (self.folder / "output.txt").open("w") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [str(self.folder / ".venv/bin/python"), "-m", *words],
                 cwd=self.folder,
                 env=self.environment,
@@ -80,10 +96,17 @@ class Clone:
                 text=True,
                 start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                kill(process)
 
     def run(self, *words: str) -> str:
         """Run to the end; raises with everything that was printed."""
-        if code := self.start(*words).wait(PATIENCE):
+        with self.running(*words) as process:
+            code = process.wait(PATIENCE)
+        if code:
             raise RuntimeError(f"{' '.join(words)} left with {code}:\n{self.output}")
         return self.output
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import psutil
 
 from tools.crash.clone import PATIENCE, Clone
 from tools.recovery import LOOKING
@@ -182,22 +177,20 @@ def _run(
     armed = {step: blow for step, blow in waiting.items() if not blow.checks}
     held, last = 0, 0.0
     _arm(clone, armed)
-    process = clone.start(*clone.play(operation))
-    while (code := process.poll()) is None:
-        time.sleep(0.02)
-        if len(armed) < len(waiting) and _began(clone.events, started):
-            _arm(clone, {step: blow for step, blow in waiting.items() if step not in armed})
-            armed = dict(waiting)
-        if any(blow.kills for blow in armed.values()):
-            struck = sum(blow.kills for blow in _struck(clone, armed).values())
-            if struck > held:
-                held, last = struck, time.monotonic()
-            if held and time.monotonic() - last > SETTLE:
-                kill(process)
-                break
-        if time.monotonic() > deadline:
-            kill(process)
-            raise TimeoutError(f"a run was stuck for {PATIENCE} s:\n{clone.output[-2000:]}")
+    with clone.running(*clone.play(operation)) as process:
+        while (code := process.poll()) is None:
+            time.sleep(0.02)
+            if len(armed) < len(waiting) and _began(clone.events, started):
+                _arm(clone, {step: blow for step, blow in waiting.items() if step not in armed})
+                armed = dict(waiting)
+            if any(blow.kills for blow in armed.values()):
+                struck = sum(blow.kills for blow in _struck(clone, armed).values())
+                if struck > held:
+                    held, last = struck, time.monotonic()
+                if held and time.monotonic() - last > SETTLE:
+                    break  # and is killed
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"a run was stuck for {PATIENCE} s:\n{clone.output[-2000:]}")
     if any(blow.what == "crash" for blow in armed.values()):
         clone.run("rehearsal", "start")
     return code, _struck(clone, armed)
@@ -249,13 +242,3 @@ def _hollow(clone: Clone, hit: Mapping[Step, Blow], since: int, code: int | None
         if code == 0 and not blow.harmless:
             found.append(f"the run got through, though it was hit at {step}")
     return found
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """The engine and all that it started, at once: plugins are in process groups of their own."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid)
-        for each in [family, *family.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.send_signal(signal.SIGKILL)
-    process.wait()

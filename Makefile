@@ -72,7 +72,7 @@ drift: bootstrap ## Say what somebody changed by hand in a stack of your own env
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m tools.review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: test check unit e2e bench snapshots policy checkov crash soak fmt lock clean
+.PHONY: test check unit e2e bench snapshots policy checkov pack crash soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
 check: bootstrap ## Formatting, lint and types
@@ -91,6 +91,8 @@ policy: bootstrap ## Hold the guardrails against what the program registers (STA
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans held against checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
+pack: bootstrap ## The policy pack on the real engine, in checkov's environment: what stands, and an insecure change
+	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m tools.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 api-coverage: bootstrap ## Write docs/api-coverage.md: what is held against which of the clouds' API models

@@ -23,8 +23,11 @@ STAGES = {
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
     "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e"],
-    "e2e": [*PYTEST, *BY_CLOUD, "--durations=12", "tests/e2e"],
+    "e2e": [*PYTEST, *BY_CLOUD, "--durations=12", "tests/e2e", "--ignore=tests/e2e/pack"],
+    "pack": [*PYTEST, "tests/e2e/pack"],
 }
+ON_DEMAND = ("pack",)
+"""What needs more than `make test` should install."""
 
 
 def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
@@ -39,7 +42,7 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(STAGES)
+    chosen = sys.argv[1:] or [stage for stage in STAGES if stage not in ON_DEMAND]
     results = list(run(chosen))
     print()
     for stage, held, seconds in results:

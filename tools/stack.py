@@ -50,13 +50,18 @@ def check(stack: Stack) -> stack_config.StackConfig:
         fail(str(error))
 
 
+def whole(stack: Stack) -> None:
+    """Refuse a state that cannot be read: to Pulumi some of those are a stack without resources."""
+    if wrong := stack.broken():
+        fail(f"{wrong}. Nothing was changed. Put the newest whole copy in its place: make adopt")
+
+
 def prepare(stack: Stack) -> stack_config.StackConfig:
     """What every command that changes something does first; refuses a second platform beside a lost one."""
     start_rehearsal()
     train()
     config = check(stack)
-    if wrong := stack.broken():
-        fail(f"{wrong}. Nothing was changed. Put the newest whole copy in its place: make adopt")
+    whole(stack)
     refuse(preflight.clock(stack.state, allowed()))
     if not stack.exists():
         os.environ.update(stack.environment)
@@ -99,6 +104,7 @@ def preview(stack: Stack) -> None:
     start_rehearsal()
     train()
     check(stack)
+    whole(stack)
     stack.init()
     stack.pulumi("preview")
 
@@ -144,6 +150,7 @@ def show(outputs: dict[str, Any]) -> None:
 
 
 def outputs(stack: Stack) -> None:
+    whole(stack)
     found = stack.outputs()
     if not found:
         fail(f"Stack {stack.name} has no outputs yet. Bring it up with `make up`.")
@@ -151,6 +158,7 @@ def outputs(stack: Stack) -> None:
 
 
 def ask(stack: Stack) -> None:
+    whole(stack)
     predict(stack, stack.outputs())
 
 

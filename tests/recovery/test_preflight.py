@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tools import adopt, preflight
+from tools import adopt, preflight, stack
 
 Usage = namedtuple("Usage", "total used free")
 NOW = datetime.now(UTC)
@@ -64,6 +64,25 @@ def test_a_whole_state_and_none_at_all_are_nothing_to_tell_of(state: Path) -> No
     assert preflight.unreadable(state, "dev") is None
     state.write_text(checkpoint())
     assert preflight.unreadable(state, "dev") is None
+
+
+@pytest.mark.parametrize("command", stack.COMMANDS)
+def test_every_command_refuses_a_state_that_cannot_be_read(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        """A stack of which nothing may be asked but this."""
+
+        def exists(self) -> bool:
+            return True
+
+        def broken(self) -> str:
+            return "dev.json is half-written"
+
+    for step in ("start_rehearsal", "train", "check"):
+        monkeypatch.setattr(stack, step, lambda *_: None)
+    with pytest.raises(SystemExit, match=r"half-written.*make adopt"):
+        stack.COMMANDS[command](Broken())  # type: ignore[arg-type]
 
 
 def test_the_newest_whole_copy_is_adopted_wherever_it_is(state: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rehearsal.files import write_private
+
 YEARS = timedelta(days=3650)
 MARGIN = timedelta(days=30)
 """How long before its end a certificate is made anew."""
@@ -23,17 +25,6 @@ MARGIN = timedelta(days=30)
 def now() -> datetime:
     """The time, by this machine's clock."""
     return datetime.now(UTC)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def storage_key(state_dir: Path) -> bytes:

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rehearsal import ports
+from rehearsal.files import write_private
 from tools.bootstrap import CACHE
 
 if TYPE_CHECKING:
@@ -226,10 +227,7 @@ class ObjectStores:
 
     def _write_accounts(self, accounts: Mapping[str, str]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        beside = self._accounts_file.with_suffix(".new")
-        beside.touch(0o600)
-        beside.write_text(json.dumps(accounts))
-        os.replace(beside, self._accounts_file)
+        write_private(self._accounts_file, json.dumps(accounts))
 
 
 def tail(log: Path, lines: int = 20) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 import threading
 from pathlib import Path
 
+from rehearsal.files import write_whole
 from tools.bootstrap import CACHE
 
 # Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
@@ -76,9 +76,7 @@ class Ports:
         return kept
 
     def _write(self, kept: dict[str, int]) -> None:
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(kept, indent=1))
-        os.replace(beside, self._path)
+        write_whole(self._path, json.dumps(kept, indent=1))
 
 
 def free(port: int) -> bool:

@@ -22,9 +22,10 @@ from rehearsal.aws import routes as aws_routes
 from rehearsal.azure import kinds as azure_kinds
 from rehearsal.azure import routes as azure_routes
 from rehearsal.children import Children
-from rehearsal.credentials import Authority, storage_key, write_private
+from rehearsal.credentials import Authority, storage_key
 from rehearsal.doors import Doors
 from rehearsal.faults import Faults
+from rehearsal.files import write_private
 from rehearsal.gcp import kinds as gcp_kinds
 from rehearsal.gcp import routes as gcp_routes
 from rehearsal.images import ImageStore
@@ -137,7 +138,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         servers.append(provider.serve(serving, ports[package]))
         mounts.append(Mount(cloud.path, routes=cloud.routes(world)))
         environment |= cloud.environment(world)
-    write_private(state_dir / "environment.json", json.dumps(environment).encode())
+    write_private(state_dir / "environment.json", json.dumps(environment))
 
     config = uvicorn.Config(
         FaultyPaths(Starlette(routes=[*Page(world, lifecycles).routes(), *mounts]), world),

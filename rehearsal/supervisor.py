@@ -21,6 +21,7 @@ from typing import IO, Any
 import psutil
 
 from rehearsal import children
+from rehearsal.files import write_whole
 from rehearsal.ports import Ports, free
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -40,17 +41,6 @@ class Trouble(Exception):
 def state_dir() -> Path:
     """Where this clone's rehearsal keeps everything."""
     return Path(os.environ.get("TRIPLANE_REHEARSAL_DIR") or CLONE / ".rehearsal").resolve()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or, on a full disk, not at all."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        fresh.write_text(text)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    fresh.replace(path)
 
 
 def prepare(state: Path) -> None:

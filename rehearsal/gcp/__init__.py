@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rehearsal.credentials import write_private
+from rehearsal.files import write_private
 from rehearsal.gcp import access
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def environment(world: World) -> dict[str, str]:
         "token_uri": f"{base}/oauth2/token",
         "universe_domain": "googleapis.com",
     }
-    write_private(file, json.dumps(key, indent=2).encode())
+    write_private(file, json.dumps(key, indent=2))
     return {
         "GOOGLE_APPLICATION_CREDENTIALS": str(file),
         "GOOGLE_CLOUD_PROJECT": project,

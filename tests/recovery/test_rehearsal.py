@@ -171,10 +171,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     """Under a real limit on the size of files, in a process of its own."""
     (tmp_path / "file").write_text("former")
     program = (
-        "import resource, signal, sys; from pathlib import Path; from rehearsal import supervisor\n"
+        "import resource, signal, sys; from pathlib import Path; from rehearsal import files\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "supervisor.write_whole(Path(sys.argv[1]), 'x' * 5000)"
+        "files.write_whole(Path(sys.argv[1]), 'x' * 5000)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "file")], cwd=supervisor.CLONE

@@ -31,7 +31,7 @@ from rehearsal.gcp import routes as gcp_routes
 from rehearsal.images import ImageStore
 from rehearsal.invokes import INVOKES
 from rehearsal.kinds import Kind
-from rehearsal.lambda_runtime import Functions
+from rehearsal.lambda_runtime.functions import Functions
 from rehearsal.ledger import Ledger
 from rehearsal.objects import ObjectStores
 from rehearsal.page import Page

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rehearsal.doors import Doors
     from rehearsal.faults import Faults
     from rehearsal.images import ImageStore
-    from rehearsal.lambda_runtime import Functions
+    from rehearsal.lambda_runtime.functions import Functions
     from rehearsal.ledger import Ledger
     from rehearsal.objects import ObjectStores
     from rehearsal.store import KeyValues, Store

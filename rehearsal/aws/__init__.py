@@ -1,6 +1,7 @@
 """AWS: the rules of the types that the platform uses, and working data planes behind them.
 
-One module a service: its kinds, and the operations of its API that a client may call. What a workload
+One module a service (Lambda has a second for its URLs): its kinds, and the operations of its API that a
+client may call. What a workload
 asks for is held against the policies of its role, as on AWS; the deployer may do everything.
 """
 

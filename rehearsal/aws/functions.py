@@ -1,4 +1,4 @@
-"""Lambda: functions run under AWS's own runtime client, function URLs are doors on loopback."""
+"""Lambda: functions run under AWS's own runtime client, in the version that an alias names."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
 
 from rehearsal.aws import iam
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal, archive_bytes
-from rehearsal.lambda_runtime import Function as Running
-from rehearsal.lambda_runtime import FunctionError, TooManyRequests
+from rehearsal.lambda_runtime.functions import Function as Running
+from rehearsal.lambda_runtime.pool import TooManyRequests
+from rehearsal.lambda_runtime.sandbox import FunctionError
 from rehearsal.world import World
 
 FUNCTION = "aws:lambda/function:Function"
 ALIAS = "aws:lambda/alias:Alias"
 PERMISSION = "aws:lambda/permission:Permission"
-URL = "aws:lambda/functionUrl:FunctionUrl"
 GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
 LATEST = "$LATEST"
 # Published versions by "function:version"; they stay as they were published.
 VERSIONS = "aws.lambda.versions"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ACCOUNT_CONCURRENCY, UNRESERVED_CONCURRENCY = 1000, 100
-ZIP_BYTES, ENVIRONMENT_BYTES, PAYLOAD_BYTES = 50 * 2**20, 4096, 6 * 2**20
+ZIP_BYTES, ENVIRONMENT_BYTES = 50 * 2**20, 4096
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 RESERVED = frozenset(
     [
@@ -54,11 +53,6 @@ RESERVED = frozenset(
         "LAMBDA_TASK_ROOT",
         "LAMBDA_RUNTIME_DIR",
     ]
-)
-TEXT = ("text/", "application/json", "application/javascript", "application/xml")
-FORBIDDEN = (
-    "Forbidden. For troubleshooting Function URL authorization issues, see:"
-    " https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
 )
 
 
@@ -119,7 +113,7 @@ class Function(Kind):
         self._put(world, record)
 
     def delete(self, world: World, record: Record) -> None:
-        for each in _of(world, ALIAS, record.id):
+        for each in aliases(world, record.id):
             world.functions.stop(key(record.id, each.inputs["name"]))
         world.functions.stop(key(record.id, LATEST))
         for each_key in world.kv.items(VERSIONS):
@@ -163,7 +157,7 @@ class Function(Kind):
         }
         world.kv.put(VERSIONS, f"{record.id}:{LATEST}", version)
         _run(world, record, LATEST, LATEST)
-        for alias in _of(world, ALIAS, record.id):  # the reserved concurrency is for all of them
+        for alias in aliases(world, record.id):  # the reserved concurrency is for all of them
             _run(world, record, alias.inputs["name"], alias.inputs["functionVersion"])
 
     def _check_concurrency(self, world: World, record: Record) -> None:
@@ -242,137 +236,18 @@ class Permission(Kind):
         record.outputs["statementId"] = record.id
 
 
-class FunctionUrl(Kind):
-    token = URL
-    source = f"{GUIDE}/urls-configuration.html"
-    executes = "a door on loopback that invokes the function with payload format 2.0"
-    references: ClassVar = {"functionName": FUNCTION}
-    replace_on = frozenset({"functionName", "qualifier"})
-
-    def check(self, world: World, inputs: Inputs) -> None:
-        if inputs.get("authorizationType") == "AWS_IAM":
-            raise CheckFailure("authorizationType", "the rehearsal opens URLs of type NONE only")
-
-    def create(self, world: World, record: Record) -> None:
-        function = world.refer(FUNCTION, record.inputs["functionName"])
-        name = function.id if function else record.inputs["functionName"]
-        qualifier = record.inputs.get("qualifier")
-        if qualifier and not any(a.inputs["name"] == qualifier for a in _of(world, ALIAS, name)):
-            raise Refusal(
-                "ResourceNotFoundException",
-                f"Function not found: {name}:{qualifier}: a URL is for an alias or for $LATEST",
-            )
-        record.id = f"{name}/{qualifier}" if qualifier else name
-        record.outputs |= {
-            "functionUrl": f"{open_door(world, record)}/",
-            "functionArn": function.outputs["arn"] if function else "",
-            "urlId": hashlib.sha256(record.id.encode()).hexdigest()[:32],
-        }
-
-    def delete(self, world: World, record: Record) -> None:
-        world.doors.close(f"lambda-url/{record.id}")
-
-
 def key(function: str, qualifier: str) -> str:
     """What runs behind an alias, or behind the function without one."""
     return f"{function}:{qualifier}"
 
 
-def open_door(world: World, record: Record) -> str:
-    """Open a function URL's door; again after a restart."""
-    name, _, qualifier = record.id.partition("/")
-    return world.doors.open(f"lambda-url/{record.id}", Door(world, name, qualifier or LATEST))
-
-
-class Door:
-    """What answers at a function URL. https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html"""
-
-    def __init__(self, world: World, function: str, qualifier: str) -> None:
-        self.world = world
-        self.function = function
-        self.qualifier = qualifier
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.answer(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def answer(self, request: Request) -> Response:
-        """One request, one invocation."""
-        if not self._open():
-            return JSONResponse({"Message": FORBIDDEN}, 403)
-        body = await request.body()
-        if len(body) > PAYLOAD_BYTES:
-            return JSONResponse({"Message": "Request Entity Too Large"}, 413)
-        try:
-            result = await self.world.functions.invoke(
-                key(self.function, self.qualifier), event(request, body)
-            )
-        except TooManyRequests:
-            return JSONResponse(
-                {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded", "Type": "User"}, 429
-            )
-        except FunctionError:
-            return JSONResponse({"Message": "Internal Server Error"}, 502)
-        return _response(result)
-
-    def _open(self) -> bool:
-        """Both permissions, for everybody, on what the URL is for.
-
-        https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
-        """
-        held = {
-            (each.inputs["action"], each.inputs.get("functionUrlAuthType"))
-            for each in self.world.all(PERMISSION)
-            if each.inputs["principal"] == "*"
-            and each.inputs["function"].rpartition(":")[2] == self.function
-            and each.inputs.get("qualifier", LATEST) == self.qualifier
-        }
-        return ("lambda:InvokeFunctionUrl", "NONE") in held and any(
-            action == "lambda:InvokeFunction" for action, _ in held
-        )
-
-
-def event(request: Request, body: bytes) -> Json:
-    """A function URL's event, payload format 2.0."""
-    now = time.time()
-    text = _is_text(request.headers.get("content-type", ""))
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    query: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        query[name] = f"{query[name]},{value}" if name in query else value
-    event: Json = {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": request.url.path,
-        "rawQueryString": request.url.query,
-        "headers": headers,
-        "requestContext": {
-            "accountId": "anonymous",
-            "apiId": "rehearsal",
-            "domainName": headers.get("host", ""),
-            "domainPrefix": "rehearsal",
-            "http": {
-                "method": request.method,
-                "path": request.url.path,
-                "protocol": f"HTTP/{request.scope.get('http_version', '1.1')}",
-                "sourceIp": request.client.host if request.client else "127.0.0.1",
-                "userAgent": headers.get("user-agent", ""),
-            },
-            "requestId": str(uuid.uuid4()),
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
-            "timeEpoch": int(now * 1000),
-        },
-        "isBase64Encoded": bool(body) and not text,
-    }
-    if query:
-        event["queryStringParameters"] = query
-    if body:
-        event["body"] = body.decode(errors="replace") if text else base64.b64encode(body).decode()
-    return event
+def aliases(world: World, function: str) -> list[Record]:
+    """The aliases of a function, by whichever of its names they call it."""
+    return [
+        each
+        for each in world.all(ALIAS)
+        if each.inputs["functionName"].rpartition(":")[2] == function
+    ]
 
 
 async def invoke(call: Call, request: Request, name: str) -> Response:
@@ -395,27 +270,6 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
     except FunctionError as failure:
         headers["X-Amz-Function-Error"] = "Unhandled"
         return JSONResponse(dict(failure.payload), headers=headers)
-
-
-def _response(result: Any) -> Response:
-    """Without a status code the whole result is the body, as JSON."""
-    if not isinstance(result, dict) or "statusCode" not in result:
-        return JSONResponse(result)
-    text = result.get("body") or ""
-    body = base64.b64decode(text) if result.get("isBase64Encoded") else text
-    headers = {"content-type": "application/json", **_lower(result.get("headers") or {})}
-    response = Response(body, result["statusCode"], headers)
-    for cookie in result.get("cookies") or []:
-        response.raw_headers.append((b"set-cookie", cookie.encode()))
-    return response
-
-
-def _lower(headers: Json) -> dict[str, str]:
-    return {name.lower(): str(value) for name, value in headers.items()}
-
-
-def _is_text(content_type: str) -> bool:
-    return content_type.startswith(TEXT) or content_type.partition(";")[0].endswith("+json")
 
 
 def _zips(world: World) -> Path:
@@ -479,15 +333,6 @@ def _run(world: World, function: Record, qualifier: str, version: str) -> None:
     )
 
 
-def _of(world: World, token: str, function: str) -> list[Record]:
-    """The aliases or permissions of a function, by whichever of its names they call it."""
-    return [
-        each
-        for each in world.all(token)
-        if each.inputs["functionName"].rpartition(":")[2] == function
-    ]
-
-
 def _invoke_arn(record: Record, arn: str) -> str:
     where = arn.split(":")[3]
     return f"arn:aws:apigateway:{where}:lambda:path/2015-03-31/functions/{arn}/invocations"
@@ -499,4 +344,4 @@ def _between(inputs: Inputs, property: str, low: int, high: int) -> None:
         raise CheckFailure(property, f"{value:g} is not in {low} to {high} ({GUIDE})")
 
 
-KINDS = (Function, Alias, Permission, FunctionUrl)
+KINDS = (Function, Alias, Permission)

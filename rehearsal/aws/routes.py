@@ -18,7 +18,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rehearsal.aws import codebuild, ecr, functions, iam, sagemaker, secretsmanager, tagging
+from rehearsal.aws import (
+    codebuild,
+    ecr,
+    function_url,
+    functions,
+    iam,
+    sagemaker,
+    secretsmanager,
+    tagging,
+)
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.kinds import Json, Record, Refusal
 from rehearsal.world import World
@@ -69,8 +78,8 @@ class Signed(NamedTuple):
 
 def routes(world: World) -> list[Route]:
     """Everything below ``/aws``; the doors of function URLs are opened again, on their old ports."""
-    for record in world.all(functions.URL):
-        functions.open_door(world, record)
+    for record in world.all(function_url.URL):
+        function_url.open_door(world, record)
     aws = Aws(world)
     return [
         Route("/_logs/codebuild/{id:path}", aws.build_log),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from rehearsal.aws import buckets, functions
+from rehearsal.aws import buckets, function_url
 from rehearsal.kinds import ASSET, SIGNATURE, Json, Record, Refusal
 from rehearsal.world import World
 from tests.unit.rehearsal.aws_account import Account, allow, archive
@@ -447,10 +447,10 @@ def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
         }
         return Request(scope)
 
-    text = functions.event(request("application/json"), b"{}")
+    text = function_url.event(request("application/json"), b"{}")
     assert (text["body"], text["isBase64Encoded"]) == ("{}", False)
     assert text["queryStringParameters"] == {"a": "1,2"}
-    binary = functions.event(request("image/png"), b"\x89PNG")
+    binary = function_url.event(request("image/png"), b"\x89PNG")
     assert (binary["body"], binary["isBase64Encoded"]) == ("iVBORw==", True)
 
 

@@ -23,7 +23,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from rehearsal.children import Children
-from rehearsal.lambda_runtime import Function, FunctionError, Functions, TooManyRequests
+from rehearsal.lambda_runtime.functions import Function, Functions
+from rehearsal.lambda_runtime.pool import TooManyRequests
+from rehearsal.lambda_runtime.sandbox import FunctionError
 from rehearsal.store import KeyValues, Store
 
 REPOSITORY = Path(__file__).parents[3]

@@ -1,8 +1,8 @@
 """AWS: the rules of the types that the platform uses, and working data planes behind them.
 
 One module a service (Lambda has a second for its URLs): its kinds, and the operations of its API that a
-client may call. What a workload
-asks for is held against the policies of its role, as on AWS; the deployer may do everything.
+client may call. What a workload asks for is held against the policies of its role, as on AWS; the
+deployer may do everything.
 """
 
 from __future__ import annotations

@@ -89,9 +89,9 @@ class Lifecycle:
         return record
 
     def read(self, token: str, id: str) -> Record | None:
-        """The resource as it is now; None when it is gone."""
+        """The resource as it is now; None when it is gone. Known by its id or its import id, by no other name."""
         kind = self.rules(token)
-        record = self.world.store.refer(token, id) or self._imported(kind, id)
+        record = self.world.store.get(token, id) or self._imported(kind, id)
         if record is None:
             return None
         before = copy.deepcopy(record)

@@ -55,12 +55,13 @@ class Stack:
         hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
         return {**os.environ, **environment.rehearsal(), **environment.own(), **hidden}
 
-    def pulumi(self, *words: str, check: bool = True) -> None:
-        """Run a command that acts on the stack, its output going to the terminal."""
+    def pulumi(self, *words: str, check: bool = True) -> int:
+        """Run a command that acts on the stack, its output going to the terminal; its exit code."""
         options = ["--stack", self.name, "--config-file", str(self.file)]
         code = preflight.watch(["pulumi", *words, *options], self.environment)
         if check and code:
             sys.exit(code)
+        return code
 
     def update(self, verb: str, *words: str) -> None:
         """Run `up` or `destroy`, with an event log."""
@@ -172,6 +173,11 @@ class Stack:
     def events(self) -> Path:
         """What the last update told of itself: `tools.recovery` reads it, and `make up` the counts."""
         return HOME / ".pulumi" / f"events-{self.name}.json"
+
+    @property
+    def doubts(self) -> Path:
+        """What a recovery was asking the cloud for, until it is done: see `tools.recovery`."""
+        return HOME / ".pulumi" / f"doubts-{self.name}.json"
 
     def changes(self) -> dict[str, int]:
         """How many resources the last update left the same, created, and so on."""

@@ -13,7 +13,7 @@ from typing import Any
 
 Resource = dict[str, Any]
 Facts = ChainMap[str, Any]
-"""A resource's inputs, then ``account`` and ``region``."""
+"""A resource's inputs, then ``account``, ``region`` and ``partition``."""
 
 GROUP = "/subscriptions/{account}/resourceGroups/{resourceGroupName}"
 ARM = f"{GROUP}/providers"
@@ -50,7 +50,9 @@ def _describe_secret(region: str, secret: str) -> dict[str, Any] | None:
 
 IDS: dict[str, str | Callable[[Facts], str | None]] = {
     "aws:cloudwatch/logGroup:LogGroup": "{name}",
-    "aws:codebuild/project:Project": "{name}",
+    # Its documentation still imports it by name, which the provider refuses since it knows resources by
+    # identity: https://github.com/hashicorp/terraform-provider-aws/issues/44940
+    "aws:codebuild/project:Project": "arn:{partition}:codebuild:{region}:{account}:project/{name}",
     "aws:ecr/repository:Repository": "{name}",
     "aws:iam/role:Role": "{name}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
@@ -99,6 +101,12 @@ IDS: dict[str, str | Callable[[Facts], str | None]] = {
 }
 
 
+def _partition(region: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    groups = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    return next((groups[each] for each in groups if region.startswith(each)), "aws")
+
+
 def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None:
     """The id that the cloud gave this resource, if it made it; None: it does not follow from the inputs."""
     template = IDS.get(resource["type"])
@@ -112,7 +120,9 @@ def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None
     )
     provider = resource.get("provider", "").rpartition("::")[0]
     regions = (each["inputs"].get("region") for each in resources if each["urn"] == provider)
-    around = {"account": next(accounts, None), "region": next(regions, None), "next": 1}
+    region = next(regions, None)
+    around = {"account": next(accounts, None), "region": region, "next": 1}
+    around["partition"] = _partition(region or "")
     inputs = resource["inputs"]
     if secret := inputs.get("secret"):
         last = (

@@ -6,74 +6,142 @@ it: the next run makes a second one, or is refused because the name is taken. Bu
 down the inputs, the name that autonaming chose among them, and from those the id follows. So it is put
 into the state for the engine to look (a refresh): what is there stays, what is not there goes again.
 
-Two witnesses: the pending operations in the state (the engine was killed), and the event log of the
-last run (the engine lived on; for a create that failed it keeps nothing in the state).
+Three witnesses: the pending operations in the state (the engine was killed), the event log of the last
+run (the engine lived on; for a create that failed it keeps nothing in the state), and, if a recovery was
+itself cut short, the list of doubts that it wrote down first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rehearsal.files import write_private
 from stack_config import StackConfig
-from tools import account, guards
-from tools.bootstrap import say
+from tools import account, guards, preflight
+from tools.bootstrap import fail, say
 from tools.engine import Stack
 from tools.ids import Resource, physical_id
 
 LOOKING = "--was-it-made"
 """Ends the name of what is only being looked for; a replacement has its predecessor's URN."""
+UNSEEN = "unseen"
+"""The word that goes on without having looked: ``ALLOW=unseen``."""
+
+Operation = dict[str, Any]
+"""One of a state's ``pending_operations``: ``type`` (``creating``, …) and ``resource``. ``live``: the id that
+the state had for it when a recovery wrote it down."""
 
 
 def recover(stack: Stack, config: StackConfig) -> None:
     """Clean up after a run that was killed: its lock, and operations whose end nobody saw."""
     stack.unlock()
     state = stack.export()
-    deployment = state.get("deployment") or {}
-    pending = deployment.get("pending_operations") or []
-    lost = unfinished(deployment, stack.events)
-    if not pending and not lost:
+    deployment = without_looks(state.get("deployment") or {})
+    doubts = noted(state.get("deployment") or {}, stack.doubts)
+    lost = unfinished(deployment, doubts, stack.events)
+    if not doubts and not lost:
         return
     # What follows believes the cloud more than the state: first of all, is it the right one?
     guards.refuse(account.another(stack, config))
-    say(f"a run was cut short in {max(len(pending), len(lost))} operations; asking the cloud")
-    deployment = look_for(deployment, lost)
-    unclear = [each["urn"] for each in deployment["resources"] if each["urn"].endswith(LOOKING)]
-    unclear += [each["resource"]["urn"] for each in pending if each["type"] != "creating"]
-    stack.write(state | {"deployment": deployment})
-    if unclear:  # and nothing else: what was not in doubt is not asked for, and cannot be dropped
-        targets = (word for urn in unclear for word in ("--target", urn))
-        stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs", *targets)
-        state = stack.export()
-        state["deployment"], found = settle(state["deployment"])
-        stack.write(state)
-        for urn in found:
-            say(f"it had been made, and is the stack's now: {urn.rsplit('::', 1)[-1]}")
+    if UNSEEN in guards.allowed():
+        stack.write(state | {"deployment": deployment})
+    else:
+        say(f"a run was cut short in {max(len(doubts), len(lost))} operations; asking the cloud")
+        # A state that is written anew has no pending operations any more.
+        write_private(stack.doubts, json.dumps(doubts))
+        look(stack, state, deployment, doubts, lost)
     stack.events.unlink(missing_ok=True)
+    stack.doubts.unlink(missing_ok=True)
 
 
-def unfinished(deployment: dict[str, Any], events: Path) -> list[Resource]:
-    """What was being created when the last run ended, by either witness, or a look that was cut short."""
+def look(
+    stack: Stack,
+    state: dict[str, Any],
+    deployment: dict[str, Any],
+    doubts: Iterable[Operation],
+    lost: Iterable[Resource],
+) -> None:
+    """Ask the cloud for what is in doubt, and for nothing else: what was not cannot be dropped."""
+    looking = look_for(deployment, lost)
+    there = {each["urn"] for each in looking["resources"]}
+    unclear = [each["urn"] for each in looking["resources"] if each["urn"].endswith(LOOKING)]
+    unclear += [each["resource"]["urn"] for each in doubts if each["type"] != "creating"]
+    stack.write(state | {"deployment": looking})
+    targets = [word for urn in unclear if urn in there for word in ("--target", urn)]
+    if not targets:
+        return
+    options = ("--yes", "--skip-preview", "--suppress-outputs")
+    if stack.pulumi("refresh", *options, *targets, check=False):
+        names = ", ".join(sorted(_name(urn) for urn in unclear))
+        fail(
+            f"Refused: the cloud did not tell whether {names} were made or changed by the run that was"
+            " cut short; its reason is above. Nothing in the cloud was changed. Run the same command again once it"
+            " can be asked, with credentials that may read them; to go on without knowing, so that what"
+            f" was made may be made twice: ALLOW={UNSEEN}"
+        )
+    state = stack.export()
+    state["deployment"], found = settle(state["deployment"], began(stack.events))
+    stack.write(state)
+    for urn in found:
+        say(f"it had been made, and is the stack's now: {_name(urn)}")
+
+
+def without_looks(deployment: dict[str, Any]) -> dict[str, Any]:
+    """The deployment without what is only being looked for."""
+    resources = deployment.get("resources") or ()
+    kept = [each for each in resources if not each["urn"].endswith(LOOKING)]
+    return {**deployment, "resources": kept}
+
+
+def noted(deployment: dict[str, Any], file: Path) -> list[Operation]:
+    """The pending operations of the state, or of the state before a recovery that was cut short.
+
+    If that was on another machine, where the file is, what it was looking for still stands in the state.
+    """
+    live = _live(deployment)
+    pending = deployment.get("pending_operations") or ()
+    if not pending and file.exists():
+        return list(json.loads(file.read_text()))
+    looks = (
+        {"type": "creating", "resource": {**each, "urn": each["urn"].removesuffix(LOOKING)}}
+        for each in deployment.get("resources") or ()
+        if each["urn"].endswith(LOOKING)
+    )
+    return [{**each, "live": live.get(each["resource"]["urn"])} for each in (*looks, *pending)]
+
+
+def unfinished(
+    deployment: dict[str, Any], doubts: Iterable[Operation], events: Path
+) -> list[Resource]:
+    """What was being created when the last run ended, unless another run has made it since.
+
+    An engine that `make` did not start writes no such log, and its run may have made another one.
+    """
+    live = _live(deployment)
     told = [
         *_failed(events),  # first, as the weakest word: it shows secrets as `[secret]`
-        *(
-            {**each, "urn": each["urn"].removesuffix(LOOKING)}
-            for each in deployment.get("resources") or ()
-            if each["urn"].endswith(LOOKING)
-        ),
-        *(
-            operation["resource"]
-            for operation in deployment.get("pending_operations") or ()
-            if operation["type"] == "creating"
-        ),
+        *((each["resource"], each["live"]) for each in doubts if each["type"] == "creating"),
     ]
-    return list({each["urn"]: each for each in told}.values())
+    return list(
+        {each["urn"]: each for each, was in told if live.get(each["urn"]) in (None, was)}.values()
+    )
 
 
-def _failed(events: Path) -> Iterator[Resource]:
-    """What the last run could not create. Killed, it may have left half a line."""
+def _live(deployment: dict[str, Any]) -> dict[str, str | None]:
+    """The ids that the state has, by URN, of what is not about to be deleted."""
+    resources = deployment.get("resources") or ()
+    return {each["urn"]: each.get("id") for each in resources if not each.get("delete")}
+
+
+def _failed(events: Path) -> Iterator[tuple[Resource, str | None]]:
+    """What the last run could not create, and the id that it should have replaced.
+
+    Killed, it may have left half a line.
+    """
     for line in events.read_text().splitlines() if events.exists() else ():
         try:
             metadata = json.loads(line)["resOpFailedEvent"]["metadata"]
@@ -82,33 +150,57 @@ def _failed(events: Path) -> Iterator[Resource]:
         if metadata["op"] in ("create", "create-replacement"):
             new = metadata["new"]
             kept = ("urn", "type", "custom", "parent", "provider", "inputs")
-            yield {each: new[each] for each in kept if new.get(each)}
+            yield (
+                {each: new[each] for each in kept if new.get(each)},
+                (metadata.get("old") or {}).get("id"),
+            )
+
+
+def began(events: Path) -> datetime | None:
+    """When the last run began, by its log."""
+    if not events.exists():
+        return None
+    with events.open() as lines:
+        try:
+            return datetime.fromtimestamp(json.loads(next(lines, ""))["timestamp"], UTC)
+        except (ValueError, KeyError):
+            return None
 
 
 def look_for(deployment: dict[str, Any], wanted: Iterable[Resource]) -> dict[str, Any]:
     """The deployment with each of ``wanted`` whose id is known in it, for a refresh to look at."""
-    resources = [
-        each for each in deployment.get("resources") or () if not each["urn"].endswith(LOOKING)
-    ]
+    resources = without_looks(deployment)["resources"]
     known = {each["urn"] for each in resources}
     for each in wanted:
         id_ = physical_id(each, resources)
         if id_ and each.get("parent") in known | {None}:
-            asked = {**each, "id": id_, "urn": each["urn"] + LOOKING, "outputs": {}}
+            # Should plain Pulumi come upon it, which knows it from no program: it is to forget it only.
+            left = {"outputs": {}, "retainOnDelete": True}
+            asked = {**each, "id": id_, "urn": each["urn"] + LOOKING, **left}
             resources.append(_only_on(asked, known))
     return {**deployment, "resources": resources}
 
 
-def settle(deployment: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """After the refresh: the deployment with what was found under its own name; and what that is."""
+def settle(
+    deployment: dict[str, Any], since: datetime | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """After the refresh: the deployment with what was found under its own name; and what that is.
+
+    What was made before ``since``, when the run began, is somebody else's, and the run was refused the
+    name: a few names on Google Cloud are given by the platform, and another stack may have them.
+    """
     resources = list(deployment.get("resources") or ())
     found = [each for each in resources if each["urn"].endswith(LOOKING)]
-    resources = [each for each in resources if not each["urn"].endswith(LOOKING)]
+    resources = without_looks(deployment)["resources"]
     held = {(each["type"], each.get("id")) for each in resources}
     news = []
     for each in found:
         if (each["type"], each["id"]) in held:
             continue  # the state knows it already
+        if _older(each, since):
+            say(f"{each['id']} is older than the run that was cut short, and not the stack's")
+            continue
+        each.pop("retainOnDelete")
         each["urn"] = each["urn"].removesuffix(LOOKING)
         news.append(each["urn"])
         former = next((old for old in resources if _same(old, each)), None)
@@ -120,6 +212,18 @@ def settle(deployment: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         elif former:
             former["delete"] = True  # as the engine marks it once its replacement stands
     return {**deployment, "resources": resources}, news
+
+
+def _older(resource: Resource, since: datetime | None) -> bool:
+    """Whether the cloud says that it made the resource before then, give or take the clocks' difference."""
+    created = (resource.get("outputs") or {}).get("createTime")
+    if not created or since is None:
+        return False
+    return datetime.fromisoformat(created) < since - preflight.SKEW
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1].removesuffix(LOOKING)
 
 
 def _same(old: Resource, new: Resource) -> bool:

@@ -26,7 +26,8 @@ DATA = ("DataLake", "ImageRegistry", "ModelArtifact")
 def guard(stack: Stack) -> None:
     """Refuse an update in another account, or one that costs what is precious."""
     if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
-        steps = stack.steps("preview")
+        # A replacement that was cut short only deletes, which a preview shows when asked to.
+        steps = stack.steps("preview", "--show-replacement-steps")
         refuse(guards.account(steps) or guards.losses(steps, allowed()))
 
 

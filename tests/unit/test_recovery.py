@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tools import ids, recovery
 
 STACK = "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::triplane-dev"
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PROVIDER = "urn:pulumi:dev::triplane::pulumi:providers:aws::default"
 
 
@@ -32,13 +34,20 @@ def deployment(*resources: dict[str, Any], pending: Any = ()) -> dict[str, Any]:
     return {"resources": [stack, *resources], "pending_operations": operations}
 
 
-def events(tmp_path: Path, *failed: dict[str, Any], op: str = "create") -> Path:
+def events(tmp_path: Path, *failed: dict[str, Any], op: str = "create", old: Any = None) -> Path:
     file = tmp_path / "events.json"
-    lines = [
-        json.dumps({"resOpFailedEvent": {"metadata": {"op": op, "new": each}}}) for each in failed
-    ]
-    file.write_text("\n".join([json.dumps({"preludeEvent": {}}), *lines, '{"resOp']))
+    told = [{"op": op, "old": old, "new": each} for each in failed]
+    lines = [json.dumps({"resOpFailedEvent": {"metadata": each}}) for each in told]
+    began = json.dumps({"timestamp": BEGAN.timestamp(), "preludeEvent": {}})
+    file.write_text("\n".join([began, *lines, '{"resOp']))
     return file
+
+
+def unfinished(found: dict[str, Any], log: Path) -> list[str]:
+    """The names of what is to be looked for, with no list of a former recovery's."""
+    doubts = recovery.noted(found, log.with_name("doubts.json"))
+    lost = recovery.unfinished(recovery.without_looks(found), doubts, log)
+    return [each["urn"].rsplit("::", 1)[-1] for each in lost]
 
 
 def looked(found: dict[str, Any], *there: str) -> dict[str, Any]:
@@ -53,16 +62,29 @@ def looked(found: dict[str, Any], *there: str) -> dict[str, Any]:
 
 def test_a_killed_engine_and_a_lost_answer_are_both_noticed(tmp_path: Path) -> None:
     log = events(tmp_path, role("failed"))
-    found = recovery.unfinished(deployment(pending=[role("killed")]), log)
-    assert {each["urn"].rsplit("::", 1)[-1] for each in found} == {"failed", "killed"}
+    assert unfinished(deployment(pending=[role("killed")]), log) == ["failed", "killed"]
 
 
 def test_a_failed_update_is_no_lost_creation(tmp_path: Path) -> None:
-    assert not recovery.unfinished(deployment(), events(tmp_path, role(), op="update"))
+    assert not unfinished(deployment(), events(tmp_path, role(), op="update"))
 
 
 def test_a_run_that_ended_well_leaves_nothing_to_look_for(tmp_path: Path) -> None:
-    assert not recovery.unfinished(deployment(role(id="r-1234567")), tmp_path / "none.json")
+    assert not unfinished(deployment(role(id="r-1234567")), tmp_path / "none.json")
+
+
+def test_what_another_run_has_made_since_is_not_looked_for(tmp_path: Path) -> None:
+    """Plain Pulumi writes no log of ours: to believe the old one would be to delete what it made."""
+    log = events(tmp_path, role(physical="r-1"))
+    assert not unfinished(deployment(role(id="r-2")), log)
+
+
+def test_a_replacement_that_failed_is_looked_for_while_its_predecessor_lives(
+    tmp_path: Path,
+) -> None:
+    log = events(tmp_path, role(physical="r-2"), op="create-replacement", old={"id": "r-1"})
+    assert unfinished(deployment(role(id="r-1")), log) == ["r"]
+    assert not unfinished(deployment(role(id="r-3")), log), "another run has replaced it"
 
 
 def test_what_was_made_is_kept_and_what_was_not_is_made_again() -> None:
@@ -98,10 +120,27 @@ def test_what_the_state_knows_already_is_not_taken_twice() -> None:
 
 def test_a_look_that_was_cut_short_is_taken_again(tmp_path: Path) -> None:
     asked = recovery.look_for(deployment(), [role()])
-    again = recovery.unfinished(asked, tmp_path / "none.json")
-    assert [each["urn"] for each in again] == [role()["urn"]]
+    assert unfinished(asked, tmp_path / "none.json") == ["r"]
+    again = [each["resource"] for each in recovery.noted(asked, tmp_path / "none.json")]
     asked_again = recovery.look_for(asked, again)
     assert len(asked_again["resources"]) == len(asked["resources"])
+
+
+@pytest.mark.parametrize(("minutes", "ours"), [(-10, False), (-4, True), (1, True)])
+def test_what_is_older_than_the_run_is_somebody_elses(minutes: int, ours: bool) -> None:
+    made = (BEGAN + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+    asked = recovery.look_for(deployment(), [role(physical="r-1")])
+    asked["resources"][-1]["outputs"] = {"createTime": made}
+    after, found = recovery.settle(asked, BEGAN)
+    assert bool(found) is ours
+    assert [each.get("id") for each in after["resources"]] == [None, "r-1"][: 1 + ours]
+
+
+def test_plain_pulumi_would_only_forget_what_is_being_looked_for() -> None:
+    asked = recovery.look_for(deployment(), [role(physical="r-1")])
+    assert asked["resources"][-1]["retainOnDelete"]
+    after, _ = recovery.settle(looked(asked, "r-1"))
+    assert "retainOnDelete" not in after["resources"][-1]
 
 
 def test_what_may_be_written_twice_is_not_looked_for() -> None:
@@ -157,7 +196,8 @@ class Cut:
     name = "dev"
 
     def __init__(self, tmp_path: Path, state: dict[str, Any], *there: str) -> None:
-        self.events = tmp_path / "events.json"
+        self.events, self.doubts = tmp_path / "events.json", tmp_path / "doubts.json"
+        self.fails = False
         self.state, self.there = state, there
         self.done: list[tuple[str, ...]] = []
 
@@ -170,9 +210,11 @@ class Cut:
     def write(self, state: dict[str, Any]) -> None:
         self.state = state["deployment"]
 
-    def pulumi(self, *words: str) -> None:
+    def pulumi(self, *words: str, check: bool) -> int:
         self.done.append(words)
-        self.state = looked(self.state, *self.there)
+        if not self.fails:
+            self.state = looked(self.state, *self.there)
+        return int(self.fails)
 
 
 @pytest.fixture
@@ -184,8 +226,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_only_what_is_in_doubt_is_asked_for(tmp_path: Path, asked: list[str]) -> None:
-    state = deployment(role("stands", "s-1"), pending=[role("killed", "k-1")])
-    update = {"resource": role("changing", id="c-1"), "type": "updating"}
+    changing = role("changing", id="c-1")
+    state = deployment(role("stands", "s-1"), changing, pending=[role("killed", "k-1")])
+    update = {"resource": changing, "type": "updating"}
     state["pending_operations"].append(update)
     cut = Cut(tmp_path, state, "k-1")
     recovery.recover(cut, None)  # type: ignore[arg-type]
@@ -193,6 +236,39 @@ def test_only_what_is_in_doubt_is_asked_for(tmp_path: Path, asked: list[str]) ->
     targets = [refresh[at + 1] for at, word in enumerate(refresh) if word == "--target"]
     assert targets == [role("killed")["urn"] + recovery.LOOKING, update["resource"]["urn"]]  # type: ignore[index]
     assert role("killed")["urn"] in [each["urn"] for each in cut.state["resources"]]
+    assert not cut.doubts.exists()
+
+
+def test_a_recovery_that_was_cut_short_begins_again_with_the_same_doubts(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    changing = role("changing", id="c-1")
+    state = deployment(changing, pending=[role("killed", "k-1")])
+    state["pending_operations"].append({"resource": changing, "type": "updating"})
+    cut = Cut(tmp_path, state, "c-1", "k-1")
+    cut.fails = True
+    with pytest.raises(SystemExit, match=r"changing, killed were .* ALLOW=unseen"):
+        recovery.recover(cut, None)  # type: ignore[arg-type]
+    del cut.state["pending_operations"]  # as `stack import` does
+    cut.fails, cut.done = False, []
+    recovery.recover(cut, None)  # type: ignore[arg-type]
+    assert [word.rpartition("::")[2] for word in cut.done[1] if word.startswith("urn:")] == [
+        "killed" + recovery.LOOKING,
+        "changing",
+    ]
+    assert [each.get("id") for each in cut.state["resources"]] == [None, "c-1", "k-1"]
+    assert not cut.doubts.exists()
+
+
+def test_what_cannot_be_looked_at_can_be_let_go(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOW", recovery.UNSEEN)
+    looking = recovery.look_for(deployment(), [role("killed", "k-1")])
+    cut = Cut(tmp_path, looking | {"pending_operations": []})
+    recovery.recover(cut, None)  # type: ignore[arg-type]
+    assert cut.done == [("unlock",)]
+    assert [each.get("id") for each in cut.state["resources"]] == [None]
 
 
 def test_nothing_is_believed_of_a_cloud_in_another_account(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -97,13 +98,21 @@ def facts(world: World, key: str) -> dict:
     return httpx.Response(200, content=bytes(answer.body)).json()
 
 
-def dying(pid: int) -> bool:
-    """Whether any of its threads still runs: until the last has ended, the kernel tells no parent."""
-    try:
+def crash(world: World, key: str) -> int:
+    """Crash the container and wait for its end; the process id that it had.
+
+    What is about to die answers no more, and is not replaced yet: until the last of its threads has ended,
+    the kernel tells no parent.
+    """
+    pid = int(facts(world, key)["pid"])
+    assert ask(world, key, "/crash").status_code == 503
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
-    except psutil.NoSuchProcess:
-        return False
+        while process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    return pid
 
 
 def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
@@ -222,12 +231,7 @@ def test_a_crashed_container_is_started_again_by_the_next_request(
     live_world: World, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image))
-    before = facts(live_world, "endpoint")["pid"]
-    assert ask(live_world, "endpoint", "/crash").status_code == 503
-    deadline = time.monotonic() + 10
-    while dying(before):  # it answers no more, and is not replaced yet
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    before = crash(live_world, "endpoint")
     assert facts(live_world, "endpoint")["pid"] != before
 
 
@@ -235,7 +239,7 @@ def test_many_requests_at_once_start_a_crashed_container_once(
     live_world: World, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image))
-    ask(live_world, "endpoint", "/crash")
+    crash(live_world, "endpoint")
     with ThreadPoolExecutor(8) as pool:
         pids = {f["pid"] for f in pool.map(lambda _: facts(live_world, "endpoint"), range(8))}
     assert len(pids) == 1

@@ -1,0 +1,24 @@
+"""The ids that recovery works out from inputs are those under which everything stands."""
+
+from __future__ import annotations
+
+from tests.e2e.harness import Stack
+from tools import ids
+
+IMPORTED_AS_ELSE = {
+    "aws:lambda/alias:Alias",  # by its path, and stands as its ARN
+    "aws:lambda/permission:Permission",  # by function and statement, and stands as its statement
+    "gcp:secretmanager/secretVersion:SecretVersion",  # always as the next one
+}
+"""Types whose documented import id is not the id that they have afterwards."""
+
+
+def test_the_id_that_recovery_works_out_is_the_one_that_it_has(stack: Stack) -> None:
+    resources = stack.resources()
+    checked = {}
+    for each in resources:
+        worked_out = ids.physical_id(each, resources)
+        if worked_out and each["type"] not in IMPORTED_AS_ELSE:
+            checked[each["urn"]] = (worked_out, each["id"])
+    assert len(checked) > 8
+    assert {urn: pair for urn, pair in checked.items() if pair[0] != pair[1]} == {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.bootstrap import HOME, PYTHON
+from tools.bootstrap import HOME, PYTHON, fail
 from tools.engine import Stack
 
 
@@ -26,14 +27,34 @@ class Gate:
     errors: float
     """Share of requests that may fail, 0 to 1."""
     p95_ms: float
+    pause: float
+    """Seconds that a caller waits at most between an answer and its next request."""
+    timeout: float
+    """Seconds after which a request without an answer has failed; more than a cold start takes."""
 
     @classmethod
     def chosen(cls, changes: dict[str, Any]) -> Gate:
         settings = tomllib.loads((HOME / "pyproject.toml").read_text())
         kept = settings["tool"]["triplane"]["load-gate"]
-        return cls(
+        gate = cls(
             **{**kept, **{key: value for key, value in changes.items() if value is not None}}
         )
+        if gate.p95_ms >= gate.timeout * 1000:
+            fail(
+                f"P95_MS={gate.p95_ms:g}: a request fails after {gate.timeout:g} s, so that this limit holds"
+                " nothing. Take less, or raise `timeout` of [tool.triplane.load-gate] in pyproject.toml"
+            )
+        return gate
+
+    @property
+    def least(self) -> int:
+        """The fewest requests of a load that was borne.
+
+        A caller asks again a pause after each answer: in ``seconds`` at least ``seconds / (pause + p95)``
+        times when its answers take the p95 that is allowed. That nineteen of twenty may not take more, and
+        that pauses are shorter as often as not, makes up for the slow twentieth.
+        """
+        return max(1, math.floor(self.users * self.seconds / (self.pause + self.p95_ms / 1000)))
 
     def judge(self, load: Load) -> None:
         """Raise `Stopped` unless the load was borne."""
@@ -48,6 +69,12 @@ class Gate:
             raise Stopped(
                 f"load gate: 95 % of requests took up to {load.p95_ms:.0f} ms; at most"
                 f" {self.p95_ms:.0f} ms are allowed"
+            )
+        if load.requests < self.least:
+            raise Stopped(
+                f"load gate: only {load.requests} requests came to an end; {self.users} callers in"
+                f" {self.seconds} s make {self.least} at least when answers take {self.p95_ms:.0f} ms and"
+                f" pauses {self.pause:g} s"
             )
 
 
@@ -107,12 +134,16 @@ def measure(of: Stack, gate: Gate) -> Load:
             # A caller a second, and measured once all are there: a new instance's first answer is
             # slow on every cloud, and is no fault of the release.
             *("--users", str(gate.users), "--spawn-rate", "1", "--reset-stats"),
-            *("--run-time", f"{gate.users + gate.seconds}s", "--stop-timeout", "10"),
+            *("--run-time", f"{gate.users + gate.seconds}s"),
+            # So long that whatever is under way at the end is answered, or has failed.
+            *("--stop-timeout", f"{gate.timeout + 5:g}"),
         ],
         cwd=HOME,
         env={
             **of.environment,
             "GATEWAY_KEY": outputs.get("gateway_key", ""),
+            "LOAD_PAUSE": str(gate.pause),
+            "LOAD_TIMEOUT": str(gate.timeout),
             "PYTHONPATH": str(HOME),
         },
         capture_output=True,

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +20,9 @@ import yaml
 import stack_config
 from tools import deliver, engine, evidence, front_door, stack
 from tools.evidence import Evidence
-from tools.load_gate import Gate, Load, Stopped
+from tools.load_gate import Gate, Load, Stopped, measure
 
-GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100)
+GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100, pause=0.4, timeout=30)
 GOOD = Load(requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200)
 TESTED = "a" * 64
 
@@ -50,6 +56,7 @@ def test_a_load_at_the_limit_passes() -> None:
         ({"failures": 11}, r"11 of 1000 requests failed \(1.1%\); at most 1.0% may"),
         ({"p95_ms": 101.0}, "95 % of requests took up to 101 ms; at most 100 ms"),
         ({"requests": 0, "failures": 0}, "no request was answered"),
+        ({"requests": 1, "failures": 0}, "only 1 requests came to an end; 1 callers in 1 s make 2"),
     ],
 )
 def test_a_load_beyond_it_says_what_was_measured_and_what_is_allowed(
@@ -69,6 +76,67 @@ def test_thresholds_are_settings_that_a_run_can_change() -> None:
     kept = Gate.chosen({"p95_ms": None})
     assert kept.p95_ms > 1
     assert Gate.chosen({"p95_ms": 1.0}) == Gate(**{**asdict(kept), "p95_ms": 1.0})
+
+
+def test_a_limit_above_the_time_after_which_a_request_fails_is_refused() -> None:
+    with pytest.raises(SystemExit, match="P95_MS=30000: a request fails after 30 s"):
+        Gate.chosen({"p95_ms": 30_000.0})
+
+
+class Hanging(ThreadingHTTPServer):
+    """A gateway that answers for a moment after its first request, and then never again."""
+
+    daemon_threads = True
+
+    def __init__(self, sound_for: float) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.sound_for = sound_for
+        self.hangs_from: float | None = None
+        self.released = Event()
+        Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def hangs(self) -> bool:
+        now = time.monotonic()
+        self.hangs_from = self.hangs_from or now + self.sound_for
+        return now > self.hangs_from
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Hanging
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.server.hangs:
+            self.server.released.wait()
+            return
+        body = b'{"predictions": [{"late": false}]}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing, in the middle of the tests' own output."""
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    server = Hanging(sound_for=2.5)
+    yield server
+    server.released.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_gateway_that_hangs_for_good_is_not_let_through(hanging: Hanging) -> None:
+    url = f"http://127.0.0.1:{hanging.server_port}"
+    of = SimpleNamespace(environment=dict(os.environ), outputs=lambda: {"gateway_url": url})
+    gate = Gate(users=2, seconds=2, errors=0.01, p95_ms=1000, pause=0.3, timeout=2)
+    load = measure(of, gate)  # type: ignore[arg-type]
+    assert load.failures >= 2, f"each caller's last request has failed: {load}"
+    with pytest.raises(Stopped, match=r"[2-9] of \d+ requests failed"):
+        gate.judge(load)
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])

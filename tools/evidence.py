@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -12,9 +13,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tools.bootstrap import HOME, say
+from tools.bootstrap import HOME, fail, say
 
 EVIDENCE = HOME / ".delivery"
+TOLD = ("CODEBUILD_RESOLVED_SOURCE_VERSION", "COMMIT_SHA")
+"""What CodeBuild and Cloud Build call the commit: a CodePipeline hands the source over as a ZIP without .git.
+https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
+https://cloud.google.com/build/docs/configuring-builds/substitute-variable-values"""
 
 
 @dataclass
@@ -84,9 +89,18 @@ def _now() -> str:
 
 
 def commit() -> str:
-    """The commit that is delivered, marked if the working tree holds more than it."""
-    head = git("rev-parse", "HEAD")
-    return head + (" with uncommitted changes" if git("status", "--porcelain") else "")
+    """The commit that is delivered, marked if the working tree holds more than it or nothing says."""
+    try:
+        head = git("rev-parse", "HEAD")
+        return head + (" with uncommitted changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        for name in TOLD:
+            if told := os.environ.get(name):
+                return f"{told} by {name}, in no git checkout"
+        fail(
+            f"{HOME} is no git checkout (or there is no git), and {' and '.join(TOLD)} are not set: the evidence"
+            " would not say which commit was delivered. Set one of them to the commit."
+        )
 
 
 def git(*words: str) -> str:

@@ -265,6 +265,36 @@ def test_a_run_that_is_killed_has_left_its_evidence(
     assert kept["steps"][0]["failed"] == "KeyboardInterrupt"
 
 
+@pytest.fixture
+def no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A source without .git, as CodePipeline hands it over."""
+    monkeypatch.setattr(evidence, "HOME", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for name in evidence.TOLD:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("name", evidence.TOLD)
+def test_without_a_checkout_the_service_says_which_commit_it_is(
+    no_checkout: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "d" * 40)
+    assert evidence.commit() == f"{'d' * 40} by {name}, in no git checkout"
+
+
+def test_a_delivery_of_no_known_commit_does_not_begin(no_checkout: None) -> None:
+    with pytest.raises(SystemExit, match="CODEBUILD_RESOLVED_SOURCE_VERSION and COMMIT_SHA are"):
+        evidence.commit()
+
+
+def test_a_machine_without_git_is_no_traceback(
+    no_checkout: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="or there is no git"):
+        evidence.commit()
+
+
 def test_a_stack_without_settings_is_told_where_they_belong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

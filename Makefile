@@ -46,7 +46,7 @@ restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
 	@$(python) -m tools.repair restore $(CLOUD)
 drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
 	@$(python) -m tools.drill $(CLOUD)
-guard: ## pulumi preview --json | make -s guard: refuse before `pulumi up` on a real cloud (ALLOW=…)
+guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
 	@$(python) -m tools.guards
 
 .PHONY: env rehearsal down wipe train

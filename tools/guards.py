@@ -1,7 +1,9 @@
 """What must not happen by accident: functions of what Pulumi's ``--json`` previews say, and of ``ALLOW``.
 
-``make up``, ``make repair`` and ``make destroy`` ask them before anything is changed. For plain Pulumi:
-``pulumi preview --json | python -m tools.guards``, which leaves with 1 when it refuses.
+``make up``, ``make repair`` and the delivery ask them before anything is changed; ``make destroy`` asks for
+the account only (`tools.account`), for what it takes away is its purpose. For plain Pulumi:
+``pulumi preview --json --show-replacement-steps | python -m tools.guards``, which leaves with 1 when it
+refuses.
 """
 
 from __future__ import annotations
@@ -41,7 +43,12 @@ MANY = 1 / 4
 """A stack that lost more than this part of its resources was not tidied by hand: it burned, or the
 refresh is looking in the wrong place. The two need different answers, so a person decides."""
 
-ENDS = {"delete": "deletes", "replace": "replaces", "delete-replaced": "replaces"}
+REPLACES = frozenset(("replace", "create-replacement", "import-replacement"))
+"""Steps of a replacement, one of which every replacement shows; ``replace`` is there always.
+https://github.com/pulumi/pulumi/blob/master/sdk/go/common/apitype/history.go"""
+DELETES = frozenset(("delete", "delete-replaced"))
+"""Not ``discard`` and ``discard-replaced``, which end what the program only reads and leave it where it is,
+nor ``remove-pending-replace``, which takes note that something is gone already."""
 
 
 def allowed() -> frozenset[str]:
@@ -89,19 +96,39 @@ def elsewhere(was: str | None, now: str | None) -> list[str]:
 
 
 def losses(steps: Iterable[Step], allow: Collection[str]) -> list[str]:
-    """Refuse an update that replaces or deletes what is precious, unless it is allowed by name."""
-    found = {}
+    """Refuse an update that replaces or deletes what is precious, unless it is allowed by name.
+
+    Each is named once, though a replacement is up to three steps. One that only deletes what was replaced
+    ends an earlier run that was cut short; previews hide it without ``--show-replacement-steps``.
+    """
+    found: dict[str, list[Step]] = {}
     for step in steps:
-        urn, does = step["urn"], ENDS.get(step["op"])
-        what = PRECIOUS.get(plain(kind(urn)))
-        if does and what and not _names(urn) & set(allow):
-            because = ", ".join(step.get("replaceReasons") or step.get("diffReasons") or [])
-            found[urn] = (
-                f"this run {does} the {what} {_name(urn)} ({kind(urn)})"
-                + (f", because of {because}" if because else "")
-                + f". If that is meant: ALLOW={_name(urn)}"
-            )
-    return list(found.values())
+        urn = step["urn"]
+        precious = plain(kind(urn)) in PRECIOUS and not _names(urn) & set(allow)
+        if precious and step["op"] in REPLACES | DELETES:
+            found.setdefault(urn, []).append(step)
+    return [_loss(urn, of) for urn, of in found.items()]
+
+
+def _loss(urn: str, steps: Sequence[Step]) -> str:
+    """What these steps of one resource cost."""
+    what, ops = PRECIOUS[plain(kind(urn))], {step["op"] for step in steps}
+    # Only some of a replacement's steps say why.
+    told = (step.get("replaceReasons") or step.get("diffReasons") for step in steps)
+    reasons: list[str] = next(filter(None, told), [])
+    if ops & REPLACES:
+        does = f"replaces the {what}"
+    elif "delete" in ops:
+        does = f"deletes the {what}"
+    else:
+        does = f"deletes the former {what}"
+        reasons = reasons or ["a replacement that was cut short"]
+    because = ", ".join(reasons)
+    return (
+        f"this run {does} {_name(urn)} ({kind(urn)})"
+        + (f", because of {because}" if because else "")
+        + f". If that is meant: ALLOW={_name(urn)}"
+    )
 
 
 def vanished(steps: Sequence[Step], allow: Collection[str]) -> list[str]:
@@ -191,12 +218,41 @@ def _names(urn: str) -> set[str]:
     return {urn, _name(urn)}
 
 
+def previewed(text: str) -> list[Step]:
+    """The steps of what ``pulumi preview --json`` prints; raises ValueError unless it is all of a good one.
+
+    A pipe loses Pulumi's exit code: that it failed is told by its diagnostics, and that it was interrupted
+    by the summary that is not there.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        told = error
+    if not isinstance(told, dict):
+        raise ValueError(
+            "standard input is not, or not to its end, what `pulumi preview --json` prints"
+            f" ({told if isinstance(told, ValueError) else 'JSON of another kind'})"
+        )
+    errors = [
+        str(each.get("message", "")).strip()
+        for each in told.get("diagnostics") or ()
+        if each.get("severity") == "error"
+    ]
+    if errors:
+        raise ValueError(f"the preview failed: {errors[0]}")
+    if not told.get("changeSummary"):
+        raise ValueError("the preview has no summary: it was interrupted, or is none of Pulumi's")
+    return list(told.get("steps") or ())
+
+
 def main() -> None:
     """Read a preview on standard input, and refuse or not."""
     try:
-        steps = json.load(sys.stdin)["steps"] or []
-    except (ValueError, KeyError):
-        sys.exit("guards: standard input is not what `pulumi preview --json` prints")
+        steps = previewed(sys.stdin.read())
+    except ValueError as error:
+        sys.exit(
+            f"Refused: {error}. What an update would do is not known. See that `pulumi preview` ends well"
+        )
     refuse(account(steps) or losses(steps, allowed()))
 
 

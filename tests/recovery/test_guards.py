@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -56,8 +60,29 @@ def test_nothing_precious_is_replaced_or_deleted_unless_it_is_named(token: str, 
 
 def test_one_replacement_is_told_once_though_it_is_three_steps() -> None:
     token = "aws:s3/bucket:Bucket"
-    ops = ("create-replacement", "replace", "delete-replaced")
-    assert len(guards.losses([step(op, token, "it") for op in ops], frozenset())) == 1
+    steps = [
+        step("create-replacement", token, "it", replaceReasons=["bucket"]),
+        step("replace", token, "it", replaceReasons=["bucket"]),
+        step("delete-replaced", token, "it"),
+    ]
+    for order in permutations(steps):  # one that is deleted first comes the other way round
+        [reason] = guards.losses(order, frozenset())
+        assert "replaces the lake it" in reason
+        assert "because of bucket" in reason, "not every step says why"
+
+
+def test_what_an_earlier_run_replaced_is_not_deleted_unless_it_is_named() -> None:
+    """After a run that was killed between the two, all that is left to do is one step for each."""
+    left = [step("delete-replaced", "aws:s3/bucket:Bucket", "it")] * 2
+    [reason] = guards.losses(left, frozenset())
+    assert "deletes the former lake" in reason
+    assert "ALLOW=it" in reason
+    assert guards.losses(left, {"it"}) == []
+
+
+@pytest.mark.parametrize("op", ["discard", "discard-replaced", "remove-pending-replace"])
+def test_what_leaves_the_state_and_not_the_cloud_passes(op: str) -> None:
+    assert guards.losses([step(op, "aws:s3/bucket:Bucket", "it")], frozenset()) == []
 
 
 def test_a_type_with_azures_api_version_is_as_precious_as_without() -> None:
@@ -133,3 +158,60 @@ def test_what_is_kept_keeps_what_it_stands_on() -> None:
 def test_names_are_allowed_in_any_spelling(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOW", text)
     assert guards.allowed() == {"a", "b"}
+
+
+def preview(**more: Any) -> dict[str, Any]:
+    """What `pulumi preview --json` prints of a run that changes nothing."""
+    same = step("same", "pulumi:pulumi:Stack", "dev")
+    return {"steps": [same], "duration": 1, "changeSummary": {"same": 1}, **more}
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """`… | make -s guard`"""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    guards.main()
+
+
+def test_a_good_preview_passes_with_its_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [{"severity": "warning", "message": "deprecated"}]
+    piped(monkeypatch, json.dumps(preview(diagnostics=told)))
+
+
+def test_a_failed_preview_is_refused_with_the_first_of_its_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pipe has lost Pulumi's exit code, and the steps up to the error look harmless."""
+    told = [
+        {"severity": "warning", "message": "deprecated"},
+        {"severity": "error", "message": "error: 429 Too Many Requests\n"},
+        {"severity": "error", "message": "error: preview failed"},
+    ]
+    for steps in (preview()["steps"], None):
+        text = json.dumps(preview(steps=steps, diagnostics=told))
+        with pytest.raises(SystemExit, match="Refused: the preview failed: error: 429 Too Many"):
+            piped(monkeypatch, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        json.dumps(preview())[:-9],
+        "[]",
+        "{}",
+        json.dumps({"steps": preview()["steps"]}),
+        json.dumps(preview()) + "error: preview failed",
+    ],
+)
+def test_a_preview_that_was_cut_off_and_what_is_none_are_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match=r"Refused: .*not known"):
+        piped(monkeypatch, text)
+
+
+def test_a_preview_that_costs_the_lake_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ALLOW", raising=False)
+    costly = preview(steps=[step("delete", "aws:s3/bucket:Bucket", "it")])
+    with pytest.raises(SystemExit, match="deletes the lake it"):
+        piped(monkeypatch, json.dumps(costly))

@@ -95,25 +95,26 @@ def folder(stack: Stack) -> lake.Lake:
 
 
 def keep(stack: Stack) -> None:
-    """Copy to the backup what it has not yet of the lake."""
+    """Copy to the backup what it has not yet of the lake, and what was written again since."""
     start_rehearsal()
     source = stack.lake()
     if source is None:
         fail(f"Stack {stack.name} has no lake to back up.")
-    found, copied, size = backup.copy(source, folder(stack))
-    print(f"Backup: {copied} of {found} objects were new, {size / 2**20:.1f} MiB.")
+    found, copied, size = backup.copy(source, folder(stack), again=True)
+    print(f"Backup: {copied} of {found} objects were new or changed, {size / 2**20:.1f} MiB.")
 
 
 def restore(stack: Stack) -> None:
-    """Build the platform anew, if it is gone, and fill its lake from the backup."""
-    copies = folder(stack)
+    """Build the platform anew, if it is gone, and fill its lake from the backup; what is there stays."""
+    copies, store = folder(stack), lake.Folder(stack_config.STORE)
     names = list(copies.names(f"{Zone.MODELS}/"))
     if not names:
         fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
+    there = set(store.names())
     for name in names:
-        file = stack_config.STORE / Path(name).relative_to(Zone.MODELS)
-        if not file.exists() and (data := copies.read(name)) is not None:
-            lake.Folder(stack_config.STORE).write(str(file.relative_to(stack_config.STORE)), data)
+        file = name.removeprefix(f"{Zone.MODELS}/")
+        if file and file not in there and (data := copies.read(name)) is not None:
+            store.write(file, data)
     prepare(stack)
     apply(stack)
     target = stack.lake()

@@ -26,26 +26,46 @@ GCP = "projects/{account}"
 
 def _aws_secret(facts: Facts) -> str | None:
     """Its ARN ends in six characters that AWS chooses."""
-    described = _describe_secret(facts["region"], facts["name"])
+    described = _describe_secret(facts["region"], facts["name"], facts.get("account"))
     return described["ARN"] if described else None
 
 
 def _aws_secret_version(facts: Facts) -> str | None:
     """The one in force: AWS chooses its id, and no one but this stack writes it."""
-    described = _describe_secret(facts["region"], facts["secretId"])
+    described = _describe_secret(facts["region"], facts["secretId"], facts.get("account"))
     stages = (described or {}).get("VersionIdsToStages", {})
     current = next((id_ for id_, names in stages.items() if "AWSCURRENT" in names), None)
     return f"{described['ARN']}|{current}" if described and current else None
 
 
-def _describe_secret(region: str, secret: str) -> dict[str, Any] | None:
-    import boto3
+def _describe_secret(region: str, secret: str, account: str | None = None) -> dict[str, Any] | None:
+    """What AWS knows of a secret; None if there is none. Leaves when that cannot be told.
 
-    client = boto3.client("secretsmanager", region_name=region)
+    boto3 asks with the terminal's credentials. With `aws:profile` or `aws:assumeRoles` in the settings the
+    provider's lead elsewhere, where the secret may well be.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
-        return dict(client.describe_secret(SecretId=secret))
-    except client.exceptions.ResourceNotFoundException:
-        return None
+        sts = boto3.client("sts", region_name=region)
+        here = sts.get_caller_identity()["Account"] if account else None
+        if here == account:
+            client = boto3.client("secretsmanager", region_name=region)
+            return dict(client.describe_secret(SecretId=secret))
+        why = f"the stack is in account {account}, and the terminal's credentials lead to {here}"
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        why = str(error)
+    except BotoCoreError as error:
+        why = str(error)
+    raise SystemExit(
+        f"Refused: whether the secret {secret} was made by the run that was cut short cannot be told:"
+        f" {why}. Nothing was changed. Sign the terminal in to the stack's account, with leave to"
+        " secretsmanager:DescribeSecret (AWS_PROFILE=…, if the settings name a profile), and run the"
+        " same command again; to go on without knowing, so that it may be made twice: ALLOW=unseen"
+    )
 
 
 IDS: dict[str, str | Callable[[Facts], str | None]] = {

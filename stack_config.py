@@ -30,7 +30,7 @@ from pydantic import (
 
 import stack_mistakes
 from components import names
-from components.contracts import Artifact, Cloud
+from components.contracts import Artifact, Cloud, github_subject
 from stack_mistakes import did_you_mean, shown
 
 HOME = Path(__file__).resolve().parent
@@ -161,11 +161,19 @@ class Lake(Section):
     )
 
 
+REPOSITORY = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9-]{0,38})(@[1-9]\d{0,19})?/([A-Za-z0-9_.-]{1,100})(@[1-9]\d{0,19})?",
+    re.ASCII,
+)
+
+
 class Delivery(Section):
     """Which runs of GitHub Actions may deploy this stack."""
 
     repository: str = Field(
-        "", description="`owner/name` on GitHub; empty: no identity for deliveries is made"
+        "",
+        description="`owner/name` on GitHub, or `owner@id/name@id`: as its tokens' `sub` has it;"
+        " empty: no identity for deliveries is made",
     )
     branch: str = Field("main", description="The branch from which it may be deployed")
     environment: str = Field(
@@ -179,13 +187,25 @@ class Delivery(Section):
     @field_validator("repository")
     @classmethod
     def repository_named(cls, value: str) -> str:
-        if value and not re.fullmatch(
-            r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}", value
-        ):
-            near = re.sub(r"^(https?://|git@)?github\.com[/:]|\.git$", "", value)
-            hint = f" Did you mean {near}?" if near != value and near.count("/") == 1 else ""
+        if not value:
+            return value
+        match = REPOSITORY.fullmatch(value)
+        if not match:
+            near = re.sub(
+                r"^(https?://|git@)?github\.com[/:]|^repo:|\.git$|:(ref|environment):.*$", "", value
+            )
+            hint = f" Did you mean {near}?" if REPOSITORY.fullmatch(near) else ""
             raise ValueError(
-                f"Allowed: owner/name, as in the repository's address on GitHub.{hint}"
+                "Allowed: owner/name, as in the repository's address on GitHub, or with the ids of"
+                f" both, owner@123456/name@456789.{hint}"
+            )
+        owner, owner_id, name, name_id = match.groups()
+        if (owner_id is None) != (name_id is None):
+            raise ValueError(
+                "Only one of the two has its id. Allowed: owner/name or owner@123456/name@456789,"
+                " whichever the sub of the repository's tokens has: the clouds compare it word for word."
+                f" To find out: gh api repos/{owner}/{name}/actions/oidc/customization/sub"
+                " --jq .sub_claim_prefix"
             )
         return value
 
@@ -269,6 +289,18 @@ class StackConfig(Section):
                 + did_you_mean(
                     value, [re.sub("[^a-z0-9]+", "-", value.lower()).strip("-0123456789")[:16]]
                 )
+            )
+        return value
+
+    @field_validator("delivery")
+    @classmethod
+    def subject_fits(cls, value: Delivery, info: ValidationInfo) -> Delivery:
+        # https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers
+        subject = github_subject(value.repository, value.branch, value.environment)
+        if value.repository and info.data.get("cloud") == "gcp" and len(subject) > 127:
+            raise ValueError(
+                f"Google Cloud takes a subject of 127 characters at most, and {subject} has"
+                f" {len(subject)}. Choose a shorter {'environment' if value.environment else 'branch'}."
             )
         return value
 

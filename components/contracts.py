@@ -244,14 +244,31 @@ GITHUB = "https://token.actions.githubusercontent.com"
 """Who signs the tokens of GitHub Actions."""
 
 
+def github_subject(repository: str, branch: str, environment: str | None) -> str:
+    """The ``sub`` of the tokens of one repository's branch or, where there is one, environment.
+
+    A job in an environment has it in the place of the branch, which is then the environment's own
+    rule to hold: "Deployment branches and tags" in GitHub's settings.
+    https://docs.github.com/actions/reference/security/oidc#example-subject-claims
+    Repositories made, renamed or transferred since 15 July 2026 have their ids in it, and the older
+    ones that were asked to: ``repo:owner@123/name@456:…``. The clouds compare word for word, so
+    which form it is must be said, and the other one is not let in beside it: a name can be taken
+    over, an id cannot.
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+    """
+    within = f"environment:{environment}" if environment else f"ref:refs/heads/{branch}"
+    return f"repo:{repository}:{within}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeliveryArgs:
     foundation: Foundation
     lake: DataLake
     identities: Sequence[Identity]
     """The workloads' identities: the ones that the pipeline may hand to the services it sets up."""
+    registry: ImageRegistry
     repository: str
-    """``owner/name`` on GitHub."""
+    """``owner/name`` on GitHub, or ``owner@id/name@id``: as it stands in the subject of its tokens."""
     branch: str
     environment: str | None
     """GitHub's word for a gate in front of a job; not the stack's environment."""
@@ -265,14 +282,8 @@ class DeliveryArgs:
 
     @property
     def subject(self) -> str:
-        """The ``sub`` of the one kind of token that is trusted.
-
-        A job in an environment has it in the place of the branch, which is then the environment's
-        own rule to hold: "Deployment branches and tags" in GitHub's settings.
-        https://docs.github.com/actions/reference/security/oidc#example-subject-claims
-        """
-        within = f"environment:{self.environment}" if self.environment else f"ref:{self.ref}"
-        return f"repo:{self.repository}:{within}"
+        """The ``sub`` of the one kind of token that is trusted."""
+        return github_subject(self.repository, self.branch, self.environment)
 
     @property
     def ref(self) -> str:
@@ -284,15 +295,17 @@ class DeliveryArgs:
 class Reach:
     """What the pipeline may do to the platform's resource types, as data: token to permissions.
 
-    A type stands in one of the three, and a test holds every type of the platform against them. So
-    who takes over the pipeline can break the service, but neither delete data nor widen anybody's
-    rights, the pipeline's own included: that takes a person's `pulumi up`, as the first one does.
+    A type stands in one of the three, and a test holds every type of the platform against them. What
+    a merge changes is in the first; how data is kept, and who may do what, takes a person's
+    `pulumi up`, as the first one does. What who takes over the pipeline can do then, and what not,
+    is in docs/delivery.md.
     """
 
     runs: Mapping[str, Sequence[str]]
     """What carries requests: create, read, update and delete."""
     holds: Mapping[str, Sequence[str]]
-    """What holds data or secrets: read and update. A new one would need new grants, too."""
+    """What holds data, images or secrets, and how it keeps them: read only, but for a secret's value,
+    which is a rotation's to write. A setting would do to delete with: a lifecycle that expires all."""
     grants: Mapping[str, Sequence[str]]
     """What says who may do what: read only, so that drift is seen and nothing is granted."""
 

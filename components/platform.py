@@ -134,6 +134,7 @@ class Platform(pulumi.ComponentResource):
                 c.DeliveryArgs(
                     foundation=foundation,
                     lake=lake,
+                    registry=registry,
                     identities=identities,
                     repository=config.delivery.repository,
                     branch=config.delivery.branch,

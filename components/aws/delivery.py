@@ -21,9 +21,12 @@ def _of(service: str, *operations: str) -> list[str]:
     return [f"{service}:{operation}" for operation in operations]
 
 
-def _s3(*subresources: str) -> list[str]:
-    return [f"s3:{verb}{each}" for each in subresources for verb in ("Get", "Put")]
-
+# A changed context is a new object, and the provider deletes the former one with all its versions: it
+# lists those whose key begins as the object's, and deletes each by its id. Nowhere else, so that
+# everything that is not made anew from the repository can be had back.
+# https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/s3/delete.go
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+OF_CONTEXTS, LISTED = "s3:DeleteObjectVersion", "s3:ListBucketVersions"
 
 # Which calls a type needs is what the provider makes; the names of the actions:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -87,10 +90,12 @@ REACH = c.Reach(
         "aws:lambda/permission:Permission": _of(
             "lambda", "AddPermission", "GetPolicy", "RemovePermission"
         ),
-        # Not DeleteObjectVersion: what is deleted here can be had back.
-        "aws:s3/bucketObjectv2:BucketObjectv2": _of(
-            "s3", "GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging", "DeleteObject"
-        ),
+        # Not DeleteObject, which hides an object of a versioned bucket: the provider never calls it.
+        "aws:s3/bucketObjectv2:BucketObjectv2": [
+            *_of("s3", "GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging"),
+            OF_CONTEXTS,
+            LISTED,
+        ],
         "aws:sagemaker/endpoint:Endpoint": _of(
             "sagemaker", "CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "UpdateEndpoint"
         ),
@@ -116,16 +121,8 @@ REACH = c.Reach(
         "pulumi-python:dynamic/triplane:RandomKey": [],
     },
     holds={
-        "aws:ecr/lifecyclePolicy:LifecyclePolicy": _of(
-            "ecr", "GetLifecyclePolicy", "PutLifecyclePolicy"
-        ),
-        "aws:ecr/repository:Repository": _of(
-            "ecr",
-            "DescribeRepositories",
-            "PutImageScanningConfiguration",
-            "PutImageTagMutability",
-            *TAGGED,
-        ),
+        "aws:ecr/lifecyclePolicy:LifecyclePolicy": _of("ecr", "GetLifecyclePolicy"),
+        "aws:ecr/repository:Repository": _of("ecr", "DescribeRepositories", "ListTagsForResource"),
         # The provider reads all of a bucket's settings, set or not.
         "aws:s3/bucket:Bucket": _of(
             "s3",
@@ -140,23 +137,17 @@ REACH = c.Reach(
             "GetBucketWebsite",
             "GetReplicationConfiguration",
             "ListBucket",
-            "PutBucketTagging",
-            *TAGGED,
+            "ListTagsForResource",
         ),
-        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _s3(
-            "LifecycleConfiguration"
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _of(
+            "s3", "GetLifecycleConfiguration"
         ),
-        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _s3(
-            "EncryptionConfiguration"
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _of(
+            "s3", "GetEncryptionConfiguration"
         ),
-        "aws:s3/bucketVersioning:BucketVersioning": _s3("BucketVersioning"),
+        "aws:s3/bucketVersioning:BucketVersioning": _of("s3", "GetBucketVersioning"),
         "aws:secretsmanager/secret:Secret": _of(
-            "secretsmanager",
-            "DescribeSecret",
-            "GetResourcePolicy",
-            "TagResource",
-            "UntagResource",
-            "UpdateSecret",
+            "secretsmanager", "DescribeSecret", "GetResourcePolicy"
         ),
         "aws:secretsmanager/secretVersion:SecretVersion": _of(
             "secretsmanager", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"
@@ -269,9 +260,13 @@ def _statements(foundation: Foundation, args: c.DeliveryArgs) -> Iterator[Statem
             *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in args.zones),
         ],
     }
-    narrow = [each for each in REACH.permissions if each not in NO_RESOURCE]
+    apart = {OF_CONTEXTS, LISTED, *NO_RESOURCE}
+    narrow = [each for each in REACH.permissions if each not in apart]
     for service, actions in groupby(narrow, key=lambda action: action.partition(":")[0]):
         yield allow(list(actions), *resources[service])
+    yield allow([OF_CONTEXTS], pulumi.Output.format("{}/{}/*", bucket, c.Zone.BUILDS.value))
+    contexts = {"StringLike": {"s3:prefix": f"{c.Zone.BUILDS}/*"}}
+    yield allow([LISTED], bucket, condition=contexts)
     yield allow(sorted(NO_RESOURCE), "*")
     services = ["codebuild.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com"]
     yield allow(

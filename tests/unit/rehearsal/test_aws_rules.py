@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import iam
+from rehearsal.aws import buckets, iam
 from rehearsal.kinds import CheckFailure, Inputs, Refusal
 from rehearsal.world import World
 from tests.unit.rehearsal.aws_account import Account, allow, trust
@@ -141,6 +141,29 @@ def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account:
     assert [each.id for each in account.world.all("aws:s3/bucketObjectv2:BucketObjectv2")] == [
         f"{kept.id}/k"
     ]
+
+
+def test_a_deleted_object_takes_all_versions_of_its_own_key_along_and_no_others(
+    account: Account,
+) -> None:
+    """As the provider does, which lists by prefix: components/aws/delivery.py grants it what that takes."""
+    token = "aws:s3/bucketObjectv2:BucketObjectv2"
+    bucket = account.make(BUCKET, "lake").id
+    account.make(
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "versioning",
+        bucket=bucket,
+        versioningConfiguration={"status": "Enabled"},
+    )
+    former, other = (
+        account.make(token, key, bucket=bucket, key=f"builds/{key}", content="x")
+        for key in ("former.zip", "former.zip.bak")
+    )
+    account.update(former, content="y")
+    held = [key for key, _ in buckets._versions(account.world, bucket)]
+    assert held.count("builds/former.zip") == 2
+    account.lifecycle.delete(token, former.id)
+    assert {key for key, _ in buckets._versions(account.world, bucket)} == {other.inputs["key"]}
 
 
 def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Account) -> None:

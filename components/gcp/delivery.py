@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_gcp import iam, projects, serviceaccount, storage
+from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 
 from components import contracts as c
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.identity import Identity, within
+from components.gcp.images import ImageRegistry
 
 APIS = ("iamcredentials", "sts")
 """What the exchange of tokens needs, beside `foundation.APIS`."""
@@ -20,6 +21,10 @@ def _of(kind: str, *verbs: str) -> list[str]:
     return [f"{kind}.{verb}" for verb in verbs]
 
 
+IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.tags.get")
+"""Held on the platform's repository, not on every one of the project. Cloud Run asks the first of
+whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
+
 # https://cloud.google.com/iam/docs/roles-permissions
 REACH = c.Reach(
     runs={
@@ -28,6 +33,7 @@ REACH = c.Reach(
         "gcp:cloudrunv2/service:Service": [
             *_of("run.services", "create", "delete", "get", "setIamPolicy", "update"),
             "run.operations.get",
+            IMAGES[0],
         ],
         "gcp:secretmanager/secretVersion:SecretVersion": _of(
             "secretmanager.versions", "access", "add", "destroy", "enable", "get"
@@ -38,7 +44,7 @@ REACH = c.Reach(
         ),
         "pulumi-python:dynamic/triplane:GcpBuiltImage": [
             *_of("cloudbuild.builds", "create", "get"),
-            "artifactregistry.tags.get",
+            IMAGES[1],
         ],
         "pulumi-python:dynamic/triplane:RandomKey": [],
         "pulumi-python:dynamic/triplane:VertexDeployment": _of(
@@ -53,11 +59,9 @@ REACH = c.Reach(
         ],
     },
     holds={
-        "gcp:artifactregistry/repository:Repository": _of(
-            "artifactregistry.repositories", "get", "update"
-        ),
-        "gcp:secretmanager/secret:Secret": _of("secretmanager.secrets", "get", "update"),
-        "gcp:storage/bucket:Bucket": _of("storage.buckets", "get", "update"),
+        "gcp:artifactregistry/repository:Repository": ["artifactregistry.repositories.get"],
+        "gcp:secretmanager/secret:Secret": ["secretmanager.secrets.get"],
+        "gcp:storage/bucket:Bucket": ["storage.buckets.get"],
     },
     grants={
         "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": [
@@ -86,7 +90,7 @@ OBJECTS = REACH.runs["gcp:storage/bucketObject:BucketObject"]
 
 
 class Delivery(c.Delivery):
-    """A service account without keys, a pool that takes GitHub's tokens, and two custom roles."""
+    """A service account without keys, a pool that takes GitHub's tokens, and three custom roles."""
 
     def __init__(
         self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
@@ -141,6 +145,7 @@ class Delivery(c.Delivery):
             opts=child,
         )
         self._may_deploy()
+        self._may_pull(args)
         self._may_upload(args)
         for identity in args.identities:
             assert isinstance(identity, Identity)
@@ -155,7 +160,22 @@ class Delivery(c.Delivery):
         projects.IAMMember(
             f"{self._name}-deploy",
             project=self._foundation.project,
-            role=self._role("deployer", [p for p in REACH.permissions if p not in OBJECTS]),
+            role=self._role(
+                "deployer", [p for p in REACH.permissions if p not in (*IMAGES, *OBJECTS)]
+            ),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+
+    def _may_pull(self, args: c.DeliveryArgs) -> None:
+        """Images of the one repository that it deploys from."""
+        assert isinstance(args.registry, ImageRegistry)
+        registry = args.registry.registry
+        artifactregistry.RepositoryIamMember(
+            f"{self._name}-pull",
+            repository=registry.name,
+            location=registry.location,
+            role=self._role("puller", IMAGES),
             member=self._account.member,
             opts=self._foundation.child(self),
         )

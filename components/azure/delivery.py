@@ -9,6 +9,7 @@ from components import contracts as c
 from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
+from components.azure.identity import Identity
 
 AUDIENCE = "api://AzureADTokenExchange"
 
@@ -21,6 +22,10 @@ def _kept(*types: str) -> list[str]:
     return [f"{each}/{verb}" for each in types for verb in ("read", "write")]
 
 
+def _seen(*types: str) -> list[str]:
+    return [f"{each}/read" for each in types]
+
+
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
 STORAGE = "Microsoft.Storage/storageAccounts"
@@ -29,13 +34,11 @@ IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 # https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
 REACH = c.Reach(
     runs={
-        "azure-native:applicationinsights:Component": _all("Microsoft.Insights/components"),
         "azure-native:containerregistry:TaskRun": [
             *_all(f"{REGISTRY}/taskruns"),
             f"{REGISTRY}/runs/read",
             f"{REGISTRY}/scheduleRun/action",
         ],
-        "azure-native:machinelearningservices:Datastore": _all(f"{WORKSPACE}/datastores"),
         "azure-native:machinelearningservices:EnvironmentVersion": _all(
             f"{WORKSPACE}/environments/versions"
         ),
@@ -50,29 +53,35 @@ REACH = c.Reach(
             *_all("Microsoft.Web/sites"),
             *_kept("Microsoft.Web/sites/config"),
             "Microsoft.Web/sites/config/list/action",
+            # Asked of whoever writes an app that names a plan.
+            # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/web-and-mobile#website-contributor
+            "Microsoft.Web/serverfarms/join/action",
         ],
-        "pulumi-python:dynamic/triplane:AzureBlobFolder": [],  # data, not control: the second `assign` below
+        "pulumi-python:dynamic/triplane:AzureBlobFolder": [],  # data, not control: `BLOBS`
         "pulumi-python:dynamic/triplane:AzureEndpointTraffic": _kept(
             f"{WORKSPACE}/onlineEndpoints"
         ),
         "pulumi-python:dynamic/triplane:RandomKey": [],
     },
     holds={
-        "azure-native:containerregistry:Registry": _kept(REGISTRY),
+        "azure-native:applicationinsights:Component": _seen("Microsoft.Insights/components"),
+        "azure-native:containerregistry:Registry": _seen(REGISTRY),
         # Writing a secret's value; the vault's values themselves it cannot read.
         "azure-native:keyvault:Secret": _kept("Microsoft.KeyVault/vaults/secrets"),
-        "azure-native:keyvault:Vault": _kept("Microsoft.KeyVault/vaults"),
-        "azure-native:machinelearningservices:Workspace": _kept(WORKSPACE),
-        "azure-native:operationalinsights:Workspace": _kept(
+        "azure-native:keyvault:Vault": _seen("Microsoft.KeyVault/vaults"),
+        "azure-native:machinelearningservices:Datastore": _seen(f"{WORKSPACE}/datastores"),
+        # Writing a workspace takes `HAND_OVER` of its identity, which owns more than any workload.
+        "azure-native:machinelearningservices:Workspace": _seen(WORKSPACE),
+        "azure-native:operationalinsights:Workspace": _seen(
             "Microsoft.OperationalInsights/workspaces"
         ),
-        "azure-native:resources:ResourceGroup": _kept(
+        "azure-native:resources:ResourceGroup": _seen(
             "Microsoft.Resources/subscriptions/resourceGroups"
         ),
-        "azure-native:storage:BlobContainer": _kept(f"{STORAGE}/blobServices/containers"),
-        "azure-native:storage:BlobServiceProperties": _kept(f"{STORAGE}/blobServices"),
-        "azure-native:storage:ManagementPolicy": _kept(f"{STORAGE}/managementPolicies"),
-        "azure-native:storage:StorageAccount": _kept(STORAGE),
+        "azure-native:storage:BlobContainer": _seen(f"{STORAGE}/blobServices/containers"),
+        "azure-native:storage:BlobServiceProperties": _seen(f"{STORAGE}/blobServices"),
+        "azure-native:storage:ManagementPolicy": _seen(f"{STORAGE}/managementPolicies"),
+        "azure-native:storage:StorageAccount": _seen(STORAGE),
     },
     grants={
         "azure-native:authorization:RoleAssignment": [
@@ -84,17 +93,21 @@ REACH = c.Reach(
         "azure-native:managedidentity:FederatedIdentityCredential": [
             f"{IDENTITY}/federatedIdentityCredentials/read"
         ],
-        # `assign` hands an identity of this resource group to a service, which grants it nothing.
-        "azure-native:managedidentity:UserAssignedIdentity": [
-            f"{IDENTITY}/read",
-            f"{IDENTITY}/assign/action",
-        ],
+        "azure-native:managedidentity:UserAssignedIdentity": _seen(IDENTITY),
     },
 )
+HAND_OVER = f"{IDENTITY}/assign/action"
+"""Asked of whoever writes a resource that runs as an identity, even when it did before. Held on the three
+workloads' identities alone: with the workspace's, an app would be Contributor of the lake's account.
+https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/identity#managed-identity-operator"""
+BLOBS = [f"{STORAGE}/blobServices/containers/blobs/{verb}" for verb in ("read", "write")]
+"""Held in the containers that a deployment writes to. Storage Blob Data Contributor would add the right to
+delete blobs, which no deployment does, and the containers themselves:
+https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage#storage-blob-data-contributor"""
 
 
 class Delivery(c.Delivery):
-    """A managed identity with a federated credential, and one role in the platform's resource group."""
+    """A managed identity with a federated credential, and three roles, each on the least that takes it."""
 
     def __init__(
         self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
@@ -123,26 +136,51 @@ class Delivery(c.Delivery):
             audiences=[AUDIENCE],
             opts=child,
         )
-        role = roles.custom(
+        deployer = roles.custom(
             f"{name}-role",
             foundation,
             "deployer",
-            "Changes what serves; deletes no data and grants no rights.",
+            "Changes what serves; neither how data is kept nor who may do what.",
             authorization.PermissionArgs(actions=REACH.permissions),
             child,
         )
         roles.assign(
             f"{name}-deploy",
             principal=identity.principal_id,
-            role=role.id,
+            role=deployer.id,
             scope=foundation.group.id,
             opts=child,
+        )
+        assigner = roles.custom(
+            f"{name}-assigner",
+            foundation,
+            "identity assigner",
+            "Hands an identity to a service.",
+            authorization.PermissionArgs(actions=[HAND_OVER]),
+            child,
+        )
+        for workload in args.identities:
+            assert isinstance(workload, Identity)
+            roles.assign(
+                f"{name}-as-{workload.workload}",
+                principal=identity.principal_id,
+                role=assigner.id,
+                scope=workload.principal,
+                opts=child,
+            )
+        uploader = roles.custom(
+            f"{name}-uploader",
+            foundation,
+            "blob uploader",
+            "Reads and writes blobs; deletes none.",
+            authorization.PermissionArgs(data_actions=BLOBS),
+            child,
         )
         for zone in args.zones:
             roles.assign(
                 f"{name}-upload-{zone}",
                 principal=identity.principal_id,
-                role=roles.built_in(foundation, "Storage Blob Data Contributor"),
+                role=uploader.id,
                 scope=lake.containers[zone].id,
                 opts=child,
             )

@@ -22,6 +22,7 @@ class Identity(c.Identity):
     client_id: pulumi.Output[str]
     """What the identity is called when it asks for a token."""
     ready: list[pulumi.Resource]
+    workload: c.Workload
 
     def __init__(
         self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -30,6 +31,7 @@ class Identity(c.Identity):
         foundation = args.foundation
         assert isinstance(foundation, Foundation)
         child = pulumi.ResourceOptions(parent=self)
+        self.workload = args.workload
 
         # Which service may run as the identity is not said here, as a trust policy would on AWS:
         # it is whoever may write a resource that names it (Managed Identity Operator).

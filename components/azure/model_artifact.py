@@ -48,8 +48,8 @@ class ModelArtifact(c.ModelArtifact):
             principal_type=None,
             role=roles.built_in(foundation, "Storage Blob Data Contributor"),
             scope=container.id,
-            # Of the first who deploys. Whoever comes after needs the role too, and a pipeline has it
-            # from `Delivery`; taking it over would be a change in every second run.
+            # Of the first who deploys. Whoever comes after needs such a role too, and a pipeline has
+            # one from `Delivery`; taking it over would be a change in every second run.
             opts=pulumi.ResourceOptions(
                 parent=self, ignore_changes=["principalId", "roleAssignmentName"]
             ),

@@ -19,6 +19,11 @@ CLOUDS = get_args(Cloud)
 ISSUER = "https://token.actions.githubusercontent.com"
 IN_PRODUCTION = "repo:acme/triplane:environment:production"
 ON_MAIN = "repo:acme/triplane:ref:refs/heads/main"
+# GitHub's form for repositories made or renamed since 15 July 2026, from the example in
+# https://github.com/github/docs/pull/45221.
+WITH_IDS = {"repository": "octocat@123456/my-repo@456789"}
+ON_MAIN_WITH_IDS = "repo:octocat@123456/my-repo@456789:ref:refs/heads/main"
+IN_STAGING_WITH_IDS = "repo:octocat@123456/my-repo@456789:environment:staging"
 Configured = Callable[..., StackConfig]
 
 
@@ -57,8 +62,13 @@ def test_the_identity_is_a_part_of_the_contract_when_it_is_asked_for(
 
 @pytest.mark.parametrize(
     ("setting", "subject"),
-    [({}, ON_MAIN), ({"environment": "production"}, IN_PRODUCTION)],
-    ids=["branch", "environment"],
+    [
+        ({}, ON_MAIN),
+        ({"environment": "production"}, IN_PRODUCTION),
+        (WITH_IDS, ON_MAIN_WITH_IDS),
+        ({**WITH_IDS, "environment": "staging"}, IN_STAGING_WITH_IDS),
+    ],
+    ids=["branch", "environment", "branch-with-ids", "environment-with-ids"],
 )
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_only_one_repository_and_one_branch_or_environment_is_trusted(
@@ -104,6 +114,12 @@ def test_only_one_repository_and_one_branch_or_environment_is_trusted(
         ("repository", "acme/*"),
         ("repository", "acme"),
         ("repository", "https://github.com/acme/triplane"),
+        ("repository", "acme@*/triplane@*"),
+        ("repository", "acme@/triplane@"),
+        ("repository", "acme@0/triplane@0"),
+        ("repository", "acme@١/triplane@٢"),
+        ("repository", "acme@123456/triplane"),
+        ("repository", "acme/triplane@456789"),
         ("branch", "*"),
         ("branch", "main' || true || '"),
         ("environment", "prod*"),
@@ -115,6 +131,39 @@ def test_trust_cannot_be_widened_by_what_is_written_in_the_settings(
 ) -> None:
     with pytest.raises(pulumi.RunError, match=f"delivery.{key}"):
         configured("aws", delivery={"repository": "acme/triplane", key: value})
+
+
+@pytest.mark.parametrize("one_id", ["acme@123456/triplane", "acme/triplane@456789"])
+def test_who_writes_one_id_is_told_how_to_find_both(configured: Configured, one_id: str) -> None:
+    with pytest.raises(pulumi.RunError) as raised:
+        configured("aws", delivery={"repository": one_id})
+    assert "gh api repos/acme/triplane/actions/oidc/customization/sub" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "repo:acme@123456/triplane@456789",
+        "repo:acme@123456/triplane@456789:environment:staging",
+        "https://github.com/acme@123456/triplane@456789",
+    ],
+)
+def test_a_whole_claim_is_shortened_to_what_is_wanted(configured: Configured, written: str) -> None:
+    with pytest.raises(pulumi.RunError, match=r"Did you mean acme@123456/triplane@456789\?"):
+        configured("aws", delivery={"repository": written})
+
+
+def test_a_subject_that_google_cloud_would_cut_is_refused_there_alone(
+    configured: Configured,
+) -> None:
+    # Each in itself is allowed; with the ids they make 128 characters.
+    long = {"repository": f"acme@123456/{'t' * 81}@456789", "environment": "production"}
+    assert len(f"repo:{long['repository']}:environment:production") == 128
+    with pytest.raises(pulumi.RunError, match="127 characters at most"):
+        configured("gcp", delivery=long)
+    for cloud in ("aws", "azure"):
+        assert configured(cloud, delivery=long).delivery.environment == "production"
+    configured("gcp", delivery={**long, "environment": "productio"})
 
 
 def test_an_account_that_knows_github_already_gets_no_second_provider(
@@ -135,7 +184,8 @@ def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud
     assert sum(map(len, parts)) == len(registered), "a type stands in two parts"
 
 
-# How the clouds spell what takes away data, and what gives rights.
+# How the clouds spell a look, what takes away data, and what gives rights.
+READS = re.compile(r":(Get|Describe|List)\w+$|\.(get|list|getIamPolicy)$|/read$")
 DELETES = re.compile(r":(Delete|Purge)|\.(delete|destroy)$|/delete$")
 GIVES = re.compile(
     r"iam:(Create|Put|Attach|Update|Delete|Add|Set|Tag)|:Put\w*(Policy|PublicAccessBlock|Ownership\w*|Acl)$"
@@ -151,12 +201,33 @@ def test_no_permission_is_a_wildcard(cloud: Cloud) -> None:
     assert not [each for each in permissions if "*" in each]
 
 
+# A rotation of the key writes the new one.
+VALUES = {
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecretVersionStage",
+    "Microsoft.KeyVault/vaults/secrets/write",
+}
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_a_pipeline_deletes_no_data_and_grants_no_rights(cloud: Cloud) -> None:
-    kept = [p for part in reach(cloud).holds.values() for p in part]
-    seen = [p for part in reach(cloud).grants.values() for p in part]
-    assert not [p for p in kept if DELETES.search(p)]
-    assert not [p for p in (*kept, *seen) if GIVES.search(p) and p != "ecr:PutLifecyclePolicy"]
+def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) -> None:
+    """A lifecycle, a public container, a label: each comes with the right to change the others."""
+    for part in (reach(cloud).holds, reach(cloud).grants):
+        for token, permissions in part.items():
+            changes = {p for p in permissions if not READS.search(p)}
+            assert changes <= VALUES, f"{token}: {changes - VALUES}"
+    # Nor by the way of another type: the whole of a role is one list.
+    settings = re.compile(
+        r"s3:Put(?!Object)|s3:(Tag|Untag|Create|DeleteBucket)|ecr:(Put|Delete|Tag|Batch)"
+        r"|storage\.buckets\.(?!get)|repositories\.(update|delete|create)"
+        r"|Storage/.+/(write|delete|action)$|registries/(write|delete)$|workspaces/(write|delete)$"
+        r"|workspaces/datastores/(write|delete)$|vaults/(write|delete)$|[gG]roups/(write|delete)$"
+    )
+    assert not [p for p in reach(cloud).permissions if settings.search(p)]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_pipeline_grants_no_rights(cloud: Cloud) -> None:
     # In what runs: who may call the gateway (components/gcp/delivery.py says why), and two policies that
     # grant nothing.
     runs = [p for part in reach(cloud).runs.values() for p in part]
@@ -194,13 +265,11 @@ def test_every_aws_action_exists() -> None:
         "s3:GetBucketPublicAccessBlock",
         "s3:GetEncryptionConfiguration",
         "s3:GetLifecycleConfiguration",
+        "s3:DeleteObjectVersion",
         "s3:GetReplicationConfiguration",
         "s3:ListBucket",
+        "s3:ListBucketVersions",
         "s3:ListTagsForResource",
-        "s3:PutEncryptionConfiguration",
-        "s3:PutLifecycleConfiguration",
-        "s3:TagResource",
-        "s3:UntagResource",
     }
     session = botocore.session.get_session()
     operations: dict[str, set[str]] = {}
@@ -233,6 +302,58 @@ def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
             assert not [arn for arn in statement["Resource"] if "delivery" in arn or "*" in arn]
             assert set(statement["Condition"]["StringEquals"]) == {"iam:PassedToService"}
     assert everywhere == NO_RESOURCE
+
+
+def test_a_pipeline_on_aws_deletes_versions_of_build_contexts_alone(delivered: Build) -> None:
+    """What the provider does with a context that is no more; tests/unit/rehearsal/test_aws_rules.py plays it."""
+    engine, _ = delivered("aws")
+    (granted,) = (
+        r.inputs["policy"]
+        for r in engine.of("aws:iam/rolePolicy:RolePolicy")
+        if r.name == "triplane-delivery-reach"
+    )
+    statements = json.loads(granted)["Statement"]
+    context = engine.one("triplane:aws:ImageBuild").name + "-context"
+    (key,) = (
+        r.inputs["key"]
+        for r in engine.of("aws:s3/bucketObjectv2:BucketObjectv2")
+        if r.name == context
+    )
+    (deletes,) = (s for s in statements if "s3:DeleteObjectVersion" in s["Action"])
+    assert deletes["Action"] == ["s3:DeleteObjectVersion"]
+    (arn,) = deletes["Resource"]
+    assert arn.endswith("/builds/*")
+    assert key.startswith("builds/")
+    (lists,) = (s for s in statements if "s3:ListBucketVersions" in s["Action"])
+    assert lists["Action"] == ["s3:ListBucketVersions"]
+    assert lists["Resource"] == [arn.removesuffix("/builds/*")]
+    assert lists["Condition"] == {"StringLike": {"s3:prefix": "builds/*"}}
+    # A marker hides an object until its versions expire; the provider of a versioned bucket sets none.
+    assert not [s for s in statements if "s3:DeleteObject" in s["Action"]]
+
+
+def test_a_pipeline_on_google_cloud_pulls_from_the_platforms_repository_alone(
+    delivered: Build,
+) -> None:
+    engine, _ = delivered("gcp")
+    repository = engine.one("gcp:artifactregistry/repository:Repository")
+    (pull,) = (
+        r.inputs
+        for r in engine.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember")
+        if "delivery" in r.name
+    )
+    roles = {r.name: r.inputs for r in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole")}
+    assert pull["repository"].startswith(repository.name)
+    assert pull["role"].startswith("triplane-delivery-puller")
+    assert set(roles["triplane-delivery-puller"]["permissions"]) == {
+        "artifactregistry.repositories.downloadArtifacts",
+        "artifactregistry.tags.get",
+    }
+    inside = {p for p in roles["triplane-delivery-deployer"]["permissions"] if "artifact" in p}
+    assert inside == {
+        "artifactregistry.repositories.get",
+        "artifactregistry.repositories.getIamPolicy",
+    }
 
 
 def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_three_zones(
@@ -271,4 +392,31 @@ def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
     assert scopes["triplane-delivery-deploy"].startswith("triplane-foundation-group")
     for zone in ("builds", "models", "state"):
         assert scopes[f"triplane-delivery-upload-{zone}"].startswith(f"triplane-lake-{zone}")
-    assert len(scopes) == 4
+    for workload in ("build", "gateway", "serving"):
+        scope = scopes[f"triplane-delivery-as-{workload}"]
+        assert scope.startswith(f"triplane-{workload}-identity")
+    assert len(scopes) == 7
+
+
+def test_a_pipeline_on_azure_runs_nothing_as_the_workspaces_identity_and_deletes_no_blob(
+    delivered: Build,
+) -> None:
+    """That identity is Contributor of the lake's account, and reads and writes everything in it."""
+    engine, _ = delivered("azure")
+    definitions = {
+        r.name: r.inputs["permissions"][0]
+        for r in engine.of("azure-native:authorization:RoleDefinition")
+        if "delivery" in r.name
+    }
+    assign = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+    having = [name for name, may in definitions.items() if assign in may.get("actions", ())]
+    assert having == ["triplane-delivery-assigner"]
+    assert definitions["triplane-delivery-assigner"]["actions"] == [assign]
+    blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    assert definitions["triplane-delivery-uploader"] == {
+        "dataActions": [f"{blobs}/read", f"{blobs}/write"]
+    }
+    # Built-in roles carry more than their names say: none is given to the pipeline.
+    for assignment in engine.of("azure-native:authorization:RoleAssignment"):
+        if "delivery" in assignment.name:
+            assert assignment.inputs["roleDefinitionId"].startswith("triplane-delivery-")

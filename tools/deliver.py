@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from tools import comment, environment, front_door, guards, recovery, stack
+from tools import comment, environment, front_door, guards, preflight, recovery, stack
 from tools.bootstrap import HOME, PYTHON, fail
 from tools.engine import SCRATCH, SETTINGS, Stack
 from tools.evidence import EVIDENCE, Evidence, commit, keep
@@ -46,6 +46,25 @@ class Standing(Stack):
     def environment(self) -> dict[str, str]:
         own = environment.own()["PATH"]
         return {**os.environ, "PATH": own, "PULUMI_DEBUG_COMMANDS": "true"}  # as `Stack` does
+
+    def pulumi(self, *words: str, check: bool = True) -> int:
+        """As `Stack` does; but a lock in a backend elsewhere shows only in what the engine then says."""
+        said: list[str] = []
+        options = ["--stack", self.name, "--config-file", str(self.file)]
+        code = preflight.watch(["pulumi", *words, *options], self.environment, said)
+        if code:
+            text = "".join(said)
+            if way_out := preflight.explain(text, self.file).removeprefix(text):
+                print(way_out, file=sys.stderr)
+            if check:
+                sys.exit(code)
+        return code
+
+    def unlock(self) -> None:
+        """Take away a dead run's lock if the backend is this clone's; elsewhere only Pulumi sees the locks."""
+        backend = HOME / ".pulumi" / "backend"
+        if self.environment.get("PULUMI_BACKEND_URL", "").startswith(f"file://{backend}"):
+            super().unlock()
 
     @classmethod
     def named(cls, name: str) -> Standing:

@@ -65,8 +65,8 @@ train: bootstrap ## Train a model version on the flights of 2013
 .PHONY: deliver release drift review
 deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
 	@$(python) -m tools.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
-release: bootstrap ## Deliver to one stack of your own environment: STACK=staging
-	@$(python) -m tools.deliver release $(STACK)
+release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
+	@$(python) -m tools.deliver release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
 	@$(python) -m tools.deliver drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal

@@ -9,16 +9,20 @@ touched.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+import stack_config
+from components.contracts import Artifact
 from tools import comment, environment, front_door, guards, preflight, recovery, stack
 from tools.bootstrap import HOME, PYTHON, fail
 from tools.engine import SCRATCH, SETTINGS, Stack
@@ -223,17 +227,60 @@ def _must(command: list[str]) -> None:
 def release_one(arguments: argparse.Namespace) -> None:
     """Deliver to one stack of the terminal's environment: what CI does, a stage a job."""
     of = Standing.named(arguments.stack)
+    wanted = str(arguments.version)
+    if of.name.startswith("production") and not wanted:
+        fail(
+            f"STACK={of.name} takes VERSION=…, the model version that was tested in staging: a release of staging"
+            f" leaves it in {stack_config.STORE.name}/{tested().name}. A runner that trains anew may make another one."
+        )
     evidence = Evidence(f"release-{of.name}", commit())
     gate = Gate.chosen({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
     stack.train()
     config = stack.check(of)
 
-    def work() -> None:
-        with evidence.step(f"recover {of.name}"):  # a runner that died in the middle of a job
+    def recover() -> None:
+        with evidence.step(f"recover {of.name}"):
             recovery.recover(of, config)
-        release(of, evidence, gate=gate if of.name.startswith("staging") else None)
+
+    def work() -> None:
+        if wanted:
+            with evidence.step(f"model of {of.name}") as found:
+                found["tested"], found["settings"] = wanted, config.artifact.version
+                same(config.artifact, wanted)
+        staging = of.name.startswith("staging")
+        if staging:
+            tested().unlink(missing_ok=True)
+        recover()  # after a runner that died in the middle of a job
+        try:
+            version = release(
+                of, evidence, gate=gate if staging else None, version=config.artifact.version
+            )
+        except SystemExit:
+            # The engine lived on, and its event log, which tells of creates without an answer, ends with
+            # this machine: the next runner would have the state alone.
+            recover()
+            raise
+        if staging:
+            tested().write_text(f"{version}\n")
 
     deliver(evidence, work)
+
+
+def tested() -> Path:
+    """Where a release of staging leaves the model version that it tested, in the store that is handed on."""
+    return stack_config.STORE / "tested"
+
+
+def same(artifact: Artifact, wanted: str) -> None:
+    """Raise `Stopped` unless what would serve is this version, by its name and by its bytes."""
+    if artifact.version != wanted:
+        raise Stopped(
+            f"the settings and the model store would have model {artifact.version} serve, but {wanted} was"
+            " tested. Nothing was changed. Release with the store of the staging that was tested (.models)"
+        )
+    found = hashlib.sha256((artifact.directory / "model.onnx").read_bytes()).hexdigest()
+    if found != wanted:
+        raise Stopped(f"model.onnx in {artifact.directory} is {found}. Nothing was changed")
 
 
 def drift(arguments: argparse.Namespace) -> None:
@@ -269,6 +316,7 @@ def main() -> None:
     for each in (merging, releasing):
         each.add_argument("--p95-ms", type=float)
         each.add_argument("--errors", type=float)
+    releasing.add_argument("--version", default="", help="the model version that must serve")
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -18,13 +19,16 @@ import pytest
 import yaml
 
 import stack_config
-from tools import deliver, engine, evidence, front_door, stack
+from components.contracts import Artifact
+from tools import deliver, engine, evidence, front_door, preflight, recovery, stack
 from tools.evidence import Evidence
 from tools.load_gate import Gate, Load, Stopped, measure
 
 GATE = Gate(users=1, seconds=1, errors=0.01, p95_ms=100, pause=0.4, timeout=30)
 GOOD = Load(requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200)
 TESTED = "a" * 64
+MODEL = b"not a model, but a file with a known hash"
+SERVES = hashlib.sha256(MODEL).hexdigest()
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -193,6 +197,37 @@ class Played:
         kept_evidence: dict[str, Any] = json.loads(kept.read_text())
         return kept_evidence
 
+    def release(self, name: str, **changes: Any) -> dict[str, Any]:
+        """Deliver to one stack; gives its evidence, and notes whether it left as one that failed."""
+        plain = {"stack": name, "version": "", "p95_ms": None, "errors": None}
+        try:
+            deliver.release_one(argparse.Namespace(**{**plain, **changes}))
+        except SystemExit:
+            self.done.append("stopped")
+        kept = deliver.EVIDENCE / f"release-{name}.json"
+        kept_evidence: dict[str, Any] = json.loads(kept.read_text())
+        return kept_evidence
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
+    """Two stacks as CI has them, and a model store with one version, which the settings would have serve."""
+    played = Played(monkeypatch, tmp_path)
+    directory = tmp_path / "models" / "flight-delay" / SERVES
+    directory.mkdir(parents=True)
+    (directory / "model.onnx").write_bytes(MODEL)
+    artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
+    played.serves = {"staging": SERVES, "production": SERVES}
+    monkeypatch.setattr(stack_config, "STORE", tmp_path / "models")
+    monkeypatch.setattr(stack, "train", lambda: None)
+    monkeypatch.setattr(stack, "check", lambda of: SimpleNamespace(artifact=artifact))
+    monkeypatch.setattr(
+        recovery, "recover", lambda of, config: played.done.append(f"recover {of.name}")
+    )
+    named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
+    monkeypatch.setattr(deliver.Standing, "named", named)
+    return played
+
 
 def test_staging_comes_before_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     played = Played(monkeypatch, tmp_path)
@@ -251,6 +286,108 @@ def test_production_that_serves_another_model_than_was_tested_is_no_delivery(
     played = Played(monkeypatch, tmp_path)
     played.serves["production-aws"] = "b" * 64
     assert "but aaaaaaaaaaaa was tested" in played.merge()["outcome"]
+
+
+def test_staging_leaves_the_version_that_it_tested_for_production(stages: Played) -> None:
+    assert stages.release("staging")["outcome"] == "delivered"
+    version = deliver.tested().read_text().strip()
+    assert version == SERVES
+    found = stages.release("production", version=version)
+    assert found["outcome"] == "delivered"
+    assert found["steps"][0]["tested"] == SERVES
+    assert stages.done == ["recover staging", "staging", "recover production", "production"]
+
+
+def test_a_version_that_did_not_stand_the_load_is_not_left_as_tested(stages: Played) -> None:
+    deliver.tested().write_text("of an earlier release\n")
+    assert stages.release("staging", p95_ms=1.0)["outcome"].startswith("stopped: load gate")
+    assert not deliver.tested().exists()
+
+
+def test_production_without_the_version_that_was_tested_is_refused(stages: Played) -> None:
+    with pytest.raises(SystemExit, match=r"STACK=production takes VERSION=….* models/tested"):
+        deliver.release_one(argparse.Namespace(stack="production", version=""))
+    assert stages.done == []
+
+
+def test_production_is_not_touched_when_another_version_than_was_tested_would_serve(
+    stages: Played,
+) -> None:
+    found = stages.release("production", version=TESTED)
+    assert stages.done == ["stopped"]
+    assert f"would have model {SERVES} serve, but {TESTED} was tested" in found["outcome"]
+
+
+def test_production_is_not_touched_when_the_version_has_other_bytes(
+    stages: Played, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "flight-delay" / SERVES / "model.onnx").write_bytes(b"another")
+    found = stages.release("production", version=SERVES)
+    assert stages.done == ["stopped"]
+    assert hashlib.sha256(b"another").hexdigest() in found["outcome"]
+
+
+def test_a_release_that_ends_up_with_another_version_says_so(stages: Played) -> None:
+    stages.serves["production"] = TESTED
+    found = stages.release("production", version=SERVES)
+    assert f"serves model {TESTED[:12]}, but {SERVES[:12]} was tested" in found["outcome"]
+
+
+def test_an_update_that_fails_is_looked_after_while_its_event_log_is_there(
+    stages: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(of: engine.Stack) -> None:
+        stages.done.append(of.name)
+        raise SystemExit(255)
+
+    monkeypatch.setattr(stack, "apply", failing)
+    assert stages.release("staging")["outcome"] == "failed: 255"
+    assert stages.done == ["recover staging", "staging", "recover staging", "stopped"]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> deliver.Standing:
+    """A stack whose backend is a bucket, where a run of long ago has left its lock."""
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(
+        "#!/bin/sh\n"
+        "echo 'error: the stack is currently locked by 1 lock(s).' >&2\n"
+        "echo '  s3://states/x.json: created by ci@gone (pid 7) at 2026-01-01T00:00:00Z' >&2\n"
+        "exit 255\n"
+    )
+    pulumi.chmod(0o755)
+    monkeypatch.setattr(
+        deliver.environment, "own", lambda: {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    return deliver.Standing("staging", tmp_path / "Pulumi.staging.yaml")
+
+
+def test_a_lock_in_a_backend_elsewhere_is_told_with_the_way_out_and_left(
+    elsewhere: deliver.Standing, capfd: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere.unlock()  # nothing that it could see or may take away
+    with pytest.raises(SystemExit):
+        elsewhere.update("up")
+    told = capfd.readouterr().err
+    assert told.count("currently locked by 1 lock(s)") == 1
+    assert "s3://states/x.json, made" in told
+    assert "by process 7 of ci on gone" in told
+    assert "pulumi cancel --stack staging" in told
+
+
+def test_only_the_locks_of_this_clones_own_backend_are_looked_at(
+    elsewhere: deliver.Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(preflight, "unlock", lambda locks, name: looked.append(name))
+    elsewhere.unlock()
+    assert looked == []
+    own = f"file://{engine.HOME}/.pulumi/backend?metadata=skip"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", own)
+    deliver.Standing("staging", elsewhere.file).unlock()
+    assert looked == ["staging"]
 
 
 def test_a_run_that_is_killed_has_left_its_evidence(

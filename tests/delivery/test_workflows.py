@@ -124,7 +124,8 @@ def test_no_code_of_a_pull_request_runs_with_a_right_to_write() -> None:
 def test_a_delivery_is_queued_staged_and_gated() -> None:
     deliver = load(HOME / ".github/workflows/deliver.yml")
     assert deliver["concurrency"] == {"group": "deliver", "cancel-in-progress": False}
-    assert deliver[True] == {"push": {"branches": ["main"]}}
+    assert deliver[True]["push"] == {"branches": ["main"]}
+    assert set(deliver[True]) == {"push", "workflow_dispatch"}
     chain = {
         name: (job.get("needs"), job.get("environment")) for name, job in deliver["jobs"].items()
     }
@@ -133,6 +134,122 @@ def test_a_delivery_is_queued_staged_and_gated() -> None:
         "staging": ("rehearse", "staging"),
         "production": ("staging", "production"),
     }
+
+
+def steps_of(job: str) -> list[dict[str, Any]]:
+    deliver = load(HOME / ".github/workflows/deliver.yml")
+    found: list[dict[str, Any]] = deliver["jobs"][job]["steps"]
+    return found
+
+
+def using(job: str, action: str) -> list[tuple[int, dict[str, Any]]]:
+    """The steps of a delivery's job that use an action, with their places."""
+    steps = enumerate(steps_of(job))
+    return [(place, each) for place, each in steps if action in each.get("uses", "")]
+
+
+def released(job: str) -> tuple[int, dict[str, Any]]:
+    steps = enumerate(steps_of(job))
+    ((place, step),) = [each for each in steps if "make release" in each[1].get("run", "")]
+    return place, step
+
+
+def test_production_is_released_with_the_models_that_staging_tested() -> None:
+    handed = [
+        (place, each)
+        for place, each in using("staging", "upload-artifact")
+        if each["with"]["path"] == ".models"
+    ]
+    ((place, upload),) = handed
+    assert place > released("staging")[0]
+    assert "if" not in upload, "only what stood the load is handed on"
+    ((place, download),) = using("production", "download-artifact")
+    assert place < released("production")[0]
+    assert download["with"] == {"name": upload["with"]["name"], "path": ".models"}
+    assert released("production")[1]["run"] == (
+        'make release STACK=production VERSION="$(cat .models/tested)"'
+    )
+
+
+def test_a_rollback_begins_with_the_models_of_an_earlier_delivery() -> None:
+    (name,) = load(HOME / ".github/workflows/deliver.yml")[True]["workflow_dispatch"]["inputs"]
+    ((place, download),) = using("staging", "download-artifact")
+    assert place < released("staging")[0]
+    assert download["if"] == f"inputs.{name} != ''"
+    assert download["with"]["run-id"] == f"${{{{ inputs.{name} }}}}"
+
+
+def test_nothing_is_put_into_a_shell_by_the_services_own_templates() -> None:
+    for file in WORKFLOWS:
+        for job in load(file)["jobs"].values():
+            assert not [each for each in job["steps"] if "${{" in each.get("run", "")], file.name
+
+
+@pytest.mark.parametrize("file", ELSEWHERE, ids=lambda file: file.name)
+def test_the_other_pipelines_hand_the_tested_models_on_too(file: Path) -> None:
+    text = file.read_text()
+    assert 'VERSION="$(cat .models/tested)"' in text.replace("$$", "$")
+    assert ".models" in text.replace('VERSION="$(cat .models/tested)"', "")
+
+
+def scripts(file: Path) -> Iterator[str]:
+    """What a pipeline has bash run, as bash gets it."""
+
+    def walk(node: Any) -> Iterator[str]:
+        match node:
+            case dict():
+                for each in node.values():
+                    yield from walk(each)
+            case list():
+                for each in node:
+                    yield from walk(each)
+            case str() if "\n" in node:
+                yield node.replace("$$", "$")
+
+    yield from walk(load(file))
+
+
+@pytest.mark.parametrize("stage", ["staging", "production"])
+@pytest.mark.parametrize("file", ELSEWHERE, ids=lambda file: file.name)
+def test_the_other_pipelines_scripts_release_with_what_they_were_handed(
+    file: Path, stage: str, tmp_path: Path
+) -> None:
+    handed = tmp_path / "handed"
+    store = handed / ("models" if file.name == "azure-pipelines.yml" else ".models")
+    store.mkdir(parents=True)
+    (store / "tested").write_text("a" * 64 + "\n")
+    here = tmp_path / "here"
+    here.mkdir()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    fakes = {
+        "make": 'echo "$*" >> "$CALLS"',
+        "apt-get": "true",
+        # `storage cp -r FROM TO`: only what it would fetch is looked at here.
+        "gcloud": 'case "$4" in gs://*) cp "$HANDED/.models/tested" "$5" ;; esac',
+    }
+    for name, does in fakes.items():
+        (tools / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tools / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "CALLS": str(tmp_path / "calls"),
+        "HANDED": str(handed),
+        "CODEBUILD_SRC_DIR_tested": str(handed),
+        "PIPELINE_WORKSPACE": str(handed),
+        "STACK": stage,
+        "_STACK": stage,
+        "_MODELS": "gs://models",
+        "COMMIT_SHA": "d" * 40,
+    }
+    for script in scripts(file):
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=here, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, script + done.stdout + done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    version = "a" * 64 if stage == "production" else ""
+    assert calls[-1] == f"release STACK={stage} VERSION={version}"
 
 
 def test_nothing_but_a_delivery_waits_in_its_queue() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,15 +84,24 @@ def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
 
 
 @pytest.mark.parametrize("checkout", ["azure"], indirect=True)
-def test_a_release_brings_a_stack_up_and_the_drift_check_finds_what_was_changed_by_hand(
+def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_found(
     checkout: Checkout,
 ) -> None:
     settings = yaml.safe_load((checkout.folder / "Pulumi.dev.yaml").read_text())
     settings["config"] |= {"triplane:cloud": "azure", "triplane:environment": "staging"}
-    (checkout.folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(settings))
+    for stage in ("staging", "production"):
+        settings["config"]["triplane:environment"] = stage
+        (checkout.folder / f"Pulumi.{stage}.yaml").write_text(yaml.safe_dump(settings))
+    store = checkout.folder / ".models"
+    shared = store.resolve()
+    store.unlink()  # a release leaves word in it
+    shutil.copytree(shared, store)
     checkout.make_target("rehearsal")
-    # A runner's environment: credentials and a backend, and no word of where they lead.
+    # A runner's environment: credentials and a backend elsewhere, and no word of where they lead.
+    states = checkout.folder / "states"
+    states.mkdir()
     runner = dict(exports(checkout.make_target("-s", "env")))
+    runner["PULUMI_BACKEND_URL"] = f"file://{states}"
     init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
     subprocess.run(
         init, cwd=checkout.folder, env={**checkout.environment, **runner}, check=True, timeout=60
@@ -98,6 +109,28 @@ def test_a_release_brings_a_stack_up_and_the_drift_check_finds_what_was_changed_
 
     assert "delivered" in checkout.make_target("release", "STACK=staging", **runner)
     assert "0 resources" in checkout.make_target("drift", "STACK=staging", **runner)
+
+    tested = (store / "tested").read_text().strip()
+    assert tested == (store / "flight-delay/champion").read_text().strip()
+    release = ("release", "STACK=production")
+    assert "takes VERSION=" in checkout.make_target(*release, code=2, **runner)
+    other = checkout.make_target(*release, f"VERSION={'a' * 64}", code=2, **runner)
+    assert f"would have model {tested} serve" in other
+
+    lock = states / ".pulumi/locks/organization/triplane/staging/of-a-dead-runner.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    since = {"pid": 7, "username": "ci", "hostname": "gone", "timestamp": "2026-01-01T00:00:00Z"}
+    lock.write_text(json.dumps(since))
+    locked = checkout.make_target("release", "STACK=staging", code=2, **runner)
+    assert "by process 7 of ci on gone" in locked
+    assert "pulumi cancel --stack staging" in locked
+    assert not (store / "tested").exists()
+    way_out = ["pulumi", "cancel", "--stack", "staging", "--yes"]
+    subprocess.run(
+        way_out, cwd=checkout.folder, env={**checkout.environment, **runner}, check=True, timeout=60
+    )
+    assert not lock.exists()
+
     by_hand = {"on": "azure-native:web:WebApp", "inputs": {"httpsOnly": False}}
     assert checkout.ask("change", by_hand)
     found = checkout.make_target("drift", "STACK=staging", code=2, **runner)

@@ -51,8 +51,8 @@ class Gate:
         """The fewest requests of a load that was borne.
 
         A caller asks again a pause after each answer: in ``seconds`` at least ``seconds / (pause + p95)``
-        times when its answers take the p95 that is allowed. That nineteen of twenty may not take more, and
-        that pauses are shorter as often as not, makes up for the slow twentieth.
+        times when no answer takes longer than the p95 that is allowed. The twentieth that may is made up for by
+        pauses that are mostly shorter, unless it takes many times as long: no gateway to let through, either.
         """
         return max(1, math.floor(self.users * self.seconds / (self.pause + self.p95_ms / 1000)))
 

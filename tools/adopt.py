@@ -6,13 +6,22 @@ holds a copy of the state of the stack that owns it (`tools.backup`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import json
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rehearsal.files import write_private
 from stack_config import StackConfig
 from tools import backup, lake
+from tools.bootstrap import HOME
+from tools.engine import Stack
 
 SECOND = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
@@ -37,6 +46,74 @@ def newest(
     """
     found: list[tuple[str | Path, dict[str, Any]]] = [*kept, *([lakes] if lakes else [])]
     return max(found, key=_time, default=None)
+
+
+@dataclass(frozen=True)
+class Trial(Stack):
+    """A stack over a copy of its state, in a backend of its own: until `take_place`, nothing is changed.
+
+    What is refused on the way has left the clone as it was, and so has a kill.
+    """
+
+    folder: Path
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        backend = f"file://{self.folder / 'backend'}?metadata=skip"
+        return {**super().environment, "PULUMI_BACKEND_URL": backend}
+
+    @property
+    def state(self) -> Path:
+        return self._pulumi / "stacks" / "triplane" / f"{self.name}.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.json"
+
+    @property
+    def doubts(self) -> Path:
+        return self.folder / "doubts.json"
+
+    @property
+    def _pulumi(self) -> Path:
+        return self.folder / "backend" / ".pulumi"
+
+    def fill(self, stack: Stack, place: str | Path, state: dict[str, Any]) -> None:
+        """Begin with the copy that was found, and with what the stack's last run told of itself."""
+        (self.folder / "backend").mkdir()
+        self.init()
+        # As Pulumi's own file, because an import would drop the operations that it has as pending.
+        if isinstance(place, Path):
+            shutil.copyfile(place, self.state)
+        else:
+            owner = {"stack": f"organization/triplane/{self.name}", "latest": state["deployment"]}
+            kept = {key: value for key, value in state.items() if key != "deployment"}
+            self.state.write_text(json.dumps({**kept, "checkpoint": owner}))
+        for mine, its in ((self.events, stack.events), (self.doubts, stack.doubts)):
+            if its.exists():
+                shutil.copyfile(its, mine)
+
+    def take_place(self, stack: Stack) -> None:
+        """Become the stack's state, in one step."""
+        there = stack.state.parents[2]
+        stack.state.parent.mkdir(parents=True, exist_ok=True)
+        if not (there / "meta.yaml").exists():  # without it Pulumi looks for states in other places
+            write_private(there / "meta.yaml", (self._pulumi / "meta.yaml").read_bytes())
+        write_private(stack.state, self.state.read_bytes())
+        for mine, its in ((self.events, stack.events), (self.doubts, stack.doubts)):
+            if not mine.exists():
+                its.unlink(missing_ok=True)
+
+
+@contextmanager
+def trial(stack: Stack, place: str | Path, state: dict[str, Any]) -> Iterator[Trial]:
+    """The stack as it would be with the copy that was found in ``place``."""
+    parent = HOME / ".pulumi"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix="adopting-") as folder:
+        tried = Trial(stack.name, stack.file, Path(folder))
+        tried.fill(stack, place, state)
+        yield tried
 
 
 def _time(found: tuple[str | Path, dict[str, Any]]) -> datetime:

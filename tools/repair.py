@@ -6,7 +6,6 @@ import argparse
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import stack_config
 from components.contracts import Zone
@@ -58,21 +57,19 @@ def take_over(stack: Stack) -> None:
         )
     place, state = found
     if wrong:
-        aside = stack.state.with_suffix(".broken")
-        stack.state.replace(aside)
-        say(f"{wrong}; kept as {aside.name}")
+        say(wrong)
     say(f"adopting what {place} knows of, as of {state['deployment']['manifest']['time']}")
-    if isinstance(place, Path):
-        # As a file, because an import would drop the operations that it has as pending.
-        shutil.copyfile(place, stack.state.with_suffix(".new"))
-        stack.state.with_suffix(".new").replace(stack.state)
-    else:
-        if not stack.exists():
-            stack.init()
-        stack.write(state)
-    recovery.recover(stack, config)
-    look(stack, config)
-    stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+    # Until it is known to be this account's, and to fit what stands, nothing of the clone is touched.
+    with adopt.trial(stack, place, state) as tried:
+        recovery.recover(tried, config)
+        look(tried, config)
+        tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+        if wrong:
+            aside = stack.state.with_suffix(".broken")
+            shutil.copyfile(stack.state, aside)
+            say(f"the broken state is kept as {aside.name}")
+        tried.take_place(stack)
+    say(f"it is stack {stack.name}'s state now; a preview tells what the program would change")
     changes = [step for step in stack.steps("preview") if step["op"] != "same"]
     creates = [step for step in changes if step["op"] == "create"]
     replaced = [step for step in changes if "replace" in step["op"]]

@@ -1,0 +1,236 @@
+"""`make adopt` refused, cut short and run again, before a Pulumi that keeps its state in the same files."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tools import account, adopt, backup, engine, environment, guards, lake, recovery, repair
+
+PLATFORM = "urn:pulumi:dev::triplane::triplane:index:Platform"
+PULUMI = f"""#!{sys.executable}
+# What `make adopt` asks of Pulumi, over the files that it keeps. `world` lists the ids that stand, `killed`
+# is a command in whose middle the one who called it is killed.
+import json, os, signal, sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+words, here = sys.argv[1:], Path(__file__).parent
+backend = Path(urlparse(os.environ["PULUMI_BACKEND_URL"]).path) / ".pulumi"
+name = words[2] if words[:2] == ["stack", "init"] else words[words.index("--stack") + 1]
+file = backend / "stacks" / "triplane" / f"{{name}}.json"
+killed = here / "killed"
+if killed.exists() and killed.read_text() == words[0]:
+    os.kill(os.getppid(), signal.SIGKILL)
+
+def write(latest):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    owner = f"organization/triplane/{{name}}"
+    file.write_text(json.dumps({{"version": 3, "checkpoint": {{"stack": owner, "latest": latest}}}}))
+
+if words[:2] == ["stack", "init"]:
+    write({{}})
+    (backend / "meta.yaml").write_text("version: 1\\n")
+    sys.exit()
+latest = json.loads(file.read_text())["checkpoint"]["latest"]
+resources = latest.get("resources", [])
+world = json.loads((here / "world").read_text())
+gone = [each for each in resources if each.get("id") and each["id"] not in world]
+if words[:2] == ["stack", "export"]:
+    print(json.dumps({{"version": 3, "deployment": latest}}))
+elif words[:2] == ["stack", "import"]:
+    imported = json.load(sys.stdin)["deployment"]
+    imported.pop("pending_operations", None)
+    write(imported)
+elif "--json" in words:
+    op = "delete" if words[0] == "refresh" else "create"
+    steps = [{{"op": op if each in gone else "same", "urn": each["urn"]}} for each in resources]
+    print(json.dumps({{"steps": steps}}))
+elif words[0] == "refresh":
+    write({{**latest, "resources": [each for each in resources if each not in gone]}})
+else:
+    sys.exit(f"not played: {{words}}")
+"""
+
+
+def deployment(*names: str, **more: Any) -> dict[str, Any]:
+    foundation = {
+        "urn": f"{PLATFORM}$triplane:aws:Foundation::f",
+        "type": "triplane:aws:Foundation",
+        "inputs": {"account": "111111111111"},
+    }
+    buckets = [
+        {
+            "urn": f"{PLATFORM}$aws:s3/bucket:Bucket::{name}",
+            "type": "aws:s3/bucket:Bucket",
+            "id": name,
+            "inputs": {},
+        }
+        for name in names
+    ]
+    times = {"manifest": {"time": "2026-11-01T00:00:00Z"}}
+    return {**times, "resources": [foundation, *buckets], **more}
+
+
+@dataclass
+class Clone:
+    """A clone with a lake that holds the state's copy, and no state."""
+
+    home: Path
+    stack: engine.Stack
+    says: Callable[[], str]
+
+    def stands(self, *ids: str) -> None:
+        (self.home / "bin" / "world").write_text(json.dumps(ids))
+
+    def killed_in(self, command: str) -> int | None:
+        """The code that `make adopt` leaves with when it is killed there, as by `kill -9`."""
+        file = self.home / "bin" / "killed"
+        file.write_text(command)
+        process = multiprocessing.get_context("fork").Process(
+            target=repair.take_over, args=(self.stack,)
+        )
+        process.start()
+        process.join(30)
+        file.unlink()
+        return process.exitcode
+
+    def state(self) -> list[str] | None:
+        """The ids in the state; None without one."""
+        if not self.stack.state.exists():
+            return None
+        latest = json.loads(self.stack.state.read_text())["checkpoint"]["latest"]
+        return [each["id"] for each in latest["resources"] if "id" in each]
+
+
+@pytest.fixture
+def clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Clone:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI)
+    program.chmod(0o755)
+    backend = tmp_path / ".pulumi" / "backend"
+    for module in (engine, adopt):
+        monkeypatch.setattr(module, "HOME", tmp_path)
+    monkeypatch.setattr(environment, "rehearsal", dict)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)  # where the engine is looked for
+    monkeypatch.delenv("ALLOW", raising=False)
+    own = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
+    monkeypatch.setattr(environment, "own", lambda: own)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # set by it, and put back after the test
+    for step in ("start_rehearsal", "train"):
+        monkeypatch.setattr(repair, step, lambda: None)
+    monkeypatch.setattr(repair, "check", lambda _: SimpleNamespace(cloud="aws"))
+    monkeypatch.setattr(account, "reached", lambda *_: "111111111111")
+    monkeypatch.setattr(lake, "standing", lambda _: [str(tmp_path / "lake")])
+    made = engine.Stack("dev", engine.SETTINGS)
+    clone = Clone(tmp_path, made, lambda: capfd.readouterr().out)
+    copy = {"version": 3, "deployment": deployment("lake", "other")}
+    backup.keep_state(lake.Folder(tmp_path / "lake"), "dev", copy)
+    clone.stands("lake", "other")
+    return clone
+
+
+def test_the_copy_is_taken_over(clone: Clone) -> None:
+    repair.take_over(clone.stack)
+    assert clone.state() == ["lake", "other"]
+    assert "Adopted 3 resources. The program would now create 0, replace 0" in clone.says()
+    with pytest.raises(SystemExit, match="nothing to adopt"):
+        repair.take_over(clone.stack)
+
+
+def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone.stands("other")
+    with pytest.raises(SystemExit, match=r"(?s)Refused: .*Nothing was changed.*ALLOW=vanished"):
+        repair.take_over(clone.stack)
+    assert clone.state() is None
+    monkeypatch.setenv("ALLOW", guards.VANISHED)
+    repair.take_over(clone.stack)
+    assert clone.state() == ["other"]
+
+
+def test_a_copy_of_another_account_is_refused_before_anything_is_written(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(account, "reached", lambda *_: "222222222222")
+        with pytest.raises(SystemExit, match=r"111111111111.*222222222222.*Nothing was\s+changed"):
+            repair.take_over(clone.stack)
+    assert clone.state() is None
+    repair.take_over(clone.stack)
+    assert clone.state() == ["lake", "other"]
+
+
+def test_a_broken_state_stays_where_it_is_until_a_copy_is_good(clone: Clone) -> None:
+    clone.stack.state.parent.mkdir(parents=True)
+    clone.stack.state.write_text("{half")
+    clone.stands()
+    with pytest.raises(SystemExit, match="Refused"):
+        repair.take_over(clone.stack)
+    assert clone.stack.state.read_text() == "{half"
+    assert not clone.stack.state.with_suffix(".broken").exists()
+    clone.stands("lake", "other")
+    repair.take_over(clone.stack)
+    assert clone.stack.state.with_suffix(".broken").read_text() == "{half"
+    assert clone.state() == ["lake", "other"]
+
+
+@pytest.mark.parametrize("command", ["stack", "refresh", "preview"])
+def test_one_that_was_killed_is_run_again_and_ends_well(clone: Clone, command: str) -> None:
+    assert clone.killed_in(command) == -signal.SIGKILL
+    if command == "preview":  # all that is left to do is to tell
+        assert clone.state() == ["lake", "other"]
+        with pytest.raises(SystemExit, match="has its state"):
+            repair.take_over(clone.stack)
+    else:
+        assert clone.state() is None
+        repair.take_over(clone.stack)
+        assert clone.state() == ["lake", "other"]
+
+
+def test_what_the_copy_has_as_pending_is_not_forgotten(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make up` copies the state into the lake after an engine that was killed, too."""
+    creating = {"type": "creating", "resource": {"urn": "urn:pulumi:dev::t::a:b:C::c"}}
+    copy = {"version": 3, "deployment": deployment("lake", pending_operations=[creating])}
+    backup.keep_state(lake.Folder(clone.home / "lake"), "dev", copy)
+    seen: list[Any] = []
+
+    def noticed(stack: engine.Stack, _: Any) -> None:
+        seen.extend(stack.export()["deployment"]["pending_operations"])
+
+    monkeypatch.setattr(recovery, "recover", noticed)
+    repair.take_over(clone.stack)
+    assert seen == [creating]
+
+
+def test_what_a_recovery_still_doubts_goes_with_the_state_that_it_settled(clone: Clone) -> None:
+    clone.stack.events.parent.mkdir(exist_ok=True)
+    clone.stack.doubts.write_text("[]")
+    failed = {"op": "create", "new": {"urn": "urn:pulumi:dev::t::a:b:C::c", "type": "a:b:C"}}
+    log = json.dumps({"resOpFailedEvent": {"metadata": failed}})
+    clone.stack.events.write_text(log)
+    clone.stands()
+    with pytest.raises(SystemExit, match="Refused"):
+        repair.take_over(clone.stack)
+    assert clone.stack.events.read_text() == log, "as if it had never been run"
+    clone.stands("lake", "other")
+    repair.take_over(clone.stack)
+    assert not clone.stack.events.exists()
+    assert not clone.stack.doubts.exists()

@@ -1,32 +1,23 @@
-"""How AWS shows that the rules are kept."""
+"""How AWS shows that the rules are kept; who may do what there, and whom it trusts: access/aws.py."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from typing import Any
 
-from policy import rules
-from policy.record import SECRET, Plan, Resource, strings
+from policy import rules, secrecy
+from policy.access.aws import USERS, everybody, statements
+from policy.record import Plan, Resource, strings
 
 BUCKET = "aws:s3/bucket:Bucket"
 
-# Actions that AWS defines for no resource, so that "*" is the only one to write.
-# https://docs.aws.amazon.com/service-authorization/latest/reference/
-ANY_RESOURCE = {
-    "ecr:GetAuthorizationToken": "a token for the whole registry; what it opens is granted elsewhere",
-    "application-autoscaling:DescribeScalableTargets": "a list; what it shows is no secret",
-    "application-autoscaling:DescribeScalingPolicies": "a list; what it shows is no secret",
-    "cloudwatch:PutMetricData": "metrics are no resources; held by a condition on the namespace",
-}
-# The resource part of an ARN that means every resource of a service, or of a kind.
-EVERY = re.compile(r"\*|(function|log-group|repository|role|secret|user)[:/]\*")
 UNTAGGED = {
     "aws:appautoscaling/policy:Policy",
     "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+    "aws:ecr/repositoryPolicy:RepositoryPolicy",
+    "aws:iam/policyAttachment:PolicyAttachment",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:iam/userPolicy:UserPolicy",
     "aws:lambda/alias:Alias",
     "aws:lambda/functionUrl:FunctionUrl",
     "aws:lambda/permission:Permission",
@@ -39,33 +30,6 @@ UNTAGGED = {
     "aws:secretsmanager/secretVersion:SecretVersion",
 }
 """Types that take no tags; a test holds this against the SDK."""
-
-
-def statements(document: Any) -> list[dict[str, Any]]:
-    """The statements of a policy document, with lists where AWS also takes one string."""
-    found = json.loads(str(document)).get("Statement", [])
-    listed = found if isinstance(found, list) else [found]
-    return [
-        {
-            **each,
-            **{
-                key: value if isinstance(value, list) else [value]
-                for key in ("Action", "NotAction", "Resource", "NotResource")
-                if (value := each.get(key)) is not None
-            },
-        }
-        for each in listed
-    ]
-
-
-def everybody(principal: Any) -> bool:
-    """Whether a statement's principal is the whole world."""
-    return principal == "*" or (isinstance(principal, dict) and "*" in str(principal.get("AWS")))
-
-
-def every(arn: str) -> bool:
-    """Whether an ARN stands for everything of a service, or of a kind."""
-    return bool(EVERY.fullmatch(arn.split(":", 5)[-1]))
 
 
 def required(type_: str, what: str, resource: Resource, plan: Plan) -> Iterator[str]:
@@ -96,11 +60,19 @@ def _closed(bucket: Resource, plan: Plan) -> Iterator[str]:
         yield from required(type_, "it may be opened", bucket, plan)
 
 
-@rules.PRIVATE.on("aws:s3/bucketPolicy:BucketPolicy")
-def _policy_for_nobody(policy: Resource, _plan: Plan) -> Iterator[str]:
-    for statement in statements(policy.inputs["policy"]):
-        if statement["Effect"] == "Allow" and everybody(statement.get("Principal")):
-            yield "a statement allows something to everybody"
+@rules.PRIVATE.on("aws:*")
+def _policy_for_nobody(resource: Resource, _plan: Plan) -> Iterator[str]:
+    """Whatever has a policy of its own: a bucket, a repository, a secret, a key, a queue."""
+    if resource.type.startswith("aws:iam/"):
+        return  # whom a role trusts is for rule trusted-by-name
+    for _, text in strings(resource.inputs):
+        for statement in statements(text) if text.startswith("{") and '"Statement"' in text else []:
+            if statement["Effect"] != "Allow":
+                continue
+            if "NotPrincipal" in statement:
+                yield "a statement allows something to everybody but some (NotPrincipal)"
+            elif everybody(statement.get("Principal")):
+                yield "a statement allows something to everybody"
 
 
 @rules.ONE_DOOR.on("aws:lambda/functionUrl:FunctionUrl")
@@ -157,19 +129,29 @@ def _bucket_tls(bucket: Resource, plan: Plan) -> Iterator[str]:
 
 @rules.TLS.on("aws:s3/bucketPolicy:BucketPolicy")
 def _refuses_clear_text(policy: Resource, _plan: Plan) -> Iterator[str]:
+    """On the bucket and on everything in it, and under no other condition, which would let some through."""
+    # https://repost.aws/knowledge-center/s3-bucket-policy-for-config-rule
+    bucket = f":{policy.inputs.get('bucket')}"
     for statement in statements(policy.inputs["policy"]):
-        insecure = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
+        (operator, keys), *others = (statement.get("Condition") or {"": {}}).items()
+        refused = {"aws:securetransport": "false"}
         if (
             statement["Effect"] == "Deny"
-            and everybody(statement.get("Principal"))
+            and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
             and statement.get("Action") == ["s3:*"]
-            and str(insecure).lower() == "false"
+            and operator == "Bool"
+            and {key.lower(): str(value).lower() for key, value in keys.items()} == refused
+            and not others
+            and all(
+                any(each.endswith(part) for each in statement.get("Resource", []))
+                for part in (bucket, f"{bucket}/*")
+            )
         ):
             return
-    yield "no statement denies requests without TLS (aws:SecureTransport)"
+    yield "no statement denies requests without TLS (aws:SecureTransport) on the bucket and all in it"
 
 
-@rules.IDENTITY.on("aws:iam/accessKey:AccessKey", "aws:iam/user:User")
+@rules.IDENTITY.on(*USERS)
 def _no_users(resource: Resource, _plan: Plan) -> Iterator[str]:
     yield f"there must be none: {resource.type.rpartition(':')[2]}s have credentials that last"
 
@@ -183,40 +165,6 @@ def _model_image(model: Resource, _plan: Plan) -> Iterator[str]:
 def _immutable(repository: Resource, _plan: Plan) -> Iterator[str]:
     if repository.inputs.get("imageTagMutability") != "IMMUTABLE":
         yield "tags can be moved: imageTagMutability must be IMMUTABLE"
-
-
-@rules.LEAST_PRIVILEGE.on("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy")
-def _narrow(policy: Resource, _plan: Plan) -> Iterator[str]:
-    for statement in statements(policy.inputs["policy"]):
-        if statement["Effect"] != "Allow":
-            continue
-        if "NotAction" in statement or "NotResource" in statement:
-            yield "allows all but something (NotAction, NotResource)"
-        actions = statement.get("Action", [])
-        for action in actions:
-            if "*" in action:
-                yield f"allows the actions {action}"
-        wide = [each for each in statement.get("Resource", []) if every(each)]
-        unreasoned = sorted(set(actions) - set(ANY_RESOURCE))
-        if wide and unreasoned:
-            yield f"allows {', '.join(unreasoned)} on {', '.join(wide)}"
-
-
-@rules.LEAST_PRIVILEGE.on("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-def _no_broad_managed_policy(attachment: Resource, _plan: Plan) -> Iterator[str]:
-    name = str(attachment.inputs.get("policyArn")).rpartition("/")[2]
-    if name.endswith(("FullAccess", "AdministratorAccess", "PowerUserAccess")):
-        yield f"attaches {name}"
-
-
-@rules.LEAST_PRIVILEGE.on("aws:iam/role:Role")
-def _trusts_on_condition(role: Resource, _plan: Plan) -> Iterator[str]:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
-    for statement in statements(role.inputs["assumeRolePolicy"]):
-        if everybody(statement.get("Principal")):
-            yield "everybody may assume the role"
-        if not statement.get("Condition"):
-            yield "trusts without a condition: on behalf of any account"
 
 
 @rules.TAGGED.on("aws:*")
@@ -265,18 +213,9 @@ def _images_end(repository: Resource, plan: Plan) -> Iterator[str]:
         yield "old images are kept for ever: the repository has no LifecyclePolicy"
 
 
-@rules.SECRETS.on("aws:*")
-def _no_secret_values(resource: Resource, _plan: Plan) -> Iterator[str]:
-    if resource.type == "aws:secretsmanager/secretVersion:SecretVersion":
-        return
-    for path, text in strings(resource.inputs):
-        if SECRET in text:
-            yield f"{path} holds a secret"
-
-
 @rules.SECRETS.on("aws:lambda/function:Function")
 def _variables(function: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.clear(function.get("environment.variables") or {})
+    yield from secrecy.clear(function.get("environment.variables") or {})
 
 
 @rules.SECRETS.on("aws:codebuild/project:Project")
@@ -286,4 +225,4 @@ def _build_variables(project: Resource, _plan: Plan) -> Iterator[str]:
         for each in project.get("environment.environmentVariables") or []
         if each.get("type", "PLAINTEXT") == "PLAINTEXT"
     }
-    yield from rules.clear(plain)
+    yield from secrecy.clear(plain)

@@ -1,26 +1,16 @@
-"""How Azure shows that the rules are kept. It encrypts everything that it stores."""
+"""How Azure shows that the rules are kept. It encrypts everything that it stores.
+
+Who may do what there, and whom it trusts: access/azure.py.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from policy import rules
-from policy.record import SECRET, Plan, Resource, strings
+from policy import rules, secrecy
+from policy.access import azure as _access  # noqa: F401  # adds its checks
+from policy.record import Plan, Resource
 
-# Roles that are too much, but for what is named here. The ids are the same in every tenant:
-# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-BROAD_ROLES = {
-    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
-    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
-    "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
-}
-BROAD_BECAUSE = {
-    # Azure ML's workspace needs these on its own account, vault and insights, and says so:
-    # https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication#workspace
-    "-workspace-": {"Contributor", "Key Vault Administrator"},
-}
 UNTAGGED = {
     "azure-native:authorization:RoleAssignment",
     "azure-native:authorization:RoleDefinition",
@@ -98,25 +88,6 @@ def _app_image(app: Resource, _plan: Plan) -> Iterator[str]:
     yield from rules.pinned(str(app.get("siteConfig.linuxFxVersion")).removeprefix("DOCKER|"))
 
 
-@rules.LEAST_PRIVILEGE.on("azure-native:authorization:RoleAssignment")
-def _narrow(assignment: Resource, _plan: Plan) -> Iterator[str]:
-    role = BROAD_ROLES.get(str(assignment.inputs.get("roleDefinitionId")).rpartition("/")[2])
-    allowed = (roles for part, roles in BROAD_BECAUSE.items() if part in assignment.name)
-    if role and role not in set().union(*allowed):
-        yield f"grants {role}"
-    scope = str(assignment.inputs.get("scope"))
-    if re.fullmatch(r"/?(subscriptions/[^/]+)?/?", scope):
-        yield f"grants a role on the whole of {scope or '/'}"
-
-
-@rules.LEAST_PRIVILEGE.on("azure-native:authorization:RoleDefinition")
-def _no_wildcards(role: Resource, _plan: Plan) -> Iterator[str]:
-    for permission in role.inputs.get("permissions") or []:
-        for action in [*permission.get("actions", []), *permission.get("dataActions", [])]:
-            if "*" in action:
-                yield f"allows {action}"
-
-
 @rules.TAGGED.on("azure-native:*")
 def _tags(resource: Resource, _plan: Plan) -> Iterator[str]:
     if resource.type not in UNTAGGED:
@@ -160,15 +131,6 @@ def _ends(policy: Resource, _plan: Plan) -> Iterator[str]:
             yield f"{what} are kept for ever"
 
 
-@rules.SECRETS.on("azure-native:*")
-def _no_secret_values(resource: Resource, _plan: Plan) -> Iterator[str]:
-    if resource.type == "azure-native:keyvault:Secret":
-        return
-    for path, text in strings(resource.inputs):
-        if SECRET in text:
-            yield f"{path} holds a secret"
-
-
 @rules.SECRETS.on(WEB_APP)
 def _variables(app: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.clear(settings(app), ["@Microsoft.KeyVault("])
+    yield from secrecy.clear(settings(app), ["@Microsoft.KeyVault("])

@@ -1,46 +1,29 @@
-"""How Google Cloud shows that the rules are kept. It encrypts everything, and speaks TLS only."""
+"""How Google Cloud shows that the rules are kept. It encrypts everything, and speaks TLS only.
+
+Who may do what there, and whom it trusts: access/gcp.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from policy import rules
-from policy.record import SECRET, Plan, Resource, strings
+from policy import rules, secrecy
+from policy.access.gcp import BINDINGS, CUSTOM_ROLE
+from policy.record import Plan, Resource
 
-BINDINGS = (
-    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
-    "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
-    "gcp:projects/iAMMember:IAMMember",
-    "gcp:secretmanager/secretIamMember:SecretIamMember",
-    "gcp:serviceaccount/iAMMember:IAMMember",
-    "gcp:storage/bucketIAMMember:BucketIAMMember",
-    "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember",
-)
-# Roles that are granted on a project because nothing smaller takes them.
-PROJECT_ROLES = {
-    "roles/logging.logWriter": "Cloud Logging has no smaller resource to grant it on",
-    "roles/aiplatform.serviceAgent": "what Google itself grants to the service's agent",
-    "roles/run.serviceAgent": "what Google itself grants to the service's agent",
-}
-CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
-# What the delivery identity makes is not there yet, so that its role is granted on the project.
-DELIVERY_ROLE = "-delivery-deployer"
-"""Ends the name of the only custom role for which that, and `DELIVERY_MAY`, is allowed."""
-DELIVERY_MAY = {
-    "run.services.setIamPolicy": "asked of whoever sets up the gateway, which checks its key itself:"
-    " https://cloud.google.com/run/docs/securing/managing-access#invoker_check"
-}
-BASIC_ROLES = ("roles/owner", "roles/editor", "roles/viewer")
 UNLABELLED = {
     *BINDINGS,
     CUSTOM_ROLE,
+    "gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding",
     "gcp:iam/workloadIdentityPool:WorkloadIdentityPool",
     "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider",
+    "gcp:projects/iAMBinding:IAMBinding",
     "gcp:projects/service:Service",
     "gcp:projects/serviceIdentity:ServiceIdentity",
     "gcp:secretmanager/secretVersion:SecretVersion",
     "gcp:serviceaccount/account:Account",
+    "gcp:storage/bucketIAMPolicy:BucketIAMPolicy",
     "gcp:storage/bucketObject:BucketObject",
 }
 """Types that take no labels; a test holds this against the SDK."""
@@ -50,11 +33,6 @@ SERVICE = "gcp:cloudrunv2/service:Service"
 def containers(service: Resource) -> list[dict[str, Any]]:
     """The containers of a Cloud Run service."""
     return list(service.get("template.containers") or [])
-
-
-def delivers(resource: Resource) -> bool:
-    """Whether this is the delivery identity's role."""
-    return resource.type == CUSTOM_ROLE and resource.name.endswith(DELIVERY_ROLE)
 
 
 rules.PRIVATE.expects(
@@ -113,26 +91,6 @@ rules.PINNED_IMAGE.expects(
 )
 
 
-@rules.LEAST_PRIVILEGE.on(*BINDINGS)
-def _narrow(binding: Resource, plan: Plan) -> Iterator[str]:
-    role = str(binding.inputs.get("role"))
-    if role in BASIC_ROLES or role.endswith((".admin", "Admin")):
-        yield f"grants {role}"
-    elif binding.type == "gcp:projects/iAMMember:IAMMember" and not (
-        role in PROJECT_ROLES or any(each.id == role and delivers(each) for each in plan)
-    ):
-        yield f"grants {role} on the whole project"
-
-
-@rules.LEAST_PRIVILEGE.on(CUSTOM_ROLE)
-def _no_wildcards(role: Resource, _plan: Plan) -> Iterator[str]:
-    for permission in role.inputs.get("permissions", []):
-        if delivers(role) and permission in DELIVERY_MAY:
-            continue
-        if permission.endswith((".setIamPolicy", ".actAs")) or "*" in permission:
-            yield f"allows {permission}"
-
-
 @rules.TAGGED.on("gcp:*")
 def _labels(resource: Resource, _plan: Plan) -> Iterator[str]:
     if resource.type not in UNLABELLED:
@@ -167,19 +125,10 @@ def _images_end(repository: Resource, _plan: Plan) -> Iterator[str]:
         yield "old images are kept for ever: no clean-up policy deletes any"
 
 
-@rules.SECRETS.on("gcp:*")
-def _no_secret_values(resource: Resource, _plan: Plan) -> Iterator[str]:
-    if resource.type == "gcp:secretmanager/secretVersion:SecretVersion":
-        return
-    for path, text in strings(resource.inputs):
-        if SECRET in text:
-            yield f"{path} holds a secret"
-
-
 @rules.SECRETS.on(SERVICE)
 def _variables(service: Resource, _plan: Plan) -> Iterator[str]:
     for container in containers(service):
         plain = {
             each["name"]: each["value"] for each in container.get("envs", []) if "value" in each
         }
-        yield from rules.clear(plain)
+        yield from secrecy.clear(plain)

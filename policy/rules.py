@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from policy.record import Check, Plan, Resource
 
 REQUIRED_TAGS = ("project", "environment", "managed-by")
 PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
-# Environment variables that hold a credential, by their names; …_SECRET_ARN and the like only name one.
-CREDENTIAL_NAME = re.compile(
-    r"(?i)(^|_)(key|secret|password|token|credentials?|connection_?string)$"
-)
+ISSUERS = ("https://token.actions.githubusercontent.com",)
+"""Whose tokens may be taken at all."""
+# One repository, and in it one environment or one branch: no wildcards, no shorter subject, as of pull
+# requests, which anybody opens. https://docs.github.com/actions/reference/security/oidc#example-subject-claims
+SUBJECT = re.compile(r"repo:[^/:*?\s]+/[^/:*?\s]+:(environment:|ref:refs/)[^*?\s]+")
+# Whose types the rules read, and what is no resource of a cloud: Pulumi's own, the platform's components.
+# Not the types of azure-native that name an API version, which say their properties otherwise.
+READ_PROVIDERS = re.compile(r"(aws|gcp|pulumi|pulumi-python|triplane):.*|azure-native:[^/]*:[^/]*")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Rule:
     why: str
     sources: tuple[str, ...]
     checks: dict[str, list[Check]] = field(default_factory=dict)
-    """By resource type; ``aws:*`` stands for all types of a provider."""
+    """By resource type; with wildcards, ``aws:*`` or ``aws:iam/*``, all types that fit."""
 
     def on(self, *types: str) -> Callable[[Check], Check]:
         """Decorator: this function finds what breaks the rule in a resource of these types."""
@@ -125,6 +130,17 @@ LEAST_PRIVILEGE = Rule(
         "https://learn.microsoft.com/azure/role-based-access-control/best-practices",
     ),
 )
+TRUST = Rule(
+    "trusted-by-name",
+    "Who comes from outside is trusted by issuer and exact subject; a service, on behalf of one account.",
+    "An issuer signs tokens for everybody: whoever is trusted by a pattern is joined by strangers.",
+    (
+        "https://docs.github.com/actions/concepts/security/openid-connect",
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html",
+        "https://cloud.google.com/iam/docs/best-practices-for-using-workload-identity-federation",
+        "https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations",
+    ),
+)
 TAGGED = Rule(
     "tagged",
     f"Whatever takes tags or labels carries {', '.join(REQUIRED_TAGS)}.",
@@ -159,8 +175,8 @@ SECRETS = Rule(
 )
 
 RULES = (
-    PRIVATE, ONE_DOOR, ENCRYPTED, TLS, IDENTITY, PINNED_IMAGE, LEAST_PRIVILEGE, TAGGED, VERSIONED,
-    RETENTION, SECRETS,
+    PRIVATE, ONE_DOOR, ENCRYPTED, TLS, IDENTITY, PINNED_IMAGE, LEAST_PRIVILEGE, TRUST, TAGGED,
+    VERSIONED, RETENTION, SECRETS,
 )  # fmt: skip
 
 
@@ -180,9 +196,10 @@ class Violation:
 def applying(rule: Rule, plan: Plan) -> Iterator[tuple[Resource, Check]]:
     """Every resource of a plan with every check that the rule has for it."""
     for resource in plan:
-        for type_ in (resource.type, resource.type.partition(":")[0] + ":*"):
-            for check in rule.checks.get(type_, []):
-                yield resource, check
+        for type_, checks in rule.checks.items():
+            if resource.type == type_ or ("*" in type_ and fnmatchcase(resource.type, type_)):
+                for check in checks:
+                    yield resource, check
 
 
 def violations(rule: Rule, plan: Plan) -> list[Violation]:
@@ -212,6 +229,18 @@ def pinned(image: Any) -> Iterator[str]:
         yield f"the image {image} is not pinned: repository@sha256:… is needed"
 
 
+def issuer(found: Any) -> Iterator[str]:
+    """A complaint, unless it is one whose tokens may be taken."""
+    if found not in ISSUERS:
+        yield f"takes tokens of the issuer {found}; known: {', '.join(ISSUERS)}"
+
+
+def subject(found: Any) -> Iterator[str]:
+    """A complaint, unless a token's subject is written in full."""
+    if not SUBJECT.fullmatch(str(found)):
+        yield f"trusts the subject {found}; it must be repo:owner/name:environment:… or …:ref:refs/…"
+
+
 def tagged(resource: Resource, found: Any) -> Iterator[str]:
     """A complaint for each of the required tags that is not there."""
     for tag in REQUIRED_TAGS:
@@ -219,8 +248,7 @@ def tagged(resource: Resource, found: Any) -> Iterator[str]:
             yield f"the tag {tag} is missing"
 
 
-def clear(names: Mapping[str, Any], references: Collection[str] = ()) -> Iterator[str]:
-    """Complaints for variables named like a credential that hold something else than a reference."""
-    for name, value in names.items():
-        if CREDENTIAL_NAME.search(name) and not str(value).startswith(tuple(references) or "\0"):
-            yield f"{name} holds a value in clear instead of a reference to the secret store"
+@LEAST_PRIVILEGE.on("*")
+def _unread(resource: Resource, _plan: Plan) -> Iterator[str]:
+    if not READ_PROVIDERS.fullmatch(resource.type):
+        yield f"no rule reads {resource.type}: what it grants or opens is not known"

@@ -1,73 +1,19 @@
-"""Insecure variants: for each check of each rule, a plan that breaks it and nothing else."""
+"""Insecure variants: for each check of each rule, a plan that breaks it and nothing else.
+
+Of who may do what, and whom one trusts: mutations_access.py.
+"""
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Any
 
-from policy.record import SECRET, Plan, Resource
+from policy.record import SECRET, Resource
+from tests.policy import mutations_access
+from tests.policy.changes import Change, Mutation, add, drop, edit, put
 
-Change = Callable[[list[Resource]], list[Resource]]
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One thing made insecure."""
-
-    rule: str
-    type: str
-    """The type whose check must see it."""
-    what: str
-    change: Change
-
-    @property
-    def cloud(self) -> str:
-        package = self.type.partition(":")[0]
-        return {"azure-native": "azure", "pulumi-python": "gcp"}.get(package, package)
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
-
-
-def put(type_: str, path: str, value: Any, name: str = "") -> Change:
-    """Write an input of one resource of a type; steps into lists by number."""
-
-    def change(plan: list[Resource]) -> list[Resource]:
-        index = next(i for i, r in enumerate(plan) if r.type == type_ and name in r.name)
-        inputs = copy.deepcopy(dict(plan[index].inputs))
-        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        inner: Any = inputs
-        for step in way:
-            inner = inner[step] if isinstance(step, int) else inner.setdefault(step, {})
-        inner[last] = value
-        return [*plan[:index], replace(plan[index], inputs=inputs), *plan[index + 1 :]]
-
-    return change
-
-
-def drop(type_: str) -> Change:
-    """Leave out every resource of a type."""
-    return lambda plan: [each for each in plan if each.type != type_]
-
-
-def add(type_: str, **inputs: Any) -> Change:
-    """One more resource."""
-    return lambda plan: [*plan, Resource(type_, "added", "added", inputs)]
-
-
-def edit(type_: str, path: str, old: str, new: str, name: str = "") -> Change:
-    """Replace a part of a text."""
-
-    def change(plan: list[Resource]) -> list[Resource]:
-        found = next(r for r in plan if r.type == type_ and name in r.name)
-        assert old in found.get(path), f"{old} is not in {path} of {found.name}"
-        return put(type_, path, found.get(path).replace(old, new), name)(plan)
-
-    return change
-
+TAGS = mutations_access.TAGS
 
 S3 = "aws:s3/bucket:Bucket"
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -81,14 +27,11 @@ S3_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 FUNCTION = "aws:lambda/function:Function"
 PERMISSION = "aws:lambda/permission:Permission"
 ECR = "aws:ecr/repository:Repository"
-ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
-ROLE = "aws:iam/role:Role"
 BUILD = "aws:codebuild/project:Project"
 
 GCS = "gcp:storage/bucket:Bucket"
 RUN = "gcp:cloudrunv2/service:Service"
 GAR = "gcp:artifactregistry/repository:Repository"
-CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
 DYNAMIC = "pulumi-python:dynamic/triplane:"
 
 ACCOUNT = "azure-native:storage:StorageAccount"
@@ -97,10 +40,7 @@ AZURE_LIFECYCLE = "azure-native:storage:ManagementPolicy"
 ACR = "azure-native:containerregistry:Registry"
 APP = "azure-native:web:WebApp"
 ML = "azure-native:machinelearningservices:"
-ASSIGNMENT = "azure-native:authorization:RoleAssignment"
-DEFINITION = "azure-native:authorization:RoleDefinition"
 VAULT = "azure-native:keyvault:Vault"
-OWNER = "/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 SETTING = [{"name": "ACCESS", "value": "key"}]
 
 EVERYBODY_READS = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
@@ -130,7 +70,19 @@ def listed() -> Iterator[Mutation]:
         "private", OWNERSHIP, "access control lists",
         put(OWNERSHIP, "rule.objectOwnership", "ObjectWriter"),
     )  # fmt: skip
-    yield Mutation("private", S3_POLICY, "everybody reads", with_statement(EVERYBODY_READS))
+    but_one = {**EVERYBODY_READS, "NotPrincipal": {"AWS": "arn:aws:iam::123456789012:root"}}
+    del but_one["Principal"]
+    for what, statement in (
+        ("everybody reads", EVERYBODY_READS),
+        ("every AWS account reads", {**EVERYBODY_READS, "Principal": {"AWS": ["*"]}}),
+        ("everybody but one reads", but_one),
+    ):
+        yield Mutation("private", "aws:*", what, with_statement(statement))
+    pull = json.dumps({"Statement": {**EVERYBODY_READS, "Action": "ecr:BatchGetImage"}})
+    yield Mutation(
+        "private", "aws:*", "everybody pulls",
+        add("aws:ecr/repositoryPolicy:RepositoryPolicy", policy=pull),
+    )  # fmt: skip
     url = "aws:lambda/functionUrl:FunctionUrl"
     yield Mutation(
         "one-door", url, "an open function that checks nobody",
@@ -149,39 +101,21 @@ def listed() -> Iterator[Mutation]:
         "encrypted", ECR, "images as they come", put(ECR, "encryptionConfigurations", [])
     )
     yield Mutation("tls", S3, "no bucket policy", drop(S3_POLICY))
-    yield Mutation(
-        "tls", S3_POLICY, "clear text allowed", edit(S3_POLICY, "policy", '"false"', '"true"')
-    )
+    for what, old, new in (
+        ("clear text allowed", '"false"', '"true"'),
+        ("clear text refused in one zone only", '/*"', '/captures/*"'),
+        ("clear text refused on the bucket only", '/*"', '"'),
+        ("clear text refused to one account", '"Principal": "*"', '"Principal": {"AWS": "1*"}'),
+        ("clear text refused at one address", '"Condition": {', '"Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.1"}, '),
+    ):  # fmt: skip
+        yield Mutation("tls", S3_POLICY, what, edit(S3_POLICY, "policy", old, new))
     for credential in ("aws:iam/accessKey:AccessKey", "aws:iam/user:User"):
-        tags = {"project": "triplane", "environment": "dev", "managed-by": "pulumi"}
-        yield Mutation("identity", credential, credential, add(credential, tags=tags))
+        yield Mutation("identity", credential, credential, add(credential, tags=TAGS))
     yield Mutation(
         "pinned-image", "aws:sagemaker/model:Model", "the model server by tag",
         put("aws:sagemaker/model:Model", "primaryContainer.image", "images:latest"),
     )  # fmt: skip
     yield Mutation("pinned-image", ECR, "tags that move", put(ECR, "imageTagMutability", "MUTABLE"))
-    for what, old, new in (
-        ("every action", "s3:PutObject", "s3:*"),
-        ("every resource", '"Action": ["s3:PutObject"], "Resource": ["', '"Action": ["s3:PutObject"], "Resource": ["*", "'),
-        ("all but one action", '"Action": ["s3:PutObject"]', '"NotAction": ["iam:CreateUser"]'),
-    ):  # fmt: skip
-        yield Mutation(
-            "least-privilege", ROLE_POLICY, what,
-            edit(ROLE_POLICY, "policy", old, new, "gateway-grants"),
-        )  # fmt: skip
-    yield Mutation(
-        "least-privilege", "aws:iam/policy:Policy", "a policy that allows everything",
-        add("aws:iam/policy:Policy", tags=tags, policy=json.dumps(
-            {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})),
-    )  # fmt: skip
-    attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
-    yield Mutation(
-        "least-privilege", attachment, "AWS's administrator",
-        add(attachment, policyArn="arn:aws:iam::aws:policy/AdministratorAccess"),
-    )  # fmt: skip
-    yield Mutation(
-        "least-privilege", ROLE, "any account's builds", edit(ROLE, "assumeRolePolicy", '"Condition"', '"Sid"')
-    )  # fmt: skip
     yield Mutation("tagged", "aws:*", "no tags", put(S3, "tags", {}))
     yield Mutation("versioned", S3, "no versions", drop(S3_VERSIONING))
     yield Mutation(
@@ -218,35 +152,18 @@ def listed() -> Iterator[Mutation]:
     yield Mutation(
         "private", GCS, "access control lists", put(GCS, "uniformBucketLevelAccess", False)
     )
-    for binding, role in {
-        "artifactregistry/repositoryIamMember:RepositoryIamMember": "artifactregistry.reader",
-        "cloudrunv2/serviceIamMember:ServiceIamMember": "run.invoker",
-        "projects/iAMMember:IAMMember": "logging.logWriter",
-        "secretmanager/secretIamMember:SecretIamMember": "secretmanager.secretAccessor",
-        "serviceaccount/iAMMember:IAMMember": "iam.serviceAccountUser",
-        "storage/bucketIAMMember:BucketIAMMember": "storage.objectViewer",
-        "vertex/aiEndpointIamMember:AiEndpointIamMember": "aiplatform.user",
-    }.items():
+    for binding, role in mutations_access.BINDINGS.items():
         token = f"gcp:{binding}"
         yield Mutation(
             "private", token, f"{role} for everybody",
             add(token, role=f"roles/{role}", member="allUsers"),
         )  # fmt: skip
-        yield Mutation(
-            "least-privilege", token, f"editor on {binding}",
-            add(token, role="roles/editor", member="serviceAccount:x"),
-        )  # fmt: skip
-    project = "gcp:projects/iAMMember:IAMMember"
-    yield Mutation(
-        "least-privilege", project, "every bucket of the project",
-        add(project, role="roles/storage.objectViewer", member="serviceAccount:x"),
-    )  # fmt: skip
     yield Mutation(
         "one-door", RUN, "an open service that checks nobody",
         put(RUN, "template.containers.0.envs.0", {"name": "ACCESS", "value": "anyone"}),
     )  # fmt: skip
     yield Mutation(
-        "identity", "gcp:serviceaccount/key:Key", "a key", add("gcp:serviceaccount/key:Key", labels=tags)
+        "identity", "gcp:serviceaccount/key:Key", "a key", add("gcp:serviceaccount/key:Key", labels=TAGS)
     )  # fmt: skip
     yield Mutation(
         "identity", RUN, "the default account", put(RUN, "template.serviceAccount", None)
@@ -265,10 +182,6 @@ def listed() -> Iterator[Mutation]:
     yield Mutation(
         "pinned-image", GAR, "tags that move", put(GAR, "dockerConfig.immutableTags", False)
     )
-    yield Mutation(
-        "least-privilege", CUSTOM_ROLE, "a role that gives roles",
-        put(CUSTOM_ROLE, "permissions", ["resourcemanager.projects.setIamPolicy"]),
-    )  # fmt: skip
     yield Mutation("tagged", "gcp:*", "no labels", put(RUN, "labels", None))
     yield Mutation("versioned", GCS, "no versions", put(GCS, "versioning.enabled", False))
     for index, what in enumerate(("captures", "old versions")):
@@ -280,6 +193,10 @@ def listed() -> Iterator[Mutation]:
     yield Mutation(
         "secrets-by-reference", "gcp:*", "the key in an argument",
         put(RUN, "template.containers.0.args", [f"--key={SECRET}"]),
+    )  # fmt: skip
+    yield Mutation(
+        "secrets-by-reference", "pulumi-python:*", "the key in a name",
+        put(f"{DYNAMIC}VertexModel", "display_name", SECRET),
     )  # fmt: skip
     yield Mutation(
         "secrets-by-reference", RUN, "the key in clear",
@@ -332,17 +249,6 @@ def listed() -> Iterator[Mutation]:
         "pinned-image", APP, "the gateway by tag",
         put(APP, "siteConfig.linuxFxVersion", "DOCKER|images.azurecr.io/triplane:v1"),
     )  # fmt: skip
-    yield Mutation(
-        "least-privilege", ASSIGNMENT, "an owner", put(ASSIGNMENT, "roleDefinitionId", OWNER)
-    )
-    yield Mutation(
-        "least-privilege", ASSIGNMENT, "a role on the subscription",
-        put(ASSIGNMENT, "scope", "/subscriptions/11111111-2222-4333-8444-555555555555"),
-    )  # fmt: skip
-    yield Mutation(
-        "least-privilege", DEFINITION, "a role for everything",
-        put(DEFINITION, "permissions", [{"actions": ["*"]}]),
-    )  # fmt: skip
     yield Mutation("tagged", "azure-native:*", "one tag missing", put(APP, "tags.project", None))
     for path in (
         "isVersioningEnabled",
@@ -366,14 +272,13 @@ def listed() -> Iterator[Mutation]:
         "secrets-by-reference", "azure-native:*", "the key in a tag", put(ACR, "tags.note", SECRET)
     )
     yield Mutation(
+        "secrets-by-reference", "azure-native:*", "the key in a secret's tag",
+        put("azure-native:keyvault:Secret", "tags.note", SECRET),
+    )  # fmt: skip
+    yield Mutation(
         "secrets-by-reference", APP, "the key in clear",
         put(APP, "siteConfig.appSettings", [*SETTING, {"name": "API_KEY", "value": "k"}]),
     )  # fmt: skip
 
 
-MUTATIONS = list(listed())
-
-
-def mutated(plan: Plan, mutation: Mutation) -> list[Resource]:
-    """The plan made insecure; the one that was recorded stays as it is."""
-    return mutation.change(list(plan))
+MUTATIONS = [*listed(), *mutations_access.listed()]

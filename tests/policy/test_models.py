@@ -6,8 +6,8 @@ import pytest
 
 from policy import record
 from policy.models import coverage
+from tests.policy.changes import put
 from tests.policy.conftest import Plans
-from tests.policy.mutations import put
 
 LEAST = "as little as possible"
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import pytest
 
 from policy import aws, azure, gcp, record, rules
+from policy.access import aws as aws_access
 from policy.record import SECRET, SECRET_SIGNATURE, SIGNATURE
+from tests.policy.changes import BASE, Change, Mutation, mutated, put
 from tests.policy.conftest import Plans
-from tests.policy.mutations import (
-    ACCOUNT,
-    CUSTOM_ROLE,
-    MUTATIONS,
-    Change,
-    Mutation,
-    mutated,
-    put,
-)
+from tests.policy.mutations import ACCOUNT, MUTATIONS
+from tests.policy.mutations_access import CUSTOM_ROLE
 
 LEAST = "as little as possible"
 PROJECT_MEMBER = "gcp:projects/iAMMember:IAMMember"
@@ -41,7 +37,7 @@ def test_every_rule_holds_for_what_the_program_registers(
 def test_what_is_made_insecure_breaks_its_rule_and_no_other(
     mutation: Mutation, plans: Plans
 ) -> None:
-    plan = mutated(plans[mutation.cloud][LEAST], mutation)
+    plan = mutated(plans[mutation.cloud][BASE], mutation)
     assert broken(plan) == {mutation.rule}
 
 
@@ -74,13 +70,12 @@ def test_each_check_of_each_rule_has_an_insecure_variant() -> None:
 def test_the_check_of_the_type_itself_sees_the_mutation(cloud: str, plans: Plans) -> None:
     """Not only some check of the rule: the one that the mutation says it proves."""
     for mutation in (each for each in MUTATIONS if each.cloud == cloud):
-        plan = mutated(plans[cloud][LEAST], mutation)
+        plan = mutated(plans[cloud][BASE], mutation)
         checks = {rule.name: rule.checks for rule in rules.RULES}[mutation.rule][mutation.type]
-        family = mutation.type.removesuffix("*")
         seen = [
             said
             for resource in plan
-            if resource.type.startswith(family)
+            if fnmatchcase(resource.type, mutation.type)
             for check in checks
             for said in check(resource, plan)
         ]
@@ -163,15 +158,48 @@ def test_a_state_that_is_empty_has_nothing_to_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arn", "every"),
+    ("arn", "named"),
     [
-        ("*", True),
-        ("arn:aws:s3:::*", True),
-        ("arn:aws:logs:eu-west-1:123456789012:log-group:*", True),
-        ("arn:aws:iam::123456789012:role/*", True),
-        ("arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/Endpoints/*", False),
-        ("arn:aws:s3:::lake/models/*", False),
+        ("*", False),
+        ("**", False),
+        ("?*", False),
+        ("arn:aws:s3:*", False),
+        ("arn:aws:s3:::*", False),
+        ("arn:aws:s3:::*/*", False),
+        ("arn:aws:s3:::lake*/models/*", False),
+        ("arn:aws:s3:::lake/models/*", True),
+        ("arn:aws:kms:eu-west-1:123456789012:key/*", False),
+        ("arn:aws:kms:*:123456789012:key/0a1b2c", False),
+        ("arn:aws:logs:eu-west-1:123456789012:log-group:*", False),
+        ("arn:aws:logs:eu-west-1:123456789012:log-group:triplane-gateway:*", True),
+        ("arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/Endpoints/*", True),
+        ("arn:aws:iam::123456789012:role/*", False),
+        ("arn:aws:iam::123456789012:role/?*", False),
+        ("arn:aws:iam::123456789012:role/t*", False),
+        ("arn:aws:iam::123456789012:role/triplane-*", True),
     ],
 )
-def test_an_arn_that_stands_for_everything_of_a_kind_is_seen(arn: str, every: bool) -> None:
-    assert aws.every(arn) is every
+def test_an_arn_says_how_the_name_begins_or_means_everything(arn: str, named: bool) -> None:
+    assert aws_access.named(arn) is named
+
+
+@pytest.mark.parametrize(
+    ("subject", "allowed"),
+    [
+        ("repo:acme/triplane:environment:production", True),
+        ("repo:acme@123/triplane@456:environment:production", True),
+        ("repo:acme/triplane:ref:refs/heads/main", True),
+        ("repo:acme/triplane:ref:refs/heads/release/1.x", True),
+        ("repo:acme/triplane:pull_request", False),
+        ("repo:acme/triplane:*", False),
+        ("repo:acme/*:ref:refs/heads/main", False),
+        ("repo:acme/triplane", False),
+        ("repository_owner:acme", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_subject_is_one_branch_or_one_environment_of_one_repository(
+    subject: str | None, allowed: bool
+) -> None:
+    assert bool(list(rules.subject(subject))) is not allowed

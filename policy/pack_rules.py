@@ -1,14 +1,18 @@
 """A rule as the callable that a Pulumi stack policy wants. Imports nothing of Pulumi, so tests can call it.
 
+A pack is handed secrets in plain text: the SDK takes the engine's marks off. So the values that the stack is
+known to keep secret (`secrecy.STORES`) are looked for in everything else.
+
 A stack policy is handed outputs alone, in which azure-native leaves out what a resource was told (its account,
 its group); the rules speak of inputs. So a policy of single resources, which is handed inputs, keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from policy import secrecy
 from policy.record import Resource, plain
 from policy.rules import Rule, violations
 
@@ -31,12 +35,13 @@ def validation(rule: Rule) -> Callable[[Any, Report], None]:
 
     def validate(args: Any, report: Report) -> None:
         urns = {each.name: each.urn for each in args.resources}
+        known = secrets(args.resources)
         plan = [
             Resource(
                 each.resource_type,
                 each.name,
                 identifier(each.props, each.name),
-                unwrapped(INPUTS.get(each.urn, each.props)),
+                unwrapped(told(each), *known),
             )
             for each in args.resources
         ]
@@ -51,9 +56,26 @@ def identifier(props: Mapping[str, Any], name: str) -> str:
     return str(next((props[key] for key in ("id", "bucket", "name") if props.get(key)), name))
 
 
-def unwrapped(props: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties as a record has them; the SDK's proxies become plain values."""
-    value = plain(listed(props))
+def told(resource: Any) -> Mapping[str, Any]:
+    """What a resource was told; of one that was not seen, what it is."""
+    props: Mapping[str, Any] = resource.props
+    return INPUTS.get(resource.urn, props)
+
+
+def secrets(resources: Iterable[Any]) -> list[str]:
+    """The values that these resources keep secret, told to them or made by them; the longest first."""
+    found = {
+        value
+        for each in resources
+        for properties in (told(each), each.props)
+        for value in secrecy.values(each.resource_type, properties)
+    }
+    return sorted(found, key=lambda value: (-len(value), value))
+
+
+def unwrapped(props: Mapping[str, Any], *known: str) -> dict[str, Any]:
+    """Properties as a record has them: the SDK's proxies become plain values, what is secret a word."""
+    value = plain(listed(props), *known)
     assert isinstance(value, dict)  # noqa: S101  # a mapping stays one
     return value
 

@@ -99,22 +99,24 @@ def of_state(exported: Mapping[str, Any]) -> list[Resource]:
     ]
 
 
-def plain(value: Any, secret: str | None = None) -> Any:
-    """``value`` as plain JSON: secrets by a word, files and archives by their names, whole numbers whole."""
+def plain(value: Any, *secrets: str) -> Any:
+    """``value`` as plain JSON: secrets (what is marked, and these texts) by a word, files and archives by their names, whole numbers whole."""
     if isinstance(value, Mapping):
         if value.get(SIGNATURE) == SECRET_SIGNATURE:
             return SECRET
         if SIGNATURE in value:
             return f"file:{value.get('path') or value.get('hash')}"
         return {
-            name: plain(item, secret) for name, item in value.items() if not name.startswith("__")
+            name: plain(item, *secrets) for name, item in value.items() if not name.startswith("__")
         }
     if isinstance(value, list | tuple):
-        return [plain(item, secret) for item in value]
+        return [plain(item, *secrets) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)  # protobuf knows no other numbers
     if isinstance(value, str):
-        return value.replace(secret, SECRET) if secret else value
+        for secret in secrets:
+            value = value.replace(secret, SECRET)
+        return value
     if hasattr(value, "assets"):
         return "archive"
     if hasattr(value, "path"):

@@ -110,7 +110,10 @@ def trial(stack: Stack, place: str | Path, state: dict[str, Any]) -> Iterator[Tr
     """The stack as it would be with the copy that was found in ``place``."""
     parent = HOME / ".pulumi"
     parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix="adopting-") as folder:
+    prefix = f"adopting.{stack.name}."
+    for left in parent.glob(f"{prefix}*"):  # by one that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
         tried = Trial(stack.name, stack.file, Path(folder))
         tried.fill(stack, place, state)
         yield tried

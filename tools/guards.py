@@ -239,7 +239,7 @@ def previewed(text: str) -> list[Step]:
         if each.get("severity") == "error"
     ]
     if errors:
-        raise ValueError(f"the preview failed: {errors[0]}")
+        raise ValueError(f"the preview failed: {errors[0].rstrip('.')}")
     if not told.get("changeSummary"):
         raise ValueError("the preview has no summary: it was interrupted, or is none of Pulumi's")
     return list(told.get("steps") or ())
@@ -251,7 +251,7 @@ def main() -> None:
         steps = previewed(sys.stdin.read())
     except ValueError as error:
         sys.exit(
-            f"Refused: {error}. What an update would do is not known. See that `pulumi preview` ends well"
+            f"Refused: {error}. So nobody knows what an update would do: see that `pulumi preview` ends well."
         )
     refuse(account(steps) or losses(steps, allowed()))
 

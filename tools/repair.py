@@ -62,7 +62,7 @@ def take_over(stack: Stack) -> None:
     # Until it is known to be this account's, and to fit what stands, nothing of the clone is touched.
     with adopt.trial(stack, place, state) as tried:
         recovery.recover(tried, config)
-        look(tried, config)
+        drift = look(tried, config)
         tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         if wrong:
             aside = stack.state.with_suffix(".broken")
@@ -74,16 +74,18 @@ def take_over(stack: Stack) -> None:
     creates = [step for step in changes if step["op"] == "create"]
     replaced = [step for step in changes if "replace" in step["op"]]
     for step in (*creates, *replaced):
-        why = ", ".join(step.get("replaceReasons") or ()) or "is not in the copy"
+        seen = "is gone" if drift.get(step["urn"]) == ["gone"] else "is not in the copy"
+        why = ", ".join(step.get("replaceReasons") or ()) or seen
         print(f"  {step['op']} {guards.kind(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}")
     print(
         f"Adopted {len(stack.resources())} resources. The program would now create {len(creates)},"
         f" replace {len(replaced)} and change {len(changes) - len(creates) - len(replaced)}."
     )
     # What it would replace is in the state, and stands: the program has changed since the copy was
-    # written, and `make up` guards what is precious. What it would create may stand already.
-    if creates:
-        sys.exit("See whether those stand already: `make preview`, before `make up`.")
+    # written, and `make up` guards what is precious. What it would create may stand already, unless the
+    # copy had it and it is gone.
+    if any(drift.get(step["urn"]) != ["gone"] for step in creates):
+        sys.exit("See whether what is not in the copy stands already, before `make up`.")
 
 
 def folder(stack: Stack) -> lake.Lake:

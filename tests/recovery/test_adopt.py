@@ -53,8 +53,12 @@ elif words[:2] == ["stack", "import"]:
     imported.pop("pending_operations", None)
     write(imported)
 elif "--json" in words:
-    op = "delete" if words[0] == "refresh" else "create"
-    steps = [{{"op": op if each in gone else "same", "urn": each["urn"]}} for each in resources]
+    steps = [{{"op": "delete" if each in gone else "same", "urn": each["urn"]}} for each in resources]
+    if words[0] == "preview":
+        program = json.loads((here / "program").read_text())
+        lacking = {{*program}} - {{each.get("id") for each in resources}}
+        urns = [f"{PLATFORM}$aws:s3/bucket:Bucket::{{name}}" for name in sorted(lacking)]
+        steps = [{{"op": "create", "urn": urn}} for urn in urns]
     print(json.dumps({{"steps": steps}}))
 elif words[0] == "refresh":
     write({{**latest, "resources": [each for each in resources if each not in gone]}})
@@ -92,6 +96,10 @@ class Clone:
 
     def stands(self, *ids: str) -> None:
         (self.home / "bin" / "world").write_text(json.dumps(ids))
+
+    def has(self, *ids: str) -> None:
+        """What the program says that there is."""
+        (self.home / "bin" / "program").write_text(json.dumps(ids))
 
     def killed_in(self, command: str) -> int | None:
         """The code that `make adopt` leaves with when it is killed there, as by `kill -9`."""
@@ -141,6 +149,7 @@ def clone(
     copy = {"version": 3, "deployment": deployment("lake", "other")}
     backup.keep_state(lake.Folder(tmp_path / "lake"), "dev", copy)
     clone.stands("lake", "other")
+    clone.has("lake", "other")
     return clone
 
 
@@ -160,8 +169,18 @@ def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
         repair.take_over(clone.stack)
     assert clone.state() is None
     monkeypatch.setenv("ALLOW", guards.VANISHED)
+    clone.says()
     repair.take_over(clone.stack)
     assert clone.state() == ["other"]
+    assert "create aws:s3/bucket:Bucket lake: is gone" in clone.says()
+
+
+def test_what_is_not_in_the_copy_may_stand_and_is_told(clone: Clone) -> None:
+    clone.has("lake", "other", "newer")
+    with pytest.raises(SystemExit, match="not in the copy stands already"):
+        repair.take_over(clone.stack)
+    assert "create aws:s3/bucket:Bucket newer: is not in the copy" in clone.says()
+    assert clone.state() == ["lake", "other"]
 
 
 def test_a_copy_of_another_account_is_refused_before_anything_is_written(
@@ -201,6 +220,7 @@ def test_one_that_was_killed_is_run_again_and_ends_well(clone: Clone, command: s
         assert clone.state() is None
         repair.take_over(clone.stack)
         assert clone.state() == ["lake", "other"]
+        assert not list(clone.home.glob(".pulumi/adopting*")), "what the first one left, neither"
 
 
 def test_what_the_copy_has_as_pending_is_not_forgotten(
@@ -210,6 +230,7 @@ def test_what_the_copy_has_as_pending_is_not_forgotten(
     creating = {"type": "creating", "resource": {"urn": "urn:pulumi:dev::t::a:b:C::c"}}
     copy = {"version": 3, "deployment": deployment("lake", pending_operations=[creating])}
     backup.keep_state(lake.Folder(clone.home / "lake"), "dev", copy)
+    clone.has("lake")
     seen: list[Any] = []
 
     def noticed(stack: engine.Stack, _: Any) -> None:

@@ -206,7 +206,7 @@ def test_a_failed_preview_is_refused_with_the_first_of_its_errors(
 def test_a_preview_that_was_cut_off_and_what_is_none_are_refused(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SystemExit, match=r"Refused: .*not known"):
+    with pytest.raises(SystemExit, match=r"Refused: .*nobody knows"):
         piped(monkeypatch, text)
 
 

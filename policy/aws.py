@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from policy import rules, secrecy
 from policy.access.aws import USERS, everybody, statements
@@ -28,6 +28,7 @@ UNTAGGED = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:secretsmanager/secretVersion:SecretVersion",
+    "aws:sqs/queuePolicy:QueuePolicy",
 }
 """Types that take no tags; a test holds this against the SDK."""
 
@@ -65,8 +66,10 @@ def _policy_for_nobody(resource: Resource, _plan: Plan) -> Iterator[str]:
     """Whatever has a policy of its own: a bucket, a repository, a secret, a key, a queue."""
     if resource.type.startswith("aws:iam/"):
         return  # whom a role trusts is for rule trusted-by-name
-    for _, text in strings(resource.inputs):
-        for statement in statements(text) if text.startswith("{") and '"Statement"' in text else []:
+    written = [value for value in resource.inputs.values() if isinstance(value, Mapping)]
+    texts = [text for _, text in strings(resource.inputs) if text.startswith("{")]
+    for document in [*written, *(text for text in texts if '"Statement"' in text)]:
+        for statement in statements(document):
             if statement["Effect"] != "Allow":
                 continue
             if "NotPrincipal" in statement:

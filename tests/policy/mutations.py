@@ -78,6 +78,10 @@ def listed() -> Iterator[Mutation]:
         ("everybody but one reads", but_one),
     ):
         yield Mutation("private", "aws:*", what, with_statement(statement))
+    yield Mutation(
+        "private", "aws:*", "everybody reads, by a policy that is not text",
+        add("aws:sqs/queuePolicy:QueuePolicy", policy={"Statement": [EVERYBODY_READS]}),
+    )  # fmt: skip
     pull = json.dumps({"Statement": {**EVERYBODY_READS, "Action": "ecr:BatchGetImage"}})
     yield Mutation(
         "private", "aws:*", "everybody pulls",

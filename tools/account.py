@@ -34,7 +34,9 @@ def another(stack: Stack, config: StackConfig) -> list[str]:
     was = guards.recorded(resources)
     if was is None:
         return []
-    os.environ.update(stack.environment)  # the clouds' clients look nowhere else, `tools.ids` neither
+    os.environ.update(
+        stack.environment
+    )  # the clouds' clients look nowhere else, `tools.ids` neither
     if any(_own_credentials(each) for each in resources):
         return guards.account(stack.steps("preview"))
     return guards.elsewhere(was, reached(config, was))

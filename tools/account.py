@@ -34,9 +34,8 @@ def another(stack: Stack, config: StackConfig) -> list[str]:
     was = guards.recorded(resources)
     if was is None:
         return []
-    os.environ.update(
-        stack.environment
-    )  # the clouds' clients look nowhere else, `tools.ids` neither
+    # The clouds' clients look nowhere else, those of `tools.ids` neither.
+    os.environ.update(stack.environment)
     if any(_own_credentials(each) for each in resources):
         return guards.account(stack.steps("preview"))
     return guards.elsewhere(was, reached(config, was))

@@ -108,7 +108,7 @@ def policies(cloud: str) -> str:
 
 def preview(of: Stack) -> list[guards.Step]:
     """What an update of the stack would do, what stays as it is included."""
-    return of.steps("preview", "--show-sames")
+    return of.steps("preview", "--show-sames", "--show-replacement-steps")
 
 
 def write_comment(of: Stack, steps: list[guards.Step], title: str, policy: str = "") -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.files import write_private
+from rehearsal.kinds import SIGNATURE
 from stack_config import StackConfig
 from tools import account, guards, preflight
 from tools.bootstrap import fail, say
@@ -150,10 +151,20 @@ def _failed(events: Path) -> Iterator[tuple[Resource, str | None]]:
         if metadata["op"] in ("create", "create-replacement"):
             new = metadata["new"]
             kept = ("urn", "type", "custom", "parent", "provider", "inputs")
-            yield (
-                {each: new[each] for each in kept if new.get(each)},
-                (metadata.get("old") or {}).get("id"),
-            )
+            resource = {each: _unmarked(new[each]) for each in kept if new.get(each)}
+            yield resource, (metadata.get("old") or {}).get("id")
+
+
+def _unmarked(value: Any) -> Any:
+    """With the word ``[secret]`` where the log has it for a ciphertext, which no state may have.
+
+    The refresh brings what the cloud has; should a provider not tell it, the next update writes it again.
+    """
+    if isinstance(value, dict):
+        if SIGNATURE in value and "ciphertext" in value:
+            return value["ciphertext"]
+        return {name: _unmarked(each) for name, each in value.items()}
+    return [_unmarked(each) for each in value] if isinstance(value, list) else value
 
 
 def began(events: Path) -> datetime | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rehearsal.kinds import SIGNATURE
 from tools import ids, recovery
 
 STACK = "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::triplane-dev"
@@ -63,6 +64,13 @@ def looked(found: dict[str, Any], *there: str) -> dict[str, Any]:
 def test_a_killed_engine_and_a_lost_answer_are_both_noticed(tmp_path: Path) -> None:
     log = events(tmp_path, role("failed"))
     assert unfinished(deployment(pending=[role("killed")]), log) == ["failed", "killed"]
+
+
+def test_no_state_gets_the_logs_word_for_a_secret(tmp_path: Path) -> None:
+    hidden = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+    log = events(tmp_path, role(inputs={"name": "r", "tags": [{"value": hidden}]}))
+    [lost] = recovery.unfinished(deployment(), [], log)
+    assert lost["inputs"] == {"name": "r", "tags": [{"value": "[secret]"}]}
 
 
 def test_a_failed_update_is_no_lost_creation(tmp_path: Path) -> None:

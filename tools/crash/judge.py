@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from rehearsal.kinds import SIGNATURE
 from tools.crash.clone import Clone
 from tools.crash.journey import DYNAMIC, PACKAGES, Step, Verdict, steps_of
 
@@ -112,7 +113,7 @@ def normal(state: dict[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Without what differs between any two runs."""
     if isinstance(value, dict):
-        if "4dabf18193072939515e22adb298388d" in value and "ciphertext" in value:
+        if SIGNATURE in value and "ciphertext" in value:
             return "<secret>"
         # Azure has ids for keys.
         return {plain(name): plain(each) for name, each in value.items()}

@@ -113,8 +113,9 @@ def test_a_hit_counts_only_with_the_harm_that_it_is_to_do(
 
 
 def test_the_engines_log_tells_the_steps_that_change_a_cloud(tmp_path: Path) -> None:
-    def event(op: str, token: str, name: str) -> str:
-        told = {"op": op, "type": token, "urn": f"urn:pulumi:dev::triplane::{token}::{name}"}
+    def event(op: str, token: str, name: str, **old: bool) -> str:
+        urn = f"urn:pulumi:dev::triplane::{token}::{name}"
+        told = {"op": op, "type": token, "urn": urn, "old": old}
         return json.dumps({"resourcePreEvent": {"metadata": told}})
 
     log = tmp_path / "events.json"
@@ -125,6 +126,7 @@ def test_the_engines_log_tells_the_steps_that_change_a_cloud(tmp_path: Path) -> 
         event("create-replacement", BUCKET, "new"),
         event("replace", BUCKET, "new"),
         event("delete-replaced", BUCKET, "new"),
+        event("delete-replaced", BUCKET, "kept", retainOnDelete=True),
     ]
     log.write_text("\n".join([json.dumps({"preludeEvent": {}}), *lines]))
     assert [str(step) for step in journey.steps_of(log)] == [

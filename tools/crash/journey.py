@@ -139,6 +139,8 @@ def steps_of(events: Path) -> list[Step]:
         if event := json.loads(line).get("resourcePreEvent"):
             told = event["metadata"]
             method, name = METHODS.get(told["op"]), told["urn"].rsplit("::", 1)[-1]
+            if method == "delete" and (told.get("old") or {}).get("retainOnDelete"):
+                continue  # it is forgotten, and stands
             if method and told["type"].startswith(PACKAGES):
                 found.append(Step(method, told["type"], name))
     return list(dict.fromkeys(found))

@@ -69,7 +69,7 @@ def look(
     """Ask the cloud for what is in doubt, and for nothing else: what was not cannot be dropped."""
     looking = look_for(deployment, lost)
     there = {each["urn"] for each in looking["resources"]}
-    unclear = [each["urn"] for each in looking["resources"] if each["urn"].endswith(LOOKING)]
+    unclear = [each["urn"] for each in _looks(looking)]
     unclear += [each["resource"]["urn"] for each in doubts if each["type"] != "creating"]
     stack.write(state | {"deployment": looking})
     targets = [word for urn in unclear if urn in there for word in ("--target", urn)]
@@ -98,6 +98,12 @@ def without_looks(deployment: dict[str, Any]) -> dict[str, Any]:
     return {**deployment, "resources": kept}
 
 
+def _looks(deployment: dict[str, Any]) -> list[Resource]:
+    """What is only being looked for."""
+    resources = deployment.get("resources") or ()
+    return [each for each in resources if each["urn"].endswith(LOOKING)]
+
+
 def noted(deployment: dict[str, Any], file: Path) -> list[Operation]:
     """The pending operations of the state, or of the state before a recovery that was cut short.
 
@@ -109,8 +115,7 @@ def noted(deployment: dict[str, Any], file: Path) -> list[Operation]:
         return list(json.loads(file.read_text()))
     looks = (
         {"type": "creating", "resource": {**each, "urn": each["urn"].removesuffix(LOOKING)}}
-        for each in deployment.get("resources") or ()
-        if each["urn"].endswith(LOOKING)
+        for each in _looks(deployment)
     )
     return [{**each, "live": live.get(each["resource"]["urn"])} for each in (*looks, *pending)]
 
@@ -200,8 +205,7 @@ def settle(
     What was made before ``since``, when the run began, is somebody else's, and the run was refused the
     name: a few names on Google Cloud are given by the platform, and another stack may have them.
     """
-    resources = list(deployment.get("resources") or ())
-    found = [each for each in resources if each["urn"].endswith(LOOKING)]
+    found = _looks(deployment)
     resources = without_looks(deployment)["resources"]
     held = {(each["type"], each.get("id")) for each in resources}
     news = []

@@ -17,7 +17,7 @@ endif
 .PHONY: help
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for up, preview, destroy, outputs and predict'
+	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for whatever runs on one; crash plays all three without it'
 
 .PHONY: bootstrap
 bootstrap:
@@ -72,7 +72,7 @@ drift: bootstrap ## Say what somebody changed by hand in a stack of your own env
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m tools.review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: test check unit e2e bench snapshots policy checkov pack crash soak fmt lock clean
+.PHONY: test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
 check: bootstrap ## Formatting, lint and types

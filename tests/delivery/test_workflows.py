@@ -94,7 +94,7 @@ def test_every_pipeline_delivers_by_the_same_commands() -> None:
     for file in (HOME / ".github/workflows/deliver.yml", *ELSEWHERE):
         assert "make release STACK=" in file.read_text(), file.name
     for file in ELSEWHERE:
-        assert set(called(file)) == {"test", "release"}, file.name
+        assert set(called(file)) - {"bootstrap"} == {"test", "release"}, file.name
 
 
 def test_tests_run_on_two_pythons_at_least() -> None:
@@ -123,7 +123,11 @@ def test_no_code_of_a_pull_request_runs_with_a_right_to_write() -> None:
 
 def test_a_delivery_is_queued_staged_and_gated() -> None:
     deliver = load(HOME / ".github/workflows/deliver.yml")
-    assert deliver["concurrency"] == {"group": "deliver", "cancel-in-progress": False}
+    assert deliver["concurrency"] == {
+        "group": "deliver",
+        "cancel-in-progress": False,
+        "queue": "max",  # what waits is not thrown away for what comes next
+    }
     assert deliver[True]["push"] == {"branches": ["main"]}
     assert set(deliver[True]) == {"push", "workflow_dispatch"}
     chain = {
@@ -223,7 +227,7 @@ def test_the_other_pipelines_scripts_release_with_what_they_were_handed(
     tools = tmp_path / "tools"
     tools.mkdir()
     fakes = {
-        "make": 'echo "$*" >> "$CALLS"',
+        "make": 'echo "$* in $PULUMI_BACKEND_URL" >> "$CALLS"',
         "apt-get": "true",
         # `storage cp -r FROM TO`: only what it would fetch is looked at here.
         "gcloud": 'case "$4" in gs://*) cp "$HANDED/.models/tested" "$5" ;; esac',
@@ -239,7 +243,9 @@ def test_the_other_pipelines_scripts_release_with_what_they_were_handed(
         "PIPELINE_WORKSPACE": str(handed),
         "STACK": stage,
         "_STACK": stage,
+        "PULUMI_BACKEND_URL": "" if file.name == "cloudbuild.yaml" else "gs://states",
         "_MODELS": "gs://models",
+        "_BACKEND": "gs://states",
         "COMMIT_SHA": "d" * 40,
     }
     for script in scripts(file):
@@ -249,10 +255,49 @@ def test_the_other_pipelines_scripts_release_with_what_they_were_handed(
         assert done.returncode == 0, script + done.stdout + done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
     version = "a" * 64 if stage == "production" else ""
-    assert calls[-1] == f"release STACK={stage} VERSION={version}"
+    # The variables of a CodeBuild project and of Azure's pipeline are in a script's environment as they are.
+    assert calls[-1] == f"release STACK={stage} VERSION={version} in gs://states"
 
 
 def test_nothing_but_a_delivery_waits_in_its_queue() -> None:
-    # A newly queued run takes the place of the one that waits in the same group.
-    groups = [load(file)["concurrency"]["group"] for file in WORKFLOWS]
-    assert groups.count("deliver") == 1
+    whole = (load(file).get("concurrency", {}).get("group") for file in WORKFLOWS)
+    single = (job.get("concurrency", {}).get("group") for _, job in jobs())
+    assert [*whole, *single].count("deliver") == 1
+
+
+def test_a_check_that_waits_for_a_reviewer_keeps_no_other_stack_waiting() -> None:
+    drift = load(HOME / ".github/workflows/drift.yml")
+    assert "concurrency" not in drift
+    assert "${{ matrix.stack }}" in drift["jobs"]["drift"]["concurrency"]["group"]
+
+
+@pytest.mark.parametrize("there", [["aws", "gcp", "azure"], ["gcp"], []])
+def test_a_preview_that_failed_is_told_in_the_comment(there: list[str], tmp_path: Path) -> None:
+    (step,) = [
+        each
+        for each in load(HOME / ".github/workflows/preview.yml")["jobs"]["comment"]["steps"]
+        if "run" in each
+    ]
+    for cloud in there:
+        (tmp_path / f"preview-review-{cloud}.md").write_text(f"# What this changes on {cloud}\n")
+    (tmp_path / "gh").write_text("#!/bin/sh\n")
+    (tmp_path / "gh").chmod(0o755)
+    place = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NUMBER": "1"}
+    # As the runner starts it: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#defaultsrunshell
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=place, check=True)
+    told = (tmp_path / "comment.md").read_text()
+    for cloud in ("aws", "gcp", "azure"):
+        assert (f"changes on {cloud}" in told) == (cloud in there)
+        assert (f"## {cloud}\n\nNo preview" in told) == (cloud not in there)
+
+
+@pytest.mark.parametrize(
+    ("file", "sign_in"),
+    [
+        (".github/actions/prepare/action.yml", "uses: azure/login"),
+        ("azure-pipelines.yml", "task: AzureCLI"),
+    ],
+)
+def test_what_takes_long_is_done_before_the_sign_in_to_azure(file: str, sign_in: str) -> None:
+    text = (HOME / file).read_text()
+    assert text.index(": make bootstrap") < text.index(sign_in)

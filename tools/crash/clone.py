@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,23 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+def _files() -> list[str]:
+    """All files of this tree but those that ``.gitignore`` names.
+
+    Asked of an empty repository: of its own the tree may have none (a CodePipeline's source is a ZIP).
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        subprocess.run(["git", "init", "--quiet", "--bare", empty], check=True)
+        of = ["git", f"--git-dir={empty}", f"--work-tree={HOME}"]
+        listed = subprocess.run(
+            [*of, "ls-files", "-z", "--others", "--exclude-standard"],
+            cwd=HOME,
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+    return listed.stdout.decode().rstrip("\0").split("\0")
+
+
 @dataclass
 class Clone:
     """A checkout for one cloud."""
@@ -44,14 +62,8 @@ class Clone:
 
     def make(self) -> None:
         """Copy the working tree as it is, and share the environment and the models."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=HOME,
-            check=True,
-            stdout=subprocess.PIPE,
-        )
-        for name in listed.stdout.decode().split("\0"):
-            if name and (HOME / name).is_file():
+        for name in _files():
+            if (HOME / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(HOME / name, self.folder / name)
         for shared in (".venv", ".models"):

@@ -8,13 +8,25 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-TAGS = ("project", "environment", "managed-by")
-"""The tags that every resource carries. Lower case with hyphens: the spelling all three clouds take."""
+TAGS = ("project", "environment", "managed-by", "stack")
+"""The tags that every resource carries. Lower case with hyphens: the spelling all three clouds take.
+
+The stack's name tells two platforms of one environment apart when only the cloud is left to be asked, as
+`make adopt` does: most names are Pulumi's, and the same but for a random end.
+"""
 
 
-def tags(environment: str, extra: Mapping[str, str]) -> dict[str, str]:
+def tags(environment: str, stack: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The tags, or labels, of every resource: the platform's own and the stack's."""
-    return {**extra, **dict(zip(TAGS, ("triplane", environment, "pulumi"), strict=True))}
+    return {**extra, **dict(zip(TAGS, ("triplane", environment, "pulumi", stack), strict=True))}
+
+
+def described(own: Mapping[str, str]) -> str:
+    """Tags as text, for what takes none; in at most 256 characters, what is longer is cut.
+
+    Google Cloud's service accounts: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts
+    """
+    return " ".join(f"{key}={own[key]}" for key in TAGS)[:256]
 
 
 def label_value(text: str) -> str:

@@ -29,7 +29,7 @@ class Platform(pulumi.ComponentResource):
                 region=config.region,
                 project=config.project,
                 environment=config.environment,
-                tags=names.tags(config.environment, config.tags),
+                tags=names.tags(config.environment, pulumi.get_stack(), config.tags),
                 keep_data=config.keep_data,
             ),
             child,

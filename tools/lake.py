@@ -72,7 +72,8 @@ def standing(config: StackConfig) -> list[str]:
         case "aws":
             import boto3
 
-            own = names.tags(config.environment, {})
+            own = names.tags(config.environment, "", {})
+            del own["stack"]  # whoever looks for a second platform wants to see all of them
             tagged = boto3.client("resourcegroupstaggingapi", region_name=config.region)
             pages = tagged.get_paginator("get_resources").paginate(
                 ResourceTypeFilters=["s3:bucket"],

@@ -8,6 +8,7 @@ import pulumi
 from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 
 from components import contracts as c
+from components import names
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.identity import Identity, within
@@ -113,6 +114,7 @@ class Delivery(c.Delivery):
         self._account = serviceaccount.Account(
             f"{name}-sa",
             display_name=f"Triplane delivery ({foundation.args.environment})",
+            description=names.described(foundation.labels),
             opts=child,
         )
         pool = iam.WorkloadIdentityPool(

@@ -8,6 +8,7 @@ import pulumi
 from pulumi_gcp import artifactregistry, projects, secretmanager, serviceaccount, storage, vertex
 
 from components import contracts as c
+from components import names
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
@@ -40,6 +41,8 @@ class Identity(c.Identity):
             # Short: the account id made from this name has 30 characters at most, 8 of them random.
             f"{name}-sa",
             display_name=f"Triplane {args.workload} ({foundation.args.environment})",
+            # Accounts take no labels.
+            description=names.described(foundation.labels),
             opts=foundation.child(self),
         )
         self.principal = self.account.email

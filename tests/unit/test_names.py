@@ -57,10 +57,14 @@ def test_a_label_value_keeps_what_can_be_read() -> None:
 
 
 def test_the_platforms_own_tags_win() -> None:
-    made = names.tags("dev", {"environment": "other", "team": "flights"})
+    made = names.tags("dev", "dev-aws", {"environment": "other", "team": "flights"})
     assert made == {
-        "project": "triplane", "environment": "dev", "managed-by": "pulumi", "team": "flights"
-    }  # fmt: skip
+        "project": "triplane",
+        "environment": "dev",
+        "managed-by": "pulumi",
+        "stack": "dev-aws",
+        "team": "flights",
+    }
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,10 @@ class Kind:
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
     keep their value there."""
+
+    def imported_as(self, record: Record) -> str:
+        """What ``pulumi import`` calls this record; nothing, where that is its id."""
+        return self.import_as.format_map(defaultdict(str, record.outputs))
 
     def check(self, world: World, inputs: Inputs) -> None:
         """Raise `CheckFailure` (or `Refusal`) for inputs that this cloud would not take."""

@@ -8,7 +8,6 @@ import logging
 import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -106,13 +105,9 @@ class Lifecycle:
 
     def _imported(self, kind: Kind, id: str) -> Record | None:
         """The record that ``pulumi import`` means by ``id``, where that is not the id itself."""
-        if not kind.import_as:
+        if type(kind).imported_as is Kind.imported_as and not kind.import_as:
             return None
-        called = (
-            each
-            for each in self.world.all(kind.token)
-            if kind.import_as.format_map(defaultdict(str, each.outputs)) == id
-        )
+        called = (each for each in self.world.all(kind.token) if kind.imported_as(each) == id)
         return next(called, None)
 
     def update(self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]) -> Record:

@@ -25,7 +25,7 @@ from rehearsal.faults import AnswerLost, Fault
 from rehearsal.invokes import Invoke
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Record, Refusal
 from rehearsal.lifecycle import Lifecycle
-from rehearsal.wire import UNKNOWN, decode, encode, has_unknown, known, scrub
+from rehearsal.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
 from rehearsal.world import World
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
             news.setdefault("location", config["location"])
         failures = []
+        filled: list[str] = []
         try:
-            self._name(shape, kind, name, request, olds, news)
+            filled = self._name(shape, kind, name, request, olds, news)
             failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
             if not failures:
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
@@ -179,8 +180,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             record = Record(self.package, token, "", request.urn, {}, {})
             reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)
             self.world.ledger.note("refused", record, f"check: {reasons}")
+        noted = {DEFAULTS: filled} if self._bridged else {}
         return provider_pb2.CheckResponse(
-            inputs=encode(news, secrets),
+            inputs=encode({**news, **noted}, secrets),
             failures=[
                 provider_pb2.CheckFailure(property=each.property, reason=each.reason)
                 for each in failures
@@ -189,21 +191,34 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _name(
         self, shape: schema.Schema, kind: Kind, name: str, request: Any, olds: Json, news: Json
-    ) -> None:
-        """Fill in the physical name as the real provider would: keep the old one, else make one."""
+    ) -> list[str]:
+        """Fill in the physical name as the real provider would: keep the old one, else make one.
+
+        Gives the input that was filled in, if one was. Those providers that are made of Terraform's keep
+        only an old one that they had filled in themselves, which an imported one is not:
+        https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
+        """
         wire = generic.name_property(shape, kind)
         if wire is None or news.get(wire) is not None or news.get(f"{wire}Prefix") is not None:
-            return
+            return []
+        own = request.olds.fields.get(DEFAULTS)
+        keeps = own is None or any(each.string_value == wire for each in own.list_value.values)
         modes = provider_pb2.CheckRequest.AutonamingOptions
         wish = request.autonaming if request.HasField("autonaming") else None
-        if isinstance(olds.get(wire), str):
+        if isinstance(olds.get(wire), str) and (keeps or not self._bridged):
             news[wire] = olds[wire]
         elif wish and wish.mode == modes.DISABLE:
-            return
+            return []
         elif wish and wish.proposed_name:
             news[wire] = wish.proposed_name
         else:
             news[wire] = generic.autoname(shape, kind, name, request.randomSeed)
+        return [wire]
+
+    @property
+    def _bridged(self) -> bool:
+        """Whether the real provider is made of Terraform's."""
+        return self.package != "azure-native"
 
     @answered
     def Diff(self, request: Any, context: Any) -> Any:
@@ -262,10 +277,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         record = self.lifecycle.read(token, request.id)
         if record is None or not self._mine(record, self._config(context)):
             return provider_pb2.ReadResponse()
+        inputs = encode(record.inputs, map(tuple, record.secrets))
+        own = request.inputs.fields.get(DEFAULTS)
+        if self._bridged and not request.properties.fields:  # an import, which fills in nothing
+            inputs.update({DEFAULTS: []})
+        elif own is not None:
+            inputs.fields[DEFAULTS].CopyFrom(own)
         return provider_pb2.ReadResponse(
-            id=record.id,
-            properties=self._outputs(record),
-            inputs=encode(record.inputs, map(tuple, record.secrets)),
+            id=record.id, properties=self._outputs(record), inputs=inputs
         )
 
     @answered

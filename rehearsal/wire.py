@@ -26,6 +26,9 @@ UNKNOWN_STRINGS = frozenset(
     }
 )
 
+DEFAULTS = "__defaults"
+"""The input in which a provider made of Terraform's keeps which others it has filled in."""
+
 Path = tuple[str | int, ...]
 
 

@@ -78,10 +78,14 @@ class Trial(Stack):
     def _pulumi(self) -> Path:
         return self.folder / "backend" / ".pulumi"
 
-    def fill(self, stack: Stack, place: str | Path, state: dict[str, Any]) -> None:
-        """Begin with the copy that was found, and with what the stack's last run told of itself."""
+    def fill(
+        self, stack: Stack, place: str | Path | None = None, state: dict[str, Any] | None = None
+    ) -> None:
+        """Begin with the copy that was found, if any, and with what the stack's last run told of itself."""
         (self.folder / "backend").mkdir()
         self.init()
+        if place is None or state is None:
+            return  # nor does what a run without a state told mean anything
         # As Pulumi's own file, because an import would drop the operations that it has as pending.
         if isinstance(place, Path):
             shutil.copyfile(place, self.state)
@@ -106,8 +110,10 @@ class Trial(Stack):
 
 
 @contextmanager
-def trial(stack: Stack, place: str | Path, state: dict[str, Any]) -> Iterator[Trial]:
-    """The stack as it would be with the copy that was found in ``place``."""
+def trial(
+    stack: Stack, place: str | Path | None = None, state: dict[str, Any] | None = None
+) -> Iterator[Trial]:
+    """The stack as it would be with the copy that was found in ``place``; empty without one."""
     parent = HOME / ".pulumi"
     parent.mkdir(exist_ok=True)
     prefix = f"adopting.{stack.name}."

@@ -1,8 +1,7 @@
 """The id that a cloud gives a resource, worked out from what the engine asked for.
 
-The ids are those that each provider documents for ``pulumi import``. A type without one here needs none:
-to create it again is to write the same again (a bucket's settings, a grant, an object), and dynamic
-providers look by themselves before they make anything.
+The ids are those that each provider documents for ``pulumi import``; the platform's own dynamic resources
+have those that their providers give. A type without one here is never looked for: another is made.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ STORAGE = f"{ARM}/Microsoft.Storage/storageAccounts/{{accountName}}"
 VAULT = f"{ARM}/Microsoft.KeyVault/vaults/{{vaultName}}"
 ROLES = "providers/Microsoft.Authorization"
 GCP = "projects/{account}"
+POOLS = f"{GCP}/locations/global/workloadIdentityPools"
 
 
 def _aws_secret(facts: Facts) -> str | None:
@@ -68,12 +68,65 @@ def _describe_secret(region: str, secret: str, account: str | None = None) -> di
     )
 
 
+def _gcp_secret_version(facts: Facts) -> str | None:
+    """The next one if the state has any, for versions are counted; else the one in force."""
+    if facts["next"] > 1:
+        return "{secret}/versions/{next}".format_map(facts)
+    from components.gcp import rest
+
+    pages = rest.listed(f"{rest.secret_manager_url()}{facts['secret']}/versions", "versions")
+    in_force = [each["name"] for each in pages if each.get("state") == "ENABLED"]
+    numbers = [int(name.rpartition("/")[2]) for name in in_force]
+    return f"{facts['secret']}/versions/{max(numbers)}" if numbers else None
+
+
+def _member(of: str) -> Callable[[Facts], str]:
+    """A binding of one member to one role of a thing, ``of``; a condition is known by its title.
+
+    https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/storage_bucket_iam#import
+    """
+
+    def found(facts: Facts) -> str:
+        title = (facts.get("condition") or {}).get("title")
+        parts = (of.format_map(facts), facts["role"], facts["member"], title)
+        return " ".join(part for part in parts if part)
+
+    return found
+
+
+def _aws_oidc_provider(facts: Facts) -> str:
+    host = facts["url"].removeprefix("https://").rstrip("/")
+    return f"arn:{facts['partition']}:iam::{facts['account']}:oidc-provider/{host}"
+
+
+def _vertex_model(facts: Facts) -> str:
+    from components.gcp.vertex_serving import model_name
+
+    wanted = ("project", "region", "display_name", "image", "artifact_uri")
+    return model_name({name: facts[name] for name in wanted})
+
+
+def _vertex_deployment(facts: Facts) -> str:
+    from components.gcp import vertex_serving as vertex
+
+    return vertex.deployment_id({name: facts[name] for name in vertex.IDENTIFIED})
+
+
+OURS = "pulumi-python:dynamic/triplane:"
+"""How the types of the platform's own dynamic resources begin."""
+AS_ASKED = ("gcp:storage/bucketObject:BucketObject", OURS)
+"""How the types begin that have no import, and are read again by what they were made of."""
+
 IDS: dict[str, str | Callable[[Facts], str | None]] = {
+    "aws:appautoscaling/target:Target": "{serviceNamespace}/{resourceId}/{scalableDimension}",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "{name}",
     "aws:cloudwatch/logGroup:LogGroup": "{name}",
     # Its documentation still imports it by name, which the provider refuses since it knows resources by
     # identity: https://github.com/hashicorp/terraform-provider-aws/issues/44940
     "aws:codebuild/project:Project": "arn:{partition}:codebuild:{region}:{account}:project/{name}",
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": "{repository}",
     "aws:ecr/repository:Repository": "{name}",
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _aws_oidc_provider,
     "aws:iam/role:Role": "{name}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
     "aws:lambda/alias:Alias": "{functionName}/{name}",
@@ -81,20 +134,42 @@ IDS: dict[str, str | Callable[[Facts], str | None]] = {
     "aws:lambda/functionUrl:FunctionUrl": "{functionName}/{qualifier}",
     "aws:lambda/permission:Permission": "{function}:{qualifier}/{statementId}",
     "aws:s3/bucket:Bucket": "{bucket}",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "{bucket}",
+    "aws:s3/bucketObjectv2:BucketObjectv2": "{bucket}/{key}",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": "{bucket}",
+    "aws:s3/bucketPolicy:BucketPolicy": "{bucket}",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "{bucket}",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "{bucket}",
+    "aws:s3/bucketVersioning:BucketVersioning": "{bucket}",
     "aws:sagemaker/endpoint:Endpoint": "{name}",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "{name}",
     "aws:sagemaker/model:Model": "{name}",
     "aws:secretsmanager/secret:Secret": _aws_secret,
     "aws:secretsmanager/secretVersion:SecretVersion": _aws_secret_version,
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member(
+        f"{GCP}/locations/{{location}}/repositories/{{repository}}"
+    ),
     "gcp:artifactregistry/repository:Repository": f"{GCP}/locations/{{location}}/repositories/{{repositoryId}}",
     "gcp:cloudrunv2/service:Service": f"{GCP}/locations/{{location}}/services/{{name}}",
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": f"{POOLS}/{{workloadIdentityPoolId}}",
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": f"{POOLS}/{{workloadIdentityPoolId}}/providers/{{workloadIdentityPoolProviderId}}",
     "gcp:projects/iAMCustomRole:IAMCustomRole": f"{GCP}/roles/{{roleId}}",
+    "gcp:projects/iAMMember:IAMMember": _member("{project}"),
+    "gcp:projects/service:Service": "{account}/{service}",
     "gcp:secretmanager/secret:Secret": f"{GCP}/secrets/{{secretId}}",
-    # Versions are counted, and no one but this stack makes any.
-    "gcp:secretmanager/secretVersion:SecretVersion": "{secret}/versions/{next}",
+    "gcp:secretmanager/secretIamMember:SecretIamMember": _member("{secretId}"),
+    # No one but this stack makes any.
+    "gcp:secretmanager/secretVersion:SecretVersion": _gcp_secret_version,
     "gcp:serviceaccount/account:Account": f"{GCP}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",
+    "gcp:serviceaccount/iAMMember:IAMMember": _member("{serviceAccountId}"),
     "gcp:storage/bucket:Bucket": "{name}",
+    "gcp:storage/bucketIAMMember:BucketIAMMember": _member("b/{bucket}"),
+    # As the provider makes it: google_storage_bucket_object has no import.
+    "gcp:storage/bucketObject:BucketObject": "{bucket}-{name}",
     "gcp:vertex/aiEndpoint:AiEndpoint": f"{GCP}/locations/{{location}}/endpoints/{{name}}",
+    "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": _member(
+        f"{GCP}/locations/{{location}}/endpoints/{{endpoint}}"
+    ),
     "azure-native:applicationinsights:Component": f"{ARM}/Microsoft.Insights/components/{{resourceName}}",
     "azure-native:authorization:RoleAssignment": f"{{scope}}/{ROLES}/roleAssignments/{{roleAssignmentName}}",
     "azure-native:authorization:RoleDefinition": f"/subscriptions/{{account}}/{ROLES}/roleDefinitions/{{roleDefinitionId}}",
@@ -108,6 +183,7 @@ IDS: dict[str, str | Callable[[Facts], str | None]] = {
     "azure-native:machinelearningservices:OnlineDeployment": f"{ML}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}",
     "azure-native:machinelearningservices:OnlineEndpoint": f"{ML}/onlineEndpoints/{{endpointName}}",
     "azure-native:machinelearningservices:Workspace": ML,
+    "azure-native:managedidentity:FederatedIdentityCredential": f"{ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}/federatedIdentityCredentials/{{federatedIdentityCredentialResourceName}}",
     "azure-native:managedidentity:UserAssignedIdentity": f"{ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
     "azure-native:monitor:AutoscaleSetting": f"{ARM}/Microsoft.Insights/autoscalesettings/{{autoscaleSettingName}}",
     "azure-native:operationalinsights:Workspace": f"{ARM}/Microsoft.OperationalInsights/workspaces/{{workspaceName}}",
@@ -118,6 +194,14 @@ IDS: dict[str, str | Callable[[Facts], str | None]] = {
     "azure-native:storage:StorageAccount": STORAGE,
     "azure-native:web:AppServicePlan": f"{ARM}/Microsoft.Web/serverfarms/{{name}}",
     "azure-native:web:WebApp": f"{ARM}/Microsoft.Web/sites/{{name}}",
+    f"{OURS}AwsBuiltImage": "{repository}:{tag}",
+    f"{OURS}AwsServedModel": "{endpoint}",
+    f"{OURS}AzureBlobFolder": "{account_url}/{container}/{prefix}",
+    f"{OURS}AzureEndpointTraffic": "{endpoint_id}/traffic",
+    f"{OURS}GcpBuiltImage": "{repository}:{tag}",
+    f"{OURS}VertexDeployment": _vertex_deployment,
+    f"{OURS}VertexModel": _vertex_model,
+    f"{OURS}VertexTraffic": "{endpoint}",
 }
 
 
@@ -133,6 +217,24 @@ def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None
     if template is None:
         return None
     resources = list(resources)
+    inputs, around = resource["inputs"], {"next": 1, **facts(resource, resources)}
+    if secret := inputs.get("secret"):
+        last = (
+            int(each["id"].rpartition("/")[2])
+            for each in resources
+            if each["type"] == resource["type"] and each["inputs"].get("secret") == secret
+        )
+        around["next"] = 1 + max(last, default=0)
+    known = Facts(inputs, around)
+    try:
+        return template(known) if callable(template) else template.format_map(known)
+    except KeyError:
+        return None
+
+
+def facts(resource: Resource, resources: Iterable[Resource]) -> dict[str, Any]:
+    """``account``, ``region`` and ``partition``, as far as these resources tell them for this one."""
+    resources = list(resources)
     accounts = (
         each["inputs"]["account"]
         for each in resources
@@ -141,18 +243,6 @@ def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None
     provider = resource.get("provider", "").rpartition("::")[0]
     regions = (each["inputs"].get("region") for each in resources if each["urn"] == provider)
     region = next(regions, None)
-    around = {"account": next(accounts, None), "region": region, "next": 1}
+    around = {"account": next(accounts, None), "region": region}
     around["partition"] = _partition(region or "")
-    inputs = resource["inputs"]
-    if secret := inputs.get("secret"):
-        last = (
-            int(each["id"].rpartition("/")[2])
-            for each in resources
-            if each["type"] == resource["type"] and each["inputs"].get("secret") == secret
-        )
-        around["next"] = 1 + max(last, default=0)
-    facts = Facts(inputs, {name: value for name, value in around.items() if value})
-    try:
-        return template(facts) if callable(template) else template.format_map(facts)
-    except KeyError:
-        return None
+    return {name: value for name, value in around.items() if value}

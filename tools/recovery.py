@@ -14,18 +14,19 @@ itself cut short, the list of doubts that it wrote down first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rehearsal.files import write_private
 from rehearsal.kinds import SIGNATURE
+from rehearsal.wire import DEFAULTS
 from stack_config import StackConfig
 from tools import account, guards, preflight
 from tools.bootstrap import fail, say
 from tools.engine import Stack
-from tools.ids import Resource, physical_id
+from tools.ids import AS_ASKED, Resource, physical_id
 
 LOOKING = "--was-it-made"
 """Ends the name of what is only being looked for; a replacement has its predecessor's URN."""
@@ -64,31 +65,50 @@ def look(
     state: dict[str, Any],
     deployment: dict[str, Any],
     doubts: Iterable[Operation],
-    lost: Iterable[Resource],
+    lost: Collection[Resource],
 ) -> None:
     """Ask the cloud for what is in doubt, and for nothing else: what was not cannot be dropped."""
     looking = look_for(deployment, lost)
-    there = {each["urn"] for each in looking["resources"]}
-    unclear = [each["urn"] for each in _looks(looking)]
+    unclear = [each["urn"] for each in looks(looking)]
     unclear += [each["resource"]["urn"] for each in doubts if each["type"] != "creating"]
-    stack.write(state | {"deployment": looking})
-    targets = [word for urn in unclear if urn in there for word in ("--target", urn)]
-    if not targets:
-        return
-    options = ("--yes", "--skip-preview", "--suppress-outputs")
-    if stack.pulumi("refresh", *options, *targets, check=False):
-        names = ", ".join(sorted(_name(urn) for urn in unclear))
-        fail(
-            f"Refused: the cloud did not tell whether {names} were made or changed by the run that was"
-            " cut short; its reason is above. Nothing in the cloud was changed. Run the same command again once it"
-            " can be asked, with credentials that may read them; to go on without knowing, so that what"
-            f" was made may be made twice: ALLOW={UNSEEN}"
-        )
-    state = stack.export()
-    state["deployment"], found = settle(state["deployment"], began(stack.events))
+    state, found = ask(stack, state, looking, unclear, lost, UNCLEAR, began(stack.events))
     stack.write(state)
     for urn in found:
         say(f"it had been made, and is the stack's now: {_name(urn)}")
+
+
+UNCLEAR = (
+    "Refused: the cloud did not tell whether {names} were made or changed by the run that was"
+    " cut short; its reason is above. Nothing in the cloud was changed. Run the same command again once it"
+    " can be asked, with credentials that may read them; to go on without knowing, so that what"
+    f" was made may be made twice: ALLOW={UNSEEN}"
+)
+
+
+def ask(
+    stack: Stack,
+    state: dict[str, Any],
+    looking: dict[str, Any],
+    unclear: Iterable[str],
+    asked: Iterable[Resource],
+    refusal: str,
+    since: datetime | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Have the engine read these URNs: the state with what is there, yet to be written, and what was found.
+
+    Leaves with ``refusal``, which names them, when the cloud does not tell.
+    """
+    there = {each["urn"] for each in looking["resources"]}
+    stack.write(state | {"deployment": looking})
+    targets = [word for urn in unclear if urn in there for word in ("--target", urn)]
+    if not targets:
+        return state | {"deployment": looking}, []
+    options = ("--yes", "--skip-preview", "--suppress-outputs")
+    if stack.pulumi("refresh", *options, *targets, check=False):
+        fail(refusal.format(names=", ".join(sorted(_name(urn) for urn in unclear))))
+    state = stack.export()
+    deployment, found = settle(state["deployment"], since)
+    return state | {"deployment": named(deployment, asked)}, found
 
 
 def without_looks(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +118,7 @@ def without_looks(deployment: dict[str, Any]) -> dict[str, Any]:
     return {**deployment, "resources": kept}
 
 
-def _looks(deployment: dict[str, Any]) -> list[Resource]:
+def looks(deployment: dict[str, Any]) -> list[Resource]:
     """What is only being looked for."""
     resources = deployment.get("resources") or ()
     return [each for each in resources if each["urn"].endswith(LOOKING)]
@@ -113,11 +133,11 @@ def noted(deployment: dict[str, Any], file: Path) -> list[Operation]:
     pending = deployment.get("pending_operations") or ()
     if not pending and file.exists():
         return list(json.loads(file.read_text()))
-    looks = (
+    looked_for = (
         {"type": "creating", "resource": {**each, "urn": each["urn"].removesuffix(LOOKING)}}
-        for each in _looks(deployment)
+        for each in looks(deployment)
     )
-    return [{**each, "live": live.get(each["resource"]["urn"])} for each in (*looks, *pending)]
+    return [{**each, "live": live.get(each["resource"]["urn"])} for each in (*looked_for, *pending)]
 
 
 def unfinished(
@@ -184,16 +204,20 @@ def began(events: Path) -> datetime | None:
 
 
 def look_for(deployment: dict[str, Any], wanted: Iterable[Resource]) -> dict[str, Any]:
-    """The deployment with each of ``wanted`` whose id is known in it, for a refresh to look at."""
+    """The deployment with each of ``wanted`` whose id is known in it, for a refresh to look at.
+
+    To a provider it is an import, or a read of what was asked for where the provider knows no import.
+    """
     resources = without_looks(deployment)["resources"]
     known = {each["urn"] for each in resources}
     for each in wanted:
-        id_ = physical_id(each, resources)
+        id_ = each.get("id") or physical_id(each, resources)
         if id_ and each.get("parent") in known | {None}:
+            outputs = dict(each["inputs"]) if each["type"].startswith(AS_ASKED) else {}
             # Should plain Pulumi come upon it, which knows it from no program: it is to forget it only.
-            left = {"outputs": {}, "retainOnDelete": True}
+            left = {"outputs": outputs, "retainOnDelete": True}
             asked = {**each, "id": id_, "urn": each["urn"] + LOOKING, **left}
-            resources.append(_only_on(asked, known))
+            resources.append(only_on(asked, known))
     return {**deployment, "resources": resources}
 
 
@@ -205,7 +229,7 @@ def settle(
     What was made before ``since``, when the run began, is somebody else's, and the run was refused the
     name: a few names on Google Cloud are given by the platform, and another stack may have them.
     """
-    found = _looks(deployment)
+    found = looks(deployment)
     resources = without_looks(deployment)["resources"]
     held = {(each["type"], each.get("id")) for each in resources}
     news = []
@@ -221,12 +245,28 @@ def settle(
         former = next((old for old in resources if _same(old, each)), None)
         place = resources.index(former) if former else len(resources)
         before = {old["urn"] for old in resources[:place]}
-        resources.insert(place, _only_on(each, before))
+        resources.insert(place, only_on(each, before))
         if former and former.pop("pendingReplacement", False):
             resources.remove(former)  # deleted already, to make room for this one
         elif former:
             former["delete"] = True  # as the engine marks it once its replacement stands
     return {**deployment, "resources": resources}, news
+
+
+def named(deployment: dict[str, Any], asked: Iterable[Resource]) -> dict[str, Any]:
+    """The deployment with the names that Pulumi chose marked as its own, as they were when asked for.
+
+    An import marks none (``__defaults`` is empty), and the next update would take a name that the program
+    does not give for another, and replace what has it:
+    https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
+    """
+    before = {each["urn"]: each["inputs"] for each in asked}
+    for each in deployment["resources"]:
+        inputs, was = each.get("inputs") or {}, before.get(each["urn"], {})
+        if DEFAULTS in inputs:
+            kept = [name for name in was.get(DEFAULTS, ()) if inputs.get(name) == was.get(name)]
+            inputs[DEFAULTS] = sorted({*inputs[DEFAULTS], *kept})
+    return deployment
 
 
 def _older(resource: Resource, since: datetime | None) -> bool:
@@ -245,7 +285,7 @@ def _same(old: Resource, new: Resource) -> bool:
     return old["urn"] == new["urn"] and not old.get("delete")
 
 
-def _only_on(resource: Resource, known: set[str]) -> Resource:
+def only_on(resource: Resource, known: set[str]) -> Resource:
     """The resource without dependencies that are not there; the next update writes all of them."""
     return {
         **resource,

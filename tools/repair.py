@@ -9,7 +9,7 @@ import sys
 
 import stack_config
 from components.contracts import Zone
-from tools import account, adopt, backup, guards, lake, preflight, recovery
+from tools import account, adopt, backup, census, claim, guards, lake, preflight, recovery
 from tools.bootstrap import HOME, fail, say
 from tools.engine import Stack
 from tools.guards import allowed, refuse
@@ -48,33 +48,40 @@ def take_over(stack: Stack) -> None:
         fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
     stack.unlock()
     found = adopt.newest(adopt.find(config, stack.name), preflight.copies(stack.state, stack.name))
-    if found is None:
-        fail(
-            f"No lake of {config.cloud} that these credentials can see holds a state of stack"
-            f" {stack.name}, and Pulumi has kept no whole copy. Right account and project? If the"
-            " region is gone: make restore. If it was the first `make up` that was cut off, in the"
-            " rehearsal: make wipe"
-        )
-    place, state = found
     if wrong:
         say(wrong)
-    say(f"adopting what {place} knows of, as of {state['deployment']['manifest']['time']}")
+    drift: dict[str, list[str]] = {}
     # Until it is known to be this account's, and to fit what stands, nothing of the clone is touched.
-    with adopt.trial(stack, place, state) as tried:
-        recovery.recover(tried, config)
-        drift = look(tried, config)
-        tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+    with adopt.trial(stack, *(found or ())) as tried:
+        if found:
+            say(
+                f"adopting what {found[0]} knows of, as of {found[1]['deployment']['manifest']['time']}"
+            )
+            recovery.recover(tried, config)
+            drift = look(tried, config)
+            tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+        else:
+            say("there is no copy of the state: looking for what stands by its names and tags")
+        claimed = claim.claim(tried, config)
+        if not found and not claimed.found:
+            tags = ", ".join(f"{k}={v}" for k, v in census.own(config, stack.name).items())
+            fail(
+                f"No lake of {config.cloud} that these credentials can see holds a state of stack"
+                f" {stack.name}, Pulumi has kept no whole copy, and nothing stands that carries its tags"
+                f" ({tags}). Right account and project? If the region is gone: make restore. If it was the"
+                " first `make up` that was cut off, nothing is left of it: make up"
+            )
         if wrong:
             aside = stack.state.with_suffix(".broken")
             shutil.copyfile(stack.state, aside)
             say(f"the broken state is kept as {aside.name}")
         tried.take_place(stack)
-    say(f"it is stack {stack.name}'s state now; a preview tells what the program would change")
-    changes = [step for step in stack.steps("preview") if step["op"] != "same"]
+    say(f"it is stack {stack.name}'s state now; this is what the program would change")
+    changes = [step for step in claimed.steps if step["op"] != "same"]
     creates = [step for step in changes if step["op"] == "create"]
     replaced = [step for step in changes if "replace" in step["op"]]
     for step in (*creates, *replaced):
-        seen = "is gone" if drift.get(step["urn"]) == ["gone"] else "is not in the copy"
+        seen = "is gone" if drift.get(step["urn"]) == ["gone"] else "was not found"
         why = ", ".join(step.get("replaceReasons") or ()) or seen
         print(f"  {step['op']} {guards.kind(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}")
     print(

@@ -35,8 +35,12 @@ class BuiltImageProvider(Provider):
         image = f"{props['repository']}@{digest}"
         return dynamic.CreateResult(image, {**props, "image": image})
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
-        return gone() if find(props) is None else dynamic.ReadResult(id_, props)
+    def read(self, _id: str, props: Props) -> dynamic.ReadResult:
+        digest = find(props)
+        if digest is None:
+            return gone()
+        image = f"{props['repository']}@{digest}"
+        return dynamic.ReadResult(image, {**props, "image": image})
 
     def update(self, _id: str, olds: Props, news: Props) -> dynamic.UpdateResult:
         # Another project or region name is no reason to build the same tag again.

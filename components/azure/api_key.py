@@ -7,6 +7,7 @@ from pulumi_azure_native import keyvault
 
 from components import contracts as c
 from components import names
+from components.azure import roles
 from components.azure.foundation import Foundation
 from components.random_key import RandomKey
 
@@ -46,6 +47,21 @@ class ApiKey(c.ApiKey):
             properties=keyvault.SecretPropertiesArgs(value=key.value, content_type="text/plain"),
             tags=foundation.tags,
             opts=child,
+        )
+
+        # Who deploys has the key in the state already; when the state is lost, this is where it is left
+        # (`make adopt`), and being the subscription's owner lets no one read a secret.
+        roles.assign(
+            f"{name}-keeper",
+            principal=foundation.deployer,
+            # A person or a service principal: Azure looks it up, for it is no newcomer.
+            principal_type=None,
+            role=roles.built_in(foundation, "Key Vault Secrets User"),
+            scope=self.secret.id,
+            # Of the first who deploys, as with the uploader of `ModelArtifact`.
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
+            ),
         )
 
         self.value = pulumi.Output.secret(key.value)

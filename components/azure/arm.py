@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -24,10 +25,22 @@ def put(resource: str, body: dict[str, Any]) -> dict[str, Any]:
     return _body(_send("PUT", resource, body))
 
 
+def listed(resource: str, version: str = API_VERSION) -> Iterator[dict[str, Any]]:
+    """All of what a list operation answers, page by page; nothing below what is not there.
+
+    https://learn.microsoft.com/rest/api/azure/#async-operations-throttling-and-paging
+    """
+    answer = get(resource, version)
+    while answer is not None:
+        yield from answer.get("value", ())
+        following = answer.get("nextLink")
+        answer = _body(_send("GET", following)) if following else None
+
+
 def _send(
     method: str, resource: str, body: dict[str, Any] | None = None, version: str = API_VERSION
 ) -> requests.Response:
-    """Send a request as whoever runs Pulumi.
+    """Send a request as whoever runs Pulumi, to a resource's id or a page's whole address.
 
     ``ARM_METADATA_HOSTNAME``, which azure-native obeys too, names the host that knows where the
     Resource Manager is: another one in Azure Government, Azure China and Azure Stack.
@@ -40,10 +53,11 @@ def _send(
     )
     audience = cloud["authentication"]["audiences"][-1].rstrip("/")
     token = DefaultAzureCredential().get_token(f"{audience}/.default").token
+    page = resource.startswith("https://")
     return requests.request(
         method,
-        f"{cloud['resourceManager'].rstrip('/')}{resource}",
-        params={"api-version": version},
+        resource if page else f"{cloud['resourceManager'].rstrip('/')}{resource}",
+        params=None if page else {"api-version": version},
         headers={"Authorization": f"Bearer {token}"},
         json=body,
         timeout=60,

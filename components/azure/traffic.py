@@ -35,7 +35,7 @@ class _TrafficProvider(Provider):
             return gone()
         split = {k: v for k, v in (endpoint["properties"].get("traffic") or {}).items() if v}
         if split == {props["deployment"]: 100}:
-            return dynamic.ReadResult(id_, props)
+            return dynamic.ReadResult(id_, {**props, "serving": props["model_version"]})
         # Not what was set: say what is, so that the next `up` sees a difference and shifts it back.
         found = ", ".join(f"{name}={share:g}%" for name, share in sorted(split.items()))
         return dynamic.ReadResult(id_, {**props, "deployment": found, "serving": None})

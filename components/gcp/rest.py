@@ -11,8 +11,9 @@ import functools
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from components.dynamic import wait_for
 
@@ -56,6 +57,23 @@ def artifact_registry_url() -> str:
     return os.environ.get(
         "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT", "https://artifactregistry.googleapis.com/v1/"
     )
+
+
+def secret_manager_url() -> str:
+    """Base URL of Secret Manager, ending in a slash."""
+    return os.environ.get(
+        "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT", "https://secretmanager.googleapis.com/v1/"
+    )
+
+
+def cloud_run_url() -> str:
+    """Base URL of Cloud Run, ending in a slash."""
+    return os.environ.get("GOOGLE_CLOUD_RUN_V2_CUSTOM_ENDPOINT", "https://run.googleapis.com/v2/")
+
+
+def iam_url() -> str:
+    """Base URL of IAM, ending in a slash."""
+    return os.environ.get("GOOGLE_IAM_CUSTOM_ENDPOINT", "https://iam.googleapis.com/v1/")
 
 
 @functools.cache
@@ -133,6 +151,18 @@ def find(url: str) -> dict[str, Any] | None:
         if error.status == 404:
             return None
         raise
+
+
+def listed(url: str, what: str) -> Iterator[dict[str, Any]]:
+    """All of what a list method answers below ``what``, page by page.
+
+    https://google.aip.dev/158
+    """
+    page: str | None = ""
+    while page is not None:
+        answer = call("GET", f"{url}?pageToken={quote(page)}" if page else url)
+        yield from answer.get(what, ())
+        page = answer.get("nextPageToken") or None
 
 
 def operate(

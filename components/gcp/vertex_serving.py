@@ -24,6 +24,24 @@ DEPLOY_SECONDS = 45 * 60
 """A deployment takes 5 to 20 minutes: machines are started for it."""
 
 
+IDENTIFIED = frozenset({"endpoint", "model", "region", "machine", "service_account"})
+"""What a deployment cannot change, and has its id from."""
+
+
+def model_name(props: Props) -> str:
+    """The name of the model that `ModelProvider` makes of these inputs."""
+    content = hashlib.sha256(f"{props['image']} {props['artifact_uri']}".encode())
+    return (
+        f"projects/{props['project']}/locations/{props['region']}/models/"
+        f"{names.short(props['display_name'], 40)}-{content.hexdigest()[:16]}"
+    )
+
+
+def deployment_id(props: Props) -> str:
+    """The id of the deployment that `DeploymentProvider` makes of these inputs."""
+    return names.numeric_id(*(str(props[key]) for key in sorted(IDENTIFIED)))
+
+
 class ModelProvider(Provider):
     """A model in the registry of Vertex AI. Its id is made from what it is, so that an upload that
     was interrupted is found again, and a replacement never has the id of what it replaces.
@@ -32,11 +50,8 @@ class ModelProvider(Provider):
     replace_on = frozenset({"project", "region", "image", "artifact_uri"})
 
     def create(self, props: Props) -> CreateResult:
-        base = rest.vertex_url(props["region"])
-        parent = f"projects/{props['project']}/locations/{props['region']}"
-        content = hashlib.sha256(f"{props['image']} {props['artifact_uri']}".encode())
-        model_id = f"{names.short(props['display_name'], 40)}-{content.hexdigest()[:16]}"
-        name = f"{parent}/models/{model_id}"
+        base, name = rest.vertex_url(props["region"]), model_name(props)
+        parent, _, model_id = name.partition("/models/")
         if rest.find(base + name) is None:
             request = {
                 "modelId": model_id,
@@ -92,11 +107,10 @@ class ModelProvider(Provider):
 class DeploymentProvider(Provider):
     """A model on machines of its own behind an endpoint, without traffic yet."""
 
-    replace_on = frozenset({"endpoint", "model", "region", "machine", "service_account"})
+    replace_on = IDENTIFIED
 
     def create(self, props: Props) -> CreateResult:
-        base = rest.vertex_url(props["region"])
-        deployed_id = names.numeric_id(*(str(props[key]) for key in sorted(self.replace_on)))
+        base, deployed_id = rest.vertex_url(props["region"]), deployment_id(props)
         if _deployed(props, deployed_id) is None:
             # No trafficSplit: whatever serves now goes on serving.
             request = {
@@ -178,7 +192,10 @@ class TrafficProvider(Provider):
         if not split:
             return gone()
         # A split made by hand shows as a change of the model that is wanted.
-        return ReadResult(id_, {**props, "deployed_model": " ".join(sorted(split))})
+        found = {**props, "deployed_model": " ".join(sorted(split))}
+        if endpoint and (serving := _of(endpoint, found["deployed_model"])):
+            found["model_version"] = _version(found, serving)
+        return ReadResult(id_, found)
 
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
         return UpdateResult(self._shift(news))
@@ -192,9 +209,14 @@ class TrafficProvider(Provider):
         serving = _of(endpoint, props["deployed_model"])
         if serving is None:
             raise rest.GoogleError(404, f"{props['endpoint']} lost {props['deployed_model']}")
-        model = rest.call("GET", rest.vertex_url(props["region"]) + serving["model"])
-        # The artifact's folder is named by the version; a label would be one digit too short for it.
-        return {**props, "model_version": model["artifactUri"].rstrip("/").rsplit("/", 1)[1]}
+        return {**props, "model_version": _version(props, serving)}
+
+
+def _version(props: Props, serving: dict[str, Any]) -> str:
+    """The version of a deployed model."""
+    model = rest.call("GET", rest.vertex_url(props["region"]) + serving["model"])
+    # The artifact's folder is named by the version; a label would be one digit too short for it.
+    return str(model["artifactUri"].rstrip("/").rsplit("/", 1)[1])
 
 
 def _replicas(props: Props) -> dict[str, int]:

@@ -10,7 +10,7 @@ import http.client
 import re
 import uuid
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import anyio.to_thread
@@ -24,6 +24,7 @@ from rehearsal.aws import (
     function_url,
     functions,
     iam,
+    iam_lists,
     sagemaker,
     secretsmanager,
     tagging,
@@ -44,6 +45,7 @@ STATUS = {
     "AccessDenied": 403,
     "AccessDeniedException": 403,
     "MissingAuthenticationToken": 403,
+    "NoSuchEntity": 404,
     "NotRehearsed": 501,
     "ResourceNotFoundException": 404,
     "TooManyRequestsException": 429,
@@ -120,6 +122,11 @@ class Aws:
         call = Call(self.world, caller, signed.region, {})
         if signed.service == "sts":
             return await self._sts(request, caller)
+        if signed.service == "iam":
+            form = dict(parse_qsl((await request.body()).decode()))
+            asked = Call(self.world, caller, signed.region, form)
+            text = await anyio.to_thread.run_sync(iam_lists.answer, asked)
+            return Response(text, media_type="text/xml")
         if found := re.fullmatch(r"/endpoints/([^/]+)/invocations", path):
             return await self._invoke_endpoint(request, call, unquote(found[1]))
         if found := re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", path):
@@ -224,8 +231,11 @@ def _refused(refused: Refusal, service: str) -> Response:
         code = "AccessDenied" if code == "AccessDeniedException" else code
         text = S3_ERROR.format(code=code, message=escape(message))
         return Response(text, status, media_type="application/xml")
-    if service == "sts":
-        text = STS_ERROR.format(code=code, message=escape(message))
+    if service in ("sts", "iam"):
+        form = STS_ERROR if service == "sts" else iam_lists.ERROR
+        # These two leave out the end of what the others call it.
+        code = code.removesuffix("Exception") if code == "AccessDeniedException" else code
+        text = form.format(code=code, message=escape(message))
         return Response(text, status, media_type="text/xml")
     return JSONResponse(
         {"__type": code, "message": message, "Message": message},

@@ -7,9 +7,18 @@ from fnmatch import fnmatchcase
 from rehearsal.aws.calls import Call
 from rehearsal.kinds import Json
 
+PAGE = 50
+"""AWS's own default."""
+UNLISTED = (
+    "aws:iam/role:Role",
+    "aws:s3/bucketObjectv2:BucketObjectv2",
+    "aws:s3/bucketObject:BucketObject",
+)
+"""https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/supported-services.html"""
+
 
 def get_resources(call: Call) -> Json:
-    """One page, always; of the filters, tags and types.
+    """Of the filters, tags and types. Not listed, as in AWS: IAM's roles, and the objects in a bucket.
 
     https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
     """
@@ -21,6 +30,8 @@ def get_resources(call: Call) -> Json:
         arn, tags = record.outputs.get("arn"), record.outputs.get("tags") or {}
         if record.package != "aws" or not arn or record.outputs.get("region") != call.region:
             continue
+        if record.token in UNLISTED or not tags:
+            continue
         # `s3:bucket` or `s3`; of a bucket's ARN the type is the one thing that is not in it.
         service = arn.split(":")[2]
         kind = f"{service}:{record.token.rpartition(':')[2].lower()}"
@@ -29,4 +40,7 @@ def get_resources(call: Call) -> Json:
         ):
             listed = [{"Key": key, "Value": value} for key, value in tags.items()]
             found.append({"ResourceARN": arn, "Tags": listed})
-    return {"PaginationToken": "", "ResourceTagMappingList": found}
+    start = int(call.body.get("PaginationToken") or 0)
+    end = start + int(call.body.get("ResourcesPerPage", PAGE))
+    more = str(end) if end < len(found) else ""
+    return {"PaginationToken": more, "ResourceTagMappingList": found[start:end]}

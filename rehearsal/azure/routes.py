@@ -6,6 +6,7 @@ Blobs and web apps have doors of their own.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import anyio.to_thread
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.azure import access, blobs, ml, storage, web
+from rehearsal.azure import access, blobs, lists, ml, storage, vault_door, web
 from rehearsal.azure.arm import by_id
 from rehearsal.kinds import Record, Refusal
 from rehearsal.world import World
@@ -30,6 +31,7 @@ def routes(world: World) -> list[BaseRoute]:
     planes = Planes(world)
     web.reopen(world)
     blobs.url(world, "")
+    vault_door.url(world, "")
     manager(world)
     return [
         Route("/identity/token", planes.token),
@@ -178,9 +180,28 @@ def _resource_manager(world: World) -> Starlette:
             return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
         return JSONResponse({"id": f"/subscriptions/{own}", "subscriptionId": own})
 
+    def listed(answer: Callable[[World, Request, str], Response]) -> Callable[..., Any]:
+        async def asked(request: Request) -> Response:
+            principal = access.bearer(world, request.headers.get("authorization"), MANAGEMENT)
+            if principal is None:
+                return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
+            asked, own = request.path_params["subscription"], world.account.azure_subscription
+            if asked != own:
+                return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
+            return await anyio.to_thread.run_sync(answer, world, request, principal)
+
+        return asked
+
+    group = "/subscriptions/{subscription}/resourceGroups/{group}"
     return Starlette(
         routes=[
             Route("/metadata/endpoints", metadata),
+            Route("/subscriptions/{subscription}/resourcegroups", listed(lists.groups)),
+            Route(f"{group}/resources", listed(lists.resources)),
+            *(
+                Route(f"{group}/providers/{{parent:path}}/{what}", listed(lists.parts))
+                for what in lists.PARTS
+            ),
             Route("/subscriptions", listing),
             Route("/subscriptions/{subscription}", subscription),
             Route(

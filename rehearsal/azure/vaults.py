@@ -6,14 +6,13 @@ import re
 import time
 from typing import ClassVar
 
-from rehearsal.azure import access
+from rehearsal.azure import access, vault_door
 from rehearsal.azure.arm import AzureKind, field, guid
 from rehearsal.kinds import CheckFailure, Inputs, Name, Record, Refusal
 from rehearsal.world import World
 
 VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"
-GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 DELETED = "azure-deleted-vaults"
 DAY = 86400
 
@@ -57,7 +56,7 @@ class Vault(AzureKind):
             )
         record.outputs["properties"] = {
             **record.inputs["properties"],
-            "vaultUri": f"https://{name}.vault.azure.net/",
+            "vaultUri": f"{vault_door.url(world, name)}/",
             "provisioningState": "Succeeded",
             "hsmPoolResourceId": "",
             "privateEndpointConnections": [],
@@ -113,7 +112,7 @@ def resolve(world: World, reference: str, principal: str) -> str | None:
     for secret in world.all(SECRET):
         properties = secret.outputs["properties"]
         if match[1].rstrip("/") in (properties["secretUri"], properties["secretUriWithVersion"]):
-            if access.may(world, principal, GET_SECRET, secret.id, data=True):
+            if access.may(world, principal, vault_door.GET_SECRET, secret.id, data=True):
                 return str(field(secret.inputs, "properties.value"))
             return None
     return None
@@ -123,7 +122,8 @@ def _version(world: World, record: Record) -> None:
     """Make a version. Azure Resource Manager never answers the value."""
     number = (world.kv.get("azure-secret-versions", record.id) or 0) + 1
     world.kv.put("azure-secret-versions", record.id, number)
-    uri = f"https://{record.inputs['vaultName']}.vault.azure.net/secrets/{record.inputs['secretName']}"
+    vault = vault_door.url(world, record.inputs["vaultName"])
+    uri = f"{vault}/secrets/{record.inputs['secretName']}"
     now = int(time.time())
     record.outputs["properties"] = {
         "contentType": field(record.inputs, "properties.contentType") or "",

@@ -34,6 +34,9 @@ def environment(world: World) -> dict[str, str]:
         "GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT": f"{base}/aiplatform/v1/",
         "GOOGLE_CLOUD_BUILD_CUSTOM_ENDPOINT": f"{base}/cloudbuild/v1/",
         "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{base}/artifactregistry/v1/",
+        "GOOGLE_CLOUD_RUN_V2_CUSTOM_ENDPOINT": f"{base}/run/v2/",
+        "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
+        "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permissions, and so that asking starts the store.
         "STORAGE_EMULATOR_HOST": f"{base}/as/{access.engineer(world)}",
     }

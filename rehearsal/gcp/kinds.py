@@ -110,6 +110,15 @@ class Member(Kind):
     source = "https://cloud.google.com/iam/docs/reference/rest/v1/Policy"
     replace_on = frozenset({"role", "member", "condition"})
     handle: ClassVar[str] = "project"
+    thing: ClassVar[str] = "{project}"
+    """What it is a binding of, as ``pulumi import`` names it, over the outputs."""
+
+    def imported_as(self, record: Record) -> str:
+        """https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/google_project_iam#import"""
+        title = (record.inputs.get("condition") or {}).get("title")
+        named = self.thing.format_map({**record.outputs, **record.inputs})
+        parts = (named, record.inputs["role"], record.inputs["member"], title)
+        return " ".join(part for part in parts if part)
 
     def check(self, world: World, inputs: Inputs) -> None:
         role = inputs.get("role")
@@ -145,12 +154,14 @@ class BucketMember(Member):
     token = "gcp:storage/bucketIAMMember:BucketIAMMember"
     references: ClassVar = {"bucket": "gcp:storage/bucket:Bucket"}
     handle = "bucket"
+    thing = "b/{bucket}"
 
 
 class RepositoryMember(Member):
     token = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
     references: ClassVar = {"repository": "gcp:artifactregistry/repository:Repository"}
     handle = "repository"
+    thing = "projects/{project}/locations/{location}/repositories/{repository}"
 
 
 class EndpointMember(Member):
@@ -158,12 +169,14 @@ class EndpointMember(Member):
     source = "https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control"
     references: ClassVar = {"endpoint": "gcp:vertex/aiEndpoint:AiEndpoint"}
     handle = "endpoint"
+    thing = "projects/{project}/locations/{location}/endpoints/{endpoint}"
 
 
 class SecretMember(Member):
     token = "gcp:secretmanager/secretIamMember:SecretIamMember"
     references: ClassVar = {"secretId": "gcp:secretmanager/secret:Secret"}
     handle = "secretId"
+    thing = "{secretId}"
 
 
 class AccountMember(Member):
@@ -173,6 +186,7 @@ class AccountMember(Member):
     source = "https://cloud.google.com/iam/docs/manage-access-service-accounts"
     references: ClassVar = {"serviceAccountId": access.ACCOUNT}
     handle = "serviceAccountId"
+    thing = "{serviceAccountId}"
 
     def create(self, world: World, record: Record) -> None:
         pool = re.match(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from rehearsal.gcp import access, building, operations, run, serving
+from rehearsal.gcp import access, building, lists, operations, run, serving
 from rehearsal.kinds import Json, Refusal
 
 if TYPE_CHECKING:
@@ -46,11 +46,20 @@ def routes(world: World) -> list[BaseRoute]:
         google.route("POST", f"{at}/builds", _create_build),
         google.route("GET", f"{at}/builds/{{build}}", _get_build),
     ]
+    in_project = "/projects/{project}"
+    secrets = [
+        google.route("GET", f"{in_project}/secrets", lists.secrets),
+        google.route("GET", f"{in_project}/secrets/{{secret}}/versions", lists.versions),
+    ]
+    accounts = google.route("GET", f"{in_project}/serviceAccounts", lists.accounts)
     tag = at + "/repositories/{repository}/packages/{package}/tags/{tag}"
     return [
         Mount("/aiplatform/v1", routes=vertex),
         Mount("/cloudbuild/v1", routes=builds),
         Mount("/artifactregistry/v1", routes=[google.route("GET", tag, _get_tag)]),
+        Mount("/secretmanager/v1", routes=secrets),
+        Mount("/run/v2", routes=[google.route("GET", f"{at}/services", lists.services)]),
+        Mount("/iam/v1", routes=[accounts]),
         Route("/oauth2/token", google.exchange, methods=["POST"]),
         Mount(
             "/as/{email}",
@@ -181,6 +190,8 @@ class _Google:
             return _refusal(refused)
         except (KeyError, ValueError):
             return _refusal(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
+        if request.method == "GET" and path == "storage/v1/b":
+            return JSONResponse(lists.buckets(self._world, request))
         base = await anyio.to_thread.run_sync(self._world.objects.gcs)
         raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
         answer = await self._client.request(

@@ -135,11 +135,19 @@ def _resources(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 def unclaimed(config: StackConfig, stack: str, allow: Collection[str]) -> list[str]:
     """Refuse to make a stack anew whose platform still stands: it would be built a second time."""
-    if SECOND in allow or (found := find(config, stack)) is None:
+    if SECOND in allow:
         return []
-    uri, state = found
+    if found := find(config, stack):
+        uri, state = found
+        what = (
+            f", with a copy of its state ({len(_resources(state))} resources,"
+            f" {state['deployment']['manifest']['time']})"
+        )
+    elif tagged := lake.standing(config, stack):
+        uri, what = tagged[0], " by its tags, without a copy of its state"
+    else:
+        return []
     return [
-        f"there is no state of stack {stack}, but {uri} belongs to it, with a copy of its state"
-        f" ({len(_resources(state))} resources, {state['deployment']['manifest']['time']}). To take"
+        f"there is no state of stack {stack}, but {uri} belongs to it{what}. To take"
         f" over what stands: make adopt. To build another platform beside it: ALLOW={SECOND}"
     ]

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from components.contracts import Cloud, Zone
-from tools import guards, lake
+from tools import backup, guards, lake
 from tools.bootstrap import HOME, PYTHON
 from tools.engine import SCRATCH, SETTINGS, Stack
 from tools.front_door import FLIGHT
@@ -151,6 +151,21 @@ class Drill:
         for found in self.stack.state.parents[2].rglob(f"{self.stack.name}*"):
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
 
+    def forget_copy(self) -> None:
+        """Lose what the lake holds of the stack's state."""
+        if held := self.stack.lake():
+            held.write(backup.state_name(self.stack.name), b'{"deployment": {}}')
+
+    def ids(self) -> set[tuple[str, str]]:
+        """What the state says that there is in the cloud. A random key is nowhere but in the state."""
+        return {
+            (each["urn"], each["id"])
+            for each in self.stack.resources()
+            if each.get("id")
+            and not each["type"].startswith("pulumi:")
+            and "RandomKey" not in each["type"]
+        }
+
     @contextmanager
     def timed(self, result: Result) -> Iterator[None]:
         """RTO and RPO of what is done inside; the prediction must come back to the byte."""
@@ -219,14 +234,20 @@ class Drill:
         return result
 
     def state_lost(self) -> Result:
-        result = Result("Pulumi's state lost, the cloud stands", "make adopt")
+        """The harder way: the copy in the lake is lost, too, and only names and tags are left."""
+        result = Result("state and its copy lost, the cloud stands", "make adopt, make up")
+        key, stood = self.stack.outputs()["gateway_key"], self.ids()
+        self.forget_copy()
         self.forget_state()
         with self.timed(result):
             refused = self.make("up", code=1)
             result.checks["no second platform beside it"] = "make adopt" in refused
             told = self.make("adopt")
+            self.make("up")
         result.checks["zero creates, zero replacements"] = "create 0, replace 0 " in told
-        result.notes.append(told.strip().splitlines()[-1])
+        result.checks["the same things, each once"] = self.ids() == stood
+        result.checks["the gateway's key is the same"] = self.stack.outputs()["gateway_key"] == key
+        result.notes += [line for line in told.splitlines() if line.startswith("Adopted ")]
         result.checks["no capture lost"] = result.captures_lost == 0
         return result
 

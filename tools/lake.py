@@ -66,14 +66,18 @@ def at(uri: str) -> Lake:
             return Folder(Path(uri).expanduser())
 
 
-def standing(config: StackConfig) -> list[str]:
-    """URIs of the lakes that stand where the settings say, by the tags and names that the platform gives."""
+def standing(config: StackConfig, stack: str | None = None) -> list[str]:
+    """URIs of the lakes that stand where the settings say, by the tags and names that the platform gives.
+
+    With ``stack`` only those that carry its name.
+    """
+    own = names.tags(config.environment, stack or "", {})
+    if stack is None:
+        del own["stack"]
     match config.cloud:
         case "aws":
             import boto3
 
-            own = names.tags(config.environment, "", {})
-            del own["stack"]  # whoever looks for a second platform wants to see all of them
             tagged = boto3.client("resourcegroupstaggingapi", region_name=config.region)
             pages = tagged.get_paginator("get_resources").paginate(
                 ResourceTypeFilters=["s3:bucket"],
@@ -89,8 +93,13 @@ def standing(config: StackConfig) -> list[str]:
         case "gcp":
             from google.cloud import storage
 
+            wanted = names.label_value(stack) if stack else None
             buckets = storage.Client(project=config.project).list_buckets(prefix=BUCKET)
-            return [f"gs://{b.name}" for b in buckets if b.name.startswith(BUCKET)]
+            return [
+                f"gs://{b.name}"
+                for b in buckets
+                if b.name.startswith(BUCKET) and wanted in (None, b.labels.get("stack"))
+            ]
         case "azure":
             from components.azure import arm
 
@@ -108,6 +117,7 @@ def standing(config: StackConfig) -> list[str]:
                 account["properties"]["primaryEndpoints"]["blob"].rstrip("/")
                 for account in accounts
                 if account["name"].startswith(ACCOUNT)
+                and stack in (None, (account.get("tags") or {}).get("stack"))
             ]
 
 

@@ -89,10 +89,13 @@ def take_over(stack: Stack) -> None:
         f" replace {len(replaced)} and change {len(changes) - len(creates) - len(replaced)}."
     )
     # What it would replace is in the state, and stands: the program has changed since the copy was
-    # written, and `make up` guards what is precious. What it would create may stand already, unless the
-    # copy had it and it is gone.
+    # written, and `make up` guards what is precious.
     if any(drift.get(step["urn"]) != ["gone"] for step in creates):
-        sys.exit("See whether what is not in the copy stands already, before `make up`.")
+        sys.exit(
+            "What was not found may stand all the same, with other tags or another name. See to it before"
+            " `make up`, which would make another."
+        )
+    print("`make up` brings the outputs back, and the copy of the state.")
 
 
 def folder(stack: Stack) -> lake.Lake:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import stack_config
 from tests.e2e import clients
 from tests.e2e.harness import FLIGHT, Stack, ask, load
+from tools import adopt, claim, environment
 
 CONTRACT = {
     "cloud",
@@ -176,6 +179,30 @@ def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
     )
     answers = [ask(url, body, **{"x-api-key": after["gateway_key"]}).status for _ in range(10)]
     assert answers == [200] * 10
+
+
+def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
+    monkeypatch.setattr(environment, "rehearsal", lambda: stack.rehearsal.environment)
+    trial = adopt.Trial(stack.name, stack.file, tmp_path)
+    (tmp_path / "backend").mkdir()
+    trial.init()
+    claimed = claim.claim(trial, stack_config.read(stack.file.read_text(), stack.file.name))
+    assert {step["op"] for step in claimed.steps} == {"same"}
+    mine, found = stack.resources(), trial.ask("export", "--show-secrets")
+    resources = found["deployment"]["resources"]
+    [key] = [each for each in resources if each["type"] == claim.KEY]
+    assert json.loads(key["outputs"]["value"]["plaintext"]) == stack.outputs()["gateway_key"]
+    # Whoever makes the key or a provider gives it an id of its own.
+    drawn = ("pulumi:", claim.KEY)
+    assert {
+        (each["urn"], each.get("id")) for each in resources if not each["type"].startswith(drawn)
+    } == {(each["urn"], each.get("id")) for each in mine if not each["type"].startswith(drawn)}
+    assert {each["urn"]: sorted(each.get("dependencies", ())) for each in resources} == {
+        each["urn"]: sorted(each.get("dependencies", ())) for each in mine
+    }
 
 
 def test_no_secret_is_in_the_state_in_clear(stack: Stack) -> None:

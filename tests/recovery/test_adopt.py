@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -15,19 +16,35 @@ from typing import Any
 
 import pytest
 
-from tools import account, adopt, backup, engine, environment, guards, lake, recovery, repair
+from tools import (
+    account,
+    adopt,
+    backup,
+    census,
+    engine,
+    environment,
+    guards,
+    lake,
+    recovery,
+    repair,
+)
 
 PLATFORM = "urn:pulumi:dev::triplane::triplane:index:Platform"
+FOUNDATION = {
+    "urn": f"{PLATFORM}$triplane:aws:Foundation::f",
+    "type": "triplane:aws:Foundation",
+    "inputs": {"account": "111111111111"},
+}
 PULUMI = f"""#!{sys.executable}
-# What `make adopt` asks of Pulumi, over the files that it keeps. `world` lists the ids that stand, `killed`
-# is a command in whose middle the one who called it is killed.
+# What `make adopt` asks of Pulumi, over the files that it keeps. `world` has the ids that stand and whose they
+# are, `killed` is a command in whose middle the one who called it is killed.
 import json, os, signal, sys
 from pathlib import Path
 from urllib.parse import urlparse
 
 words, here = sys.argv[1:], Path(__file__).parent
 backend = Path(urlparse(os.environ["PULUMI_BACKEND_URL"]).path) / ".pulumi"
-name = words[2] if words[:2] == ["stack", "init"] else words[words.index("--stack") + 1]
+name = stack = words[2] if words[:2] == ["stack", "init"] else words[words.index("--stack") + 1]
 file = backend / "stacks" / "triplane" / f"{{name}}.json"
 killed = here / "killed"
 if killed.exists() and killed.read_text() == words[0]:
@@ -55,11 +72,30 @@ elif words[:2] == ["stack", "import"]:
 elif "--json" in words:
     steps = [{{"op": "delete" if each in gone else "same", "urn": each["urn"]}} for each in resources]
     if words[0] == "preview":
+        # Names are made up anew in each preview, where the state has none.
         program = json.loads((here / "program").read_text())
-        lacking = {{*program}} - {{each.get("id") for each in resources}}
-        urns = [f"{PLATFORM}$aws:s3/bucket:Bucket::{{name}}" for name in sorted(lacking)]
-        steps = [{{"op": "create", "urn": urn}} for urn in urns]
+        named = {{each["urn"].rpartition("::")[2]: each for each in resources if each.get("id")}}
+        steps = []
+        for name in program:
+            urn = f"{PLATFORM}$aws:s3/bucket:Bucket::{{name}}"
+            if name in named:
+                steps.append({{"op": "same", "urn": urn, "newState": named[name]}})
+                continue
+            inputs = {{"bucket": f"{{name}}-{{os.urandom(4).hex()[:7]}}", "tags": {{"stack": stack}}}}
+            new = {{"urn": urn, "type": "aws:s3/bucket:Bucket", "custom": True, "inputs": inputs,
+                   "provider": "urn:pulumi:dev::triplane::pulumi:providers:aws::default::unknown"}}
+            steps.append({{"op": "create", "urn": urn, "newState": new}})
+        foundation = {FOUNDATION!r}
+        if foundation["urn"] not in {{each["urn"] for each in resources}}:
+            steps.insert(0, {{"op": "create", "urn": foundation["urn"], "newState": foundation}})
+        Path(words[words.index("--event-log") + 1]).write_text("")
     print(json.dumps({{"steps": steps}}))
+elif words[0] == "refresh" and "--target" in words:
+    for each in resources:
+        if each["urn"] in words and each not in gone:
+            each["outputs"] = {{"tags": {{"stack": world[each["id"]]}}}}
+    gone = [each for each in gone if each["urn"] in words]
+    write({{**latest, "resources": [each for each in resources if each not in gone]}})
 elif words[0] == "refresh":
     write({{**latest, "resources": [each for each in resources if each not in gone]}})
 else:
@@ -68,11 +104,6 @@ else:
 
 
 def deployment(*names: str, **more: Any) -> dict[str, Any]:
-    foundation = {
-        "urn": f"{PLATFORM}$triplane:aws:Foundation::f",
-        "type": "triplane:aws:Foundation",
-        "inputs": {"account": "111111111111"},
-    }
     buckets = [
         {
             "urn": f"{PLATFORM}$aws:s3/bucket:Bucket::{name}",
@@ -83,7 +114,7 @@ def deployment(*names: str, **more: Any) -> dict[str, Any]:
         for name in names
     ]
     times = {"manifest": {"time": "2026-11-01T00:00:00Z"}}
-    return {**times, "resources": [foundation, *buckets], **more}
+    return {**times, "resources": [FOUNDATION, *buckets], **more}
 
 
 @dataclass
@@ -94,12 +125,19 @@ class Clone:
     stack: engine.Stack
     says: Callable[[], str]
 
-    def stands(self, *ids: str) -> None:
-        (self.home / "bin" / "world").write_text(json.dumps(ids))
+    def stands(self, *ids: str, **others: str) -> None:
+        """What is in the cloud: this stack's, and ``others`` with the stack that made them."""
+        world = {**dict.fromkeys(ids, "dev"), **{k.replace("_", "-"): v for k, v in others.items()}}
+        (self.home / "bin" / "world").write_text(json.dumps(world))
 
-    def has(self, *ids: str) -> None:
-        """What the program says that there is."""
-        (self.home / "bin" / "program").write_text(json.dumps(ids))
+    def listed(self, *_: Any) -> list[census.Thing]:
+        """The census: what carries this stack's tags."""
+        world = json.loads((self.home / "bin" / "world").read_text())
+        return [census.Thing("aws:s3/bucket:Bucket", id_) for id_ in world if world[id_] == "dev"]
+
+    def has(self, *names: str) -> None:
+        """What the program says that there is, by its own names."""
+        (self.home / "bin" / "program").write_text(json.dumps(names))
 
     def killed_in(self, command: str) -> int | None:
         """The code that `make adopt` leaves with when it is killed there, as by `kill -9`."""
@@ -141,11 +179,13 @@ def clone(
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # set by it, and put back after the test
     for step in ("start_rehearsal", "train"):
         monkeypatch.setattr(repair, step, lambda: None)
-    monkeypatch.setattr(repair, "check", lambda _: SimpleNamespace(cloud="aws"))
+    settings = SimpleNamespace(cloud="aws", environment="dev")
+    monkeypatch.setattr(repair, "check", lambda _: settings)
     monkeypatch.setattr(account, "reached", lambda *_: "111111111111")
-    monkeypatch.setattr(lake, "standing", lambda _: [str(tmp_path / "lake")])
+    monkeypatch.setattr(lake, "standing", lambda *_: [str(tmp_path / "lake")])
     made = engine.Stack("dev", engine.SETTINGS)
     clone = Clone(tmp_path, made, lambda: capfd.readouterr().out)
+    monkeypatch.setattr(census, "standing", clone.listed)
     copy = {"version": 3, "deployment": deployment("lake", "other")}
     backup.keep_state(lake.Folder(tmp_path / "lake"), "dev", copy)
     clone.stands("lake", "other")
@@ -175,12 +215,63 @@ def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
     assert "create aws:s3/bucket:Bucket lake: is gone" in clone.says()
 
 
-def test_what_is_not_in_the_copy_may_stand_and_is_told(clone: Clone) -> None:
-    clone.has("lake", "other", "newer")
-    with pytest.raises(SystemExit, match="not in the copy stands already"):
+def test_what_was_made_after_the_copy_is_found_and_what_was_not_is_told(clone: Clone) -> None:
+    clone.has("lake", "other", "newer", "not-made")
+    clone.stands("lake", "other", "newer-1234567")
+    with pytest.raises(SystemExit, match="may stand all the same"):
         repair.take_over(clone.stack)
-    assert "create aws:s3/bucket:Bucket newer: is not in the copy" in clone.says()
-    assert clone.state() == ["lake", "other"]
+    assert "create aws:s3/bucket:Bucket not-made: was not found" in clone.says()
+    assert clone.state() == ["lake", "other", "newer-1234567"]
+
+
+def test_without_a_copy_what_stands_is_found_by_its_names_and_tags(clone: Clone) -> None:
+    shutil.rmtree(clone.home / "lake")
+    clone.stands("lake-1234567", "other-1234567", lake_7654321="dev-2", more_1234567="dev-2")
+    clone.has("lake", "other", "more")
+    with pytest.raises(SystemExit, match="may stand all the same"):
+        repair.take_over(clone.stack)
+    said = clone.says()
+    assert "Adopted 3 resources. The program would now create 1, replace 0 and change 0" in said
+    assert "create aws:s3/bucket:Bucket more: was not found" in said, (
+        "another stack's is not this one's"
+    )
+    assert clone.state() == ["lake-1234567", "other-1234567"]
+
+
+def test_without_a_copy_nothing_is_guessed_and_nothing_changed(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(clone.home / "lake")
+    clone.stands("lake-1234567", "lake-7654321", "other-1234567")
+    with pytest.raises(
+        SystemExit, match=r"2 things may be lake .*lake-1234567, lake-7654321.*ALLOW="
+    ):
+        repair.take_over(clone.stack)
+    assert clone.state() is None
+    monkeypatch.setenv("ALLOW", "lake-7654321")
+    repair.take_over(clone.stack)
+    assert clone.state() == ["lake-7654321", "other-1234567"]
+
+
+def test_where_nothing_stands_there_is_nothing_to_adopt(clone: Clone) -> None:
+    shutil.rmtree(clone.home / "lake")
+    clone.stands(lake_7654321="dev-2")
+    with pytest.raises(SystemExit, match=r"nothing stands that carries its tags .*stack=dev\)"):
+        repair.take_over(clone.stack)
+    assert clone.state() is None
+
+
+def test_a_cloud_that_does_not_list_is_not_taken_for_an_empty_one(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> list[census.Thing]:
+        raise PermissionError("AccessDenied: tag:GetResources")
+
+    monkeypatch.setattr(census, "standing", refused)
+    clone.has("lake", "other", "newer")
+    with pytest.raises(SystemExit, match=r"cannot be listed: AccessDenied.*Nothing was changed"):
+        repair.take_over(clone.stack)
+    assert clone.state() is None
 
 
 def test_a_copy_of_another_account_is_refused_before_anything_is_written(
@@ -212,15 +303,10 @@ def test_a_broken_state_stays_where_it_is_until_a_copy_is_good(clone: Clone) -> 
 @pytest.mark.parametrize("command", ["stack", "refresh", "preview"])
 def test_one_that_was_killed_is_run_again_and_ends_well(clone: Clone, command: str) -> None:
     assert clone.killed_in(command) == -signal.SIGKILL
-    if command == "preview":  # all that is left to do is to tell
-        assert clone.state() == ["lake", "other"]
-        with pytest.raises(SystemExit, match="has its state"):
-            repair.take_over(clone.stack)
-    else:
-        assert clone.state() is None
-        repair.take_over(clone.stack)
-        assert clone.state() == ["lake", "other"]
-        assert not list(clone.home.glob(".pulumi/adopting*")), "what the first one left, neither"
+    assert clone.state() is None
+    repair.take_over(clone.stack)
+    assert clone.state() == ["lake", "other"]
+    assert not list(clone.home.glob(".pulumi/adopting*")), "what the first one left, neither"
 
 
 def test_what_the_copy_has_as_pending_is_not_forgotten(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
@@ -63,7 +63,7 @@ def test_what_carries_other_tags_is_not_this_stacks(tags: dict[str, str]) -> Non
 class Aws:
     """The tagging API and IAM, two a page."""
 
-    roles = {f"role-000000{n}": tags for n, tags in enumerate((MINE, *OTHERS))}
+    roles: ClassVar = {f"role-000000{n}": tags for n, tags in enumerate((MINE, *OTHERS))}
 
     def __init__(self, *_: str, **__: str) -> None:
         self.asked: list[str] = []
@@ -134,7 +134,9 @@ def test_google_cloud_is_asked_service_by_service_and_accounts_for_their_descrip
 
     buckets = [SimpleNamespace(name=f"b-{n}", labels=t) for n, t in enumerate((MINE, *OTHERS))]
     monkeypatch.setattr(rest, "listed", listed)
-    monkeypatch.setattr(storage, "Client", lambda **_: SimpleNamespace(list_buckets=lambda: buckets))
+    monkeypatch.setattr(
+        storage, "Client", lambda **_: SimpleNamespace(list_buckets=lambda: buckets)
+    )
     found = census.standing(config("gcp"), "dev", "p", [])
     assert [each.name for each in found] == ["b-0", "s-0", "sa-1234567"]
 

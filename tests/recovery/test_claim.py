@@ -37,9 +37,14 @@ OURS = Thing(BUCKET, "lake-1234567")
 
 
 def test_a_made_up_name_becomes_the_one_that_stands_and_what_is_unknown_is_not_said() -> None:
-    secret = wanted(BUCKET, "fixed", inputs={"bucket": "fixed", "a": {"b": "[secret]"}, "c": [UNKNOWN]})
+    secret = wanted(
+        BUCKET, "fixed", inputs={"bucket": "fixed", "a": {"b": "[secret]"}, "c": [UNKNOWN]}
+    )
     (lake, fixed) = claim.candidates([LAKE, secret], [OURS], state())
-    assert (lake["id"], lake["inputs"]) == ("lake-1234567", {"bucket": "lake-1234567", "tags": TAGS})
+    assert (lake["id"], lake["inputs"]) == (
+        "lake-1234567",
+        {"bucket": "lake-1234567", "tags": TAGS},
+    )
     assert lake["provider"] == f"{AWS}::1"
     assert fixed["inputs"] == {"bucket": "fixed"}
 
@@ -138,7 +143,9 @@ def test_a_key_that_is_only_in_a_vault_is_read_there_or_refused(
         raise PermissionError("403 Forbidden")
 
     monkeypatch.setattr(census, "key_in_vault", refuses)
-    with pytest.raises(SystemExit, match=r"(?s)/s.*403 Forbidden.*Nothing was changed.*ALLOW=new-key"):
+    with pytest.raises(
+        SystemExit, match=r"(?s)/s.*403 Forbidden.*Nothing was changed.*ALLOW=new-key"
+    ):
         claim.keep_key(state(secret), [key])
     monkeypatch.setenv("ALLOW", claim.NEW_KEY)
     there = state(secret)
@@ -147,7 +154,9 @@ def test_a_key_that_is_only_in_a_vault_is_read_there_or_refused(
 
 
 def test_a_name_that_pulumi_chose_stays_its_own_after_an_import() -> None:
-    asked = wanted(BUCKET, "b", inputs={"bucket": "b-1", "acl": "x", "__defaults": ["acl", "bucket"]})
+    asked = wanted(
+        BUCKET, "b", inputs={"bucket": "b-1", "acl": "x", "__defaults": ["acl", "bucket"]}
+    )
     read = {**asked, "inputs": {"bucket": "b-1", "acl": "changed", "__defaults": []}}
     azure = wanted("azure-native:web:WebApp", "a", inputs={"name": "a1"})
     named = recovery.named(state(read, azure), [asked, azure])["resources"]

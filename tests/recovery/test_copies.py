@@ -200,7 +200,10 @@ def state(time: str, resources: int) -> dict[str, Any]:
 @pytest.fixture
 def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
     made = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
-    monkeypatch.setattr(lake, "standing", lambda _: [str(each.path) for each in made])
+    paths = [str(each.path) for each in made]
+    # The last one carries the tags of a stack that has no copy of its state anywhere.
+    tagged = {None: paths, "uncopied": paths[2:]}
+    monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
     return made
 
 
@@ -222,6 +225,16 @@ def test_a_stack_is_not_built_beside_its_own_platform_unless_that_is_meant(
     [reason] = adopt.unclaimed(None, "dev", ())  # type: ignore[arg-type]
     assert "make adopt" in reason
     assert adopt.unclaimed(None, "dev", {adopt.SECOND}) == []  # type: ignore[arg-type]
+
+
+def test_a_lake_with_the_stacks_tags_is_its_platform_also_without_a_copy(
+    lakes: list[lake.Folder],
+) -> None:
+    [reason] = adopt.unclaimed(None, "uncopied", ())  # type: ignore[arg-type]
+    assert str(lakes[2].path) in reason
+    assert "without a copy of its state" in reason
+    assert "make adopt" in reason
+    assert adopt.unclaimed(None, "uncopied", {adopt.SECOND}) == []  # type: ignore[arg-type]
 
 
 def test_a_copy_of_an_empty_stack_claims_nothing(lakes: list[lake.Folder]) -> None:

@@ -1,0 +1,180 @@
+"""The lists by which `make adopt` finds what stands: what is in them, page by page, and for whom."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from rehearsal.aws import iam
+from rehearsal.azure import access, lists, routes, vault_door, vaults
+from rehearsal.azure.arm import IDENTITY
+from rehearsal.gcp import access as google
+from rehearsal.world import World
+from tests.unit.rehearsal import gcp_project as gcp
+from tests.unit.rehearsal.aws_account import Account, allow, trust
+from tests.unit.rehearsal.gcp_project import Project
+from tests.unit.rehearsal.test_azure_rules import SECRETS_USER, Subscription
+
+MINE = {"project": "triplane", "stack": "dev"}
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+
+
+def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world: World) -> None:
+    account = Account(live_world)
+    bucket = account.make("aws:s3/bucket:Bucket", "lake", tags=MINE)
+    account.make(
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        "o",
+        bucket=bucket.id,
+        key="k",
+        content="",
+        tags=MINE,
+    )
+    account.make(iam.ROLE, "role", assumeRolePolicy=trust("lambda"), tags=MINE)
+    for name, tags in (("one", MINE), ("two", MINE), ("other", {**MINE, "stack": "dev-2"})):
+        account.make(LOG_GROUP, name, tags=tags)
+    account.make(LOG_GROUP, "none")
+
+    def ask(**more: Any) -> Any:
+        filters = [{"Key": key, "Values": [value]} for key, value in MINE.items()]
+        target = "ResourceGroupsTaggingAPI_20170126.GetResources"
+        return account.ask(target, {"TagFilters": filters, **more})[1]
+
+    def names(page: Any) -> list[str]:
+        return [each["ResourceARN"].rpartition(":")[2] for each in page["ResourceTagMappingList"]]
+
+    assert sorted(names(ask())) == ["lake-1234567", "one-1234567", "two-1234567"]
+    first = ask(ResourcesPerPage=2)
+    second = ask(ResourcesPerPage=2, PaginationToken=first["PaginationToken"])
+    assert len(names(first)), len(names(second)) == (2, 1)
+    assert not second["PaginationToken"]
+
+
+def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: World) -> None:
+    account = Account(live_world)
+    for name in ("a", "b"):
+        account.make(iam.ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
+    worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
+
+    def ask(action: str, caller: Any = None, **form: str) -> tuple[int, str]:
+        headers = {"authorization": account.signed("iam", caller)}
+        body = {"Action": action, "Version": "2010-05-08", **form}
+        answer = account.http.post("/aws/", data=body, headers=headers)
+        return answer.status_code, answer.text
+
+    _, page = ask("ListRoles", MaxItems="2")
+    assert re.findall("<RoleName>([^<]*)", page) == ["a-1234567", "b-1234567"]
+    assert "<IsTruncated>true</IsTruncated><Marker>2</Marker>" in page
+    assert "<Tags>" not in page
+    _, page = ask("ListRoles", Marker="2")
+    assert re.findall("<RoleName>([^<]*)", page) == ["w-1234567"]
+    _, tags = ask("ListRoleTags", RoleName="a-1234567")
+    assert re.findall("<Key>(.*?)</Key><Value>(.*?)</Value>", tags) == list(MINE.items())
+    _, policies = ask("ListRolePolicies", RoleName=worker.id)
+    assert re.findall("<member>(.*?)</member>", policies) == ["w-grants-1234567"]
+    status, refused = ask("ListRoleTags", RoleName="no-such")
+    assert (status, "<Code>NoSuchEntity</Code>" in refused) == (404, True)
+    status, refused = ask("ListRoles", worker)
+    assert (status, "<Code>AccessDenied</Code>" in refused) == (403, True)
+
+
+def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabled(
+    live_world: World,
+) -> None:
+    project = Project(live_world)
+    at = f"projects/{gcp.PROJECT}"
+    replication = {"userManaged": {"replicas": [{"location": gcp.REGION}]}}
+    secret = project.make(gcp.SECRET, "key", labels=MINE, replication=replication)
+    for value in ("one", "two"):
+        project.make(gcp.SECRET_VERSION, value, secret=secret.id, secretData=value)
+    for name in ("first", "second"):
+        project.make(google.ACCOUNT, f"{name}-sa", description="project=triplane")
+    project.make(gcp.BUCKET, "lake", location="EUROPE-WEST1", labels=MINE)
+
+    _, found = project.ask("GET", f"secretmanager/v1/{at}/secrets")
+    assert MINE.items() <= found["secrets"][0]["labels"].items()
+    _, found = project.ask("GET", f"secretmanager/v1/{secret.id}/versions")
+    assert [each["name"].rpartition("/")[2] for each in found["versions"]] == ["2", "1"]
+    _, page = project.ask("GET", f"iam/v1/{at}/serviceAccounts?pageSize=1")
+    assert page["accounts"][0]["description"] == "project=triplane"
+    rest = f"iam/v1/{at}/serviceAccounts?pageToken={page['nextPageToken']}"
+    _, page = project.ask("GET", rest)
+    assert "nextPageToken" not in page
+    assert len(page["accounts"]) == 1
+    storage = f"as/{google.engineer(live_world)}/storage/v1/b"
+    _, found = project.ask("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
+    assert found["items"][0]["name"] == "lake-1234567"
+    assert MINE.items() <= found["items"][0]["labels"].items()
+    _, found = project.ask("GET", f"run/v2/{gcp.PLACE}/services")
+    assert found == {}
+    status, refused = project.ask("GET", "run/v2/projects/another/locations/x/services")
+    assert (status, "has not been used in project" in refused["error"]["message"]) == (403, True)
+    worker = project.account("worker")
+    assert project.ask("GET", f"secretmanager/v1/{at}/secrets", caller=worker)[0] == 403
+
+
+@pytest.fixture
+def azure(live_world: World) -> Subscription:
+    return Subscription(live_world)
+
+
+def manager(azure: Subscription, principal: str | None = None) -> Any:
+    """Asks the Resource Manager for a list, as the engineer or another."""
+    client = TestClient(routes._resource_manager(azure.world), base_url="https://manager")
+    who = principal or azure.world.account.azure_object
+    token, _ = access.token(azure.world, who, "c", routes.MANAGEMENT)
+
+    def ask(path: str) -> Any:
+        url = path if path.startswith("https") else f"{path}?api-version=1"
+        return client.get(url, headers={"authorization": f"Bearer {token}"}).json()
+
+    return ask
+
+
+def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_read(
+    azure: Subscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = azure.world.account.azure_subscription
+    group = f"/subscriptions/{own}/resourceGroups/rg"
+    for name in ("one", "two", "three"):
+        azure.make(IDENTITY, resourceName=name, location="westeurope", tags=MINE)
+    worker = azure.make(IDENTITY, resourceName="untagged", location="westeurope")
+    ask = manager(azure)
+    assert [each["name"] for each in ask(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
+    monkeypatch.setattr(lists, "PAGE", 2)
+    first = ask(f"{group}/resources")
+    second = ask(first["nextLink"])
+    assert [each["name"] for each in first["value"] + second["value"]] == ["one", "two", "three"]
+    assert first["value"][0]["type"] == "Microsoft.ManagedIdentity/userAssignedIdentities"
+    assert first["value"][0]["tags"] == MINE
+    assert "nextLink" not in second
+    assert ask(f"/subscriptions/{own}/resourceGroups/no/resources")["error"]["code"] == (
+        "ResourceGroupNotFound"
+    )
+    stranger = manager(azure, worker.outputs["principalId"])
+    assert stranger(f"/subscriptions/{own}/resourcegroups") == {"value": []}
+
+
+def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Subscription) -> None:
+    properties = {"tenantId": "t", "sku": {"family": "A", "name": "standard"}}
+    azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+    secret = azure.make(
+        vaults.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
+    )
+    client = TestClient(vault_door._app(azure.world))
+    uri = secret.outputs["properties"]["secretUri"]
+    client.base_url = type(client.base_url)(uri.partition("/vault/")[0])
+    owner = azure.world.account.azure_object
+
+    def ask(audience: str = vault_door.AUDIENCE) -> Any:
+        token, _ = access.token(azure.world, owner, "c", audience)
+        return client.get(f"{uri}?api-version=7.4", headers={"authorization": f"Bearer {token}"})
+
+    assert ask("https://management.azure.com").status_code == 401
+    refused = ask()
+    assert (refused.status_code, "ForbiddenByRbac" in refused.text) == (403, True)
+    azure.grant(owner, SECRETS_USER, secret.id)
+    assert ask().json()["value"] == "sesame"

@@ -75,13 +75,15 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
         claimed.steps = tried.steps("preview", "--event-log", str(log))
         created = [each["newState"] for each in claimed.steps if each["op"] == "create"]
         wanted = [each for each in created if each.get("custom")]
+        if not wanted:
+            break
         state = tried.export()
         deployment = founded(state.get("deployment") or {}, created, log.read_text())
-        if things is None:
+        if things is None and any(map(census.autonamed, wanted)):
             things = _standing(config, tried.name, deployment, wanted)
         asked = [
             each
-            for each in candidates(wanted, things, deployment)
+            for each in candidates(wanted, things or (), deployment)
             if (each["urn"], each["id"]) not in sought
         ]
         if not asked:

@@ -61,10 +61,20 @@ def _describe_secret(region: str, secret: str, account: str | None = None) -> di
     except BotoCoreError as error:
         why = str(error)
     raise SystemExit(
-        f"Refused: whether the secret {secret} was made by the run that was cut short cannot be told:"
+        _untold(
+            secret,
+            why,
+            "secretsmanager:DescribeSecret (AWS_PROFILE=…, if the settings name a profile)",
+        )
+    )
+
+
+def _untold(secret: str, why: str, leave: str) -> str:
+    return (
+        f"Refused: whether the secret {secret} stands cannot be told:"
         f" {why}. Nothing was changed. Sign the terminal in to the stack's account, with leave to"
-        " secretsmanager:DescribeSecret (AWS_PROFILE=…, if the settings name a profile), and run the"
-        " same command again; to go on without knowing, so that it may be made twice: ALLOW=unseen"
+        f" {leave}, and run the same command again; after a run that was cut short, to go on without"
+        " knowing, so that it may be made twice: ALLOW=unseen"
     )
 
 
@@ -74,10 +84,15 @@ def _gcp_secret_version(facts: Facts) -> str | None:
         return "{secret}/versions/{next}".format_map(facts)
     from components.gcp import rest
 
-    pages = rest.listed(f"{rest.secret_manager_url()}{facts['secret']}/versions", "versions")
-    in_force = [each["name"] for each in pages if each.get("state") == "ENABLED"]
-    numbers = [int(name.rpartition("/")[2]) for name in in_force]
-    return f"{facts['secret']}/versions/{max(numbers)}" if numbers else None
+    secret = facts["secret"]
+    try:
+        found = list(rest.listed(f"{rest.secret_manager_url()}{secret}/versions", "versions"))
+    except rest.GoogleError as error:
+        if error.status == 404:
+            return None
+        raise SystemExit(_untold(secret, str(error), "secretmanager.versions.list")) from None
+    numbers = [int(each["name"].rpartition("/")[2]) for each in found if each["state"] == "ENABLED"]
+    return f"{secret}/versions/{max(numbers)}" if numbers else None
 
 
 def _member(of: str) -> Callable[[Facts], str]:

@@ -93,3 +93,36 @@ def test_a_lookup_that_fails_decides_nothing_and_says_why(
 def test_a_state_that_names_no_account_is_looked_up_as_before(aws: Callable[..., None]) -> None:
     aws(error("ExpiredToken"), STANDS)
     assert ids.physical_id(secret(), STATE[1:]) == ARN
+
+
+def test_the_version_of_googles_that_is_in_force_is_found_or_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The state has none yet; where it has one, the next one is looked for, without asking."""
+    from components.gcp import rest
+
+    version: dict[str, Any] = {
+        "urn": "v",
+        "type": "gcp:secretmanager/secretVersion:SecretVersion",
+        "inputs": {"secret": "projects/p/secrets/s"},
+    }
+    states = {"3": "DESTROYED", "10": "ENABLED", "9": "ENABLED"}
+    told = [{"name": f"projects/1/secrets/s/versions/{n}", "state": s} for n, s in states.items()]
+    monkeypatch.setattr(rest, "listed", lambda *_: told)
+    assert ids.physical_id(version, []) == "projects/p/secrets/s/versions/10"
+    monkeypatch.setattr(rest, "listed", lambda *_: [])
+    assert ids.physical_id(version, []) is None
+    held = {**version, "id": "projects/1/secrets/s/versions/4"}
+    assert ids.physical_id(version, [held]) == "projects/p/secrets/s/versions/5"
+
+    def fails(status: int) -> None:
+        def listed(*_: str) -> Any:
+            raise rest.GoogleError(status, "says Google")
+
+        monkeypatch.setattr(rest, "listed", listed)
+
+    fails(404)
+    assert ids.physical_id(version, []) is None
+    fails(403)
+    with pytest.raises(SystemExit, match=r"(?s)Refused: .*says Google.*versions.list"):
+        ids.physical_id(version, [])

@@ -69,6 +69,7 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
     claimed = Claimed()
     sought: set[tuple[str, str]] = set()
     things: list[census.Thing] | None = None
+    state = tried.export()
     while True:
         log = tried.folder / "preview.json"
         log.unlink(missing_ok=True)
@@ -77,7 +78,6 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
         wanted = [each for each in created if each.get("custom")]
         if not wanted:
             break
-        state = tried.export()
         deployment = founded(state.get("deployment") or {}, created, log.read_text())
         if things is None and any(map(census.autonamed, wanted)):
             things = _standing(config, tried.name, deployment, wanted)
@@ -102,7 +102,6 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
         if not found:
             break
     if claimed.found:
-        state = tried.export()
         tried.write(state | {"deployment": woven(state["deployment"], claimed.steps)})
     return claimed
 

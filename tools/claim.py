@@ -71,14 +71,12 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
     things: list[census.Thing] | None = None
     state = tried.export()
     while True:
-        log = tried.folder / "preview.json"
-        log.unlink(missing_ok=True)
-        claimed.steps = tried.steps("preview", "--event-log", str(log))
+        claimed.steps, log = _previewed(tried)
         created = [each["newState"] for each in claimed.steps if each["op"] == "create"]
         wanted = [each for each in created if each.get("custom")]
         if not wanted:
             break
-        deployment = founded(state.get("deployment") or {}, created, log.read_text())
+        deployment = founded(state.get("deployment") or {}, created, log)
         if things is None and any(map(census.autonamed, wanted)):
             things = _standing(config, tried.name, deployment, wanted)
         asked = [
@@ -104,6 +102,16 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
     if claimed.found:
         tried.write(state | {"deployment": woven(state["deployment"], claimed.steps)})
     return claimed
+
+
+def _previewed(tried: Trial) -> tuple[list[guards.Step], str]:
+    """A preview's steps and its events, which are gone again at once: Python's own words are among them,
+    in which a secret is not hidden."""
+    log = tried.folder / "preview.json"
+    try:
+        return tried.steps("preview", "--event-log", str(log)), log.read_text()
+    finally:
+        log.unlink(missing_ok=True)
 
 
 def _standing(

@@ -33,6 +33,7 @@ VALUES = {
     "gcp:secretmanager/secretVersion:SecretVersion": "secretData",
 }
 """The output in which a secret of the stack's shows its value; Azure's shows none."""
+PROVIDER = "pulumi:providers:"
 IN_VAULT = "azure-native:keyvault:Secret"
 KEY = f"{OURS}RandomKey"
 TOLD = (
@@ -73,7 +74,9 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
     while True:
         claimed.steps, log = _previewed(tried)
         created = [each["newState"] for each in claimed.steps if each["op"] == "create"]
-        wanted = [each for each in created if each.get("custom")]
+        wanted = [
+            each for each in created if each.get("custom") and not each["type"].startswith(PROVIDER)
+        ]
         if not wanted:
             break
         deployment = founded(state.get("deployment") or {}, created, log)
@@ -138,7 +141,7 @@ def founded(deployment: dict[str, Any], created: Iterable[Resource], log: str) -
     known = {each["urn"] for each in resources}
     for line in log.splitlines():
         new = json.loads(line).get("resourcePreEvent", {}).get("metadata", {}).get("new") or {}
-        if new.get("type", "").startswith("pulumi:providers:") and new["urn"] not in known:
+        if new.get("type", "").startswith(PROVIDER) and new["urn"] not in known:
             known.add(new["urn"])
             inputs = dict(_shown(new["inputs"]))
             resources.append({**new, "id": str(uuid.uuid4()), "inputs": inputs, "outputs": inputs})
@@ -216,16 +219,20 @@ def own(deployment: dict[str, Any], found: Sequence[str], asked: Iterable[Resour
     Names that the platform chose may be another's: an endpoint's of a stack with this one's name.
     """
     wanted = {each["urn"]: each["inputs"] for each in asked}
-    strangers = []
+    strangers = set()
     for each in deployment["resources"]:
         inputs = wanted.get(each["urn"], {})
         tags = {k: v for k, v in _tags(inputs).items() if k in names.TAGS}
         there = _tags(each.get("inputs") or {}) | _tags(each.get("outputs") or {})
         if each["urn"] in found and not census.carries(there, tags):
             say(f"{each['id']} stands, and is not this stack's: its tags are {there}")
-            strangers.append(each)
-    deployment["resources"] = [each for each in deployment["resources"] if each not in strangers]
-    return [urn for urn in found if urn not in {each["urn"] for each in strangers}]
+            strangers.add(each["urn"])
+    left = [each for each in deployment["resources"] if each["urn"] not in strangers]
+    known = {each["urn"] for each in left}
+    deployment["resources"] = (
+        [recovery.only_on(each, known) for each in left] if strangers else left
+    )
+    return [urn for urn in found if urn not in strangers]
 
 
 def _tags(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +297,7 @@ def woven(deployment: dict[str, Any], steps: Iterable[guards.Step]) -> dict[str,
     """
     resources: list[Resource] = deployment["resources"]
     told = {each["urn"]: each["newState"] for each in steps if each.get("newState")}
-    first = [each for each in resources if each["type"].startswith("pulumi:providers:")]
+    first = [each for each in resources if each["type"].startswith(PROVIDER)]
     known = {each["urn"] for each in resources}
     for urn, new in told.items():
         for each in resources:

@@ -105,10 +105,11 @@ def test_what_stands_under_a_fixed_name_with_other_tags_is_not_adopted(
     labels = wanted(BUCKET, "labels", inputs={"labels": TAGS}, id="labels")
     theirs = {**fixed, "outputs": {"tags": {**TAGS, **other}}, "inputs": {}}
     ours = {**labels, "outputs": {"effectiveLabels": TAGS}, "inputs": {}}
+    ours["dependencies"] = [fixed["urn"], AWS]
     there, urns = state(theirs, ours), [fixed["urn"], labels["urn"]]
     assert claim.own(there, urns, [fixed, labels]) == [labels["urn"]]
-    assert ours in there["resources"]
-    assert theirs not in there["resources"]
+    assert there["resources"][-1] == {**ours, "dependencies": [AWS], "propertyDependencies": {}}
+    assert fixed["urn"] not in {each["urn"] for each in there["resources"]}
     assert "fixed stands, and is not this stack's" in capsys.readouterr().out
 
 

@@ -26,7 +26,7 @@ def described(own: Mapping[str, str]) -> str:
 
     Google Cloud's service accounts: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts
     """
-    return " ".join(f"{key}={own[key]}" for key in TAGS)[:256]
+    return " ".join(f"{key}={own[key]}" for key in TAGS if key in own)[:256]
 
 
 def label_value(text: str) -> str:

@@ -108,11 +108,13 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
 
 
 def _previewed(tried: Trial) -> tuple[list[guards.Step], str]:
-    """A preview's steps and its events, which are gone again at once: Python's own words are among them,
-    in which a secret is not hidden."""
+    """A preview's steps, those that change nothing among them, and its events.
+
+    The file of the events is gone again at once: in the Python SDK's own words a secret is not hidden.
+    """
     log = tried.folder / "preview.json"
     try:
-        return tried.steps("preview", "--event-log", str(log)), log.read_text()
+        return tried.steps("preview", "--show-sames", "--event-log", str(log)), log.read_text()
     finally:
         log.unlink(missing_ok=True)
 

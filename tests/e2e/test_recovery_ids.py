@@ -8,7 +8,14 @@ from tools import ids
 IMPORTED_AS_ELSE = {
     "aws:lambda/alias:Alias",  # by its path, and stands as its ARN
     "aws:lambda/permission:Permission",  # by function and statement, and stands as its statement
-    "gcp:secretmanager/secretVersion:SecretVersion",  # always as the next one
+    "gcp:secretmanager/secretVersion:SecretVersion",  # as the next one, where the state has one
+    # Bindings: what they are on, the role and the member, with spaces between, and stand with slashes.
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
+    "gcp:projects/iAMMember:IAMMember",
+    "gcp:secretmanager/secretIamMember:SecretIamMember",
+    "gcp:storage/bucketIAMMember:BucketIAMMember",
+    "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember",
+    f"{ids.OURS}AwsBuiltImage",  # by its tag, and stands by its digest
 }
 """Types whose documented import id is not the id that they have afterwards."""
 

@@ -72,6 +72,7 @@ class Page:
                     "name": record.name,
                     "id": record.id,
                     "urn": record.urn,
+                    "created": record.created,
                     "executes": self._kind(record).executes or None,
                 }
                 for record in self._world.store.all()

@@ -32,12 +32,14 @@ def routes(world: World) -> list[BaseRoute]:
     at = "/projects/{project}/locations/{location}"
     vertex = [
         google.route("POST", f"{at}/models:upload", _upload_model),
+        google.route("GET", f"{at}/models", _list_models),
         google.route("GET", f"{at}/models/{{model}}", _get_model),
         google.route("PATCH", f"{at}/models/{{model}}", _patch_model),
         google.route("DELETE", f"{at}/models/{{model}}", _delete_model),
         Route(f"{at}/endpoints/{{endpoint:int}}:predict", google.predict, methods=["POST"]),
         Route(f"{at}/endpoints/{{endpoint:int}}:rawPredict", google.predict, methods=["POST"]),
         google.route("POST", f"{at}/endpoints/{{endpoint:int}}:{{verb}}", _on_endpoint),
+        google.route("GET", f"{at}/endpoints", _list_endpoints),
         google.route("GET", f"{at}/endpoints/{{endpoint:int}}", _get_endpoint),
         google.route("PATCH", f"{at}/endpoints/{{endpoint:int}}", _patch_endpoint),
         google.route("GET", "/{name:path}", _get_operation),
@@ -249,6 +251,10 @@ def _upload_model(world: World, request: Request, body: Json) -> Json:
     return serving.upload_model(world, path["project"], path["location"], body)
 
 
+def _list_models(world: World, request: Request, _body: Json) -> Json:
+    return serving.list_models(world, **request.path_params)
+
+
 def _get_model(world: World, request: Request, _body: Json) -> Json:
     return serving.get_model(world, _name(request, "models"))
 
@@ -260,6 +266,10 @@ def _patch_model(world: World, request: Request, body: Json) -> Json:
 
 def _delete_model(world: World, request: Request, _body: Json) -> Json:
     return serving.delete_model(world, _name(request, "models"))
+
+
+def _list_endpoints(world: World, request: Request, _body: Json) -> Json:
+    return serving.list_endpoints(world, **request.path_params)
 
 
 def _get_endpoint(world: World, request: Request, _body: Json) -> Json:

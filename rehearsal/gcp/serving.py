@@ -106,6 +106,14 @@ def get_model(world: World, name: str) -> Json:
     return model
 
 
+def list_models(world: World, project: str, location: str) -> Json:
+    """``models.list``, all on one page"""
+    access.require_api(world, project, API)
+    within = f"projects/{project}/locations/{location}/models/"
+    models = world.kv.items("gcp/models").items()
+    return {"models": [model for name, model in models if name.startswith(within)]}
+
+
 def patch_model(world: World, name: str, mask: str, request: Json) -> Json:
     """``models.patch`` of what can be changed: display name, description and labels."""
     fields = set(mask.split(","))
@@ -151,6 +159,14 @@ def _require_artifact(world: World, uri: str) -> None:
 def get_endpoint(world: World, name: str) -> Json:
     """``endpoints.get``"""
     return _shown(world, _endpoint(world, name))
+
+
+def list_endpoints(world: World, project: str, location: str) -> Json:
+    """``endpoints.list``, all on one page"""
+    access.require_api(world, project, API)
+    within = f"projects/{project}/locations/{location}/endpoints/"
+    records = (record for record in world.all(ENDPOINT) if record.id.startswith(within))
+    return {"endpoints": [_shown(world, record) for record in records]}
 
 
 def patch_endpoint(world: World, name: str, mask: str, request: Json) -> Json:

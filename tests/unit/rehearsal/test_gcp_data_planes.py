@@ -232,6 +232,20 @@ def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> 
     platform.delete(endpoint)
 
 
+def test_models_and_what_is_deployed_are_listed_for_their_own_project(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    deployed, _ = platform.deploy(endpoint.id, model)
+    base = f"aiplatform/v1/{PLACE}"
+    _, models = platform.ask("GET", f"{base}/models")
+    assert [each["name"] for each in models["models"]] == [model]
+    _, endpoints = platform.ask("GET", f"{base}/endpoints")
+    assert [each["deployedModels"][0]["id"] for each in endpoints["endpoints"]] == [deployed]
+    elsewhere = base.replace(REGION, "us-central1")
+    assert platform.ask("GET", f"{elsewhere}/models") == (200, {"models": []})
+    assert platform.ask("GET", f"{elsewhere}/endpoints") == (200, {"endpoints": []})
+
+
 def test_a_repeated_create_finds_what_an_interrupted_one_has_made(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, props = platform.upload(image, "a" * 64)

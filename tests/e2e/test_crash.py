@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import ROOT
+from tools.crash import vertex
 from tools.crash.clone import Clone
-from tools.crash.journey import BLOWS, PACKAGES, Step, Verdict, journey
-from tools.crash.judge import Reference, judge, plain
+from tools.crash.journey import BLOWS, DYNAMIC, PACKAGES, Step, Verdict, journey
+from tools.crash.judge import Reference, judge, own, plain
 
 JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
     "aws": {
@@ -49,6 +50,8 @@ def test_the_same_command_again_puts_right_what_was_cut_short(cloud: str, tmp_pa
             verdict = played(clone, operation, hits)
             assert not verdict.wrong, "\n".join([operation, *verdict.wrong])
             assert verdict.hit == verdict.steps
+            if operation == "update":
+                assert list(taken_back(clone).values()) == [["labels"]]
     finally:
         clone.run("rehearsal", "stop")
 
@@ -56,17 +59,27 @@ def test_the_same_command_again_puts_right_what_was_cut_short(cloud: str, tmp_pa
 def played(clone: Clone, operation: str, hits: dict[str, str]) -> Verdict:
     """The journey from where the last one ended, judged by the reviewed plan."""
     clone.change(operation, model="")
+    before = own(clone)
     blows = {Step(*step.split()): BLOWS[blow] for step, blow in hits.items()}
     verdict = journey(f"{clone.cloud}/{operation}", clone, operation, blows)
     left = Counter[str]() if operation == "delete" else planned(clone.cloud)
-    judge(clone, operation, Reference(list(blows), left), verdict)
+    judge(clone, operation, Reference(list(blows), left), before, verdict)
     return verdict
 
 
+def taken_back(clone: Clone) -> dict[str, list[str]]:
+    """The drift once the cloud is as if the update had not come there, which no preview would tell."""
+    token = next(step for step in JOURNEYS["gcp"]["update"]).split()[1]
+    service = next(each for each in clone.state()["resources"] if each["type"] == token)
+    former = service["inputs"]["labels"] | {"team": "flights"}
+    clone.ask("change", {"on": token, "inputs": {"labels": former}})
+    return clone.drift()
+
+
 def planned(cloud: str) -> Counter[str]:
-    """What the reviewed plan has of the cloud's own resources."""
+    """What the reviewed plan has of what lives in a cloud."""
     plan = json.loads((ROOT / f"tests/snapshots/{cloud}.json").read_text())
-    clouds = tuple(each for each in PACKAGES if not each.startswith("pulumi"))
+    clouds = (*(each for each in PACKAGES if each != DYNAMIC), *vertex.TYPES)
     return Counter(
         plain(f"{each['type']} {each['name']}") for each in plan if each["type"].startswith(clouds)
     )

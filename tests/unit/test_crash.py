@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools.crash import journey, judge
+from tools.crash import journey, judge, vertex
 from tools.crash.__main__ import matrix
 from tools.crash.journey import BLOWS, OPERATIONS, Step, Verdict
 
@@ -22,19 +22,36 @@ class Cloud:
 
     stack = "dev"
 
-    def __init__(self, *stands: str, knows: tuple[str, ...] = (), pending: bool = False) -> None:
-        self.stands, self.knows, self.at_work = stands, knows, pending
+    def __init__(
+        self, *stands: str, knows: tuple[str, ...] = (), pending: bool = False, made: float = 1
+    ) -> None:
+        self.stands, self.knows, self.at_work, self.made = stands, knows, pending, made
         self.told: list[dict[str, Any]] = []
         self.again = 0
+        self.models: list[str] = []
+        self.uploads: list[str] = []
+        self.otherwise: dict[str, list[str]] = {}
+        self.deaf = False
 
     def ask(self, path: str) -> list[dict[str, Any]]:
         if path.startswith("ledger"):
             return self.told
-        return [{"urn": URN, "token": BUCKET, "name": "lake", "id": id_} for id_ in self.stands]
+        lake = {"urn": URN, "token": BUCKET, "name": "lake", "created": self.made}
+        return [{**lake, "id": id_} for id_ in self.stands]
+
+    def served(self) -> list[dict[str, Any]]:
+        model = {"token": vertex.MODEL, "name": "endpoint-model", "created": "2013"}
+        return [{**model, "id": id_} for id_ in self.uploads]
 
     def state(self) -> dict[str, Any]:
         resources = [{"urn": URN, "type": BUCKET, "id": id_} for id_ in self.knows]
+        resources += [{"urn": "", "type": vertex.MODEL, "id": id_} for id_ in self.models]
         return {"resources": resources, "pending_operations": [1] if self.at_work else []}
+
+    def drift(self) -> dict[str, list[str]]:
+        if self.deaf:
+            raise ValueError("the refresh failed")
+        return self.otherwise
 
     def pending(self) -> set[str]:
         return {"lake"} if self.at_work else set()
@@ -46,10 +63,17 @@ class Cloud:
         return Done
 
 
-def judged(cloud: Cloud) -> Verdict:
-    verdict = Verdict("aws/create/kill-after")
-    left = Counter([f"{BUCKET} lake"])
-    judge.judge(cloud, "create", judge.Reference([], left), verdict)  # type: ignore[arg-type]
+def judged(
+    cloud: Cloud,
+    operation: str = "create",
+    left: str = f"{BUCKET} lake",
+    before: Cloud | None = None,
+    *steps: Step,
+) -> Verdict:
+    verdict = Verdict(f"aws/{operation}/kill-after")
+    reference = judge.Reference(list(steps), Counter([left]))
+    stood = judge.own(before) if before else []  # type: ignore[arg-type]
+    judge.judge(cloud, operation, reference, stood, verdict)  # type: ignore[arg-type]
     return verdict
 
 
@@ -66,7 +90,7 @@ def test_a_second_one_is_doubled_and_nobodys() -> None:
 def test_what_an_undisturbed_run_leaves_on_purpose_is_no_orphan() -> None:
     cloud, verdict = Cloud("a"), Verdict("gcp/delete/kill-after")
     left = Counter([f"{BUCKET} lake"])
-    judge.judge(cloud, "delete", judge.Reference([], left, strangers=left), verdict)  # type: ignore[arg-type]
+    judge.judge(cloud, "delete", judge.Reference([], left, strangers=left), [], verdict)  # type: ignore[arg-type]
     assert not verdict.wrong
 
 
@@ -78,6 +102,62 @@ def test_one_that_stands_under_another_id_than_the_states_is_found() -> None:
     verdict = judged(Cloud("a", knows=("b",)))
     assert verdict.orphaned
     assert verdict.lost
+
+
+def test_an_update_that_the_cloud_never_got_is_told_though_the_state_has_it() -> None:
+    cloud = Cloud("a", knows=("a",))
+    cloud.otherwise = {URN: ["tags"]}
+    assert judged(cloud, "update").wrong == [f"drifted: {BUCKET} lake: tags"]
+    assert not judged(cloud, "delete").drifted
+
+
+def test_a_cloud_that_was_not_asked_is_not_taken_to_be_right() -> None:
+    cloud = Cloud("a", knows=("a",))
+    cloud.deaf = True
+    assert "could not be asked" in judged(cloud).other[0]
+
+
+NEW = Step("create", BUCKET, "lake")
+ROLE = "aws:iam/role:Role"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [Cloud("lake-3e1d1c6", knows=("lake-3e1d1c6",)), Cloud("lake", knows=("lake",), made=2)],
+    ids=["another suffix", "made again under its name"],
+)
+@pytest.mark.parametrize("operation", ["update", "replace"])
+def test_an_empty_lake_in_place_of_the_old_one_is_a_loss(operation: str, after: Cloud) -> None:
+    before = Cloud("lake" if after.made == 2 else "lake-0ffe8dc")
+    # Even if the undisturbed run made another one, too: what is precious is replaced by no journey.
+    for steps in ([], [NEW]):
+        verdict = judged(after, operation, f"{BUCKET} lake", before, *steps)
+        assert [each.split(",")[1] for each in verdict.wrong] == [" which stood before"]
+
+
+def test_what_the_undisturbed_run_makes_anew_may_be_another_one() -> None:
+    old, new = ({"token": ROLE, "name": "r", "id": "r", "created": at} for at in (1, 2))
+    assert judge.exchanged([old], [new], [Step("update", ROLE, "r")])
+    assert not judge.exchanged([old], [new], [Step("create", ROLE, "r")])
+    assert judge.exchanged([old], [], [])
+
+
+@pytest.mark.parametrize(
+    ("uploads", "models", "kinds"),
+    [
+        (["m1"], ["m1"], []),
+        (["m1", "m2"], ["m1"], ["orphaned", "doubled"]),
+        (["m2"], ["m1"], ["orphaned", "lost"]),
+        ([], ["m1"], ["lost", "lost"]),
+    ],
+)
+def test_what_vertex_ai_serves_must_be_the_states(
+    uploads: list[str], models: list[str], kinds: list[str]
+) -> None:
+    cloud = Cloud()
+    cloud.uploads, cloud.models = uploads, models
+    verdict = judged(cloud, left=f"{vertex.MODEL} endpoint-model")
+    assert [each.split(":")[0] for each in verdict.wrong] == kinds
 
 
 @pytest.mark.parametrize("wrong", ["pending", "preview"])

@@ -20,7 +20,7 @@ from tools import stack
 from tools.bootstrap import HOME, PYTHON
 from tools.crash.clone import Clone
 from tools.crash.journey import BLOWS, OPERATIONS, Verdict, journey
-from tools.crash.judge import judge, undisturbed
+from tools.crash.judge import judge, own, undisturbed
 
 STORE = HOME / ".models" / "flight-delay"
 
@@ -63,8 +63,9 @@ def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[
             try:
                 clone.restore("empty" if operation == "create" else "standing")
                 clone.change(operation, model)
+                before = own(clone)
                 verdict = journey(name, clone, operation, dict.fromkeys(steps, BLOWS[blow]))
-                judge(clone, operation, reference, verdict)
+                judge(clone, operation, reference, before, verdict)
                 yield verdict
             except Exception:
                 yield Verdict(name, other=[traceback.format_exc()])
@@ -134,7 +135,8 @@ def report(cloud: str, only: str, sample: int, seed: int) -> int:
             f" {sum(not each.wrong for each in verdicts)} converged,"
             f" {sum(len(each.orphaned) for each in verdicts)} orphaned,"
             f" {sum(len(each.doubled) for each in verdicts)} doubled,"
-            f" {sum(len(each.lost) for each in verdicts)} lost; seed {seed}",
+            f" {sum(len(each.lost) for each in verdicts)} lost,"
+            f" {sum(len(each.drifted) for each in verdicts)} drifted; seed {seed}",
             flush=True,
         )
     return int(any(each.wrong for each in verdicts))

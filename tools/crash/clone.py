@@ -13,12 +13,15 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tools import guards
 from tools.bootstrap import HOME
+from tools.crash import vertex
 
 PATIENCE = 240
 """Seconds after which a run counts as stuck."""
@@ -128,11 +131,36 @@ class Clone:
 
     def preview(self) -> subprocess.CompletedProcess[str]:
         """A preview that leaves with an error if it finds a change."""
+        return self._pulumi("preview", "--expect-no-changes")
+
+    def drift(self) -> dict[str, list[str]]:
+        """What the cloud has otherwise than the state says: names of resources, and of their properties.
+
+        Raises ValueError unless the engine has asked for all that the state holds.
+        """
+        asked = self._pulumi("refresh", "--preview-only", "--json")
+        try:
+            steps = guards.previewed(asked.stdout)
+        except ValueError as error:
+            raise ValueError(f"{error}:\n{asked.stderr[-1500:]}") from error
+        resources = (each for each in self.state().get("resources") or () if each["custom"])
+        held = {each["urn"] for each in resources if not each["type"].startswith("pulumi:")}
+        if unseen := sorted(held - {step["urn"] for step in steps}):
+            raise ValueError(f"a refresh did not look at {', '.join(unseen)}")
+        return guards.drift(steps)
+
+    @cached_property
+    def _exports(self) -> str:
+        """What `make -s env` prints; its paths and ports stay what they are."""
+        return self.run("tools.environment")
+
+    def _pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a bare command prints, after `eval "$(make -s env)"`."""
         file = f".pulumi/stacks/Pulumi.{self.stack}.yaml"
         config = f"--config-file {file}" if self.stack != "dev" else ""
-        asks = f"pulumi preview --expect-no-changes --stack {self.stack} {config}"
+        asks = f"pulumi {' '.join(words)} --stack {self.stack} {config}"
         return subprocess.run(
-            ["sh", "-c", f"{self.run('tools.environment')}\nexec {asks}"],
+            ["sh", "-c", f"{self._exports}\nexec {asks}"],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -165,6 +193,10 @@ class Clone:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
             return json.load(answer)
+
+    def served(self) -> list[dict[str, Any]]:
+        """What the cloud has beside the resources that its providers know."""
+        return vertex.standing(self.folder) if self.cloud == "gcp" else []
 
     def keep(self, name: str) -> None:
         """Keep what stands, to begin journeys from."""

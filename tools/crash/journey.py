@@ -122,13 +122,15 @@ class Verdict:
     orphaned: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    drifted: list[str] = field(default_factory=list)
+    """What the cloud has otherwise than the state says: an update that it never got."""
     hollow: list[str] = field(default_factory=list)
     """Steps that were hit without the harm that the blow is to do."""
     other: list[str] = field(default_factory=list)
 
     @property
     def wrong(self) -> list[str]:
-        kinds = ("orphaned", "doubled", "lost", "hollow", "other")
+        kinds = ("orphaned", "doubled", "lost", "drifted", "hollow", "other")
         return [f"{kind}: {each}" for kind in kinds for each in getattr(self, kind)]
 
 

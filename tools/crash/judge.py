@@ -1,16 +1,22 @@
-"""What must be true after a journey: what stands, what the state says, and what a preview would change."""
+"""What must be true after a journey: of what stands, of the state, of the cloud that is asked, of a preview."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.kinds import SIGNATURE
+from tools import guards
+from tools.crash import vertex
 from tools.crash.clone import Clone
 from tools.crash.journey import DYNAMIC, PACKAGES, Step, Verdict, steps_of
+
+Record = dict[str, Any]
+"""What stands: ``token``, ``name``, ``id``, and ``created``, when the cloud made it."""
 
 
 @dataclass
@@ -28,16 +34,18 @@ class Reference:
 def undisturbed(clone: Clone, operation: str) -> Reference:
     """Do the operation in peace."""
     clone.run(*clone.play(operation))
-    left, state = standing(clone), normal(clone.state())
-    return Reference(steps_of(clone.events), left, state, strangers(clone))
+    stand, state = own(clone), clone.state()
+    return Reference(steps_of(clone.events), named(stand), normal(state), strangers(stand, state))
 
 
-def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) -> None:
-    """Compare what stands with the state, and both with those of the undisturbed run."""
-    state = clone.state()
-    verdict.orphaned += strangers(clone) - reference.strangers
-    verdict.lost += [" ".join(each) for each in sorted(known(clone) - {_id(e) for e in own(clone)})]
-    stands = standing(clone)
+def judge(
+    clone: Clone, operation: str, reference: Reference, before: Sequence[Record], verdict: Verdict
+) -> None:
+    """Compare what stands with the state, with what stood ``before``, and with an undisturbed run."""
+    state, stand = clone.state(), own(clone)
+    verdict.orphaned += strangers(stand, state) - reference.strangers
+    verdict.lost += [" ".join(each) for each in sorted(known(state) - {_id(e) for e in stand})]
+    stands = named(stand)
     for what, times in stands.items():
         if times > max(1, reference.left[what]):
             verdict.doubled.append(what)
@@ -50,41 +58,78 @@ def judge(clone: Clone, operation: str, reference: Reference, verdict: Verdict) 
         verdict.other += differences(reference.state, normal(state))
     if operation == "delete":
         return
+    verdict.lost += exchanged(before, stand, reference.steps)
+    try:
+        drift = clone.drift()
+    except ValueError as error:
+        verdict.other.append(f"the cloud could not be asked for what it has: {error}")
+    else:
+        verdict.drifted += [f"{_short(urn)}: {', '.join(drift[urn])}" for urn in sorted(drift)]
     again = clone.preview()
     if again.returncode:
         verdict.other.append(f"the next preview has changes:\n{again.stdout[-1500:]}")
 
 
-def own(clone: Clone) -> list[dict[str, Any]]:
-    """What the cloud has of the stack's program."""
+def exchanged(
+    before: Sequence[Record], after: Sequence[Record], steps: Sequence[Step]
+) -> list[str]:
+    """What stood and does not any more, though there was no reason: another of its name may be empty.
+
+    The undisturbed run's own replacements and deletions are reasons, but for what is precious nothing is.
+    One that was made anew under the same name is told by its time.
+    """
+    anew = {(each.token, each.name) for each in steps if each.method != "update"}
+    stands = {(*_id(each), each["created"]) for each in after}
+    return [
+        f"{each['token']} {each['name']}: {each['id']}, which stood before, is another one now, or gone"
+        for each in before
+        if (*_id(each), each["created"]) not in stands
+        and (guards.plain(each["token"]) in guards.PRECIOUS or _what(each) not in anew)
+    ]
+
+
+def own(clone: Clone) -> list[Record]:
+    """What the cloud has of the stack's program, what no provider's own resource makes included."""
     of = f"urn:pulumi:{clone.stack}"
-    return [each for each in clone.ask("resources") if each["urn"].split("::")[0] == of]
+    recorded = [each for each in clone.ask("resources") if each["urn"].split("::")[0] == of]
+    return recorded + clone.served()
 
 
-def standing(clone: Clone) -> Counter[str]:
-    """How many of each resource of the program the cloud has; a model's name has its version in it."""
-    return Counter(plain(f"{each['token']} {each['name']}") for each in own(clone))
+def known(state: dict[str, Any]) -> set[tuple[str, str]]:
+    """Types and ids that the state holds, of all that has a life of its own in a cloud.
 
-
-def strangers(clone: Clone) -> Counter[str]:
-    """What the cloud has of the program without the state's knowing it."""
-    ours = known(clone)
-    return Counter(
-        plain(f"{each['token']} {each['name']}") for each in own(clone) if _id(each) not in ours
-    )
-
-
-def known(clone: Clone) -> set[tuple[str, str]]:
-    """Types and ids that the state holds. Dynamic resources stand in no cloud of the rehearsal."""
+    Of the dynamic resources Vertex AI's have. The others are a property of something that is looked at
+    (the traffic, the model that is served), or an image, which stays by design and is named by its content.
+    """
     return {
         (each["type"], each["id"])
-        for each in clone.state().get("resources") or ()
-        if each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC)
+        for each in state.get("resources") or ()
+        if each["type"] in vertex.TYPES
+        or (each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC))
     }
 
 
-def _id(record: dict[str, Any]) -> tuple[str, str]:
+def named(records: Sequence[Record]) -> Counter[str]:
+    """How many of each resource; a model's name has its version in it."""
+    return Counter(plain(" ".join(_what(each))) for each in records)
+
+
+def strangers(records: Sequence[Record], state: dict[str, Any]) -> Counter[str]:
+    """What stands without the state's knowing it."""
+    ours = known(state)
+    return named([each for each in records if _id(each) not in ours])
+
+
+def _id(record: Record) -> tuple[str, str]:
     return record["token"], record["id"]
+
+
+def _what(record: Record) -> tuple[str, str]:
+    return record["token"], record["name"]
+
+
+def _short(urn: str) -> str:
+    return f"{guards.kind(urn)} {urn.rsplit('::', 1)[-1]}"
 
 
 RANDOM = (

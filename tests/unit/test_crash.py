@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tools.crash import journey, judge, vertex
-from tools.crash.__main__ import matrix
+from tools.crash.__main__ import chosen, matrix
 from tools.crash.journey import BLOWS, OPERATIONS, Step, Verdict
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -221,3 +221,27 @@ def test_eleven_journeys_see_every_operation_and_every_blow() -> None:
     assert {operation for operation, _ in journeys[:11]} == set(OPERATIONS)
     assert {blow for _, blow in journeys[:11]} == set(BLOWS)
     assert len(set(journeys)) == len(journeys) == 4 * 11 - 1
+
+
+def test_only_the_clouds_with_a_journey_are_played() -> None:
+    clouds = ("aws", "gcp", "azure")
+    assert chosen(clouds, "*") == list(clouds)
+    assert chosen(clouds, "gcp/update/kill-*") == ["gcp"]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "only", "says"),
+    [
+        ("awz", "*", "Did you mean aws?"),
+        ("aws", "aws/craete/*", "operation  create, update"),
+        ("aws", "gcp/*", "cloud      aws\n"),
+        ("aws", "aws/delete/kill-before", "asks for no check"),
+    ],
+)
+def test_a_pattern_that_means_nothing_is_refused(
+    cloud: str, only: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        chosen([cloud], only)
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err

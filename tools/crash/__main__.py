@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from components.contracts import Cloud
+from stack_mistakes import did_you_mean
 from tools import stack
 from tools.bootstrap import HOME, PYTHON
 from tools.crash.clone import Clone
@@ -36,11 +37,38 @@ def matrix() -> list[tuple[str, str]]:
     return mixed
 
 
+def chosen(clouds: Sequence[str], only: str) -> list[str]:
+    """Those of the clouds that have a journey to be played; leaves if there is none at all."""
+    for cloud in clouds:
+        if cloud not in get_args(Cloud):
+            near = did_you_mean(cloud, get_args(Cloud))
+            refuse(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(get_args(Cloud))}.{near}")
+    wanted = [
+        cloud
+        for cloud in clouds
+        if any(fnmatch("/".join((cloud, *each)), only) for each in matrix())
+    ]
+    if not wanted:
+        refuse(
+            f"ONLY={only}: no such journey. They are called CLOUD/OPERATION/BLOW:\n"
+            f"  cloud      {', '.join(clouds)}\n"
+            f"  operation  {', '.join(OPERATIONS)}\n"
+            f"  blow       {', '.join(BLOWS)}\n"
+            "and * is any of them: ONLY='*/update/kill-*'. Only delete/kill-before is none: before it"
+            " deletes, the engine asks for no check."
+        )
+    return wanted
+
+
+def refuse(text: str) -> NoReturn:
+    """Leave with 2, as for any other word on the command line that is none."""
+    print(text, file=sys.stderr)
+    sys.exit(2)
+
+
 def on(cloud: str, only: str, sample: int, seed: int, folder: Path) -> Iterator[Verdict]:
     """The journeys on one cloud."""
     wanted = [each for each in matrix() if fnmatch("/".join((cloud, *each)), only)]
-    if not wanted:
-        return
     model = another_model()
     clone = Clone(cloud, folder / cloud)
     clone.make()
@@ -95,13 +123,16 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="steps of each journey")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
     wish = parser.parse_args()
+    clouds = chosen(wish.cloud or get_args(Cloud), wish.only)
+    if wish.sample < 0:
+        parser.error(f"SAMPLE={wish.sample}: a number of steps, 0 (or nothing) for every step")
     # So that a rehearsal is stopped, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     another_model()  # before all of them would train it at once
-    match wish.cloud or get_args(Cloud):
+    match clouds:
         case [cloud]:
             sys.exit(report(cloud, wish.only, wish.sample, wish.seed))
-        case clouds:
+        case _:
             print(f"seed {wish.seed}", flush=True)
             options = [f"--only={wish.only}", f"--sample={wish.sample}", f"--seed={wish.seed}"]
             command = [sys.executable, "-m", "tools.crash", *options]

@@ -13,6 +13,7 @@ from google.oauth2.service_account import Credentials
 
 DYNAMIC = "pulumi-python:dynamic/triplane:"
 TYPES = MODEL, DEPLOYMENT = f"{DYNAMIC}VertexModel", f"{DYNAMIC}VertexDeployment"
+OFF = "has not been used in project"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -47,6 +48,8 @@ def standing(checkout: Path) -> list[dict[str, Any]]:
 
 def _listed(session: AuthorizedSession, url: str, what: str) -> list[dict[str, Any]]:
     answer = session.get(f"{url}/{what}", timeout=60)
+    if answer.status_code == 403 and OFF in answer.text:
+        return []  # before the platform enables it, and it is left enabled
     answer.raise_for_status()
     return list(answer.json().get(what, ()))
 

@@ -9,7 +9,7 @@ import os
 import shlex
 
 from rehearsal import supervisor
-from tools.bootstrap import HOME, VENV, fail, pulumi_bin
+from tools.bootstrap import BUILT, HOME, VENV, fail, pulumi_bin
 
 
 def own() -> dict[str, str]:
@@ -30,8 +30,15 @@ def own() -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        # Of our own build alone it is known what it asks Python for.
+        **({"PULUMI_PYTHON_CMD": str(HOME / "tools" / "pulumi-python")} if ours() else {}),
         **bytecode(),
     }
+
+
+def ours() -> bool:
+    """Whether Pulumi is this clone's own build, with a language host of its own (`tools.bootstrap`)."""
+    return pulumi_bin() == BUILT
 
 
 def bytecode() -> dict[str, str]:

@@ -183,7 +183,7 @@ def _run(
     _arm(clone, armed)
     with clone.running(*clone.play(operation)) as process:
         while (code := process.poll()) is None:
-            time.sleep(0.02)
+            time.sleep(0.05)
             if len(armed) < len(waiting) and _began(clone.events, started):
                 _arm(clone, {step: blow for step, blow in waiting.items() if step not in armed})
                 armed = dict(waiting)
@@ -220,7 +220,8 @@ def _arm(clone: Clone, blows: Mapping[Step, Blow]) -> None:
 def _struck(clone: Clone, blows: Mapping[Step, Blow]) -> dict[Step, Blow]:
     """The steps at which it happened: their fault is used up, or a dynamic provider is at work."""
     left = {(fault["method"], fault["on"], fault["name"]) for fault in clone.ask("faults")}
-    pending = clone.pending()
+    # The state is long, and this is asked many times a second.
+    pending = clone.pending() if any(step.dynamic for step in blows) else set()
     return {
         step: blow
         for step, blow in blows.items()

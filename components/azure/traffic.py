@@ -89,7 +89,7 @@ def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
     if endpoint is None:
         return
     # There is a PATCH, but of the tags and the identity only.
-    arm.put(endpoint_id, writable(endpoint) | {"properties": _properties(endpoint, traffic)})
+    arm.put(endpoint_id, traffic_request(endpoint, traffic))
 
     def finished() -> bool | None:
         state = ((arm.get(endpoint_id) or {}).get("properties") or {}).get("provisioningState")
@@ -98,6 +98,11 @@ def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
         return True if state == "Succeeded" else None
 
     wait_for(finished, what=f"shifting the traffic of {endpoint_id}", seconds=900)
+
+
+def traffic_request(endpoint: dict[str, Any], traffic: dict[str, int]) -> dict[str, Any]:
+    """The body of the PUT: what a GET says of the endpoint, with this traffic."""
+    return writable(endpoint) | {"properties": _properties(endpoint, traffic)}
 
 
 def writable(endpoint: dict[str, Any]) -> dict[str, Any]:

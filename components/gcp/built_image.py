@@ -49,33 +49,33 @@ def _digest(props: Props) -> str | None:
     return tag["version"].rsplit("/", 1)[1] if tag else None
 
 
+def build_request(props: Props) -> dict[str, Any]:
+    """The body of ``builds.create``."""
+    image = f"{props['repository']}:{props['tag']}"
+    return {
+        "source": {"storageSource": {"bucket": props["bucket"], "object": props["context"]}},
+        "steps": [
+            {
+                "name": "gcr.io/cloud-builders/docker",
+                "args": ["build", "--tag", image, "."],
+            }
+        ],
+        "images": [image],
+        "serviceAccount": f"projects/{props['project']}/serviceAccounts/{props['service_account']}",
+        # Required with an account of one's own, or else a bucket for the log:
+        # https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+        "timeout": f"{TIMEOUT}s",
+    }
+
+
 def _build(props: Props) -> str:
     """Build, push, and tell the digest. Raises GoogleError with Cloud Build's own words."""
     image = f"{props['repository']}:{props['tag']}"
     builds = (
         f"{rest.cloud_build_url()}projects/{props['project']}/locations/{props['region']}/builds"
     )
-    started = rest.call(
-        "POST",
-        builds,
-        {
-            "source": {"storageSource": {"bucket": props["bucket"], "object": props["context"]}},
-            "steps": [
-                {
-                    "name": "gcr.io/cloud-builders/docker",
-                    "args": ["build", "--tag", image, "."],
-                }
-            ],
-            "images": [image],
-            "serviceAccount": (
-                f"projects/{props['project']}/serviceAccounts/{props['service_account']}"
-            ),
-            # Required with an account of one's own, or else a bucket for the log:
-            # https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs
-            "options": {"logging": "CLOUD_LOGGING_ONLY"},
-            "timeout": f"{TIMEOUT}s",
-        },
-    )
+    started = rest.call("POST", builds, build_request(props))
     url = f"{builds}/{started['metadata']['build']['id']}"
 
     def poll() -> dict[str, Any] | None:

@@ -53,21 +53,7 @@ class ModelProvider(Provider):
         base, name = rest.vertex_url(props["region"]), model_name(props)
         parent, _, model_id = name.partition("/models/")
         if rest.find(base + name) is None:
-            request = {
-                "modelId": model_id,
-                "model": {
-                    "displayName": props["display_name"],
-                    "artifactUri": props["artifact_uri"],
-                    "containerSpec": {
-                        "imageUri": props["image"],
-                        "args": ["serve"],
-                        "ports": [{"containerPort": PORT}],
-                        "predictRoute": "/predict",
-                        "healthRoute": "/healthz",
-                    },
-                    "labels": props["labels"],
-                },
-            }
+            request = upload_request(props)
             what = f"upload of model {model_id}"
             path = f"{parent}/models:upload"
             rest.once_granted(
@@ -112,19 +98,7 @@ class DeploymentProvider(Provider):
     def create(self, props: Props) -> CreateResult:
         base, deployed_id = rest.vertex_url(props["region"]), deployment_id(props)
         if _deployed(props, deployed_id) is None:
-            # No trafficSplit: whatever serves now goes on serving.
-            request = {
-                "deployedModel": {
-                    "id": deployed_id,
-                    "model": props["model"],
-                    "displayName": props["model"].rsplit("/", 1)[1],
-                    "dedicatedResources": {
-                        "machineSpec": {"machineType": props["machine"]},
-                        **_replicas(props),
-                    },
-                    "serviceAccount": props["service_account"],
-                }
-            }
+            request = deploy_request(props)
             what = f"deployment of {props['model']}"
             path = f"{props['endpoint']}:deployModel"
             rest.once_granted(
@@ -150,15 +124,11 @@ class DeploymentProvider(Provider):
 
     def update(self, id_: str, _olds: Props, news: Props) -> UpdateResult:
         base = rest.vertex_url(news["region"])
-        limits = ("minReplicaCount", "maxReplicaCount")
         rest.operate(
             "POST",
             base,
             f"{news['endpoint']}:mutateDeployedModel",
-            {
-                "deployedModel": {"id": id_, "dedicatedResources": _replicas(news)},
-                "updateMask": ",".join(f"dedicatedResources.{limit}" for limit in limits),
-            },
+            scale_request(id_, news),
             what=f"scaling of {id_}",
             seconds=DEPLOY_SECONDS,
         )
@@ -219,6 +189,55 @@ def _version(props: Props, serving: dict[str, Any]) -> str:
     return str(model["artifactUri"].rstrip("/").rsplit("/", 1)[1])
 
 
+def upload_request(props: Props) -> dict[str, Any]:
+    """The body of ``models:upload``."""
+    return {
+        "modelId": model_name(props).rpartition("/")[2],
+        "model": {
+            "displayName": props["display_name"],
+            "artifactUri": props["artifact_uri"],
+            "containerSpec": {
+                "imageUri": props["image"],
+                "args": ["serve"],
+                "ports": [{"containerPort": PORT}],
+                "predictRoute": "/predict",
+                "healthRoute": "/healthz",
+            },
+            "labels": props["labels"],
+        },
+    }
+
+
+def deploy_request(props: Props) -> dict[str, Any]:
+    """The body of ``endpoints:deployModel``. No trafficSplit: whatever serves now goes on serving."""
+    return {
+        "deployedModel": {
+            "id": deployment_id(props),
+            "model": props["model"],
+            "displayName": props["model"].rsplit("/", 1)[-1],
+            "dedicatedResources": {
+                "machineSpec": {"machineType": props["machine"]},
+                **_replicas(props),
+            },
+            "serviceAccount": props["service_account"],
+        }
+    }
+
+
+def scale_request(deployed_id: str, props: Props) -> dict[str, Any]:
+    """The body of ``endpoints:mutateDeployedModel``."""
+    replicas = _replicas(props)
+    return {
+        "deployedModel": {"id": deployed_id, "dedicatedResources": replicas},
+        "updateMask": ",".join(f"dedicatedResources.{limit}" for limit in replicas),
+    }
+
+
+def traffic_request(endpoint: str, split: Mapping[str, int]) -> dict[str, Any]:
+    """The body of a PATCH of an endpoint's traffic."""
+    return {"name": endpoint, "trafficSplit": split}
+
+
 def _replicas(props: Props) -> dict[str, int]:
     return {
         "minReplicaCount": int(props["min_instances"]),
@@ -240,7 +259,7 @@ def _patch_traffic(props: Props, split: Mapping[str, int]) -> dict[str, Any]:
     return rest.call(
         "PATCH",
         f"{rest.vertex_url(props['region'])}{props['endpoint']}?updateMask=trafficSplit",
-        {"name": props["endpoint"], "trafficSplit": split},
+        traffic_request(props["endpoint"], split),
     )
 
 

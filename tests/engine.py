@@ -154,6 +154,16 @@ LOOP.set_default_executor(Inline())
 ARNS = {"aws:iam/role:Role": f"arn:aws:iam::{ACCOUNT}:role/"}
 
 
+def autonamed(type_: str, name: str) -> str:
+    """What a provider makes of a name: 7 digits after a hyphen; azure-native, whose names are often of
+    letters and digits only, 8 without one. Here the same at every run.
+
+    https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
+    """
+    digits = hashlib.sha256(type_.encode()).hexdigest()
+    return f"{name}{digits[:8]}" if type_.startswith("azure-native:") else f"{name}-{digits[:7]}"
+
+
 @dataclass(frozen=True)
 class Registered:
     """One resource as the program registered it: wire names, unwrapped inputs."""
@@ -173,7 +183,7 @@ class Engine(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {k: v for k, v in args.inputs.items() if k != "__provider"}
-        identifier = f"{args.name}-{hashlib.sha256(args.typ.encode()).hexdigest()[:7]}"
+        identifier = autonamed(args.typ, args.name)
         self.registered.append(
             Registered(args.typ, args.name, inputs, bool(args.custom), identifier)
         )

@@ -26,7 +26,7 @@ OWNER, CONTRIBUTOR = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", roles.BUILT_IN["Con
 def assignments(engine: Engine, prefix: str) -> dict[str, str]:
     """Role (its id's end) by the scope's resource name, of assignments whose names begin so."""
     return {
-        re.sub(r"-[0-9a-f]{7}$", "", each.inputs["scope"]): each.inputs[
+        re.sub(r"[0-9a-f]{8}$", "", each.inputs["scope"]): each.inputs[
             "roleDefinitionId"
         ].rpartition("/")[2]
         for each in engine.of("azure-native:authorization:RoleAssignment")

@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 from botocore.model import Shape
 
-from policy.models import Json, matches, member, put
+from policy.models import Json, NotLookedAt, complaints, matches, member, put
 from policy.record import Resource
 
 
@@ -101,7 +101,15 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": (
         Operation("s3", "PutBucketLifecycleConfiguration", under="LifecycleConfiguration"),
     ),
-    "aws:s3/bucketObjectv2:BucketObjectv2": (Operation("s3", "PutObject", given={"Body": b""}),),
+    "aws:s3/bucketObjectv2:BucketObjectv2": (
+        Operation("s3", "PutObject", given={"Body": b""}),
+        Operation(  # sent with the object, as a header: key=value&…
+            "s3",
+            "PutObjectTagging",
+            renames={"tags": "Tagging.TagSet"},
+            given={"Bucket": "its", "Key": "its"},
+        ),
+    ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": (
         Operation("s3", "PutBucketOwnershipControls", under="OwnershipControls"),
     ),
@@ -136,7 +144,6 @@ PROVIDERS_OWN = {
     ("aws:lambda/function:Function", "code"),
     ("aws:s3/bucket:Bucket", "forceDestroy"),
     ("aws:s3/bucketObjectv2:BucketObjectv2", "source"),
-    ("aws:s3/bucketObjectv2:BucketObjectv2", "tags"),  # a header: key=value&…
 }
 
 
@@ -154,11 +161,16 @@ def shape(operation: Operation) -> Any:
 
 def problems(resource: Resource) -> Iterator[str]:
     """What AWS would refuse of a resource's inputs."""
-    left = {
-        name: value
-        for name, value in resource.inputs.items()
-        if (resource.type, name) not in PROVIDERS_OWN
-    }
+    return complaints(findings(resource))
+
+
+def findings(resource: Resource) -> Iterator[str]:
+    """The complaints, and what is not looked at."""
+    left = dict(resource.inputs)
+    for name in resource.inputs:
+        if (resource.type, name) in PROVIDERS_OWN:
+            yield NotLookedAt(name)
+            del left[name]
     for operation in OPERATIONS[resource.type]:
         request = dict(operation.given)
         if operation.own:
@@ -191,7 +203,8 @@ def held(value: Any, model: Shape, path: str) -> Iterator[str]:
         case "structure":
             yield from structure(value, model, path)
         case "list":
-            items = pairs(value, model) if isinstance(value, Mapping) else value
+            mapped = isinstance(value, Mapping) and keyed(model)
+            items = pairs(value, model) if mapped else value
             if not isinstance(items, list):
                 yield f"{path}: a list is needed, not {value!r}"
                 return
@@ -199,6 +212,10 @@ def held(value: Any, model: Shape, path: str) -> Iterator[str]:
             for index, item in enumerate(items):
                 yield from held(item, model.member, f"{path}[{index}]")
         case "map":
+            if not isinstance(value, Mapping):
+                yield f"{path}: a mapping is needed, not {value!r}"
+                return
+            yield from limits(len(value), model, path)
             for key, item in value.items():
                 yield from held(key, model.key, f"{path}.{key}")
                 yield from held(item, model.value, f"{path}.{key}")
@@ -219,6 +236,8 @@ def held(value: Any, model: Shape, path: str) -> Iterator[str]:
         case "boolean":
             if not isinstance(value, bool):
                 yield f"{path}: true or false is needed, not {value!r}"
+        case _ if not isinstance(value, bytes):  # what is `given`
+            yield NotLookedAt(path)
 
 
 def structure(value: Any, model: Shape, path: str) -> Iterator[str]:
@@ -241,12 +260,13 @@ def structure(value: Any, model: Shape, path: str) -> Iterator[str]:
         child = model.members[name]
         # Where Terraform allows one block, AWS may take a list of them.
         listed = child.type_name == "list" and isinstance(item, Mapping)
-        tags = listed and child.member.type_name == "structure" and keyed(child)
-        yield from held([item] if listed and not tags else item, child, f"{path}.{name}")
+        yield from held([item] if listed and not keyed(child) else item, child, f"{path}.{name}")
 
 
 def keyed(model: Shape) -> bool:
     """Whether a list stands for a mapping: of Key (Name) and Value."""
+    if model.member.type_name != "structure":
+        return False
     return {each.lower() for each in model.member.members} in (
         {"key", "value"},
         {"name", "value"},

@@ -33,7 +33,8 @@ required, within its lengths, ranges, patterns and enumerations, as far as that 
 
 - AWS's models (botocore) state all of these.
 - Google's (discovery documents) state types, formats, enumerations, what is required and what is output only.
-  Of the names in a URL, the rules that they state in prose are held, too. No ranges of numbers.
+  Of the names in a URL, the rules that they state in prose are held, too. Not held is what else they say in
+  prose: ranges of numbers, and the words of Cloud Storage (`enforced`, `Delete`), which are texts here.
 - Azure's (azure-mgmt packages) state types, required and read-only properties, enumerations, durations, a few
   ranges and patterns, and of the names in a URL what the packages generated before 2025 know.
 

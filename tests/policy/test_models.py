@@ -160,6 +160,10 @@ def test_a_model_refuses_what_the_cloud_would(
     assert found, f"{path} = {value!r} was accepted"
 
 
+NONSENSE = {"no": [{"such": "thing"}]}
+"""What no cloud takes for any value."""
+
+
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """The way to every value inside of inputs that is neither a mapping nor a list."""
     inside = value.items() if isinstance(value, Mapping) else enumerate(value)
@@ -170,13 +174,15 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
             yield (*path, step)
 
 
-def broken(resource: record.Resource, path: Sequence[str | int]) -> record.Resource:
-    """The resource with something at the end of the path that no cloud takes for any value."""
+def with_value(
+    resource: record.Resource, path: Sequence[str | int], value: object
+) -> record.Resource:
+    """The resource with another value at the end of the path."""
     inputs = copy.deepcopy(dict(resource.inputs))
     inner: Any = inputs
     for step in path[:-1]:
         inner = inner[step]
-    inner[path[-1]] = {"no": [{"such": "thing"}]}
+    inner[path[-1]] = value
     return replace(resource, inputs=inputs)
 
 
@@ -186,13 +192,8 @@ def test_every_input_of_every_type_is_held_or_listed_as_not_looked_at(
 ) -> None:
     """The proof of the table: whatever is broken is refused, but for what the table admits."""
     model = coverage.model_of(cloud)
-    fullest: dict[str, record.Resource] = {}
-    for plan in plans[cloud].values():
-        for each in plan:
-            if coverage.mapped(cloud, each.type) and not each.type.startswith(DYNAMIC):
-                fullest[each.type] = max(fullest.get(each.type, each), each, key=size)
     silent = []
-    for each in fullest.values():
+    for each in fullest(cloud, plans):
         admitted = {
             same(str(place).rpartition(".")[2])
             for place in model.findings(each)
@@ -201,11 +202,48 @@ def test_every_input_of_every_type_is_held_or_listed_as_not_looked_at(
         silent += [
             f"{each.type}: {'.'.join(map(str, path))}"
             for path in leaves(each.inputs)
-            if not any(True for _ in model.problems(broken(each, path)))
+            if not any(True for _ in model.problems(with_value(each, path, NONSENSE)))
             and same(str(path[-1])) not in admitted
         ]
-    assert fullest
     assert not silent, f"broken, and neither refused nor listed: {silent}"
+
+
+def fullest(cloud: str, plans: Plans) -> list[record.Resource]:
+    """Of each type that is held the recorded resource with the most inputs."""
+    found: dict[str, record.Resource] = {}
+    for plan in plans[cloud].values():
+        for each in plan:
+            if coverage.mapped(cloud, each.type) and not each.type.startswith(DYNAMIC):
+                found[each.type] = max(found.get(each.type, each), each, key=size)
+    return list(found.values())
+
+
+# Inputs that are one of a model's words on each cloud, over all types. More is better; fewer means that a
+# newer model, or a change here, has lost some.
+WORDS = {"aws": 26, "gcp": 6, "azure": 53}
+
+
+@pytest.mark.parametrize("cloud", record.CLOUDS)
+def test_a_misspelt_word_is_refused_with_those_that_there_are(cloud: str, plans: Plans) -> None:
+    model = coverage.model_of(cloud)
+    refused = [
+        (each.type, path, value)
+        for each in fullest(cloud, plans)
+        for path in leaves(each.inputs)
+        if isinstance(value := at(each, path), str)
+        and any(
+            "is none of" in said for said in model.problems(with_value(each, path, f"{value}z"))
+        )
+    ]
+    assert len(refused) >= WORDS[cloud], f"words that are still held: {refused}"
+
+
+def at(resource: record.Resource, path: Sequence[str | int]) -> Any:
+    """The value at the end of the path."""
+    inner: Any = resource.inputs
+    for step in path:
+        inner = inner[step]
+    return inner
 
 
 def size(resource: record.Resource) -> int:

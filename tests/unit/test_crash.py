@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from tools.crash import journey, judge, vertex
 from tools.crash.__main__ import chosen, matrix
+from tools.crash.clone import Clone
 from tools.crash.journey import BLOWS, OPERATIONS, Step, Verdict
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -115,6 +118,27 @@ def test_a_cloud_that_was_not_asked_is_not_taken_to_be_right() -> None:
     cloud = Cloud("a", knows=("a",))
     cloud.deaf = True
     assert "could not be asked" in judged(cloud).other[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"steps": [{"urn": URN, "op": "refresh"}], "changeSummary": {"same": 1}}, ""),
+        ({"steps": [], "changeSummary": {"same": 1}}, "did not look at"),
+        ({"steps": [{"urn": URN, "op": "refresh"}]}, "was interrupted"),
+        ("", "is not"),
+    ],
+)
+def test_a_refresh_counts_only_if_it_looked_at_everything(
+    said: object, wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lake = {"urn": URN, "type": BUCKET, "custom": True}
+    provider = {"urn": "p", "type": "pulumi:providers:aws", "custom": True}
+    done = subprocess.CompletedProcess([], 0, json.dumps(said) if said else "", "")
+    monkeypatch.setattr(Clone, "state", lambda _: {"resources": [lake, provider]})
+    monkeypatch.setattr(Clone, "_pulumi", lambda *_: done)
+    with pytest.raises(ValueError, match=wrong) if wrong else contextlib.nullcontext():
+        assert Clone("aws", tmp_path).drift() == {}
 
 
 NEW = Step("create", BUCKET, "lake")

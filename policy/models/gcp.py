@@ -78,7 +78,9 @@ BODIES = {
         frozenset({"secret"}),
     ),
     "gcp:serviceaccount/account:Account": Body(
-        "iam.v1", "CreateServiceAccountRequest", {"displayName": "serviceAccount.displayName"}
+        "iam.v1",
+        "CreateServiceAccountRequest",
+        {name: f"serviceAccount.{name}" for name in ("displayName", "description")},
     ),
     "gcp:serviceaccount/iAMMember:IAMMember": binding("serviceAccountId"),
     "gcp:storage/bucket:Bucket": Body(

@@ -250,7 +250,9 @@ class StackConfig(Section):
     delivery: Delivery = Field(
         Delivery(), description="Who deploys this stack from GitHub Actions, without a key"
     )
-    tags: dict[str, str] = Field({}, description="More tags (labels) for every resource")
+    tags: dict[str, str] = Field(
+        {}, description="More tags (labels) for every resource that takes so many"
+    )
     keep_data: bool = Field(
         True,
         description="`destroy` leaves the lake, with what is in it; on AWS and Azure the images, too",
@@ -346,28 +348,39 @@ class StackConfig(Section):
 
 
 TAG_RULES: dict[str, tuple[str, str, str]] = {
-    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html says 128 and 256;
+    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html one less of both;
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules that aws: begins no value.
     "aws": (
-        r"(?!(?i:aws:))[\w .:/=+@-]{1,128}",
-        r"[\w .:/=+@-]{0,256}",
-        "keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + - @,"
-        " no key beginning with aws:",
+        r"(?!(?i:aws:))[\w .:/=+@-]{1,127}",
+        r"(?!(?i:aws:))[\w .:/=+@-]{0,255}",
+        "keys of 1 to 127 and values of at most 255 letters, digits, spaces and _ . : / = + - @,"
+        " none of them beginning with aws:",
     ),
     # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
     "gcp": (
-        r"[a-z][a-z0-9_-]{0,62}",
+        r"(?!goog-)[a-z][a-z0-9_-]{0,62}",
         r"[a-z0-9_-]{0,63}",
-        "keys and values of at most 63 lower-case letters, digits, _ and -, a letter first in keys",
+        "keys and values of at most 63 lower-case letters, digits, _ and -, a letter first in keys"
+        " and not goog-, which is Google's",
     ),
     # https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations;
-    # 128, because storage accounts allow no longer names.
+    # 128, because storage accounts allow no longer names. The reserved beginnings:
+    # https://learn.microsoft.com/rest/api/resources/tags/create-or-update
     "azure": (
-        r"[^<>%&\\?/\x00-\x1f]{1,128}",
+        r"(?!(?i:microsoft|azure|windows))[^<>%&\\?/\x00-\x1f]{1,128}",
         r"[^\x00-\x1f]{0,256}",
-        r"keys of 1 to 128 characters without < > % & \ ? /, values of at most 256",
+        r"keys of 1 to 128 characters without < > % & \ ? /, which do not begin with microsoft, azure"
+        " or windows; values of at most 256",
     ),
 }
-MOST_TAGS = {"aws": 50, "gcp": 64, "azure": 50}
+MOST_TAGS = {"aws": 50, "gcp": 63, "azure": 50}
+"""What takes fewer has the platform's own tags alone: S3 objects, Key Vault's secret, the autoscale setting.
+Google Cloud's 64th is the provider's own: goog-pulumi-provisioned."""
+ONE_KEY_IN_ANY_CASE = {
+    "aws": "IAM's roles",  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+    "azure": "Azure",
+}
 
 
 def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
@@ -381,9 +394,18 @@ def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
         elif not re.fullmatch(value_rule, value):
             near = did_you_mean(value, [names.label_value(value)]) if cloud == "gcp" else ""
             yield f"The value of {key}, {shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
+    spelt: dict[str, str] = {}
+    for key in tags:
+        other = spelt.setdefault(key.lower(), key)
+        if other != key and cloud in ONE_KEY_IN_ANY_CASE:
+            who = ONE_KEY_IN_ANY_CASE[cloud]
+            yield f"{other} and {key} differ in case alone, and to {who} they are one key; keep one of them."
     most = MOST_TAGS[cloud] - len(names.TAGS)
     if len(tags) > most:
-        yield f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most}."
+        yield (
+            f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most} beside the"
+            f" platform's own; remove {len(tags) - most}."
+        )
 
 
 def schema() -> Iterator[tuple[str, Any, str]]:

@@ -21,6 +21,11 @@ def tags(environment: str, stack: str, extra: Mapping[str, str]) -> dict[str, st
     return {**extra, **dict(zip(TAGS, ("triplane", environment, "pulumi", stack), strict=True))}
 
 
+def own(all_tags: Mapping[str, str]) -> dict[str, str]:
+    """Of a resource's tags only the platform's own, for what takes fewer of them than the stack may set."""
+    return {key: all_tags[key] for key in TAGS}
+
+
 def described(own: Mapping[str, str]) -> str:
     """Tags as text, for what takes none; in at most 256 characters, what is longer is cut.
 

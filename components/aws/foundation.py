@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts as c
+from components import names
 
 
 class Foundation(c.Foundation):
@@ -37,6 +38,14 @@ class Foundation(c.Foundation):
     def tags(self) -> dict[str, str]:
         """For every resource that takes tags; the provider's own default tags are the engineer's."""
         return dict(self.args.tags)
+
+    @property
+    def object_tags(self) -> dict[str, str]:
+        """For S3 objects, which take 10 tags at most: the platform's own, and not the stack's.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        """
+        return names.own(self.args.tags)
 
     def arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
         """The ARN of a resource of this account and region."""

@@ -9,6 +9,7 @@ from components import contracts as c
 from components import names
 from components.aws.built_image import BuiltImage
 from components.aws.data_lake import DataLake
+from components.aws.foundation import Foundation
 from components.aws.logs import open_log
 
 KEPT_IMAGES = 20
@@ -86,6 +87,7 @@ class ImageBuild(c.ImageBuild):
     ) -> None:
         super().__init__("triplane:aws:ImageBuild", name, None, opts)
         foundation, lake = args.foundation.args, args.lake
+        assert isinstance(args.foundation, Foundation)
         assert isinstance(lake, DataLake)
         child = pulumi.ResourceOptions(parent=self)
 
@@ -99,7 +101,7 @@ class ImageBuild(c.ImageBuild):
                     for path in names.context_files(args.context)
                 }
             ),
-            tags=foundation.tags,
+            tags=args.foundation.object_tags,
             opts=child,
         )
         log, may_log = open_log(name, foundation, args.identity, self)

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from components import contracts as c
 from components.aws.data_lake import DataLake
+from components.aws.foundation import Foundation
 
 FILES = ("model.onnx", "card.json", "model.tar.gz")
 
@@ -18,7 +19,8 @@ class ModelArtifact(c.ModelArtifact):
         self, name: str, args: c.ModelArtifactArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:ModelArtifact", name, None, opts)
-        lake = args.lake
+        foundation, lake = args.foundation, args.lake
+        assert isinstance(foundation, Foundation)
         assert isinstance(lake, DataLake)
         # Another version is other keys: the former version's objects stay for a way back.
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
@@ -29,7 +31,7 @@ class ModelArtifact(c.ModelArtifact):
                 bucket=lake.bucket_name,
                 key=lake.key(c.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
                 source=pulumi.FileAsset(str(args.artifact.directory / file)),
-                tags=args.foundation.args.tags,
+                tags=foundation.object_tags,
                 opts=child,
             )
             for file in FILES

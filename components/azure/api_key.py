@@ -45,7 +45,8 @@ class ApiKey(c.ApiKey):
             vault_name=self.vault.name,
             secret_name=NAME,
             properties=keyvault.SecretPropertiesArgs(value=key.value, content_type="text/plain"),
-            tags=foundation.tags,
+            # https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags
+            tags=foundation.own_tags,
             opts=child,
         )
 

@@ -8,6 +8,7 @@ import pulumi
 from pulumi_azure_native import authorization, resources
 
 from components import contracts as c
+from components import names
 
 
 class Foundation(c.Foundation):
@@ -20,6 +21,8 @@ class Foundation(c.Foundation):
     """Object id of the principal that runs Pulumi."""
     location: str
     tags: Mapping[str, str]
+    own_tags: Mapping[str, str]
+    """For what takes 15 tags at most, where others take 50: the platform's own, and not the stack's."""
 
     def __init__(
         self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
@@ -32,6 +35,7 @@ class Foundation(c.Foundation):
         self.args = args
         self.location = args.region
         self.tags = args.tags
+        self.own_tags = names.own(args.tags)
 
         self.subscription = client.subscription_id
         self.tenant = client.tenant_id

@@ -324,6 +324,7 @@ def _autoscale(
                 rules=[rule("GreaterThan", 60, "Increase"), rule("LessThan", 25, "Decrease")],
             )
         ],
-        tags=foundation.tags,
+        # https://learn.microsoft.com/rest/api/monitor/autoscale-settings/create-or-update
+        tags=foundation.own_tags,
         opts=opts,
     )

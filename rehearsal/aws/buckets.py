@@ -15,6 +15,7 @@ import defusedxml.ElementTree
 
 from rehearsal.aws import iam
 from rehearsal.aws.arns import region
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import (
     ARCHIVE,
     SIGNATURE,
@@ -58,6 +59,9 @@ class Bucket(Kind):
         lower=True,
     )
     replace_on = frozenset({"bucket", "bucketPrefix", "objectLockEnabled"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
 
     def create(self, world: World, record: Record) -> None:
         name = record.id = record.inputs["bucket"]
@@ -172,6 +176,8 @@ class BucketObject(Kind):
     volatile = frozenset({"etag", "versionId"})
 
     def check(self, world: World, inputs: Inputs) -> None:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        check_tags(inputs, most=10)
         if len(str(inputs.get("key", "")).encode()) > 1024:
             raise CheckFailure("key", "KeyTooLongError: Your key is too long (1024 bytes at most)")
         given = {"source", "content", "contentBase64"} & (inputs.keys() | inputs.unknown)

@@ -22,6 +22,7 @@ import yaml
 from rehearsal.aws import buckets, ecr, iam
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.tags import check_tags
 from rehearsal.images import BuildFailed, TagImmutable
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
 from rehearsal.ledger import Verb
@@ -50,6 +51,8 @@ class Project(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html
+        check_tags(inputs, key=127, value=255)
         text = (inputs.get("source") or {}).get("buildspec")
         if isinstance(text, str) and "\n" in text:
             try:

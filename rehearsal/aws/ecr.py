@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.tags import check_tags
 from rehearsal.images import Image
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
 from rehearsal.world import World
@@ -30,6 +31,9 @@ class Repository(Kind):
         lower=True,
     )
     replace_on = frozenset({"name", "encryptionConfigurations"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
 
     def create(self, world: World, record: Record) -> None:
         name = record.id = record.inputs["name"]

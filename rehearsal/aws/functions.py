@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from rehearsal.aws import iam
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal, archive_bytes
 from rehearsal.lambda_runtime.functions import Function as Running
 from rehearsal.lambda_runtime.pool import TooManyRequests
@@ -82,6 +83,7 @@ class Function(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         _between(inputs, "memorySize", 128, 10_240)
         _between(inputs, "timeout", 1, 900)
         _between(inputs, "reservedConcurrentExecutions", -1, ACCOUNT_CONCURRENCY)

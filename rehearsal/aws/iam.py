@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
 from rehearsal.world import World
 
@@ -32,6 +33,8 @@ class Role(Kind):
     name = NAME
 
     def check(self, world: World, inputs: Inputs) -> None:
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+        check_tags(inputs, any_case=True)
         check_policy(inputs, "assumeRolePolicy", trust=True)
 
     def create(self, world: World, record: Record) -> None:
@@ -85,6 +88,7 @@ class OpenIdConnectProvider(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         url = inputs.get("url")
         if url and not re.fullmatch(r"https://[^?#]{1,247}", url):
             raise CheckFailure(

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rehearsal.aws.arns import give_arn
 from rehearsal.aws.sagemaker import ALARM, ENDPOINT
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import CheckFailure, Inputs, Kind, Name, Record, Refusal
 from rehearsal.world import World
 
@@ -30,6 +31,7 @@ class LogGroup(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         days = inputs.get("retentionInDays", 0)
         if days not in RETENTION:
             allowed = ", ".join(map(str, RETENTION))
@@ -54,6 +56,7 @@ class MetricAlarm(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         given = {"statistic", "extendedStatistic"} & (inputs.keys() | inputs.unknown)
         if "metricName" in inputs and len(given) != 1:
             reason = "ValidationError: exactly one of Statistic and ExtendedStatistic is required"
@@ -76,6 +79,7 @@ class ScalingTarget(Kind):
     replace_on = frozenset({"resourceId", "scalableDimension", "serviceNamespace"})
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         if inputs.get("minCapacity", 0) > inputs.get("maxCapacity", float("inf")):
             raise CheckFailure("maxCapacity", "ValidationException: it is below minCapacity")
 

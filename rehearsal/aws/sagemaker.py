@@ -18,6 +18,7 @@ from typing import ClassVar
 from rehearsal.aws import buckets, iam
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
 from rehearsal.workloads import Container, ContainerFailed
 from rehearsal.world import World
@@ -61,6 +62,9 @@ class Model(Kind):
         }
     )
 
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
+
     def create(self, world: World, record: Record) -> None:
         record.id = record.inputs["name"]
         give_arn(world, record, "sagemaker", f"model/{record.id.lower()}")
@@ -90,6 +94,7 @@ class EndpointConfiguration(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         for variant in inputs.get("productionVariants", []):
             serverless, instance = variant.get("serverlessConfig"), variant.get("instanceType")
             if serverless and instance:
@@ -120,6 +125,9 @@ class Endpoint(Kind):
         "endpointConfigName": CONFIGURATION,
         "deploymentConfig.autoRollbackConfiguration.alarms.alarmName": ALARM,
     }
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
 
     def create(self, world: World, record: Record) -> None:
         record.id = record.inputs["name"]

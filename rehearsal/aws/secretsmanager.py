@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rehearsal.aws.arns import give_arn
 from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.tags import check_tags
 from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
 from rehearsal.world import World
 
@@ -31,6 +32,7 @@ class Secret(Kind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
         days = inputs.get("recoveryWindowInDays", 30)
         if days != 0 and not 7 <= days <= 30:
             raise CheckFailure("recoveryWindowInDays", f"{days:g} is neither 0 nor in 7 to 30")

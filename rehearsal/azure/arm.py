@@ -6,7 +6,8 @@ import re
 import uuid
 from typing import Any, ClassVar
 
-from rehearsal.kinds import Json, Kind, Record, Refusal
+from rehearsal.azure.tags import check_tags
+from rehearsal.kinds import Inputs, Json, Kind, Record, Refusal
 from rehearsal.world import World
 
 GROUP = "azure-native:resources:ResourceGroup"
@@ -18,6 +19,12 @@ class AzureKind(Kind):
 
     path: ClassVar[str]
     """The id below ``…/providers/``, with the inputs that it is made of in braces."""
+    most_tags: ClassVar[int] = 50
+    tag_name: ClassVar[int] = 512
+    """Characters of a tag's name."""
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs, most=self.most_tags, name=self.tag_name)
 
     def make(self, world: World, record: Record) -> None:
         """What a type's own `create` does, once the id is known."""

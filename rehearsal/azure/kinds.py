@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rehearsal.azure import access, images, ml, monitor, storage, vaults, web
 from rehearsal.azure.arm import GROUP, group_id
-from rehearsal.kinds import Kind, Name, Record
+from rehearsal.azure.tags import check_tags
+from rehearsal.kinds import Inputs, Kind, Name, Record
 from rehearsal.world import World
 
 
@@ -22,6 +23,9 @@ class ResourceGroup(Kind):
         says="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
         taken="ResourceGroupAlreadyExists",
     )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
 
     def create(self, world: World, record: Record) -> None:
         record.id = group_id(world, record.inputs["resourceGroupName"])

@@ -210,6 +210,7 @@ class OnlineDeployment(AzureKind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        super().check(world, inputs)
         capacity = field(inputs, "sku.capacity")
         if capacity is not None and capacity < 1:
             raise CheckFailure("sku.capacity", "a deployment has at least 1 instance")

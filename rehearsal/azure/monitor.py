@@ -54,6 +54,8 @@ class AutoscaleSetting(AzureKind):
     token = "azure-native:monitor:AutoscaleSetting"
     source = "https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints"
     path = "Microsoft.Insights/autoscalesettings/{autoscaleSettingName}"
+    # https://learn.microsoft.com/rest/api/monitor/autoscale-settings/create-or-update
+    most_tags, tag_name = 15, 128
     references: ClassVar = {
         "targetResourceUri": (
             "azure-native:machinelearningservices:OnlineDeployment",
@@ -62,6 +64,7 @@ class AutoscaleSetting(AzureKind):
     }
 
     def check(self, world: World, inputs: Inputs) -> None:
+        super().check(world, inputs)
         for profile in inputs.get("profiles") or ():
             capacity = profile.get("capacity") or {}
             known = [capacity[key] for key in ("minimum", "default", "maximum") if key in capacity]

@@ -27,6 +27,7 @@ class StorageAccount(AzureKind):
     source = "https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name"
     executes = "blobs in Azurite; versions, soft delete and lifecycle rules are only recorded"
     path = "Microsoft.Storage/storageAccounts/{accountName}"
+    tag_name = 128
     name = Name(
         property="accountName",
         pattern=r"[a-z0-9]*",

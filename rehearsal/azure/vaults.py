@@ -33,6 +33,7 @@ class Vault(AzureKind):
     )
 
     def check(self, world: World, inputs: Inputs) -> None:
+        super().check(world, inputs)
         if field(inputs, "properties.enablePurgeProtection") is False:
             raise CheckFailure(
                 "properties.enablePurgeProtection",
@@ -82,6 +83,8 @@ class Secret(AzureKind):
     source = "https://learn.microsoft.com/azure/key-vault/secrets/about-secrets"
     executes = "handed to web apps whose settings refer to it"
     path = "Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}"
+    # The reference once said 256, of name and value, and says 512 now.
+    most_tags, tag_name = 15, 256
     references: ClassVar = {"vaultName": VAULT}
     volatile = frozenset({"properties"})
     name = Name(

@@ -15,7 +15,13 @@ def check_labels(inputs: Inputs) -> None:
 
     https://cloud.google.com/resource-manager/docs/labels-overview#requirements
     """
-    for key, value in (inputs.get("labels") or {}).items():
+    labels = inputs.get("labels") or {}
+    if len(labels) > 63:
+        reason = (
+            f"{len(labels)} labels, and the provider's own, are more than 64, the most it takes"
+        )
+        raise CheckFailure("labels", reason)
+    for key, value in labels.items():
         for text, pattern in ((key, LABEL_KEY), (value, LABEL_VALUE)):
             if not pattern.fullmatch(text):
                 raise CheckFailure(

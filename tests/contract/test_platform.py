@@ -6,13 +6,18 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from components import names
 from components.contracts import Cloud
 from components.platform import WORKLOADS
+from rehearsal.aws.kinds import KINDS as AWS
+from rehearsal.azure.kinds import KINDS as AZURE
+from rehearsal.gcp.kinds import KINDS as GCP
+from rehearsal.kinds import Inputs, Kind
+from rehearsal.world import World
 from tests.engine import Build, Built, Engine
 
 LONG = 4000
@@ -118,3 +123,38 @@ def neutral(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("/", "..")):
         return f"file:{Path(value).name}"
     return value
+
+
+RULES: dict[Cloud, tuple[type[Kind], ...]] = {"aws": AWS, "gcp": GCP, "azure": AZURE}
+TAGS_OF: dict[Cloud, tuple[int, int, int]] = {
+    "aws": (46, 127, 255),
+    "gcp": (59, 63, 63),
+    "azure": (46, 128, 256),
+}
+"""How many there may be beside the platform's own, and the lengths of the longest key and value."""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_as_many_and_as_long_tags_as_a_stack_may_set_are_taken_everywhere(
+    cloud: Cloud, platform: Build
+) -> None:
+    most, key, value = TAGS_OF[cloud]
+    tags = {"k" * key: "v" * value} | {f"tag-{number}": "" for number in range(most - 1)}
+    delivery = json.dumps({"repository": "acme/triplane"})
+    machine = json.dumps({"aws": "ml.m5.large"})
+    registered, _ = platform(
+        cloud,
+        **{
+            "triplane:tags": json.dumps(tags),
+            "triplane:delivery": delivery,
+            "triplane:machine": machine,
+        },
+    )
+    rules = {kind.token: kind() for kind in RULES[cloud]}
+    word = "labels" if cloud == "gcp" else "tags"
+    held = {each.type: each.inputs[word] for each in registered if word in each.inputs}
+    assert len(held) > 5
+    for type_, given in held.items():
+        assert set(names.TAGS) <= given.keys(), f"{type_} lacks the platform's own"
+        rules[type_].check(cast(World, None), Inputs({word: given}, frozenset({"template"})))
+    assert len(tags) + len(names.TAGS) in map(len, held.values())

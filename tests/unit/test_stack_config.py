@@ -52,6 +52,29 @@ def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
         assert "a setting is wrong" in told, f"one mistake, told once:\n{told}"
 
 
+TAGGED = {"aws": (127, 255, 46), "gcp": (63, 63, 59), "azure": (128, 256, 46)}
+"""Characters of a key, of a value, and how many tags, that every resource of a cloud takes."""
+
+
+@pytest.mark.parametrize("cloud", TAGGED)
+def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> None:
+    key, value, most = TAGGED[cloud]
+
+    def taken(tags: dict[str, str]) -> bool:
+        raw = {**worked_example(), "triplane:cloud": cloud, "triplane:tags": json.dumps(tags)}
+        try:
+            stack_config.parse(raw, "Pulumi.dev.yaml", store=store)
+        except pulumi.RunError:
+            return False
+        return True
+
+    assert taken({"k" * key: "v" * value})
+    assert not taken({"k" * (key + 1): ""})
+    assert not taken({"k": "v" * (value + 1)})
+    assert taken({f"k{number}": "" for number in range(most)})
+    assert not taken({f"k{number}": "" for number in range(most + 1)})
+
+
 def engine_values(config: dict[str, Any]) -> dict[str, str]:
     """Settings as the engine hands them to a program: mappings as JSON, all else as text."""
     return {

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import buckets, iam
+from rehearsal.aws import buckets, codebuild, iam
 from rehearsal.kinds import CheckFailure, Inputs, Refusal
 from rehearsal.world import World
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 
 BUCKET = "aws:s3/bucket:Bucket"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 
 @pytest.fixture
@@ -120,6 +121,31 @@ def test_a_role_with_policies_is_not_deleted(account: Account) -> None:
 def test_a_name_that_s3_does_not_take_is_refused(account: Account, name: str) -> None:
     with pytest.raises(CheckFailure, match=r"is not a valid name|are allowed"):
         account.make(BUCKET, "lake", bucket=name)
+
+
+def many(count: int) -> dict[str, str]:
+    return {f"key-{number}": "" for number in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("token", "taken", "refused", "says"),
+    [
+        (OBJECT, many(10), many(11), "11 tags are more than 10"),
+        (BUCKET, many(50), many(51), "51 tags are more than 50"),
+        (BUCKET, {"k" * 128: "v" * 256}, {"k" * 129: ""}, "has 129 characters, above 128"),
+        (codebuild.PROJECT, {"k" * 127: "v" * 255}, {"k" * 128: ""}, "128 characters, above 127"),
+        (codebuild.PROJECT, {}, {"k": "v" * 256}, "256 characters, above 255"),
+        (iam.ROLE, {"team": ""}, {"team": "", "Team": ""}, "Tag keys are case insensitive"),
+        (BUCKET, {"team": "", "Team": ""}, {"AWS:team": ""}, "begins with aws:"),
+    ],
+)
+def test_tags_are_what_each_service_takes(
+    account: Account, token: str, taken: dict[str, str], refused: dict[str, str], says: str
+) -> None:
+    kind = account.kinds[token]
+    kind.check(account.world, Inputs({"tags": taken}))
+    with pytest.raises(CheckFailure, match=says):
+        kind.check(account.world, Inputs({"tags": refused}))
 
 
 def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account: Account) -> None:

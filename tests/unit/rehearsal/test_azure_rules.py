@@ -97,6 +97,32 @@ def test_a_storage_accounts_name_is_short_and_plain(azure: Subscription, name: s
         azure.make(storage.ACCOUNT, accountName=name)
 
 
+def many(count: int) -> dict[str, str]:
+    return {f"key-{number}": "" for number in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("token", "taken", "refused", "says"),
+    [
+        (vaults.SECRET, many(15), many(16), "16 tags are more than 15"),
+        ("azure-native:monitor:AutoscaleSetting", many(15), many(16), "16 tags are more than 15"),
+        (GROUP, many(50), many(51), "51 tags are more than 50"),
+        (vaults.VAULT, {"k" * 512: "v" * 256}, {"k" * 513: ""}, "a name has 1 to 512 characters"),
+        (storage.ACCOUNT, {"k" * 128: ""}, {"k" * 129: ""}, "a name has 1 to 128 characters"),
+        (GROUP, {}, {"cost/centre": ""}, "InvalidTagNameCharacters"),
+        (GROUP, {}, {"team": "", "Team": ""}, "differ in case alone"),
+        (GROUP, {}, {"Microsoft-team": ""}, "Azure's own"),
+    ],
+)
+def test_tags_are_what_each_service_takes(
+    azure: Subscription, token: str, taken: dict[str, str], refused: dict[str, str], says: str
+) -> None:
+    kind = azure.kinds[token]
+    kind.check(azure.world, Inputs({"tags": taken}))
+    with pytest.raises(CheckFailure, match=says):
+        kind.check(azure.world, Inputs({"tags": refused}))
+
+
 def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) -> None:
     principal = azure.identity().outputs["principalId"]
     azure.grant(principal, READER, azure.group.id)

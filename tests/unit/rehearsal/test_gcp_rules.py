@@ -71,6 +71,12 @@ def test_labels_are_lower_case(project: Project, labels: dict[str, str]) -> None
         project.make(BUCKET, "lake", location="EU", labels=labels)
 
 
+def test_one_label_of_64_is_the_providers(project: Project) -> None:
+    project.make(BUCKET, "lake", location="EU", labels={f"k{n}": "" for n in range(63)})
+    with pytest.raises(CheckFailure, match="64 labels, and the provider's own, are more than 64"):
+        project.make(BUCKET, "lake-2", location="EU", labels={f"k{n}": "" for n in range(64)})
+
+
 def test_a_member_must_exist(project: Project) -> None:
     bucket = project.make(BUCKET, "lake", location="EU")
     with pytest.raises(Refusal, match=r"Service account nobody@x\.example does not exist"):

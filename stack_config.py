@@ -435,10 +435,19 @@ def read(text: str, file: str, store: Path = STORE) -> StackConfig:
     raw: dict[str, Any] = {}
     secrets = set()
     try:
-        config = (yaml.safe_load(text) or {}).get("config") or {}
-    except (yaml.YAMLError, AttributeError) as error:
+        whole = _with_text_keys(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
         raise pulumi.RunError(f"{file} is not valid YAML: {error}") from None
-    for key, value in config.items():
+    config = whole.get("config") if isinstance(whole, dict) else whole
+    if not isinstance(config, dict | None):
+        place = "config" if isinstance(whole, dict) else "the whole file"
+        says = stack_mistakes.NO_MAPPING + (
+            " Of the file's own keys config: is the one that holds the settings."
+            if whole is config
+            else " Each line of it is a setting, such as triplane:cloud: aws."
+        )
+        raise pulumi.RunError(stack_mistakes.report(file, {place: (shown(config), says)}))
+    for key, value in (config or {}).items():
         name = key if ":" in key else f"triplane:{key}"  # as the engine does
         match value:
             case {"secure": _}:
@@ -451,6 +460,13 @@ def read(text: str, file: str, store: Path = STORE) -> StackConfig:
             case _:
                 raw[name] = str(value)
     return parse(raw, file, secrets, store)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """YAML's keys may be numbers, dates and truth values; JSON's, and so the engine's, are texts."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
 def parse(

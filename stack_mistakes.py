@@ -18,6 +18,8 @@ from components.contracts import Cloud
 Mistakes = dict[str, tuple[str, str]]
 """Key of the stack file -> what is written there, what is wrong with it and what to do."""
 
+NO_MAPPING = "A mapping is needed: indented lines of the form key: value."
+
 
 def report(file: str, mistakes: Mistakes) -> str:
     """All mistakes of a file, and what to do."""
@@ -82,7 +84,7 @@ def explained(detail: ErrorDetails, raw: Mapping[str, Any], known: Collection[st
         case "bool_parsing" | "bool_type":
             return "Allowed: true, false."
         case "model_type" | "model_attributes_type" | "dict_type":
-            return "A mapping is needed: indented lines of the form key: value."
+            return NO_MAPPING
         case _:
             return f"{detail['msg']}."
 

@@ -75,6 +75,20 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
     assert not taken({f"k{number}": "" for number in range(most + 1)})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1", "text", "- 1", "config: 1", "config: text", "config: &a [*a]"),
+        *("config: {1: {2: 3}}", "config: {~: [~]}", "config: {2026-13-40: a}"),
+        "config: {triplane:tags: {2026-11-22: a}}",
+        "config: {triplane:lake: {1: 2}, true: off, 1.5: {secure: x}}",
+    ],
+)
+def test_whatever_yaml_there_is_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
+    with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
+        stack_config.read(text, "Pulumi.dev.yaml", store)
+
+
 def engine_values(config: dict[str, Any]) -> dict[str, str]:
     """Settings as the engine hands them to a program: mappings as JSON, all else as text."""
     return {

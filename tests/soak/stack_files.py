@@ -10,24 +10,26 @@ from hypothesis import strategies as st
 import stack_config
 import stack_mistakes
 from components import names
-from components.contracts import Cloud
+from components.contracts import Cloud, github_subject
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
 """What the model store of these tests holds; the first is the champion."""
-
-# What all three clouds take as a tag, so that the one word after `cloud:` can be changed.
-TAG_KEY = r"[a-z][a-z0-9_-]{0,62}"
-TAG_VALUE = r"[a-z0-9_-]{0,63}"
 
 
 def fully(pattern: str) -> st.SearchStrategy[str]:
     return st.from_regex(pattern, fullmatch=True)
 
 
+def between(low: int, high: int) -> st.SearchStrategy[int]:
+    """Both ends, often; and what lies between them."""
+    return st.sampled_from((low, high)) | st.integers(low, high)
+
+
 def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A section in which each setting may be left out."""
-    return st.fixed_dictionaries({}, optional=fields)
+    """A section in which each setting may be left out; but a delivery without its repository is none."""
+    named = {key: fields.pop(key) for key in ("repository",) if key in fields}
+    return st.fixed_dictionaries(named, optional=fields)
 
 
 def ordered(endpoint: dict[str, int]) -> bool:
@@ -35,8 +37,57 @@ def ordered(endpoint: dict[str, int]) -> bool:
 
 
 def unreserved(key: str) -> bool:
-    return key not in names.TAGS and not stack_mistakes.CREDENTIAL_KEY.search(key)
+    """Neither the platform's, nor a cloud's, nor one that looks like a credential's."""
+    reserved = ("aws:", "goog-", "microsoft", "azure", "windows")
+    return (
+        key.lower() not in names.TAGS
+        and not key.lower().startswith(reserved)
+        and not stack_mistakes.CREDENTIAL_KEY.search(key)
+    )
 
+
+LETTERS = st.characters(codec="utf-8", categories=("L", "N"), include_characters=" _.:/=+-@")
+NAMES = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="<>%&\\?/")
+VALUES = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))
+TAGS: dict[Cloud, tuple[st.SearchStrategy[str], st.SearchStrategy[str], int, int]] = {
+    "aws": (
+        st.text(LETTERS, min_size=1, max_size=127),
+        st.text(LETTERS, max_size=255).filter(lambda text: not text.lower().startswith("aws:")),
+        *(127, 255),
+    ),
+    "gcp": (fully(r"[a-z][a-z0-9_-]{0,62}"), fully(r"[a-z0-9_-]{0,63}"), 63, 63),
+    "azure": (
+        st.text(NAMES, min_size=1, max_size=128),
+        st.text(VALUES, max_size=256),
+        *(128, 256),
+    ),
+}
+"""Keys and values that a cloud takes, and the lengths of the longest."""
+
+
+def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
+    """A few of any kind; now and then the longest, and as many as there may be."""
+    keys, values, longest_key, longest_value = TAGS[cloud]
+    most = stack_config.MOST_TAGS[cloud] - len(names.TAGS)
+
+    def filled(drawn: dict[str, str], count: int, longest: bool) -> dict[str, str]:
+        if longest:
+            drawn = drawn | {"k" * longest_key: "v" * longest_value}
+        filler = {f"tag-{number}": "" for number in range(count)}
+        one_case = {key.lower(): (key, value) for key, value in {**filler, **drawn}.items()}
+        return dict(list(one_case.values())[-max(count, len(drawn)) :])
+
+    few = st.dictionaries(keys.filter(unreserved), values, max_size=3)
+    return st.builds(filled, few, st.sampled_from((0, 0, 0, 0, 0, 0, 0, most)), st.booleans())
+
+
+OWNER, NAME, ID = (
+    r"[A-Za-z0-9][A-Za-z0-9-]{0,38}",
+    r"[A-Za-z0-9_.-]{1,100}",
+    r"@[1-9][0-9]{0,19}",
+)
+LONGEST = "e" * (127 - len("repo:acme/triplane:environment:"))
+"""Of an environment of acme/triplane: Google Cloud takes a subject of 127 characters."""
 
 catalogue = stack_config.CATALOGUE
 required = {
@@ -47,32 +98,53 @@ required = {
         for cloud, key in stack_config.REGION_KEYS.items()
     },
 }
+sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "triplane:machine": {cloud: st.sampled_from(catalogue[cloud]["machines"]) for cloud in CLOUDS},
+    "triplane:endpoint": {"min_instances": between(1, 20), "max_instances": between(1, 20)},
+    "triplane:gateway": {
+        "access": st.sampled_from(["key", "public"]),
+        "key_rotation": between(1, 1_000_000),
+        "max_concurrency": between(1, 1000),
+        "max_body_kib": between(1, 1024),
+    },
+    "triplane:lake": {"captures_days": between(1, 3650), "noncurrent_days": between(1, 3650)},
+    "triplane:delivery": {
+        "repository": st.sampled_from(("", "acme/triplane"))
+        | fully(f"{OWNER}/{NAME}")
+        | fully(f"{OWNER}{ID}/{NAME}{ID}"),
+        "branch": fully(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"),
+        "environment": st.sampled_from(("", LONGEST)) | fully(r"[A-Za-z0-9_-]{0,100}"),
+        "existing_provider": st.booleans(),
+    },
+}
 settings = {
     "triplane:environment": fully(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?"),
     "triplane:model": st.sampled_from(["champion", *VERSIONS, VERSIONS[1][:8]]),
-    "triplane:machine": optional(
-        **{cloud: st.sampled_from(catalogue[cloud]["machines"]) for cloud in CLOUDS}
-    ),
-    "triplane:endpoint": optional(
-        min_instances=st.integers(1, 20), max_instances=st.integers(1, 20)
-    ).filter(ordered),
-    "triplane:gateway": optional(
-        access=st.sampled_from(["key", "public"]),
-        key_rotation=st.integers(1, 1_000_000),
-        max_concurrency=st.integers(1, 1000),
-        max_body_kib=st.integers(1, 1024),
-    ),
-    "triplane:lake": optional(
-        captures_days=st.integers(1, 3650), noncurrent_days=st.integers(1, 3650)
-    ),
-    "triplane:tags": st.dictionaries(
-        fully(TAG_KEY).filter(unreserved), fully(TAG_VALUE), max_size=5
-    ),
+    **{
+        key: optional(**inside).filter(ordered) if key.endswith("endpoint") else optional(**inside)
+        for key, inside in sections.items()
+    },
+    "triplane:tags": st.fixed_dictionaries({cloud: tags(cloud) for cloud in CLOUDS}),
     "triplane:keep_data": st.booleans(),
 }
 
+DRAWN = {*required, *settings, *(f"{top}.{key}" for top in sections for key in sections[top])}
+"""Every setting that there is."""
 stack_files = st.fixed_dictionaries(required, optional=settings)
-"""The keys of a stack file and their values."""
+"""The keys of a stack file and their values; of the tags, each cloud's. `on` makes it a cloud's file."""
+
+
+def on(cloud: Cloud, file: dict[str, Any]) -> dict[str, Any]:
+    """The file with this cloud in it, and with what only this cloud takes."""
+    file = {**file, "triplane:cloud": cloud}
+    if "triplane:tags" in file:
+        file["triplane:tags"] = file["triplane:tags"][cloud]
+    delivery = {"branch": "main", "environment": "", **file.get("triplane:delivery", {})}
+    if delivery.get("repository"):
+        subject = (delivery[key] for key in ("repository", "branch", "environment"))
+        if cloud == "gcp" and len(github_subject(*subject)) > 127:
+            del file["triplane:delivery"]
+    return file
 
 
 def handed_over(file: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -17,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import stack_config
-from components.contracts import Cloud
 from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
+from policy.models import coverage
 from tests import engine
-from tests.soak.stack_files import CLOUDS, VERSIONS, handed_over, stack_files
+from tests.soak import elsewhere
+from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = int(os.environ.get("TRIPLANE_SOAK_FILES", "300"))
@@ -74,13 +74,20 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
     def holds(file: dict[str, Any]) -> None:
         contracts = {}
         for cloud in CLOUDS:
-            raw = handed_over({**file, "triplane:cloud": cloud})
+            raw = handed_over(on(cloud, file))
             render, outputs, plan = built(raw, store)
             assert all(isinstance(value, str) and value for value in outputs.values()), outputs
             contracts[cloud] = set(outputs)
             broken = [str(v) for rule in rules.RULES for v in rules.violations(rule, plan)]
             assert not broken, "\n".join(broken)
             if cloud == file["triplane:cloud"]:
+                unlike = [
+                    f"{each.name} ({each.type}): {said}"
+                    for each in plan
+                    if coverage.mapped(cloud, each.type)
+                    for said in coverage.model_of(cloud).problems(each)
+                ]
+                assert not unlike, "\n".join(unlike)
                 again, outputs_again, _ = built(raw, store)
                 assert render == again, f"{cloud}: two renders differ"
                 assert outputs == outputs_again, f"{cloud}: two renders export different values"
@@ -89,38 +96,42 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
     holds()
 
 
-def fingerprint(cloud: Cloud, store: Path) -> str:
-    """Of one render of a file that sets everything."""
-    raw = {
-        "triplane:cloud": cloud,
-        "aws:region": "eu-west-1",
-        "gcp:project": "triplane-dev",
-        "gcp:region": "europe-west1",
-        "azure-native:location": "westeurope",
-        "triplane:machine": '{"aws": "ml.m5.large"}',
-        "triplane:endpoint": '{"max_instances": 3}',
-        "triplane:tags": json.dumps({letter: letter for letter in "zyxwvutsrq"}),
-    }
-    whole, outputs, _ = built(raw, store)
-    return hashlib.sha256(whole + json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+def test_every_setting_is_drawn() -> None:
+    assert {key for key, *_ in stack_config.schema()} == DRAWN
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
-def test_another_process_with_another_order_of_sets_renders_the_same(
-    cloud: Cloud, store: Path
-) -> None:
-    """Within one process a set has the same order twice; another one hashes differently."""
-    code = (
-        "import sys; from pathlib import Path; from tests.soak import test_no_op as t;"
-        "print(t.fingerprint(sys.argv[1], Path(sys.argv[2])))"
+def test_the_file_rendered_elsewhere_sets_everything() -> None:
+    whole = next(iter(elsewhere.FILES.values())) | dict.fromkeys(
+        (*elsewhere.PLACES, "triplane:cloud")
     )
-    told = subprocess.run(
-        [sys.executable, "-c", code, cloud, str(store)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout.strip()
-    assert told == fingerprint(cloud, store)
+    for key, *_ in stack_config.schema():
+        top, _, inner = key.partition(".")
+        assert top in whole, f"{key} is not set"
+        assert not inner or inner in whole[top], f"{key} is not set"
+
+
+def test_another_process_time_and_machine_render_the_same(store: Path, tmp_path: Path) -> None:
+    """Within one process a set has the same order twice, and it is the same day.
+
+    Files and archives are compared by what is in them, and resources with their options.
+    """
+    away = {
+        "PYTHONHASHSEED": "2",
+        "TZ": "Pacific/Kiritimati",
+        **dict.fromkeys(("USER", "LOGNAME", "HOSTNAME"), "elsewhere"),
+        "HOME": str(tmp_path),
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.soak.elsewhere", where, str(store)],
+            cwd=ROOT,  # as the engine does, wherever it was called
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for where, environment in (("here", {"PYTHONHASHSEED": "1"}), ("elsewhere", away))
+    ]
+    here, there = (json.loads(process.communicate(timeout=600)[0]) for process in processes)
+    assert here.keys() == there.keys()
+    differing = {what: (here[what], there[what]) for what in here if here[what] != there[what]}
+    assert not differing, "\n".join(f"{what}:\n{both}" for what, both in differing.items())

@@ -227,7 +227,7 @@ class Monitor(MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the protocol's name
         if request.type == "pulumi:pulumi:Stack":
-            return super().RegisterResource(request)
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]
         urn = self.make_urn(request.parent, request.type, request.name)
         inputs = rpc.deserialize_properties(request.object)
         id_, outputs = self.mocks.new_resource(
@@ -240,13 +240,14 @@ class Monitor(MockMonitor):
                 custom=request.custom,
             )
         )
-        told = resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=request.object)
+        # A component has no id.
+        told = resource_pb2.RegisterResourceResponse(urn=urn, id=id_ or "", object=request.object)
         for name in inputs.keys() - outputs.keys():
             del told.object[name]
         for name, value in outputs.items():
             if name not in inputs or inputs[name] is not value:
                 told.object[name] = value
-        self.resources[urn] = MockMonitor.ResourceRegistration(urn, id_, outputs)
+        self.resources[urn] = MockMonitor.ResourceRegistration(urn, id_ or "", outputs)
         return told
 
 

@@ -110,6 +110,19 @@ def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_fo
     assert "delivered" in checkout.make_target("release", "STACK=staging", **runner)
     assert "0 resources" in checkout.make_target("drift", "STACK=staging", **runner)
 
+    key = ["pulumi", "stack", "output", "gateway_key", "--show-secrets", "--stack", "staging"]
+    told = subprocess.run(
+        key,
+        cwd=checkout.folder,
+        env={**checkout.environment, **runner},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for folder in (".pulumi", ".delivery", ".rehearsal", "states"):
+        for file in (each for each in (checkout.folder / folder).rglob("*") if each.is_file()):
+            assert told.stdout.strip().encode() not in file.read_bytes(), file
+
     tested = (store / "tested").read_text().strip()
     assert tested == (store / "flight-delay/champion").read_text().strip()
     release = ("release", "STACK=production")

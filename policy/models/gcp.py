@@ -183,12 +183,11 @@ SAID: dict[tuple[str, str], Said] = {
         "must be 6-30 characters long, and match the regular expression `[a-z]([-a-z0-9]*[a-z0-9])`",
         r"(?=.{6,30}$)[a-z]([-a-z0-9]*[a-z0-9])",
     ),
-    # The document says 9 digits; the provider's own documentation, and its acceptance tests, 10:
-    # https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/vertex_ai_endpoint
     ("gcp:vertex/aiEndpoint:AiEndpoint", "name"): Said(
         "aiplatform.v1 projects.locations.endpoints.create endpointId",
-        "valid characters are `[0-9]` with no leading zeros",
-        r"[1-9][0-9]{0,9}",
+        "If the first character is a number, this value may be up to 9 characters, and valid "
+        "characters are `[0-9]` with no leading zeros",
+        r"[1-9][0-9]{0,8}",
     ),
     ("pulumi-python:dynamic/triplane:VertexDeployment", "deployedModel.id"): Said(
         "aiplatform.v1 GoogleCloudAiplatformV1DeployedModel id",

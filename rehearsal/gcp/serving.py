@@ -37,9 +37,9 @@ class Endpoint(Kind):
     needs = API
     name = Name(
         property="name",
-        pattern=r"[1-9][0-9]{0,9}",
-        max=10,
-        says="a Vertex AI endpoint's name is a number of at most 10 digits without leading zero",
+        pattern=r"[1-9][0-9]{0,8}",
+        max=9,
+        says="a Vertex AI endpoint's name is a number of at most 9 digits without leading zero",
         unique=("project", "location"),
         taken="alreadyExists",
     )

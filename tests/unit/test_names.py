@@ -38,8 +38,8 @@ def test_a_limit_without_room_for_a_suffix_is_refused() -> None:
 
 
 @given(st.lists(st.text(), min_size=1))
-def test_a_numeric_id_has_ten_digits_and_no_leading_zero(parts: list[str]) -> None:
-    assert re.fullmatch(r"[1-9][0-9]{9}", names.numeric_id(*parts))
+def test_a_numeric_id_has_nine_digits_and_no_leading_zero(parts: list[str]) -> None:
+    assert re.fullmatch(r"[1-9][0-9]{8}", names.numeric_id(*parts))
     assert names.numeric_id(*parts) == names.numeric_id(*parts)
 
 

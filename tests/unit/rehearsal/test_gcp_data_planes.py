@@ -136,7 +136,7 @@ class Platform(Project):
         return made.id, made.outs
 
     def endpoint(self) -> Record:
-        return self.make(ENDPOINT, "e", name="1234567890", displayName="e", location=REGION)
+        return self.make(ENDPOINT, "e", name="123456789", displayName="e", location=REGION)
 
     def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
         props = {
@@ -153,7 +153,7 @@ class Platform(Project):
         return made.id, made.outs
 
     def predict(self, verb: str, caller: str | None = None) -> tuple[int, Json]:
-        path = f"aiplatform/v1/{PLACE}/endpoints/1234567890:{verb}"
+        path = f"aiplatform/v1/{PLACE}/endpoints/123456789:{verb}"
         return self.ask("POST", path, {"instances": [{}]}, caller)
 
     def _call(self, method: str, url: str, body: Json | None = None) -> Json:

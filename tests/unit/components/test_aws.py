@@ -135,7 +135,9 @@ def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
             package = getattr(pulumi_aws, "lambda_" if module == "lambda" else module)
             cls = getattr(package, class_name.partition(":")[2])
             if hasattr(cls, "tags"):
-                assert each.inputs.get("tags", {}).get("team") == "flights", each.name
+                # S3 takes 10 tags an object: those have the platform's own.
+                extra = None if class_name.endswith(":BucketObjectv2") else "flights"
+                assert each.inputs.get("tags", {}).get("team") == extra, each.name
                 assert each.inputs["tags"]["environment"] == "dev"
                 tagged += 1
     assert tagged > 10

@@ -200,7 +200,10 @@ def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
     }
     for each in engine:
         if each.type.startswith("azure-native:") and each.type not in untaggable:
-            assert each.inputs["tags"]["team"] == "flights", each.name
+            # These two take 15 tags: they have the platform's own.
+            few = ("azure-native:keyvault:Secret", "azure-native:monitor:AutoscaleSetting")
+            extra = None if each.type in few else "flights"
+            assert each.inputs["tags"].get("team") == extra, each.name
             assert each.inputs["tags"]["managed-by"] == "pulumi", each.name
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import clouds
+from components import clouds, names
 from components.contracts import (
     Access,
     FoundationArgs,
@@ -135,7 +135,11 @@ def test_a_grant_that_google_has_no_role_for_is_refused() -> None:
         foundation = package.Foundation(
             "f",
             FoundationArgs(
-                region="europe-west1", environment="dev", tags={}, keep_data=False, project="p"
+                region="europe-west1",
+                environment="dev",
+                tags=names.tags("dev", "dev", {}),
+                keep_data=False,
+                project="p",
             ),
         )
         registry = package.ImageRegistry("r", ImageRegistryArgs(foundation=foundation))

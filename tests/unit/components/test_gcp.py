@@ -119,11 +119,11 @@ def test_everything_that_takes_labels_is_labelled(built: Built) -> None:
     assert f"{DYNAMIC}:VertexModel" in labelled
 
 
-def test_the_endpoint_is_named_by_ten_digits_and_asked_raw(built: Built) -> None:
+def test_the_endpoint_is_named_by_nine_digits_and_asked_raw(built: Built) -> None:
     engine, outputs = built
     name = engine.one("gcp:vertex/aiEndpoint:AiEndpoint").inputs["name"]
     assert name.isdigit()
-    assert len(name) == 10
+    assert len(name) == 9
     assert outputs["endpoint_url"].startswith("https://europe-west1-aiplatform.googleapis.com/v1/")
     assert outputs["endpoint_url"].endswith(":rawPredict")
 

@@ -52,7 +52,12 @@ def checkout(
     stands = Checkout(request.param, tmp_path)
     stands.make()
     project = stands.folder / "pyproject.toml"
-    project.write_text(project.read_text().replace("seconds = 10\n", "seconds = 2\n"))
+    gate = {"seconds = 10\n": "seconds = 2\n", "p95_ms = 1000\n": "p95_ms = 20000\n"}
+    text = project.read_text()
+    for strict, lenient in gate.items():  # a busy machine is slow, which is not what is tested
+        assert strict in text
+        text = text.replace(strict, lenient)
+    project.write_text(text)
     stands.commit()
     yield stands
     stands.run("rehearsal", "stop")

@@ -18,8 +18,9 @@ from tests.e2e.harness import ROOT, Rehearsal, Stack, run
 
 ON_A_STACK = ("test_guards.py", "test_platform.py", "test_recovery_ids.py")
 """Whose tests share a cloud's stack."""
-LONG = ("test_pipelines.py", "test_crash.py", "test_generated_files.py")
+LONG = ("test_crash.py", "test_pipelines.py", "test_generated_files.py")
 """What takes longest of the others begins first, lest one worker end alone with it."""
+CLOUD = re.compile(r"\[(aws|gcp|azure)\b")
 
 
 class ByCloud(LoadScopeScheduling):
@@ -31,7 +32,7 @@ class ByCloud(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        cloud = re.search(r"\[(aws|gcp|azure)\b", test)
+        cloud = CLOUD.search(test)
         return cloud[1] if cloud and file.endswith(ON_A_STACK) else nodeid
 
 
@@ -41,8 +42,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCloud | No
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {file: number for number, file in enumerate(LONG)}
-    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+    """A worker is given three at a time: one of each of the long ones, a cloud's."""
+
+    def turn(item: pytest.Item) -> tuple[int, str, int]:
+        file, cloud = item.path.name, CLOUD.search(item.name)
+        return (0, cloud[1] if cloud else "", LONG.index(file)) if file in LONG else (1, "", 0)
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

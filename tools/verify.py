@@ -16,8 +16,8 @@ PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
 # On every core, but no more than 4: each worker imports the three SDKs, which takes seconds and 400 MB.
 # Work is stolen, not dealt out, because a drawn test takes a thousand times as long as a plain one.
 SPREAD = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
-# A cloud a worker, on two cores, too: each test waits for the engine and its processes a third of its time.
-BY_CLOUD = ["-n", "3", "--dist", "loadgroup"]
+# Two at a time: each test waits for the engine and its processes; with a third all of them take half as long again.
+BY_CLOUD = ["-n", "2", "--dist", "loadgroup"]
 STAGES = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],

@@ -52,17 +52,12 @@ class ApiKey(c.ApiKey):
 
         # Who deploys has the key in the state already; when the state is lost, this is where it is left
         # (`make adopt`), and being the subscription's owner lets no one read a secret.
-        roles.assign(
+        roles.assign_deployer(
             f"{name}-keeper",
-            principal=foundation.deployer,
-            # A person or a service principal: Azure looks it up, for it is no newcomer.
-            principal_type=None,
-            role=roles.built_in(foundation, "Key Vault Secrets User"),
+            foundation,
+            role="Key Vault Secrets User",
             scope=self.secret.id,
-            # Of the first who deploys, as with the uploader of `ModelArtifact`.
-            opts=pulumi.ResourceOptions(
-                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
-            ),
+            parent=self,
         )
 
         self.value = pulumi.Output.secret(key.value)

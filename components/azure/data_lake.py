@@ -82,17 +82,12 @@ class DataLake(c.DataLake):
         }
         # Who deploys also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
         # (`make backup`); being the subscription's owner does not let anyone read or write blobs.
-        roles.assign(
+        roles.assign_deployer(
             f"{name}-keeper",
-            principal=foundation.deployer,
-            # A person or a service principal: Azure looks it up, for it is no newcomer.
-            principal_type=None,
-            role=roles.built_in(foundation, "Storage Blob Data Contributor"),
+            foundation,
+            role="Storage Blob Data Contributor",
             scope=self.account.id,
-            # Of the first who deploys, as with the uploader of `ModelArtifact`.
-            opts=pulumi.ResourceOptions(
-                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
-            ),
+            parent=self,
         )
         storage.ManagementPolicy(
             f"{name}-lifecycle",

@@ -41,18 +41,12 @@ class ModelArtifact(c.ModelArtifact):
 
         # Being the subscription's owner does not let anyone read or write blobs; this role does.
         container = lake.containers[c.Zone.MODELS]
-        uploader = roles.assign(
+        uploader = roles.assign_deployer(
             f"{name}-uploader",
-            principal=foundation.deployer,
-            # A person or a service principal: Azure looks it up, for it is no newcomer.
-            principal_type=None,
-            role=roles.built_in(foundation, "Storage Blob Data Contributor"),
+            foundation,
+            role="Storage Blob Data Contributor",
             scope=container.id,
-            # Of the first who deploys. Whoever comes after needs such a role too, and a pipeline has
-            # one from `Delivery`; taking it over would be a change in every second run.
-            opts=pulumi.ResourceOptions(
-                parent=self, ignore_changes=["principalId", "roleAssignmentName"]
-            ),
+            parent=self,
         )
         folder = BlobFolder(
             f"{name}-files",

@@ -129,6 +129,32 @@ def assign(
     )
 
 
+def assign_deployer(
+    name: str,
+    foundation: Foundation,
+    *,
+    role: str,
+    scope: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> authorization.RoleAssignment:
+    """Grant a built-in role to the first who deploys.
+
+    Whoever comes after needs such a role too, and a pipeline has one from `Delivery`; taking it over would be
+    a change in every second run.
+    """
+    return assign(
+        name,
+        principal=foundation.deployer,
+        # A person or a service principal: Azure looks it up, for it is no newcomer.
+        principal_type=None,
+        role=built_in(foundation, role),
+        scope=scope,
+        opts=pulumi.ResourceOptions(
+            parent=parent, ignore_changes=["principalId", "roleAssignmentName"]
+        ),
+    )
+
+
 def guid(*parts: str) -> str:
     """A GUID that depends on ``parts`` alone."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(part.lower() for part in parts)))

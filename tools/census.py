@@ -16,6 +16,7 @@ from typing import Any
 
 from components import names
 from stack_config import StackConfig
+from tools import ids
 from tools.ids import Resource
 
 DIGITS = "-?[0-9a-f]{7,8}"
@@ -246,18 +247,17 @@ def _parts(type_: str, parent: str, what: str, version: str) -> Callable[..., It
     return parts
 
 
-GROUP = "/subscriptions/{account}/resourceGroups/{resourceGroupName}/providers"
 INSIDE: dict[str, Callable[[Mapping[str, Any]], Iterator[Thing]]] = {
     "aws:iam/rolePolicy:RolePolicy": _role_policies,
     "azure-native:containerregistry:TaskRun": _parts(
         "azure-native:containerregistry:TaskRun",
-        f"{GROUP}/Microsoft.ContainerRegistry/registries/{{registryName}}",
+        f"{ids.ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}",
         "taskRuns",
         "2019-06-01-preview",
     ),
     "azure-native:managedidentity:FederatedIdentityCredential": _parts(
         "azure-native:managedidentity:FederatedIdentityCredential",
-        f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
+        f"{ids.ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
         "federatedIdentityCredentials",
         "2023-01-31",
     ),

@@ -11,8 +11,9 @@ import yaml
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 
-DYNAMIC = "pulumi-python:dynamic/triplane:"
-TYPES = MODEL, DEPLOYMENT = f"{DYNAMIC}VertexModel", f"{DYNAMIC}VertexDeployment"
+from tools.ids import OURS
+
+TYPES = MODEL, DEPLOYMENT = f"{OURS}VertexModel", f"{OURS}VertexDeployment"
 OFF = "has not been used in project"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 

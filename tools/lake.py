@@ -105,12 +105,10 @@ def standing(config: StackConfig, stack: str | None = None) -> list[str]:
 
             accounts = [
                 account
-                for subscription in _listed(arm.get("/subscriptions", "2022-12-01"))
-                for account in _listed(
-                    arm.get(
-                        f"{subscription['id']}/providers/Microsoft.Storage/storageAccounts",
-                        "2024-01-01",
-                    )
+                for subscription in arm.listed("/subscriptions", "2022-12-01")
+                for account in arm.listed(
+                    f"{subscription['id']}/providers/Microsoft.Storage/storageAccounts",
+                    "2024-01-01",
                 )
             ]
             return [
@@ -119,10 +117,6 @@ def standing(config: StackConfig, stack: str | None = None) -> list[str]:
                 if account["name"].startswith(ACCOUNT)
                 and stack in (None, (account.get("tags") or {}).get("stack"))
             ]
-
-
-def _listed(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    return list((answer or {}).get("value", ()))
 
 
 class _Named:

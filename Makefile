@@ -8,7 +8,7 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
-# As `bytecode` of tools/environment.py, which says why.
+# As `bytecode` of operations/engine/environment.py, which says why.
 ifdef PYTHONDONTWRITEBYTECODE
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/bytecode
@@ -25,33 +25,33 @@ bootstrap:
 
 .PHONY: up preview destroy outputs predict
 up: bootstrap ## Bring the platform up in the rehearsal, and ask it for a prediction
-	@$(python) -m tools.stack up $(CLOUD)
+	@$(python) -m operations.commands.deploy up $(CLOUD)
 preview: bootstrap ## Show what `make up` would change
-	@$(python) -m tools.stack preview $(CLOUD)
+	@$(python) -m operations.commands.deploy preview $(CLOUD)
 destroy: bootstrap ## Take all but the data down again; DATA=destroy: the data, too
-	@$(python) -m tools.stack destroy $(CLOUD)
+	@$(python) -m operations.commands.deploy destroy $(CLOUD)
 outputs: bootstrap ## Show the stack's outputs
-	@$(python) -m tools.stack outputs $(CLOUD)
+	@$(python) -m operations.commands.deploy outputs $(CLOUD)
 predict: bootstrap ## Ask the running platform about a real flight
-	@$(python) -m tools.stack predict $(CLOUD)
+	@$(python) -m operations.commands.deploy predict $(CLOUD)
 
 .PHONY: repair adopt backup restore drill guard
 repair: bootstrap ## Find what was changed or lost behind the stack's back, and put it right (ALLOW=vanished)
-	@$(python) -m tools.repair repair $(CLOUD)
+	@$(python) -m operations.commands.repair repair $(CLOUD)
 adopt: bootstrap ## Take over what stands when Pulumi's state is lost or broken
-	@$(python) -m tools.repair adopt $(CLOUD)
+	@$(python) -m operations.commands.repair adopt $(CLOUD)
 backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
-	@$(python) -m tools.repair backup $(CLOUD)
+	@$(python) -m operations.commands.repair backup $(CLOUD)
 restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
-	@$(python) -m tools.repair restore $(CLOUD)
+	@$(python) -m operations.commands.repair restore $(CLOUD)
 drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
-	@$(python) -m tools.drill $(CLOUD)
+	@$(python) -m operations.drill.drill $(CLOUD)
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
-	@$(python) -m tools.guards
+	@$(python) -m operations.engine.guards
 
 .PHONY: env rehearsal down wipe train
 env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
-	@$(python) -m tools.environment
+	@$(python) -m operations.engine.environment
 rehearsal: bootstrap ## Start the rehearsal of the three clouds
 	@$(python) -m rehearsal start
 down: ## Stop the rehearsal and everything that it started
@@ -64,13 +64,13 @@ train: bootstrap ## Train a model version on the flights of 2013
 
 .PHONY: deliver release drift review
 deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
-	@$(python) -m tools.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+	@$(python) -m operations.delivery.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
-	@$(python) -m tools.deliver release $(STACK) --version "$$VERSION"
+	@$(python) -m operations.delivery.deliver release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
-	@$(python) -m tools.deliver drift $(STACK)
+	@$(python) -m operations.delivery.deliver drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
-	@$(python) -m tools.review $(CLOUD) --base $(or $(BASE),HEAD)
+	@$(python) -m operations.delivery.review $(CLOUD) --base $(or $(BASE),HEAD)
 
 .PHONY: test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
@@ -94,9 +94,9 @@ checkov: bootstrap ## The same plans held against checkov; what is waived, and w
 pack: bootstrap ## The policy pack on the real engine, in checkov's environment: what stands, and an insecure change
 	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
-	@$(python) -m tools.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+	@$(python) -m operations.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 api-coverage: bootstrap ## Write docs/api-coverage.md: what is held against which of the clouds' API models
-	@$(python) -m policy.models.coverage
+	@$(python) -m policy.api_coverage
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
 fmt: ## Format the code, and bring the settings table of README.md up to date

@@ -3,15 +3,15 @@
 import pulumi
 import pulumi.log
 
-import stack_config
 from components import clouds, stack_readme
 from components.platform import Platform
+from config import schema
 
 # The SDK tells the engine of each component's outputs, secret ones in clear, as a message for debugging; the
 # engine writes it into an event log (`pulumi up --event-log`, which a recovery reads).
 pulumi.log.debug = lambda *_, **__: None
 
-config = stack_config.load()
+config = schema.load()
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.e2e.harness import ROOT, Rehearsal, Stack, run
+from bench.harness import ROOT, Rehearsal, Stack, run
 
 BARE = Path(__file__).with_name("bare")
 TARGETS = {

@@ -11,11 +11,16 @@ def load(cloud: Cloud) -> CloudPackage:
     """The components of one cloud."""
     match cloud:
         case "aws":
-            from components import aws as package
+            from components.aws import package as aws
+
+            return cast(CloudPackage, aws)
         case "gcp":
-            from components import gcp as package  # type: ignore[no-redef]
+            from components.gcp import package as gcp
+
+            return cast(CloudPackage, gcp)
         case "azure":
-            from components import azure as package  # type: ignore[no-redef]
+            from components.azure import package as azure
+
+            return cast(CloudPackage, azure)
         case _:
             assert_never(cloud)
-    return cast(CloudPackage, package)

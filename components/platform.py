@@ -8,7 +8,7 @@ import pulumi
 
 from components import contracts as c
 from components import names
-from stack_config import StackConfig
+from config.schema import StackConfig
 
 WORKLOADS = Path(__file__).resolve().parent.parent / "lambda"
 

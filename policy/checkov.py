@@ -21,7 +21,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from policy import arm, record, terraform
+from api_models import arm
+from policy import record, terraform
 from tools.bootstrap import HOME, VENV
 
 LOCK = HOME / "policy" / "requirements.txt"

@@ -60,12 +60,12 @@ Plan = Sequence[Resource]
 
 def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
     """What the program registers for a cloud with these settings: no engine, no account, no model."""
-    import stack_config
-    from tests import engine
+    from config import schema
+    from policy import mock_engine
 
     version = hashlib.sha256(b"").hexdigest()
     with tempfile.TemporaryDirectory() as store:
-        folder = Path(store) / stack_config.MODEL / version
+        folder = Path(store) / schema.MODEL / version
         folder.mkdir(parents=True)
         for file in ("card.json", "model.onnx", "model.tar.gz"):
             (folder / file).write_bytes(b"")
@@ -77,11 +77,11 @@ def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
             "gcp:region": "europe-west1",
             "azure-native:location": "westeurope",
         }
-        config = stack_config.parse({**where, **settings}, "policy", store=Path(store))
-        built, _ = engine.platform(config)
+        config = schema.parse({**where, **settings}, "policy", store=Path(store))
+        built, _ = mock_engine.platform(config)
     # The mocks do not mark what only the engine marks (additional secret outputs): the one secret of
     # the platform is known by its value.
-    key = engine.COMPUTED["pulumi-python:dynamic/triplane:RandomKey"]["value"]
+    key = mock_engine.COMPUTED["pulumi-python:dynamic/triplane:RandomKey"]["value"]
     return [
         Resource(each.type, each.name, each.id, plain(each.inputs, key))
         for each in built

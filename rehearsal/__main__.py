@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from rehearsal.faults import What
+    from rehearsal.core.faults import What
 
     parser = argparse.ArgumentParser(
         prog="python -m rehearsal", description="A stand-in for three clouds on this machine."
@@ -88,7 +88,7 @@ def _status(status: dict[str, object]) -> None:
 
 
 def _fault(arguments: argparse.Namespace) -> None:
-    from rehearsal.faults import Fault
+    from rehearsal.core.faults import Fault
 
     state = supervisor.state_dir()
     match arguments.what:

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.faults import Fault
-from rehearsal.kinds import Json, Kind, Record
-from rehearsal.lifecycle import Lifecycle
-from rehearsal.world import World
+from rehearsal.core.faults import Fault
+from rehearsal.core.records import Json, Kind, Record
+from rehearsal.provider.context import World
+from rehearsal.provider.lifecycle import Lifecycle
 
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}

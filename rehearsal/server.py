@@ -16,29 +16,30 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rehearsal import aws, azure, gcp, provider
-from rehearsal.aws import kinds as aws_kinds
+from rehearsal import aws, azure, gcp
+from rehearsal.aws import profile as aws_kinds
 from rehearsal.aws import routes as aws_routes
-from rehearsal.azure import kinds as azure_kinds
+from rehearsal.azure import profile as azure_kinds
 from rehearsal.azure import routes as azure_routes
-from rehearsal.children import Children
-from rehearsal.credentials import Authority, storage_key
-from rehearsal.doors import Doors
-from rehearsal.faults import Faults
-from rehearsal.files import write_private
-from rehearsal.gcp import kinds as gcp_kinds
+from rehearsal.core.credentials import Authority, storage_key
+from rehearsal.core.faults import Faults
+from rehearsal.core.files import write_private
+from rehearsal.core.ledger import Ledger
+from rehearsal.core.ports import listen
+from rehearsal.core.records import Kind
+from rehearsal.core.store import Store
+from rehearsal.gcp import profile as gcp_kinds
 from rehearsal.gcp import routes as gcp_routes
-from rehearsal.images import ImageStore
-from rehearsal.invokes import INVOKES
-from rehearsal.kinds import Kind
-from rehearsal.lambda_runtime.functions import Functions
-from rehearsal.ledger import Ledger
-from rehearsal.objects import ObjectStores
 from rehearsal.page import Page
-from rehearsal.ports import listen
-from rehearsal.store import Store
-from rehearsal.workloads import Workloads
-from rehearsal.world import Account, World
+from rehearsal.provider import service
+from rehearsal.provider.context import Account, World
+from rehearsal.provider.invokes import INVOKES
+from rehearsal.runtime.containers import Workloads
+from rehearsal.runtime.endpoints import Doors
+from rehearsal.runtime.functions.registry import Functions
+from rehearsal.runtime.images import ImageStore
+from rehearsal.runtime.object_stores import ObjectStores
+from rehearsal.runtime.processes import Children
 
 log = logging.getLogger(__name__)
 
@@ -131,11 +132,11 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     environment = common_environment(world, ports)
     for package, cloud in CLOUDS.items():
         kinds = {kind.token: kind() for kind in cloud.kinds}
-        serving = provider.Provider(world, package, kinds, INVOKES[package])
+        serving = service.Provider(world, package, kinds, INVOKES[package])
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
         # A reference to the server is what keeps it: it ends when it is collected.
-        servers.append(provider.serve(serving, ports[package]))
+        servers.append(service.serve(serving, ports[package]))
         mounts.append(Mount(cloud.path, routes=cloud.routes(world)))
         environment |= cloud.environment(world)
     write_private(state_dir / "environment.json", json.dumps(environment))

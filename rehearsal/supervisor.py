@@ -20,9 +20,9 @@ from typing import IO, Any
 
 import psutil
 
-from rehearsal import children
-from rehearsal.files import write_whole
-from rehearsal.ports import Ports, free
+from rehearsal.core.files import write_whole
+from rehearsal.core.ports import Ports, free
+from rehearsal.runtime import processes
 
 CLONE = Path(__file__).resolve().parent.parent
 FORMAT = 1
@@ -224,7 +224,7 @@ def stop(state: Path, say: Callable[[str], None]) -> None:
     pid = resident(state)
     if pid:
         # Its children are in sessions of their own; it stops them itself, and then ends.
-        children.end([(pid, children.started(pid) or 0)], grace=20)
+        processes.end([(pid, processes.started(pid) or 0)], grace=20)
     left = _orphans(state)
     (state / "resident.json").unlink(missing_ok=True)
     if pid or left:
@@ -237,15 +237,15 @@ def _orphans(state: Path) -> int:
     """Stop what a killed rehearsal left behind; how many processes that were."""
     if not (state / "rehearsal.sqlite").exists():
         return 0
-    from rehearsal.credentials import storage_key
-    from rehearsal.store import Store, Unreadable
+    from rehearsal.core.credentials import storage_key
+    from rehearsal.core.store import Store, Unreadable
 
     try:
         store = Store(state / "rehearsal.sqlite", storage_key(state))
     except Unreadable:
         return 0  # nobody knows their ids; `start` tells what is wrong
     try:
-        return children.Children(store).stop_all()
+        return processes.Children(store).stop_all()
     finally:
         store.close()
 
@@ -288,7 +288,7 @@ def _locked(lock: IO[str]) -> bool:
 def serve(state: Path) -> None:
     """Be the resident process. The lock is the kernel's: it goes with the process, however it ends."""
     from rehearsal import server
-    from rehearsal.store import Unreadable
+    from rehearsal.core.store import Unreadable
 
     prepare(state)
     with (state / "lock").open("w") as lock:
@@ -299,7 +299,7 @@ def serve(state: Path) -> None:
         )
         (state / "resident.json").unlink(missing_ok=True)  # a killed one's
         write_whole(state / "code", code())
-        identity = [os.getpid(), children.started(os.getpid())]
+        identity = [os.getpid(), processes.started(os.getpid())]
         write_whole(state / "resident.json", json.dumps(identity))
         ports = Ports(state / "addresses.json")
         try:

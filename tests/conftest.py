@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import stack_config
 from components.contracts import Cloud
-from stack_config import StackConfig
-from tests import engine
+from config import schema
+from config.schema import StackConfig
+from policy import mock_engine
 
 MODEL = b"not a model, but a file with a known hash"
 
@@ -43,12 +43,12 @@ def configured(model_store: Path) -> Callable[..., StackConfig]:
             "azure-native:location": "westeurope",
             **{key if ":" in key else f"triplane:{key}": changes[key] for key in changes},
         }
-        return stack_config.parse(raw, "Pulumi.test.yaml", store=model_store)
+        return schema.parse(raw, "Pulumi.test.yaml", store=model_store)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def platform(configured: Callable[..., StackConfig]) -> engine.Build:
+def platform(configured: Callable[..., StackConfig]) -> mock_engine.Build:
     """The whole platform with such settings, under mocks: ``platform("aws", keep_data=True)``."""
-    return lambda cloud, **changes: engine.platform(configured(cloud, **changes))
+    return lambda cloud, **changes: mock_engine.platform(configured(cloud, **changes))

@@ -183,7 +183,9 @@ def uv_install(requirements: list[str]) -> bool:
 
 def install_azurite() -> None:
     """The rehearsal's Azure Blob emulator, from npm: now, with the other downloads, not on first use."""
-    if subprocess.run([str(PYTHON), "-m", "rehearsal.objects", "install"], cwd=HOME).returncode:
+    if subprocess.run(
+        [str(PYTHON), "-m", "rehearsal.runtime.object_stores", "install"], cwd=HOME
+    ).returncode:
         fail("Azurite could not be installed; the reason is above.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import stack_config
+from config import schema
 from tools.bootstrap import HOME
 
 BEGIN, END = "<!-- settings: made by `make fmt` -->\n", "<!-- end of settings -->\n"
@@ -14,9 +14,9 @@ BEGIN, END = "<!-- settings: made by `make fmt` -->\n", "<!-- end of settings --
 def table() -> str:
     """Markdown: a row a setting, with its default and what it means."""
     rows = ["| setting | default | what it means |", "|---|---|---|"]
-    for key, default, description in stack_config.schema():
+    for key, default, description in schema.schema():
         # A section's row would repeat what its settings' rows say.
-        if description and not isinstance(default, stack_config.Section):
+        if description and not isinstance(default, schema.Section):
             rows.append(f"| `{key}` | {_shown(default)} | {description} |")
     return "\n".join(rows) + "\n"
 

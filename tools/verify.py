@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tools import environment
+from operations.engine import environment
 from tools.bootstrap import HOME, PYTHON
 
 BIN = PYTHON.parent

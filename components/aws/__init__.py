@@ -1,24 +1,4 @@
-"""The platform's nouns on AWS."""
+"""The platform on AWS: one module a component, the same file names in each cloud package.
 
-from components.aws.api_key import ApiKey
-from components.aws.data_lake import DataLake
-from components.aws.delivery import Delivery
-from components.aws.foundation import Foundation
-from components.aws.gateway import Gateway
-from components.aws.identity import Identity
-from components.aws.images import ImageBuild, ImageRegistry
-from components.aws.model_artifact import ModelArtifact
-from components.aws.model_endpoint import ModelEndpoint
-
-__all__ = [
-    "ApiKey",
-    "DataLake",
-    "Delivery",
-    "Foundation",
-    "Gateway",
-    "Identity",
-    "ImageBuild",
-    "ImageRegistry",
-    "ModelArtifact",
-    "ModelEndpoint",
-]
+Imports nothing: whoever needs a fact of this cloud does not pay for its SDK (`package` imports all).
+"""

@@ -24,7 +24,7 @@ class Foundation(c.Foundation):
     ) -> None:
         asks = pulumi.InvokeOptions(parent=opts.parent if opts else None)
         account = aws.get_caller_identity_output(opts=asks).account_id
-        # An input, because a preview shows inputs: so tools/guards.py sees that it is another one.
+        # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
         super().__init__("triplane:aws:Foundation", name, {"account": account}, opts)
         self.args = args
 

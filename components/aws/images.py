@@ -7,8 +7,8 @@ import pulumi_aws as aws
 
 from components import contracts as c
 from components import names
-from components.aws.built_image import BuiltImage
 from components.aws.data_lake import DataLake
+from components.aws.dynamic.built_image import BuiltImage
 from components.aws.foundation import Foundation
 from components.aws.logs import open_log
 

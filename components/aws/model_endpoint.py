@@ -9,8 +9,8 @@ import pulumi_aws as aws
 
 from components import contracts as c
 from components import names
+from components.aws.dynamic.served_model import ServedModel
 from components.aws.foundation import Foundation
-from components.aws.served_model import ServedModel
 
 SERVERLESS = "serverless"
 VARIANT = "live"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
-
 from azure.identity import DefaultAzureCredential
 
 API_VERSION = "2025-12-01"

@@ -28,7 +28,7 @@ class Foundation(c.Foundation):
         self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         client = authorization.get_client_config()
-        # An input, because a preview shows inputs: so tools/guards.py sees that it is another one.
+        # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
         super().__init__(
             "triplane:azure:Foundation", name, {"account": client.subscription_id}, opts
         )

@@ -13,9 +13,9 @@ from components import names
 from components.azure import roles
 from components.azure.api_key import vault
 from components.azure.data_lake import DataLake
+from components.azure.dynamic.endpoint_traffic import Traffic
 from components.azure.foundation import Foundation
 from components.azure.model_artifact import ModelArtifact
-from components.azure.traffic import Traffic
 
 PORT = 8080
 

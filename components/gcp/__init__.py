@@ -1,24 +1,4 @@
-"""The platform's nouns on Google Cloud."""
+"""The platform on Google Cloud: one module a component, the same file names in each cloud package.
 
-from components.gcp.api_key import ApiKey
-from components.gcp.data_lake import DataLake
-from components.gcp.delivery import Delivery
-from components.gcp.foundation import Foundation
-from components.gcp.gateway import Gateway
-from components.gcp.identity import Identity
-from components.gcp.images import ImageBuild, ImageRegistry
-from components.gcp.model_artifact import ModelArtifact
-from components.gcp.model_endpoint import ModelEndpoint
-
-__all__ = [
-    "ApiKey",
-    "DataLake",
-    "Delivery",
-    "Foundation",
-    "Gateway",
-    "Identity",
-    "ImageBuild",
-    "ImageRegistry",
-    "ModelArtifact",
-    "ModelEndpoint",
-]
+Imports nothing: whoever needs a fact of this cloud does not pay for its SDK (`package` imports all).
+"""

@@ -36,7 +36,7 @@ class Foundation(c.Foundation):
     def __init__(
         self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        # An input, because a preview shows inputs: so tools/guards.py sees that it is another one.
+        # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
         super().__init__("triplane:gcp:Foundation", name, {"account": args.project}, opts)
         if args.project is None:
             raise pulumi.RunError(

@@ -7,8 +7,8 @@ from pulumi_gcp import artifactregistry, storage
 
 from components import contracts as c
 from components import names
-from components.gcp.built_image import BuiltImage
 from components.gcp.data_lake import DataLake
+from components.gcp.dynamic.built_image import BuiltImage
 from components.gcp.foundation import Foundation
 
 

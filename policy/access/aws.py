@@ -44,7 +44,7 @@ MANAGED: dict[str, str] = {}
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 BY_NAME = {"iam:passrole", "sts:assumerole", "sts:assumerolewithwebidentity"}
 # Services whose ARNs begin with the name; others say the kind first: `role/name`, `function:name`.
-# `mock` is what tests/engine.py says for a service.
+# `mock` is what policy/mock_engine.py says for a service.
 NAME_FIRST = {"mock", "s3", "sns", "sqs"}
 LITERAL = 3
 """So many characters of a name must be said before a wildcard: one letter is no name."""

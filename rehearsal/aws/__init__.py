@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearsal.world import World
+    from rehearsal.provider.context import World
 
 
 def environment(world: World) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rehearsal.kinds import Record
-from rehearsal.world import World
+from rehearsal.core.records import Record
+from rehearsal.provider.context import World
 
 
 def arn(world: World, service: str, region: str, resource: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rehearsal.aws import iam
 from rehearsal.aws.arns import arn
-from rehearsal.kinds import Json, Record
-from rehearsal.world import World
+from rehearsal.core.records import Json, Record
+from rehearsal.provider.context import World
 
 
 @dataclass(frozen=True)

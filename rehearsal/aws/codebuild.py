@@ -19,14 +19,14 @@ from typing import Any
 
 import yaml
 
-from rehearsal.aws import buckets, ecr, iam
+from rehearsal.aws import ecr, iam, s3
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.images import BuildFailed, TagImmutable
-from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
-from rehearsal.ledger import Verb
-from rehearsal.world import World
+from rehearsal.core.ledger import Verb
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.images import BuildFailed, TagImmutable
 
 PROJECT = "aws:codebuild/project:Project"
 BUILDS = "aws.codebuild"
@@ -182,7 +182,7 @@ class Build:
             raise Refusal("NotRehearsed", f"sources of type {source['type']} are not fetched")
         self.context = scratch / "context.zip"
         self.context.write_bytes(
-            buckets.read_object(self.world, f"s3://{source['location']}", self.role)
+            s3.read_object(self.world, f"s3://{source['location']}", self.role)
         )
         self._write(f"Downloaded {source['location']}")
 

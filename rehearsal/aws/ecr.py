@@ -8,9 +8,9 @@ from typing import ClassVar
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.images import Image
-from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.images import Image
 
 REPOSITORY = "aws:ecr/repository:Repository"
 API = "https://docs.aws.amazon.com/AmazonECR/latest/APIReference"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from rehearsal.aws.tags import check_tags
-from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

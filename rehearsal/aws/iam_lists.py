@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from rehearsal.aws.calls import Call
 from rehearsal.aws.iam import ROLE, ROLE_POLICY
-from rehearsal.kinds import Record, Refusal
+from rehearsal.core.records import Record, Refusal
 
 PAGE = 100
 """IAM's own default for MaxItems."""

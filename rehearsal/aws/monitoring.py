@@ -8,8 +8,8 @@ from typing import ClassVar
 from rehearsal.aws.arns import give_arn
 from rehearsal.aws.sagemaker import ALARM, ENDPOINT
 from rehearsal.aws.tags import check_tags
-from rehearsal.kinds import CheckFailure, Inputs, Kind, Name, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Inputs, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
 
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 RETENTION = (

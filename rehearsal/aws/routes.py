@@ -21,17 +21,17 @@ from starlette.routing import Route
 from rehearsal.aws import (
     codebuild,
     ecr,
-    function_url,
-    functions,
     iam,
     iam_lists,
+    lambda_functions,
+    lambda_urls,
     sagemaker,
     secretsmanager,
     tagging,
 )
 from rehearsal.aws.calls import Call, Operation
-from rehearsal.kinds import Json, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import Json, Record, Refusal
+from rehearsal.provider.context import World
 
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 TARGETS: dict[str, dict[str, Operation]] = {
@@ -80,8 +80,8 @@ class Signed(NamedTuple):
 
 def routes(world: World) -> list[Route]:
     """Everything below ``/aws``; the doors of function URLs are opened again, on their old ports."""
-    for record in world.all(function_url.URL):
-        function_url.open_door(world, record)
+    for record in world.all(lambda_urls.URL):
+        lambda_urls.open_door(world, record)
     aws = Aws(world)
     return [
         Route("/_logs/codebuild/{id:path}", aws.build_log),
@@ -130,7 +130,7 @@ class Aws:
         if found := re.fullmatch(r"/endpoints/([^/]+)/invocations", path):
             return await self._invoke_endpoint(request, call, unquote(found[1]))
         if found := re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", path):
-            return await functions.invoke(call, request, unquote(found[1]))
+            return await lambda_functions.invoke(call, request, unquote(found[1]))
         raise Refusal(
             "NotRehearsed",
             f"the rehearsal does not answer {request.method} {path} of {signed.service}",

@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.aws import buckets, iam
+from rehearsal.aws import iam, s3
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
-from rehearsal.workloads import Container, ContainerFailed
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.containers import Container, ContainerFailed
 
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
@@ -272,7 +272,7 @@ def _models(world: World, endpoint: Record) -> Path:
 
 def _unpacked(world: World, endpoint: Record, uri: str, role: Record | None) -> Path:
     """The archive's content, in a folder named by it: a running container's never changes."""
-    archive = buckets.read_object(world, uri, role)
+    archive = s3.read_object(world, uri, role)
     folder = _models(world, endpoint) / hashlib.sha256(archive).hexdigest()
     if folder.exists():
         return folder
@@ -317,7 +317,7 @@ def _check_data(world: World, uri: str, role: Record, where: str) -> None:
         allowed = True
     except Refusal:
         allowed = False
-    if not allowed or not buckets.object_exists(world, uri):
+    if not allowed or not s3.object_exists(world, uri):
         raise Refusal(
             "ValidationException",
             f'Could not access model data at {uri}. Please ensure that the role "'

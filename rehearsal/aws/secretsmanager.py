@@ -8,8 +8,8 @@ from typing import ClassVar
 from rehearsal.aws.arns import give_arn
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.kinds import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.provider.context import World
 
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"

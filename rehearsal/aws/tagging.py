@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from rehearsal.aws.calls import Call
-from rehearsal.kinds import Json
+from rehearsal.core.records import Json
 
 PAGE = 50
 """AWS's own default."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearsal.kinds import CheckFailure, Inputs
+from rehearsal.core.records import CheckFailure, Inputs
 
 
 def check_tags(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearsal.world import World
+    from rehearsal.provider.context import World
 
 
 def environment(world: World) -> dict[str, str]:
@@ -15,10 +15,10 @@ def environment(world: World) -> dict[str, str]:
     there for tokens wherever they are set. The third is azure-native's own: the host that knows where
     the Resource Manager is. https://learn.microsoft.com/azure/app-service/overview-managed-identity
     """
-    from rehearsal.azure import access, routes
+    from rehearsal.azure import authorization, routes
 
     return {
         "IDENTITY_ENDPOINT": f"{world.base_url}/azure/identity/token",
-        "IDENTITY_HEADER": access.key(world, routes.ENGINEER),
+        "IDENTITY_HEADER": authorization.key(world, routes.ENGINEER),
         "ARM_METADATA_HOSTNAME": routes.manager(world),
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rehearsal.azure.arm import AzureKind, guid
-from rehearsal.kinds import CheckFailure, Inputs, Name, Record
-from rehearsal.world import World
+from rehearsal.azure.resource_manager import AzureKind, guid
+from rehearsal.core.records import CheckFailure, Inputs, Name, Record
+from rehearsal.provider.context import World
 
 LOGS = "azure-native:operationalinsights:Workspace"
 

@@ -15,10 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.azure import access, blobs, lists, ml, storage, vault_door, web
-from rehearsal.azure.arm import by_id
-from rehearsal.kinds import Record, Refusal
-from rehearsal.world import World
+from rehearsal.azure import (
+    app_service,
+    authorization,
+    key_vault_secrets,
+    machine_learning,
+    resource_lists,
+    storage,
+    storage_blobs,
+)
+from rehearsal.azure.resource_manager import by_id
+from rehearsal.core.records import Record, Refusal
+from rehearsal.provider.context import World
 
 MANAGEMENT = "https://management.azure.com"
 SCORING = "https://ml.azure.com"
@@ -29,9 +37,9 @@ ENGINEER = "engineer"
 def routes(world: World) -> list[BaseRoute]:
     """What is served below ``/azure``; opens the doors again that stood before a restart."""
     planes = Planes(world)
-    web.reopen(world)
-    blobs.url(world, "")
-    vault_door.url(world, "")
+    app_service.reopen(world)
+    storage_blobs.url(world, "")
+    key_vault_secrets.url(world, "")
     manager(world)
     return [
         Route("/identity/token", planes.token),
@@ -51,10 +59,10 @@ class Planes:
         resource = request.query_params.get("resource", "").removesuffix("/.default").rstrip("/")
         client = request.query_params.get("client_id")
         header = request.headers.get("x-identity-header", "")
-        if header == access.key(world, ENGINEER):
+        if header == authorization.key(world, ENGINEER):
             principal, client = world.account.azure_object, world.account.azure_client
         else:
-            allowed = access.callers(world, header)
+            allowed = authorization.callers(world, header)
             if allowed is None:
                 return _refused("invalid_request", "the X-IDENTITY-HEADER is missing or wrong")
             matching = [r for r in allowed if client in (None, r.outputs["clientId"])]
@@ -65,7 +73,7 @@ class Planes:
                     f" {client}.",
                 )
             principal, client = matching[0].outputs["principalId"], matching[0].outputs["clientId"]
-        value, ends = access.token(world, principal, client or "", resource)
+        value, ends = authorization.token(world, principal, client or "", resource)
         return JSONResponse(
             {
                 "access_token": value,
@@ -83,25 +91,26 @@ class Planes:
         """
         world = self.world
         location, name = request.path_params["location"], request.path_params["endpoint"]
-        endpoint = world.find(ml.ENDPOINT, name=name, location=location)
+        endpoint = world.find(machine_learning.ENDPOINT, name=name, location=location)
         if endpoint is None:
             return _scoring_error(404, "The specified endpoint does not exist.")
-        principal = access.bearer(world, request.headers.get("authorization"), SCORING)
+        principal = authorization.bearer(world, request.headers.get("authorization"), SCORING)
         if principal is None:
             return _scoring_error(
                 401, "A Microsoft Entra token for https://ml.azure.com is required."
             )
-        if not access.may(world, principal, ml.SCORE, endpoint.id):
+        if not authorization.may(world, principal, machine_learning.SCORE, endpoint.id):
             return _scoring_error(
-                403, f"The principal {principal} may not perform {ml.SCORE} on {endpoint.id}."
+                403,
+                f"The principal {principal} may not perform {machine_learning.SCORE} on {endpoint.id}.",
             )
         wanted = request.headers.get("azureml-model-deployment")
-        deployment = ml.choose(world, endpoint, wanted)
+        deployment = machine_learning.choose(world, endpoint, wanted)
         if deployment is None:
             return _scoring_error(
                 404, "The endpoint doesn't have any valid deployment with positive weight."
             )
-        key, path = ml.scoring(world, endpoint, deployment)
+        key, path = machine_learning.scoring(world, endpoint, deployment)
         answer = await world.workloads.forward(key, request, path)
         answer.headers["azureml-model-deployment"] = deployment
         if answer.status_code != 200:
@@ -135,9 +144,9 @@ def _resource_manager(world: World) -> Starlette:
         )
 
     async def endpoint(request: Request) -> Response:
-        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
-        record = by_id(world, ml.ENDPOINT, request.url.path)
+        record = by_id(world, machine_learning.ENDPOINT, request.url.path)
         if record is None:
             return _arm_error(
                 404, "ResourceNotFound", f"The Resource '{request.url.path}' was not found."
@@ -152,7 +161,7 @@ def _resource_manager(world: World) -> Starlette:
 
     async def listing(request: Request) -> Response:
         """The subscriptions, or a subscription's storage accounts."""
-        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
         subscription = world.account.azure_subscription
         found: list[dict[str, Any]]
@@ -173,7 +182,7 @@ def _resource_manager(world: World) -> Starlette:
         return JSONResponse({"value": found})
 
     async def subscription(request: Request) -> Response:
-        if access.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
         asked, own = request.path_params["subscription"], world.account.azure_subscription
         if asked != own:
@@ -182,7 +191,9 @@ def _resource_manager(world: World) -> Starlette:
 
     def listed(answer: Callable[[World, Request, str], Response]) -> Callable[..., Any]:
         async def asked(request: Request) -> Response:
-            principal = access.bearer(world, request.headers.get("authorization"), MANAGEMENT)
+            principal = authorization.bearer(
+                world, request.headers.get("authorization"), MANAGEMENT
+            )
             if principal is None:
                 return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
             asked, own = request.path_params["subscription"], world.account.azure_subscription
@@ -196,11 +207,11 @@ def _resource_manager(world: World) -> Starlette:
     return Starlette(
         routes=[
             Route("/metadata/endpoints", metadata),
-            Route("/subscriptions/{subscription}/resourcegroups", listed(lists.groups)),
-            Route(f"{group}/resources", listed(lists.resources)),
+            Route("/subscriptions/{subscription}/resourcegroups", listed(resource_lists.groups)),
+            Route(f"{group}/resources", listed(resource_lists.resources)),
             *(
-                Route(f"{group}/providers/{{parent:path}}/{what}", listed(lists.parts))
-                for what in lists.PARTS
+                Route(f"{group}/providers/{{parent:path}}/{what}", listed(resource_lists.parts))
+                for what in resource_lists.PARTS
             ),
             Route("/subscriptions", listing),
             Route("/subscriptions/{subscription}", subscription),
@@ -216,7 +227,7 @@ def _resource_manager(world: World) -> Starlette:
 def _put(world: World, record: Record, body: dict[str, Any]) -> None:
     """Write an endpoint: what a PUT does not name is taken away, the traffic too."""
     before = copy.deepcopy(record.outputs["properties"].get("traffic"))
-    ml.set_traffic(world, record, body["properties"].get("traffic") or {})
+    machine_learning.set_traffic(world, record, body["properties"].get("traffic") or {})
     record.outputs["tags"] = body.get("tags") or {}
     world.save(record)
     after = record.outputs["properties"]["traffic"]

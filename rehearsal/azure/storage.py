@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.azure import access, blobs
-from rehearsal.azure.arm import AzureKind
-from rehearsal.kinds import CheckFailure, Inputs, Name, Record, Refusal
-from rehearsal.world import World
+from rehearsal.azure import authorization, storage_blobs
+from rehearsal.azure.resource_manager import AzureKind
+from rehearsal.core.records import CheckFailure, Inputs, Name, Record, Refusal
+from rehearsal.provider.context import World
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"
@@ -41,7 +41,7 @@ class StorageAccount(AzureKind):
         name = record.inputs["accountName"]
         world.objects.blob(name)
         record.outputs["primaryEndpoints"] = {
-            "blob": f"{blobs.url(world, name)}/",
+            "blob": f"{storage_blobs.url(world, name)}/",
             **{
                 service: f"https://{name}.{service}.core.windows.net/"
                 for service in ("dfs", "file", "queue", "table", "web")
@@ -181,8 +181,8 @@ def _send(
     world: World, method: str, url: str, accepted: tuple[int, ...] = (200,)
 ) -> tuple[int, bytes]:
     """A request to Azurite, as the platform itself."""
-    bearer, _ = access.token(
-        world, world.account.azure_object, world.account.azure_client, blobs.AUDIENCE
+    bearer, _ = authorization.token(
+        world, world.account.azure_object, world.account.azure_client, storage_blobs.AUDIENCE
     )
     request = urllib.request.Request(
         url,

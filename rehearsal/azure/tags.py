@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rehearsal.kinds import CheckFailure, Inputs
+from rehearsal.core.records import CheckFailure, Inputs
 
 RESERVED = ("microsoft", "azure", "windows")
 

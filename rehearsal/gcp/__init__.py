@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rehearsal.files import write_private
-from rehearsal.gcp import access
+from rehearsal.core.files import write_private
+from rehearsal.gcp import iam
 
 if TYPE_CHECKING:
-    from rehearsal.world import World
+    from rehearsal.provider.context import World
 
 
 def environment(world: World) -> dict[str, str]:
     """What ``make env`` prints for Google Cloud; writes the engineer's key beside the state."""
     project, base = world.account.gcp_project, f"{world.base_url}/gcp"
-    private, _ = access.engineer_key(world)
+    private, _ = iam.engineer_key(world)
     file = world.state_dir / "google-credentials.json"
     key = {
         "type": "service_account",
         "project_id": project,
         "private_key_id": "rehearsal",
         "private_key": private,
-        "client_email": access.engineer(world),
+        "client_email": iam.engineer(world),
         "client_id": "1",
         "token_uri": f"{base}/oauth2/token",
         "universe_domain": "googleapis.com",
@@ -38,5 +38,5 @@ def environment(world: World) -> dict[str, str]:
         "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permissions, and so that asking starts the store.
-        "STORAGE_EMULATOR_HOST": f"{base}/as/{access.engineer(world)}",
+        "STORAGE_EMULATOR_HOST": f"{base}/as/{iam.engineer(world)}",
     }

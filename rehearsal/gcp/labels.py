@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rehearsal.kinds import CheckFailure, Inputs
+from rehearsal.core.records import CheckFailure, Inputs
 
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")

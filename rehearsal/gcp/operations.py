@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rehearsal.kinds import Json, Refusal
+from rehearsal.core.records import Json, Refusal
 
 if TYPE_CHECKING:
-    from rehearsal.world import World
+    from rehearsal.provider.context import World
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from rehearsal.gcp import access, building, lists, operations, run, serving
-from rehearsal.kinds import Json, Refusal
+from rehearsal.core.records import Json, Refusal
+from rehearsal.gcp import cloud_build, cloud_run, iam, operations, resource_lists, vertex_ai
 
 if TYPE_CHECKING:
-    from rehearsal.world import World
+    from rehearsal.provider.context import World
 
 FLAVOR = {"metadata-flavor": "Google"}
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -27,7 +27,7 @@ Answer = Callable[["World", Request, Json], Json]
 
 def routes(world: World) -> list[BaseRoute]:
     """Everything below ``/gcp``; opens the front doors again that stood before a restart."""
-    run.reopen(world)
+    cloud_run.reopen(world)
     google = _Google(world)
     at = "/projects/{project}/locations/{location}"
     vertex = [
@@ -50,17 +50,17 @@ def routes(world: World) -> list[BaseRoute]:
     ]
     in_project = "/projects/{project}"
     secrets = [
-        google.route("GET", f"{in_project}/secrets", lists.secrets),
-        google.route("GET", f"{in_project}/secrets/{{secret}}/versions", lists.versions),
+        google.route("GET", f"{in_project}/secrets", resource_lists.secrets),
+        google.route("GET", f"{in_project}/secrets/{{secret}}/versions", resource_lists.versions),
     ]
-    accounts = google.route("GET", f"{in_project}/serviceAccounts", lists.accounts)
+    accounts = google.route("GET", f"{in_project}/serviceAccounts", resource_lists.accounts)
     tag = at + "/repositories/{repository}/packages/{package}/tags/{tag}"
     return [
         Mount("/aiplatform/v1", routes=vertex),
         Mount("/cloudbuild/v1", routes=builds),
         Mount("/artifactregistry/v1", routes=[google.route("GET", tag, _get_tag)]),
         Mount("/secretmanager/v1", routes=secrets),
-        Mount("/run/v2", routes=[google.route("GET", f"{at}/services", lists.services)]),
+        Mount("/run/v2", routes=[google.route("GET", f"{at}/services", resource_lists.services)]),
         Mount("/iam/v1", routes=[accounts]),
         Route("/oauth2/token", google.exchange, methods=["POST"]),
         Mount(
@@ -99,8 +99,8 @@ class _Google:
             body = await request.body()
 
             def work() -> Json:
-                email = access.caller(self._world, request.headers.get("authorization", ""))
-                if email != access.engineer(self._world):
+                email = iam.caller(self._world, request.headers.get("authorization", ""))
+                if email != iam.engineer(self._world):
                     raise Refusal(
                         "PERMISSION_DENIED", f"{email} may not {method} {request.url.path}."
                     )
@@ -118,10 +118,10 @@ class _Google:
     async def predict(self, request: Request) -> Response:
         """``endpoints.predict`` and ``endpoints.rawPredict``."""
         try:
-            email = access.caller(self._world, request.headers.get("authorization", ""))
+            email = iam.caller(self._world, request.headers.get("authorization", ""))
             # Read before the choice is made: nothing is undeployed between it and the asking.
             await request.body()
-            key, route, deployed = serving.answering(
+            key, route, deployed = vertex_ai.answering(
                 self._world, email, _name(request, "endpoints")
             )
         except Refusal as refused:
@@ -151,18 +151,18 @@ class _Google:
         # google-auth asserts itself to Google's own address, wherever token_uri leads.
         audience = "https://oauth2.googleapis.com/token"
         try:
-            email = access.assertion(self._world, form["assertion"][0], audience)
+            email = iam.assertion(self._world, form["assertion"][0], audience)
         except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
             said = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
             return JSONResponse(said, 400)
-        return JSONResponse(access.token(self._world, email))
+        return JSONResponse(iam.token(self._world, email))
 
     async def metadata(self, request: Request) -> Response:
         """The metadata server of a workload. https://cloud.google.com/compute/docs/metadata/overview"""
         if request.headers.get("metadata-flavor") != "Google":
             return PlainTextResponse("Missing Metadata-Flavor:Google header.", 403)
         email, path = request.path_params["email"], request.path_params["path"].strip("/")
-        if not access.account_exists(self._world, email):
+        if not iam.account_exists(self._world, email):
             return PlainTextResponse(f"service account {email} is not there", 404, headers=FLAVOR)
         project = email.partition("@")[2].partition(".")[0]
         text = {
@@ -175,7 +175,7 @@ class _Google:
         _, _, what = path.partition("instance/service-accounts/")
         account, _, what = what.partition("/")
         if account in ("default", email) and what == "token":
-            return JSONResponse(access.token(self._world, email), headers=FLAVOR)
+            return JSONResponse(iam.token(self._world, email), headers=FLAVOR)
         if account in ("default", email) and not what:
             about = {"email": email, "aliases": ["default"], "scopes": [SCOPE]}
             return JSONResponse(about, headers=FLAVOR)
@@ -193,7 +193,7 @@ class _Google:
         except (KeyError, ValueError):
             return _refusal(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
         if request.method == "GET" and path == "storage/v1/b":
-            return JSONResponse(lists.buckets(self._world, request))
+            return JSONResponse(resource_lists.buckets(self._world, request))
         base = await anyio.to_thread.run_sync(self._world.objects.gcs)
         raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
         answer = await self._client.request(
@@ -217,9 +217,9 @@ class _Google:
             verb = {"GET": "get", "DELETE": "delete"}.get(request.method, "update")
         else:
             verb = "list"
-        on = access.stored(bucket, name, request.query_params.get("prefix", ""))
+        on = iam.stored(bucket, name, request.query_params.get("prefix", ""))
         permission = f"storage.objects.{verb}"
-        if not access.allowed(self._world, email, permission, on):
+        if not iam.allowed(self._world, email, permission, on):
             raise Refusal(
                 "PERMISSION_DENIED",
                 f"{email} does not have {permission} access to the Google Cloud Storage object."
@@ -248,44 +248,44 @@ def _name(request: Request, collection: str) -> str:
 
 def _upload_model(world: World, request: Request, body: Json) -> Json:
     path = request.path_params
-    return serving.upload_model(world, path["project"], path["location"], body)
+    return vertex_ai.upload_model(world, path["project"], path["location"], body)
 
 
 def _list_models(world: World, request: Request, _body: Json) -> Json:
-    return serving.list_models(world, **request.path_params)
+    return vertex_ai.list_models(world, **request.path_params)
 
 
 def _get_model(world: World, request: Request, _body: Json) -> Json:
-    return serving.get_model(world, _name(request, "models"))
+    return vertex_ai.get_model(world, _name(request, "models"))
 
 
 def _patch_model(world: World, request: Request, body: Json) -> Json:
     mask = request.query_params.get("updateMask", "")
-    return serving.patch_model(world, _name(request, "models"), mask, body)
+    return vertex_ai.patch_model(world, _name(request, "models"), mask, body)
 
 
 def _delete_model(world: World, request: Request, _body: Json) -> Json:
-    return serving.delete_model(world, _name(request, "models"))
+    return vertex_ai.delete_model(world, _name(request, "models"))
 
 
 def _list_endpoints(world: World, request: Request, _body: Json) -> Json:
-    return serving.list_endpoints(world, **request.path_params)
+    return vertex_ai.list_endpoints(world, **request.path_params)
 
 
 def _get_endpoint(world: World, request: Request, _body: Json) -> Json:
-    return serving.get_endpoint(world, _name(request, "endpoints"))
+    return vertex_ai.get_endpoint(world, _name(request, "endpoints"))
 
 
 def _patch_endpoint(world: World, request: Request, body: Json) -> Json:
     mask = request.query_params.get("updateMask", "")
-    return serving.patch_endpoint(world, _name(request, "endpoints"), mask, body)
+    return vertex_ai.patch_endpoint(world, _name(request, "endpoints"), mask, body)
 
 
 def _on_endpoint(world: World, request: Request, body: Json) -> Json:
     verbs: dict[str, Any] = {
-        "deployModel": serving.deploy_model,
-        "mutateDeployedModel": serving.mutate_deployed_model,
-        "undeployModel": serving.undeploy_model,
+        "deployModel": vertex_ai.deploy_model,
+        "mutateDeployedModel": vertex_ai.mutate_deployed_model,
+        "undeployModel": vertex_ai.undeploy_model,
     }
     verb = request.path_params["verb"]
     if verb not in verbs:
@@ -300,12 +300,12 @@ def _get_operation(world: World, request: Request, _body: Json) -> Json:
 
 def _create_build(world: World, request: Request, body: Json) -> Json:
     path = request.path_params
-    return building.create(world, path["project"], path["location"], body)
+    return cloud_build.create(world, path["project"], path["location"], body)
 
 
 def _get_build(world: World, request: Request, _body: Json) -> Json:
-    return building.get(world, request.path_params["build"])
+    return cloud_build.get(world, request.path_params["build"])
 
 
 def _get_tag(world: World, request: Request, _body: Json) -> Json:
-    return building.get_tag(world, **request.path_params)
+    return cloud_build.get_tag(world, **request.path_params)

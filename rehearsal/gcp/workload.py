@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rehearsal.gcp import access
-from rehearsal.kinds import Refusal
+from rehearsal.core.records import Refusal
+from rehearsal.gcp import iam
 
 if TYPE_CHECKING:
-    from rehearsal.kinds import Record
-    from rehearsal.world import World
+    from rehearsal.core.records import Record
+    from rehearsal.provider.context import World
 
 REPOSITORY = "gcp:artifactregistry/repository:Repository"
 
@@ -46,5 +46,5 @@ def require_image(world: World, image: str) -> None:
 
 def require_account(world: World, email: str) -> None:
     """Raise Google's refusal unless there is such a service account."""
-    if world.find(access.ACCOUNT, email=email) is None:
+    if world.find(iam.ACCOUNT, email=email) is None:
         raise Refusal("INVALID_ARGUMENT", f"Service account {email} does not exist.")

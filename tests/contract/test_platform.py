@@ -13,12 +13,12 @@ import pytest
 from components import names
 from components.contracts import Cloud
 from components.platform import WORKLOADS
-from rehearsal.aws.kinds import KINDS as AWS
-from rehearsal.azure.kinds import KINDS as AZURE
-from rehearsal.gcp.kinds import KINDS as GCP
-from rehearsal.kinds import Inputs, Kind
-from rehearsal.world import World
-from tests.engine import Build, Built, Engine
+from policy.mock_engine import Build, Built, Engine
+from rehearsal.aws.profile import KINDS as AWS
+from rehearsal.azure.profile import KINDS as AZURE
+from rehearsal.core.records import Inputs, Kind
+from rehearsal.gcp.profile import KINDS as GCP
+from rehearsal.provider.context import World
 
 LONG = 4000
 """A build context, packed into a request."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.e2e.harness import ROOT, Rehearsal, Stack, run
+from bench.harness import ROOT, Rehearsal, Stack, run
 
 ON_A_STACK = ("test_guards.py", "test_platform.py", "test_recovery_ids.py")
 """Whose tests share a cloud's stack."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import Rehearsal, Stack
+from bench.harness import Rehearsal, Stack
 
 PROGRAM = Path(__file__).with_name("any_type")
 FULL = "ballast"

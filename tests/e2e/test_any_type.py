@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Rehearsal, Stack
+from bench.harness import Rehearsal, Stack
 
 PROGRAM = Path(__file__).with_name("any_type")
 WORD = "hunter2-hunter2"

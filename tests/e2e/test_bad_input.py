@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.harness import ROOT, Rehearsal, Stack, run
+from operations.engine import preflight
 from tests.e2e import full_disk
-from tests.e2e.harness import ROOT, Rehearsal, Stack, run
-from tools import preflight
 
 
 @pytest.fixture

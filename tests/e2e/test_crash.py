@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ROOT
-from tools.crash import vertex
-from tools.crash.clone import Clone
-from tools.crash.journey import BLOWS, DYNAMIC, PACKAGES, Step, Verdict, journey
-from tools.crash.judge import Reference, judge, own, plain
+from bench.harness import ROOT
+from operations.crash import vertex
+from operations.crash.checkout import Clone
+from operations.crash.judge import Reference, judge, own, plain
+from operations.crash.scenario import BLOWS, DYNAMIC, PACKAGES, Step, Verdict, journey
 
 JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
     "aws": {

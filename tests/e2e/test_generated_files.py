@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from bench.harness import FLIGHT, Rehearsal, Stack, ask
 from components.contracts import Cloud
-from tests.e2e.harness import FLIGHT, Rehearsal, Stack, ask
 from tests.soak.stack_files import CLOUDS, VERSIONS, on, stack_files
 
 FILES = int(os.environ.get("TRIPLANE_ENGINE_FILES", "1"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Stack
-from tools import guards
+from bench.harness import Stack
+from operations.engine import guards
 
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "aws": {"aws:assumeRoles": [{"roleArn": "arn:aws:iam::210987654321:role/deploy"}]},

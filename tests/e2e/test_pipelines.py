@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.harness import exports
-from tools.crash.clone import Clone
+from bench.harness import exports
+from operations.crash.checkout import Clone
 
 GIT = {
     f"GIT_{who}_{what}": value

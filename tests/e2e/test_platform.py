@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-import stack_config
+from bench.harness import FLIGHT, Stack, ask, load
+from config import schema
+from operations.engine import environment
+from operations.recovery import adoption, importer
 from tests.e2e import clients
-from tests.e2e.harness import FLIGHT, Stack, ask, load
-from tools import adopt, claim, environment
 
 CONTRACT = {
     "cloud",
@@ -186,17 +187,17 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
 ) -> None:
     """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
     monkeypatch.setattr(environment, "rehearsal", lambda: stack.rehearsal.environment)
-    trial = adopt.Trial(stack.name, stack.file, tmp_path)
+    trial = adoption.Trial(stack.name, stack.file, tmp_path)
     (tmp_path / "backend").mkdir()
     trial.init()
-    claimed = claim.claim(trial, stack_config.read(stack.file.read_text(), stack.file.name))
+    claimed = importer.claim(trial, schema.read(stack.file.read_text(), stack.file.name))
     assert {step["op"] for step in claimed.steps} == {"same"}
     mine, found = stack.resources(), trial.ask("export", "--show-secrets")
     resources = found["deployment"]["resources"]
-    [key] = [each for each in resources if each["type"] == claim.KEY]
+    [key] = [each for each in resources if each["type"] == importer.KEY]
     assert json.loads(key["outputs"]["value"]["plaintext"]) == stack.outputs()["gateway_key"]
     # Whoever makes the key or a provider gives it an id of its own.
-    drawn = ("pulumi:", claim.KEY)
+    drawn = ("pulumi:", importer.KEY)
     assert {
         (each["urn"], each.get("id")) for each in resources if not each["type"].startswith(drawn)
     } == {(each["urn"], each.get("id")) for each in mine if not each["type"].startswith(drawn)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness import Stack
-from tools import ids
+from bench.harness import Stack
+from operations.recovery import physical_ids
 
 IMPORTED_AS_ELSE = {
     "aws:lambda/alias:Alias",  # by its path, and stands as its ARN
@@ -15,7 +15,7 @@ IMPORTED_AS_ELSE = {
     "gcp:secretmanager/secretIamMember:SecretIamMember",
     "gcp:storage/bucketIAMMember:BucketIAMMember",
     "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember",
-    f"{ids.OURS}AwsBuiltImage",  # by its tag, and stands by its digest
+    f"{physical_ids.OURS}AwsBuiltImage",  # by its tag, and stands by its digest
 }
 """Types whose documented import id is not the id that they have afterwards."""
 
@@ -24,7 +24,7 @@ def test_the_id_that_recovery_works_out_is_the_one_that_it_has(stack: Stack) -> 
     resources = stack.resources()
     checked = {}
     for each in resources:
-        worked_out = ids.physical_id(each, resources)
+        worked_out = physical_ids.physical_id(each, resources)
         if worked_out and each["type"] not in IMPORTED_AS_ELSE:
             checked[each["urn"]] = (worked_out, each["id"])
     assert len(checked) > 8

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from policy import arm, checkov, record, terraform
+from api_models import arm
+from policy import checkov, record, terraform
 from tests.policy.conftest import Plans
 
 

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from policy import pack_rules, record, rules, secrecy
+from policy import mock_engine, pack_rules, record, rules, secrecy
 from policy.record import SECRET, SECRET_SIGNATURE, SIGNATURE
-from tests import engine
 from tests.policy.changes import BASE, mutated, put
 from tests.policy.conftest import Plans
 from tests.policy.mutations import APP, FUNCTION, MUTATIONS, RUN
 
 KEY_MAKER = "pulumi-python:dynamic/triplane:RandomKey"
-KEY = engine.COMPUTED[KEY_MAKER]["value"]
+KEY = mock_engine.COMPUTED[KEY_MAKER]["value"]
 INNOCENT = {
     "aws": (FUNCTION, "environment.variables.GREETING"),
     "gcp": (RUN, "template.containers.0.args.0"),

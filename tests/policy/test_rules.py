@@ -91,7 +91,7 @@ def test_the_check_of_the_type_itself_sees_the_mutation(cloud: str, plans: Plans
     ],
 )
 def test_only_types_without_tags_are_excused_from_them(module: str, untagged: set[str]) -> None:
-    from rehearsal.schema import Schemas
+    from rehearsal.core.schema import Schemas
 
     schemas = Schemas(module.removeprefix("pulumi_").replace("_", "-"))
     word = "labels" if module == "pulumi_gcp" else "tags"

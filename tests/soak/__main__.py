@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from tools import environment
+from operations.engine import environment
 
 MOCKS = (
     "tests/soak/test_no_op.py"

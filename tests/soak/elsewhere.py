@@ -212,8 +212,8 @@ def rendered(store: Path) -> dict[str, Any]:
     """All that is registered and exported, of each file on each cloud."""
     from pulumi.runtime.mocks import MockMonitor
 
-    import stack_config
-    from tests import engine
+    from config import schema
+    from policy import mock_engine
     from tests.soak.stack_files import CLOUDS, handed_over
 
     found: dict[str, Any] = {}
@@ -227,9 +227,9 @@ def rendered(store: Path) -> dict[str, Any]:
                 return answer(monitor, request)
 
             raw = handed_over({**PLACES, **file, "triplane:cloud": cloud})
-            config = stack_config.parse(raw, "Pulumi.elsewhere.yaml", store=store)
+            config = schema.parse(raw, "Pulumi.elsewhere.yaml", store=store)
             with mock.patch.object(MockMonitor, "RegisterResource", keep):
-                _, outputs = engine.platform(config)
+                _, outputs = mock_engine.platform(config)
             found[f"{cloud}, {what}: outputs"] = outputs
             for request in requests:
                 found[f"{cloud}, {what}: {request.type} {request.name}"] = registered(request)

@@ -7,10 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import stack_config
-import stack_mistakes
 from components import names
 from components.contracts import Cloud, github_subject
+from config import messages, schema
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
@@ -42,7 +41,7 @@ def unreserved(key: str) -> bool:
     return (
         key.lower() not in names.TAGS
         and not key.lower().startswith(reserved)
-        and not stack_mistakes.CREDENTIAL_KEY.search(key)
+        and not messages.CREDENTIAL_KEY.search(key)
     )
 
 
@@ -68,7 +67,7 @@ TAGS: dict[Cloud, tuple[st.SearchStrategy[str], st.SearchStrategy[str], int, int
 def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
     """A few of any kind; now and then the longest, and as many as there may be."""
     keys, values, longest_key, longest_value = TAGS[cloud]
-    most = stack_config.MOST_TAGS[cloud] - len(names.TAGS)
+    most = schema.MOST_TAGS[cloud] - len(names.TAGS)
 
     def filled(drawn: dict[str, str], count: int, longest: bool) -> dict[str, str]:
         if longest:
@@ -89,13 +88,13 @@ OWNER, NAME, ID = (
 LONGEST = "e" * (127 - len("repo:acme/triplane:environment:"))
 """Of an environment of acme/triplane: Google Cloud takes a subject of 127 characters."""
 
-catalogue = stack_config.CATALOGUE
+catalogue = schema.CATALOGUE
 required = {
     "triplane:cloud": st.sampled_from(CLOUDS),
     "gcp:project": fully(r"[a-z][a-z0-9-]{4,28}[a-z0-9]"),
     **{
         key: st.sampled_from(catalogue[cloud]["regions"])
-        for cloud, key in stack_config.REGION_KEYS.items()
+        for cloud, key in schema.REGION_KEYS.items()
     },
 }
 sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {

@@ -15,10 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-import stack_config
-from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
-from policy.models import coverage
-from tests import engine
+from config import schema
+from policy import api_coverage, aws, azure, gcp, mock_engine, record, rules  # noqa: F401  # the clouds add their checks
 from tests.soak import elsewhere
 from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
 
@@ -37,18 +35,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(store: Path) -> Path:
     """A model store with `VERSIONS`, the first of which is the champion."""
     for version in VERSIONS:
-        folder = store / stack_config.MODEL / version
+        folder = store / schema.MODEL / version
         folder.mkdir(parents=True)
         for name in ("model.onnx", "card.json", "model.tar.gz"):
             (folder / name).write_text(version)
-    (store / stack_config.MODEL / "champion").write_text(VERSIONS[0])
+    (store / schema.MODEL / "champion").write_text(VERSIONS[0])
     return store
 
 
 def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
     """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
-    config = stack_config.parse(raw, "Pulumi.soak.yaml", store=store)
-    registered, outputs = engine.platform(config)
+    config = schema.parse(raw, "Pulumi.soak.yaml", store=store)
+    registered, outputs = mock_engine.platform(config)
     whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
     plan = [
         record.Resource(each.type, each.name, each.id, record.plain(each.inputs))
@@ -84,8 +82,8 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
                 unlike = [
                     f"{each.name} ({each.type}): {said}"
                     for each in plan
-                    if coverage.mapped(cloud, each.type)
-                    for said in coverage.model_of(cloud).problems(each)
+                    if api_coverage.mapped(cloud, each.type)
+                    for said in api_coverage.model_of(cloud).problems(each)
                 ]
                 assert not unlike, "\n".join(unlike)
                 again, outputs_again, _ = built(raw, store)
@@ -97,14 +95,14 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
 
 
 def test_every_setting_is_drawn() -> None:
-    assert {key for key, *_ in stack_config.schema()} == DRAWN
+    assert {key for key, *_ in schema.schema()} == DRAWN
 
 
 def test_the_file_rendered_elsewhere_sets_everything() -> None:
     whole = next(iter(elsewhere.FILES.values())) | dict.fromkeys(
         (*elsewhere.PLACES, "triplane:cloud")
     )
-    for key, *_ in stack_config.schema():
+    for key, *_ in schema.schema():
         top, _, inner = key.partition(".")
         assert top in whole, f"{key} is not set"
         assert not inner or inner in whole[top], f"{key} is not set"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.harness import ROOT, Stack
 from policy import checkov
-from tests.e2e.harness import ROOT, Stack
 
 PACK = ROOT / "policy" / "pack" / "local"
 INSECURE = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine import Build, Built
+from policy.mock_engine import Build, Built
 
 
 @pytest.fixture(scope="module")

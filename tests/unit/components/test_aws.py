@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.contracts import Access, Grant, IdentityArgs, Workload
-from stack_config import StackConfig
-from tests.engine import ACCOUNT, Build, Built, Engine, build
+from config.schema import StackConfig
+from policy.mock_engine import ACCOUNT, Build, Built, Engine, build
 
 
 def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:
@@ -108,17 +108,17 @@ def test_a_role_trusts_one_service_acting_for_this_account(
 
 
 def test_a_grant_that_aws_does_not_know_is_refused() -> None:
-    from components import aws
+    from components.aws import package as package_
     from components.contracts import FoundationArgs, ImageRegistryArgs
 
     def program() -> dict[str, Any]:
-        foundation = aws.Foundation(
+        foundation = package_.Foundation(
             "f", FoundationArgs(region="eu-west-1", environment="dev", tags={}, keep_data=True)
         )
-        registry = aws.ImageRegistry("r", ImageRegistryArgs(foundation=foundation))
+        registry = package_.ImageRegistry("r", ImageRegistryArgs(foundation=foundation))
         grants = [Grant(registry, Access.INVOKE)]
         args = IdentityArgs(foundation=foundation, workload=Workload.BUILD, grants=grants)
-        return {"principal": aws.Identity("i", args).principal}
+        return {"principal": package_.Identity("i", args).principal}
 
     with pytest.raises(TypeError, match="ImageRegistry cannot be granted for invoke on AWS"):
         build(program)

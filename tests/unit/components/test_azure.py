@@ -15,9 +15,10 @@ import pulumi
 import pytest
 import yaml
 
-from components.azure import arm, images, model_artifact, roles, traffic
+from components.azure import arm, images, model_artifact, roles
+from components.azure.dynamic import endpoint_traffic
 from components.azure.model_endpoint import deployment_name
-from tests.engine import Build, Built, Engine
+from policy.mock_engine import Build, Built, Engine
 
 VERSION = hashlib.sha256(b"model").hexdigest()
 OWNER, CONTRIBUTOR = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", roles.BUILT_IN["Contributor"]
@@ -294,20 +295,20 @@ SHIFT = {
 
 
 def test_the_model_version_is_known_once_it_takes_the_traffic(manager: FakeManager) -> None:
-    result = traffic._TrafficProvider().create(SHIFT)
+    result = endpoint_traffic._TrafficProvider().create(SHIFT)
     assert manager.get("")["properties"]["traffic"] == {"m-new": 100}  # type: ignore[index]
     assert result.outs is not None
     assert result.outs["serving"] == VERSION
 
 
 def test_a_shift_writes_back_nothing_that_azure_only_tells(manager: FakeManager) -> None:
-    traffic._TrafficProvider().create(SHIFT)
+    endpoint_traffic._TrafficProvider().create(SHIFT)
     assert manager.written["properties"] == {"authMode": "AADToken", "traffic": {"m-new": 100}}
     assert manager.written["identity"]["userAssignedIdentities"] == {"/identity": {}}
 
 
 def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeManager) -> None:
-    provider = traffic._TrafficProvider()
+    provider = endpoint_traffic._TrafficProvider()
     stands = dict(provider.create(SHIFT).outs or {})
     assert not provider.diff("id", provider.read("id", stands).outs, SHIFT).changes  # type: ignore[arg-type]
     manager.put("", {"properties": {"traffic": {"m-new": 10, "m-old": 90}}})
@@ -317,7 +318,7 @@ def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeMa
 
 
 def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeManager) -> None:
-    provider = traffic._TrafficProvider()
+    provider = endpoint_traffic._TrafficProvider()
     provider.create(SHIFT)
     provider.delete("id", SHIFT)
     assert manager.get("")["properties"]["traffic"] == {}  # type: ignore[index]
@@ -325,8 +326,8 @@ def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeMan
 
 def test_traffic_of_an_endpoint_that_is_gone_is_gone(manager: FakeManager) -> None:
     manager.endpoint = None
-    assert traffic._TrafficProvider().read("id", SHIFT).id == ""
-    traffic._TrafficProvider().delete("id", SHIFT)
+    assert endpoint_traffic._TrafficProvider().read("id", SHIFT).id == ""
+    endpoint_traffic._TrafficProvider().delete("id", SHIFT)
 
 
 def test_files_are_the_same_wherever_they_lie_on_the_engineers_machine() -> None:

@@ -17,7 +17,7 @@ from components.contracts import (
     Workload,
 )
 from components.dynamic import changed_inputs, wait_for
-from tests.engine import Build, Built, Engine, build
+from policy.mock_engine import Build, Built, Engine, build
 
 DYNAMIC = "pulumi-python:dynamic/triplane"
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from gateway import lakes
 
-from rehearsal.credentials import Authority
+from rehearsal.core.credentials import Authority
 
 from .cloud import Reply, Seen, cloud
 

@@ -10,11 +10,11 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rehearsal.aws import iam, routes
-from rehearsal.aws.kinds import KINDS
-from rehearsal.kinds import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
-from rehearsal.lifecycle import Lifecycle
-from rehearsal.schema import Schemas
-from rehearsal.world import World
+from rehearsal.aws.profile import KINDS
+from rehearsal.core.records import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.core.schema import Schemas
+from rehearsal.provider.context import World
+from rehearsal.provider.lifecycle import Lifecycle
 
 REGION = "eu-west-1"
 SCHEMAS = Schemas("aws")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.provider.context import World
 from rehearsal.server import assemble
-from rehearsal.world import World
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.gcp import access, routes
-from rehearsal.gcp.kinds import KINDS
-from rehearsal.kinds import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
-from rehearsal.lifecycle import Lifecycle
-from rehearsal.schema import Schemas
-from rehearsal.world import World
+from rehearsal.core.records import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.core.schema import Schemas
+from rehearsal.gcp import iam, routes
+from rehearsal.gcp.profile import KINDS
+from rehearsal.provider.context import World
+from rehearsal.provider.lifecycle import Lifecycle
 
 PROJECT, REGION = "triplane-dev", "europe-west1"
 PLACE = f"projects/{PROJECT}/locations/{REGION}"
@@ -51,7 +51,7 @@ class Project:
         self.lifecycle = Lifecycle(world, "gcp", self.kinds, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(world))]))
         for api in apis:
-            self.make(access.SERVICE, api, service=f"{api}.googleapis.com")
+            self.make(iam.SERVICE, api, service=f"{api}.googleapis.com")
 
     def make(self, token: str, name: str, /, **inputs: Any) -> Record:
         """Check and create one resource; a name of its own is made unless it is given."""
@@ -74,7 +74,7 @@ class Project:
 
     def account(self, name: str) -> str:
         """A new service account's e-mail."""
-        email: str = self.make(access.ACCOUNT, name).outputs["email"]
+        email: str = self.make(iam.ACCOUNT, name).outputs["email"]
         return email
 
     def grant(self, token: str, role: str, email: str, **inputs: Any) -> Record:
@@ -86,7 +86,7 @@ class Project:
         self, method: str, path: str, body: Json | None = None, caller: str | None = None
     ) -> tuple[int, Json]:
         """One call of an API, by the engineer or by a service account."""
-        token = access.token(self.world, caller or access.engineer(self.world))["access_token"]
+        token = iam.token(self.world, caller or iam.engineer(self.world))["access_token"]
         headers = {"authorization": f"Bearer {token}"}
         answer = self.http.request(method, f"/gcp/{path}", json=body, headers=headers)
         return answer.status_code, answer.json()

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from rehearsal.aws import buckets, function_url
-from rehearsal.kinds import ASSET, SIGNATURE, Json, Record, Refusal
-from rehearsal.world import World
+from rehearsal.aws import lambda_urls, s3
+from rehearsal.core.records import ASSET, SIGNATURE, Json, Record, Refusal
+from rehearsal.provider.context import World
 from tests.unit.rehearsal.aws_account import Account, allow, archive
 
 BUILDSPEC = """\
@@ -152,7 +152,7 @@ def test_a_build_fails_for_a_permission_that_is_missing(
 
 
 def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:
-    from components.aws.built_image import _explain
+    from components.aws.dynamic.built_image import _explain
 
     text = _explain(
         {
@@ -406,7 +406,7 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
         return account.http.put(f"/aws/{bucket.id}/{key}", content=b"x", headers=headers)
 
     assert put("captures/a.json").status_code == 200
-    assert buckets.read_object(account.world, f"s3://{bucket.id}/captures/a.json") == b"x"
+    assert s3.read_object(account.world, f"s3://{bucket.id}/captures/a.json") == b"x"
     refused = put("models/a.json")
     assert refused.status_code == 403
     assert "<Code>AccessDenied</Code>" in refused.text
@@ -447,10 +447,10 @@ def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
         }
         return Request(scope)
 
-    text = function_url.event(request("application/json"), b"{}")
+    text = lambda_urls.event(request("application/json"), b"{}")
     assert (text["body"], text["isBase64Encoded"]) == ("{}", False)
     assert text["queryStringParameters"] == {"a": "1,2"}
-    binary = function_url.event(request("image/png"), b"\x89PNG")
+    binary = lambda_urls.event(request("image/png"), b"\x89PNG")
     assert (binary["body"], binary["isBase64Encoded"]) == ("iVBORw==", True)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import buckets, codebuild, iam
-from rehearsal.kinds import CheckFailure, Inputs, Refusal
-from rehearsal.world import World
+from rehearsal.aws import codebuild, iam, s3
+from rehearsal.core.records import CheckFailure, Inputs, Refusal
+from rehearsal.provider.context import World
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -186,10 +186,10 @@ def test_a_deleted_object_takes_all_versions_of_its_own_key_along_and_no_others(
         for key in ("former.zip", "former.zip.bak")
     )
     account.update(former, content="y")
-    held = [key for key, _ in buckets._versions(account.world, bucket)]
+    held = [key for key, _ in s3._versions(account.world, bucket)]
     assert held.count("builds/former.zip") == 2
     account.lifecycle.delete(token, former.id)
-    assert {key for key, _ in buckets._versions(account.world, bucket)} == {other.inputs["key"]}
+    assert {key for key, _ in s3._versions(account.world, bucket)} == {other.inputs["key"]}
 
 
 def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Account) -> None:

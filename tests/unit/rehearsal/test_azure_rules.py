@@ -15,14 +15,22 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.azure import access, environment, ml, routes, storage, vaults, web
-from rehearsal.azure.arm import GROUP, IDENTITY, guid
-from rehearsal.azure.images import REGISTRY
-from rehearsal.azure.kinds import KINDS
-from rehearsal.kinds import CheckFailure, Inputs, Record, Refusal
-from rehearsal.lifecycle import Lifecycle
-from rehearsal.schema import Schemas
-from rehearsal.world import World
+from rehearsal.azure import (
+    app_service,
+    authorization,
+    environment,
+    key_vault,
+    machine_learning,
+    routes,
+    storage,
+)
+from rehearsal.azure.container_registry import REGISTRY
+from rehearsal.azure.profile import KINDS
+from rehearsal.azure.resource_manager import GROUP, IDENTITY, guid
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
+from rehearsal.core.schema import Schemas
+from rehearsal.provider.context import World
+from rehearsal.provider.lifecycle import Lifecycle
 
 SCHEMAS = Schemas("azure-native")
 READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
@@ -42,7 +50,7 @@ class Subscription:
 
     def make(self, token: str, /, **inputs: Any) -> Record:
         kind = self.kinds[token]
-        if token not in (GROUP, access.ASSIGNMENT, access.DEFINITION):
+        if token not in (GROUP, authorization.ASSIGNMENT, authorization.DEFINITION):
             inputs.setdefault("resourceGroupName", "rg")
         self.lifecycle.check_name(kind, inputs)
         kind.check(self.world, Inputs(inputs))
@@ -60,7 +68,7 @@ class Subscription:
         if "/" not in role:
             role = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
         return self.make(
-            access.ASSIGNMENT,
+            authorization.ASSIGNMENT,
             roleAssignmentName=guid(principal, role, scope),
             principalId=principal,
             roleDefinitionId=role,
@@ -72,7 +80,7 @@ class Subscription:
 
     def custom(self, name: str, **permission: list[str]) -> Record:
         return self.make(
-            access.DEFINITION,
+            authorization.DEFINITION,
             roleDefinitionId=guid(name),
             roleName=name,
             scope=self.group.id,
@@ -104,10 +112,15 @@ def many(count: int) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("token", "taken", "refused", "says"),
     [
-        (vaults.SECRET, many(15), many(16), "16 tags are more than 15"),
+        (key_vault.SECRET, many(15), many(16), "16 tags are more than 15"),
         ("azure-native:monitor:AutoscaleSetting", many(15), many(16), "16 tags are more than 15"),
         (GROUP, many(50), many(51), "51 tags are more than 50"),
-        (vaults.VAULT, {"k" * 512: "v" * 256}, {"k" * 513: ""}, "a name has 1 to 512 characters"),
+        (
+            key_vault.VAULT,
+            {"k" * 512: "v" * 256},
+            {"k" * 513: ""},
+            "a name has 1 to 512 characters",
+        ),
         (storage.ACCOUNT, {"k" * 128: ""}, {"k" * 129: ""}, "a name has 1 to 128 characters"),
         (GROUP, {}, {"cost/centre": ""}, "InvalidTagNameCharacters"),
         (GROUP, {}, {"team": "", "Team": ""}, "differ in case alone"),
@@ -128,7 +141,7 @@ def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) ->
     azure.grant(principal, READER, azure.group.id)
     with pytest.raises(Refusal, match="RoleAssignmentExists: The role assignment already exists"):
         azure.make(
-            access.ASSIGNMENT,
+            authorization.ASSIGNMENT,
             roleAssignmentName=guid("another name"),
             principalId=principal,
             roleDefinitionId=f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{READER}",
@@ -148,7 +161,7 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
     azure: Subscription,
 ) -> None:
     principal = azure.identity().outputs["principalId"]
-    role = azure.custom("caller", actions=[ml.SCORE])
+    role = azure.custom("caller", actions=[machine_learning.SCORE])
     with pytest.raises(Refusal, match="RoleAssignmentScopeNotAssignableToRoleDefinition"):
         azure.grant(principal, role.id, "/subscriptions/other")
     azure.grant(principal, role.id, azure.group.id)
@@ -156,7 +169,7 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
         azure.delete(role)
     with pytest.raises(Refusal, match="RoleDefinitionWithSameNameExists"):
         azure.make(
-            access.DEFINITION,
+            authorization.DEFINITION,
             **{**role.inputs, "roleDefinitionId": guid("other")},
         )
 
@@ -164,51 +177,61 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
 def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscription) -> None:
     world = azure.world
     principal = azure.identity().outputs["principalId"]
-    role = azure.custom("caller", actions=[ml.SCORE])
+    role = azure.custom("caller", actions=[machine_learning.SCORE])
     azure.grant(principal, role.id, f"{azure.group.id}/providers/a/one")
-    assert access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one")
-    assert access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one/b/two")
-    assert not access.may(world, principal, ml.SCORE, f"{azure.group.id}/providers/a/one-more")
-    assert not access.may(world, principal, ml.SCORE, azure.group.id)
+    assert authorization.may(
+        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one"
+    )
+    assert authorization.may(
+        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one/b/two"
+    )
+    assert not authorization.may(
+        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one-more"
+    )
+    assert not authorization.may(world, principal, machine_learning.SCORE, azure.group.id)
 
 
 def test_the_engineer_looks_into_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
     owner = azure.world.account.azure_object
-    assert access.may(azure.world, owner, ml.SCORE, azure.group.id)
-    assert access.may(azure.world, owner, f"{access.BLOBS}/read", azure.group.id, data=True)
-    assert not access.may(azure.world, owner, f"{access.BLOBS}/write", azure.group.id, data=True)
+    assert authorization.may(azure.world, owner, machine_learning.SCORE, azure.group.id)
+    assert authorization.may(
+        azure.world, owner, f"{authorization.BLOBS}/read", azure.group.id, data=True
+    )
+    assert not authorization.may(
+        azure.world, owner, f"{authorization.BLOBS}/write", azure.group.id, data=True
+    )
 
 
 def test_purge_protection_cannot_be_set_to_false(azure: Subscription) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "enablePurgeProtection": False}
     with pytest.raises(CheckFailure, match='"enablePurgeProtection" cannot be set to false'):
-        azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+        azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
 
 
 def test_a_deleted_vault_and_a_deleted_workspace_keep_their_names(azure: Subscription) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
-    azure.delete(azure.make(vaults.VAULT, vaultName="vault", properties=properties))
+    azure.delete(azure.make(key_vault.VAULT, vaultName="vault", properties=properties))
     with pytest.raises(Refusal, match="already exists in deleted state"):
-        azure.make(vaults.VAULT, vaultName="vault", properties=properties)
-    azure.delete(azure.make(ml.WORKSPACE, workspaceName="space"))
+        azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
+    azure.delete(azure.make(machine_learning.WORKSPACE, workspaceName="space"))
     with pytest.raises(Refusal, match="Soft-deleted workspace exists"):
-        azure.make(ml.WORKSPACE, workspaceName="space")
+        azure.make(machine_learning.WORKSPACE, workspaceName="space")
 
 
 def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
     azure: Subscription,
 ) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
-    azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+    azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
     secret = azure.make(
-        vaults.SECRET, vaultName="vault", secretName="key", properties={"value": "open sesame"}
+        key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "open sesame"}
     )
     assert "value" not in secret.outputs["properties"]
     uri = secret.outputs["properties"]["secretUriWithVersion"]
     reference = f"@Microsoft.KeyVault(SecretUri={uri})"
     reader, stranger = azure.identity("reader"), azure.identity("stranger")
     azure.grant(reader.outputs["principalId"], SECRETS_USER, secret.id)
-    resolve = vaults.resolve
+    resolve = key_vault.resolve
     assert resolve(azure.world, reference, reader.outputs["principalId"]) == "open sesame"
     assert resolve(azure.world, reference, stranger.outputs["principalId"]) is None
     rotated = azure.update(secret, properties={"value": "another"})
@@ -216,10 +239,10 @@ def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
 
 
 def test_a_new_endpoint_has_no_traffic_to_give(azure: Subscription) -> None:
-    azure.make(ml.WORKSPACE, workspaceName="space")
+    azure.make(machine_learning.WORKSPACE, workspaceName="space")
     with pytest.raises(Refusal, match="Traffic rules cannot be set on a new endpoint"):
         azure.make(
-            ml.ENDPOINT,
+            machine_learning.ENDPOINT,
             workspaceName="space",
             endpointName="endpoint",
             location="westeurope",
@@ -230,9 +253,9 @@ def test_a_new_endpoint_has_no_traffic_to_give(azure: Subscription) -> None:
 @pytest.fixture
 def endpoint(azure: Subscription) -> Record:
     """An endpoint with two deployments that are only written down."""
-    azure.make(ml.WORKSPACE, workspaceName="space")
+    azure.make(machine_learning.WORKSPACE, workspaceName="space")
     made = azure.make(
-        ml.ENDPOINT,
+        machine_learning.ENDPOINT,
         workspaceName="space",
         endpointName="endpoint",
         location="westeurope",
@@ -241,7 +264,12 @@ def endpoint(azure: Subscription) -> Record:
     for name in ("blue", "green"):
         azure.world.save(
             Record(
-                *("azure-native", ml.DEPLOYMENT, f"{made.id}/deployments/{name}", f"u::{name}"),
+                *(
+                    "azure-native",
+                    machine_learning.DEPLOYMENT,
+                    f"{made.id}/deployments/{name}",
+                    f"u::{name}",
+                ),
                 inputs={},
                 outputs={"name": name},
             )
@@ -261,24 +289,24 @@ def test_traffic_goes_whole_to_deployments_that_exist(
     azure: Subscription, endpoint: Record, split: dict[str, int], says: str
 ) -> None:
     with pytest.raises(Refusal, match=says):
-        ml.set_traffic(azure.world, endpoint, split)
+        machine_learning.set_traffic(azure.world, endpoint, split)
 
 
 def test_a_deployment_with_traffic_is_not_deleted(azure: Subscription, endpoint: Record) -> None:
-    ml.set_traffic(azure.world, endpoint, {"blue": 100})
+    machine_learning.set_traffic(azure.world, endpoint, {"blue": 100})
     azure.world.save(endpoint)
-    blue, green = ml.deployments(azure.world, endpoint)
+    blue, green = machine_learning.deployments(azure.world, endpoint)
     with pytest.raises(Refusal, match="live traffic allocated"):
         azure.delete(blue)
     azure.delete(green)
     azure.delete(endpoint)
-    assert azure.world.all(ml.DEPLOYMENT) == []
+    assert azure.world.all(machine_learning.DEPLOYMENT) == []
 
 
 def test_an_endpoint_that_is_written_anew_loses_the_traffic_that_it_does_not_name(
     azure: Subscription, endpoint: Record
 ) -> None:
-    ml.set_traffic(azure.world, endpoint, {"blue": 100})
+    machine_learning.set_traffic(azure.world, endpoint, {"blue": 100})
     azure.world.save(endpoint)
     assert azure.update(endpoint, tags={"a": "b"}).outputs["properties"]["traffic"] == {}
 
@@ -289,14 +317,14 @@ def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint
     principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
 
     def ask(audience: str) -> int:
-        token, _ = access.token(azure.world, principal, client, audience)
+        token, _ = authorization.token(azure.world, principal, client, audience)
         answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
         return int(answer.status_code)
 
     assert azure.http.post(url, json={}).status_code == 401
     assert ask("https://management.azure.com") == 401
     assert ask("https://ml.azure.com") == 403
-    role = azure.custom("caller", actions=[ml.SCORE])
+    role = azure.custom("caller", actions=[machine_learning.SCORE])
     azure.grant(principal, role.id, endpoint.id)
     # Let in, and told that no deployment takes traffic.
     assert ask("https://ml.azure.com") == 404
@@ -318,7 +346,7 @@ def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
     assert ask("guessed", mine.outputs["clientId"]).status_code == 400
     assert ask("secret-header", other.outputs["clientId"]).status_code == 400
     token = ask("secret-header", mine.outputs["clientId"]).json()["access_token"]
-    principal = access.bearer(azure.world, f"Bearer {token}", "https://ml.azure.com")
+    principal = authorization.bearer(azure.world, f"Bearer {token}", "https://ml.azure.com")
     assert principal == mine.outputs["principalId"]
 
 
@@ -369,8 +397,8 @@ def test_a_run_ends_with_the_words_of_the_step_that_failed(azure: Subscription) 
 
 
 def test_a_plan_stays_while_an_app_stands_on_it(azure: Subscription) -> None:
-    plan = azure.make(web.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
-    app = azure.make(web.SITE, name="app", serverFarmId=plan.id, siteConfig={})
+    plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.make(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})
     with pytest.raises(Refusal, match="has web app"):
         azure.delete(plan)
     azure.delete(app)
@@ -383,9 +411,9 @@ def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscri
     import urllib.request
 
     azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
-    plan = azure.make(web.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
     app = azure.make(
-        web.SITE,
+        app_service.SITE,
         name="app",
         serverFarmId=plan.id,
         siteConfig={"linuxFxVersion": "DOCKER|images.azurecr.io/triplane@sha256:00"},
@@ -406,7 +434,7 @@ class Credential:
         self.world, self.principal = world, principal
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(*access.token(self.world, self.principal, "client", scopes[0]))
+        return AccessToken(*authorization.token(self.world, self.principal, "client", scopes[0]))
 
 
 @pytest.fixture
@@ -446,7 +474,7 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
     with container(azure, Credential(azure.world, gateway)) as client:
         with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
             client.upload_blob("a.json", b"{}")
-        role = azure.custom("creator", dataActions=[f"{access.BLOBS}/add/action"])
+        role = azure.custom("creator", dataActions=[f"{authorization.BLOBS}/add/action"])
         azure.grant(gateway, role.id, captures.id)
         client.upload_blob("a.json", b"{}")
         for forbidden in (

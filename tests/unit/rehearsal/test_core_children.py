@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from rehearsal import children
-from rehearsal.children import Children
-from rehearsal.store import Store
+from rehearsal.core.store import Store
+from rehearsal.runtime import processes
+from rehearsal.runtime.processes import Children
 
 KEY = Fernet.generate_key()
 
@@ -58,13 +58,13 @@ def test_grandchildren_end_too_and_those_who_ignore_sigterm(store: Store, tmp_pa
     assert until(marker.exists)
     mine.stop(child, grace=0.3)
     assert child.poll() is not None
-    assert children.end([(child.pid, time.time())]) == 0
+    assert processes.end([(child.pid, time.time())]) == 0
 
 
 def test_a_process_id_that_was_reused_is_left_alone(store: Store, tmp_path: Path) -> None:
     mine = Children(store)
     child = mine.spawn(["sleep", "60"], key="k", log=tmp_path / "l")
-    long_ago = (children.started(child.pid) or 0) - 1000
-    assert children.end([(child.pid, long_ago)]) == 0
+    long_ago = (processes.started(child.pid) or 0) - 1000
+    assert processes.end([(child.pid, long_ago)]) == 0
     assert child.poll() is None
     mine.stop_all()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from rehearsal import faults
-from rehearsal.faults import AnswerLost, Fault, Faults
-from rehearsal.kinds import Refusal
-from rehearsal.store import Store
+from rehearsal.core import faults
+from rehearsal.core.faults import AnswerLost, Fault, Faults
+from rehearsal.core.records import Refusal
+from rehearsal.core.store import Store
 
 
 @pytest.fixture

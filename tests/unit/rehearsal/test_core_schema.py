@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
-from rehearsal.kinds import ASSET, SIGNATURE
-from rehearsal.schema import Schemas, UnknownType, check
-from rehearsal.wire import UNKNOWN
+from rehearsal.core.records import ASSET, SIGNATURE
+from rehearsal.core.schema import Schemas, UnknownType, check
+from rehearsal.core.wire import UNKNOWN
 
 QUEUE = "aws:sqs/queue:Queue"
 TOPIC = "gcp:pubsub/topic:Topic"

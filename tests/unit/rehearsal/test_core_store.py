@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from rehearsal.kinds import Record
-from rehearsal.store import Store
+from rehearsal.core.records import Record
+from rehearsal.core.store import Store
 
 KEY = Fernet.generate_key()
 QUEUE = "aws:sqs/queue:Queue"
@@ -96,8 +96,8 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from rehearsal.kinds import Record
-from rehearsal.store import Store
+from rehearsal.core.records import Record
+from rehearsal.core.store import Store
 store = Store(Path(sys.argv[1]), sys.argv[2].encode())
 number = 0
 while True:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from rehearsal import supervisor
-from rehearsal.ports import Ports
+from rehearsal.core.ports import Ports
 from rehearsal.supervisor import Trouble
 
 

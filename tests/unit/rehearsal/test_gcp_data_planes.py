@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from components.gcp import rest
-from components.gcp.built_image import BuiltImageProvider
+from components.gcp.dynamic.built_image import BuiltImageProvider
 from components.gcp.vertex_serving import DeploymentProvider, ModelProvider, TrafficProvider
-from rehearsal.gcp import access, operations
-from rehearsal.kinds import Json, Record, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import Json, Record, Refusal
+from rehearsal.gcp import iam, operations
+from rehearsal.provider.context import World
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -293,7 +293,7 @@ def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) ->
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert "Permission 'aiplatform.endpoints.predict' denied" in answer["error"]["message"]
     role = platform.make(
-        access.CUSTOM_ROLE,
+        iam.CUSTOM_ROLE,
         "predictor",
         roleId="predictor",
         title="p",
@@ -347,10 +347,10 @@ def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
     path = f"/gcp/as/{platform.builder}/computeMetadata/v1/instance/service-accounts/default/token"
     assert platform.http.get(path).status_code == 403, "without the header it is a forged request"
     token = platform.http.get(path, headers={"metadata-flavor": "Google"}).json()["access_token"]
-    assert access.caller(platform.world, f"Bearer {token}") == platform.builder
+    assert iam.caller(platform.world, f"Bearer {token}") == platform.builder
     for forged in ("", "Bearer ", f"Bearer {token}x", "Bearer ya29.e30.00", "Bearer a.b.c"):
         with pytest.raises(Refusal, match="invalid authentication credentials"):
-            access.caller(platform.world, forged)
+            iam.caller(platform.world, forged)
 
 
 def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.gcp import access
-from rehearsal.kinds import CheckFailure, Refusal
-from rehearsal.world import World
+from rehearsal.core.records import CheckFailure, Refusal
+from rehearsal.gcp import iam
+from rehearsal.provider.context import World
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -47,10 +47,10 @@ def test_nothing_is_made_before_its_api_is_enabled(live_world: World) -> None:
         (BUCKET, "goog-lake"),
         (BUCKET, "my-google-lake"),
         (BUCKET, "10.0.0.1"),
-        (access.ACCOUNT, "short"),
-        (access.ACCOUNT, "x" * 31),
-        (access.ACCOUNT, "ends-with-"),
-        (access.CUSTOM_ROLE, "with-hyphen"),
+        (iam.ACCOUNT, "short"),
+        (iam.ACCOUNT, "x" * 31),
+        (iam.ACCOUNT, "ends-with-"),
+        (iam.CUSTOM_ROLE, "with-hyphen"),
         (ENDPOINT, "flight-delay"),
         (ENDPOINT, "12345678901"),
         (ENDPOINT, "0123"),
@@ -112,9 +112,7 @@ def test_an_object_holds_what_the_program_gave(project: Project) -> None:
     made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
     assert made.outputs["md5hash"]
     assert project.lifecycle.read(OBJECT, made.id)
-    path = (
-        f"/gcp/as/{access.engineer(project.world)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
-    )
+    path = f"/gcp/as/{iam.engineer(project.world)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
     with zipfile.ZipFile(io.BytesIO(project.http.get(path).content)) as zipped:
         assert zipped.read("f") == b"x"
     project.delete(made)
@@ -126,7 +124,7 @@ def test_a_deleted_roles_id_is_revived_for_a_week_and_then_blocked(
 ) -> None:
     def make() -> Any:
         return project.make(
-            access.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
+            iam.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
         )
 
     project.delete(make())

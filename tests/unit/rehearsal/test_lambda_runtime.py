@@ -22,11 +22,11 @@ import psutil
 import pytest
 from cryptography.fernet import Fernet
 
-from rehearsal.children import Children
-from rehearsal.lambda_runtime.functions import Function, Functions
-from rehearsal.lambda_runtime.pool import TooManyRequests
-from rehearsal.lambda_runtime.sandbox import FunctionError
-from rehearsal.store import KeyValues, Store
+from rehearsal.core.store import KeyValues, Store
+from rehearsal.runtime.functions.pool import TooManyRequests
+from rehearsal.runtime.functions.registry import Function, Functions
+from rehearsal.runtime.functions.sandbox import FunctionError
+from rehearsal.runtime.processes import Children
 
 REPOSITORY = Path(__file__).parents[3]
 

@@ -9,10 +9,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from rehearsal.aws import iam
-from rehearsal.azure import access, lists, routes, vault_door, vaults
-from rehearsal.azure.arm import IDENTITY
-from rehearsal.gcp import access as google
-from rehearsal.world import World
+from rehearsal.azure import authorization, key_vault, key_vault_secrets, resource_lists, routes
+from rehearsal.azure.resource_manager import IDENTITY
+from rehearsal.gcp import iam as google
+from rehearsal.provider.context import World
 from tests.unit.rehearsal import gcp_project as gcp
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 from tests.unit.rehearsal.gcp_project import Project
@@ -125,7 +125,7 @@ def manager(azure: Subscription, principal: str | None = None) -> Any:
     """Asks the Resource Manager for a list, as the engineer or another."""
     client = TestClient(routes._resource_manager(azure.world), base_url="https://manager")
     who = principal or azure.world.account.azure_object
-    token, _ = access.token(azure.world, who, "c", routes.MANAGEMENT)
+    token, _ = authorization.token(azure.world, who, "c", routes.MANAGEMENT)
 
     def ask(path: str) -> Any:
         url = path if path.startswith("https") else f"{path}?api-version=1"
@@ -144,7 +144,7 @@ def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_rea
     worker = azure.make(IDENTITY, resourceName="untagged", location="westeurope")
     ask = manager(azure)
     assert [each["name"] for each in ask(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
-    monkeypatch.setattr(lists, "PAGE", 2)
+    monkeypatch.setattr(resource_lists, "PAGE", 2)
     first = ask(f"{group}/resources")
     second = ask(first["nextLink"])
     assert [each["name"] for each in first["value"] + second["value"]] == ["one", "two", "three"]
@@ -160,17 +160,17 @@ def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_rea
 
 def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Subscription) -> None:
     properties = {"tenantId": "t", "sku": {"family": "A", "name": "standard"}}
-    azure.make(vaults.VAULT, vaultName="vault", properties=properties)
+    azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
     secret = azure.make(
-        vaults.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
+        key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
     )
-    client = TestClient(vault_door._app(azure.world))
+    client = TestClient(key_vault_secrets._app(azure.world))
     uri = secret.outputs["properties"]["secretUri"]
     client.base_url = type(client.base_url)(uri.partition("/vault/")[0])
     owner = azure.world.account.azure_object
 
-    def ask(audience: str = vault_door.AUDIENCE) -> Any:
-        token, _ = access.token(azure.world, owner, "c", audience)
+    def ask(audience: str = key_vault_secrets.AUDIENCE) -> Any:
+        token, _ = authorization.token(azure.world, owner, "c", audience)
         return client.get(f"{uri}?api-version=7.4", headers={"authorization": f"Bearer {token}"})
 
     assert ask("https://management.azure.com").status_code == 401

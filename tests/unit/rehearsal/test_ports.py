@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import ports
-from rehearsal.ports import Ports, free
+from rehearsal.core import ports
+from rehearsal.core.ports import Ports, free
 
 
 @pytest.fixture(autouse=True)

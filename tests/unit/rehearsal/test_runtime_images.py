@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from rehearsal.images import BuildFailed, Image, ImageStore, TagImmutable
-from rehearsal.store import Store
+from rehearsal.core.store import Store
+from rehearsal.runtime.images import BuildFailed, Image, ImageStore, TagImmutable
 
 DOCKERFILE = """
 # comment

@@ -23,9 +23,9 @@ from botocore.exceptions import ClientError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from rehearsal.objects import StoreFailed
-from rehearsal.world import World
-from tools import backup, lake
+from operations.data import backup, lake
+from rehearsal.provider.context import World
+from rehearsal.runtime.object_stores import StoreFailed
 
 
 class Token:
@@ -186,7 +186,7 @@ def test_blobs_of_one_account_are_not_those_of_another(live_world: World) -> Non
 
 
 def test_blob_versions_are_not_executed(live_world: World) -> None:
-    """A fact that the docstring of `rehearsal.objects` and the lake's kind state: not a wish."""
+    """A fact that the docstring of `rehearsal.runtime.object_stores` and the lake's kind state: not a wish."""
     container = blobs(live_world, "lakeone").create_container("models")
     for content in (b"1", b"2"):
         container.upload_blob("a", content, overwrite=True)

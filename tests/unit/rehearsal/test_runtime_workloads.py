@@ -22,8 +22,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from rehearsal.workloads import Container, ContainerFailed
-from rehearsal.world import World
+from rehearsal.provider.context import World
+from rehearsal.runtime.containers import Container, ContainerFailed
 
 REPOSITORY = Path(__file__).parents[3]
 SERVER = """
@@ -292,7 +292,7 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
 def test_a_body_beyond_the_limit_is_refused(
     live_world: World, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rehearsal.workloads.MAX_BODY", 1000)
+    monkeypatch.setattr("rehearsal.runtime.containers.MAX_BODY", 1000)
     live_world.workloads.run("endpoint", container(image))
     url = live_world.doors.open("door", "endpoint")
     assert httpx.post(f"{url}/echo/", content=b"x" * 1001, timeout=20).status_code == 413

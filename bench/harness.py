@@ -1,0 +1,202 @@
+"""What an engineer's terminal does, as an object: a rehearsal of its own, and stacks driven by the real CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import yaml
+
+from operations.engine import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+FLIGHT = json.loads((ROOT / "lambda/gateway/features.json").read_text())["example"]
+
+
+class CommandFailed(AssertionError):
+    """A command left with a code that was not expected; carries everything it printed."""
+
+
+@dataclass
+class Rehearsal:
+    """A rehearsal in a folder of its own, on ports of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.command("start")
+        self.environment = dict(exports(self.command("env")))
+
+    def command(self, *words: str) -> str:
+        """``python -m rehearsal …`` for this folder."""
+        environment = {**os.environ, "TRIPLANE_REHEARSAL_DIR": str(self.folder)}
+        return run([sys.executable, "-m", "rehearsal", *words], environment, timeout=120)
+
+    def get(self, path: str) -> Any:
+        """JSON from the rehearsal's own control API."""
+        base = self.environment["TRIPLANE_REHEARSAL_URL"]
+        with urllib.request.urlopen(base + path, timeout=30) as answer:
+            return json.load(answer)
+
+
+@dataclass
+class Stack:
+    """One stack of the real program on the real engine."""
+
+    rehearsal: Rehearsal
+    name: str
+    folder: Path
+    settings: dict[str, Any]
+    project: Path = ROOT
+    told: tuple[bytes, dict[str, Any]] = (b"", {})
+    """A state, and the outputs that the engine told of it."""
+
+    @property
+    def state(self) -> Path:
+        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
+        return self.folder / ".pulumi" / "stacks" / project / f"{self.name}.json"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **self.rehearsal.environment,
+            **environment.own(),
+            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_HOME": str(self.folder / "home"),
+        }
+
+    def init(self) -> None:
+        """Make the stack. `stack init` writes a settings file into its project's folder: here, a copy."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
+        (self.folder / "Pulumi.yaml").write_text(f"name: {project}\nruntime: python\n")
+        self.configure()
+        command = ["pulumi", "stack", "init", self.name, "--non-interactive"]
+        run(command, self.environment, timeout=60, folder=self.folder)
+
+    def configure(self, **changes: Any) -> None:
+        """Write the stack's file, keeping the engine's own lines in it."""
+        written = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
+        self.settings.update(changes)
+        self.file.write_text(yaml.safe_dump({**written, "config": self.settings}))
+
+    def pulumi(self, *words: str, config: bool = True, code: int = 0) -> str:
+        file = ["--config-file", str(self.file)] if config else []
+        plain = ["--stack", self.name, "--non-interactive", "--color", "never"]
+        command = ["pulumi", *words, *plain, *file]
+        return run(command, self.environment, timeout=300, code=code, folder=self.project)
+
+    def up(self, code: int = 0) -> str:
+        return self.pulumi("up", "--yes", "--skip-preview", code=code)
+
+    def outputs(self) -> dict[str, Any]:
+        """As the engine tells them, which takes a third of a second: it is asked once of each state."""
+        state = self.state.read_bytes()
+        if state != self.told[0]:
+            shown = self.pulumi("stack", "output", "--json", "--show-secrets", config=False)
+            self.told = state, json.loads(shown)
+        return dict(self.told[1])
+
+    def resources(self) -> list[dict[str, Any]]:
+        state = json.loads(self.pulumi("stack", "export", config=False))
+        return list(state["deployment"].get("resources", []))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(url: str, body: Any = None, **headers: str) -> Answer:
+    """GET ``url``, or POST ``body`` as JSON; an error status is an answer, not an exception."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, dict(answer.headers), answer.read())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, dict(error.headers), error.read())
+
+
+@contextmanager
+def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exception]]:
+    """Predictions asked for without a pause while the block runs; every answer is kept."""
+    answers: list[Answer | Exception] = []
+    done = Event()
+
+    def caller() -> None:
+        while not done.is_set():
+            try:
+                answers.append(ask(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": key}))
+            except Exception as error:  # a refused connection is a result here
+                answers.append(error)
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(connections) as pool:
+        callers = [pool.submit(caller) for _ in range(connections)]
+        try:
+            yield answers
+        finally:
+            done.set()
+        for each in callers:
+            each.result(timeout=90)
+
+
+def run(
+    command: list[str],
+    environment: Mapping[str, str],
+    timeout: float,
+    code: int = 0,
+    folder: Path = ROOT,
+) -> str:
+    """Run to the end; gives stdout, or raises with everything that was printed."""
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+    if ended.returncode != code:
+        raise CommandFailed(
+            f"{shlex.join(command)} left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        )
+    return ended.stdout if code == 0 else ended.stdout + ended.stderr
+
+
+def exports(script: str) -> Iterator[tuple[str, str]]:
+    """The pairs of a script of ``export NAME=value`` lines, unquoted by the shell's own rules."""
+    for line in script.splitlines():
+        words = shlex.split(line)
+        if len(words) == 2 and words[0] == "export":
+            name, _, value = words[1].partition("=")
+            yield name, value

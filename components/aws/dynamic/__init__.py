@@ -1,0 +1,1 @@
+"""Dynamic resources on AWS: what its Pulumi provider leaves out."""

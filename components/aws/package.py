@@ -1,0 +1,24 @@
+"""The platform's nouns on AWS."""
+
+from components.aws.api_key import ApiKey
+from components.aws.data_lake import DataLake
+from components.aws.delivery import Delivery
+from components.aws.foundation import Foundation
+from components.aws.gateway import Gateway
+from components.aws.identity import Identity
+from components.aws.images import ImageBuild, ImageRegistry
+from components.aws.model_artifact import ModelArtifact
+from components.aws.model_endpoint import ModelEndpoint
+
+__all__ = [
+    "ApiKey",
+    "DataLake",
+    "Delivery",
+    "Foundation",
+    "Gateway",
+    "Identity",
+    "ImageBuild",
+    "ImageRegistry",
+    "ModelArtifact",
+    "ModelEndpoint",
+]

@@ -1,0 +1,1 @@
+"""Dynamic resources on Azure: what its Pulumi provider leaves out."""

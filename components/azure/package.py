@@ -1,0 +1,24 @@
+"""The platform's parts on Azure."""
+
+from components.azure.api_key import ApiKey
+from components.azure.data_lake import DataLake
+from components.azure.delivery import Delivery
+from components.azure.foundation import Foundation
+from components.azure.gateway import Gateway
+from components.azure.identity import Identity
+from components.azure.images import ImageBuild, ImageRegistry
+from components.azure.model_artifact import ModelArtifact
+from components.azure.model_endpoint import ModelEndpoint
+
+__all__ = [
+    "ApiKey",
+    "DataLake",
+    "Delivery",
+    "Foundation",
+    "Gateway",
+    "Identity",
+    "ImageBuild",
+    "ImageRegistry",
+    "ModelArtifact",
+    "ModelEndpoint",
+]

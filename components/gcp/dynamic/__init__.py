@@ -1,0 +1,1 @@
+"""Dynamic resources on Google Cloud: what its Pulumi provider leaves out."""

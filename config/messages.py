@@ -1,0 +1,187 @@
+"""Mistakes in a stack file, in words: the key, what is written there, what is allowed, what to do next.
+
+The settings themselves are in config/schema.py, which hands over what was refused and which keys there are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic_core import ErrorDetails
+
+from components.contracts import Cloud
+
+Mistakes = dict[str, tuple[str, str]]
+"""Key of the stack file -> what is written there, what is wrong with it and what to do."""
+
+NO_MAPPING = "A mapping is needed: indented lines of the form key: value."
+
+
+def report(file: str, mistakes: Mistakes) -> str:
+    """All mistakes of a file, and what to do."""
+    count = f"{len(mistakes)} settings are" if len(mistakes) > 1 else "a setting is"
+    lines = [f"{file}: {count} wrong. Nothing was created or changed.", ""]
+    for key, (written, explained) in sorted(mistakes.items()):
+        lines += [f"  {key}: {written}".rstrip(), f"      {explained}", ""]
+    lines.append(f'Correct {file} and run the command again. All settings: README.md, "Settings".')
+    return "\n".join(lines)
+
+
+def did_you_mean(written: str, allowed: Collection[str]) -> str:
+    """`` Did you mean …?`` with the nearest of ``allowed``, or nothing."""
+    plain = {spelling.lower(): spelling for spelling in allowed}
+    near = get_close_matches(written.lower().replace(" ", ""), plain, n=1, cutoff=0.6)
+    return f" Did you mean {plain[near[0]]}?" if near else ""
+
+
+def joined(loc: tuple[int | str, ...]) -> str:
+    """A place in the model as the key that a person wrote: ``triplane:endpoint.min_instances``."""
+    return ".".join(str(part) for part in loc)
+
+
+def written(detail: ErrorDetails, hidden: bool) -> str:
+    """What stands in the file where the model refused something."""
+    value = detail["input"]
+    if hidden:
+        return "(encrypted, not shown)"
+    return "(not there)" if detail["type"] == "missing" or value in (None, "") else shown(value)
+
+
+def shown(value: object) -> str:
+    """A value on one line, cut when it is long, in quotes where its ends could not be seen."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if text != text.strip() or not text:
+        return repr(text)
+    return text if len(text) < 80 else f"{text[:76]} …"
+
+
+def explained(detail: ErrorDetails, raw: Mapping[str, Any], known: Collection[str]) -> str:
+    """What is wrong, and what is allowed instead; ``known`` are the keys that there are."""
+    loc = detail["loc"]
+    match detail["type"]:
+        case "value_error":
+            said = str(detail["ctx"]["error"])
+            if said.startswith("Missing"):
+                said += _instead_of(joined(loc), [key for key in raw if key not in known])
+            return said
+        case "extra_forbidden":
+            return _unknown(loc, known)
+        case "missing":
+            return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
+        case "literal_error":
+            allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
+            says = "Not possible." if detail["input"] else "Missing."
+            nearest = did_you_mean(str(detail["input"]), allowed)
+            return f"{says} Allowed: {', '.join(allowed)}.{nearest}"
+        case "int_type":
+            return "A whole number is needed, written without quotes."
+        case "string_type":
+            return "A text is needed; write it in quotes."
+        case "bool_parsing" | "bool_type":
+            return "Allowed: true, false."
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return NO_MAPPING
+        case _:
+            return f"{detail['msg']}."
+
+
+def _unknown(loc: tuple[int | str, ...], known: Collection[str]) -> str:
+    section = joined(loc[:-1])
+    parent = section or "triplane"
+    siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
+    allowed = ", ".join(
+        key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
+    )
+    says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
+    # By name alone: the prefix that all keys share would make everything look near.
+    by_name: dict[str, list[str]] = {}
+    for key in [*siblings, *known]:
+        by_name.setdefault(_name(key), []).append(key)
+    near = get_close_matches(_name(str(loc[-1])), by_name, n=1, cutoff=0.6)
+    if not near:
+        return says
+    places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
+    return f"{says} Did you mean {' or '.join(places)}?"
+
+
+def _name(key: str) -> str:
+    return re.split("[.:]", key)[-1]
+
+
+def _instead_of(key: str, others: Collection[str]) -> str:
+    near = get_close_matches(key, others, n=1, cutoff=0.7)
+    return f" {near[0]} is there: did you mean {key}?" if near else ""
+
+
+def misplaced(raw: Mapping[str, Any], known: Collection[str]) -> Mistakes:
+    """Keys whose namespace is a misspelt ``triplane``: nobody else would ever tell."""
+    found = {}
+    for key in raw:
+        namespace, _, name = key.partition(":")
+        if namespace != "triplane" and get_close_matches(namespace, ["triplane"], cutoff=0.8):
+            near = did_you_mean(f"triplane:{name}", [k for k in known if k.startswith("triplane:")])
+            found[key] = (
+                shown(raw[key]),
+                f"The settings of this project begin with triplane:.{near}",
+            )
+    return found
+
+
+CREDENTIAL_KEY = re.compile(
+    r"(?i)(^|[._:-])(password|passwd|pwd|secret|token|api_?-?key|access_?key(_?id)?|secret_?(access_?)?key"
+    r"|private_?-?key|client_?secret|credentials?|connection_?string|key)$"
+)
+CREDENTIAL_VALUE = re.compile(
+    r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids
+    r"|-----BEGIN [A-Z ]*(PRIVATE KEY|CERTIFICATE)"
+    r"|\bAIza[\w-]{35}|\"private_key\"|\bya29\.[\w-]{20,}"  # Google API keys, service accounts, tokens
+    r"|AccountKey=[\w+/=]{20,}|SharedAccessSignature"  # Azure storage
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bgh[pousr]_\w{36}|\bsk-[\w-]{20,}"  # JWT, GitHub, model vendors
+)
+PROVIDER_CREDENTIALS = {
+    "aws:accessKey", "aws:secretKey", "aws:token", "gcp:accessToken",
+    "azure-native:clientSecret", "azure-native:clientCertificatePassword", "azure-native:oidcToken",
+}  # fmt: skip
+
+
+def credentials(
+    raw: Mapping[str, Any], secrets: Collection[str], known: Collection[str]
+) -> Mistakes:
+    """Credentials in clear; never with their value."""
+    found = {}
+    for top, value in raw.items():
+        if top in secrets:
+            continue
+        for key, leaf in _leaves(top, value):
+            ours = key.startswith("triplane:") and key not in known
+            if (ours and CREDENTIAL_KEY.search(key)) or (
+                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
+            ):
+                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
+    return found
+
+
+CREDENTIAL_ADVICE = {
+    "triplane": (
+        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
+        " under version control. The gateway's key is generated and kept in the cloud's secret store"
+        " (pulumi stack output gateway_key --show-secrets); no setting holds one."
+    ),
+    "provider": (
+        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
+        " under version control. Credentials come from the environment or the cloud's own login"
+        " (docs/), or encrypted: pulumi config set --secret."
+    ),
+}
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    else:
+        yield key, value

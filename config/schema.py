@@ -1,0 +1,519 @@
+"""The settings of a stack: their whole schema, and the only reader of Pulumi's configuration.
+
+The model's aliases are the very keys of the stack file, so that an error can name its key. Everything
+is checked before anything is created and without asking a cloud; every mistake is told at once, in the
+words of config/messages.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pulumi
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from components import names
+from components.contracts import Artifact, Cloud, github_subject
+from config import messages
+from config.messages import did_you_mean, shown
+
+HOME = Path(__file__).resolve().parents[1]
+STORE = HOME / ".models"
+MODEL = "flight-delay"
+CATALOGUE = tomllib.loads((HOME / "config" / "catalogue.toml").read_text())
+CLOUD_NAMES = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
+REGION_KEYS = {"aws": "aws:region", "gcp": "gcp:region", "azure": "azure-native:location"}
+
+
+def between(low: int, high: int) -> AfterValidator:
+    """A limit that says both its ends."""
+
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"Allowed: {low} to {high}.")
+        return value
+
+    return AfterValidator(check)
+
+
+def one_of(cloud: str, table: Literal["regions", "machines"], value: str) -> str:
+    """``value``, if the catalogue has it for this cloud; else ValueError names the other cloud's or the nearest."""
+    allowed: list[str] = CATALOGUE[cloud][table]
+    if value in allowed:
+        return value
+    thing = table.removesuffix("s")
+    for other, name in CLOUD_NAMES.items():
+        if value in CATALOGUE[other][table]:
+            says = f"This is a {thing} of {name}, and the setting is for {CLOUD_NAMES[cloud]}."
+            break
+    else:
+        says = f"Not a {thing} of {CLOUD_NAMES[cloud]} on which the platform can stand."
+    raise ValueError(
+        f"{says} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
+        " (Another one that has every service needed: add it to config/catalogue.toml.)"
+    )
+
+
+def resolve(version: object, info: ValidationInfo) -> Artifact:
+    """The artifact in the local model store that ``champion``, a version or its beginning names."""
+    store = Path((info.context or {})["store"]) / MODEL
+    cards = store.glob("*/card.json")
+    versions = sorted(card.parent.name for card in cards)
+    if not versions:
+        raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
+    listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
+    if version == "champion":
+        champion = store / "champion"
+        version = champion.read_text().strip() if champion.exists() else "no champion chosen"
+    elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
+        raise ValueError(
+            "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"
+            f" in lower case (in quotes when they are all decimal). {listed}"
+        )
+    found = [v for v in versions if v.startswith(version)]
+    if len(found) != 1:
+        many = f"{len(found)} model versions begin so; write more digits." if found else ""
+        raise ValueError(f"{many or 'No such model version.'} {listed}")
+    return Artifact(name=MODEL, version=found[0], directory=store / found[0])
+
+
+class Section(BaseModel):
+    """Settings that refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machines(Section):
+    """What the model endpoint runs on, an entry a cloud, so that switching clouds changes one word."""
+
+    aws: str = Field("serverless", description="`serverless`, or a SageMaker instance type")
+    gcp: str = Field("n1-standard-2", description="Vertex AI machine type")
+    azure: str = Field("Standard_DS3_v2", description="Azure ML instance type")
+
+    @field_validator("aws", "gcp", "azure")
+    @classmethod
+    def offered(cls, value: str, info: ValidationInfo) -> str:
+        return one_of(str(info.field_name), "machines", value)
+
+
+class Endpoint(Section):
+    """How far the model endpoint scales; serverless inference scales by itself, from nothing."""
+
+    min_instances: Annotated[StrictInt, between(1, 20)] = Field(
+        1, description="Instances that always run"
+    )
+    max_instances: Annotated[StrictInt, between(1, 20)] = Field(
+        2, description="Instances under load"
+    )
+
+    @model_validator(mode="after")
+    def ordered(self) -> Endpoint:
+        if self.min_instances > self.max_instances:
+            raise ValueError(
+                f"min_instances ({self.min_instances}) is above max_instances ({self.max_instances})."
+                " Lower the one or raise the other."
+            )
+        return self
+
+
+class Gateway(Section):
+    """Who may call the front door, and how much of it at once."""
+
+    access: Literal["key", "public"] = Field(
+        "key", description="`key`: holders of the key in the cloud's secret store; `public`: anyone"
+    )
+    key_rotation: Annotated[StrictInt, between(1, 1_000_000)] = Field(
+        1, description="Any other number makes a new key"
+    )
+    max_concurrency: Annotated[StrictInt, between(1, 1000)] = Field(
+        20, description="Requests served at once; more are turned away"
+    )
+    # SageMaker serverless takes 4 MB a request, Vertex AI 1.5 MB, Azure ML 1.5 MB.
+    max_body_kib: Annotated[StrictInt, between(1, 1024)] = Field(
+        256, description="Largest request body, in KiB"
+    )
+
+
+class Lake(Section):
+    """How long the lake keeps what nobody asked it to keep."""
+
+    captures_days: Annotated[StrictInt, between(1, 3650)] = Field(
+        90, description="Captures of requests are deleted after so many days"
+    )
+    noncurrent_days: Annotated[StrictInt, between(1, 3650)] = Field(
+        30, description="Overwritten or deleted versions of an object are kept for so many days"
+    )
+
+
+REPOSITORY = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9-]{0,38})(@[1-9]\d{0,19})?/([A-Za-z0-9_.-]{1,100})(@[1-9]\d{0,19})?",
+    re.ASCII,
+)
+
+
+class Delivery(Section):
+    """Which runs of GitHub Actions may deploy this stack."""
+
+    repository: str = Field(
+        "",
+        description="`owner/name` on GitHub, or `owner@id/name@id`: as its tokens' `sub` has it;"
+        " empty: no identity for deliveries is made",
+    )
+    branch: str = Field("main", description="The branch from which it may be deployed")
+    environment: str = Field(
+        "", description="GitHub environment whose jobs may deploy; empty: any job on the branch"
+    )
+    existing_provider: bool = Field(
+        False, description="AWS: the account already has an identity provider for GitHub"
+    )
+
+    # No wildcards and no quotes anywhere: all three end up, word for word, in conditions of trust.
+    @field_validator("repository")
+    @classmethod
+    def repository_named(cls, value: str) -> str:
+        if not value:
+            return value
+        match = REPOSITORY.fullmatch(value)
+        if not match:
+            near = re.sub(
+                r"^(https?://|git@)?github\.com[/:]|^repo:|\.git$|:(ref|environment):.*$", "", value
+            )
+            hint = f" Did you mean {near}?" if REPOSITORY.fullmatch(near) else ""
+            raise ValueError(
+                "Allowed: owner/name, as in the repository's address on GitHub, or with the ids of"
+                f" both, owner@123456/name@456789.{hint}"
+            )
+        owner, owner_id, name, name_id = match.groups()
+        if (owner_id is None) != (name_id is None):
+            raise ValueError(
+                "Only one of the two has its id. Allowed: owner/name or owner@123456/name@456789,"
+                " whichever the sub of the repository's tokens has: the clouds compare it word for word."
+                f" To find out: gh api repos/{owner}/{name}/actions/oidc/customization/sub"
+                " --jq .sub_claim_prefix"
+            )
+        return value
+
+    @field_validator("branch")
+    @classmethod
+    def branch_named(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}", value):
+            raise ValueError(
+                "Allowed: one branch, 1 to 100 letters, digits and _ . / -; no wildcards."
+            )
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def environment_named(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value):
+            raise ValueError("Allowed: one environment, at most 100 letters, digits, _ and -.")
+        return value
+
+
+class StackConfig(Section):
+    """All settings of a stack, checked."""
+
+    model_config = ConfigDict(alias_generator=lambda name: f"triplane:{name}")
+
+    cloud: Cloud = Field(description="Where the platform stands: `aws`, `gcp` or `azure`")
+    environment: str = Field(
+        "dev", description="Name of the environment: part of names, and a tag on everything"
+    )
+    artifact: Annotated[Artifact, BeforeValidator(resolve)] = Field(
+        "champion",  # type: ignore[assignment]  # resolved by the validator
+        alias="triplane:model",
+        validate_default=True,
+        description="Version that serves: `champion`, or a version's SHA-256 or its beginning",
+    )
+    machines: Machines = Field(
+        Machines(), alias="triplane:machine", description="What the model endpoint runs on"
+    )
+    endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
+    gateway: Gateway = Field(Gateway(), description="The front door")
+    lake: Lake = Field(Lake(), description="How long the lake keeps things")
+    delivery: Delivery = Field(
+        Delivery(), description="Who deploys this stack from GitHub Actions, without a key"
+    )
+    tags: dict[str, str] = Field(
+        {}, description="More tags (labels) for every resource that takes so many"
+    )
+    keep_data: bool = Field(
+        True,
+        description="`destroy` leaves the lake, with what is in it; on AWS and Azure the images, too",
+    )
+
+    # The providers' own settings, in their standard places; only the chosen cloud's are looked at.
+    aws_region: str | None = Field(None, alias="aws:region", validate_default=True)
+    gcp_region: str | None = Field(None, alias="gcp:region", validate_default=True)
+    azure_location: str | None = Field(None, alias="azure-native:location", validate_default=True)
+    gcp_project: str | None = Field(None, alias="gcp:project", validate_default=True)
+
+    @property
+    def region(self) -> str:
+        """Region or location of the chosen cloud."""
+        regions = {"aws": self.aws_region, "gcp": self.gcp_region, "azure": self.azure_location}
+        return str(regions[self.cloud])
+
+    @property
+    def project(self) -> str | None:
+        """The Google Cloud project; None on the other clouds."""
+        return self.gcp_project if self.cloud == "gcp" else None
+
+    @property
+    def machine(self) -> str:
+        """What the model endpoint runs on, on the chosen cloud."""
+        return str(getattr(self.machines, self.cloud))
+
+    @field_validator("environment")
+    @classmethod
+    def environment_fits(cls, value: str) -> str:
+        # One rule for all clouds: the setting must survive a change of the one word after `cloud`.
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", value):
+            raise ValueError(
+                "It becomes part of names on every cloud. Allowed: 1 to 16 lower-case letters, digits"
+                " and hyphens, a letter first, no hyphen last."
+                + did_you_mean(
+                    value, [re.sub("[^a-z0-9]+", "-", value.lower()).strip("-0123456789")[:16]]
+                )
+            )
+        return value
+
+    @field_validator("delivery")
+    @classmethod
+    def subject_fits(cls, value: Delivery, info: ValidationInfo) -> Delivery:
+        # https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers
+        subject = github_subject(value.repository, value.branch, value.environment)
+        if value.repository and info.data.get("cloud") == "gcp" and len(subject) > 127:
+            raise ValueError(
+                f"Google Cloud takes a subject of 127 characters at most, and {subject} has"
+                f" {len(subject)}. Choose a shorter {'environment' if value.environment else 'branch'}."
+            )
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def tags_fit(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        cloud = info.data.get("cloud")
+        problems = list(_tag_problems(cloud, value)) if cloud else []
+        if problems:
+            raise ValueError(" ".join(problems))
+        return value
+
+    @field_validator("aws_region", "gcp_region", "azure_location")
+    @classmethod
+    def region_has_services(cls, value: str | None, info: ValidationInfo) -> str | None:
+        cloud = str(info.field_name).split("_")[0]
+        if info.data.get("cloud") != cloud:
+            return value
+        if value is None:
+            raise ValueError(
+                f"Missing: the cloud is {cloud}, which needs it."
+                f" Allowed: {', '.join(CATALOGUE[cloud]['regions'])}."
+            )
+        return one_of(cloud, "regions", value)
+
+    @field_validator("gcp_project")
+    @classmethod
+    def project_named(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("cloud") != "gcp":
+            return value
+        if value is None:
+            raise ValueError(
+                "Missing: the cloud is gcp, which needs it. Write the id of a project with billing,"
+                " for example gcp:project: triplane-dev (gcloud projects list shows yours)."
+            )
+        # https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
+        if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", value):
+            raise ValueError(
+                "Not a project id. Allowed: 6 to 30 lower-case letters, digits and hyphens, a letter"
+                " first, no hyphen last; the id, not the project's title or number."
+            )
+        return value
+
+
+TAG_RULES: dict[str, tuple[str, str, str]] = {
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html says 128 and 256;
+    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html one less of both;
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules that aws: begins no value.
+    "aws": (
+        r"(?!(?i:aws:))[\w .:/=+@-]{1,127}",
+        r"(?!(?i:aws:))[\w .:/=+@-]{0,255}",
+        "keys of 1 to 127 and values of at most 255 letters, digits, spaces and _ . : / = + - @,"
+        " none of them beginning with aws:",
+    ),
+    # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
+    "gcp": (
+        r"(?!goog-)[a-z][a-z0-9_-]{0,62}",
+        r"[a-z0-9_-]{0,63}",
+        "keys and values of at most 63 lower-case letters, digits, _ and -, a letter first in keys"
+        " and not goog-, which is Google's",
+    ),
+    # https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations;
+    # 128, because storage accounts allow no longer names. The reserved beginnings:
+    # https://learn.microsoft.com/rest/api/resources/tags/create-or-update
+    "azure": (
+        r"(?!(?i:microsoft|azure|windows))[^<>%&\\?/\x00-\x1f]{1,128}",
+        r"[^\x00-\x1f]{0,256}",
+        r"keys of 1 to 128 characters without < > % & \ ? /, which do not begin with microsoft, azure"
+        " or windows; values of at most 256",
+    ),
+}
+MOST_TAGS = {"aws": 50, "gcp": 63, "azure": 50}
+"""What takes fewer has the platform's own tags alone: S3 objects, Key Vault's secret, the autoscale setting.
+Google Cloud's 64th is the provider's own: goog-pulumi-provisioned."""
+ONE_KEY_IN_ANY_CASE = {
+    "aws": "IAM's roles",  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+    "azure": "Azure",
+}
+
+
+def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
+    key_rule, value_rule, says = TAG_RULES[cloud]
+    allowed = f"{CLOUD_NAMES[cloud]} allows {says}."
+    for key, value in tags.items():
+        if key.lower() in names.TAGS:
+            yield f"{key} is set by the platform itself; choose another key."
+        elif not re.fullmatch(key_rule, key):
+            yield f"The key {shown(key)} ({len(key)} characters) is not possible: {allowed}"
+        elif not re.fullmatch(value_rule, value):
+            near = did_you_mean(value, [names.label_value(value)]) if cloud == "gcp" else ""
+            yield f"The value of {key}, {shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
+    spelt: dict[str, str] = {}
+    for key in tags:
+        other = spelt.setdefault(key.lower(), key)
+        if other != key and cloud in ONE_KEY_IN_ANY_CASE:
+            who = ONE_KEY_IN_ANY_CASE[cloud]
+            yield f"{other} and {key} differ in case alone, and to {who} they are one key; keep one of them."
+    most = MOST_TAGS[cloud] - len(names.TAGS)
+    if len(tags) > most:
+        yield (
+            f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most} beside the"
+            f" platform's own; remove {len(tags) - most}."
+        )
+
+
+def schema() -> Iterator[tuple[str, Any, str]]:
+    """Key, default and description of every setting, sections first; None where there is no default."""
+    for field in StackConfig.model_fields.values():
+        default = None if field.is_required() else field.default
+        yield str(field.alias), default, field.description or ""
+        if isinstance(default, Section):
+            for name, inner in type(default).model_fields.items():
+                yield f"{field.alias}.{name}", inner.default, inner.description or ""
+
+
+def load() -> StackConfig:
+    """The settings of the stack that is running; raises `pulumi.RunError`, which prints no traceback."""
+    from pulumi.runtime import config as runtime
+
+    # pulumi.Config answers for keys that one can name; a misspelt one is found by looking at all.
+    raw = {**runtime.get_config_env(), **runtime.CONFIG.get()}
+    secrets = {key for key in raw if runtime.is_config_secret(key)}
+    return parse(raw, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
+
+
+def read(text: str, file: str, store: Path = STORE) -> StackConfig:
+    """A stack file's text, checked as `load` does, without an engine. Raises `pulumi.RunError`."""
+    import yaml
+
+    raw: dict[str, Any] = {}
+    secrets = set()
+    try:
+        whole = _with_text_keys(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
+        raise pulumi.RunError(f"{file} is not valid YAML: {error}") from None
+    config = whole.get("config") if isinstance(whole, dict) else whole
+    if not isinstance(config, dict | None):
+        place = "config" if isinstance(whole, dict) else "the whole file"
+        says = messages.NO_MAPPING + (
+            " Of the file's own keys config: is the one that holds the settings."
+            if whole is config
+            else " Each line of it is a setting, such as triplane:cloud: aws."
+        )
+        raise pulumi.RunError(messages.report(file, {place: (shown(config), says)}))
+    for key, value in (config or {}).items():
+        name = key if ":" in key else f"triplane:{key}"  # as the engine does
+        match value:
+            case {"secure": _}:
+                secrets.add(name)
+                raw[name] = ""
+            case bool():
+                raw[name] = str(value).lower()
+            case dict() | list() | None:
+                raw[name] = value
+            case _:
+                raw[name] = str(value)
+    return parse(raw, file, secrets, store)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """YAML's keys may be numbers, dates and truth values; JSON's, and so the engine's, are texts."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def parse(
+    raw: Mapping[str, Any], file: str, secrets: Collection[str] = (), store: Path = STORE
+) -> StackConfig:
+    """Settings as the engine hands them over (``triplane:cloud`` …; mappings as JSON), checked.
+
+    ``secrets`` are the keys that are encrypted in the file: their values are never shown. Raises
+    `pulumi.RunError` with every mistake in it.
+    """
+    fields = {str(field.alias): field for field in StackConfig.model_fields.values()}
+    data = {
+        key: _decoded(value, fields[key].annotation if key in fields else None)
+        for key, value in raw.items()
+        if key.startswith("triplane:") or key in fields
+    }
+    known = [key for key, *_ in schema()]
+    mistakes = {
+        **messages.misplaced(raw, fields),
+        **messages.credentials({**raw, **data}, secrets, known),
+    }
+    try:
+        config = StackConfig.model_validate(data, context={"store": store})
+    except ValidationError as error:
+        for detail in error.errors():
+            top, *rest = detail["loc"]
+            # A default that fails validation is reported under the field's own name.
+            field = StackConfig.model_fields.get(str(top))
+            detail["loc"] = (str(field.alias) if field else top, *rest)
+            key = messages.joined(detail["loc"])
+            if not any(key == told or key.startswith(f"{told}.") for told in mistakes):
+                hidden = str(detail["loc"][0]) in secrets
+                mistakes[key] = (
+                    messages.written(detail, hidden),
+                    messages.explained(detail, raw, known),
+                )
+    if mistakes:
+        raise pulumi.RunError(messages.report(file, mistakes))
+    return config
+
+
+def _decoded(value: Any, annotation: Any) -> Any:
+    """The engine hands mappings over as JSON, everything else as plain text."""
+    if isinstance(value, str) and annotation not in (str, str | None):
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            return value
+        return decoded if isinstance(decoded, dict | bool) else value
+    return value

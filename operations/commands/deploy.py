@@ -1,0 +1,189 @@
+"""What `make up`, `preview`, `destroy`, `outputs` and `predict` do: this clone's stacks in the rehearsal.
+
+Nothing here is needed for a real cloud: there it is plain `pulumi up`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from typing import Any
+
+import pulumi
+
+from config import schema
+from operations.engine import account, guards, preflight
+from operations.engine.gateway import predict
+from operations.engine.guards import allowed, refuse
+from operations.engine.stack import SETTINGS, Stack
+from operations.recovery import adoption, interrupted_run
+from tools.bootstrap import HOME, PYTHON, fail, say
+
+DATA = ("DataLake", "ImageRegistry", "ModelArtifact")
+"""The nouns that `make destroy` spares: what no program can make again."""
+
+
+def guard(stack: Stack) -> None:
+    """Refuse an update in another account, or one that costs what is precious."""
+    if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
+        # A replacement that was cut short only deletes, which a preview shows when asked to.
+        steps = stack.steps("preview", "--show-replacement-steps")
+        refuse(guards.account(steps) or guards.losses(steps, allowed()))
+
+
+def train() -> None:
+    """Train the model, unless the store has a champion."""
+    if (schema.STORE / schema.MODEL / "champion").exists():
+        return
+    say("training the model on the flights of 2013 (once, about a minute)")
+    path = {"PYTHONPATH": str(HOME / "lambda")}
+    command = [str(PYTHON), "-m", "model_server", "train"]
+    if subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
+        fail("The model could not be trained; the reason is above.")
+
+
+def check(stack: Stack) -> schema.StackConfig:
+    """The settings; refuses wrong ones before a stack is made of them."""
+    text = stack.file.read_text()
+    try:
+        return schema.read(text, SETTINGS.name)
+    except pulumi.RunError as error:
+        fail(str(error))
+
+
+def whole(stack: Stack) -> None:
+    """Refuse a state that cannot be read: to Pulumi some of those are a stack without resources."""
+    if wrong := stack.broken():
+        fail(f"{wrong}. Nothing was changed. Put the newest whole copy in its place: make adopt")
+
+
+def prepare(stack: Stack) -> schema.StackConfig:
+    """What every command that changes something does first; refuses a second platform beside a lost one."""
+    start_rehearsal()
+    train()
+    config = check(stack)
+    whole(stack)
+    refuse(preflight.clock(stack.state, allowed()))
+    if not stack.exists():
+        os.environ.update(stack.environment)
+        refuse(adoption.unclaimed(config, stack.name, allowed()))
+        stack.init()
+    interrupted_run.recover(stack, config)
+    return config
+
+
+def up(stack: Stack) -> None:
+    prepare(stack)
+    guard(stack)
+    apply(stack)
+    tell(stack)
+
+
+def apply(stack: Stack) -> None:
+    """Bring the stack up, and copy its state into its lake; after a failure, too."""
+    try:
+        stack.update("up", "--suppress-outputs")
+    finally:
+        stack.keep_state()
+
+
+def tell(stack: Stack) -> None:
+    """The outputs, a prediction, and how much the last update changed."""
+    outputs = stack.outputs()
+    show(outputs)
+    predict(stack, outputs)
+    changes = stack.changes()
+    changed = sum(count for kind, count in changes.items() if kind != "same")
+    print(
+        f"\nStack {stack.name}: {changed} resources changed."
+        if changed
+        else f"\nStack {stack.name}: no change; {changes.get('same', 0)} resources stand as they stood."
+    )
+
+
+def preview(stack: Stack) -> None:
+    start_rehearsal()
+    train()
+    check(stack)
+    whole(stack)
+    stack.init()
+    stack.pulumi("preview")
+
+
+def destroy(stack: Stack) -> None:
+    """Take down all but the data; with ``DATA=destroy`` the data, too, where the settings agree."""
+    start_rehearsal()
+    if not stack.exists():
+        print(f"There is no stack {stack.name}: nothing to destroy.")
+        return
+    config = prepare(stack)
+    refuse(account.another(stack, config))
+    if os.environ.get("DATA") == "destroy":
+        if config.keep_data:
+            fail(
+                f"DATA=destroy, but {SETTINGS.name} says triplane:keep_data: true (or nothing, which is"
+                " the same). Set it to false, run `make up`, and then destroy."
+            )
+        stack.update("destroy")
+        return
+    keep = guards.kept(stack.resources(), DATA)
+    stack.update("destroy", *(word for urn in keep for word in ("--exclude", urn)))
+    stack.keep_state()
+    names = [
+        urn.rsplit("::", 1)[-1] for urn in keep if not urn.split("$")[-1].startswith("triplane")
+    ]
+    print(f"\nKept, still managed by stack {stack.name}:\n  " + "\n  ".join(names))
+    print(
+        "`make up` builds the rest around it again. To destroy it, too: make destroy DATA=destroy"
+    )
+
+
+def show(outputs: dict[str, Any]) -> None:
+    """The outputs, a line each; the key stays where it is."""
+    shown = {
+        name: value for name, value in outputs.items() if name not in ("readme", "gateway_key")
+    }
+    if "gateway_key" in outputs:
+        shown["gateway_key"] = "(secret: pulumi stack output gateway_key --show-secrets)"
+    print()
+    for name, value in shown.items():
+        print(f"  {name:<14} {value}")
+
+
+def outputs(stack: Stack) -> None:
+    whole(stack)
+    found = stack.outputs()
+    if not found:
+        fail(f"Stack {stack.name} has no outputs yet. Bring it up with `make up`.")
+    show(found)
+
+
+def ask(stack: Stack) -> None:
+    whole(stack)
+    predict(stack, stack.outputs())
+
+
+def start_rehearsal() -> None:
+    refuse(preflight.room())
+    if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
+        fail("The rehearsal did not start; the reason is above.")
+
+
+COMMANDS = {"up": up, "preview": preview, "destroy": destroy, "outputs": outputs, "predict": ask}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m operations.commands.deploy", description=__doc__
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument(
+        "cloud", nargs="?", default="", help="aws, gcp or azure; default: the file's"
+    )
+    chosen = parser.parse_args()
+    COMMANDS[chosen.command](Stack.chosen(chosen.cloud))
+
+
+if __name__ == "__main__":
+    main()

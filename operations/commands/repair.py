@@ -1,0 +1,160 @@
+"""`make repair`, `adopt`, `backup` and `restore`: the ways back, each of them one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+
+from components.contracts import Zone
+from config import schema
+from operations.commands.deploy import apply, check, guard, prepare, start_rehearsal, tell, train
+from operations.data import backup, lake
+from operations.engine import account, guards, preflight
+from operations.engine.guards import allowed, refuse
+from operations.engine.stack import Stack
+from operations.recovery import adoption, discovery, importer, interrupted_run
+from tools.bootstrap import HOME, fail, say
+
+
+def look(stack: Stack, config: schema.StackConfig) -> dict[str, list[str]]:
+    """The drift, printed; refuses to believe what the wrong account shows, or a cloud without a stack."""
+    refuse(account.another(stack, config))
+    steps = stack.steps("refresh", "--preview-only")
+    found = guards.drift(steps)
+    for urn, properties in found.items():
+        print(f"  {guards.kind(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(properties)}")
+    refuse(guards.vanished(steps, allowed()))
+    print(f"{len(found)} of {len(steps)} resources are not as the state has them.")
+    return found
+
+
+def repair(stack: Stack) -> None:
+    """Take note of the drift, then bring everything back to what the program says."""
+    look(stack, prepare(stack))
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+    guard(stack)
+    apply(stack)
+    tell(stack)
+
+
+def take_over(stack: Stack) -> None:
+    """Put the newest copy of the state in place of the lost one, and see that it fits what stands."""
+    start_rehearsal()
+    train()
+    config = check(stack)
+    os.environ.update(stack.environment)
+    wrong = stack.broken()
+    if not wrong and stack.exists() and stack.resources():
+        fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
+    stack.unlock()
+    found = adoption.newest(
+        adoption.find(config, stack.name), preflight.copies(stack.state, stack.name)
+    )
+    if wrong:
+        say(wrong)
+    drift: dict[str, list[str]] = {}
+    # Until it is known to be this account's, and to fit what stands, nothing of the clone is touched.
+    with adoption.trial(stack, *(found or ())) as tried:
+        if found:
+            say(
+                f"adopting what {found[0]} knows of, as of {found[1]['deployment']['manifest']['time']}"
+            )
+            interrupted_run.recover(tried, config)
+            drift = look(tried, config)
+            tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+        else:
+            say("there is no copy of the state: looking for what stands by its names and tags")
+        claimed = importer.claim(tried, config)
+        if not found and not claimed.found:
+            tags = ", ".join(f"{k}={v}" for k, v in discovery.own(config, stack.name).items())
+            fail(
+                f"No lake of {config.cloud} that these credentials can see holds a state of stack"
+                f" {stack.name}, Pulumi has kept no whole copy, and nothing stands that carries its tags"
+                f" ({tags}). Right account and project? If the region is gone: make restore. If it was the"
+                " first `make up` that was cut off, nothing is left of it: make up"
+            )
+        if wrong:
+            aside = stack.state.with_suffix(".broken")
+            shutil.copyfile(stack.state, aside)
+            say(f"the broken state is kept as {aside.name}")
+        tried.take_place(stack)
+    say(f"it is stack {stack.name}'s state now; this is what the program would change")
+    changes = [step for step in claimed.steps if step["op"] != "same"]
+    creates = [step for step in changes if step["op"] == "create"]
+    replaced = [step for step in changes if "replace" in step["op"]]
+    for step in (*creates, *replaced):
+        seen = "is gone" if drift.get(step["urn"]) == ["gone"] else "was not found"
+        why = ", ".join(step.get("replaceReasons") or ()) or seen
+        print(f"  {step['op']} {guards.kind(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}")
+    print(
+        f"Adopted {len(stack.resources())} resources. The program would now create {len(creates)},"
+        f" replace {len(replaced)} and change {len(changes) - len(creates) - len(replaced)}."
+    )
+    # What it would replace is in the state, and stands: the program has changed since the copy was
+    # written, and `make up` guards what is precious.
+    if any(drift.get(step["urn"]) != ["gone"] for step in creates):
+        sys.exit(
+            "What was not found may stand all the same, with other tags or another name. See to it before"
+            " `make up`, which would make another."
+        )
+    print("`make up` brings the outputs back, and the copy of the state.")
+
+
+def folder(stack: Stack) -> lake.Lake:
+    """Where the backup is: ``BACKUP``, a folder or another lake's URI."""
+    return lake.at(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))
+
+
+def keep(stack: Stack) -> None:
+    """Copy to the backup what it has not yet of the lake, and what was written again since."""
+    start_rehearsal()
+    source = stack.lake()
+    if source is None:
+        fail(f"Stack {stack.name} has no lake to back up.")
+    found, copied, size = backup.copy(source, folder(stack), again=True)
+    print(f"Backup: {copied} of {found} objects were new or changed, {size / 2**20:.1f} MiB.")
+
+
+def restore(stack: Stack) -> None:
+    """Build the platform anew, if it is gone, and fill its lake from the backup; what is there stays."""
+    copies, store = folder(stack), lake.Folder(schema.STORE)
+    names = list(copies.names(f"{Zone.MODELS}/"))
+    if not names:
+        fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
+    there = set(store.names())
+    for name in names:
+        file = name.removeprefix(f"{Zone.MODELS}/")
+        if file and file not in there and (data := copies.read(name)) is not None:
+            store.write(file, data)
+    prepare(stack)
+    apply(stack)
+    target = stack.lake()
+    if target is None:
+        fail(f"Stack {stack.name} came up without a lake: nowhere to restore to.")
+    found, copied, size = backup.copy(copies, target)
+    print(f"Restored {copied} of {found} objects, {size / 2**20:.1f} MiB; the others stood.")
+    tell(stack)
+
+
+COMMANDS = {
+    "repair": repair,
+    "adopt": take_over,
+    "backup": keep,
+    "restore": restore,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m operations.commands.repair", description=__doc__
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("cloud", nargs="?", default="", help="default: the settings file's")
+    chosen = parser.parse_args()
+    COMMANDS[chosen.command](Stack.chosen(chosen.cloud))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""What a preview says, as a comment on a pull request: what is lost first, then the rest, then a picture.
+
+``pulumi preview --json | python -m operations.delivery.comment TITLE`` prints Markdown. Names of properties are shown,
+values never: a comment is read by more people than a state.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# What the engine calls its steps, to what a reader needs to know; the worst first, which is also the
+# order of the comment. https://github.com/pulumi/pulumi/blob/master/sdk/go/common/apitype/history.go
+VERBS = {
+    "delete": "delete",
+    "discard": "delete",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "update": "update",
+    "create": "create",
+    "import": "import",
+}
+HEADINGS = {
+    "delete": "🔴 Deleted",
+    "replace": "🟠 Replaced",
+    "update": "🟡 Updated",
+    "create": "🟢 Created",
+    "import": "🔵 Imported",
+}
+COLOURS = {
+    "delete": "fill:#f8d7da,stroke:#b02a37",
+    "replace": "fill:#ffe5d0,stroke:#ca6510",
+    "update": "fill:#fff3cd,stroke:#997404",
+    "create": "fill:#d1e7dd,stroke:#146c43",
+    "import": "fill:#cfe2ff,stroke:#0a58ca",
+}
+# A comment on GitHub has 65,536 characters at most; a longer list is in the job's own log.
+MOST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one resource."""
+
+    urn: str
+    verb: str
+    properties: tuple[str, ...]
+    """The properties because of which, by name."""
+
+    @property
+    def type(self) -> str:
+        return self.urn.split("::")[2].rpartition("$")[2]
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+
+def changes(preview: Mapping[str, Any]) -> list[Change]:
+    """One entry for each resource that changes, the worst first, then in the engine's order."""
+    worst = list(HEADINGS)
+    found: dict[str, Change] = {}
+    for step in preview.get("steps") or ():
+        verb = VERBS.get(step["op"])
+        if verb is None or _is_group(step):
+            continue
+        why = step.get("replaceReasons") or step.get("diffReasons") or ()
+        known = found.get(step["urn"])
+        if known is None or worst.index(verb) < worst.index(known.verb):
+            found[step["urn"]] = Change(step["urn"], verb, tuple(sorted(set(why))))
+    return sorted(found.values(), key=lambda change: worst.index(change.verb))
+
+
+def _is_group(step: Mapping[str, Any]) -> bool:
+    """A component or the stack itself: it is no thing in a cloud, and its parts are listed."""
+    state = step.get("newState") or step.get("oldState") or {}
+    return not state.get("custom", True)
+
+
+def render(preview: Mapping[str, Any], title: str, policy: str = "") -> str:
+    """The comment, as Markdown. ``policy`` is what the policies said, word for word."""
+    found = changes(preview)
+    parts = [f"### {title}", _summary(found, preview)]
+    parts += [_section(verb, [each for each in found if each.verb == verb]) for verb in HEADINGS]
+    parts += _messages(preview)
+    if policy:
+        parts.append(f"#### Policies\n\n{_fenced(policy)}")
+    if graph := mermaid(preview):
+        parts.append(f"#### What depends on what\n\n{_fenced(graph, 'mermaid')}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(found: Sequence[Change], preview: Mapping[str, Any]) -> str:
+    same = sum(
+        1 for step in preview.get("steps") or () if step["op"] == "same" and not _is_group(step)
+    )
+    counts = Counter(change.verb for change in found)
+    told = [f"**{counts[verb]} to {verb}**" for verb in HEADINGS if counts[verb]]
+    stays = f"{same} stay as they are"
+    return ", ".join([*told, stays]) + "." if told else f"**No change**: {stays}."
+
+
+def _section(verb: str, found: Sequence[Change]) -> str:
+    if not found:
+        return ""
+    rows = ["| resource | type | because of |", "|---|---|---|"]
+    rows += [
+        f"| `{_cell(each.name)}` | `{_cell(each.type)}` | {_because(each)} |"
+        for each in found[:MOST_ROWS]
+    ]
+    if len(found) > MOST_ROWS:
+        rows.append(f"| … and {len(found) - MOST_ROWS} more | | |")
+    heading, table = f"{HEADINGS[verb]} ({len(found)})", "\n".join(rows)
+    if verb in ("delete", "replace"):
+        return f"#### {heading}\n\n{table}"
+    return f"<details><summary>{heading}</summary>\n\n{table}\n\n</details>"
+
+
+def _because(change: Change) -> str:
+    return ", ".join(f"`{_cell(each)}`" for each in change.properties)
+
+
+def _cell(text: str) -> str:
+    """Text that can end neither a table's cell nor the code in it."""
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("`", "'")
+
+
+def _fenced(text: str, language: str = "") -> str:
+    """A block that its own text cannot end."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.strip()}\n{fence}"
+
+
+def _messages(preview: Mapping[str, Any]) -> Iterator[str]:
+    """Warnings and errors of the engine."""
+    for each in preview.get("diagnostics") or ():
+        if each.get("severity") in ("warning", "error") and each.get("message"):
+            yield f"> **{each['severity']}**: " + _cell(each["message"].strip())
+
+
+def mermaid(preview: Mapping[str, Any]) -> str:
+    """The platform's components: an arrow to each from what it is made of, coloured by what changes."""
+    states = {
+        step["urn"]: step.get("newState") or step.get("oldState") or {}
+        for step in preview.get("steps") or ()
+    }
+    nodes = {urn: _noun(urn) for urn in states if _noun(urn)}
+    edges = set()
+    for urn, state in states.items():
+        into = _owner(urn, states, nodes)
+        for dependency in state.get("dependencies") or ():
+            out_of = _owner(dependency, states, nodes)
+            if into and out_of and into != out_of:
+                edges.add((out_of, into))
+    worst = list(HEADINGS)
+    colours: dict[str, str] = {}
+    for change in changes(preview):
+        owner = _owner(change.urn, states, nodes)
+        if owner and worst.index(colours.get(owner, worst[-1])) >= worst.index(change.verb):
+            colours[owner] = change.verb
+    if not nodes:
+        return ""
+    ids = {urn: f"n{number}" for number, urn in enumerate(sorted(nodes))}
+    lines = ["flowchart LR"]
+    lines += [
+        f'  {ids[urn]}["{nodes[urn]}"]' + (f":::{colours[urn]}" if urn in colours else "")
+        for urn in sorted(nodes)
+    ]
+    lines += [f"  {ids[one]} --> {ids[other]}" for one, other in sorted(edges)]
+    lines += [f"  classDef {verb} {COLOURS[verb]}" for verb in HEADINGS if verb in colours.values()]
+    return "\n".join(lines)
+
+
+def _noun(urn: str) -> str:
+    """``Gateway`` for a component of a cloud package, with its name where there are several; else nothing."""
+    _, _, path, name = urn.split("::", 3)
+    kind = re.fullmatch(r"triplane:(?:aws|gcp|azure):(\w+)", path.rpartition("$")[2])
+    if not kind:
+        return ""
+    return f"{kind[1]} {name.rpartition('-')[2]}" if kind[1] == "Identity" else kind[1]
+
+
+def _owner(urn: str, states: Mapping[str, Any], nodes: Mapping[str, str]) -> str:
+    """The component that a resource belongs to, itself included; empty if to none."""
+    while urn and urn not in nodes:
+        urn = (states.get(urn) or {}).get("parent") or ""
+    return urn
+
+
+def main() -> None:
+    print(render(json.load(sys.stdin), sys.argv[1] if len(sys.argv) > 1 else "Preview"), end="")
+
+
+if __name__ == "__main__":
+    main()

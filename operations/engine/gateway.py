@@ -1,0 +1,60 @@
+"""`make predict`: the stack's front door, asked as any caller would ask it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from operations.engine.stack import Stack
+from tools.bootstrap import HOME, fail
+
+FLIGHT = HOME / "docs" / "flight.json"
+
+
+def predict(stack: Stack, outputs: dict[str, Any]) -> None:
+    """Ask the stack's front door about a real flight, over HTTP, as any caller would."""
+    if "gateway_url" not in outputs:
+        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `make up`.")
+    body = FLIGHT.read_bytes()
+    request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
+        f"{outputs['gateway_url']}/predict",
+        data=body,
+        headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
+    )
+    started = time.monotonic()
+    # The rehearsal's web apps are Azure's: HTTPS, with a certificate of the rehearsal's own authority.
+    trust = ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
+    answer = _patiently(request, trust)
+    took = time.monotonic() - started
+    prediction = answer["predictions"][0]
+    says = "late" if prediction["late"] else "on time"
+    flight = ", ".join(
+        f"{name} {value}" for name, value in json.loads(body)["instances"][0].items()
+    )
+    print(f"\n  A real flight: {flight}")
+    print(
+        f"  {says}: more than 15 minutes late with probability {prediction['probability']:.2f},"
+        f" says model {answer['model_version'][:12]} ({took * 1000:.0f} ms)"
+    )
+
+
+def _patiently(request: urllib.request.Request, trust: ssl.SSLContext, seconds: float = 60) -> Any:
+    """The answer, once the service is awake: a cold start may answer 5xx or nothing for a while."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=trust) as response:  # noqa: S310
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            problem = f"{error.code} {error.read().decode(errors='replace')}"
+            if error.code < 500:
+                fail(f"{request.full_url} refused: {problem}")
+        except OSError as error:
+            problem = str(error)
+        if time.monotonic() > until:
+            fail(f"{request.full_url} gave no prediction within {seconds:.0f} s: {problem}")
+        time.sleep(0.5)

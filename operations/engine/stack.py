@@ -1,0 +1,200 @@
+"""A stack of this clone: where its files are, and Pulumi's commands on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+from components.contracts import Cloud
+from config.messages import did_you_mean
+from operations.data import backup, lake
+from operations.engine import environment, guards, preflight
+from tools.bootstrap import HOME, fail, say
+
+SETTINGS = HOME / "Pulumi.dev.yaml"
+SCRATCH = HOME / ".pulumi" / "stacks"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of this clone: `dev` with its tracked file, `dev-gcp` with a copy for another cloud."""
+
+    name: str
+    file: Path
+
+    @classmethod
+    def chosen(cls, cloud: str) -> Stack:
+        """The stack for CLOUD; without one, or with the one that the file names, `dev`."""
+        clouds = get_args(Cloud)
+        if cloud and cloud not in clouds:
+            near = did_you_mean(cloud, clouds)
+            fail(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}")
+        if not SETTINGS.exists():
+            fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
+        text = SETTINGS.read_text()
+        line = re.compile(r"^(\s*triplane:cloud:\s*)([\w-]*)", re.MULTILINE)
+        if not cloud or (found := line.search(text)) is None or found[2] == cloud:
+            return cls("dev", SETTINGS)
+        # A copy, because `pulumi -c` would write the word into the tracked file.
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        stack = cls(f"dev-{cloud}", SCRATCH / f"Pulumi.dev-{cloud}.yaml")
+        note = f"# Made from {SETTINGS.name} by `make`; edit that one.\n"
+        stack.file.write_text(note + line.sub(lambda found: found[1] + cloud, text))
+        return stack
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        # `--event-log` is for programs that drive Pulumi, and hidden without this.
+        hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
+        return {**os.environ, **environment.rehearsal(), **environment.own(), **hidden}
+
+    def pulumi(self, *words: str, check: bool = True) -> int:
+        """Run a command that acts on the stack, its output going to the terminal; its exit code."""
+        options = ["--stack", self.name, "--config-file", str(self.file)]
+        code = preflight.watch(["pulumi", *words, *options], self.environment)
+        if check and code:
+            sys.exit(code)
+        return code
+
+    def update(self, verb: str, *words: str) -> None:
+        """Run `up` or `destroy`, with an event log."""
+        events = ("--event-log", str(self.events))
+        self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
+
+    def steps(self, *words: str) -> list[guards.Step]:
+        """What a preview says would happen, step by step."""
+        options = ["--json", "--stack", self.name, "--config-file", str(self.file)]
+        done = subprocess.run(
+            ["pulumi", *words, *options],
+            cwd=HOME,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        try:
+            told = json.loads(done.stdout)
+        except ValueError:
+            told = {}
+        if done.returncode:
+            said = [each["message"] for each in told.get("diagnostics") or ()]
+            text = "\n".join(said).strip() or done.stderr.strip() or done.stdout.strip()
+            fail(preflight.explain(text, self.file))
+        return list(told.get("steps") or ())  # an empty stack has none
+
+    def ask(self, *words: str) -> Any:
+        """The JSON that a command prints."""
+        command = ["pulumi", "stack", *words, "--stack", self.name]
+        done = subprocess.run(
+            command, cwd=HOME, env=self.environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            fail(preflight.explain(done.stderr.strip(), self.file))
+        return json.loads(done.stdout or "{}")
+
+    def init(self) -> None:
+        """Make the stack, unless it is there."""
+        if self.exists():
+            return
+        folder = self.file.parent
+        if folder == SCRATCH:
+            # `stack init` knows no --config-file and writes a settings file of its own into the
+            # project's folder: give it a project whose file is there already.
+            (SCRATCH / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
+        select = [] if self.file == SETTINGS else ["--no-select"]
+        command = ["pulumi", "stack", "init", self.name, *select]
+        done = subprocess.run(
+            command, cwd=folder, env=self.environment, stderr=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            fail(preflight.explain(done.stderr.strip(), self.file))
+
+    @property
+    def state(self) -> Path:
+        """The file in which Pulumi keeps the state."""
+        return (
+            HOME / ".pulumi" / "backend" / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
+        )
+
+    def exists(self) -> bool:
+        # The engine replaces this file atomically, so that it is never gone for a moment.
+        return self.state.exists()
+
+    def broken(self) -> str | None:
+        """What is wrong with the state's file; None if nothing is, or if there is none."""
+        return preflight.unreadable(self.state, self.name)
+
+    def export(self) -> dict[str, Any]:
+        """The state, as `pulumi stack export` has it; its secrets stay encrypted."""
+        return dict(self.ask("export"))
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Put this in place of the state. Pulumi takes operations that are pending out of it."""
+        command = ["pulumi", "stack", "import", "--stack", self.name]
+        text = json.dumps(state)
+        done = subprocess.run(
+            command, cwd=HOME, env=self.environment, input=text, capture_output=True, text=True
+        )
+        if done.returncode:
+            fail(preflight.explain(done.stderr.strip(), self.file))
+
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state holds."""
+        return list((self.export().get("deployment") or {}).get("resources") or ())
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secret ones in plain text."""
+        return dict(self.ask("output", "--json", "--show-secrets"))
+
+    def lake(self) -> lake.Lake | None:
+        """The stack's lake, if it stands."""
+        if uri := _lake_uri(self.resources()):
+            os.environ.update(self.environment)  # the clouds' clients look nowhere else
+            return lake.at(uri)
+        return None
+
+    def keep_state(self) -> None:
+        """Copy the state into the lake, where `make adopt` finds it when the backend has lost it."""
+        try:
+            state = self.export()
+            if uri := _lake_uri((state.get("deployment") or {}).get("resources") or ()):
+                os.environ.update(self.environment)
+                backup.keep_state(lake.at(uri), self.name, state)
+        except Exception as error:  # each cloud's client has its own; what was brought up stands
+            say(f"the lake has no copy of the state as it is now, only an older one: {error}")
+
+    @property
+    def events(self) -> Path:
+        """What the last update told of itself: `operations.recovery.interrupted_run` reads it, and `make up` the counts."""
+        return HOME / ".pulumi" / f"events-{self.name}.json"
+
+    @property
+    def doubts(self) -> Path:
+        """What a recovery was asking the cloud for, until it is done: see `operations.recovery.interrupted_run`."""
+        return HOME / ".pulumi" / f"doubts-{self.name}.json"
+
+    def changes(self) -> dict[str, int]:
+        """How many resources the last update left the same, created, and so on."""
+        for line in reversed(self.events.read_text().splitlines()):
+            if summary := json.loads(line).get("summaryEvent"):
+                return dict(summary["resourceChanges"])
+        return {}
+
+    def unlock(self) -> None:
+        """Take away the lock of a run on this machine that is no more; leave when another has one."""
+        preflight.unlock(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)
+
+
+def _lake_uri(resources: Iterable[dict[str, Any]]) -> str | None:
+    """The stack's own output, which one export has with all the rest."""
+    outputs = (
+        each.get("outputs") or {} for each in resources if each["type"] == "pulumi:pulumi:Stack"
+    )
+    return next(outputs, {}).get("lake_uri")

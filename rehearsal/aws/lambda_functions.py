@@ -1,0 +1,358 @@
+"""Lambda: functions run under AWS's own runtime client, in the version that an alias names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+import uuid
+from pathlib import Path
+from typing import Any, ClassVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from rehearsal.aws import iam
+from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.calls import Call
+from rehearsal.aws.tags import check_tags
+from rehearsal.core.records import (
+    CheckFailure,
+    Inputs,
+    Json,
+    Kind,
+    Name,
+    Record,
+    Refusal,
+    archive_bytes,
+)
+from rehearsal.provider.context import World
+from rehearsal.runtime.functions.pool import TooManyRequests
+from rehearsal.runtime.functions.registry import Function as Running
+from rehearsal.runtime.functions.sandbox import FunctionError
+
+FUNCTION = "aws:lambda/function:Function"
+ALIAS = "aws:lambda/alias:Alias"
+PERMISSION = "aws:lambda/permission:Permission"
+GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
+LATEST = "$LATEST"
+# Published versions by "function:version"; they stay as they were published.
+VERSIONS = "aws.lambda.versions"
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ACCOUNT_CONCURRENCY, UNRESERVED_CONCURRENCY = 1000, 100
+ZIP_BYTES, ENVIRONMENT_BYTES = 50 * 2**20, 4096
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+RESERVED = frozenset(
+    [
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    ]
+)
+
+
+class Function(Kind):
+    token = FUNCTION
+    source = f"{GUIDE}/gettingstarted-limits.html"
+    executes = "its code runs in a local process under AWS's own runtime client"
+    name = Name(
+        property="name",
+        pattern=r"[a-zA-Z0-9_-]+",
+        max=64,
+        says="letters, digits, - and _ are allowed",
+        unique=("region",),
+        taken="ResourceConflictException",
+    )
+    replace_on = frozenset({"name", "packageType"})
+    volatile = frozenset(
+        {
+            "codeSha256",
+            "lastModified",
+            "qualifiedArn",
+            "qualifiedInvokeArn",
+            "sourceCodeHash",
+            "sourceCodeSize",
+            "version",
+        }
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
+        _between(inputs, "memorySize", 128, 10_240)
+        _between(inputs, "timeout", 1, 900)
+        _between(inputs, "reservedConcurrentExecutions", -1, ACCOUNT_CONCURRENCY)
+        variables = (inputs.get("environment") or {}).get("variables") or {}
+        if reserved := sorted(RESERVED & variables.keys()):
+            raise CheckFailure(
+                "environment",
+                "InvalidParameterValueException: Lambda was unable to configure your environment"
+                " variables because the environment variables you have provided contains reserved"
+                f" keys that are currently not supported for modification: {', '.join(reserved)}",
+            )
+        size = sum(
+            len(name.encode()) + len(str(value).encode()) for name, value in variables.items()
+        )
+        if size > ENVIRONMENT_BYTES:
+            raise CheckFailure(
+                "environment",
+                "InvalidParameterValueException: Lambda was unable to configure your environment"
+                f" variables because they take {size} bytes, above the limit of {ENVIRONMENT_BYTES}",
+            )
+
+    def create(self, world: World, record: Record) -> None:
+        name = record.id = record.inputs["name"]
+        arn = give_arn(world, record, "lambda", f"function:{name}")
+        record.outputs |= {"invokeArn": _invoke_arn(record, arn), "version": LATEST}
+        self._put(world, record)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._put(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        for each in aliases(world, record.id):
+            world.functions.stop(key(record.id, each.inputs["name"]))
+        world.functions.stop(key(record.id, LATEST))
+        for each_key in world.kv.items(VERSIONS):
+            if each_key.startswith(f"{record.id}:"):
+                world.kv.delete(VERSIONS, each_key)
+        used = {version["code"] for version in world.kv.items(VERSIONS).values()}
+        for file in _zips(world).glob("*.zip"):
+            if file.stem not in used:
+                file.unlink()
+
+    def _put(self, world: World, record: Record) -> None:
+        role = record.inputs["role"]
+        if iam.role_for(world, role, "lambda.amazonaws.com") is None:
+            raise Refusal(
+                "InvalidParameterValueException",
+                f"The role defined for the function cannot be assumed by Lambda: {role}",
+            )
+        self._check_concurrency(world, record)
+        code = archive_bytes(record.inputs["code"])
+        if len(code) > ZIP_BYTES:
+            raise Refusal(
+                "RequestEntityTooLargeException",
+                f"Request must be smaller than {ZIP_BYTES} bytes for the UploadZip operation",
+            )
+        digest = hashlib.sha256(code).digest()
+        _zips(world).mkdir(parents=True, exist_ok=True)
+        (_zips(world) / f"{digest.hex()}.zip").write_bytes(code)
+        version = _snapshot(world, record, digest.hex())
+        record.outputs |= {
+            "codeSha256": base64.b64encode(digest).decode(),
+            "sourceCodeHash": base64.b64encode(digest).decode(),
+            "sourceCodeSize": len(code),
+            "lastModified": time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime()),
+        }
+        if record.inputs.get("publish"):
+            _publish(world, record, version)
+        qualified = f"{record.outputs['arn']}:{record.outputs['version']}"
+        record.outputs |= {
+            "qualifiedArn": qualified,
+            "qualifiedInvokeArn": _invoke_arn(record, qualified),
+        }
+        world.kv.put(VERSIONS, f"{record.id}:{LATEST}", version)
+        _run(world, record, LATEST, LATEST)
+        for alias in aliases(world, record.id):  # the reserved concurrency is for all of them
+            _run(world, record, alias.inputs["name"], alias.inputs["functionVersion"])
+
+    def _check_concurrency(self, world: World, record: Record) -> None:
+        wanted = record.inputs.get("reservedConcurrentExecutions", -1)
+        others = sum(
+            max(0, each.inputs.get("reservedConcurrentExecutions", -1))
+            for each in world.all(FUNCTION)
+            if each.id != record.id
+        )
+        if wanted > 0 and ACCOUNT_CONCURRENCY - others - wanted < UNRESERVED_CONCURRENCY:
+            raise Refusal(
+                "InvalidParameterValueException",
+                "Specified ReservedConcurrentExecutions for function decreases account's"
+                f" UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_CONCURRENCY}].",
+            )
+
+
+class Alias(Kind):
+    token = ALIAS
+    import_as = "{functionName}/{name}"
+    source = f"{GUIDE}/configuration-aliases.html"
+    executes = "names the version that runs"
+    name = Name(
+        property="name",
+        pattern=r"(?!\d+$)[a-zA-Z0-9_-]+",
+        max=128,
+        says="letters, digits, - and _ are allowed, not digits alone",
+        unique=("functionName",),
+        taken="ResourceConflictException",
+    )
+    references: ClassVar = {"functionName": FUNCTION}
+    replace_on = frozenset({"functionName"})
+
+    def create(self, world: World, record: Record) -> None:
+        function = world.refer(FUNCTION, record.inputs["functionName"])
+        arn = f"{function.outputs['arn'] if function else ''}:{record.inputs['name']}"
+        record.id = arn
+        record.outputs |= {"arn": arn, "invokeArn": _invoke_arn(record, arn)}
+        self._point(world, record)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._point(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        if function := world.refer(FUNCTION, record.inputs["functionName"]):
+            world.functions.stop(key(function.id, record.inputs["name"]))
+
+    def _point(self, world: World, record: Record) -> None:
+        function = world.refer(FUNCTION, record.inputs["functionName"])
+        if function:
+            _run(world, function, record.inputs["name"], record.inputs["functionVersion"])
+
+
+class Permission(Kind):
+    token = PERMISSION
+    import_as = "{function}:{qualifier}/{statementId}"
+    source = f"{GUIDE}/access-control-resource-based.html"
+    executes = "a function URL without its two permissions answers 403"
+    references: ClassVar = {"function": FUNCTION}
+    replace_on = frozenset(
+        {
+            "action",
+            "function",
+            "functionUrlAuthType",
+            "invokedViaFunctionUrl",
+            "principal",
+            "qualifier",
+            "sourceAccount",
+            "sourceArn",
+            "statementId",
+        }
+    )
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs.get("statementId") or f"pulumi-{uuid.uuid4().hex[:20]}"
+        record.outputs["statementId"] = record.id
+
+
+def key(function: str, qualifier: str) -> str:
+    """What runs behind an alias, or behind the function without one."""
+    return f"{function}:{qualifier}"
+
+
+def aliases(world: World, function: str) -> list[Record]:
+    """The aliases of a function, by whichever of its names they call it."""
+    return [
+        each
+        for each in world.all(ALIAS)
+        if each.inputs["functionName"].rpartition(":")[2] == function
+    ]
+
+
+async def invoke(call: Call, request: Request, name: str) -> Response:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+    name = name.rpartition("function:")[2]
+    name, _, inline = name.partition(":")
+    qualifier = request.query_params.get("Qualifier") or inline or LATEST
+    call.may("lambda:InvokeFunction", call.arn("lambda", f"function:{name}"))
+    body: Any = await request.json() if await request.body() else {}
+    headers = {"X-Amz-Executed-Version": qualifier}
+    try:
+        return JSONResponse(
+            await call.world.functions.invoke(key(name, qualifier), body), headers=headers
+        )
+    except KeyError:
+        arn = call.arn("lambda", f"function:{name}:{qualifier}")
+        raise Refusal("ResourceNotFoundException", f"Function not found: {arn}") from None
+    except TooManyRequests as refused:
+        raise Refusal("TooManyRequestsException", str(refused)) from None
+    except FunctionError as failure:
+        headers["X-Amz-Function-Error"] = "Unhandled"
+        return JSONResponse(dict(failure.payload), headers=headers)
+
+
+def _zips(world: World) -> Path:
+    """Where the code of published versions is kept."""
+    return world.state_dir / "lambda"
+
+
+def _snapshot(world: World, record: Record, code: str) -> Json:
+    inputs = record.inputs
+    return {
+        "arn": record.outputs["arn"],
+        "code": code,
+        "env": (inputs.get("environment") or {}).get("variables") or {},
+        "handler": inputs.get("handler", ""),
+        "memory": int(inputs.get("memorySize", 128)),
+        "role": inputs["role"],
+        "runtime": inputs.get("runtime", ""),
+        "timeout": int(inputs.get("timeout", 3)),
+    }
+
+
+def _publish(world: World, record: Record, version: Json) -> None:
+    """A version is published only if something changed since the last one."""
+    published = [
+        int(each.rpartition(":")[2])
+        for each in world.kv.items(VERSIONS)
+        if each.startswith(f"{record.id}:") and not each.endswith(LATEST)
+    ]
+    last = max(published, default=0)
+    if not last or world.kv.get(VERSIONS, f"{record.id}:{last}") != version:
+        last += 1
+        world.kv.put(VERSIONS, f"{record.id}:{last}", version)
+    record.outputs["version"] = str(last)
+
+
+def _run(world: World, function: Record, qualifier: str, version: str) -> None:
+    found = world.kv.get(VERSIONS, f"{function.id}:{version}")
+    if found is None:
+        raise Refusal(
+            "ResourceNotFoundException",
+            f"Function not found: {function.outputs['arn']}:{version}",
+        )
+    reserved = function.inputs.get("reservedConcurrentExecutions", -1)
+    where = region(world, function)
+    world.functions.run(
+        key(function.id, qualifier),
+        Running(
+            name=function.id,
+            version=version,
+            arn=f"{found['arn']}:{qualifier}",
+            region=where,
+            code=(_zips(world) / f"{found['code']}.zip").read_bytes(),
+            handler=found["handler"],
+            runtime=found["runtime"],
+            env=found["env"],
+            platform_env=iam.credentials(world, found["role"], where),
+            timeout=found["timeout"],
+            memory_mb=found["memory"],
+            max_concurrency=int(reserved) if reserved >= 0 else None,
+        ),
+    )
+
+
+def _invoke_arn(record: Record, arn: str) -> str:
+    where = arn.split(":")[3]
+    return f"arn:aws:apigateway:{where}:lambda:path/2015-03-31/functions/{arn}/invocations"
+
+
+def _between(inputs: Inputs, property: str, low: int, high: int) -> None:
+    value = inputs.get(property)
+    if value is not None and not low <= value <= high:
+        raise CheckFailure(property, f"{value:g} is not in {low} to {high} ({GUIDE})")
+
+
+KINDS = (Function, Alias, Permission)

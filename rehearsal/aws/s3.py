@@ -1,0 +1,310 @@
+"""S3: buckets and objects are real, in the emulator; what else is said of a bucket is recorded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from typing import ClassVar, NamedTuple
+from urllib.parse import quote, urlencode
+
+import defusedxml.ElementTree
+
+from rehearsal.aws import iam
+from rehearsal.aws.arns import region
+from rehearsal.aws.tags import check_tags
+from rehearsal.core.records import (
+    ARCHIVE,
+    SIGNATURE,
+    CheckFailure,
+    Inputs,
+    Kind,
+    Name,
+    Record,
+    Refusal,
+    archive_bytes,
+    asset_bytes,
+)
+from rehearsal.provider.context import World
+
+BUCKET = "aws:s3/bucket:Bucket"
+GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
+XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+VERSIONING = """\
+<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>%s</Status>\
+</VersioningConfiguration>"""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+
+class Bucket(Kind):
+    token = BUCKET
+    source = f"{GUIDE}/bucketnamingrules.html"
+    executes = "a bucket in the S3 emulator; boto3 sees it"
+    name = Name(
+        property="bucket",
+        pattern=r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$)"
+        r"(?!(?:\d+\.){3}\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]*[a-z0-9]",
+        min=3,
+        max=63,
+        says="lower case letters, digits, dots and hyphens, a letter or digit at both ends",
+        taken="BucketAlreadyExists",
+        lower=True,
+    )
+    replace_on = frozenset({"bucket", "bucketPrefix", "objectLockEnabled"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
+
+    def create(self, world: World, record: Record) -> None:
+        name = record.id = record.inputs["bucket"]
+        where = region(world, record)
+        expect(send(world, "PUT", name), 200)
+        record.outputs |= {
+            "arn": f"arn:aws:s3:::{name}",
+            "bucket": name,
+            "bucketDomainName": f"{name}.s3.amazonaws.com",
+            "bucketRegionalDomainName": f"{name}.s3.{where}.amazonaws.com",
+        }
+
+    def read(self, world: World, record: Record) -> bool:
+        return send(world, "HEAD", record.id).status == 200
+
+    def delete(self, world: World, record: Record) -> None:
+        versions = list(_versions(world, record.id))
+        if versions and not record.inputs.get("forceDestroy"):
+            raise Refusal(
+                "BucketNotEmpty",
+                f"The bucket you tried to delete is not empty: {record.id} holds {len(versions)}"
+                " object versions. You must delete all of them, or apply force_destroy first.",
+            )
+        for key, version in versions:
+            send(world, "DELETE", record.id, key, {"versionId": version})
+        expect(send(world, "DELETE", record.id), 204, 404)
+        # What a program retained inside it is gone with it.
+        for token in (kind.token for kind in KINDS if kind is not Bucket):
+            for inside in world.all(token):
+                if inside.inputs["bucket"] == record.id:
+                    world.store.remove(inside)
+
+
+class OfBucket(Kind):
+    """Something said of a bucket: known by the bucket's name, and one of its kind a bucket."""
+
+    references: ClassVar = {"bucket": BUCKET}
+    replace_on = frozenset({"bucket"})
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = record.inputs["bucket"]
+
+
+class Versioning(OfBucket):
+    token = "aws:s3/bucketVersioning:BucketVersioning"
+    source = f"{GUIDE}/Versioning.html"
+    executes = "the S3 emulator keeps versions"
+
+    def create(self, world: World, record: Record) -> None:
+        super().create(world, record)
+        self._put(world, record.id, record.inputs["versioningConfiguration"]["status"])
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._put(world, record.id, record.inputs["versioningConfiguration"]["status"])
+
+    def delete(self, world: World, record: Record) -> None:
+        # Versioning can be suspended, never taken away.
+        self._put(world, record.id, "Suspended")
+
+    def _put(self, world: World, bucket: str, status: str) -> None:
+        if status == "Disabled":
+            return
+        body = (VERSIONING % status).encode()
+        expect(send(world, "PUT", bucket, query={"versioning": ""}, body=body), 200, 404)
+
+
+class PublicAccessBlock(OfBucket):
+    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+    source = f"{GUIDE}/access-control-block-public-access.html"
+
+
+class OwnershipControls(OfBucket):
+    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+    source = f"{GUIDE}/about-object-ownership.html"
+
+
+class Encryption(OfBucket):
+    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    source = f"{GUIDE}/serv-side-encryption.html"
+
+
+class BucketPolicy(OfBucket):
+    token = "aws:s3/bucketPolicy:BucketPolicy"
+    source = f"{GUIDE}/example-bucket-policies.html"
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        iam.check_policy(inputs, "policy", principal=True)
+
+
+class Lifecycle(OfBucket):
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    source = f"{GUIDE}/object-lifecycle-mgmt.html"
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        names = [rule.get("id") for rule in inputs.get("rules", [])]
+        if len(set(names)) != len(names):
+            raise CheckFailure("rules", "InvalidArgument: Rule ID must be unique.")
+        for rule in inputs.get("rules", []):
+            ends = rule.get("expiration") or {}
+            if ends.get("expiredObjectDeleteMarker") and (ends.get("days") or ends.get("date")):
+                raise CheckFailure(
+                    "rules", "MalformedXML: ExpiredObjectDeleteMarker stands with no days or date"
+                )
+
+
+class BucketObject(Kind):
+    token = "aws:s3/bucketObjectv2:BucketObjectv2"
+    source = f"{GUIDE}/object-keys.html"
+    executes = "an object in the S3 emulator"
+    references: ClassVar = {"bucket": BUCKET}
+    replace_on = frozenset({"bucket", "key"})
+    volatile = frozenset({"etag", "versionId"})
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+        check_tags(inputs, most=10)
+        if len(str(inputs.get("key", "")).encode()) > 1024:
+            raise CheckFailure("key", "KeyTooLongError: Your key is too long (1024 bytes at most)")
+        given = {"source", "content", "contentBase64"} & (inputs.keys() | inputs.unknown)
+        if len(given) > 1:
+            raise CheckFailure("source", f"conflicts with {', '.join(sorted(given - {'source'}))}")
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = f"{record.inputs['bucket']}/{record.inputs['key']}"
+        self._put(world, record)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        self._put(world, record)
+
+    def read(self, world: World, record: Record) -> bool:
+        answer = send(world, "HEAD", record.inputs["bucket"], record.inputs["key"])
+        if answer.status == 200:
+            record.outputs["etag"] = answer.headers["etag"].strip('"')
+        return answer.status == 200
+
+    def delete(self, world: World, record: Record) -> None:
+        """With all its versions, as the provider does."""
+        bucket, key = record.inputs["bucket"], record.inputs["key"]
+        for held, version in list(_versions(world, bucket, key)):
+            if held == key:
+                send(world, "DELETE", bucket, key, {"versionId": version})
+
+    def _put(self, world: World, record: Record) -> None:
+        bucket, key = record.inputs["bucket"], record.inputs["key"]
+        body = _content(record)
+        kind = record.inputs.get("contentType", "application/octet-stream")
+        answer = expect(send(world, "PUT", bucket, key, body=body, content_type=kind), 200)
+        record.outputs |= {
+            "arn": f"arn:aws:s3:::{bucket}/{key}",
+            "contentType": kind,
+            "etag": answer.headers["etag"].strip('"'),
+            "versionId": answer.headers.get("x-amz-version-id", "null"),
+            "checksumSha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+        }
+
+
+def read_object(world: World, uri: str, role: Record | None = None) -> bytes:
+    """What lies at ``s3://bucket/key``, read with a role's permissions. Raises `Refusal`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    iam.authorize(world, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    answer = send(world, "GET", bucket, key)
+    if answer.status == 404:
+        missing = "NoSuchKey" if send(world, "HEAD", bucket).status == 200 else "NoSuchBucket"
+        what = "key" if missing == "NoSuchKey" else "bucket"
+        raise Refusal(missing, f"The specified {what} does not exist: {uri}")
+    return expect(answer, 200).body
+
+
+def object_exists(world: World, uri: str) -> bool:
+    """Whether something lies at ``s3://bucket/key``."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bool(key) and send(world, "HEAD", bucket, key).status == 200
+
+
+def send(
+    world: World,
+    method: str,
+    bucket: str,
+    key: str = "",
+    query: dict[str, str] | None = None,
+    body: bytes | None = None,
+    content_type: str = "application/xml",
+) -> Answer:
+    """One request to the emulator; refusals come back as answers."""
+    path = quote(f"{bucket}/{key}" if key else bucket)
+    url = f"{world.objects.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
+    headers = {"content-type": content_type} if body is not None else {}
+    request = urllib.request.Request(url, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def expect(answer: Answer, *statuses: int) -> Answer:
+    """The answer, or S3's own refusal."""
+    if answer.status in statuses:
+        return answer
+    try:
+        told = {
+            element.tag.rpartition("}")[2]: element.text or ""
+            for element in defusedxml.ElementTree.fromstring(answer.body)
+        }
+    except defusedxml.ElementTree.ParseError:
+        told = {}
+    raise Refusal(told.get("Code", str(answer.status)), told.get("Message", "no message"))
+
+
+def _versions(world: World, bucket: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Key and version id of everything that a bucket holds, delete markers too."""
+    query = {"versions": "", "prefix": prefix}
+    while True:
+        answer = send(world, "GET", bucket, query=query)
+        if answer.status == 404:
+            return
+        page = defusedxml.ElementTree.fromstring(expect(answer, 200).body)
+        for tag in ("Version", "DeleteMarker"):
+            for found in page.findall(XML + tag):
+                yield found.findtext(f"{XML}Key", ""), found.findtext(f"{XML}VersionId", "null")
+        if page.findtext(f"{XML}IsTruncated") != "true":
+            return
+        query["key-marker"] = page.findtext(f"{XML}NextKeyMarker", "")
+        query["version-id-marker"] = page.findtext(f"{XML}NextVersionIdMarker", "")
+
+
+def _content(record: Record) -> bytes:
+    source = record.inputs.get("source")
+    if source is None:
+        if text := record.inputs.get("contentBase64"):
+            return base64.b64decode(text)
+        return str(record.inputs.get("content", "")).encode()
+    return archive_bytes(source) if source.get(SIGNATURE) == ARCHIVE else asset_bytes(source)
+
+
+KINDS = (
+    Bucket,
+    BucketObject,
+    BucketPolicy,
+    Encryption,
+    Lifecycle,
+    OwnershipControls,
+    PublicAccessBlock,
+    Versioning,
+)

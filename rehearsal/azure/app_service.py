@@ -1,0 +1,180 @@
+"""App Service: plans, and web apps that run an image behind a door of their own."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, ClassVar
+
+from starlette.responses import HTMLResponse
+
+from rehearsal.azure import container_registry, key_vault
+from rehearsal.azure.resource_manager import IDENTITY, AzureKind, field, user_assigned
+from rehearsal.core.records import Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.containers import Container, ContainerFailed
+
+PLAN = "azure-native:web:AppServicePlan"
+SITE = "azure-native:web:WebApp"
+# https://learn.microsoft.com/azure/app-service/troubleshoot-http-502-http-503
+ERROR_PAGE = """<!DOCTYPE html><title>Application Error</title><h1>:( Application Error</h1>
+<p>If you are the application administrator, you can access the diagnostic resources.</p>"""
+
+
+class AppServicePlan(AzureKind):
+    """The machines that web apps run on."""
+
+    token = PLAN
+    source = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftweb"
+    path = "Microsoft.Web/serverfarms/{name}"
+    name = Name(
+        property="name",
+        pattern=r"[a-zA-Z0-9-]*",
+        max=60,
+        says="1 to 60 letters, digits and hyphens",
+        unique=("resourceGroupName",),
+    )
+
+    def delete(self, world: World, record: Record) -> None:
+        apps = [
+            r.outputs["name"] for r in world.all(SITE) if r.inputs.get("serverFarmId") == record.id
+        ]
+        if apps:
+            raise Refusal(
+                "Conflict",
+                f"Server farm '{record.outputs['name']}' cannot be deleted because it has web"
+                f" app(s) {', '.join(apps)} assigned to it.",
+            )
+
+
+class WebApp(AzureKind):
+    """A web app for containers."""
+
+    token = SITE
+    source = "https://learn.microsoft.com/azure/app-service/configure-custom-container"
+    executes = "the image as a process on this machine, behind a TLS port of its own"
+    path = "Microsoft.Web/sites/{name}"
+    references: ClassVar = {"serverFarmId": PLAN}
+    name = Name(
+        property="name",
+        pattern=r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?",
+        min=2,
+        max=60,
+        says="2 to 60 letters, digits and hyphens, none at the ends",
+        taken="Conflict",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        _start(world, record)
+
+    def change(self, world: World, old: Record, record: Record) -> None:
+        _start(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        world.doors.close(_key(record))
+        world.workloads.stop(_key(record))
+        if header := world.kv.get("azure-headers", record.id):
+            world.kv.delete("azure-callers", header)
+            world.kv.delete("azure-headers", record.id)
+
+
+def reopen(world: World) -> None:
+    """Open the doors of the web apps again, after a restart of the rehearsal."""
+    for record in world.all(SITE):
+        world.doors.open(_key(record), _behind(world, record), tls=True)
+
+
+def _start(world: World, record: Record) -> None:
+    """Run the app's image. As on Azure, an app that cannot start is there, and answers 503."""
+    plan = world.refer(PLAN, record.inputs["serverFarmId"])
+    assert plan is not None  # a reference, and so checked before
+    tier = (plan.inputs.get("sku") or {}).get("tier", "")
+    if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):
+        raise Refusal(
+            "Conflict",
+            "There was a conflict. AlwaysOn cannot be set for this site as the plan does not allow it.",
+        )
+    problem = ""
+    try:
+        world.workloads.run(_key(record), _container(world, record))
+    except (ContainerFailed, Refusal) as error:
+        problem = str(error)
+        world.ledger.note("fault", record, f"the app does not start: {problem}")
+    world.kv.put("azure-app-problems", record.id, problem)
+    host = world.doors.open(_key(record), _behind(world, record), tls=True).partition("//")[2]
+    record.outputs |= {
+        "defaultHostName": host,
+        "hostNames": [host],
+        "enabledHostNames": [host],
+        "state": "Running",
+        "availabilityState": "Normal",
+        "resourceGroup": record.inputs["resourceGroupName"],
+    }
+
+
+def _container(world: World, record: Record) -> Container:
+    """What App Service runs for an app."""
+    config = record.inputs.get("siteConfig") or {}
+    kind, _, reference = (config.get("linuxFxVersion") or "").partition("|")
+    if kind.upper() != "DOCKER":
+        raise Refusal("NotSupported", f"the rehearsal runs DOCKER|… only, not {kind or 'code'}")
+    image = container_registry.image(world, reference, _puller(world, record))
+    settings = {each["name"]: each["value"] for each in config.get("appSettings") or ()}
+    return Container(
+        image=image.reference,
+        args=tuple((config.get("appCommandLine") or "").split()),
+        env={
+            **{key: _resolved(world, record, value) for key, value in settings.items()},
+            "WEBSITE_SITE_NAME": record.outputs["name"],
+            "IDENTITY_ENDPOINT": f"{world.base_url}/azure/identity/token",
+            "IDENTITY_HEADER": _identity_header(world, record),
+        },
+        health=config.get("healthCheckPath") or "/",
+    )
+
+
+def _puller(world: World, record: Record) -> str:
+    """The principal that pulls the app's image."""
+    config: dict[str, Any] = record.inputs.get("siteConfig") or {}
+    client = config.get("acrUserManagedIdentityID")
+    identity = world.find(IDENTITY, clientId=client) if client else None
+    assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
+    if not config.get("acrUseManagedIdentityCreds") or not identity or identity.id not in assigned:
+        raise Refusal(
+            "ImagePullUnauthorized",
+            "the registry's admin user is off: set acrUseManagedIdentityCreds, and"
+            " acrUserManagedIdentityID to the client id of an identity that the app carries",
+        )
+    principal: str = identity.outputs["principalId"]
+    return principal
+
+
+def _resolved(world: World, record: Record, value: str) -> str:
+    """A setting's value; a Key Vault reference that fails stays as it is, as on App Service."""
+    if not re.match(r"@Microsoft\.KeyVault\(", value):
+        return value
+    identity = record.inputs.get("keyVaultReferenceIdentity", "SystemAssigned")
+    if identity == "SystemAssigned":
+        return value
+    principal = user_assigned(world, identity).outputs["principalId"]
+    return key_vault.resolve(world, value, principal) or value
+
+
+def _identity_header(world: World, record: Record) -> str:
+    """The header that proves to the identity endpoint which app asks."""
+    header: str = world.kv.get("azure-headers", record.id) or secrets.token_urlsafe(24)
+    world.kv.put("azure-headers", record.id, header)
+    assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
+    world.kv.put("azure-callers", header, assigned)
+    return header
+
+
+def _behind(world: World, record: Record) -> Any:
+    """What is behind an app's door: its workload, or Azure's error page."""
+    if not world.kv.get("azure-app-problems", record.id):
+        return _key(record)
+    return HTMLResponse(ERROR_PAGE, 503)
+
+
+def _key(record: Record) -> str:
+    return f"azure/{record.outputs['name']}"

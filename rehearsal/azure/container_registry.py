@@ -1,0 +1,218 @@
+"""Container registries, and the task runs that build in them."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import yaml
+
+from rehearsal.azure import authorization
+from rehearsal.azure.resource_manager import IDENTITY, AzureKind, registry_of
+from rehearsal.core.records import Json, Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.images import BuildFailed, Image
+
+REGISTRY = "azure-native:containerregistry:Registry"
+PULL = "Microsoft.ContainerRegistry/registries/pull/read"
+PUSH = "Microsoft.ContainerRegistry/registries/push/write"
+STEP_SECONDS = 600
+
+
+class Registry(AzureKind):
+    """A container registry."""
+
+    token = REGISTRY
+    source = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftcontainerregistry"
+    executes = "keeps the images that task runs build; there is no registry protocol behind it"
+    path = "Microsoft.ContainerRegistry/registries/{registryName}"
+    name = Name(
+        property="registryName",
+        pattern=r"[a-zA-Z0-9]*",
+        min=5,
+        max=50,
+        says="5 to 50 letters and digits",
+        taken="AlreadyInUse",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        record.outputs["loginServer"] = f"{record.inputs['registryName'].lower()}.azurecr.io"
+
+    def delete(self, world: World, record: Record) -> None:
+        for repository in world.kv.get("azure-repositories", record.id) or ():
+            world.images.drop_repository(repository)
+        world.kv.delete("azure-repositories", record.id)
+
+
+class TaskRun(AzureKind):
+    """A run of a task: its steps are carried out in a folder of their own."""
+
+    token = "azure-native:containerregistry:TaskRun"
+    source = "https://learn.microsoft.com/azure/container-registry/container-registry-tasks-reference-yaml"
+    executes = (
+        "`cmd: bash` steps run in this machine's bash, `build` steps in the rehearsal's builder"
+    )
+    path = "Microsoft.ContainerRegistry/registries/{registryName}/taskRuns/{taskRunName}"
+    references: ClassVar = {"registryName": REGISTRY}
+    volatile = frozenset({"runResult"})
+
+    def make(self, world: World, record: Record) -> None:
+        record.outputs["runResult"] = _run(world, record, number=1)
+
+    def change(self, world: World, old: Record, record: Record) -> None:
+        changed = [
+            key
+            for key in ("forceUpdateTag", "runRequest")
+            if old.inputs.get(key) != record.inputs.get(key)
+        ]
+        if changed:
+            number = int(old.outputs["runResult"]["runId"].removeprefix("ca")) + 1
+            record.outputs["runResult"] = _run(world, record, number)
+
+
+def image(world: World, reference: str, principal: str) -> Image:
+    """The image that a service pulls as a principal, or Azure's refusal."""
+    registry = world.find(REGISTRY, loginServer=registry_of(reference))
+    if registry is None:
+        raise Refusal("ImagePullFailure", f"there is no registry for {reference}")
+    if not authorization.may(world, principal, PULL, registry.id):
+        raise Refusal(
+            "ImagePullUnauthorized",
+            f"unauthorized: authentication required: the identity {principal} does not hold AcrPull"
+            f" on {registry.id}",
+        )
+    found = world.images.find(reference)
+    if found is None:
+        raise Refusal("ImagePullFailure", f"manifest for {reference} not found: manifest unknown")
+    return found
+
+
+def _run(world: World, record: Record, number: int) -> Json:
+    """Carry out a run's steps; answers the run as Azure describes it."""
+    registry = world.find(REGISTRY, name=record.inputs["registryName"])
+    assert registry is not None  # a reference, and so checked before
+    request = record.inputs["runRequest"]
+    if request.get("type") != "EncodedTaskRunRequest":
+        raise Refusal(
+            "InvalidRunRequest",
+            f"the rehearsal carries out EncodedTaskRunRequest only, not {request.get('type')}",
+        )
+    server = registry.outputs["loginServer"]
+    _may_push(world, registry, record, request)
+    steps = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))["steps"]
+    built: dict[str, Image] = {}
+    pushed: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for index, step in enumerate(steps):
+            try:
+                match step:
+                    case {"cmd": command}:
+                        _command(command, Path(folder))
+                    case {"build": arguments}:
+                        reference, result = _build(
+                            world, arguments.replace("$Registry", server), Path(folder)
+                        )
+                        built[reference] = result
+                    case {"push": references}:
+                        pushed += [each.replace("$Registry", server) for each in references]
+            except (BuildFailed, _StepFailed) as error:
+                raise Refusal(
+                    "TaskRunFailed", f"Run ID ca{number} failed at step acb_step_{index}: {error}"
+                ) from None
+    missing = [each for each in pushed if each not in built]
+    if missing:
+        raise Refusal(
+            "TaskRunFailed", f"An image does not exist locally with the tag: {missing[0]}"
+        )
+    repositories = set(world.kv.get("azure-repositories", registry.id) or ())
+    repositories |= {built[each].repository for each in pushed}
+    world.kv.put("azure-repositories", registry.id, sorted(repositories))
+    for each in pushed:
+        world.ledger.note("executed", record, "; ".join((f"built {each}", *built[each].notes)))
+    run_id = f"ca{number}"
+    return {
+        "id": f"{registry.id}/runs/{run_id}",
+        "name": run_id,
+        "type": "Microsoft.ContainerRegistry/registries/runs",
+        "runId": run_id,
+        "runType": "QuickRun",
+        "status": "Succeeded",
+        "provisioningState": "Succeeded",
+        "platform": request["platform"],
+        "runErrorMessage": "",
+        "outputImages": [
+            {
+                "registry": server,
+                "repository": built[each].repository.removeprefix(f"{server}/"),
+                "tag": each.rpartition(":")[2],
+                "digest": built[each].digest,
+            }
+            for each in pushed
+        ],
+    }
+
+
+class _StepFailed(Exception):
+    """A step of a run ended badly."""
+
+
+def _may_push(world: World, registry: Record, record: Record, request: Json) -> None:
+    """Refuse a run that logs in to the registry as an identity that may not push, or as nobody."""
+    credentials = request.get("credentials") or {}
+    if (credentials.get("sourceRegistry") or {}).get("loginMode", "Default") == "Default":
+        return
+    server = registry.outputs["loginServer"]
+    client = ((credentials.get("customRegistries") or {}).get(server) or {}).get("identity")
+    identity = world.find(IDENTITY, clientId=client) if client else None
+    carried = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or {}
+    if (
+        identity is None
+        or identity.id not in carried
+        or not authorization.may(world, identity.outputs["principalId"], PUSH, registry.id)
+    ):
+        raise Refusal(
+            "TaskRunFailed",
+            f"failed to push to {server}: unauthorized: authentication required. The run logs in as"
+            f" the identity with the client id {client}, which the task run must carry and which"
+            " must hold AcrPush.",
+        )
+
+
+def _command(command: str, folder: Path) -> None:
+    """A `cmd` step. Of the images that ACR Tasks knows by an alias, only `bash` can run here."""
+    alias, *arguments = shlex.split(command)
+    if alias != "bash":
+        raise _StepFailed(f"the rehearsal has no image for `{alias}`; it runs `bash` only")
+    bash = shutil.which("bash")
+    if bash is None:
+        raise _StepFailed("there is no bash on this machine")
+    try:
+        subprocess.run(
+            [bash, *arguments],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=STEP_SECONDS,
+        )
+    except subprocess.CalledProcessError as error:
+        raise _StepFailed(error.stdout[-1000:]) from None
+    except OSError as error:
+        raise _StepFailed(str(error)) from None
+
+
+def _build(world: World, arguments: str, folder: Path) -> tuple[str, Image]:
+    """A `build` step: ``-t REPOSITORY:TAG -f DOCKERFILE CONTEXT``."""
+    words = shlex.split(arguments)
+    options = dict(zip(words[:-1:2], words[1:-1:2], strict=True))
+    reference = options["-t"]
+    repository, _, tag = reference.rpartition(":")
+    context = folder / words[-1]
+    result = world.images.build(context, options.get("-f", "Dockerfile"), repository, tag)
+    return reference, result

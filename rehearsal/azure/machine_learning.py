@@ -1,0 +1,370 @@
+"""Azure ML: the workspace, what is registered in it, and online endpoints that really score.
+
+Rules: https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints and
+https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from rehearsal.azure import authorization, container_registry, storage
+from rehearsal.azure.key_vault import VAULT
+from rehearsal.azure.resource_manager import AzureKind, by_id, field, guid, last
+from rehearsal.core.records import CheckFailure, Inputs, Json, Name, Record, Refusal
+from rehearsal.provider.context import World
+from rehearsal.runtime.containers import Container, ContainerFailed
+
+PACKAGE = "azure-native:machinelearningservices"
+WORKSPACE = f"{PACKAGE}:Workspace"
+DATASTORE = f"{PACKAGE}:Datastore"
+ENVIRONMENT = f"{PACKAGE}:EnvironmentVersion"
+MODEL = f"{PACKAGE}:ModelVersion"
+ENDPOINT = f"{PACKAGE}:OnlineEndpoint"
+DEPLOYMENT = f"{PACKAGE}:OnlineDeployment"
+SCORE = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"
+BELOW = "Microsoft.MachineLearningServices/workspaces/{workspaceName}"
+LIMITS = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas"
+DELETED = "azure-deleted-workspaces"
+SOFT_DELETE_SECONDS = 14 * 86400
+
+
+class Workspace(AzureKind):
+    """A workspace. A deleted one keeps its name in its resource group for 14 days."""
+
+    token = WORKSPACE
+    source = "https://learn.microsoft.com/azure/machine-learning/concept-soft-delete"
+    path = "Microsoft.MachineLearningServices/workspaces/{workspaceName}"
+    references: ClassVar = {
+        "storageAccount": storage.ACCOUNT,
+        "keyVault": VAULT,
+        "applicationInsights": "azure-native:applicationinsights:Component",
+    }
+    name = Name(
+        property="workspaceName",
+        pattern=r"[a-zA-Z0-9][a-zA-Z0-9_-]*",
+        min=3,
+        max=33,
+        says="3 to 33 letters, digits, hyphens and underscores, beginning with a letter or digit",
+        unique=("resourceGroupName",),
+        taken="WorkspaceAlreadyExists",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        until = world.kv.get(DELETED, record.id.lower())
+        if until and until > time.time():
+            raise Refusal(
+                "Conflict",
+                "Soft-deleted workspace exists. Please purge or recover it."
+                " https://aka.ms/wsoftdelete",
+            )
+        location = record.outputs["location"]
+        account = by_id(world, storage.ACCOUNT, record.inputs.get("storageAccount", ""))
+        if (
+            account
+            and account.inputs.get("allowSharedKeyAccess") is False
+            and record.inputs.get("systemDatastoresAuthMode", "accesskey").lower() != "identity"
+        ):
+            raise Refusal(
+                "KeyBasedAuthenticationNotPermitted",
+                "Key based authentication is not permitted on this storage account. Set"
+                " systemDatastoresAuthMode to identity.",
+            )
+        record.outputs |= {
+            "workspaceId": guid(record.id, "workspace"),
+            "tenantId": world.account.azure_tenant,
+            "discoveryUrl": f"https://{location}.api.azureml.ms/discovery",
+            "mlFlowTrackingUri": f"azureml://{location}.api.azureml.ms/mlflow/v1.0{record.id}",
+        }
+
+    def delete(self, world: World, record: Record) -> None:
+        world.kv.put(DELETED, record.id.lower(), time.time() + SOFT_DELETE_SECONDS)
+
+
+class Datastore(AzureKind):
+    """A name for a container, known to the workspace."""
+
+    token = DATASTORE
+    source = "https://learn.microsoft.com/azure/machine-learning/how-to-datastore"
+    path = f"{BELOW}/datastores/{{name}}"
+    references: ClassVar = {"workspaceName": WORKSPACE}
+    name = Name(
+        property="name",
+        pattern=r"[a-z0-9_]*",
+        max=255,
+        says="lower case letters, digits and underscores",
+        unique=("resourceGroupName", "workspaceName"),
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        properties = record.inputs["properties"]
+        if properties.get("datastoreType") == "AzureBlob":
+            container = storage.container_id(
+                world, properties["accountName"], properties["containerName"]
+            )
+            if by_id(world, storage.CONTAINER, container) is None:
+                raise Refusal(
+                    "UserError", f"The container '{properties['containerName']}' does not exist."
+                )
+
+
+class EnvironmentVersion(AzureKind):
+    """A version of an environment: an image and its routes."""
+
+    token = ENVIRONMENT
+    source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-environment"
+    path = f"{BELOW}/environments/{{name}}/versions/{{version}}"
+    references: ClassVar = {"workspaceName": WORKSPACE}
+    replace_on = frozenset({"version", "properties.image"})
+
+
+class ModelVersion(AzureKind):
+    """A version of a model: a path in a datastore."""
+
+    token = MODEL
+    source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-model"
+    path = f"{BELOW}/models/{{name}}/versions/{{version}}"
+    references: ClassVar = {"workspaceName": WORKSPACE}
+    replace_on = frozenset({"version", "properties.modelUri", "properties.modelType"})
+
+    def make(self, world: World, record: Record) -> None:
+        _model_path(world, record)
+
+
+class OnlineEndpoint(AzureKind):
+    """An endpoint: a name, a URL, and how the traffic is split among its deployments."""
+
+    token = ENDPOINT
+    source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-endpoint-online"
+    executes = "its scoring URI takes requests with a token for https://ml.azure.com"
+    path = f"{BELOW}/onlineEndpoints/{{endpointName}}"
+    references: ClassVar = {"workspaceName": WORKSPACE}
+    replace_on = frozenset({"properties.authMode"})
+    volatile = frozenset({"properties"})
+    name = Name(
+        property="endpointName",
+        pattern=r"[a-zA-Z](-?[a-zA-Z0-9])*",
+        min=3,
+        max=32,
+        says="3 to 32 letters, digits and single hyphens, beginning with a letter",
+        unique=("location",),
+        taken="EndpointAlreadyExists",
+    )
+
+    def make(self, world: World, record: Record) -> None:
+        if field(record.inputs, "properties.traffic"):
+            raise Refusal(
+                "BadArgument",
+                "Traffic rules cannot be set on a new endpoint: the deployments that they name do"
+                " not exist. Create the endpoint, then the deployment, then set the traffic.",
+            )
+        where = f"{world.base_url}/azure/ml/{record.outputs['location']}/{record.outputs['name']}"
+        record.outputs["properties"] = {
+            "publicNetworkAccess": "Enabled",
+            **record.inputs["properties"],
+            "provisioningState": "Succeeded",
+            "scoringUri": f"{where}/score",
+            "swaggerUri": f"{where}/swagger.json",
+            "traffic": {},
+            "mirrorTraffic": {},
+        }
+
+    def change(self, world: World, old: Record, record: Record) -> None:
+        # A PUT writes the whole endpoint: traffic that it does not name is taken away.
+        record.outputs["properties"] = old.outputs["properties"] | record.inputs["properties"]
+        set_traffic(world, record, field(record.inputs, "properties.traffic") or {})
+
+    def delete(self, world: World, record: Record) -> None:
+        for deployment in deployments(world, record):
+            world.workloads.stop(_key(deployment))
+            world.store.remove(deployment)
+
+
+class OnlineDeployment(AzureKind):
+    """A deployment: the model's container behind its endpoint."""
+
+    token = DEPLOYMENT
+    source = "https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-managed-online"
+    executes = "the image's own server as a process on this machine, with the model from the blobs"
+    path = f"{BELOW}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}"
+    references: ClassVar = {
+        "workspaceName": WORKSPACE,
+        "endpointName": ENDPOINT,
+        "properties.environmentId": ENVIRONMENT,
+        "properties.model": MODEL,
+    }
+    replace_on = frozenset({"properties.instanceType", "properties.endpointComputeType"})
+    name = Name(
+        property="deploymentName",
+        pattern=r"[a-zA-Z](-?[a-zA-Z0-9])*",
+        min=3,
+        max=32,
+        says="3 to 32 letters, digits and single hyphens, beginning with a letter",
+        unique=("resourceGroupName", "workspaceName", "endpointName"),
+        taken="DeploymentAlreadyExists",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        super().check(world, inputs)
+        capacity = field(inputs, "sku.capacity")
+        if capacity is not None and capacity < 1:
+            raise CheckFailure("sku.capacity", "a deployment has at least 1 instance")
+
+    def make(self, world: World, record: Record) -> None:
+        _deploy(world, record)
+
+    def change(self, world: World, old: Record, record: Record) -> None:
+        if old.inputs["properties"] != record.inputs["properties"]:
+            _deploy(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        endpoint = endpoint_of(world, record)
+        name = record.outputs["name"]
+        if endpoint and endpoint.outputs["properties"]["traffic"].get(name):
+            raise Refusal(
+                "BadArgument",
+                f"Cannot delete deployment '{name}': it has live traffic allocated to it. Set the"
+                " traffic allocation for the deployment to 0% before deleting it.",
+            )
+        world.workloads.stop(_key(record))
+        shutil.rmtree(_folder(world, record), ignore_errors=True)
+
+
+def endpoint_of(world: World, deployment: Record) -> Record | None:
+    """The endpoint that a deployment belongs to."""
+    return by_id(world, ENDPOINT, deployment.id.partition("/deployments/")[0])
+
+
+def deployments(world: World, endpoint: Record) -> list[Record]:
+    """The deployments of an endpoint."""
+    return [r for r in world.all(DEPLOYMENT) if r.id.startswith(f"{endpoint.id}/deployments/")]
+
+
+def set_traffic(world: World, endpoint: Record, traffic: Json) -> None:
+    """Set the traffic of an endpoint, or refuse to; the caller saves the record."""
+    shares = {name: int(share) for name, share in traffic.items() if share}
+    names = {each.outputs["name"] for each in deployments(world, endpoint)}
+    if unknown := sorted(shares.keys() - names):
+        raise Refusal(
+            "BadArgument", f"Traffic names deployments that do not exist: {', '.join(unknown)}."
+        )
+    if sum(shares.values()) not in (0, 100):
+        raise Refusal(
+            "BadArgument", f"Traffic values need to sum to 0 or 100, not {sum(shares.values())}."
+        )
+    endpoint.outputs["properties"]["traffic"] = shares
+
+
+def choose(world: World, endpoint: Record, wanted: str | None) -> str | None:
+    """The workload and route of the deployment that answers a request; None if there is none."""
+    if wanted is not None:
+        return (
+            wanted if wanted in {r.outputs["name"] for r in deployments(world, endpoint)} else None
+        )
+    shares = endpoint.outputs["properties"]["traffic"]
+    if not shares:
+        return None
+    chosen: str = random.choices(list(shares), weights=list(shares.values()))[0]  # noqa: S311
+    return chosen
+
+
+def scoring(world: World, endpoint: Record, name: str) -> tuple[str, str]:
+    """The workload behind a deployment, and the path that its environment names for scoring."""
+    deployment = next(r for r in deployments(world, endpoint) if r.outputs["name"] == name)
+    environment = by_id(world, ENVIRONMENT, deployment.inputs["properties"]["environmentId"])
+    routes = field(environment.inputs, "properties.inferenceConfig") if environment else {}
+    return _key(deployment), ((routes or {}).get("scoringRoute") or {}).get("path", "/score")
+
+
+def _deploy(world: World, record: Record) -> None:
+    """Download the model, pull the image, and run it under the deployment's key."""
+    properties = record.inputs["properties"]
+    endpoint = endpoint_of(world, record)
+    environment = by_id(world, ENVIRONMENT, properties["environmentId"])
+    model = by_id(world, MODEL, properties["model"])
+    # References, and so checked before.
+    assert endpoint is not None
+    assert environment is not None
+    assert model is not None
+    principal = _principal(endpoint)
+    image = container_registry.image(world, environment.inputs["properties"]["image"], principal)
+    account, container, prefix = _model_path(world, model)
+    scope = storage.container_id(world, account, container)
+    if not authorization.may(world, principal, f"{authorization.BLOBS}/read", scope, data=True):
+        raise Refusal(
+            "BadArgument",
+            "Authorization error: unable to download the user model. The endpoint's identity"
+            f" {principal} does not hold Storage Blob Data Reader on {scope}.",
+        )
+    folder = _folder(world, record)
+    shutil.rmtree(folder, ignore_errors=True)
+    storage.download(world, account, container, prefix, folder / last(prefix))
+    routes = properties_of(environment).get("inferenceConfig") or {}
+    mounted = f"/var/azureml-app/azureml-models/{model.inputs['name']}/{model.inputs['version']}"
+    try:
+        world.workloads.run(
+            _key(record),
+            Container(
+                image=image.reference,
+                env={
+                    "AZUREML_MODEL_DIR": mounted,
+                    **(properties.get("environmentVariables") or {}),
+                },
+                health=(routes.get("readinessRoute") or {}).get("path", "/"),
+                files={mounted: folder},
+            ),
+        )
+    except ContainerFailed as error:
+        raise Refusal(
+            "ResourceNotReady",
+            f"User container has crashed or terminated. Please see troubleshooting guide,"
+            f" available here: https://aka.ms/oe-tsg#error-resourcenotready. {error}",
+        ) from None
+    record.outputs["properties"] = {**properties, "provisioningState": "Succeeded"}
+
+
+def properties_of(record: Record) -> Json:
+    """The ``properties`` of a record's inputs."""
+    properties: Json = record.inputs["properties"]
+    return properties
+
+
+def _principal(endpoint: Record) -> str:
+    """The principal that an endpoint's containers are pulled and run as."""
+    assigned = (endpoint.outputs.get("identity") or {}).get("userAssignedIdentities") or {}
+    if not assigned:
+        raise Refusal(
+            "NotSupported", "the rehearsal runs endpoints with a user-assigned identity only"
+        )
+    principal: str = next(iter(assigned.values()))["principalId"]
+    return principal
+
+
+def _model_path(world: World, model: Record) -> tuple[str, str, str]:
+    """Account, container and prefix of a model; refused when nothing lies there."""
+    uri = model.inputs["properties"].get("modelUri", "")
+    match = re.fullmatch(r"azureml://.*/datastores/([^/]+)/paths/(.+?)/?", uri)
+    if match is None:
+        raise Refusal("UserError", f"the rehearsal does not know the model URI {uri}")
+    workspace = model.id.partition("/models/")[0]
+    datastore = by_id(world, DATASTORE, f"{workspace}/datastores/{match[1]}")
+    if datastore is None:
+        raise Refusal("UserError", f"Could not find datastore: {match[1]}.")
+    place = datastore.inputs["properties"]
+    account, container, prefix = place["accountName"], place["containerName"], match[2]
+    if not storage.exists(world, account, container, prefix):
+        raise Refusal("UserError", f"There is nothing at the model's path {uri}.")
+    return account, container, prefix
+
+
+def _key(deployment: Record) -> str:
+    return f"azure/{deployment.id.partition('/workspaces/')[2]}"
+
+
+def _folder(world: World, deployment: Record) -> Path:
+    return world.state_dir / "azure-models" / guid(deployment.id)

@@ -1,0 +1,82 @@
+"""The resource types of Azure that the rehearsal knows rules for."""
+
+from __future__ import annotations
+
+from rehearsal.azure import (
+    app_service,
+    authorization,
+    container_registry,
+    key_vault,
+    machine_learning,
+    monitor,
+    storage,
+)
+from rehearsal.azure.resource_manager import GROUP, group_id
+from rehearsal.azure.tags import check_tags
+from rehearsal.core.records import Inputs, Kind, Name, Record
+from rehearsal.provider.context import World
+
+
+class ResourceGroup(Kind):
+    """A resource group; whatever is in it goes with it."""
+
+    token = GROUP
+    source = (
+        "https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group"
+    )
+    name = Name(
+        property="resourceGroupName",
+        pattern=r"[\w().-]*[\w()-]",
+        max=90,
+        says="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
+        taken="ResourceGroupAlreadyExists",
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs)
+
+    def create(self, world: World, record: Record) -> None:
+        record.id = group_id(world, record.inputs["resourceGroupName"])
+        record.outputs |= {
+            "type": "Microsoft.Resources/resourceGroups",
+            "properties": {"provisioningState": "Succeeded"},
+        }
+
+    def delete(self, world: World, record: Record) -> None:
+        # What refers to others comes after them in KINDS, and so is taken away before them.
+        for kind in reversed(KINDS):
+            for inside in world.all(kind.token) if kind is not ResourceGroup else ():
+                if authorization.within(inside.id, record.id):
+                    if kind is machine_learning.OnlineDeployment:
+                        continue  # goes with its endpoint, traffic or not
+                    kind().delete(world, inside)
+                    world.store.remove(inside)
+                    world.ledger.note("deleted", inside, "with its resource group")
+
+
+KINDS: tuple[type[Kind], ...] = (
+    ResourceGroup,
+    authorization.UserAssignedIdentity,
+    authorization.FederatedIdentityCredential,
+    authorization.RoleDefinition,
+    authorization.RoleAssignment,
+    storage.StorageAccount,
+    storage.BlobServiceProperties,
+    storage.BlobContainer,
+    storage.ManagementPolicy,
+    container_registry.Registry,
+    container_registry.TaskRun,
+    key_vault.Vault,
+    key_vault.Secret,
+    monitor.LogAnalyticsWorkspace,
+    monitor.ApplicationInsights,
+    machine_learning.Workspace,
+    machine_learning.Datastore,
+    machine_learning.EnvironmentVersion,
+    machine_learning.ModelVersion,
+    machine_learning.OnlineEndpoint,
+    machine_learning.OnlineDeployment,
+    monitor.AutoscaleSetting,
+    app_service.AppServicePlan,
+    app_service.WebApp,
+)

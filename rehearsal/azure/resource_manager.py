@@ -1,0 +1,115 @@
+"""What the resource types of Azure have in common: ids, resource groups, identities."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any, ClassVar
+
+from rehearsal.azure.tags import check_tags
+from rehearsal.core.records import Inputs, Json, Kind, Record, Refusal
+from rehearsal.provider.context import World
+
+GROUP = "azure-native:resources:ResourceGroup"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+
+
+class AzureKind(Kind):
+    """A resource with an ARM id, in a resource group that must exist."""
+
+    path: ClassVar[str]
+    """The id below ``…/providers/``, with the inputs that it is made of in braces."""
+    most_tags: ClassVar[int] = 50
+    tag_name: ClassVar[int] = 512
+    """Characters of a tag's name."""
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_tags(inputs, most=self.most_tags, name=self.tag_name)
+
+    def make(self, world: World, record: Record) -> None:
+        """What a type's own `create` does, once the id is known."""
+
+    def create(self, world: World, record: Record) -> None:
+        group = record.inputs["resourceGroupName"]
+        if world.find(GROUP, name=group) is None:
+            raise Refusal("ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+        provider, *rest = self.path.format(**record.inputs).split("/")
+        record.id = f"{group_id(world, group)}/providers/{'/'.join((provider, *rest))}"
+        record.outputs["type"] = "/".join((provider, *rest[::2]))
+        record.outputs["name"] = rest[-1]
+        if assigned := record.inputs.get("identity"):
+            record.outputs["identity"] = identity_block(world, assigned)
+        self.make(world, record)
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        if assigned := record.inputs.get("identity"):
+            record.outputs["identity"] = identity_block(world, assigned)
+        self.change(world, old, record)
+
+    def change(self, world: World, old: Record, record: Record) -> None:
+        """What a type's own `update` does."""
+
+
+def group_id(world: World, group: str) -> str:
+    """The id of a resource group."""
+    return f"/subscriptions/{world.account.azure_subscription}/resourceGroups/{group}"
+
+
+def guid(*parts: str) -> str:
+    """A GUID that depends on ``parts`` alone."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(parts)))
+
+
+def identity_block(world: World, assigned: Json) -> Json:
+    """A resource's identity as Azure answers it: a list of ids goes in, a map by id comes out.
+
+    https://learn.microsoft.com/rest/api/resources/resources/get-by-id#identity
+    """
+    block: Json = {"type": assigned.get("type", "None")}
+    given = assigned.get("userAssignedIdentities") or []
+    if given:
+        known = {id_: user_assigned(world, id_) for id_ in given}
+        block["userAssignedIdentities"] = {
+            id_: {"principalId": r.outputs["principalId"], "clientId": r.outputs["clientId"]}
+            for id_, r in known.items()
+        }
+    return block
+
+
+def user_assigned(world: World, id_: str) -> Record:
+    """The managed identity with this id, or Azure's refusal."""
+    record = by_id(world, IDENTITY, id_)
+    if record is None:
+        raise Refusal(
+            "FailedIdentityOperation",
+            f"Identity operation for resource failed: the managed identity '{id_}' was not found.",
+        )
+    return record
+
+
+def by_id(world: World, token: str, id_: str) -> Record | None:
+    """The record with this id; Azure does not mind the case of ids."""
+    return next((r for r in world.all(token) if r.id.lower() == id_.lower()), None)
+
+
+def invalid(code: str, text: str) -> Refusal:
+    """A refusal in Azure's words."""
+    return Refusal(code, text)
+
+
+def last(path: str) -> str:
+    """The name at the end of an id."""
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def field(inputs: Json, dotted: str) -> Any:
+    """An input by its dotted path, or None."""
+    value: Any = inputs
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def registry_of(image: str) -> str:
+    """The registry's host in an image reference."""
+    return re.split(r"[/]", image, maxsplit=1)[0]

@@ -1,0 +1,181 @@
+"""The blob service's front: Azurite knows no roles, so they are looked at here.
+
+https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import httpx
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from rehearsal.azure import authorization as authorization_
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+AUDIENCE = "https://storage.azure.com"
+CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what is set anew.
+PER_CONNECTION = frozenset(
+    [
+        "authorization",
+        "connection",
+        "date",
+        "host",
+        "keep-alive",
+        "server",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+
+
+def url(world: World, account: str) -> str:
+    """The blob endpoint of an account, without trailing slash; opens the front if need be."""
+    return f"{world.doors.open('azure/blob', Front(world).app, tls=True)}/{account}"
+
+
+class Front:
+    """Passes on to Azurite what the caller's roles allow."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        methods = ["DELETE", "GET", "HEAD", "POST", "PUT"]
+        self.app = Starlette(
+            routes=[
+                Route("/{account}", self.answer, methods=methods),
+                Route("/{account}/{container}", self.answer, methods=methods),
+                Route("/{account}/{container}/{blob:path}", self.answer, methods=methods),
+            ]
+        )
+        self._client: httpx.AsyncClient | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """One request to the blob service."""
+        name = request.path_params["account"]
+        authorization = request.headers.get("authorization", "")
+        if authorization.startswith("SharedKey") or "sig" in request.query_params:
+            return _error(
+                403,
+                "KeyBasedAuthenticationNotPermitted",
+                "Key based authentication is not permitted on this storage account.",
+            )
+        principal = authorization_.bearer(self.world, authorization, AUDIENCE)
+        if principal is None:
+            return _error(
+                401,
+                "NoAuthenticationInformation",
+                "Server failed to authenticate the request. Please refer to the information in the"
+                " www-authenticate header.",
+            )
+        account = self.world.find("azure-native:storage:StorageAccount", name=name)
+        if account is None:
+            # On Azure there is no such host.
+            return _error(404, "ResourceNotFound", "The specified resource does not exist.")
+        # Starting Azurite takes a moment, and must not hold up everybody else.
+        azurite = await anyio.to_thread.run_sync(self.world.objects.blob, name)
+        if not await self._allowed(principal, account.id, request, azurite):
+            return _error(
+                403,
+                "AuthorizationPermissionMismatch",
+                "This request is not authorized to perform this operation using this permission.",
+            )
+        return await self._forward(request, azurite)
+
+    async def _allowed(self, principal: str, account: str, request: Request, azurite: str) -> bool:
+        """Whether a principal's roles allow a request to an account, given by its id."""
+        container, blob = (request.path_params.get(key) for key in ("container", "blob"))
+        scope = account
+        if container:
+            scope = f"{account}/blobServices/default/containers/{container}"
+        reads = request.method in ("GET", "HEAD")
+        listing = request.query_params.get("comp") == "list"
+        if not blob and not (container and listing):
+            verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
+            return authorization_.may(self.world, principal, f"{CONTAINERS}/{verb}", scope)
+
+        def may(verb: str) -> bool:
+            return authorization_.may(
+                self.world, principal, f"{authorization_.BLOBS}/{verb}", scope, data=True
+            )
+
+        if reads:
+            return may("read")
+        if request.method == "DELETE":
+            return may("delete")
+        if may("write"):
+            return True
+        # Who may only add may put a blob that is not there yet, in one piece.
+        if "comp" in request.query_params or not may("add/action"):
+            return False
+        return request.headers.get("if-none-match") == "*" or not await self._exists(
+            request, azurite
+        )
+
+    async def _exists(self, request: Request, azurite: str) -> bool:
+        # Of the headers only these: the length, say, belongs to the body of the other request.
+        kept = ("authorization", "x-ms-version")
+        headers = {k: v for k, v in self._headers(request).items() if k in kept}
+        head = await self._http().head(self._address(request, azurite), headers=headers)
+        return head.status_code == 200
+
+    async def _forward(self, request: Request, azurite: str) -> Response:
+        sends_body = request.method in ("PUT", "POST")
+        outgoing = self._http().build_request(
+            request.method,
+            self._address(request, azurite)
+            + (f"?{request.url.query}" if request.url.query else ""),
+            headers=self._headers(request),
+            content=request.stream() if sends_body else None,
+        )
+        answer = await self._http().send(outgoing, stream=True)
+        response = StreamingResponse(
+            answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose)
+        )
+        response.raw_headers = [
+            (name.lower(), value)
+            for name, value in answer.headers.raw
+            if name.decode().lower() not in PER_CONNECTION
+        ]
+        return response
+
+    def _address(self, request: Request, azurite: str) -> str:
+        path = request.scope["raw_path"].decode().partition("?")[0]
+        return f"{azurite.rpartition('/')[0]}{path}"
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        account = self.world.account
+        token, _ = authorization_.token(
+            self.world, account.azure_object, account.azure_client, AUDIENCE
+        )
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in PER_CONNECTION}
+        return {**kept, "authorization": f"Bearer {token}"}
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            trust = ssl.create_default_context(cafile=str(self.world.authority.bundle))
+            # Connections are dropped before Azurite's server does it (5 s): none is reused too late.
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
+            self._client = httpx.AsyncClient(
+                verify=trust, limits=limits, timeout=60, trust_env=False
+            )
+        return self._client
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    """An error as the blob service writes it."""
+    headers = {"x-ms-error-code": code}
+    if status == 401:
+        headers["www-authenticate"] = f"Bearer resource_id={AUDIENCE}"
+    text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return Response(text, status, headers, "application/xml")

@@ -1,0 +1,137 @@
+"""Property values between the engine's protocol and plain Python.
+
+The special signatures are Pulumi's own:
+https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from rehearsal.core.records import SIGNATURE
+
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN_STRINGS = frozenset(
+    {
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # boolean
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # string, and what the engine sends mostly
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
+        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
+        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
+    }
+)
+
+DEFAULTS = "__defaults"
+"""The input in which a provider made of Terraform's keeps which others it has filled in."""
+
+Path = tuple[str | int, ...]
+
+
+class Unknown:
+    """A value that a preview cannot know yet. There is one, `UNKNOWN`."""
+
+    def __deepcopy__(self, _memo: object) -> Unknown:
+        return self
+
+    def __repr__(self) -> str:
+        return "<not known yet>"
+
+
+UNKNOWN = Unknown()
+
+
+def decode(struct: struct_pb2.Struct) -> tuple[dict[str, Any], list[Path]]:
+    """Plain values, with `UNKNOWN` for what is not known, and the paths of what is secret."""
+    secrets: list[Path] = []
+    return {
+        name: _decode(value, (name,), secrets)
+        for name, value in struct.fields.items()
+        if not name.startswith("__")  # the bridge's own notes (__defaults, __meta)
+    }, secrets
+
+
+def _decode(value: struct_pb2.Value, path: Path, secrets: list[Path]) -> Any:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            text = value.string_value
+            return UNKNOWN if text in UNKNOWN_STRINGS else text
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "bool_value":
+            return value.bool_value
+        case "list_value":
+            items = value.list_value.values
+            return [_decode(item, (*path, index), secrets) for index, item in enumerate(items)]
+        case "struct_value":
+            fields = value.struct_value.fields
+            if SIGNATURE in fields and fields[SIGNATURE].string_value == SECRET:
+                secrets.append(path)
+                return _decode(fields["value"], path, secrets)
+            return {name: _decode(inner, (*path, name), secrets) for name, inner in fields.items()}
+        case _:
+            return None
+
+
+def encode(values: dict[str, Any], secrets: Iterable[Path] = ()) -> struct_pb2.Struct:
+    """The wire form, with secret paths wrapped; and, wherever it stands, any value found on one."""
+    paths = {tuple(path) for path in secrets}
+    hidden = {text for path in paths if len(text := str(_at(values, path) or "")) > 3}
+    struct = struct_pb2.Struct()
+    struct.update({name: _encode(value, (name,), paths, hidden) for name, value in values.items()})
+    return struct
+
+
+def _encode(value: Any, path: Path, secrets: set[Path], hidden: set[str]) -> Any:
+    if value is UNKNOWN:
+        return "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    if isinstance(value, dict):
+        inner: Any = {k: _encode(v, (*path, k), secrets, hidden) for k, v in value.items()}
+    elif isinstance(value, list):
+        inner = [_encode(v, (*path, i), secrets, hidden) for i, v in enumerate(value)]
+    else:
+        inner = value
+    if path in secrets or (isinstance(value, str) and value in hidden):
+        return {SIGNATURE: SECRET, "value": inner}
+    return inner
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def scrub(text: str, values: dict[str, Any], secrets: Iterable[Path]) -> str:
+    """A message without the secret values that it may quote."""
+    for path in secrets:
+        found = _at(values, tuple(path))
+        if isinstance(found, str) and found:
+            text = text.replace(found, "[secret]")
+    return text
+
+
+def known(value: Any) -> Any:
+    """The value without what is not known; `UNKNOWN` when nothing of it is."""
+    if isinstance(value, dict):
+        return {k: known(v) for k, v in value.items() if v is not UNKNOWN}
+    if isinstance(value, list):
+        return [known(v) for v in value if v is not UNKNOWN]
+    return value
+
+
+def has_unknown(value: Any) -> bool:
+    """Whether something in the value is not known yet."""
+    if isinstance(value, dict):
+        return any(has_unknown(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(has_unknown(inner) for inner in value)
+    return value is UNKNOWN

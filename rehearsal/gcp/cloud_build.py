@@ -1,0 +1,180 @@
+"""Cloud Build, which really builds, and the tags of Artifact Registry.
+
+https://cloud.google.com/build/docs/api/reference/rest/v1/projects.locations.builds
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rehearsal.core.records import Json, Record, Refusal
+from rehearsal.gcp import iam, storage_api, workload
+from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+DOCKER = "gcr.io/cloud-builders/docker"
+
+_running: set[str] = set()
+
+
+class StepFailed(Exception):
+    """Why a build ended as FAILURE."""
+
+
+def create(world: World, project: str, location: str, request: Json) -> Json:
+    """``builds.create``: the operation that holds the build in its metadata."""
+    iam.require_api(world, project, "cloudbuild.googleapis.com")
+    if not request.get("steps"):
+        raise Refusal("INVALID_ARGUMENT", "invalid build: no build steps specified")
+    account = request.get("serviceAccount", "")
+    logging = request.get("options", {}).get("logging", "")
+    if account:
+        workload.require_account(world, account.rsplit("/", 1)[-1])
+        if logging not in ("CLOUD_LOGGING_ONLY", "NONE") and not request.get("logsBucket"):
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                "if 'build.service_account' is specified, the build must either (a) specify"
+                " 'build.logs_bucket', (b) use the REGIONAL_USER_OWNED_BUCKET"
+                " build.options.default_logs_bucket_behavior option, or (c) use either"
+                " CLOUD_LOGGING_ONLY / NONE logging options",
+            )
+    id = str(uuid.uuid4())
+    parent = f"projects/{project}/locations/{location}"
+    build = {
+        **request,
+        "id": id,
+        "name": f"{parent}/builds/{id}",
+        "projectId": project,
+        "status": "QUEUED",
+        "createTime": _now(),
+        "logUrl": f"{world.base_url}/?build={id}",
+    }
+    world.kv.put("gcp/builds", id, build)
+    _running.add(id)
+    threading.Thread(target=_run, args=(world, build), name=f"build {id}", daemon=True).start()
+    return {"name": f"{parent}/operations/{id}", "metadata": {"build": build}}
+
+
+def get(world: World, id: str) -> Json:
+    """``builds.get``. One that was under way when the rehearsal was stopped has failed."""
+    build: Json | None = world.kv.get("gcp/builds", id)
+    if build is None:
+        raise Refusal("NOT_FOUND", f"build {id} not found")
+    if build["status"] in ("QUEUED", "WORKING") and id not in _running:
+        build = {**world.kv.get("gcp/builds", id)}
+        if build["status"] in ("QUEUED", "WORKING"):
+            detail = "The rehearsal was stopped in the middle of this."
+            build |= {"status": "INTERNAL_ERROR", "statusDetail": detail}
+    return build
+
+
+def get_tag(
+    world: World, project: str, location: str, repository: str, package: str, tag: str
+) -> Json:
+    """Artifact Registry's ``tags.get``: which digest a tag names."""
+    id = f"projects/{project}/locations/{location}/repositories/{repository}"
+    image = (
+        world.images.get(f"{location}-docker.pkg.dev/{project}/{repository}/{package}", tag)
+        if world.get(workload.REPOSITORY, id)
+        else None
+    )
+    name = f"{id}/packages/{package}"
+    if image is None:
+        raise Refusal("NOT_FOUND", f"Requested entity was not found: {name}/tags/{tag}.")
+    return {"name": f"{name}/tags/{tag}", "version": f"{name}/versions/{image.digest}"}
+
+
+def _run(world: World, build: Json) -> None:
+    id: str = build["id"]
+    try:
+        world.kv.put("gcp/builds", id, build := {**build, "status": "WORKING", "startTime": _now()})
+        try:
+            built = [_step(world, build, step) for step in build["steps"]]
+            build["results"] = {
+                "images": [{"name": name, "digest": image.digest} for name, image in built]
+            }
+            build["status"] = "SUCCESS"
+        except (StepFailed, BuildFailed, TagImmutable) as failed:
+            build["status"] = "FAILURE"
+            build["failureInfo"] = {"type": "USER_BUILD_STEP", "detail": str(failed)}
+    except Exception as failure:
+        build |= {"status": "INTERNAL_ERROR", "statusDetail": f"the rehearsal failed: {failure!r}"}
+        raise
+    finally:
+        world.kv.put("gcp/builds", id, {**build, "finishTime": _now()})
+        _running.discard(id)
+
+
+def _step(world: World, build: Json, step: Json) -> tuple[str, Image]:
+    """Execute ``docker build``, the one step that is understood, and push what it made."""
+    args = list(step.get("args", ()))
+    if step["name"].split(":")[0] != DOCKER or args[:1] != ["build"]:
+        raise StepFailed(f"the rehearsal executes `docker build` of {DOCKER} only: {step}")
+    target = _option(args, "--tag", "-t")
+    dockerfile = _option(args, "--file", "-f") or "Dockerfile"
+    if target is None or target not in build.get("images", ()):
+        raise StepFailed(f"{target} is built, but not among the images to push")
+    email = build.get("serviceAccount", "").rsplit("/", 1)[-1]
+    name, _, tag = target.rpartition(":")
+    repository = _pushable(world, email, name)
+    with tempfile.TemporaryDirectory(dir=world.state_dir) as folder:
+        context = _fetch(world, email, build["source"]["storageSource"], Path(folder))
+        image = world.images.build(
+            context,
+            dockerfile,
+            name,
+            tag,
+            immutable=bool((repository.inputs.get("dockerConfig") or {}).get("immutableTags")),
+        )
+    package = name.rsplit("/", 1)[1]
+    packages = {*world.kv.get("gcp/packages", repository.id, []), package}
+    world.kv.put("gcp/packages", repository.id, sorted(packages))
+    world.ledger.note("executed", repository, f"{target} was built: {'; '.join(image.notes)}")
+    return target, image
+
+
+def _option(args: list[str], *names: str) -> str | None:
+    for index, each in enumerate(args[:-1]):
+        if each in names:
+            return args[index + 1]
+    return None
+
+
+def _pushable(world: World, email: str, name: str) -> Record:
+    repository = workload.repository_of(world, name)
+    if repository is None:
+        raise StepFailed(f'push {name}: name unknown: Repository "{name}" not found')
+    push = "artifactregistry.repositories.uploadArtifacts"
+    if not iam.allowed(world, email, push, iam.repository(repository)):
+        raise StepFailed(
+            f'push {name}: denied: Permission "{push}" denied on resource "{repository.id}" (or it may'
+            " not exist)"
+        )
+    return repository
+
+
+def _fetch(world: World, email: str, source: Json, folder: Path) -> Path:
+    bucket, name = source["bucket"], source["object"]
+    if not iam.allowed(world, email, "storage.objects.get", iam.stored(bucket, name)):
+        raise StepFailed(
+            f"could not fetch source: 403 Forbidden: {email} does not have storage.objects.get access"
+            f" to the Google Cloud Storage object {bucket}/{name}. Permission 'storage.objects.get'"
+            " denied on resource (or it may not exist)."
+        )
+    content = storage_api.get(world, bucket, name)
+    if content is None:
+        raise StepFailed(f"could not fetch source: 404 No such object: {bucket}/{name}")
+    file = folder / Path(name).name
+    file.write_bytes(content)
+    return file
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

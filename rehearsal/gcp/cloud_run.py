@@ -1,0 +1,190 @@
+"""Cloud Run: a service is a process of its image behind a front door of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.gcp import iam, workload
+from rehearsal.gcp.labels import check_labels
+from rehearsal.runtime.containers import Container, ContainerFailed
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+SECRET = "gcp:secretmanager/secret:Secret"
+SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
+
+
+class Service(Kind):
+    token = "gcp:cloudrunv2/service:Service"
+    source = "https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services"
+    executes = (
+        "one instance runs as a local process; scaling and request time-outs are only recorded"
+    )
+    needs = "run.googleapis.com"
+    references: ClassVar = {"template.serviceAccount": iam.ACCOUNT}
+    name = Name(
+        property="name",
+        pattern=r"[a-z]([a-z0-9-]*[a-z0-9])?",
+        max=49,
+        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        unique=("project", "location"),
+        taken="alreadyExists",
+        lower=True,
+    )
+    volatile = frozenset(
+        {"generation", "observedGeneration", "latestCreatedRevision", "latestReadyRevision", "etag"}
+    )
+
+    def check(self, world: World, inputs: Inputs) -> None:
+        check_labels(inputs)
+        template = inputs.get("template") or {}
+        if template.get("revision"):
+            raise CheckFailure(
+                "template.revision", "a revision's name set by hand cannot be rolled: leave it out"
+            )
+        if "template" not in inputs.unknown and not template.get("containers"):
+            raise CheckFailure("template.containers", "a revision needs a container")
+
+    def create(self, world: World, record: Record) -> None:
+        place, name = record.outputs, record.inputs["name"]
+        record.id = f"projects/{place['project']}/locations/{place['location']}/services/{name}"
+        record.outputs["generation"] = "0"
+        self._roll(world, record)
+
+    def read(self, world: World, record: Record) -> bool:
+        return world.doors.url(record.id) is not None
+
+    def update(self, world: World, old: Record, record: Record) -> None:
+        if record.inputs["template"] != old.inputs["template"]:
+            self._roll(world, record)
+        else:
+            self.open(world, record)
+
+    def delete(self, world: World, record: Record) -> None:
+        # The provider's default protects.
+        if record.inputs.get("deletionProtection", True):
+            raise Refusal(
+                "failedPrecondition",
+                "cannot destroy service without setting deletion_protection=false and running"
+                " `pulumi up`",
+            )
+        world.doors.close(record.id)
+        world.workloads.stop(record.id)
+
+    def _roll(self, world: World, record: Record) -> None:
+        """Start a revision, let it take over when it is healthy, and stop the former."""
+        template = record.inputs["template"]
+        container = template["containers"][0]
+        workload.require_image(world, container["image"])
+        generation = int(record.outputs["generation"]) + 1
+        revision = f"{record.inputs['name']}-{generation:05}-{secrets.token_hex(2)[:3]}"
+        ports = container.get("ports") or {}
+        probe = (container.get("startupProbe") or {}).get("httpGet") or {}
+        email = template.get("serviceAccount")
+        try:
+            world.workloads.run(
+                record.id,
+                Container(
+                    image=container["image"],
+                    args=tuple(container.get("args") or ()),
+                    port_env="PORT",
+                    health=probe.get("path") or "/",
+                    env={
+                        # https://cloud.google.com/run/docs/container-contract#services-env-vars
+                        "K_SERVICE": record.inputs["name"],
+                        "K_REVISION": revision,
+                        "K_CONFIGURATION": record.inputs["name"],
+                        **dict(_environment(world, record, container)),
+                        **(workload.identity(world, email) if email else {}),
+                    },
+                ),
+            )
+        except ContainerFailed as failed:
+            raise Refusal(
+                "failedPrecondition",
+                f"Error waiting to create Service: Revision '{revision}' is not ready and cannot serve"
+                " traffic. The user-provided container failed to start and listen on the port defined"
+                f" provided by the PORT={ports.get('containerPort', 8080)} environment variable within"
+                f" the allocated timeout. Its log: {failed}",
+            ) from failed
+        path = f"{record.id}/revisions/{revision}"
+        record.outputs |= {
+            "generation": str(generation),
+            "observedGeneration": str(generation),
+            "latestCreatedRevision": path,
+            "latestReadyRevision": path,
+        }
+        self.open(world, record)
+
+    @staticmethod
+    def open(world: World, record: Record) -> None:
+        """Let the public in, at an address that stays."""
+        template = record.inputs["template"]
+        per_instance = template.get("maxInstanceRequestConcurrency") or 80
+        instances = (template.get("scaling") or {}).get("maxInstanceCount") or 100
+        open_to_all = record.inputs.get("invokerIamDisabled")
+        url = world.doors.open(
+            record.id,
+            record.id if open_to_all else _forbidden,
+            max_concurrency=per_instance * instances,
+        )
+        record.outputs |= {"uri": url, "urls": [url]}
+
+
+def reopen(world: World) -> None:
+    """Open the doors of all services again, as after a restart."""
+    for record in world.all(Service.token):
+        Service.open(world, record)
+
+
+async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
+    """Who may invoke is not judged here: a service that is not open to all answers nobody."""
+    text = (
+        "Error: Forbidden. Your client does not have permission to get this URL from this server."
+    )
+    await PlainTextResponse(text, 403)(scope, Request(scope, receive).receive, send)
+
+
+def _environment(world: World, record: Record, container: Json) -> Iterator[tuple[str, str]]:
+    for variable in container.get("envs") or ():
+        source = (variable.get("valueSource") or {}).get("secretKeyRef")
+        if source:
+            email = record.inputs["template"].get("serviceAccount", "")
+            yield variable["name"], _secret(world, record, source, email)
+        else:
+            yield variable["name"], variable.get("value") or ""
+
+
+def _secret(world: World, record: Record, source: Json, email: str) -> str:
+    """The value of a secret's version, if the revision's account may read it."""
+    name, version = source["secret"], source.get("version") or "latest"
+    secret = world.refer(SECRET, name) or world.find(SECRET, secretId=name)
+    number = world.account.gcp_number(record.outputs["project"])
+    path = f"projects/{number}/secrets/{name.rsplit('/', 1)[-1]}/versions/{version}"
+    if secret is None or not iam.allowed(
+        world, email, "secretmanager.versions.access", iam.secret(secret)
+    ):
+        raise Refusal(
+            "failedPrecondition",
+            f"Error 400: Permission denied on secret: {path} for Revision service account {email}. The"
+            " service account used must be granted the 'Secret Manager Secret Accessor' role"
+            " (roles/secretmanager.secretAccessor) at the secret, project or higher level.",
+        )
+    versions = {
+        each.outputs["version"]: each
+        for each in world.all(SECRET_VERSION)
+        if each.id.startswith(f"{secret.outputs['name']}/versions/")
+    }
+    if version == "latest" and versions:
+        version = max(versions, key=int)
+    if version not in versions:
+        raise Refusal("failedPrecondition", f"Error 400: Secret {path} was not found.")
+    return str(versions[version].inputs["secretData"])

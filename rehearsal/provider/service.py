@@ -1,0 +1,359 @@
+"""The provider that the engine attaches to: Pulumi's protocol on one side, the world on the other.
+
+https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
+"""
+
+# ruff: noqa: N802 (the protocol names its methods so)
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from rehearsal.core import schema
+from rehearsal.core.faults import AnswerLost, Fault
+from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Record, Refusal
+from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
+from rehearsal.provider import diff, generic
+from rehearsal.provider.context import World
+from rehearsal.provider.invokes import Invoke
+from rehearsal.provider.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
+MESSAGE_BYTES = 400 * 1024 * 1024
+"""The engine's own limit."""
+WORKERS = 64
+"""Steps at a time; the engine's own default is 4 a core."""
+
+
+def answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn refusals into the engine's errors, and let the faults set for a step happen around it."""
+    word = method.__name__.lower()
+
+    @functools.wraps(method)
+    def answer(self: Provider, request: Any, context: grpc.ServicerContext) -> Any:
+        token = request.tok if word == "invoke" else request.urn.split("::")[2].split("$")[-1]
+        name = "" if word == "invoke" else request.urn.rsplit("::", 1)[-1]
+        record = Record(self.package, token, "", "::" + name, {}, {})
+        previewed = getattr(request, "preview", False)
+
+        def told(fault: Fault) -> None:
+            self.world.ledger.note("fault", record, f"{fault.what} on {word}")
+
+        def step(after: bool) -> None:
+            if not previewed:
+                self.world.faults.step(
+                    package=self.package,
+                    token=token,
+                    name=name,
+                    method=word,
+                    after=after,
+                    alive=context.is_active,
+                    told=told,
+                )
+
+        try:
+            step(after=False)
+            result = method(self, request, context)
+            step(after=True)
+            return result
+        except (Refusal, CheckFailure, schema.UnknownType) as refused:
+            text = self._scrubbed(str(refused), request)
+            if not previewed:
+                with contextlib.suppress(Refusal):  # a full disk
+                    self.world.ledger.note("refused", record, f"{word}: {text}")
+            context.abort(grpc.StatusCode.UNKNOWN, text)
+        except AnswerLost as lost:
+            context.abort(grpc.StatusCode.UNKNOWN, str(lost))
+        except Exception as failure:
+            log.exception("%s of %s", word, request.urn if name else token)
+            text = f"the rehearsal itself failed ({failure!r}); its log tells more"
+            context.abort(grpc.StatusCode.INTERNAL, self._scrubbed(text, request))
+
+    return answer
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """One cloud's provider. Types without a `Kind` get what `rehearsal.provider.generic` gives to all."""
+
+    def __init__(
+        self,
+        world: World,
+        package: str,
+        kinds: Mapping[str, Kind],
+        invokes: Mapping[str, Invoke],
+    ) -> None:
+        self.world = world
+        self.package = package
+        self.schemas = schema.Schemas(package)
+        self.lifecycle = Lifecycle(world, package, kinds, self.schemas)
+        self._invokes = invokes
+        # The engine connects anew for each provider resource of a program, and says who it is in no
+        # request: the connection is what tells a provider in one region from one in another.
+        self._configs: OrderedDict[str, Json] = OrderedDict()
+
+    # Who this is, and its settings
+
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, supports_autonaming_configuration=True
+        )
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return plugin_pb2.PluginInfo(version=self.schemas.version)
+
+    def Attach(self, request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: Any, context: Any) -> Any:
+        return empty_pb2.Empty()
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:
+        changed = decode(request.old_inputs)[0] != decode(request.news)[0]
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME
+            if changed
+            else provider_pb2.DiffResponse.DIFF_NONE
+        )
+
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
+        # Settings that are not plain text arrive as JSON in text.
+        settings = known(decode(request.args)[0])
+        self._configs[context.peer()] = {
+            name: json.loads(text) if isinstance(text, str) and text[:1] in ("{", "[") else text
+            for name, text in settings.items()
+        }
+        if len(self._configs) > 1000:
+            self._configs.popitem(last=False)
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
+        )
+
+    def _config(self, context: grpc.ServicerContext) -> Json:
+        return self._configs.get(context.peer()) or next(reversed(self._configs.values()), {})
+
+    def _scrubbed(self, text: str, request: Any) -> str:
+        for field in ("properties", "news", "args"):
+            if hasattr(request, field):
+                values, secrets = decode(getattr(request, field))
+                text = scrub(text, values, secrets)
+        return text
+
+    # Resources
+
+    @answered
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        olds, _ = decode(request.olds)
+        news, secrets = decode(request.news)
+        token, name = _which(request)
+        shape, kind = self.lifecycle.shape(token)
+        config = self._config(context)
+        if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
+            news.setdefault("location", config["location"])
+        failures = []
+        filled: list[str] = []
+        try:
+            filled = self._name(shape, kind, name, request, olds, news)
+            failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
+            if not failures:
+                unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
+                stripped = {w: known(value) for w, value in news.items() if value is not UNKNOWN}
+                self.lifecycle.check_name(kind, stripped)
+                kind.check(self.world, Inputs(stripped, unknown))
+        except CheckFailure as failure:
+            failures.append(failure)
+        for each in failures:
+            each.reason = scrub(each.reason, news, secrets)
+        if failures:
+            record = Record(self.package, token, "", request.urn, {}, {})
+            reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)
+            self.world.ledger.note("refused", record, f"check: {reasons}")
+        noted = {DEFAULTS: filled} if self._bridged else {}
+        return provider_pb2.CheckResponse(
+            inputs=encode({**news, **noted}, secrets),
+            failures=[
+                provider_pb2.CheckFailure(property=each.property, reason=each.reason)
+                for each in failures
+            ],
+        )
+
+    def _name(
+        self, shape: schema.Schema, kind: Kind, name: str, request: Any, olds: Json, news: Json
+    ) -> list[str]:
+        """Fill in the physical name as the real provider would: keep the old one, else make one.
+
+        Gives the input that was filled in, if one was. Those providers that are made of Terraform's keep
+        only an old one that they had filled in themselves, which an imported one is not:
+        https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
+        """
+        wire = generic.name_property(shape, kind)
+        if wire is None or news.get(wire) is not None or news.get(f"{wire}Prefix") is not None:
+            return []
+        own = request.olds.fields.get(DEFAULTS)
+        keeps = own is None or any(each.string_value == wire for each in own.list_value.values)
+        modes = provider_pb2.CheckRequest.AutonamingOptions
+        wish = request.autonaming if request.HasField("autonaming") else None
+        if isinstance(olds.get(wire), str) and (keeps or not self._bridged):
+            news[wire] = olds[wire]
+        elif wish and wish.mode == modes.DISABLE:
+            return []
+        elif wish and wish.proposed_name:
+            news[wire] = wish.proposed_name
+        else:
+            news[wire] = generic.autoname(shape, kind, name, request.randomSeed)
+        return [wire]
+
+    @property
+    def _bridged(self) -> bool:
+        """Whether the real provider is made of Terraform's."""
+        return self.package != "azure-native"
+
+    @answered
+    def Diff(self, request: Any, context: Any) -> Any:
+        token, name = _which(request)
+        shape, kind = self.lifecycle.shape(token)
+        olds, _ = decode(request.old_inputs)
+        news, _ = decode(request.news)
+        # Writing down what the cloud had chosen already is no change.
+        stood = decode(request.olds)[0]
+        olds |= {w: stood[w] for w in news if w not in olds and w in stood and news[w] == stood[w]}
+        changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
+        config = self._configs.get(context.peer(), {})  # no other connection's will do here
+        changes |= generic.moved(shape, news, stood, config)
+        ignored = set(request.ignoreChanges)
+        changes = {path: change for path, change in changes.items() if path not in ignored}
+        replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
+        wire = generic.name_property(shape, kind)
+        fixed = news.get(wire or "")
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME
+            if changes
+            else provider_pb2.DiffResponse.DIFF_NONE,
+            replaces=replaced,
+            deleteBeforeReplace=bool(replaced)
+            and isinstance(fixed, str)
+            and fixed == olds.get(wire or "")
+            and not generic.autonamed(shape, kind, name, fixed),
+            diffs=sorted({path.split(".")[0].split("[")[0] for path in changes}),
+            detailedDiff={
+                path: provider_pb2.PropertyDiff(
+                    kind=provider_pb2.PropertyDiff.Kind.Value(change), inputDiff=True
+                )
+                for path, change in changes.items()
+            },
+            hasDetailedDiff=True,
+        )
+
+    @answered
+    def Create(self, request: Any, context: Any) -> Any:
+        inputs, secrets = decode(request.properties)
+        token, _ = _which(request)
+        if request.preview:
+            shape, _kind = self.lifecycle.shape(token)
+            outputs = {
+                wire: generic.answered(shape, wire, value)
+                for wire, value in inputs.items()
+                if wire in shape.outputs
+            }
+            return provider_pb2.CreateResponse(properties=encode(outputs, secrets))
+        record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(context))
+        return provider_pb2.CreateResponse(id=record.id, properties=self._outputs(record))
+
+    @answered
+    def Read(self, request: Any, context: Any) -> Any:
+        token, _ = _which(request)
+        record = self.lifecycle.read(token, request.id)
+        if record is None or not self._mine(record, self._config(context)):
+            return provider_pb2.ReadResponse()
+        inputs = encode(record.inputs, map(tuple, record.secrets))
+        own = request.inputs.fields.get(DEFAULTS)
+        if self._bridged and not request.properties.fields:  # an import, which fills in nothing
+            inputs.update({DEFAULTS: []})
+        elif own is not None:
+            inputs.fields[DEFAULTS].CopyFrom(own)
+        return provider_pb2.ReadResponse(
+            id=record.id, properties=self._outputs(record), inputs=inputs
+        )
+
+    @answered
+    def Update(self, request: Any, context: Any) -> Any:
+        inputs, secrets = decode(request.news)
+        token, _ = _which(request)
+        if request.preview:
+            shape, kind = self.lifecycle.shape(token)
+            outputs = decode(request.olds)[0] | {
+                wire: generic.answered(shape, wire, value)
+                for wire, value in inputs.items()
+                if wire in shape.outputs
+            }
+            outputs |= dict.fromkeys(kind.volatile, UNKNOWN)
+            return provider_pb2.UpdateResponse(properties=encode(outputs, secrets))
+        record = self.lifecycle.update(token, request.id, request.urn, inputs, secrets)
+        return provider_pb2.UpdateResponse(properties=self._outputs(record))
+
+    @answered
+    def Delete(self, request: Any, context: Any) -> Any:
+        token, _ = _which(request)
+        self.lifecycle.delete(token, request.id)
+        return empty_pb2.Empty()
+
+    def _mine(self, record: Record, config: Json) -> bool:
+        """Whether these settings lead to the record. On AWS another account sees nothing there.
+
+        An id of Google Cloud names its project, one of Azure its subscription.
+        """
+        of = self.world.account.aws_account_of
+        return self.package != "aws" or of(config) == of(record.config)
+
+    def _outputs(self, record: Record) -> Any:
+        kind = self.lifecycle.rules(record.token)
+        paths = [tuple(path) for path in record.secrets] + [(wire,) for wire in kind.secret_outputs]
+        return encode(record.outputs, paths)
+
+    @answered
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
+        invoke = self._invokes.get(request.tok)
+        if invoke is None:
+            raise Refusal(
+                "NotRehearsed",
+                f"the rehearsal does not answer {request.tok}; it answers "
+                + ", ".join(sorted(self._invokes)),
+            )
+        arguments, secrets = decode(request.args)
+        answer = invoke(self.world, arguments, self._config(context))
+        return provider_pb2.InvokeResponse(**{"return": encode(answer, secrets)})
+
+
+def _which(request: Any) -> tuple[str, str]:
+    """Type token and program name of a request's resource."""
+    parts = request.urn.split("::", 3)
+    return parts[2].split("$")[-1], parts[3]
+
+
+def serve(provider: Provider, port: int) -> grpc.Server:
+    """Start answering on this loopback port. Keep the server: it ends when it is collected."""
+    server = grpc.server(
+        ThreadPoolExecutor(WORKERS, thread_name_prefix=provider.package),
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    return server

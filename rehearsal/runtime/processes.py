@@ -1,0 +1,159 @@
+"""Processes that the rehearsal starts, recorded so that `stop` finds them even after a kill -9."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from rehearsal.core.store import Store
+
+# The child waits for a line before it becomes the program: if the rehearsal dies before the child is
+# on record, its end of the pipe closes and the child ends too. `exec` keeps the pid and start time.
+WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def started(pid: int) -> float | None:
+    """When the process with this id started, in seconds of no matter what; None if there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else _start(process)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _start(process: psutil.Process) -> float:
+    """When a process started, which must not change when the clock is set (a laptop that wakes up).
+
+    Linux counts from its boot, and psutil adds the time of that, which moves with the clock.
+    """
+    if not psutil.LINUX:
+        return float(process.create_time())
+    boot = int(BOOT.read_text()[:6], 16) * 1e7  # keeps the processes of two boots apart
+    return boot + float(process.create_time()) - float(psutil.boot_time())
+
+
+def same(pid: int, start: float) -> bool:
+    """Whether the process that started then still runs: a process id alone may have been reused."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_later(process, start)) < 2
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _later(process: psutil.Process, start: float) -> float:
+    """How many seconds after ``start`` a process started."""
+    # A version of this program before November 2026 put the time since the epoch on record.
+    return min(_start(process) - start, float(process.create_time()) - start, key=abs)
+
+
+def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
+    """Stop these sessions (leader's id and start time): SIGTERM, after ``grace`` seconds SIGKILL.
+
+    Returns how many processes there were.
+    """
+    alive = [member for group in groups for member in _members(*group)]
+    for process in alive:
+        _signal(process, signal.SIGTERM)
+        _signal(
+            process, signal.SIGCONT
+        )  # a frozen one, as an idle Lambda is, would not see the first
+    _, left = psutil.wait_procs(alive, timeout=grace)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=grace)
+    return len(alive)
+
+
+def _members(pid: int, start: float) -> list[psutil.Process]:
+    if started(pid) is not None and not same(pid, start):
+        return []  # the id belongs to somebody else now
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) != pid or _later(process, start) < -2:
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return members
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+class Children:
+    """Starts and stops processes, each the leader of its own session."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def spawn(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        key: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process; its output is appended to ``log``. ``key`` says in `status` what it is.
+
+        ``env`` is the whole environment; None: the rehearsal's own.
+        """
+        self._forget_ended()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [*WAIT_THEN_EXEC, *(os.fspath(each) for each in args)],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        self._store.add_child(process.pid, started(process.pid) or 0, key)
+        self._running[process.pid] = process
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes], grace: float = 5) -> None:
+        """Stop a process and whatever it started: SIGTERM, after ``grace`` seconds SIGKILL."""
+        for pid, start, _ in self._store.children():
+            if pid == process.pid:
+                end([(pid, start)], grace)
+        process.wait(grace)
+        self._forget_ended()
+
+    def stop_all(self) -> int:
+        """Stop every process on record, those of a killed rehearsal too; how many there were."""
+        on_record = self._store.children()
+        count = end([(pid, start) for pid, start, _ in on_record])
+        for process in self._running.values():
+            process.poll()
+        self._running.clear()
+        self._store.remove_children([pid for pid, _, _ in on_record])
+        return count
+
+    def _forget_ended(self) -> None:
+        ended = [pid for pid, process in self._running.items() if process.poll() is not None]
+        for pid in ended:
+            del self._running[pid]
+        self._store.remove_children(ended)

@@ -1,0 +1,180 @@
+"""The S3 endpoint: ministack's S3 protocol over a SQLite file. ``python -m rehearsal.runtime.s3_server PORT FILE``.
+
+ministack (MIT) speaks S3 well, but keeps bucket settings and object versions in memory until it is
+stopped gracefully, and loses the versions even then. Here every write is in the file before it is
+answered, so that a kill -9 loses nothing that a client was told of.
+
+What it does not do: lifecycle rules, default encryption, access policies and public access blocks are
+kept and handed back, not carried out. An unfinished multipart upload does not survive a restart.
+Objects are also held in memory; it is no place for gigabytes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import defusedxml.ElementTree  # type: ignore[import-untyped]
+import uvicorn
+from ministack import app  # type: ignore[import-untyped]
+from ministack.core.responses import get_account_id  # type: ignore[import-untyped]
+from ministack.services import s3  # type: ignore[import-untyped]
+
+Answer = tuple[int, dict[str, str], bytes]
+Handler = Callable[..., Awaitable[Answer]]
+
+# What ministack knows of one object beside the object itself; keys start with (bucket, key).
+OBJECT_FACTS = {
+    "tags": s3._object_tags,
+    "acl": s3._object_acl,
+    "retention": s3._object_retention,
+    "legal_hold": s3._object_legal_hold,
+}
+SKEW = timedelta(minutes=15)
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS buckets (account TEXT, bucket TEXT, state BLOB,
+                                    PRIMARY KEY (account, bucket));
+CREATE TABLE IF NOT EXISTS objects (account TEXT, bucket TEXT, key TEXT, state BLOB,
+                                    PRIMARY KEY (account, bucket, key));
+"""
+
+
+class Disk:
+    """Brings ministack's in-memory S3 state to a SQLite file and back."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        # A killed process loses nothing in either mode; only a power cut would (sqlite.org/pragma).
+        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {SCHEMA}")
+
+    def load(self) -> None:
+        """Give ministack everything that was saved."""
+        for account, bucket, state in self._db.execute("SELECT * FROM buckets"):
+            saved = pickle.loads(state)  # noqa: S301, it is our own file
+            s3._buckets._data[(account, bucket)] = {**saved["bucket"], "objects": {}}
+            for name, value in saved["settings"].items():
+                s3._PERSISTED_BUCKET_DICTS[name]._data[(account, bucket)] = value
+        for account, bucket, key, state in self._db.execute("SELECT * FROM objects"):
+            saved = pickle.loads(state)  # noqa: S301, it is our own file
+            if saved["object"] is not None:
+                s3._buckets._data[(account, bucket)]["objects"][key] = saved["object"]
+            if saved["versions"]:
+                s3._object_versions._data[(account, (bucket, key))] = saved["versions"]
+            for name, facts in saved["facts"].items():
+                for fact, value in facts.items():
+                    OBJECT_FACTS[name]._data[(account, fact)] = value
+
+    def save_bucket(self, bucket: str) -> None:
+        """Save a bucket's settings, or forget the bucket if it is gone."""
+        account = get_account_id()
+        if bucket not in s3._buckets:
+            self._db.execute(
+                "DELETE FROM buckets WHERE account = ? AND bucket = ?", (account, bucket)
+            )
+            return
+        state = {
+            "bucket": {k: v for k, v in s3._buckets[bucket].items() if k != "objects"},
+            "settings": {
+                name: held[bucket]
+                for name, held in s3._PERSISTED_BUCKET_DICTS.items()
+                if bucket in held
+            },
+        }
+        self._db.execute(
+            "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)",
+            (account, bucket, pickle.dumps(state)),
+        )
+
+    def save_object(self, bucket: str, key: str) -> None:
+        """Save an object with its versions, or forget it if nothing of it is left."""
+        account = get_account_id()
+        state: dict[str, Any] = {
+            "object": s3._buckets[bucket]["objects"].get(key),
+            "versions": s3._object_versions.get((bucket, key)),
+            "facts": {
+                name: {fact: value for fact, value in held.items() if fact[:2] == (bucket, key)}
+                for name, held in OBJECT_FACTS.items()
+            },
+        }
+        if state["object"] is None and not state["versions"]:
+            self._db.execute(
+                "DELETE FROM objects WHERE account = ? AND bucket = ? AND key = ?",
+                (account, bucket, key),
+            )
+            return
+        self._db.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",
+            (account, bucket, key, pickle.dumps(state)),
+        )
+
+
+def too_skewed(headers: dict[str, str]) -> Answer | None:
+    """S3's refusal of a request that was signed by a clock 15 minutes off, with the code that clients know.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    signed = headers.get("x-amz-date")
+    if not signed:
+        return None
+    at = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if abs(datetime.now(UTC) - at) <= SKEW:
+        return None
+    words = "The difference between the request time and the server's time is too large."
+    refusal: Answer = s3._error("RequestTimeTooSkewed", words, 403, "/")
+    return refusal
+
+
+def durable(handle: Handler, disk: Disk) -> Handler:
+    """ministack's request handler, answering a write only once it is on disk."""
+
+    async def handler(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: Any, *rest: Any
+    ) -> Answer:
+        if refused := too_skewed(headers):
+            return refused
+        bucket, key = s3._parse_bucket_key(path, headers)
+        if method == "DELETE" and bucket and not key and not query and _has_versions(bucket):
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/delete-bucket.html
+            words = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+            refusal: Answer = s3._error("BucketNotEmpty", words, 409, f"/{bucket}")
+            return refusal
+        answer = await handle(method, path, headers, body, query, *rest)
+        if method in ("GET", "HEAD") or answer[0] >= 400 or not bucket:
+            return answer
+        if key and not (method == "PUT" and "uploadId" in query):
+            disk.save_object(bucket, key)
+        elif "delete" in query:
+            for element in defusedxml.ElementTree.fromstring(body).iter():
+                if element.tag.rpartition("}")[2] == "Key":
+                    disk.save_object(bucket, element.text or "")
+        elif not key:
+            disk.save_bucket(bucket)
+        return answer
+
+    return handler
+
+
+def _has_versions(bucket: str) -> bool:
+    return any(held == bucket for held, _ in s3._object_versions)
+
+
+def main(port: int, path: Path) -> None:
+    """Serve until stopped."""
+    disk = Disk(path)
+    disk.load()
+    s3.handle_request = durable(s3.handle_request, disk)
+    # Without lifespan events ministack starts neither its schedulers nor its container clean-up.
+    uvicorn.run(
+        app.app, host="127.0.0.1", port=port, lifespan="off", access_log=False, log_level="warning"
+    )
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main(int(sys.argv[1]), Path(sys.argv[2]))

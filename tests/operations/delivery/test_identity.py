@@ -1,0 +1,422 @@
+"""Who may deploy from GitHub Actions, and what the delivery identity may do, on each cloud."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import get_args
+
+import pulumi
+import pytest
+
+from components.contracts import Cloud, Reach
+from config.schema import StackConfig
+from policy.mock_engine import Build
+
+CLOUDS = get_args(Cloud)
+ISSUER = "https://token.actions.githubusercontent.com"
+IN_PRODUCTION = "repo:acme/triplane:environment:production"
+ON_MAIN = "repo:acme/triplane:ref:refs/heads/main"
+# GitHub's form for repositories made or renamed since 15 July 2026, from the example in
+# https://github.com/github/docs/pull/45221.
+WITH_IDS = {"repository": "octocat@123456/my-repo@456789"}
+ON_MAIN_WITH_IDS = "repo:octocat@123456/my-repo@456789:ref:refs/heads/main"
+IN_STAGING_WITH_IDS = "repo:octocat@123456/my-repo@456789:environment:staging"
+Configured = Callable[..., StackConfig]
+
+
+@pytest.fixture
+def delivered(platform: Build) -> Build:
+    """The platform with a delivery identity for ``acme/triplane``, and changes to that setting."""
+    return lambda cloud, **changes: platform(
+        cloud,
+        delivery={"repository": "acme/triplane", **changes},
+        # Instances, not serverless: the most resource types that there can be.
+        machine={"aws": "ml.m5.large"},
+    )
+
+
+def reach(cloud: Cloud) -> Reach:
+    found: Reach = import_module(f"components.{cloud}.delivery").REACH
+    return found
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_without_the_setting_no_pipeline_may_do_anything(platform: Build, cloud: Cloud) -> None:
+    engine, outputs = platform(cloud)
+    assert not [each.name for each in engine if "delivery" in each.name]
+    assert not [name for name in outputs if "delivery" in name]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_identity_is_a_part_of_the_contract_when_it_is_asked_for(
+    delivered: Build, cloud: Cloud
+) -> None:
+    engine, outputs = delivered(cloud)
+    assert outputs["delivery_identity"]
+    assert outputs["delivery_provider"]
+    assert engine.of(f"triplane:{cloud}:Delivery")
+
+
+@pytest.mark.parametrize(
+    ("setting", "subject"),
+    [
+        ({}, ON_MAIN),
+        ({"environment": "production"}, IN_PRODUCTION),
+        (WITH_IDS, ON_MAIN_WITH_IDS),
+        ({**WITH_IDS, "environment": "staging"}, IN_STAGING_WITH_IDS),
+    ],
+    ids=["branch", "environment", "branch-with-ids", "environment-with-ids"],
+)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_only_one_repository_and_one_branch_or_environment_is_trusted(
+    delivered: Build, cloud: Cloud, setting: dict[str, str], subject: str
+) -> None:
+    engine, _ = delivered(cloud, **setting)
+    match cloud:
+        case "aws":
+            (role,) = (r for r in engine.of("aws:iam/role:Role") if "delivery" in r.name)
+            (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+            host = ISSUER.removeprefix("https://")
+            assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+            assert set(trust["Principal"]) == {"Federated"}
+            # StringEquals, not StringLike: no wildcard can slip in.
+            assert trust["Condition"] == {
+                "StringEquals": {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": subject}
+            }
+        case "gcp":
+            token = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
+            provider = engine.one(token).inputs
+            assert provider["oidc"] == {"issuerUri": ISSUER}
+            assert provider["attributeCondition"] == (
+                f"assertion.sub == '{subject}' && assertion.ref == 'refs/heads/main'"
+            )
+            (member,) = (
+                r.inputs["member"]
+                for r in engine.of("gcp:serviceaccount/iAMMember:IAMMember")
+                if r.inputs["role"] == "roles/iam.workloadIdentityUser"
+            )
+            assert member.startswith("principal://")
+            assert member.endswith(f"/subject/{subject}")
+        case "azure":
+            token = "azure-native:managedidentity:FederatedIdentityCredential"
+            credential = engine.one(token).inputs
+            assert credential["issuer"] == ISSUER
+            assert credential["subject"] == subject
+            assert credential["audiences"] == ["api://AzureADTokenExchange"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("repository", "acme/*"),
+        ("repository", "acme"),
+        ("repository", "https://github.com/acme/triplane"),
+        ("repository", "acme@*/triplane@*"),
+        ("repository", "acme@/triplane@"),
+        ("repository", "acme@0/triplane@0"),
+        ("repository", "acme@١/triplane@٢"),
+        ("repository", "acme@123456/triplane"),
+        ("repository", "acme/triplane@456789"),
+        ("branch", "*"),
+        ("branch", "main' || true || '"),
+        ("environment", "prod*"),
+        ("environment", "production:ref"),
+    ],
+)
+def test_trust_cannot_be_widened_by_what_is_written_in_the_settings(
+    configured: Configured, key: str, value: str
+) -> None:
+    with pytest.raises(pulumi.RunError, match=f"delivery.{key}"):
+        configured("aws", delivery={"repository": "acme/triplane", key: value})
+
+
+@pytest.mark.parametrize("one_id", ["acme@123456/triplane", "acme/triplane@456789"])
+def test_who_writes_one_id_is_told_how_to_find_both(configured: Configured, one_id: str) -> None:
+    with pytest.raises(pulumi.RunError) as raised:
+        configured("aws", delivery={"repository": one_id})
+    assert "gh api repos/acme/triplane/actions/oidc/customization/sub" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "repo:acme@123456/triplane@456789",
+        "repo:acme@123456/triplane@456789:environment:staging",
+        "https://github.com/acme@123456/triplane@456789",
+    ],
+)
+def test_a_whole_claim_is_shortened_to_what_is_wanted(configured: Configured, written: str) -> None:
+    with pytest.raises(pulumi.RunError, match=r"Did you mean acme@123456/triplane@456789\?"):
+        configured("aws", delivery={"repository": written})
+
+
+def test_a_subject_that_google_cloud_would_cut_is_refused_there_alone(
+    configured: Configured,
+) -> None:
+    # Each in itself is allowed; with the ids they make 128 characters.
+    long = {"repository": f"acme@123456/{'t' * 81}@456789", "environment": "production"}
+    assert len(f"repo:{long['repository']}:environment:production") == 128
+    with pytest.raises(pulumi.RunError, match="127 characters at most"):
+        configured("gcp", delivery=long)
+    for cloud in ("aws", "azure"):
+        assert configured(cloud, delivery=long).delivery.environment == "production"
+    configured("gcp", delivery={**long, "environment": "productio"})
+
+
+def test_an_account_that_knows_github_already_gets_no_second_provider(
+    delivered: Build,
+) -> None:
+    engine, outputs = delivered("aws", existing_provider=True)
+    assert not engine.of("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+    arn = outputs["delivery_provider"]
+    assert arn == "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud: Cloud) -> None:
+    engine, _ = delivered(cloud)
+    registered = {each.type for each in engine if each.custom}
+    parts = [set(part) for part in (reach(cloud).runs, reach(cloud).holds, reach(cloud).grants)]
+    assert registered == set().union(*parts), "components/*/delivery.py: say what a delivery may do"
+    assert sum(map(len, parts)) == len(registered), "a type stands in two parts"
+
+
+# How the clouds spell a look, what takes away data, and what gives rights.
+READS = re.compile(r":(Get|Describe|List)\w+$|\.(get|list|getIamPolicy)$|/read$")
+DELETES = re.compile(r":(Delete|Purge)|\.(delete|destroy)$|/delete$")
+GIVES = re.compile(
+    r"iam:(Create|Put|Attach|Update|Delete|Add|Set|Tag)|:Put\w*(Policy|PublicAccessBlock|Ownership\w*|Acl)$"
+    r"|setIamPolicy|iam\.\w+\.(create|update|delete|actAs)|Microsoft\.Authorization/.+/(write|delete)"
+    r"|listKeys|serviceusage\.services\.enable|federatedIdentityCredentials/(write|delete)"
+)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_no_permission_is_a_wildcard(cloud: Cloud) -> None:
+    permissions = reach(cloud).permissions
+    assert len(permissions) > 30
+    assert not [each for each in permissions if "*" in each]
+
+
+# A rotation of the key writes the new one.
+VALUES = {
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:UpdateSecretVersionStage",
+    "Microsoft.KeyVault/vaults/secrets/write",
+}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) -> None:
+    """A lifecycle, a public container, a label: each comes with the right to change the others."""
+    for part in (reach(cloud).holds, reach(cloud).grants):
+        for token, permissions in part.items():
+            changes = {p for p in permissions if not READS.search(p)}
+            assert changes <= VALUES, f"{token}: {changes - VALUES}"
+    # Nor by the way of another type: the whole of a role is one list.
+    settings = re.compile(
+        r"s3:Put(?!Object)|s3:(Tag|Untag|Create|DeleteBucket)|ecr:(Put|Delete|Tag|Batch)"
+        r"|storage\.buckets\.(?!get)|repositories\.(update|delete|create)"
+        r"|Storage/.+/(write|delete|action)$|registries/(write|delete)$|workspaces/(write|delete)$"
+        r"|workspaces/datastores/(write|delete)$|vaults/(write|delete)$|[gG]roups/(write|delete)$"
+    )
+    assert not [p for p in reach(cloud).permissions if settings.search(p)]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_pipeline_grants_no_rights(cloud: Cloud) -> None:
+    # In what runs: who may call the gateway (components/gcp/delivery.py says why), and two policies that
+    # grant nothing.
+    runs = [p for part in reach(cloud).runs.values() for p in part]
+    allowed = {
+        "run.services.setIamPolicy",
+        "application-autoscaling:PutScalingPolicy",
+        "logs:PutRetentionPolicy",
+    }
+    assert not [p for p in runs if GIVES.search(p) and p not in allowed]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_runs_can_be_made_read_and_taken_away(cloud: Cloud) -> None:
+    makes = re.compile(r":(Create|Put|Register|Add|Start)|\.(create|add|upload|deploy)$|/write$")
+    reads = re.compile(r":(Get|Describe|List|BatchGet)|\.(get|access)$|/read$")
+    for token, permissions in reach(cloud).runs.items():
+        if permissions and "ServedModel" not in token and "VertexTraffic" not in token:
+            assert any(makes.search(p) for p in permissions), f"{token}: nothing makes it"
+            assert any(reads.search(p) for p in permissions), f"{token}: nothing reads it"
+            dynamic = token.startswith("pulumi-python") or "permission:" in token
+            assert dynamic or any(DELETES.search(p) or "Deregister" in p for p in permissions), (
+                f"{token}: nothing deletes it"
+            )
+
+
+def test_every_aws_action_exists() -> None:
+    """Held against AWS's own API models: an action is an operation, but for the ones listed here."""
+    import botocore.session
+
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+    unlike_operations = {
+        "s3:GetAccelerateConfiguration",
+        "s3:GetBucketCORS",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration",
+        "s3:DeleteObjectVersion",
+        "s3:GetReplicationConfiguration",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:ListTagsForResource",
+    }
+    session = botocore.session.get_session()
+    operations: dict[str, set[str]] = {}
+    for action in set(reach("aws").permissions) - unlike_operations:
+        service, _, operation = action.partition(":")
+        if service not in operations:
+            operations[service] = set(session.get_service_model(service).operation_names)
+        assert operation in operations[service], f"{action} is no operation of {service}"
+
+
+def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
+    delivered: Build,
+) -> None:
+    from components.aws.delivery import NO_RESOURCE
+
+    engine, _ = delivered("aws")
+    (granted,) = (
+        r.inputs["policy"]
+        for r in engine.of("aws:iam/rolePolicy:RolePolicy")
+        if r.name == "triplane-delivery-reach"
+    )
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    assert len(re.sub(r"\s", "", granted)) < 10_240
+    everywhere = set()
+    for statement in json.loads(granted)["Statement"]:
+        if "*" in statement["Resource"]:
+            everywhere |= set(statement["Action"])
+        elif statement["Action"] == ["iam:PassRole"]:
+            assert len(statement["Resource"]) == 3
+            assert not [arn for arn in statement["Resource"] if "delivery" in arn or "*" in arn]
+            assert set(statement["Condition"]["StringEquals"]) == {"iam:PassedToService"}
+    assert everywhere == NO_RESOURCE
+
+
+def test_a_pipeline_on_aws_deletes_versions_of_build_contexts_alone(delivered: Build) -> None:
+    """What the provider does with a context that is no more; tests/unit/rehearsal/test_aws_rules.py plays it."""
+    engine, _ = delivered("aws")
+    (granted,) = (
+        r.inputs["policy"]
+        for r in engine.of("aws:iam/rolePolicy:RolePolicy")
+        if r.name == "triplane-delivery-reach"
+    )
+    statements = json.loads(granted)["Statement"]
+    context = engine.one("triplane:aws:ImageBuild").name + "-context"
+    (key,) = (
+        r.inputs["key"]
+        for r in engine.of("aws:s3/bucketObjectv2:BucketObjectv2")
+        if r.name == context
+    )
+    (deletes,) = (s for s in statements if "s3:DeleteObjectVersion" in s["Action"])
+    assert deletes["Action"] == ["s3:DeleteObjectVersion"]
+    (arn,) = deletes["Resource"]
+    assert arn.endswith("/builds/*")
+    assert key.startswith("builds/")
+    (lists,) = (s for s in statements if "s3:ListBucketVersions" in s["Action"])
+    assert lists["Action"] == ["s3:ListBucketVersions"]
+    assert lists["Resource"] == [arn.removesuffix("/builds/*")]
+    assert lists["Condition"] == {"StringLike": {"s3:prefix": "builds/*"}}
+    # A marker hides an object until its versions expire; the provider of a versioned bucket sets none.
+    assert not [s for s in statements if "s3:DeleteObject" in s["Action"]]
+
+
+def test_a_pipeline_on_google_cloud_pulls_from_the_platforms_repository_alone(
+    delivered: Build,
+) -> None:
+    engine, _ = delivered("gcp")
+    repository = engine.one("gcp:artifactregistry/repository:Repository")
+    (pull,) = (
+        r.inputs
+        for r in engine.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember")
+        if "delivery" in r.name
+    )
+    roles = {r.name: r.inputs for r in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole")}
+    assert pull["repository"].startswith(repository.name)
+    assert pull["role"].startswith("triplane-delivery-puller")
+    assert set(roles["triplane-delivery-puller"]["permissions"]) == {
+        "artifactregistry.repositories.downloadArtifacts",
+        "artifactregistry.tags.get",
+    }
+    inside = {p for p in roles["triplane-delivery-deployer"]["permissions"] if "artifact" in p}
+    assert inside == {
+        "artifactregistry.repositories.get",
+        "artifactregistry.repositories.getIamPolicy",
+    }
+
+
+def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_three_zones(
+    delivered: Build,
+) -> None:
+    engine, _ = delivered("gcp")
+    handed = {
+        r.inputs["serviceAccountId"].split("-")[1]
+        for r in engine.of("gcp:serviceaccount/iAMMember:IAMMember")
+        if r.inputs["role"] == "roles/iam.serviceAccountUser"
+    }
+    assert handed == {"build", "gateway", "serving"}
+    zones = {
+        r.inputs["condition"]["title"]
+        for r in engine.of("gcp:storage/bucketIAMMember:BucketIAMMember")
+        if "delivery" in r.name
+    }
+    assert zones == {"upload builds", "upload models", "upload state"}
+    (deployer,) = (
+        r.inputs["permissions"]
+        for r in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole")
+        if r.name == "triplane-delivery-deployer"
+    )
+    assert not [p for p in deployer if p.startswith("storage.objects.")]
+
+
+def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
+    delivered: Build,
+) -> None:
+    engine, _ = delivered("azure")
+    scopes = {
+        r.name: r.inputs["scope"]
+        for r in engine.of("azure-native:authorization:RoleAssignment")
+        if "delivery" in r.name
+    }
+    assert scopes["triplane-delivery-deploy"].startswith("triplane-foundation-group")
+    for zone in ("builds", "models", "state"):
+        assert scopes[f"triplane-delivery-upload-{zone}"].startswith(f"triplane-lake-{zone}")
+    for workload in ("build", "gateway", "serving"):
+        scope = scopes[f"triplane-delivery-as-{workload}"]
+        assert scope.startswith(f"triplane-{workload}-identity")
+    assert len(scopes) == 7
+
+
+def test_a_pipeline_on_azure_runs_nothing_as_the_workspaces_identity_and_deletes_no_blob(
+    delivered: Build,
+) -> None:
+    """That identity is Contributor of the lake's account, and reads and writes everything in it."""
+    engine, _ = delivered("azure")
+    definitions = {
+        r.name: r.inputs["permissions"][0]
+        for r in engine.of("azure-native:authorization:RoleDefinition")
+        if "delivery" in r.name
+    }
+    assign = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+    having = [name for name, may in definitions.items() if assign in may.get("actions", ())]
+    assert having == ["triplane-delivery-assigner"]
+    assert definitions["triplane-delivery-assigner"]["actions"] == [assign]
+    blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    assert definitions["triplane-delivery-uploader"] == {
+        "dataActions": [f"{blobs}/read", f"{blobs}/write"]
+    }
+    # Built-in roles carry more than their names say: none is given to the pipeline.
+    for assignment in engine.of("azure-native:authorization:RoleAssignment"):
+        if "delivery" in assignment.name:
+            assert assignment.inputs["roleDefinitionId"].startswith("triplane-delivery-")

@@ -1,0 +1,243 @@
+"""Backups and copies of the state, on folders that stand for lakes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.data import backup, lake
+from operations.data.lake import Found
+from operations.recovery import adoption
+
+
+def folder(path: Path, **objects: bytes) -> lake.Folder:
+    made = lake.Folder(path)
+    for name, data in objects.items():
+        made.write(name.replace("__", "/"), data)
+    return made
+
+
+def test_a_backup_has_the_data_and_leaves_what_is_made_anew(tmp_path: Path) -> None:
+    source = folder(
+        tmp_path / "lake",
+        raw__a=b"1",
+        captures__b=b"2",
+        models__c=b"3",
+        builds__d=b"4",
+        state__e=b"5",
+    )
+    target = lake.Folder(tmp_path / "backup")
+    assert backup.copy(source, target) == (3, 3, 3)
+    assert list(target.names()) == ["captures/b", "models/c", "raw/a"]
+
+
+def test_a_second_backup_copies_only_what_is_new(tmp_path: Path) -> None:
+    source, target = folder(tmp_path / "lake", raw__a=b"1"), lake.Folder(tmp_path / "backup")
+    backup.copy(source, target)
+    source.write("raw/b", b"22")
+    assert backup.copy(source, target) == (2, 1, 2)
+    assert target.read("raw/b") == b"22"
+
+
+def test_a_file_that_was_cut_short_is_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = folder(tmp_path, raw__whole=b"1")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            target.write("raw/half", b"22")
+    assert list(target.names()) == ["raw/whole"]
+    target.write("raw/half", b"22")
+    files = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
+    assert sorted(map(str, files)) == ["raw/half", "raw/whole"], "nothing is left of the attempt"
+
+
+class Bucket:
+    """A lake in memory that takes any name, as the clouds' do."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self.held: dict[str, tuple[bytes, datetime]] = {}
+        self.now = datetime(2026, 11, 1, tzinfo=UTC)
+        for name, data in objects.items():
+            self.write(name, data)
+
+    def objects(self, prefix: str = "") -> Iterator[Found]:
+        for name, (data, written) in list(self.held.items()):
+            if name.startswith(prefix):
+                yield Found(name, len(data), written)
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        return (each.name for each in self.objects(prefix))
+
+    def read(self, name: str) -> bytes | None:
+        return self.held.get(name, (None,))[0]
+
+    def write(self, name: str, data: bytes, changed: datetime | None = None) -> None:
+        self.held[name] = data, self.now
+        self.now += timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("raw/x/", "raw/x/data.csv"),  # what the console's "Create folder" makes
+        ("raw/x", "raw/x/data.csv"),
+        ("raw/x/data.csv", "raw/x/", "raw/x"),
+        ("raw/x", "raw/x/y", "raw/x/y/z"),
+        ("raw/x/y/z", "raw/x/y", "raw/x"),
+        ("raw/", "raw//", "raw//a", "raw/a"),
+        ("raw/a.csv.part", "raw/a.csv"),
+        ("raw/.parts", "raw/.parts/a"),
+        ("raw/100%.csv", "raw/%41", "raw/A", "raw/a%", "raw/%25", "raw/%", "raw/%%"),
+        ("raw/dt=2026-11-01/hh=09/a b+c~ü.json",),
+        ("raw/../../outside", "raw/./a", "raw/..", "raw/.", "raw/..."),
+    ],
+)
+def test_a_backup_in_a_folder_has_every_object_whatever_its_name(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    source = Bucket(**{name: name.encode() for name in names})
+    target, again = lake.Folder(tmp_path / "backup"), Bucket()
+    assert backup.copy(source, target, again=True)[:2] == (len(names), len(names))
+    assert sorted(target.names()) == sorted(names)
+    assert backup.copy(source, target, again=True)[1] == 0, "nothing is copied twice"
+    backup.copy(target, again)
+    assert {name: again.read(name) for name in again.names()} == {n: n.encode() for n in names}
+    assert [each.name for each in tmp_path.iterdir()] == ["backup"], "nor anything written outside"
+
+
+def test_a_plain_name_is_the_files_own_name(tmp_path: Path) -> None:
+    folder(tmp_path).write("captures/dt=2026-11-01/hh=09/a b.json", b"1")
+    assert (tmp_path / "captures/dt=2026-11-01/hh=09/a b.json").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_what_was_written_again_is_copied_again(tmp_path: Path, kind: str) -> None:
+    source = Bucket(**{"raw/a": b"old", "raw/b": b"b"})
+    target = lake.Folder(tmp_path) if kind == "folder" else Bucket()
+    if isinstance(target, Bucket):
+        target.now = source.now + timedelta(days=1)
+    backup.copy(source, target, again=True)
+    source.now += timedelta(days=2)
+    source.write("raw/a", b"new")  # of the same size
+    assert backup.copy(source, target, again=True) == (2, 1, 3)
+    assert target.read("raw/a") == b"new"
+
+
+def test_what_is_written_while_it_is_copied_is_copied_again(tmp_path: Path) -> None:
+    class Busy(Bucket):
+        def read(self, name: str) -> bytes | None:
+            data = super().read(name)
+            self.write(name, b"new")
+            return data
+
+    for target in (lake.Folder(tmp_path), late := Bucket()):
+        source = Busy(**{"raw/a": b"old"})
+        late.now = source.now + timedelta(minutes=5)
+        backup.copy(source, target, again=True)
+        assert target.read("raw/a") == b"old"
+        source.__class__ = Bucket  # type: ignore[assignment]  # it is left alone from here
+        backup.copy(source, target, again=True)
+        assert target.read("raw/a") == b"new"
+
+
+def test_a_lake_that_stands_keeps_what_is_newer_than_the_backup(tmp_path: Path) -> None:
+    source, target = folder(tmp_path, raw__a=b"old"), Bucket(**{"raw/a": b"newer"})
+    assert backup.copy(source, target) == (1, 0, 0)
+    assert target.read("raw/a") == b"newer"
+
+
+EARLY = datetime(2026, 11, 1, tzinfo=UTC)
+LATE = EARLY + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("original", "copy", "expected"),
+    [
+        (Found("n", 1, EARLY), Found("n", 1, LATE), False),
+        (Found("n", 1, EARLY), Found("n", 2, LATE), True),
+        (Found("n", 1, LATE), Found("n", 1, EARLY), True),
+        (Found("n", 1, LATE, "a"), Found("n", 1, EARLY, "a"), False),
+        (Found("n", 1, EARLY, "a"), Found("n", 1, LATE, "b"), False),  # one of them is KMS's
+        (Found("n", 1, EARLY), Found("n", 1, EARLY + timedelta(minutes=9)), True),
+        (Found("n", 1, EARLY), Found("n", 1, LATE, kept=EARLY), False),
+        (Found("n", 1, EARLY), Found("n", 1, LATE, kept=LATE), True),
+    ],
+)
+def test_listings_tell_whether_an_object_was_written_again(
+    original: Found, copy: Found, expected: bool
+) -> None:
+    assert backup.changed(original, copy) is expected
+
+
+def test_a_full_disk_leaves_the_former_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = folder(tmp_path, state__s=b"former")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        target.write("state/s", b"newer")
+    assert target.read("state/s") == b"former"
+
+
+def state(time: str, resources: int) -> dict[str, Any]:
+    return {"deployment": {"manifest": {"time": time}, "resources": [{}] * resources}}
+
+
+@pytest.fixture
+def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
+    made = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
+    paths = [str(each.path) for each in made]
+    # The last one carries the tags of a stack that has no copy of its state anywhere.
+    tagged = {None: paths, "uncopied": paths[2:]}
+    monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
+    return made
+
+
+def test_the_newest_copy_of_the_stacks_own_state_is_adopted(lakes: list[lake.Folder]) -> None:
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    backup.keep_state(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
+    backup.keep_state(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
+    found = adoption.find(None, "dev")  # type: ignore[arg-type]  # the lakes are given
+    assert found
+    assert found[0] == str(lakes[1].path)
+    assert len(found[1]["deployment"]["resources"]) == 6
+
+
+def test_a_stack_is_not_built_beside_its_own_platform_unless_that_is_meant(
+    lakes: list[lake.Folder],
+) -> None:
+    assert adoption.unclaimed(None, "dev", ()) == []  # type: ignore[arg-type]
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    [reason] = adoption.unclaimed(None, "dev", ())  # type: ignore[arg-type]
+    assert "make adopt" in reason
+    assert adoption.unclaimed(None, "dev", {adoption.SECOND}) == []  # type: ignore[arg-type]
+
+
+def test_a_lake_with_the_stacks_tags_is_its_platform_also_without_a_copy(
+    lakes: list[lake.Folder],
+) -> None:
+    [reason] = adoption.unclaimed(None, "uncopied", ())  # type: ignore[arg-type]
+    assert str(lakes[2].path) in reason
+    assert "without a copy of its state" in reason
+    assert "make adopt" in reason
+    assert adoption.unclaimed(None, "uncopied", {adoption.SECOND}) == []  # type: ignore[arg-type]
+
+
+def test_a_copy_of_an_empty_stack_claims_nothing(lakes: list[lake.Folder]) -> None:
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
+    assert adoption.find(None, "dev") is None  # type: ignore[arg-type]

@@ -1,0 +1,206 @@
+"""The settings: what every file in tests/configs must give, and that no input brings a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config import schema
+from tools import settings_table
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIGS = sorted((ROOT / "tests" / "configs").glob("*.yaml"))
+VERSIONS = ("ab" * 32, "abcd" * 16)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with two versions, the first of which is the champion."""
+    store = tmp_path_factory.mktemp("models")
+    for version in VERSIONS:
+        folder = store / schema.MODEL / version
+        folder.mkdir(parents=True)
+        (folder / "card.json").write_text("{}")
+    (store / schema.MODEL / "champion").write_text(VERSIONS[0])
+    return store
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
+    text = file.read_text()
+    cloud, outcome, _ = file.stem.split(".")
+    if outcome == "ok":
+        assert schema.read(text, file.name, store).cloud == cloud
+        return
+    with pytest.raises(pulumi.RunError) as raised:
+        schema.read(text, file.name, store)
+    told = str(raised.value)
+    assert told.startswith(file.name), "a message names the file first"
+    for sentence in re.findall(r"^# says: (.*)$", text, re.MULTILINE):
+        assert sentence in told
+    for secret in re.findall(r"^# never says: (.*)$", text, re.MULTILINE):
+        assert secret not in told
+    if "says: 4 settings" not in text and "not-yaml" not in file.name:
+        assert "a setting is wrong" in told, f"one mistake, told once:\n{told}"
+
+
+TAGGED = {"aws": (127, 255, 46), "gcp": (63, 63, 59), "azure": (128, 256, 46)}
+"""Characters of a key, of a value, and how many tags, that every resource of a cloud takes."""
+
+
+@pytest.mark.parametrize("cloud", TAGGED)
+def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> None:
+    key, value, most = TAGGED[cloud]
+
+    def taken(tags: dict[str, str]) -> bool:
+        raw = {**worked_example(), "triplane:cloud": cloud, "triplane:tags": json.dumps(tags)}
+        try:
+            schema.parse(raw, "Pulumi.dev.yaml", store=store)
+        except pulumi.RunError:
+            return False
+        return True
+
+    assert taken({"k" * key: "v" * value})
+    assert not taken({"k" * (key + 1): ""})
+    assert not taken({"k": "v" * (value + 1)})
+    assert taken({f"k{number}": "" for number in range(most)})
+    assert not taken({f"k{number}": "" for number in range(most + 1)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1", "text", "- 1", "config: 1", "config: text", "config: &a [*a]"),
+        *("config: {1: {2: 3}}", "config: {~: [~]}", "config: {2026-13-40: a}"),
+        "config: {triplane:tags: {2026-11-22: a}}",
+        "config: {triplane:lake: {1: 2}, true: off, 1.5: {secure: x}}",
+    ],
+)
+def test_whatever_yaml_there_is_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
+    with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
+        schema.read(text, "Pulumi.dev.yaml", store)
+
+
+def engine_values(config: dict[str, Any]) -> dict[str, str]:
+    """Settings as the engine hands them to a program: mappings as JSON, all else as text."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
+    }
+
+
+def worked_example() -> dict[str, str]:
+    return engine_values(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"])
+
+
+@pytest.mark.parametrize(
+    ("cloud", "region", "project", "machine"),
+    [
+        ("aws", "eu-west-1", None, "serverless"),
+        ("gcp", "europe-west1", "triplane-dev", "n1-standard-2"),
+        ("azure", "westeurope", None, "Standard_DS3_v2"),
+    ],
+)
+def test_one_word_switches_the_worked_example_to_another_cloud(
+    cloud: str, region: str, project: str | None, machine: str, store: Path
+) -> None:
+    config = schema.parse(
+        {**worked_example(), "triplane:cloud": cloud}, "Pulumi.dev.yaml", store=store
+    )
+    assert (config.region, config.project, config.machine) == (region, project, machine)
+    assert not config.keep_data
+    assert config.artifact.version == VERSIONS[0]
+
+
+def test_a_version_is_found_by_its_beginning(store: Path) -> None:
+    config = schema.parse(
+        {**worked_example(), "triplane:model": "abcdabcd"}, "Pulumi.dev.yaml", store=store
+    )
+    assert config.artifact.version == VERSIONS[1]
+    assert config.artifact.directory == store / "flight-delay" / VERSIONS[1]
+
+
+def test_an_empty_model_store_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(pulumi.RunError, match="make train"):
+        schema.parse(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+
+
+def test_settings_cannot_be_changed_once_read(store: Path) -> None:
+    config = schema.parse(worked_example(), "Pulumi.dev.yaml", store=store)
+    with pytest.raises(ValueError, match="frozen"):
+        config.endpoint.max_instances = 9
+
+
+def test_silence_keeps_the_data_and_asks_for_a_key(store: Path) -> None:
+    config = schema.parse(
+        {"triplane:cloud": "aws", "aws:region": "eu-west-1"}, "Pulumi.prod.yaml", store=store
+    )
+    assert config.keep_data
+    assert config.gateway.access == "key"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=80),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ours = st.sampled_from(
+    [
+        f"triplane:{name}"
+        for name in ("cloud", "environment", "model", "machine", "endpoint", "gateway")
+    ]
+    + ["triplane:lake", "triplane:tags", "triplane:keep_data", "gcp:project", "aws:region"]
+    + ["gcp:region", "azure-native:location"]
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["aws", "gcp", "azure"]),
+    st.dictionaries(
+        ours | st.text(max_size=30).map("triplane:{}".format) | st.text(), values, max_size=6
+    ),
+)
+def test_whatever_is_written_gives_settings_or_a_message_never_a_traceback(
+    store: Path, cloud: str, written: dict[str, Any]
+) -> None:
+    raw = engine_values({**worked_example(), "triplane:cloud": cloud, **written})
+    try:
+        schema.parse(raw, "Pulumi.dev.yaml", store=store)
+    except pulumi.RunError as error:
+        assert str(error).startswith("Pulumi.dev.yaml: ")  # noqa: PT017  # not raising is fine too
+
+
+def test_the_project_file_declares_the_same_settings_as_the_model() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    modelled = {
+        key.removeprefix("triplane:"): (default, description)
+        for key, default, description in schema.schema()
+        if key.startswith("triplane:") and "." not in key
+    }
+    assert list(declared) == list(modelled)
+    for name, (default, description) in modelled.items():
+        if isinstance(default, schema.Section):
+            default = default.model_dump()
+        assert declared[name]["default"] == (default if default is not None else "")
+        assert declared[name]["description"] == description
+
+
+def test_the_readme_lists_the_settings_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert readme == settings_table.renewed(readme), "run `make fmt`"
+
+
+def test_no_region_or_machine_is_in_two_clouds() -> None:
+    for table in ("regions", "machines"):
+        listed = [entry for cloud in schema.CLOUD_NAMES for entry in schema.CATALOGUE[cloud][table]]
+        assert len(listed) == len(set(listed))

@@ -1,0 +1,201 @@
+"""The rehearsal among what an engineer's machine does to it: other code, other clocks, broken files."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from cryptography.fernet import Fernet
+
+from rehearsal import supervisor
+from rehearsal.core.ports import Ports
+from rehearsal.core.records import Record, Refusal
+from rehearsal.core.store import Store, Unreadable
+from rehearsal.runtime import processes
+from rehearsal.supervisor import Trouble
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    state = tmp_path / "state"
+    yield state
+    supervisor.stop(state, lambda _: None)
+
+
+def start(state: Path) -> str:
+    said: list[str] = []
+    supervisor.start(state, said.append)
+    return "\n".join(said)
+
+
+def test_a_rehearsal_of_other_code_is_started_anew_unless_an_update_uses_it(state: Path) -> None:
+    start(state)
+    first = supervisor.resident(state)
+    address = supervisor.url(state)
+    assert "runs already" in start(state)
+    (state / "code").write_text("of yesterday")  # the digest of the code that it was started from
+    provider = Ports(state / "addresses.json").get("gcp")
+    with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
+        assert "an update is using it" in start(state)
+        assert supervisor.resident(state) == first
+    told = start(state)
+    assert "code was changed" in told
+    assert "is ready" in told
+    assert supervisor.resident(state) != first
+    assert supervisor.url(state) == address
+    assert "runs already" in start(state)
+
+
+def test_the_digest_changes_with_any_line_that_the_rehearsal_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rehearsal" / "aws").mkdir(parents=True)
+    module = tmp_path / "rehearsal" / "aws" / "kinds.py"
+    module.write_text("A = 1")
+    monkeypatch.setattr(supervisor, "CLONE", tmp_path)
+    before = supervisor.code()
+    assert supervisor.code() == before
+    module.write_text("A = 2")
+    assert supervisor.code() != before
+
+
+def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = processes.started(os.getpid())
+    assert before is not None
+    # What Linux answers after the clock was set an hour ahead: it counts back from the clock.
+    booted = psutil.boot_time() + 3600
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted)
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted)  # type: ignore[attr-defined]
+    if psutil.LINUX:
+        assert psutil.Process().create_time() > before % 1e7 + booted - 1
+    assert processes.same(os.getpid(), before)
+
+
+def test_a_process_that_an_older_version_put_on_record_is_stopped(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite", Fernet.generate_key())
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
+        try:
+            store.add_child(left.pid, psutil.Process(left.pid).create_time(), "objects/s3")
+            assert processes.Children(store).stop_all() == 1
+            assert left.poll() is not None
+        finally:
+            left.kill()
+
+
+@pytest.mark.parametrize("age", ["not_before", "not_after"])
+def test_a_certificate_that_is_out_of_date_is_made_anew(tmp_path: Path, age: str) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+
+    from rehearsal.core import credentials
+
+    def certificate(path: Path) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+
+    far = timedelta(days=5000 if age == "not_before" else -5000)  # the clock was wrong by that
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(credentials, "now", lambda: datetime.now(UTC) + far)
+        made = credentials.Authority(tmp_path)
+        path, _ = made.certificate("127.0.0.1")
+        before = certificate(made.certificate_path), certificate(path)
+    by_the_old_one, _ = made.certificate("localhost")  # in force itself
+    authority = credentials.Authority(tmp_path)
+    assert not by_the_old_one.exists(), "what an authority has signed goes with it"
+    path, _ = authority.certificate("127.0.0.1")
+    now = datetime.now(UTC)
+    for old, new in zip(
+        before, (certificate(authority.certificate_path), certificate(path)), strict=True
+    ):
+        assert not old.not_valid_before_utc < now < old.not_valid_after_utc
+        assert new.not_valid_before_utc < now < new.not_valid_after_utc
+    new.verify_directly_issued_by(certificate(authority.certificate_path))
+    assert authority.certificate_path.read_bytes() in authority.bundle.read_bytes()
+    again = credentials.Authority(tmp_path)
+    assert certificate(again.certificate("127.0.0.1")[0]) == new, "a good one is kept"
+
+
+def test_a_store_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "rehearsal.sqlite"
+    file.write_bytes(b"no database" * 100)
+    with pytest.raises(Unreadable, match=r"rehearsal.sqlite cannot be read .*make wipe"):
+        Store(file, Fernet.generate_key())
+    assert file.read_bytes() == b"no database" * 100
+
+
+def test_a_store_whose_key_was_lost_is_named_and_left_alone(tmp_path: Path) -> None:
+    file, key = tmp_path / "rehearsal.sqlite", Fernet.generate_key()
+    store = Store(file, key)
+    store.kv.put("a", "b", "c")
+    store.close()
+    with pytest.raises(Unreadable, match="`key` beside it"):
+        Store(file, Fernet.generate_key())
+    assert Store(file, key).kv.get("a", "b") == "c"
+
+
+def test_start_tells_what_is_wrong_with_the_store_and_wipe_helps(state: Path) -> None:
+    supervisor.prepare(state)
+    (state / "rehearsal.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(Trouble, match=r"rehearsal.sqlite cannot be read"):
+        start(state)
+    supervisor.wipe(state, lambda _: None)
+    assert "is ready" in start(state)
+
+
+def test_a_full_disk_loses_the_write_that_was_refused_and_nothing_else(tmp_path: Path) -> None:
+    store, key = Store(tmp_path / "s.sqlite", key := Fernet.generate_key()), key
+    small = Record("aws", "aws:iam/role:Role", id="r", urn="urn", inputs={}, outputs={})
+    store.save(small)
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to be full
+    large = Record(
+        "aws", "aws:iam/role:Role", id="l", urn="urn", inputs={"a": "b" * 9999}, outputs={}
+    )
+    with pytest.raises(Refusal, match=r"s.sqlite is full.*make room and run"):
+        store.save(large)
+    with pytest.raises(Refusal), store.transaction():
+        store.kv.put("a", "b", "c" * 9999)
+    assert [each.id for each in store.all()] == ["r"], "memory believes no more than the disk"
+    store._db.execute(f"PRAGMA max_page_count={pages + 100}")
+    store.save(large)
+    store.close()
+    assert [each.id for each in Store(tmp_path / "s.sqlite", key).all()] == ["r", "l"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Under a real limit on the size of files, in a process of its own."""
+    (tmp_path / "file").write_text("former")
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from rehearsal import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "files.write_whole(Path(sys.argv[1]), 'x' * 5000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "file")], cwd=supervisor.CLONE
+    )
+    assert done.returncode
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["former"]
+
+
+def test_s3_refuses_what_a_clock_fifteen_minutes_off_has_signed() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from rehearsal.runtime import s3_server
+
+    def signed(minutes: float) -> dict[str, str]:
+        return {"x-amz-date": f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y%m%dT%H%M%SZ}"}
+
+    for minutes in (-16, 16, 60 * 24 * 365):
+        refused = s3_server.too_skewed(signed(minutes))
+        assert refused
+        assert refused[0] == 403
+        assert b"RequestTimeTooSkewed" in refused[2]
+    for passing in ({}, signed(-14), signed(14)):
+        assert s3_server.too_skewed(passing) is None

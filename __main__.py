@@ -5,13 +5,13 @@ import pulumi.log
 
 from components import clouds, stack_readme
 from components.platform import Platform
-from config import schema
+from config import stack_file
 
 # The SDK tells the engine of each component's outputs, secret ones in clear, as a message for debugging; the
 # engine writes it into an event log (`pulumi up --event-log`, which a recovery reads).
 pulumi.log.debug = lambda *_, **__: None
 
-config = schema.load()
+config = stack_file.load()
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

@@ -14,8 +14,7 @@ from typing import Any
 import googleapiclient
 
 from api_models.matching import Json, NotLookedAt, Said, complaints, matches, member, put
-from components.gcp import vertex_serving
-from components.gcp.dynamic import built_image
+from components.gcp.dynamic import built_image, vertex_deployment, vertex_model, vertex_traffic
 from policy.record import Resource
 
 DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
@@ -114,19 +113,19 @@ BODIES = {
         "aiplatform.v1",
         "GoogleCloudAiplatformV1DeployModelRequest",
         path=frozenset({"region", "endpoint"}),
-        made=vertex_serving.deploy_request,
+        made=vertex_deployment.deploy_request,
     ),
     "pulumi-python:dynamic/triplane:VertexModel": Body(
         "aiplatform.v1",
         "GoogleCloudAiplatformV1UploadModelRequest",
         path=frozenset({"region", "project"}),
-        made=vertex_serving.upload_request,
+        made=vertex_model.upload_request,
     ),
     "pulumi-python:dynamic/triplane:VertexTraffic": Body(
         "aiplatform.v1",
         "GoogleCloudAiplatformV1Endpoint",
         path=frozenset({"region"}),
-        made=lambda props: vertex_serving.traffic_request(
+        made=lambda props: vertex_traffic.traffic_request(
             props["endpoint"], {props["deployed_model"]: 100}
         ),
         part=True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never, cast
 
-from components.contracts import Cloud, CloudPackage
+from components.contracts import CloudPackage
+from config.clouds import Cloud
 
 
 def load(cloud: Cloud) -> CloudPackage:

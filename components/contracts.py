@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pulumi
 
-Cloud = Literal["aws", "gcp", "azure"]
+from config.github import github_subject
+from config.model_store import Artifact
 
 
 class Zone(StrEnum):
@@ -148,22 +149,6 @@ class ImageBuild(pulumi.ComponentResource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artifact:
-    """A trained model in the local model store, addressed by its content."""
-
-    name: str
-    version: str
-    """SHA-256 of ``model.onnx``, 64 hexadecimal digits."""
-    directory: Path
-    """Holds ``model.onnx``, ``card.json`` and ``model.tar.gz`` (the model alone, packed reproducibly)."""
-
-    @property
-    def prefix(self) -> str:
-        """Where the artifact lies inside the models zone: ``<name>/<version>``."""
-        return f"{self.name}/{self.version}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelArtifactArgs:
     foundation: Foundation
     lake: DataLake
@@ -238,26 +223,6 @@ class Gateway(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     """Without a trailing slash."""
-
-
-GITHUB = "https://token.actions.githubusercontent.com"
-"""Who signs the tokens of GitHub Actions."""
-
-
-def github_subject(repository: str, branch: str, environment: str | None) -> str:
-    """The ``sub`` of the tokens of one repository's branch or, where there is one, environment.
-
-    A job in an environment has it in the place of the branch, which is then the environment's own
-    rule to hold: "Deployment branches and tags" in GitHub's settings.
-    https://docs.github.com/actions/reference/security/oidc#example-subject-claims
-    Repositories made, renamed or transferred since 15 July 2026 have their ids in it, and the older
-    ones that were asked to: ``repo:owner@123/name@456:…``. The clouds compare word for word, so
-    which form it is must be said, and the other one is not let in beside it: a name can be taken
-    over, an id cannot.
-    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
-    """
-    within = f"environment:{environment}" if environment else f"ref:refs/heads/{branch}"
-    return f"repo:{repository}:{within}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pulumi
 
-from components import contracts as c
-from components import names
+from components import build_context, contracts
 from config.schema import StackConfig
+from config.tags import platform_tags
 
 WORKLOADS = Path(__file__).resolve().parent.parent / "lambda"
 
@@ -19,24 +19,24 @@ class Platform(pulumi.ComponentResource):
     outputs: dict[str, pulumi.Input[object]]
     """The contract: the same names and types on every cloud."""
 
-    def __init__(self, name: str, config: StackConfig, cloud: c.CloudPackage) -> None:
+    def __init__(self, name: str, config: StackConfig, cloud: contracts.CloudPackage) -> None:
         super().__init__("triplane:index:Platform", name)
         child = pulumi.ResourceOptions(parent=self)
 
         foundation = cloud.Foundation(
             f"{name}-foundation",
-            c.FoundationArgs(
+            contracts.FoundationArgs(
                 region=config.region,
                 project=config.project,
                 environment=config.environment,
-                tags=names.tags(config.environment, pulumi.get_stack(), config.tags),
+                tags=platform_tags(config.environment, pulumi.get_stack(), config.tags),
                 keep_data=config.keep_data,
             ),
             child,
         )
         lake = cloud.DataLake(
             f"{name}-lake",
-            c.DataLakeArgs(
+            contracts.DataLakeArgs(
                 foundation=foundation,
                 captures_days=config.lake.captures_days,
                 noncurrent_days=config.lake.noncurrent_days,
@@ -44,15 +44,15 @@ class Platform(pulumi.ComponentResource):
             child,
         )
         registry = cloud.ImageRegistry(
-            f"{name}-registry", c.ImageRegistryArgs(foundation=foundation), child
+            f"{name}-registry", contracts.ImageRegistryArgs(foundation=foundation), child
         )
 
-        identities: list[c.Identity] = []
+        identities: list[contracts.Identity] = []
 
-        def identity(workload: c.Workload, *grants: c.Grant) -> c.Identity:
+        def identity(workload: contracts.Workload, *grants: contracts.Grant) -> contracts.Identity:
             made = cloud.Identity(
                 f"{name}-{workload}",
-                c.IdentityArgs(foundation=foundation, workload=workload, grants=grants),
+                contracts.IdentityArgs(foundation=foundation, workload=workload, grants=grants),
                 child,
             )
             identities.append(made)
@@ -60,34 +60,34 @@ class Platform(pulumi.ComponentResource):
 
         image = cloud.ImageBuild(
             f"{name}-image",
-            c.ImageBuildArgs(
+            contracts.ImageBuildArgs(
                 foundation=foundation,
                 lake=lake,
                 registry=registry,
                 identity=identity(
-                    c.Workload.BUILD,
-                    c.Grant(lake, c.Access.READ, c.Zone.BUILDS),
-                    c.Grant(registry, c.Access.PUSH),
+                    contracts.Workload.BUILD,
+                    contracts.Grant(lake, contracts.Access.READ, contracts.Zone.BUILDS),
+                    contracts.Grant(registry, contracts.Access.PUSH),
                 ),
                 context=WORKLOADS,
-                tag=names.content_hash(WORKLOADS),
+                tag=build_context.content_hash(WORKLOADS),
             ),
             child,
         )
         model = cloud.ModelArtifact(
             f"{name}-model",
-            c.ModelArtifactArgs(foundation=foundation, lake=lake, artifact=config.artifact),
+            contracts.ModelArtifactArgs(foundation=foundation, lake=lake, artifact=config.artifact),
             child,
         )
         endpoint = cloud.ModelEndpoint(
             f"{name}-endpoint",
-            c.ModelEndpointArgs(
+            contracts.ModelEndpointArgs(
                 foundation=foundation,
                 lake=lake,
                 identity=identity(
-                    c.Workload.SERVING,
-                    c.Grant(lake, c.Access.READ, c.Zone.MODELS),
-                    c.Grant(registry, c.Access.PULL),
+                    contracts.Workload.SERVING,
+                    contracts.Grant(lake, contracts.Access.READ, contracts.Zone.MODELS),
+                    contracts.Grant(registry, contracts.Access.PULL),
                 ),
                 image=image.image,
                 model=model,
@@ -100,7 +100,7 @@ class Platform(pulumi.ComponentResource):
         key = (
             cloud.ApiKey(
                 f"{name}-key",
-                c.ApiKeyArgs(foundation=foundation, rotation=config.gateway.key_rotation),
+                contracts.ApiKeyArgs(foundation=foundation, rotation=config.gateway.key_rotation),
                 child,
             )
             if config.gateway.access == "key"
@@ -108,15 +108,15 @@ class Platform(pulumi.ComponentResource):
         )
         gateway = cloud.Gateway(
             f"{name}-gateway",
-            c.GatewayArgs(
+            contracts.GatewayArgs(
                 foundation=foundation,
                 lake=lake,
                 identity=identity(
-                    c.Workload.GATEWAY,
-                    c.Grant(endpoint, c.Access.INVOKE),
-                    c.Grant(lake, c.Access.WRITE, c.Zone.CAPTURES),
-                    c.Grant(registry, c.Access.PULL),
-                    *([c.Grant(key, c.Access.READ)] if key else []),
+                    contracts.Workload.GATEWAY,
+                    contracts.Grant(endpoint, contracts.Access.INVOKE),
+                    contracts.Grant(lake, contracts.Access.WRITE, contracts.Zone.CAPTURES),
+                    contracts.Grant(registry, contracts.Access.PULL),
+                    *([contracts.Grant(key, contracts.Access.READ)] if key else []),
                 ),
                 endpoint=endpoint,
                 image=image.image,
@@ -131,7 +131,7 @@ class Platform(pulumi.ComponentResource):
         delivery = (
             cloud.Delivery(
                 f"{name}-delivery",
-                c.DeliveryArgs(
+                contracts.DeliveryArgs(
                     foundation=foundation,
                     lake=lake,
                     registry=registry,

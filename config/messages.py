@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from components.contracts import Cloud
+from config.clouds import Cloud
 
 Mistakes = dict[str, tuple[str, str]]
 """Key of the stack file -> what is written there, what is wrong with it and what to do."""

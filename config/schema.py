@@ -7,14 +7,10 @@ words of config/messages.py.
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import pulumi
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,23 +18,17 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictInt,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from components import names
-from components.contracts import Artifact, Cloud, github_subject
-from config import messages
-from config.messages import did_you_mean, shown
-
-HOME = Path(__file__).resolve().parents[1]
-STORE = HOME / ".models"
-MODEL = "flight-delay"
-CATALOGUE = tomllib.loads((HOME / "config" / "catalogue.toml").read_text())
-CLOUD_NAMES = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
-REGION_KEYS = {"aws": "aws:region", "gcp": "gcp:region", "azure": "azure-native:location"}
+from config.catalogue import CATALOGUE, one_of
+from config.clouds import Cloud
+from config.github import github_subject
+from config.messages import did_you_mean
+from config.model_store import Artifact, resolve
+from config.tags import tag_problems
 
 
 def between(low: int, high: int) -> AfterValidator:
@@ -50,47 +40,6 @@ def between(low: int, high: int) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def one_of(cloud: str, table: Literal["regions", "machines"], value: str) -> str:
-    """``value``, if the catalogue has it for this cloud; else ValueError names the other cloud's or the nearest."""
-    allowed: list[str] = CATALOGUE[cloud][table]
-    if value in allowed:
-        return value
-    thing = table.removesuffix("s")
-    for other, name in CLOUD_NAMES.items():
-        if value in CATALOGUE[other][table]:
-            says = f"This is a {thing} of {name}, and the setting is for {CLOUD_NAMES[cloud]}."
-            break
-    else:
-        says = f"Not a {thing} of {CLOUD_NAMES[cloud]} on which the platform can stand."
-    raise ValueError(
-        f"{says} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
-        " (Another one that has every service needed: add it to config/catalogue.toml.)"
-    )
-
-
-def resolve(version: object, info: ValidationInfo) -> Artifact:
-    """The artifact in the local model store that ``champion``, a version or its beginning names."""
-    store = Path((info.context or {})["store"]) / MODEL
-    cards = store.glob("*/card.json")
-    versions = sorted(card.parent.name for card in cards)
-    if not versions:
-        raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
-    listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
-    if version == "champion":
-        champion = store / "champion"
-        version = champion.read_text().strip() if champion.exists() else "no champion chosen"
-    elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
-        raise ValueError(
-            "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"
-            f" in lower case (in quotes when they are all decimal). {listed}"
-        )
-    found = [v for v in versions if v.startswith(version)]
-    if len(found) != 1:
-        many = f"{len(found)} model versions begin so; write more digits." if found else ""
-        raise ValueError(f"{many or 'No such model version.'} {listed}")
-    return Artifact(name=MODEL, version=found[0], directory=store / found[0])
 
 
 class Section(BaseModel):
@@ -310,7 +259,7 @@ class StackConfig(Section):
     @classmethod
     def tags_fit(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         cloud = info.data.get("cloud")
-        problems = list(_tag_problems(cloud, value)) if cloud else []
+        problems = list(tag_problems(cloud, value)) if cloud else []
         if problems:
             raise ValueError(" ".join(problems))
         return value
@@ -347,67 +296,6 @@ class StackConfig(Section):
         return value
 
 
-TAG_RULES: dict[str, tuple[str, str, str]] = {
-    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html says 128 and 256;
-    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html one less of both;
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules that aws: begins no value.
-    "aws": (
-        r"(?!(?i:aws:))[\w .:/=+@-]{1,127}",
-        r"(?!(?i:aws:))[\w .:/=+@-]{0,255}",
-        "keys of 1 to 127 and values of at most 255 letters, digits, spaces and _ . : / = + - @,"
-        " none of them beginning with aws:",
-    ),
-    # https://cloud.google.com/resource-manager/docs/labels-overview#requirements
-    "gcp": (
-        r"(?!goog-)[a-z][a-z0-9_-]{0,62}",
-        r"[a-z0-9_-]{0,63}",
-        "keys and values of at most 63 lower-case letters, digits, _ and -, a letter first in keys"
-        " and not goog-, which is Google's",
-    ),
-    # https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations;
-    # 128, because storage accounts allow no longer names. The reserved beginnings:
-    # https://learn.microsoft.com/rest/api/resources/tags/create-or-update
-    "azure": (
-        r"(?!(?i:microsoft|azure|windows))[^<>%&\\?/\x00-\x1f]{1,128}",
-        r"[^\x00-\x1f]{0,256}",
-        r"keys of 1 to 128 characters without < > % & \ ? /, which do not begin with microsoft, azure"
-        " or windows; values of at most 256",
-    ),
-}
-MOST_TAGS = {"aws": 50, "gcp": 63, "azure": 50}
-"""What takes fewer has the platform's own tags alone: S3 objects, Key Vault's secret, the autoscale setting.
-Google Cloud's 64th is the provider's own: goog-pulumi-provisioned."""
-ONE_KEY_IN_ANY_CASE = {
-    "aws": "IAM's roles",  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
-    "azure": "Azure",
-}
-
-
-def _tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
-    key_rule, value_rule, says = TAG_RULES[cloud]
-    allowed = f"{CLOUD_NAMES[cloud]} allows {says}."
-    for key, value in tags.items():
-        if key.lower() in names.TAGS:
-            yield f"{key} is set by the platform itself; choose another key."
-        elif not re.fullmatch(key_rule, key):
-            yield f"The key {shown(key)} ({len(key)} characters) is not possible: {allowed}"
-        elif not re.fullmatch(value_rule, value):
-            near = did_you_mean(value, [names.label_value(value)]) if cloud == "gcp" else ""
-            yield f"The value of {key}, {shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
-    spelt: dict[str, str] = {}
-    for key in tags:
-        other = spelt.setdefault(key.lower(), key)
-        if other != key and cloud in ONE_KEY_IN_ANY_CASE:
-            who = ONE_KEY_IN_ANY_CASE[cloud]
-            yield f"{other} and {key} differ in case alone, and to {who} they are one key; keep one of them."
-    most = MOST_TAGS[cloud] - len(names.TAGS)
-    if len(tags) > most:
-        yield (
-            f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most} beside the"
-            f" platform's own; remove {len(tags) - most}."
-        )
-
-
 def schema() -> Iterator[tuple[str, Any, str]]:
     """Key, default and description of every setting, sections first; None where there is no default."""
     for field in StackConfig.model_fields.values():
@@ -416,104 +304,3 @@ def schema() -> Iterator[tuple[str, Any, str]]:
         if isinstance(default, Section):
             for name, inner in type(default).model_fields.items():
                 yield f"{field.alias}.{name}", inner.default, inner.description or ""
-
-
-def load() -> StackConfig:
-    """The settings of the stack that is running; raises `pulumi.RunError`, which prints no traceback."""
-    from pulumi.runtime import config as runtime
-
-    # pulumi.Config answers for keys that one can name; a misspelt one is found by looking at all.
-    raw = {**runtime.get_config_env(), **runtime.CONFIG.get()}
-    secrets = {key for key in raw if runtime.is_config_secret(key)}
-    return parse(raw, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
-
-
-def read(text: str, file: str, store: Path = STORE) -> StackConfig:
-    """A stack file's text, checked as `load` does, without an engine. Raises `pulumi.RunError`."""
-    import yaml
-
-    raw: dict[str, Any] = {}
-    secrets = set()
-    try:
-        whole = _with_text_keys(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
-        raise pulumi.RunError(f"{file} is not valid YAML: {error}") from None
-    config = whole.get("config") if isinstance(whole, dict) else whole
-    if not isinstance(config, dict | None):
-        place = "config" if isinstance(whole, dict) else "the whole file"
-        says = messages.NO_MAPPING + (
-            " Of the file's own keys config: is the one that holds the settings."
-            if whole is config
-            else " Each line of it is a setting, such as triplane:cloud: aws."
-        )
-        raise pulumi.RunError(messages.report(file, {place: (shown(config), says)}))
-    for key, value in (config or {}).items():
-        name = key if ":" in key else f"triplane:{key}"  # as the engine does
-        match value:
-            case {"secure": _}:
-                secrets.add(name)
-                raw[name] = ""
-            case bool():
-                raw[name] = str(value).lower()
-            case dict() | list() | None:
-                raw[name] = value
-            case _:
-                raw[name] = str(value)
-    return parse(raw, file, secrets, store)
-
-
-def _with_text_keys(value: Any) -> Any:
-    """YAML's keys may be numbers, dates and truth values; JSON's, and so the engine's, are texts."""
-    if isinstance(value, dict):
-        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
-    return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
-
-
-def parse(
-    raw: Mapping[str, Any], file: str, secrets: Collection[str] = (), store: Path = STORE
-) -> StackConfig:
-    """Settings as the engine hands them over (``triplane:cloud`` …; mappings as JSON), checked.
-
-    ``secrets`` are the keys that are encrypted in the file: their values are never shown. Raises
-    `pulumi.RunError` with every mistake in it.
-    """
-    fields = {str(field.alias): field for field in StackConfig.model_fields.values()}
-    data = {
-        key: _decoded(value, fields[key].annotation if key in fields else None)
-        for key, value in raw.items()
-        if key.startswith("triplane:") or key in fields
-    }
-    known = [key for key, *_ in schema()]
-    mistakes = {
-        **messages.misplaced(raw, fields),
-        **messages.credentials({**raw, **data}, secrets, known),
-    }
-    try:
-        config = StackConfig.model_validate(data, context={"store": store})
-    except ValidationError as error:
-        for detail in error.errors():
-            top, *rest = detail["loc"]
-            # A default that fails validation is reported under the field's own name.
-            field = StackConfig.model_fields.get(str(top))
-            detail["loc"] = (str(field.alias) if field else top, *rest)
-            key = messages.joined(detail["loc"])
-            if not any(key == told or key.startswith(f"{told}.") for told in mistakes):
-                hidden = str(detail["loc"][0]) in secrets
-                mistakes[key] = (
-                    messages.written(detail, hidden),
-                    messages.explained(detail, raw, known),
-                )
-    if mistakes:
-        raise pulumi.RunError(messages.report(file, mistakes))
-    return config
-
-
-def _decoded(value: Any, annotation: Any) -> Any:
-    """The engine hands mappings over as JSON, everything else as plain text."""
-    if isinstance(value, str) and annotation not in (str, str | None):
-        try:
-            decoded = json.loads(value)
-        except ValueError:
-            return value
-        return decoded if isinstance(decoded, dict | bool) else value
-    return value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from api_models import aws, azure, gcp
 from api_models.matching import NotLookedAt
 from policy import record
-from tools.bootstrap import HOME
 
+HOME = Path(__file__).resolve().parents[1]
 DOCUMENT = HOME / "docs" / "api-coverage.md"
 Plans = Mapping[str, Sequence[record.Plan]]
 MODULE = "pulumi-python:dynamic/triplane:"

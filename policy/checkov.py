@@ -23,8 +23,9 @@ from typing import Any
 
 from api_models import arm
 from policy import record, terraform
-from tools.bootstrap import HOME, VENV
 
+HOME = Path(__file__).resolve().parents[1]
+VENV = HOME / ".venv"
 LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
 ENVIRONMENT = VENV / "policy"

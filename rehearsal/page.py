@@ -16,9 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rehearsal.core.faults import Fault
-from rehearsal.core.records import Json, Kind, Record
+from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import World
 from rehearsal.provider.lifecycle import Lifecycle
+from rehearsal.provider.resource_type import Kind
 
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}

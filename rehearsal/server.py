@@ -26,7 +26,6 @@ from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
-from rehearsal.core.records import Kind
 from rehearsal.core.store import Store
 from rehearsal.gcp import profile as gcp_kinds
 from rehearsal.gcp import routes as gcp_routes
@@ -34,6 +33,7 @@ from rehearsal.page import Page
 from rehearsal.provider import service
 from rehearsal.provider.context import Account, World
 from rehearsal.provider.invokes import INVOKES
+from rehearsal.provider.resource_type import Kind
 from rehearsal.runtime.containers import Workloads
 from rehearsal.runtime.endpoints import Doors
 from rehearsal.runtime.functions.registry import Functions

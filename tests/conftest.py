@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from components.contracts import Cloud
-from config import schema
+from config import stack_file
+from config.clouds import Cloud
 from config.schema import StackConfig
 from policy import mock_engine
 
@@ -43,7 +43,7 @@ def configured(model_store: Path) -> Callable[..., StackConfig]:
             "azure-native:location": "westeurope",
             **{key if ":" in key else f"triplane:{key}": changes[key] for key in changes},
         }
-        return schema.parse(raw, "Pulumi.test.yaml", store=model_store)
+        return stack_file.parse(raw, "Pulumi.test.yaml", store=model_store)
 
     return make
 

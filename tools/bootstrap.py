@@ -15,36 +15,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
-HOME = Path(__file__).resolve().parent.parent
-VENV = HOME / ".venv"
-PYTHON = VENV / "bin" / "python"
+from operations.engine.installation import BUILT, HOME, PULUMI, PYTHON, VENV, pulumi_bin
+from operations.terminal import fail, say
+
 UV = "uv==0.13.9"
-PULUMI = "v3.250.0"
 OLDEST_PULUMI = (3, 200, 0)  # the oldest that this project's Pulumi.yaml was tried with
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
-BUILT = CACHE / f"pulumi-{PULUMI}" / "bin"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 LOCKS = ("requirements.txt", "requirements-dev.txt")
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"\033[2m• {text}\033[0m" if sys.stdout.isatty() else f"• {text}", flush=True)
-
-
-def fail(text: str) -> NoReturn:
-    """Leave, with one sentence that says what to do."""
-    sys.exit(text)
-
-
-def pulumi_bin() -> Path:
-    """The folder with `pulumi` and its Python language host: the installed one, else our own build's."""
-    pulumi = shutil.which("pulumi")
-    if pulumi and shutil.which("pulumi-language-python"):
-        return Path(pulumi).parent
-    return BUILT
 
 
 def check_pulumi() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tools.bootstrap import HOME, VENV
+from operations.engine.installation import HOME, VENV
 
 # --universal: one lock for every platform and Python from 3.11 on. No index and no path of the machine
 # that locked may stand in the files.

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from config import schema
-from tools.bootstrap import HOME
+from operations.engine.installation import HOME
 
 BEGIN, END = "<!-- settings: made by `make fmt` -->\n", "<!-- end of settings -->\n"
 

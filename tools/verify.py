@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from operations.engine import environment
-from tools.bootstrap import HOME, PYTHON
+from operations.engine.installation import HOME, PYTHON
 
 BIN = PYTHON.parent
 PYTEST = [str(PYTHON), "-m", "pytest", "-q"]

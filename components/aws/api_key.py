@@ -5,13 +5,13 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 from components.random_key import RandomKey
 
 RECOVERY_DAYS = 30
 
 
-class ApiKey(c.ApiKey):
+class ApiKey(contracts.ApiKey):
     """A random key; another rotation becomes the secret's current version, the former one stays behind."""
 
     arn: pulumi.Output[str]
@@ -19,7 +19,7 @@ class ApiKey(c.ApiKey):
     """The version of the secret that holds this rotation's key."""
 
     def __init__(
-        self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:ApiKey", name, None, opts)
         foundation = args.foundation.args

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 
 
-class DataLake(c.DataLake):
+class DataLake(contracts.DataLake):
     """A private, encrypted, versioned bucket that answers over TLS only."""
 
     bucket: aws.s3.Bucket
@@ -16,7 +16,7 @@ class DataLake(c.DataLake):
     """Known once versioning is on, so that whoever writes to it by this name is never too early."""
 
     def __init__(
-        self, name: str, args: c.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:DataLake", name, None, opts)
         foundation = args.foundation.args
@@ -72,7 +72,7 @@ class DataLake(c.DataLake):
                 {
                     "id": "captures",
                     "status": "Enabled",
-                    "filter": {"prefix": f"{c.Zone.CAPTURES}/"},
+                    "filter": {"prefix": f"{contracts.Zone.CAPTURES}/"},
                     "expiration": {"days": args.captures_days},
                 },
                 {
@@ -90,7 +90,7 @@ class DataLake(c.DataLake):
         self.uri = pulumi.Output.format("s3://{}", self.bucket_name)
         self.register_outputs({"uri": self.uri})
 
-    def key(self, zone: c.Zone, path: str) -> str:
+    def key(self, zone: contracts.Zone, path: str) -> str:
         """The key of an object of a zone."""
         return f"{zone}/{path}"
 

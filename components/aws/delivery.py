@@ -8,10 +8,11 @@ from itertools import groupby
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
 from components.aws.policies import Statement, allow, policy
+from config import github
 
 AUDIENCE = "sts.amazonaws.com"
 TAGGED = ("ListTagsForResource", "TagResource", "UntagResource")
@@ -30,7 +31,7 @@ OF_CONTEXTS, LISTED = "s3:DeleteObjectVersion", "s3:ListBucketVersions"
 
 # Which calls a type needs is what the provider makes; the names of the actions:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-REACH = c.Reach(
+REACH = contracts.Reach(
     runs={
         "aws:appautoscaling/policy:Policy": _of(
             "application-autoscaling",
@@ -180,18 +181,18 @@ NO_RESOURCE = frozenset(
 """Lists that AWS does not let one limit to a resource; what they show is no secret."""
 
 
-class Delivery(c.Delivery):
+class Delivery(contracts.Delivery):
     """A role that only jobs of one repository's branch or environment may assume."""
 
     def __init__(
-        self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Delivery", name, None, opts)
         foundation = args.foundation
         assert isinstance(foundation, Foundation)
         child = pulumi.ResourceOptions(parent=self)
 
-        host = c.GITHUB.removeprefix("https://")
+        host = github.GITHUB.removeprefix("https://")
         if args.existing_provider:
             self.provider = pulumi.Output.format(
                 "arn:{}:iam::{}:oidc-provider/{}", foundation.partition, foundation.account, host
@@ -201,7 +202,7 @@ class Delivery(c.Delivery):
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html
             self.provider = aws.iam.OpenIdConnectProvider(
                 f"{name}-github",
-                url=c.GITHUB,
+                url=github.GITHUB,
                 client_id_lists=[AUDIENCE],
                 tags=foundation.tags,
                 opts=child,
@@ -233,7 +234,7 @@ class Delivery(c.Delivery):
         self.register_outputs({"identity": self.identity})
 
 
-def _statements(foundation: Foundation, args: c.DeliveryArgs) -> Iterator[Statement]:
+def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator[Statement]:
     """A statement a service, each on the platform's own resources of that service."""
     assert isinstance(args.lake, DataLake)
     own, bucket, arn = f"{args.prefix}-*", args.lake.bucket.arn, foundation.arn
@@ -244,7 +245,7 @@ def _statements(foundation: Foundation, args: c.DeliveryArgs) -> Iterator[Statem
         "ecr": [arn("ecr", f"repository/{own}")],
         "iam": [
             pulumi.Output.format("{}:role/{}", account, own),
-            pulumi.Output.format("{}:oidc-provider/{}", account, c.GITHUB.partition("//")[2]),
+            pulumi.Output.format("{}:oidc-provider/{}", account, github.GITHUB.partition("//")[2]),
         ],
         "lambda": [arn("lambda", f"function:{own}")],
         # The second form is what DescribeLogGroups is held against: it takes a prefix, no group.
@@ -264,8 +265,8 @@ def _statements(foundation: Foundation, args: c.DeliveryArgs) -> Iterator[Statem
     narrow = [each for each in REACH.permissions if each not in apart]
     for service, actions in groupby(narrow, key=lambda action: action.partition(":")[0]):
         yield allow(list(actions), *resources[service])
-    yield allow([OF_CONTEXTS], pulumi.Output.format("{}/{}/*", bucket, c.Zone.BUILDS.value))
-    contexts = {"StringLike": {"s3:prefix": f"{c.Zone.BUILDS}/*"}}
+    yield allow([OF_CONTEXTS], pulumi.Output.format("{}/{}/*", bucket, contracts.Zone.BUILDS.value))
+    contexts = {"StringLike": {"s3:prefix": f"{contracts.Zone.BUILDS}/*"}}
     yield allow([LISTED], bucket, condition=contexts)
     yield allow(sorted(NO_RESOURCE), "*")
     services = ["codebuild.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
-from components import names
+from components import contracts
+from config.tags import only_platform_tags
 
 
-class Foundation(c.Foundation):
+class Foundation(contracts.Foundation):
     """Creates nothing: an AWS account needs no services switched on and no group to hold things."""
 
     account: pulumi.Output[str]
@@ -20,7 +20,7 @@ class Foundation(c.Foundation):
     """End of every service's host name: ``amazonaws.com``, ``amazonaws.com.cn``."""
 
     def __init__(
-        self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         asks = pulumi.InvokeOptions(parent=opts.parent if opts else None)
         account = aws.get_caller_identity_output(opts=asks).account_id
@@ -45,7 +45,7 @@ class Foundation(c.Foundation):
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
         """
-        return names.own(self.args.tags)
+        return only_platform_tags(self.args.tags)
 
     def arn(self, service: str, resource: pulumi.Input[str]) -> pulumi.Output[str]:
         """The ARN of a resource of this account and region."""

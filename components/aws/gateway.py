@@ -5,8 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
-from components import names
+from components import build_context, contracts
 from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake
 from components.aws.logs import open_log
@@ -17,11 +16,11 @@ TIMEOUT_SECONDS = 30
 MEMORY_MB = 512
 
 
-class Gateway(c.Gateway):
+class Gateway(contracts.Gateway):
     """A published version behind the alias ``live``: the URL follows the alias, a rollback moves it."""
 
     def __init__(
-        self, name: str, args: c.GatewayArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Gateway", name, None, opts)
         foundation = args.foundation.args
@@ -41,7 +40,7 @@ class Gateway(c.Gateway):
                     f"gateway/{path.as_posix()}": pulumi.FileAsset(
                         str(args.code / "gateway" / path)
                     )
-                    for path in names.context_files(args.code / "gateway")
+                    for path in build_context.context_files(args.code / "gateway")
                 }
             ),
             publish=True,
@@ -100,13 +99,13 @@ class Gateway(c.Gateway):
         self.register_outputs({"url": self.url})
 
 
-def _settings(args: c.GatewayArgs) -> pulumi.Output[dict[str, str]]:
+def _settings(args: contracts.GatewayArgs) -> pulumi.Output[dict[str, str]]:
     """The function's environment; of the key only the place, for the function to read it there."""
     assert isinstance(args.lake, DataLake)
     settings: dict[str, pulumi.Input[str]] = {
         **args.settings,
         "ACCESS": "key" if args.key else "public",
-        "CAPTURE_URI": pulumi.Output.format("{}/{}", args.lake.uri, str(c.Zone.CAPTURES)),
+        "CAPTURE_URI": pulumi.Output.format("{}/{}", args.lake.uri, str(contracts.Zone.CAPTURES)),
     }
     if args.key:
         assert isinstance(args.key, ApiKey)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
-from components.aws.images import ImageRegistry
+from components.aws.image_registry import ImageRegistry
 from components.aws.model_endpoint import ModelEndpoint
 from components.aws.policies import Statement, allow, policy
 
 SERVICES = {
-    c.Workload.BUILD: "codebuild.amazonaws.com",
-    c.Workload.SERVING: "sagemaker.amazonaws.com",
-    c.Workload.GATEWAY: "lambda.amazonaws.com",
+    contracts.Workload.BUILD: "codebuild.amazonaws.com",
+    contracts.Workload.SERVING: "sagemaker.amazonaws.com",
+    contracts.Workload.GATEWAY: "lambda.amazonaws.com",
 }
 PULL = (
     "ecr:BatchCheckLayerAvailability",
@@ -32,13 +32,13 @@ PUSH = (
 )
 
 
-class Identity(c.Identity):
+class Identity(contracts.Identity):
     """A role that one AWS service may assume, on behalf of this account only."""
 
     role: aws.iam.Role
 
     def __init__(
-        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Identity", name, None, opts)
         foundation = args.foundation
@@ -66,7 +66,7 @@ class Identity(c.Identity):
         self.register_outputs({"principal": self.principal})
 
 
-def _trust(foundation: Foundation, workload: c.Workload) -> Statement:
+def _trust(foundation: Foundation, workload: contracts.Workload) -> Statement:
     """The service, acting for this account: nobody else's build or function can borrow the role.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
@@ -79,10 +79,10 @@ def _trust(foundation: Foundation, workload: c.Workload) -> Statement:
     }
 
 
-def _grant(grant: c.Grant, workload: c.Workload) -> list[Statement]:
+def _grant(grant: contracts.Grant, workload: contracts.Workload) -> list[Statement]:
     """A grant in AWS's narrowest permissions."""
     match grant.target, grant.access:
-        case DataLake() as lake, c.Access.READ:
+        case DataLake() as lake, contracts.Access.READ:
             # Without ListBucket a missing object reads as "access denied", which hides typing errors.
             inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
             zone = {"StringLike": {"s3:prefix": f"{grant.zone}/*"}}
@@ -90,14 +90,14 @@ def _grant(grant: c.Grant, workload: c.Workload) -> list[Statement]:
                 allow(["s3:GetObject", "s3:GetObjectVersion"], inside),
                 allow(["s3:ListBucket"], lake.bucket.arn, condition=zone),
             ]
-        case DataLake() as lake, c.Access.WRITE:
+        case DataLake() as lake, contracts.Access.WRITE:
             inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
             return [allow(["s3:PutObject"], inside)]
-        case ImageRegistry(), c.Access.PULL if workload is c.Workload.GATEWAY:
+        case ImageRegistry(), contracts.Access.PULL if workload is contracts.Workload.GATEWAY:
             # The gateway is a zip here: it pulls no image, so it gets nothing.
             return []
-        case ImageRegistry() as registry, c.Access.PULL | c.Access.PUSH:
-            actions = PUSH if grant.access is c.Access.PUSH else PULL
+        case ImageRegistry() as registry, contracts.Access.PULL | contracts.Access.PUSH:
+            actions = PUSH if grant.access is contracts.Access.PUSH else PULL
             return [
                 allow(actions, registry.repository_arn),
                 # GetAuthorizationToken takes no resource: the token is for the whole registry, and what
@@ -105,14 +105,14 @@ def _grant(grant: c.Grant, workload: c.Workload) -> list[Statement]:
                 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
                 allow(["ecr:GetAuthorizationToken"], "*"),
             ]
-        case ModelEndpoint() as endpoint, c.Access.INVOKE:
+        case ModelEndpoint() as endpoint, contracts.Access.INVOKE:
             return [allow(["sagemaker:InvokeEndpoint"], endpoint.arn)]
-        case ApiKey() as key, c.Access.READ:
+        case ApiKey() as key, contracts.Access.READ:
             return [allow(["secretsmanager:GetSecretValue"], key.arn)]
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")
 
 
-def _of_the_service(foundation: Foundation, workload: c.Workload) -> list[Statement]:
+def _of_the_service(foundation: Foundation, workload: contracts.Workload) -> list[Statement]:
     """What the service itself does with the workload's role.
 
     Builds and functions are told their log group (`logs.open_log`); SageMaker makes one named after
@@ -120,7 +120,7 @@ def _of_the_service(foundation: Foundation, workload: c.Workload) -> list[Statem
     PutMetricData takes no resource, only a namespace.
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
-    if workload is not c.Workload.SERVING:
+    if workload is not contracts.Workload.SERVING:
         return []
     group = foundation.arn("logs", "log-group:/aws/sagemaker/Endpoints/*")
     namespace = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}

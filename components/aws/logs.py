@@ -5,14 +5,17 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 from components.aws.policies import allow, policy
 
 LOG_DAYS = 30
 
 
 def open_log(
-    name: str, foundation: c.FoundationArgs, identity: c.Identity, parent: pulumi.Resource
+    name: str,
+    foundation: contracts.FoundationArgs,
+    identity: contracts.Identity,
+    parent: pulumi.Resource,
 ) -> tuple[pulumi.Output[str], pulumi.Resource]:
     """The name of a new log group, and the permission to write there, on which to depend.
 

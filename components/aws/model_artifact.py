@@ -5,18 +5,21 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
+from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
 
 FILES = ("model.onnx", "card.json", "model.tar.gz")
 
 
-class ModelArtifact(c.ModelArtifact):
+class ModelArtifact(contracts.ModelArtifact):
     """The artifact's files below ``models/<name>/<version>/``."""
 
     def __init__(
-        self, name: str, args: c.ModelArtifactArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelArtifactArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:aws:ModelArtifact", name, None, opts)
         foundation, lake = args.foundation, args.lake
@@ -29,7 +32,7 @@ class ModelArtifact(c.ModelArtifact):
             file: aws.s3.BucketObjectv2(
                 f"{name}-{file}",
                 bucket=lake.bucket_name,
-                key=lake.key(c.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
+                key=lake.key(contracts.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
                 source=pulumi.FileAsset(str(args.artifact.directory / file)),
                 tags=foundation.object_tags,
                 opts=child,

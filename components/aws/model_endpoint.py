@@ -7,8 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
-from components import names
+from components import contracts, names
 from components.aws.dynamic.served_model import ServedModel
 from components.aws.foundation import Foundation
 
@@ -34,13 +33,16 @@ ALARMS = {
 INVOCATIONS_PER_INSTANCE = 60_000
 
 
-class ModelEndpoint(c.ModelEndpoint):
+class ModelEndpoint(contracts.ModelEndpoint):
     """A model and its configuration are replaced for each version; the endpoint moves over to them."""
 
     arn: pulumi.Output[str]
 
     def __init__(
-        self, name: str, args: c.ModelEndpointArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelEndpointArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:aws:ModelEndpoint", name, None, opts)
         foundation = args.foundation
@@ -109,7 +111,9 @@ class ModelEndpoint(c.ModelEndpoint):
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )
 
-    def _rollback(self, name: str, endpoint_name: str, args: c.ModelEndpointArgs) -> dict[str, Any]:
+    def _rollback(
+        self, name: str, endpoint_name: str, args: contracts.ModelEndpointArgs
+    ) -> dict[str, Any]:
         """Blue/green with alarms. All at once, because a canary needs a second instance."""
         alarms = [
             aws.cloudwatch.MetricAlarm(
@@ -147,7 +151,7 @@ class ModelEndpoint(c.ModelEndpoint):
         }
 
     def _autoscale(
-        self, name: str, endpoint: aws.sagemaker.Endpoint, args: c.ModelEndpointArgs
+        self, name: str, endpoint: aws.sagemaker.Endpoint, args: contracts.ModelEndpointArgs
     ) -> None:
         target = aws.appautoscaling.Target(
             f"{name}-capacity",
@@ -175,7 +179,7 @@ class ModelEndpoint(c.ModelEndpoint):
         )
 
 
-def _capacity(args: c.ModelEndpointArgs) -> dict[str, Any]:
+def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:
     if args.machine == SERVERLESS:
         return {
             "serverless_config": {

@@ -6,7 +6,8 @@ from components.aws.delivery import Delivery
 from components.aws.foundation import Foundation
 from components.aws.gateway import Gateway
 from components.aws.identity import Identity
-from components.aws.images import ImageBuild, ImageRegistry
+from components.aws.image_build import ImageBuild
+from components.aws.image_registry import ImageRegistry
 from components.aws.model_artifact import ModelArtifact
 from components.aws.model_endpoint import ModelEndpoint
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import keyvault
 
-from components import contracts as c
-from components import names
+from components import contracts, names
 from components.azure import roles
 from components.azure.foundation import Foundation
 from components.random_key import RandomKey
@@ -14,7 +13,7 @@ from components.random_key import RandomKey
 NAME = "gateway-api-key"
 
 
-class ApiKey(c.ApiKey):
+class ApiKey(contracts.ApiKey):
     """A random key in a key vault that holds nothing else.
 
     The workspace's vault is Azure ML's own: whoever may work in the workspace may put secrets there.
@@ -29,7 +28,7 @@ class ApiKey(c.ApiKey):
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#rotation"""
 
     def __init__(
-        self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:ApiKey", name, {}, opts)
         foundation = args.foundation

@@ -5,24 +5,23 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import storage
 
-from components import contracts as c
-from components import names
+from components import contracts, names
 from components.azure import roles
 from components.azure.foundation import Foundation
 
 
-class DataLake(c.DataLake):
+class DataLake(contracts.DataLake):
     """A private storage account: Entra ID only, TLS only, versioned, encrypted by the service."""
 
     uri: pulumi.Output[str]
     """``https://<account>.blob.core.windows.net``"""
     account: storage.StorageAccount
-    containers: dict[c.Zone, storage.BlobContainer]
+    containers: dict[contracts.Zone, storage.BlobContainer]
     url: pulumi.Output[str]
     """The blob service's endpoint, without trailing slash."""
 
     def __init__(
-        self, name: str, args: c.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:DataLake", name, {}, opts)
         foundation = args.foundation
@@ -78,7 +77,7 @@ class DataLake(c.DataLake):
                 public_access=storage.PublicAccess.NONE,
                 opts=kept,
             )
-            for zone in c.Zone
+            for zone in contracts.Zone
         }
         # Who deploys also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
         # (`make backup`); being the subscription's owner does not let anyone read or write blobs.
@@ -115,7 +114,7 @@ class DataLake(c.DataLake):
                                 )
                             )
                         ),
-                        prefix=f"{c.Zone.CAPTURES}/",
+                        prefix=f"{contracts.Zone.CAPTURES}/",
                     ),
                 ]
             ),

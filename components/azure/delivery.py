@@ -5,11 +5,12 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
-from components import contracts as c
+from components import contracts
 from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
+from config import github
 
 AUDIENCE = "api://AzureADTokenExchange"
 
@@ -32,7 +33,7 @@ STORAGE = "Microsoft.Storage/storageAccounts"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 
 # https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
-REACH = c.Reach(
+REACH = contracts.Reach(
     runs={
         "azure-native:containerregistry:TaskRun": [
             *_all(f"{REGISTRY}/taskruns"),
@@ -106,11 +107,11 @@ delete blobs, which no deployment does, and the containers themselves:
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage#storage-blob-data-contributor"""
 
 
-class Delivery(c.Delivery):
+class Delivery(contracts.Delivery):
     """A managed identity with a federated credential, and three roles, each on the least that takes it."""
 
     def __init__(
-        self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:Delivery", name, {}, opts)
         foundation, lake = args.foundation, args.lake
@@ -131,7 +132,7 @@ class Delivery(c.Delivery):
             f"{name}-github",
             resource_group_name=foundation.group.name,
             resource_name_=identity.name,
-            issuer=c.GITHUB,
+            issuer=github.GITHUB,
             subject=args.subject,
             audiences=[AUDIENCE],
             opts=child,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_azure_native import authorization, resources
 
-from components import contracts as c
-from components import names
+from components import contracts
+from config.tags import only_platform_tags
 
 
-class Foundation(c.Foundation):
+class Foundation(contracts.Foundation):
     """The resource group, and who deploys into which subscription."""
 
     group: resources.ResourceGroup
@@ -25,7 +25,7 @@ class Foundation(c.Foundation):
     """For what takes 15 tags at most, where others take 50: the platform's own, and not the stack's."""
 
     def __init__(
-        self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         client = authorization.get_client_config()
         # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
@@ -35,7 +35,7 @@ class Foundation(c.Foundation):
         self.args = args
         self.location = args.region
         self.tags = args.tags
-        self.own_tags = names.own(args.tags)
+        self.own_tags = only_platform_tags(args.tags)
 
         self.subscription = client.subscription_id
         self.tenant = client.tenant_id

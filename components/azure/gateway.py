@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_azure_native import web
 
-from components import contracts as c
+from components import contracts
 from components.azure.api_key import ApiKey
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
@@ -15,14 +15,14 @@ from components.azure.identity import Identity
 PORT = 8080
 
 
-class Gateway(c.Gateway):
+class Gateway(contracts.Gateway):
     """A web app that pulls the image, reads its key and calls the endpoint as its own identity."""
 
     url: pulumi.Output[str]
     app: web.WebApp
 
     def __init__(
-        self, name: str, args: c.GatewayArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:Gateway", name, {}, opts)
         foundation, identity, key = args.foundation, args.identity, args.key
@@ -46,7 +46,7 @@ class Gateway(c.Gateway):
             **args.settings,
             "ACCESS": "key" if key else "public",
             "AZURE_CLIENT_ID": identity.client_id,
-            "CAPTURE_URI": pulumi.Output.concat(args.lake.uri, "/", c.Zone.CAPTURES.value),
+            "CAPTURE_URI": pulumi.Output.concat(args.lake.uri, "/", contracts.Zone.CAPTURES.value),
             # App Service has no limit of its own on requests at a time.
             "MAX_CONCURRENCY": str(args.max_concurrency),
             "PORT": str(PORT),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pulumi
 from pulumi_azure_native import managedidentity
 
-from components import contracts as c
+from components import contracts
 from components.azure import roles
 from components.azure.api_key import ApiKey
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
-from components.azure.images import ImageRegistry
+from components.azure.image_registry import ImageRegistry
 from components.azure.model_endpoint import ModelEndpoint
 
 
-class Identity(c.Identity):
+class Identity(contracts.Identity):
     """A managed identity whose roles are its grants, each on the narrowest scope there is."""
 
     principal: pulumi.Output[str]
@@ -22,10 +22,10 @@ class Identity(c.Identity):
     client_id: pulumi.Output[str]
     """What the identity is called when it asks for a token."""
     ready: list[pulumi.Resource]
-    workload: c.Workload
+    workload: contracts.Workload
 
     def __init__(
-        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:Identity", name, {}, opts)
         foundation = args.foundation
@@ -61,7 +61,7 @@ class Identity(c.Identity):
         self.register_outputs({"principal": self.principal})
 
 
-def _label(grant: c.Grant) -> str:
+def _label(grant: contracts.Grant) -> str:
     """A grant's part of a resource's name: ``read-models``, ``pull``, ``invoke``."""
     if isinstance(grant.target, ApiKey):
         return "read-key"
@@ -69,21 +69,21 @@ def _label(grant: c.Grant) -> str:
 
 
 def _role_and_scope(
-    name: str, foundation: Foundation, grant: c.Grant, opts: pulumi.ResourceOptions
+    name: str, foundation: Foundation, grant: contracts.Grant, opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Input[str], pulumi.Output[str]]:
     """The narrowest role for a grant, and the narrowest scope that takes it."""
     match grant.target, grant.access:
-        case DataLake(containers=containers), c.Access.READ if grant.zone:
+        case DataLake(containers=containers), contracts.Access.READ if grant.zone:
             return roles.built_in(foundation, "Storage Blob Data Reader"), containers[grant.zone].id
-        case DataLake(containers=containers), c.Access.WRITE if grant.zone:
+        case DataLake(containers=containers), contracts.Access.WRITE if grant.zone:
             role = roles.create_only(f"{name}-role", foundation, opts)
             return role.id, containers[grant.zone].id
-        case ImageRegistry(registry=registry), c.Access.PULL:
+        case ImageRegistry(registry=registry), contracts.Access.PULL:
             return roles.built_in(foundation, "AcrPull"), registry.id
-        case ImageRegistry(registry=registry), c.Access.PUSH:
+        case ImageRegistry(registry=registry), contracts.Access.PUSH:
             return roles.built_in(foundation, "AcrPush"), registry.id
-        case ModelEndpoint(endpoint=endpoint), c.Access.INVOKE:
+        case ModelEndpoint(endpoint=endpoint), contracts.Access.INVOKE:
             return roles.score_only(f"{name}-role", foundation, opts).id, endpoint.id
-        case ApiKey(secret=secret), c.Access.READ:
+        case ApiKey(secret=secret), contracts.Access.READ:
             return roles.built_in(foundation, "Key Vault Secrets User"), secret.id
     raise TypeError(f"Azure has no role for {grant.access} on {type(grant.target).__name__}")

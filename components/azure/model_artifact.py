@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi import dynamic
 
-from components import contracts as c
+from components import contracts
 from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
-from components.dynamic import Props, Provider, gone, wait_for
 
 if TYPE_CHECKING:
-    from azure.storage.blob import ContainerClient
+    pass
+from components.azure.dynamic.blob_folder import BlobFolder
 
 
-class ModelArtifact(c.ModelArtifact):
+class ModelArtifact(contracts.ModelArtifact):
     """The artifact's files below ``<name>/<version>/`` of the models container."""
 
     uri: pulumi.Output[str]
@@ -32,7 +28,10 @@ class ModelArtifact(c.ModelArtifact):
     """The folder's path inside the container, known once the files are there."""
 
     def __init__(
-        self, name: str, args: c.ModelArtifactArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelArtifactArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:azure:ModelArtifact", name, {}, opts)
         foundation, lake, artifact = args.foundation, args.lake, args.artifact
@@ -40,7 +39,7 @@ class ModelArtifact(c.ModelArtifact):
         assert isinstance(lake, DataLake)
 
         # Being the subscription's owner does not let anyone read or write blobs; this role does.
-        container = lake.containers[c.Zone.MODELS]
+        container = lake.containers[contracts.Zone.MODELS]
         uploader = roles.assign_deployer(
             f"{name}-uploader",
             foundation,
@@ -62,135 +61,3 @@ class ModelArtifact(c.ModelArtifact):
         self.path = folder.prefix
         self.uri = pulumi.Output.concat(lake.url, "/", container.name, "/", self.path)
         self.register_outputs({"uri": self.uri})
-
-
-class _BlobFolderProvider(Provider):
-    """Uploads a folder's files; a file is known by its SHA-256, kept in the blob's metadata.
-
-    azure-native's own `storage.Blob` signs with the account's key, which is off here:
-    https://github.com/pulumi/pulumi-azure-native/issues/2015
-    """
-
-    replace_on = frozenset({"account_url", "container", "prefix"})
-
-    def diff(self, _id: str, olds: Props, news: Props) -> dynamic.DiffResult:
-        # Where the files lie on this machine is no part of what is in the lake.
-        return super().diff(_id, olds, {k: v for k, v in news.items() if k != "directory"})
-
-    def create(self, props: Props) -> dynamic.CreateResult:
-        _upload(props)
-        return dynamic.CreateResult(
-            "/".join((props["account_url"], props["container"], props["prefix"])), props
-        )
-
-    def update(self, _id: str, _olds: Props, news: Props) -> dynamic.UpdateResult:
-        _upload(news)
-        return dynamic.UpdateResult(news)
-
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
-        from azure.core.exceptions import (
-            ClientAuthenticationError,
-            HttpResponseError,
-            ResourceNotFoundError,
-            ServiceRequestError,
-        )
-
-        try:
-            found = _uploaded(_client(props), props["prefix"])
-        except ClientAuthenticationError:
-            raise
-        except (ResourceNotFoundError, ServiceRequestError):
-            # No container, or no such host, which is what a deleted account looks like. If it is
-            # only the network, no harm is done: the next `up` finds the files and leaves them.
-            return gone()
-        except HttpResponseError as error:
-            if error.status_code != 403:
-                raise
-            # The uploader's role is gone; the next `up` gives it back. Until then, no news.
-            return dynamic.ReadResult(id_, props)
-        return dynamic.ReadResult(id_, {**props, "files": found}) if found else gone()
-
-    def delete(self, _id: str, _props: Props) -> None:
-        """Leaves the blobs: an older version must be there when one goes back to it."""
-
-
-class BlobFolder(dynamic.Resource, module="triplane", name="AzureBlobFolder"):
-    """The files of a local folder as blobs below a prefix."""
-
-    prefix: pulumi.Output[str]
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        account_url: pulumi.Input[str],
-        container: pulumi.Input[str],
-        prefix: str,
-        directory: Path,
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            _BlobFolderProvider(),
-            name,
-            {
-                "account_url": account_url,
-                "container": container,
-                "prefix": prefix,
-                # Relative to the project, where both the program and its providers run.
-                "directory": os.path.relpath(directory),
-                "files": {
-                    file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-                    for file in sorted(directory.iterdir())
-                },
-            },
-            opts,
-        )
-
-
-def _client(props: Props) -> ContainerClient:
-    """The container, as whoever runs Pulumi. Imported late: only who uploads needs the SDK."""
-    from azure.identity import DefaultAzureCredential
-    from azure.storage.blob import ContainerClient
-
-    return ContainerClient(
-        props["account_url"], props["container"], credential=DefaultAzureCredential()
-    )
-
-
-def _upload(props: Props) -> None:
-    """Put the files that are not there yet, or differ.
-
-    A role takes up to ten minutes to be known everywhere; until then Azure answers 403.
-    https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
-    """
-    from azure.core.exceptions import HttpResponseError
-
-    client = _client(props)
-
-    def attempt() -> bool | None:
-        try:
-            there = _uploaded(client, props["prefix"])
-            for name, digest in props["files"].items():
-                if there.get(name) != digest:
-                    content = Path(props["directory"], name).read_bytes()
-                    client.upload_blob(
-                        f"{props['prefix']}/{name}",
-                        content,
-                        overwrite=True,
-                        metadata={"sha256": digest},
-                    )
-        except HttpResponseError as error:
-            if error.status_code != 403:
-                raise
-            return None
-        return True
-
-    wait_for(attempt, what=f"permission to write to {props['account_url']}", seconds=600, every=10)
-
-
-def _uploaded(client: ContainerClient, prefix: str) -> dict[str, str]:
-    """Name and SHA-256 of the files below ``prefix``."""
-    return {
-        blob.name.rpartition("/")[2]: (blob.metadata or {}).get("sha256", "")
-        for blob in client.list_blobs(name_starts_with=f"{prefix}/", include=["metadata"])
-    }

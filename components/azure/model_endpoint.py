@@ -8,8 +8,7 @@ import pulumi
 from pulumi_azure_native import applicationinsights, managedidentity, monitor, operationalinsights
 from pulumi_azure_native import machinelearningservices as ml
 
-from components import contracts as c
-from components import names
+from components import contracts, names
 from components.azure import roles
 from components.azure.api_key import vault
 from components.azure.data_lake import DataLake
@@ -20,7 +19,7 @@ from components.azure.model_artifact import ModelArtifact
 PORT = 8080
 
 
-class ModelEndpoint(c.ModelEndpoint):
+class ModelEndpoint(contracts.ModelEndpoint):
     """A managed online endpoint that Entra ID tokens open, with one deployment a model and image.
 
     Another model or image is another deployment beside the old one; the traffic is shifted when it
@@ -36,7 +35,10 @@ class ModelEndpoint(c.ModelEndpoint):
     endpoint: ml.OnlineEndpoint
 
     def __init__(
-        self, name: str, args: c.ModelEndpointArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelEndpointArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:azure:ModelEndpoint", name, {}, opts)
         foundation, lake, model = args.foundation, args.lake, args.model
@@ -95,7 +97,7 @@ class ModelEndpoint(c.ModelEndpoint):
             properties=ml.AzureBlobDatastoreArgs(
                 datastore_type="AzureBlob",
                 account_name=lake.account.name,
-                container_name=lake.containers[c.Zone.MODELS].name,
+                container_name=lake.containers[contracts.Zone.MODELS].name,
                 # No secret: whoever reads comes with an identity of its own.
                 credentials=ml.NoneDatastoreCredentialsArgs(credentials_type="None"),
                 service_data_access_auth_identity=(

@@ -6,7 +6,8 @@ from components.azure.delivery import Delivery
 from components.azure.foundation import Foundation
 from components.azure.gateway import Gateway
 from components.azure.identity import Identity
-from components.azure.images import ImageBuild, ImageRegistry
+from components.azure.image_build import ImageBuild
+from components.azure.image_registry import ImageRegistry
 from components.azure.model_artifact import ModelArtifact
 from components.azure.model_endpoint import ModelEndpoint
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import pulumi
 from pulumi_gcp import secretmanager
 
-from components import contracts as c
+from components import contracts
 from components.gcp.foundation import Foundation
 from components.random_key import RandomKey
 
 
-class ApiKey(c.ApiKey):
+class ApiKey(contracts.ApiKey):
     """One secret in the stack's own region; each rotation is a version of it."""
 
     secret: secretmanager.Secret
     version: secretmanager.SecretVersion
 
     def __init__(
-        self, name: str, args: c.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:ApiKey", name, None, opts)
         foundation = args.foundation

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pulumi
 from pulumi_gcp import storage
 
-from components import contracts as c
+from components import contracts
 from components.gcp.foundation import Foundation
 
 
-class DataLake(c.DataLake):
+class DataLake(contracts.DataLake):
     """Private for good (public access prevention), versioned, encrypted by Google as always."""
 
     bucket: storage.Bucket
 
     def __init__(
-        self, name: str, args: c.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:DataLake", name, None, opts)
         foundation = args.foundation
@@ -33,7 +33,7 @@ class DataLake(c.DataLake):
                     "action": {"type": "Delete"},
                     "condition": {
                         "age": args.captures_days,
-                        "matches_prefixes": [f"{c.Zone.CAPTURES}/"],
+                        "matches_prefixes": [f"{contracts.Zone.CAPTURES}/"],
                         "with_state": "LIVE",
                     },
                 },

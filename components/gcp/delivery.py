@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 
-from components import contracts as c
-from components import names
+from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.identity import Identity, within
-from components.gcp.images import ImageRegistry
+from components.gcp.image_registry import ImageRegistry
+from config import github
+from config.tags import tags_as_text
 
 APIS = ("iamcredentials", "sts")
 """What the exchange of tokens needs, beside `foundation.APIS`."""
@@ -27,7 +28,7 @@ IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.t
 whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
 
 # https://cloud.google.com/iam/docs/roles-permissions
-REACH = c.Reach(
+REACH = contracts.Reach(
     runs={
         # Letting anyone call (`invoker_iam_disabled`: the gateway checks its key itself) is held
         # against setIamPolicy. https://cloud.google.com/run/docs/securing/managing-access#invoker_check
@@ -90,11 +91,11 @@ OBJECTS = REACH.runs["gcp:storage/bucketObject:BucketObject"]
 """Held in some zones of the lake, not in every bucket of the project."""
 
 
-class Delivery(c.Delivery):
+class Delivery(contracts.Delivery):
     """A service account without keys, a pool that takes GitHub's tokens, and three custom roles."""
 
     def __init__(
-        self, name: str, args: c.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Delivery", name, None, opts)
         foundation = args.foundation
@@ -114,7 +115,7 @@ class Delivery(c.Delivery):
         self._account = serviceaccount.Account(
             f"{name}-sa",
             display_name=f"Triplane delivery ({foundation.args.environment})",
-            description=names.described(foundation.labels),
+            description=tags_as_text(foundation.labels),
             opts=child,
         )
         pool = iam.WorkloadIdentityPool(
@@ -131,7 +132,7 @@ class Delivery(c.Delivery):
             workload_identity_pool_id=pool.workload_identity_pool_id,
             workload_identity_pool_provider_id="github",
             display_name="GitHub Actions",
-            oidc={"issuer_uri": c.GITHUB},
+            oidc={"issuer_uri": github.GITHUB},
             attribute_mapping={"google.subject": "assertion.sub"},
             # The branch too: the subject of a job in an environment does not name it.
             attribute_condition=f"assertion.sub == '{args.subject}' && assertion.ref == '{args.ref}'",
@@ -169,7 +170,7 @@ class Delivery(c.Delivery):
             opts=self._foundation.child(self),
         )
 
-    def _may_pull(self, args: c.DeliveryArgs) -> None:
+    def _may_pull(self, args: contracts.DeliveryArgs) -> None:
         """Images of the one repository that it deploys from."""
         assert isinstance(args.registry, ImageRegistry)
         registry = args.registry.registry
@@ -182,7 +183,7 @@ class Delivery(c.Delivery):
             opts=self._foundation.child(self),
         )
 
-    def _may_upload(self, args: c.DeliveryArgs) -> None:
+    def _may_upload(self, args: contracts.DeliveryArgs) -> None:
         """Objects of the zones that a deployment writes to."""
         lake = args.lake
         assert isinstance(lake, DataLake)

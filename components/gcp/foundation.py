@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 from pulumi_gcp import projects
 
-from components import contracts as c
-from components import names
+from components import contracts
+from config.tags import label_value
 
 APIS = (
     "aiplatform",
@@ -21,7 +21,7 @@ APIS = (
 )
 
 
-class Foundation(c.Foundation):
+class Foundation(contracts.Foundation):
     """The APIs that everything else needs, and what every resource is given: place and labels.
 
     Service agents are left to Google: they appear at a service's first use and then hold their own
@@ -34,7 +34,7 @@ class Foundation(c.Foundation):
     labels: dict[str, str]
 
     def __init__(
-        self, name: str, args: c.FoundationArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
         super().__init__("triplane:gcp:Foundation", name, {"account": args.project}, opts)
@@ -45,7 +45,7 @@ class Foundation(c.Foundation):
         self.args = args
         self.project = args.project
         self.region = args.region
-        self.labels = {key: names.label_value(value) for key, value in args.tags.items()}
+        self.labels = {key: label_value(value) for key, value in args.tags.items()}
 
         self._apis = [
             projects.Service(

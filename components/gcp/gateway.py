@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 from pulumi_gcp import cloudrunv2
 
-from components import contracts as c
+from components import contracts
 from components.gcp.api_key import ApiKey
 from components.gcp.foundation import Foundation
 
@@ -18,13 +18,13 @@ PER_INSTANCE = 80
 """Requests at a time that one instance takes, Cloud Run's own default."""
 
 
-class Gateway(c.Gateway):
+class Gateway(contracts.Gateway):
     """Open to the internet; the gateway itself checks the caller's key."""
 
     service: cloudrunv2.Service
 
     def __init__(
-        self, name: str, args: c.GatewayArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Gateway", name, None, opts)
         foundation, key = args.foundation, args.key
@@ -78,7 +78,7 @@ class Gateway(c.Gateway):
 
     @staticmethod
     def _environment(
-        args: c.GatewayArgs, key: ApiKey | None, concurrency: int
+        args: contracts.GatewayArgs, key: ApiKey | None, concurrency: int
     ) -> pulumi.Output[list[Env]]:
         """The settings, sorted, so that their order is never a change."""
 
@@ -87,7 +87,7 @@ class Gateway(c.Gateway):
                 **args.settings,
                 **known["endpoint"],
                 "ACCESS": "key" if key else "public",
-                "CAPTURE_URI": f"{known['lake']}/{c.Zone.CAPTURES}",
+                "CAPTURE_URI": f"{known['lake']}/{contracts.Zone.CAPTURES}",
                 "MAX_CONCURRENCY": str(concurrency),
             }
             envs: list[Env] = [{"name": name, "value": plain[name]} for name in sorted(plain)]

@@ -7,29 +7,29 @@ from collections.abc import Callable
 import pulumi
 from pulumi_gcp import artifactregistry, projects, secretmanager, serviceaccount, storage, vertex
 
-from components import contracts as c
-from components import names
+from components import contracts
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
-from components.gcp.images import ImageRegistry
+from components.gcp.image_registry import ImageRegistry
 from components.gcp.model_endpoint import ModelEndpoint
+from config.tags import tags_as_text
 
 LAKE_ROLES = {
-    c.Access.READ: "roles/storage.objectViewer",
+    contracts.Access.READ: "roles/storage.objectViewer",
     # May neither read nor delete: https://cloud.google.com/storage/docs/access-control/iam-roles
-    c.Access.WRITE: "roles/storage.objectCreator",
+    contracts.Access.WRITE: "roles/storage.objectCreator",
 }
 
 
-class Identity(c.Identity):
+class Identity(contracts.Identity):
     """A service account without keys: workloads get its tokens from their metadata server."""
 
     account: serviceaccount.Account
-    workload: c.Workload
+    workload: contracts.Workload
 
     def __init__(
-        self, name: str, args: c.IdentityArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Identity", name, None, opts)
         foundation = args.foundation
@@ -42,12 +42,12 @@ class Identity(c.Identity):
             f"{name}-sa",
             display_name=f"Triplane {args.workload} ({foundation.args.environment})",
             # Accounts take no labels.
-            description=names.described(foundation.labels),
+            description=tags_as_text(foundation.labels),
             opts=foundation.child(self),
         )
         self.principal = self.account.email
         self.ready = [made for grant in args.grants for made in self._grant(grant)]
-        if args.workload is c.Workload.BUILD:
+        if args.workload is contracts.Workload.BUILD:
             # A build that runs as an account of one's own keeps its log in Cloud Logging:
             # https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
             self.ready.append(
@@ -61,7 +61,7 @@ class Identity(c.Identity):
             )
         self.register_outputs({"principal": self.principal})
 
-    def _grant(self, grant: c.Grant) -> list[pulumi.Resource]:
+    def _grant(self, grant: contracts.Grant) -> list[pulumi.Resource]:
         name, child = self._name, self._foundation.child(self)
         made: pulumi.Resource
         match grant.target:
@@ -77,12 +77,12 @@ class Identity(c.Identity):
                     },
                     opts=child,
                 )
-            case ImageRegistry() if grant.access is c.Access.PULL:
+            case ImageRegistry() if grant.access is contracts.Access.PULL:
                 # The account of a running workload never pulls: the service agents of Vertex AI and
                 # Cloud Run do, and hold that in their own project.
                 # https://cloud.google.com/artifact-registry/docs/access-control#gcp
                 return []
-            case ImageRegistry(registry=registry) if grant.access is c.Access.PUSH:
+            case ImageRegistry(registry=registry) if grant.access is contracts.Access.PUSH:
                 made = artifactregistry.RepositoryIamMember(
                     f"{name}-push-images",
                     repository=registry.name,
@@ -91,7 +91,7 @@ class Identity(c.Identity):
                     member=self.account.member,
                     opts=child,
                 )
-            case ModelEndpoint(endpoint=endpoint) if grant.access is c.Access.INVOKE:
+            case ModelEndpoint(endpoint=endpoint) if grant.access is contracts.Access.INVOKE:
                 made = vertex.AiEndpointIamMember(
                     f"{name}-invoke-endpoint",
                     endpoint=endpoint.name,
@@ -100,7 +100,7 @@ class Identity(c.Identity):
                     member=self.account.member,
                     opts=child,
                 )
-            case ApiKey(secret=secret) if grant.access is c.Access.READ:
+            case ApiKey(secret=secret) if grant.access is contracts.Access.READ:
                 made = secretmanager.SecretIamMember(
                     f"{name}-read-key",
                     secret_id=secret.id,
@@ -132,7 +132,7 @@ class Identity(c.Identity):
         return name
 
 
-def within(zone: c.Zone) -> Callable[[str], str]:
+def within(zone: contracts.Zone) -> Callable[[str], str]:
     """The condition that a request is for an object of the zone.
 
     A listing is a request for the bucket, and so is held against the prefix that it asks for.

@@ -5,16 +5,19 @@ from __future__ import annotations
 import pulumi
 from pulumi_gcp import storage
 
-from components import contracts as c
+from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 
 
-class ModelArtifact(c.ModelArtifact):
+class ModelArtifact(contracts.ModelArtifact):
     """``model.onnx`` and its card; Vertex AI takes the folder, so the archive stays at home."""
 
     def __init__(
-        self, name: str, args: c.ModelArtifactArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelArtifactArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:gcp:ModelArtifact", name, None, opts)
         foundation, lake, artifact = args.foundation, args.lake, args.artifact
@@ -26,7 +29,7 @@ class ModelArtifact(c.ModelArtifact):
                 # Named by version: another version's files are put beside these, not in their place.
                 f"{name}-{artifact.version[:12]}-{file}",
                 bucket=lake.bucket.name,
-                name=f"{c.Zone.MODELS}/{artifact.prefix}/{file}",
+                name=f"{contracts.Zone.MODELS}/{artifact.prefix}/{file}",
                 source=pulumi.FileAsset(str(artifact.directory / file)),
                 opts=pulumi.ResourceOptions.merge(
                     foundation.child(self), pulumi.ResourceOptions(retain_on_delete=True)
@@ -37,6 +40,6 @@ class ModelArtifact(c.ModelArtifact):
         self.version = artifact.version
         # Waits for the files: nothing may read the folder before it is complete.
         self.uri = pulumi.Output.all(lake.uri, *(file.name for file in files)).apply(
-            lambda known: f"{known[0]}/{c.Zone.MODELS}/{artifact.prefix}"
+            lambda known: f"{known[0]}/{contracts.Zone.MODELS}/{artifact.prefix}"
         )
         self.register_outputs({"uri": self.uri, "version": self.version})

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pulumi
 from pulumi_gcp import vertex
 
-from components import contracts as c
-from components import names
+from components import contracts, names
 from components.gcp import rest
+from components.gcp.dynamic.vertex_deployment import Deployment
+from components.gcp.dynamic.vertex_model import Model
+from components.gcp.dynamic.vertex_traffic import Traffic
 from components.gcp.foundation import Foundation
-from components.gcp.vertex_serving import Deployment, Model, Traffic
 
 
-class ModelEndpoint(c.ModelEndpoint):
+class ModelEndpoint(contracts.ModelEndpoint):
     """One endpoint for good. Another model is uploaded and deployed beside the one that serves, takes
     the traffic, and only then is the former undeployed and deleted: the engine creates replacements
     first, updates what depends on them, and deletes what was replaced last.
@@ -21,7 +22,10 @@ class ModelEndpoint(c.ModelEndpoint):
     endpoint: vertex.AiEndpoint
 
     def __init__(
-        self, name: str, args: c.ModelEndpointArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: contracts.ModelEndpointArgs,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:gcp:ModelEndpoint", name, None, opts)
         foundation, model = args.foundation, args.model

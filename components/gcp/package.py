@@ -6,7 +6,8 @@ from components.gcp.delivery import Delivery
 from components.gcp.foundation import Foundation
 from components.gcp.gateway import Gateway
 from components.gcp.identity import Identity
-from components.gcp.images import ImageBuild, ImageRegistry
+from components.gcp.image_build import ImageBuild
+from components.gcp.image_registry import ImageRegistry
 from components.gcp.model_artifact import ModelArtifact
 from components.gcp.model_endpoint import ModelEndpoint
 

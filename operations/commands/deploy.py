@@ -12,13 +12,15 @@ from typing import Any
 
 import pulumi
 
-from config import schema
+from config import schema, stack_file
+from config.model_store import MODEL, STORE
 from operations.engine import account, guards, preflight
 from operations.engine.gateway import predict
 from operations.engine.guards import allowed, refuse
+from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SETTINGS, Stack
 from operations.recovery import adoption, interrupted_run
-from tools.bootstrap import HOME, PYTHON, fail, say
+from operations.terminal import fail, say
 
 DATA = ("DataLake", "ImageRegistry", "ModelArtifact")
 """The nouns that `make destroy` spares: what no program can make again."""
@@ -34,7 +36,7 @@ def guard(stack: Stack) -> None:
 
 def train() -> None:
     """Train the model, unless the store has a champion."""
-    if (schema.STORE / schema.MODEL / "champion").exists():
+    if (STORE / MODEL / "champion").exists():
         return
     say("training the model on the flights of 2013 (once, about a minute)")
     path = {"PYTHONPATH": str(HOME / "lambda")}
@@ -47,7 +49,7 @@ def check(stack: Stack) -> schema.StackConfig:
     """The settings; refuses wrong ones before a stack is made of them."""
     text = stack.file.read_text()
     try:
-        return schema.read(text, SETTINGS.name)
+        return stack_file.read(text, SETTINGS.name)
     except pulumi.RunError as error:
         fail(str(error))
 

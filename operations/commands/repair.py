@@ -9,13 +9,15 @@ import sys
 
 from components.contracts import Zone
 from config import schema
+from config.model_store import STORE
 from operations.commands.deploy import apply, check, guard, prepare, start_rehearsal, tell, train
 from operations.data import backup, lake
 from operations.engine import account, guards, preflight
 from operations.engine.guards import allowed, refuse
+from operations.engine.installation import HOME
 from operations.engine.stack import Stack
 from operations.recovery import adoption, discovery, importer, interrupted_run
-from tools.bootstrap import HOME, fail, say
+from operations.terminal import fail, say
 
 
 def look(stack: Stack, config: schema.StackConfig) -> dict[str, list[str]]:
@@ -119,7 +121,7 @@ def keep(stack: Stack) -> None:
 
 def restore(stack: Stack) -> None:
     """Build the platform anew, if it is gone, and fill its lake from the backup; what is there stays."""
-    copies, store = folder(stack), lake.Folder(schema.STORE)
+    copies, store = folder(stack), lake.Folder(STORE)
     names = list(copies.names(f"{Zone.MODELS}/"))
     if not names:
         fail("The backup is empty, or not where BACKUP says: nothing to restore from.")

@@ -15,13 +15,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NoReturn, get_args
 
-from components.contracts import Cloud
+from config.clouds import Cloud
 from config.messages import did_you_mean
 from operations.commands import deploy
 from operations.crash.checkout import Clone
 from operations.crash.judge import judge, own, undisturbed
 from operations.crash.scenario import BLOWS, OPERATIONS, Verdict, journey
-from tools.bootstrap import HOME, PYTHON
+from operations.engine.installation import HOME, PYTHON
 
 STORE = HOME / ".models" / "flight-delay"
 

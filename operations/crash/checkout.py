@@ -21,7 +21,7 @@ import psutil
 
 from operations.crash import vertex
 from operations.engine import guards
-from tools.bootstrap import HOME
+from operations.engine.installation import HOME
 
 PATIENCE = 240
 """Seconds after which a run counts as stuck."""

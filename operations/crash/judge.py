@@ -13,7 +13,7 @@ from operations.crash import vertex
 from operations.crash.checkout import Clone
 from operations.crash.scenario import DYNAMIC, PACKAGES, Step, Verdict, steps_of
 from operations.engine import guards
-from rehearsal.core.records import SIGNATURE
+from rehearsal.core.assets import SIGNATURE
 
 Record = dict[str, Any]
 """What stands: ``token``, ``name``, ``id``, and ``created``, when the cloud made it."""

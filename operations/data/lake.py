@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from components import names
 from config.schema import StackConfig
+from config.tags import label_value, platform_tags
 
 BUCKET, ACCOUNT = "triplane-lake-bucket-", "triplanelake"
 """How the lakes' names begin: the program's own names, to which Pulumi adds a suffix."""
@@ -71,7 +71,7 @@ def standing(config: StackConfig, stack: str | None = None) -> list[str]:
 
     With ``stack`` only those that carry its name.
     """
-    own = names.tags(config.environment, stack or "", {})
+    own = platform_tags(config.environment, stack or "", {})
     if stack is None:
         del own["stack"]
     match config.cloud:
@@ -93,7 +93,7 @@ def standing(config: StackConfig, stack: str | None = None) -> list[str]:
         case "gcp":
             from google.cloud import storage
 
-            wanted = names.label_value(stack) if stack else None
+            wanted = label_value(stack) if stack else None
             buckets = storage.Client(project=config.project).list_buckets(prefix=BUCKET)
             return [
                 f"gs://{b.name}"

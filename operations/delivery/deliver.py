@@ -21,16 +21,16 @@ from typing import Any
 
 import yaml
 
-from components.contracts import Artifact
-from config import schema
+from config.model_store import STORE, Artifact
 from operations.commands import deploy
 from operations.delivery import comment
 from operations.delivery.evidence import EVIDENCE, Evidence, commit, keep
 from operations.delivery.load_gate import Gate, Stopped, measure
 from operations.engine import environment, gateway, guards, preflight
+from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SCRATCH, SETTINGS, Stack
 from operations.recovery import interrupted_run
-from tools.bootstrap import HOME, PYTHON, fail
+from operations.terminal import fail
 
 TESTS = {
     # What can be known of a change in half a minute, without an engine.
@@ -234,7 +234,7 @@ def release_one(arguments: argparse.Namespace) -> None:
     if of.name.startswith("production") and not wanted:
         fail(
             f"STACK={of.name} takes VERSION=…, the model version that was tested in staging: a release of staging"
-            f" leaves it in {schema.STORE.name}/{tested().name}. A runner that trains anew may make another one."
+            f" leaves it in {STORE.name}/{tested().name}. A runner that trains anew may make another one."
         )
     evidence = Evidence(f"release-{of.name}", commit())
     gate = Gate.chosen({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
@@ -271,7 +271,7 @@ def release_one(arguments: argparse.Namespace) -> None:
 
 def tested() -> Path:
     """Where a release of staging leaves the model version that it tested, in the store that is handed on."""
-    return schema.STORE / "tested"
+    return STORE / "tested"
 
 
 def same(artifact: Artifact, wanted: str) -> None:

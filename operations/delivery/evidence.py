@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tools.bootstrap import HOME, fail, say
+from operations.engine.installation import HOME
+from operations.terminal import fail, say
 
 EVIDENCE = HOME / ".delivery"
 TOLD = ("CODEBUILD_RESOLVED_SOURCE_VERSION", "COMMIT_SHA")

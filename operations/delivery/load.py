@@ -8,7 +8,7 @@ import os
 
 from locust import HttpUser, between, task
 
-from tools.bootstrap import HOME
+from operations.engine.installation import HOME
 
 FLIGHT = (HOME / "docs" / "flight.json").read_bytes()
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import Stack
-from tools.bootstrap import HOME, PYTHON, fail
+from operations.terminal import fail
 
 
 class Stopped(Exception):

@@ -18,8 +18,9 @@ from operations.delivery import deliver
 from operations.delivery.evidence import EVIDENCE, git
 from operations.delivery.load_gate import Stopped
 from operations.engine import guards
+from operations.engine.installation import HOME
 from operations.engine.stack import SETTINGS, Stack
-from tools.bootstrap import HOME, fail
+from operations.terminal import fail
 
 
 def review(arguments: argparse.Namespace) -> None:

@@ -23,13 +23,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from components.contracts import Cloud, Zone
+from components.contracts import Zone
+from config.clouds import Cloud
 from operations.commands.deploy import DATA, check, start_rehearsal
 from operations.data import backup, lake
 from operations.engine import guards
 from operations.engine.gateway import FLIGHT
+from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SCRATCH, SETTINGS, Stack
-from tools.bootstrap import HOME, PYTHON
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shlex
 
+from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
+from operations.terminal import fail
 from rehearsal import supervisor
-from tools.bootstrap import BUILT, HOME, VENV, fail, pulumi_bin
 
 
 def own() -> dict[str, str]:

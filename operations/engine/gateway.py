@@ -9,8 +9,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from operations.engine.installation import HOME
 from operations.engine.stack import Stack
-from tools.bootstrap import HOME, fail
+from operations.terminal import fail
 
 FLIGHT = HOME / "docs" / "flight.json"
 

@@ -23,9 +23,10 @@ from typing import Any
 
 import psutil
 
-from config import schema
+from config.model_store import STORE
+from operations.engine.installation import HOME
+from operations.terminal import fail, say
 from rehearsal import supervisor
-from tools.bootstrap import HOME, fail, say
 
 MIB = 2**20
 NEEDED = 64 * MIB
@@ -42,7 +43,7 @@ SKEW = timedelta(minutes=5)
 
 def folders() -> tuple[Path, ...]:
     """Where an update writes: the state, the rehearsal's clouds, the models."""
-    return HOME / ".pulumi", supervisor.state_dir(), schema.STORE
+    return HOME / ".pulumi", supervisor.state_dir(), STORE
 
 
 def room(needed: int = NEEDED) -> list[str]:

@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from components.contracts import Cloud
+from config.clouds import Cloud
 from config.messages import did_you_mean
 from operations.data import backup, lake
 from operations.engine import environment, guards, preflight
-from tools.bootstrap import HOME, fail, say
+from operations.engine.installation import HOME
+from operations.terminal import fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"

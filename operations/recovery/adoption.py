@@ -19,9 +19,9 @@ from typing import Any
 
 from config.schema import StackConfig
 from operations.data import backup, lake
+from operations.engine.installation import HOME
 from operations.engine.stack import Stack
 from rehearsal.core.files import write_private
-from tools.bootstrap import HOME
 
 SECOND = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components import names
 from config.schema import StackConfig
+from config.tags import label_value, platform_tags, tags_as_text
 from operations.recovery import physical_ids
 from operations.recovery.physical_ids import Resource
 
@@ -65,9 +65,9 @@ def candidates(resource: Resource, things: Iterable[Thing]) -> list[Thing]:
 
 def own(config: StackConfig, stack: str) -> dict[str, str]:
     """The tags that this stack's resources carry."""
-    tags = names.tags(config.environment, stack, {})
+    tags = platform_tags(config.environment, stack, {})
     if config.cloud == "gcp":
-        return {key: names.label_value(value) for key, value in tags.items()}
+        return {key: label_value(value) for key, value in tags.items()}
     return tags
 
 
@@ -170,7 +170,7 @@ def _gcp(project: str, region: str, tags: Mapping[str, str]) -> Iterator[Thing]:
                 yield Thing(type_, each["name"].rpartition("/")[2])
     # Accounts take no labels, so the platform describes them by their tags.
     for each in _enabled(rest.listed(f"{rest.iam_url()}{in_project}/serviceAccounts", "accounts")):
-        if each.get("description") == names.described(tags):
+        if each.get("description") == tags_as_text(tags):
             yield Thing("gcp:serviceaccount/account:Account", each["email"].partition("@")[0])
 
 

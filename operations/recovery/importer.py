@@ -15,15 +15,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components import names
 from config.schema import StackConfig
+from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
 from operations.recovery import discovery, interrupted_run
 from operations.recovery.adoption import Trial
 from operations.recovery.physical_ids import OURS, Resource, facts, physical_id
-from rehearsal.core.records import SIGNATURE
+from operations.terminal import fail, say
+from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.wire import SECRET, UNKNOWN_STRINGS
-from tools.bootstrap import fail, say
 
 HIDDEN = "[secret]"
 """What a preview shows for one."""
@@ -225,7 +225,7 @@ def own(deployment: dict[str, Any], found: Sequence[str], asked: Iterable[Resour
     strangers = set()
     for each in deployment["resources"]:
         inputs = wanted.get(each["urn"], {})
-        tags = {k: v for k, v in _tags(inputs).items() if k in names.TAGS}
+        tags = {k: v for k, v in _tags(inputs).items() if k in PLATFORM_TAGS}
         there = _tags(each.get("inputs") or {}) | _tags(each.get("outputs") or {})
         if each["urn"] in found and not discovery.carries(there, tags):
             say(f"{each['id']} stands, and is not this stack's: its tags are {there}")

@@ -23,10 +23,10 @@ from config.schema import StackConfig
 from operations.engine import account, guards, preflight
 from operations.engine.stack import Stack
 from operations.recovery.physical_ids import AS_ASKED, Resource, physical_id
+from operations.terminal import fail, say
+from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.files import write_private
-from rehearsal.core.records import SIGNATURE
 from rehearsal.core.wire import DEFAULTS
-from tools.bootstrap import fail, say
 
 LOOKING = "--was-it-made"
 """Ends the name of what is only being looked for; a replacement has its predecessor's URN."""

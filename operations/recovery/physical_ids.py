@@ -115,16 +115,18 @@ def _aws_oidc_provider(facts: Facts) -> str:
 
 
 def _vertex_model(facts: Facts) -> str:
-    from components.gcp.vertex_serving import model_name
+    from components.gcp.dynamic.vertex_model import model_name
 
     wanted = ("project", "region", "display_name", "image", "artifact_uri")
     return model_name({name: facts[name] for name in wanted})
 
 
 def _vertex_deployment(facts: Facts) -> str:
-    from components.gcp import vertex_serving as vertex
+    from components.gcp.dynamic import vertex_deployment
 
-    return vertex.deployment_id({name: facts[name] for name in vertex.IDENTIFIED})
+    return vertex_deployment.deployment_id(
+        {name: facts[name] for name in vertex_deployment.IDENTIFIED}
+    )
 
 
 OURS = "pulumi-python:dynamic/triplane:"

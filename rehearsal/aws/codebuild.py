@@ -24,8 +24,9 @@ from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.ledger import Verb
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.runtime.images import BuildFailed, TagImmutable
 
 PROJECT = "aws:codebuild/project:Project"

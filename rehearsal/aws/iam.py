@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"

@@ -16,17 +16,10 @@ from rehearsal.aws import iam
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import (
-    CheckFailure,
-    Inputs,
-    Json,
-    Kind,
-    Name,
-    Record,
-    Refusal,
-    archive_bytes,
-)
+from rehearsal.core.assets import archive_bytes
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.registry import Function as Running
 from rehearsal.runtime.functions.sandbox import FunctionError

@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from rehearsal.aws.lambda_functions import FUNCTION, GUIDE, LATEST, PERMISSION, aliases, key
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.sandbox import FunctionError
 

@@ -1,12 +1,12 @@
 """Every type of AWS that has rules of its own here; the others work by what the SDK says of them."""
 
 from rehearsal.aws import (
+    cloudwatch,
     codebuild,
     ecr,
     iam,
     lambda_functions,
     lambda_urls,
-    monitoring,
     s3,
     sagemaker,
     secretsmanager,
@@ -19,7 +19,7 @@ KINDS = (
     *lambda_urls.KINDS,
     *lambda_functions.KINDS,
     *iam.KINDS,
-    *monitoring.KINDS,
+    *cloudwatch.KINDS,
     *sagemaker.KINDS,
     *secretsmanager.KINDS,
 )

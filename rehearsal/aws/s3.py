@@ -16,19 +16,10 @@ import defusedxml.ElementTree
 from rehearsal.aws import iam
 from rehearsal.aws.arns import region
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import (
-    ARCHIVE,
-    SIGNATURE,
-    CheckFailure,
-    Inputs,
-    Kind,
-    Name,
-    Record,
-    Refusal,
-    archive_bytes,
-    asset_bytes,
-)
+from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 
 BUCKET = "aws:s3/bucket:Bucket"
 GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"

@@ -19,8 +19,9 @@ from rehearsal.aws import iam, s3
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 MODEL = "aws:sagemaker/model:Model"

@@ -8,8 +8,9 @@ from typing import ClassVar
 from rehearsal.aws.arns import give_arn
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"

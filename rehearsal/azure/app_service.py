@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse
 
 from rehearsal.azure import container_registry, key_vault
 from rehearsal.azure.resource_manager import IDENTITY, AzureKind, field, user_assigned
-from rehearsal.core.records import Name, Record, Refusal
+from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 PLAN = "azure-native:web:AppServicePlan"

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import jwt
 
 from rehearsal.azure.resource_manager import IDENTITY, AzureKind, guid
-from rehearsal.core.records import Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"

@@ -14,8 +14,9 @@ import yaml
 
 from rehearsal.azure import authorization
 from rehearsal.azure.resource_manager import IDENTITY, AzureKind, registry_of
-from rehearsal.core.records import Json, Name, Record, Refusal
+from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.images import BuildFailed, Image
 
 REGISTRY = "azure-native:containerregistry:Registry"

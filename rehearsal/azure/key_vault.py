@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from rehearsal.azure import authorization, key_vault_secrets
 from rehearsal.azure.resource_manager import AzureKind, field, guid
-from rehearsal.core.records import CheckFailure, Inputs, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 
 VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"

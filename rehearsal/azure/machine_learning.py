@@ -16,8 +16,9 @@ from typing import ClassVar
 from rehearsal.azure import authorization, container_registry, storage
 from rehearsal.azure.key_vault import VAULT
 from rehearsal.azure.resource_manager import AzureKind, by_id, field, guid, last
-from rehearsal.core.records import CheckFailure, Inputs, Json, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 PACKAGE = "azure-native:machinelearningservices"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rehearsal.azure.resource_manager import AzureKind, guid
-from rehearsal.core.records import CheckFailure, Inputs, Name, Record
+from rehearsal.core.records import CheckFailure, Inputs, Record
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 
 LOGS = "azure-native:operationalinsights:Workspace"
 

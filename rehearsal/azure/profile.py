@@ -13,8 +13,9 @@ from rehearsal.azure import (
 )
 from rehearsal.azure.resource_manager import GROUP, group_id
 from rehearsal.azure.tags import check_tags
-from rehearsal.core.records import Inputs, Kind, Name, Record
+from rehearsal.core.records import Inputs, Record
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind, Name
 
 
 class ResourceGroup(Kind):

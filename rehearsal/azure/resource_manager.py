@@ -7,8 +7,9 @@ import uuid
 from typing import Any, ClassVar
 
 from rehearsal.azure.tags import check_tags
-from rehearsal.core.records import Inputs, Json, Kind, Record, Refusal
+from rehearsal.core.records import Inputs, Json, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind
 
 GROUP = "azure-native:resources:ResourceGroup"
 IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"

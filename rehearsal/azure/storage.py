@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from rehearsal.azure import authorization, storage_blobs
 from rehearsal.azure.resource_manager import AzureKind
-from rehearsal.core.records import CheckFailure, Inputs, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Name
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"

@@ -20,9 +20,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rehearsal.core.records import SIGNATURE, Json
+from rehearsal.core.assets import SIGNATURE
+from rehearsal.core.cache import CACHE
+from rehearsal.core.records import Json
 from rehearsal.core.wire import UNKNOWN
-from tools.bootstrap import CACHE
 
 MODULES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_azure_native"}
 IDLE = 5.0

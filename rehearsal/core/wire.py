@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from rehearsal.core.records import SIGNATURE
+from rehearsal.core.assets import SIGNATURE
 
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN_STRINGS = frozenset(

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.gcp import iam, workload
 from rehearsal.gcp.labels import check_labels
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 if TYPE_CHECKING:

@@ -7,21 +7,11 @@ import secrets
 import time
 from typing import TYPE_CHECKING, ClassVar
 
-from rehearsal.core.records import (
-    ARCHIVE,
-    SIGNATURE,
-    CheckFailure,
-    Inputs,
-    Json,
-    Kind,
-    Name,
-    Record,
-    Refusal,
-    archive_bytes,
-    asset_bytes,
-)
+from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.gcp import cloud_run, iam, storage_api, vertex_ai
 from rehearsal.gcp.labels import check_labels
+from rehearsal.provider.resource_type import Kind, Name
 
 if TYPE_CHECKING:
     from rehearsal.provider.context import World

@@ -13,9 +13,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rehearsal.core.records import Inputs, Json, Kind, Name, Record, Refusal
+from rehearsal.core.records import Inputs, Json, Record, Refusal
 from rehearsal.gcp import iam, operations, storage_api, workload
 from rehearsal.gcp.labels import check_labels
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.core.records import ASSET, SIGNATURE, Json
+from rehearsal.core.assets import ASSET, SIGNATURE
+from rehearsal.core.records import Json
 from rehearsal.core.schema import Schema
 from rehearsal.core.wire import UNKNOWN
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rehearsal.core.records import CheckFailure, Json, Kind, Record, Refusal
+from rehearsal.core.records import CheckFailure, Json, Record, Refusal
 from rehearsal.core.schema import Schema, Schemas
 from rehearsal.core.wire import Path
 from rehearsal.provider import generic
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind
 
 log = logging.getLogger(__name__)
 GONE = {

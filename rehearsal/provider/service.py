@@ -22,12 +22,13 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from rehearsal.core import schema
 from rehearsal.core.faults import AnswerLost, Fault
-from rehearsal.core.records import CheckFailure, Inputs, Json, Kind, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
 from rehearsal.provider import diff, generic
 from rehearsal.provider.context import World
 from rehearsal.provider.invokes import Invoke
 from rehearsal.provider.lifecycle import Lifecycle
+from rehearsal.provider.resource_type import Kind
 
 log = logging.getLogger(__name__)
 MESSAGE_BYTES = 400 * 1024 * 1024

@@ -35,8 +35,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rehearsal.core import ports
+from rehearsal.core.cache import CACHE
 from rehearsal.core.files import write_private
-from tools.bootstrap import CACHE
 
 if TYPE_CHECKING:
     from rehearsal.provider.context import World

@@ -10,15 +10,17 @@ from typing import Any, cast
 
 import pytest
 
-from components import names
-from components.contracts import Cloud
+from components import build_context
 from components.platform import WORKLOADS
+from config.clouds import Cloud
+from config.tags import PLATFORM_TAGS
 from policy.mock_engine import Build, Built, Engine
 from rehearsal.aws.profile import KINDS as AWS
 from rehearsal.azure.profile import KINDS as AZURE
-from rehearsal.core.records import Inputs, Kind
+from rehearsal.core.records import Inputs
 from rehearsal.gcp.profile import KINDS as GCP
 from rehearsal.provider.context import World
+from rehearsal.provider.resource_type import Kind
 
 LONG = 4000
 """A build context, packed into a request."""
@@ -105,7 +107,7 @@ def rendered(engine: Engine) -> str:
         {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
     ]
     text = json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
-    return text.replace(names.content_hash(WORKLOADS), "CONTENT-HASH-OF-THE-WORKLOADS")
+    return text.replace(build_context.content_hash(WORKLOADS), "CONTENT-HASH-OF-THE-WORKLOADS")
 
 
 def neutral(value: Any) -> Any:
@@ -159,6 +161,6 @@ def test_as_many_and_as_long_tags_as_a_stack_may_set_are_taken_everywhere(
     }
     assert len(held) >= 5
     for type_, given in held.items():
-        assert set(names.TAGS) <= given.keys(), f"{type_} lacks the platform's own"
+        assert set(PLATFORM_TAGS) <= given.keys(), f"{type_} lacks the platform's own"
         rules[type_].check(cast(World, None), Inputs({word: given}, frozenset({"template"})))
-    assert len(tags) + len(names.TAGS) in map(len, held.values())
+    assert len(tags) + len(PLATFORM_TAGS) in map(len, held.values())

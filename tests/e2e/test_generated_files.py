@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from bench.harness import FLIGHT, Rehearsal, Stack, ask
-from components.contracts import Cloud
+from config.clouds import Cloud
 from tests.soak.stack_files import CLOUDS, VERSIONS, on, stack_files
 
 FILES = int(os.environ.get("TRIPLANE_ENGINE_FILES", "1"))

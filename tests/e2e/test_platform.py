@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.harness import FLIGHT, Stack, ask, load
-from config import schema
+from config import stack_file
 from operations.engine import environment
 from operations.recovery import adoption, importer
 from tests.e2e import clients
@@ -190,7 +190,7 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     trial = adoption.Trial(stack.name, stack.file, tmp_path)
     (tmp_path / "backend").mkdir()
     trial.init()
-    claimed = importer.claim(trial, schema.read(stack.file.read_text(), stack.file.name))
+    claimed = importer.claim(trial, stack_file.read(stack.file.read_text(), stack.file.name))
     assert {step["op"] for step in claimed.steps} == {"same"}
     mine, found = stack.resources(), trial.ask("export", "--show-secrets")
     resources = found["deployment"]["resources"]

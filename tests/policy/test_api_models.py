@@ -13,7 +13,7 @@ from botocore.model import Shape
 from api_models import arm, aws, azure, gcp
 from api_models.matching import Json, NotLookedAt, Said, compiled, same
 from components.azure.dynamic import endpoint_traffic
-from components.gcp import vertex_serving
+from components.gcp.dynamic import vertex_deployment
 from policy import api_coverage, record
 from tests.policy.changes import put
 from tests.policy.conftest import Plans
@@ -316,9 +316,9 @@ def google(body: Json, schema: str, part: bool = False) -> list[str]:
 
 def test_the_requests_to_vertex_ai_are_held_to_the_letter(plans: Plans) -> None:
     deployment = next(e for e in plans["gcp"][LEAST] if e.type == f"{DYNAMIC}VertexDeployment")
-    scale = vertex_serving.scale_request("1", dict(deployment.inputs))
+    scale = vertex_deployment.scale_request("1", dict(deployment.inputs))
     assert google(scale, "MutateDeployedModelRequest", part=True) == []
-    deploy = vertex_serving.deploy_request(dict(deployment.inputs))
+    deploy = vertex_deployment.deploy_request(dict(deployment.inputs))
     assert google(deploy, "DeployModelRequest") == []
     deployed = deploy["deployedModel"]
     for wrong in (

@@ -7,9 +7,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from components import names
-from components.contracts import Cloud, github_subject
-from config import messages, schema
+from config import messages
+from config.catalogue import CATALOGUE
+from config.clouds import REGION_KEYS, Cloud
+from config.github import github_subject
+from config.tags import MOST_TAGS, PLATFORM_TAGS
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
@@ -39,7 +41,7 @@ def unreserved(key: str) -> bool:
     """Neither the platform's, nor a cloud's, nor one that looks like a credential's."""
     reserved = ("aws:", "goog-", "microsoft", "azure", "windows")
     return (
-        key.lower() not in names.TAGS
+        key.lower() not in PLATFORM_TAGS
         and not key.lower().startswith(reserved)
         and not messages.CREDENTIAL_KEY.search(key)
     )
@@ -67,7 +69,7 @@ TAGS: dict[Cloud, tuple[st.SearchStrategy[str], st.SearchStrategy[str], int, int
 def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
     """A few of any kind; now and then the longest, and as many as there may be."""
     keys, values, longest_key, longest_value = TAGS[cloud]
-    most = schema.MOST_TAGS[cloud] - len(names.TAGS)
+    most = MOST_TAGS[cloud] - len(PLATFORM_TAGS)
 
     def filled(drawn: dict[str, str], count: int, longest: bool) -> dict[str, str]:
         if longest:
@@ -88,14 +90,11 @@ OWNER, NAME, ID = (
 LONGEST = "e" * (127 - len("repo:acme/triplane:environment:"))
 """Of an environment of acme/triplane: Google Cloud takes a subject of 127 characters."""
 
-catalogue = schema.CATALOGUE
+catalogue = CATALOGUE
 required = {
     "triplane:cloud": st.sampled_from(CLOUDS),
     "gcp:project": fully(r"[a-z][a-z0-9-]{4,28}[a-z0-9]"),
-    **{
-        key: st.sampled_from(catalogue[cloud]["regions"])
-        for cloud, key in schema.REGION_KEYS.items()
-    },
+    **{key: st.sampled_from(catalogue[cloud]["regions"]) for cloud, key in REGION_KEYS.items()},
 }
 sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "triplane:machine": {cloud: st.sampled_from(catalogue[cloud]["machines"]) for cloud in CLOUDS},

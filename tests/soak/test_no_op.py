@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from config import schema
+from config import schema, stack_file
+from config.model_store import MODEL
 from policy import api_coverage, aws, azure, gcp, mock_engine, record, rules  # noqa: F401  # the clouds add their checks
 from tests.soak import elsewhere
 from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
@@ -35,17 +36,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(store: Path) -> Path:
     """A model store with `VERSIONS`, the first of which is the champion."""
     for version in VERSIONS:
-        folder = store / schema.MODEL / version
+        folder = store / MODEL / version
         folder.mkdir(parents=True)
         for name in ("model.onnx", "card.json", "model.tar.gz"):
             (folder / name).write_text(version)
-    (store / schema.MODEL / "champion").write_text(VERSIONS[0])
+    (store / MODEL / "champion").write_text(VERSIONS[0])
     return store
 
 
 def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
     """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
-    config = schema.parse(raw, "Pulumi.soak.yaml", store=store)
+    config = stack_file.parse(raw, "Pulumi.soak.yaml", store=store)
     registered, outputs = mock_engine.platform(config)
     whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
     plan = [

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.contracts import Artifact
-from config import schema
+from config import stack_file
+from config.model_store import Artifact
 from operations.commands import deploy
 from operations.delivery import deliver, evidence
 from operations.delivery.evidence import Evidence
@@ -147,7 +147,7 @@ def test_a_stage_has_the_settings_of_dev_with_a_name_and_an_identity_of_its_own(
     monkeypatch.setattr(stack_, "SCRATCH", tmp_path)
     made = deliver.staged("staging", cloud, repository="acme/triplane", environment="staging")
     assert made.name == f"staging-{cloud}"
-    config = schema.read(made.file.read_text(), made.file.name, store=model_store)
+    config = stack_file.read(made.file.read_text(), made.file.name, store=model_store)
     assert (config.cloud, config.environment) == (cloud, "staging")
     assert config.delivery.repository == "acme/triplane"
     dev = yaml.safe_load(stack_.SETTINGS.read_text())["config"]
@@ -214,7 +214,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
     (directory / "model.onnx").write_bytes(MODEL)
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
     played.serves = {"staging": SERVES, "production": SERVES}
-    monkeypatch.setattr(schema, "STORE", tmp_path / "models")
+    monkeypatch.setattr(deliver, "STORE", tmp_path / "models")
     monkeypatch.setattr(deploy, "train", lambda: None)
     monkeypatch.setattr(deploy, "check", lambda of: SimpleNamespace(artifact=artifact))
     monkeypatch.setattr(

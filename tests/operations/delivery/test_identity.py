@@ -11,7 +11,8 @@ from typing import get_args
 import pulumi
 import pytest
 
-from components.contracts import Cloud, Reach
+from components.contracts import Reach
+from config.clouds import Cloud
 from config.schema import StackConfig
 from policy.mock_engine import Build
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.bootstrap import HOME
+from operations.engine.installation import HOME
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
 ACTIONS = sorted((HOME / ".github" / "actions").glob("*/action.yml"))

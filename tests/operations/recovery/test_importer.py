@@ -9,7 +9,7 @@ import pytest
 
 from operations.recovery import discovery, importer, interrupted_run
 from operations.recovery.discovery import Thing
-from rehearsal.core.records import SIGNATURE
+from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.wire import SECRET
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

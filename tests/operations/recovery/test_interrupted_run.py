@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from operations.recovery import interrupted_run, physical_ids
-from rehearsal.core.records import SIGNATURE
+from rehearsal.core.assets import SIGNATURE
 
 STACK = "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::triplane-dev"
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -15,8 +15,8 @@ import pulumi
 import pytest
 import yaml
 
-from components.azure import arm, images, model_artifact, roles
-from components.azure.dynamic import endpoint_traffic
+from components.azure import arm, image_build, roles
+from components.azure.dynamic import blob_folder, endpoint_traffic
 from components.azure.model_endpoint import deployment_name
 from policy.mock_engine import Build, Built, Engine
 
@@ -225,9 +225,9 @@ def test_the_run_carries_the_context_and_pushes_as_the_build_identity(
 
 def test_the_same_files_pack_to_the_same_text_whenever_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("print(1)")
-    first = images.pack(tmp_path)
+    first = image_build.pack(tmp_path)
     os.utime(tmp_path / "app.py", (1, 1))
-    assert images.pack(tmp_path) == first
+    assert image_build.pack(tmp_path) == first
 
 
 def test_a_context_too_large_for_a_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_context_too_large_for_a_run_is_refused_with_what_to_do(tmp_path: Path
     with pytest.raises(
         pulumi.RunError, match=r"packs to 13\d KiB.*carries 120 KiB.*\.dockerignore"
     ):
-        images.pack(tmp_path)
+        image_build.pack(tmp_path)
 
 
 def test_a_deployment_is_named_by_all_that_cannot_change_in_place() -> None:
@@ -331,7 +331,7 @@ def test_traffic_of_an_endpoint_that_is_gone_is_gone(manager: FakeManager) -> No
 
 
 def test_files_are_the_same_wherever_they_lie_on_the_engineers_machine() -> None:
-    provider = model_artifact._BlobFolderProvider()
+    provider = blob_folder._BlobFolderProvider()
     here = {
         "account_url": "https://a",
         "container": "models",

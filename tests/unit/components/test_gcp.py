@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import clouds, names
+from components import clouds
 from components.contracts import (
     Access,
     FoundationArgs,
@@ -17,6 +17,7 @@ from components.contracts import (
     Workload,
 )
 from components.dynamic import changed_inputs, wait_for
+from config.tags import platform_tags
 from policy.mock_engine import Build, Built, Engine, build
 
 DYNAMIC = "pulumi-python:dynamic/triplane"
@@ -137,7 +138,7 @@ def test_a_grant_that_google_has_no_role_for_is_refused() -> None:
             FoundationArgs(
                 region="europe-west1",
                 environment="dev",
-                tags=names.tags("dev", "dev", {}),
+                tags=platform_tags("dev", "dev", {}),
                 keep_data=False,
                 project="p",
             ),

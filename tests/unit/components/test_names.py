@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import names
+from components import build_context, names
+from config.tags import label_value, platform_tags
 
 
 def test_a_name_that_fits_is_left_as_it_is() -> None:
@@ -49,15 +50,15 @@ def test_where_the_parts_of_an_id_end_matters() -> None:
 
 @given(st.text())
 def test_any_text_becomes_a_label_value_that_google_cloud_takes(text: str) -> None:
-    assert re.fullmatch(r"[a-z0-9_-]{0,63}", names.label_value(text))
+    assert re.fullmatch(r"[a-z0-9_-]{0,63}", label_value(text))
 
 
 def test_a_label_value_keeps_what_can_be_read() -> None:
-    assert names.label_value("Flights & Co") == "flights-co"
+    assert label_value("Flights & Co") == "flights-co"
 
 
 def test_the_platforms_own_tags_win() -> None:
-    made = names.tags("dev", "dev-aws", {"environment": "other", "team": "flights"})
+    made = platform_tags("dev", "dev-aws", {"environment": "other", "team": "flights"})
     assert made == {
         "project": "triplane",
         "environment": "dev",
@@ -86,28 +87,28 @@ def test_a_context_holds_what_an_image_needs_and_nothing_else(context: Path) -> 
     ):
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text("x")
-    assert names.context_files(context) == [Path("app/main.py")]
+    assert build_context.context_files(context) == [Path("app/main.py")]
 
 
 def test_an_ignored_file_does_not_change_the_hash(context: Path) -> None:
-    before = names.content_hash(context)
+    before = build_context.content_hash(context)
     (context / "notes.md").write_text("other notes")
-    assert names.content_hash(context) == before
+    assert build_context.content_hash(context) == before
     assert re.fullmatch(r"[0-9a-f]{16}", before)
 
 
 def test_a_byte_or_a_path_changes_the_hash(context: Path) -> None:
-    hashes = {names.content_hash(context)}
+    hashes = {build_context.content_hash(context)}
     (context / "app" / "main.py").write_text("print() ")
-    hashes.add(names.content_hash(context))
+    hashes.add(build_context.content_hash(context))
     (context / "app" / "main.py").rename(context / "app" / "other.py")
-    hashes.add(names.content_hash(context))
+    hashes.add(build_context.content_hash(context))
     (context / "app" / "other.py").rename(context / "other.py")
-    hashes.add(names.content_hash(context))
+    hashes.add(build_context.content_hash(context))
     assert len(hashes) == 4
 
 
 def test_an_exception_in_dockerignore_is_refused_instead_of_misread(context: Path) -> None:
     (context / ".dockerignore").write_text("*.md\n!keep.md\n")
     with pytest.raises(ValueError, match=r"keep\.md"):
-        names.content_hash(context)
+        build_context.content_hash(context)

@@ -13,7 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import schema
+from config import schema, stack_file
+from config.catalogue import CATALOGUE
+from config.clouds import CLOUD_NAMES
+from config.model_store import MODEL
 from tools import settings_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,10 +29,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store with two versions, the first of which is the champion."""
     store = tmp_path_factory.mktemp("models")
     for version in VERSIONS:
-        folder = store / schema.MODEL / version
+        folder = store / MODEL / version
         folder.mkdir(parents=True)
         (folder / "card.json").write_text("{}")
-    (store / schema.MODEL / "champion").write_text(VERSIONS[0])
+    (store / MODEL / "champion").write_text(VERSIONS[0])
     return store
 
 
@@ -38,10 +41,10 @@ def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
     text = file.read_text()
     cloud, outcome, _ = file.stem.split(".")
     if outcome == "ok":
-        assert schema.read(text, file.name, store).cloud == cloud
+        assert stack_file.read(text, file.name, store).cloud == cloud
         return
     with pytest.raises(pulumi.RunError) as raised:
-        schema.read(text, file.name, store)
+        stack_file.read(text, file.name, store)
     told = str(raised.value)
     assert told.startswith(file.name), "a message names the file first"
     for sentence in re.findall(r"^# says: (.*)$", text, re.MULTILINE):
@@ -63,7 +66,7 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
     def taken(tags: dict[str, str]) -> bool:
         raw = {**worked_example(), "triplane:cloud": cloud, "triplane:tags": json.dumps(tags)}
         try:
-            schema.parse(raw, "Pulumi.dev.yaml", store=store)
+            stack_file.parse(raw, "Pulumi.dev.yaml", store=store)
         except pulumi.RunError:
             return False
         return True
@@ -86,7 +89,7 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
 )
 def test_whatever_yaml_there_is_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
     with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
-        schema.read(text, "Pulumi.dev.yaml", store)
+        stack_file.read(text, "Pulumi.dev.yaml", store)
 
 
 def engine_values(config: dict[str, Any]) -> dict[str, str]:
@@ -111,7 +114,7 @@ def worked_example() -> dict[str, str]:
 def test_one_word_switches_the_worked_example_to_another_cloud(
     cloud: str, region: str, project: str | None, machine: str, store: Path
 ) -> None:
-    config = schema.parse(
+    config = stack_file.parse(
         {**worked_example(), "triplane:cloud": cloud}, "Pulumi.dev.yaml", store=store
     )
     assert (config.region, config.project, config.machine) == (region, project, machine)
@@ -120,7 +123,7 @@ def test_one_word_switches_the_worked_example_to_another_cloud(
 
 
 def test_a_version_is_found_by_its_beginning(store: Path) -> None:
-    config = schema.parse(
+    config = stack_file.parse(
         {**worked_example(), "triplane:model": "abcdabcd"}, "Pulumi.dev.yaml", store=store
     )
     assert config.artifact.version == VERSIONS[1]
@@ -129,17 +132,17 @@ def test_a_version_is_found_by_its_beginning(store: Path) -> None:
 
 def test_an_empty_model_store_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError, match="make train"):
-        schema.parse(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+        stack_file.parse(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
 
 
 def test_settings_cannot_be_changed_once_read(store: Path) -> None:
-    config = schema.parse(worked_example(), "Pulumi.dev.yaml", store=store)
+    config = stack_file.parse(worked_example(), "Pulumi.dev.yaml", store=store)
     with pytest.raises(ValueError, match="frozen"):
         config.endpoint.max_instances = 9
 
 
 def test_silence_keeps_the_data_and_asks_for_a_key(store: Path) -> None:
-    config = schema.parse(
+    config = stack_file.parse(
         {"triplane:cloud": "aws", "aws:region": "eu-west-1"}, "Pulumi.prod.yaml", store=store
     )
     assert config.keep_data
@@ -175,7 +178,7 @@ def test_whatever_is_written_gives_settings_or_a_message_never_a_traceback(
 ) -> None:
     raw = engine_values({**worked_example(), "triplane:cloud": cloud, **written})
     try:
-        schema.parse(raw, "Pulumi.dev.yaml", store=store)
+        stack_file.parse(raw, "Pulumi.dev.yaml", store=store)
     except pulumi.RunError as error:
         assert str(error).startswith("Pulumi.dev.yaml: ")  # noqa: PT017  # not raising is fine too
 
@@ -202,5 +205,5 @@ def test_the_readme_lists_the_settings_as_they_are() -> None:
 
 def test_no_region_or_machine_is_in_two_clouds() -> None:
     for table in ("regions", "machines"):
-        listed = [entry for cloud in schema.CLOUD_NAMES for entry in schema.CATALOGUE[cloud][table]]
+        listed = [entry for cloud in CLOUD_NAMES for entry in CATALOGUE[cloud][table]]
         assert len(listed) == len(set(listed))

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from rehearsal.aws import iam, routes
 from rehearsal.aws.profile import KINDS
-from rehearsal.core.records import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
+from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.provider.context import World
 from rehearsal.provider.lifecycle import Lifecycle

@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.core.records import ARCHIVE, ASSET, SIGNATURE, Inputs, Json, Record
+from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
+from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.gcp import iam, routes
 from rehearsal.gcp.profile import KINDS

@@ -14,7 +14,8 @@ import pytest
 from starlette.requests import Request
 
 from rehearsal.aws import lambda_urls, s3
-from rehearsal.core.records import ASSET, SIGNATURE, Json, Record, Refusal
+from rehearsal.core.assets import ASSET, SIGNATURE
+from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import World
 from tests.unit.rehearsal.aws_account import Account, allow, archive
 

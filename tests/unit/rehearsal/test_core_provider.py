@@ -10,10 +10,11 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from rehearsal.core.records import CheckFailure, Inputs, Kind, Name, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import World
 from rehearsal.provider.invokes import INVOKES
+from rehearsal.provider.resource_type import Kind, Name
 from rehearsal.provider.service import Provider
 
 QUEUE = "aws:sqs/queue:Queue"

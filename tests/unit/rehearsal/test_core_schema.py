@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from rehearsal.core.records import ASSET, SIGNATURE
+from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.schema import Schemas, UnknownType, check
 from rehearsal.core.wire import UNKNOWN
 

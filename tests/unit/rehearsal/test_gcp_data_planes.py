@@ -16,7 +16,9 @@ import pytest
 
 from components.gcp import rest
 from components.gcp.dynamic.built_image import BuiltImageProvider
-from components.gcp.vertex_serving import DeploymentProvider, ModelProvider, TrafficProvider
+from components.gcp.dynamic.vertex_deployment import DeploymentProvider
+from components.gcp.dynamic.vertex_model import ModelProvider
+from components.gcp.dynamic.vertex_traffic import TrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import iam, operations
 from rehearsal.provider.context import World

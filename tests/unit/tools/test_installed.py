@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bootstrap import HOME
+from operations.engine.installation import HOME
 
 QUESTION = ("-m", "pip", "list", "-v", "--format", "json")
 """As sdk/v3.79.0/python/cmd/pulumi-language-python/main.go has it."""

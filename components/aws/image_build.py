@@ -1,18 +1,16 @@
-"""Images on AWS: an ECR repository, and CodeBuild to fill it."""
+"""The image on AWS: CodeBuild builds it from a context in the lake."""
 
 from __future__ import annotations
 
 import pulumi
 import pulumi_aws as aws
 
-from components import contracts as c
-from components import names
+from components import build_context, contracts
 from components.aws.data_lake import DataLake
 from components.aws.dynamic.built_image import BuiltImage
 from components.aws.foundation import Foundation
 from components.aws.logs import open_log
 
-KEPT_IMAGES = 20
 BUILD_MINUTES = 20
 
 # Provenance off: BuildKit would wrap image and attestation in an index, which SageMaker refuses.
@@ -31,59 +29,11 @@ phases:
 """
 
 
-class ImageRegistry(c.ImageRegistry):
-    """A repository whose tags cannot be moved and whose images are scanned."""
-
-    repository_arn: pulumi.Output[str]
-
-    def __init__(
-        self, name: str, args: c.ImageRegistryArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("triplane:aws:ImageRegistry", name, None, opts)
-        foundation = args.foundation.args
-        child = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.keep_data)
-
-        repository = aws.ecr.Repository(
-            f"{name}-repository",
-            image_tag_mutability="IMMUTABLE",
-            image_scanning_configuration={"scan_on_push": True},
-            encryption_configurations=[{"encryption_type": "AES256"}],
-            force_delete=not foundation.keep_data,
-            tags=foundation.tags,
-            opts=child,
-        )
-        aws.ecr.LifecyclePolicy(
-            f"{name}-lifecycle",
-            repository=repository.name,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "rules": [
-                        {
-                            "rulePriority": 1,
-                            "description": f"Keep the newest {KEPT_IMAGES} images",
-                            "selection": {
-                                "tagStatus": "any",
-                                "countType": "imageCountMoreThan",
-                                "countNumber": KEPT_IMAGES,
-                            },
-                            "action": {"type": "expire"},
-                        }
-                    ]
-                }
-            ),
-            opts=child,
-        )
-
-        self.repository = repository.repository_url
-        self.repository_arn = repository.arn
-        self.register_outputs({"repository": self.repository})
-
-
-class ImageBuild(c.ImageBuild):
+class ImageBuild(contracts.ImageBuild):
     """A CodeBuild project that is started whenever the registry has no image of this context."""
 
     def __init__(
-        self, name: str, args: c.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:ImageBuild", name, None, opts)
         foundation, lake = args.foundation.args, args.lake
@@ -94,11 +44,11 @@ class ImageBuild(c.ImageBuild):
         context = aws.s3.BucketObjectv2(
             f"{name}-context",
             bucket=lake.bucket_name,
-            key=lake.key(c.Zone.BUILDS, f"{args.tag}.zip"),
+            key=lake.key(contracts.Zone.BUILDS, f"{args.tag}.zip"),
             source=pulumi.AssetArchive(
                 {
                     path.as_posix(): pulumi.FileAsset(str(args.context / path))
-                    for path in names.context_files(args.context)
+                    for path in build_context.context_files(args.context)
                 }
             ),
             tags=args.foundation.object_tags,

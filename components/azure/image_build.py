@@ -1,4 +1,4 @@
-"""Images on Azure: a container registry, and a task run that builds in it."""
+"""The image on Azure: a task run builds it inside the registry."""
 
 from __future__ import annotations
 
@@ -11,51 +11,16 @@ from pathlib import Path
 import pulumi
 from pulumi_azure_native import containerregistry as acr
 
-from components import contracts as c
-from components import names
+from components import build_context, contracts
 from components.azure.foundation import Foundation
-
-IMAGE = "triplane"
+from components.azure.image_registry import IMAGE, ImageRegistry
 
 # The context travels as one argument of a command, and Linux takes 128 KiB for one (MAX_ARG_STRLEN,
 # https://man7.org/linux/man-pages/man2/execve.2.html); the rest of the command needs some of it.
 CONTEXT_LIMIT = 120 * 1024
 
 
-class ImageRegistry(c.ImageRegistry):
-    """A container registry without admin user and without anonymous pull."""
-
-    repository: pulumi.Output[str]
-    registry: acr.Registry
-
-    def __init__(
-        self, name: str, args: c.ImageRegistryArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("triplane:azure:ImageRegistry", name, {}, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
-
-        self.registry = acr.Registry(
-            # 5 to 50 letters and digits; autonaming adds 8 of them.
-            names.short(name.replace("-", ""), 32, "a-z0-9"),
-            resource_group_name=foundation.group.name,
-            location=foundation.location,
-            # Basic has all that is used here. Retention of untagged manifests, private endpoints and
-            # zone redundancy are Premium's, at ten times the price.
-            # https://learn.microsoft.com/azure/container-registry/container-registry-skus
-            sku=acr.SkuArgs(name=acr.SkuName.BASIC),
-            admin_user_enabled=False,
-            anonymous_pull_enabled=False,
-            public_network_access=acr.PublicNetworkAccess.ENABLED,
-            tags=foundation.tags,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.args.keep_data),
-        )
-
-        self.repository = pulumi.Output.concat(self.registry.login_server, "/", IMAGE)
-        self.register_outputs({"repository": self.repository})
-
-
-class ImageBuild(c.ImageBuild):
+class ImageBuild(contracts.ImageBuild):
     """The image, built by an ACR task run whose definition carries the build context.
 
     A run can also fetch its context from a URL, which would have to be public or signed with the
@@ -65,7 +30,7 @@ class ImageBuild(c.ImageBuild):
     image: pulumi.Output[str]
 
     def __init__(
-        self, name: str, args: c.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: contracts.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:azure:ImageBuild", name, {}, opts)
         from components.azure.identity import Identity  # identity.py knows every grant's target
@@ -134,7 +99,7 @@ def pack(context: Path) -> str:
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
-        for path in names.context_files(context):
+        for path in build_context.context_files(context):
             content = (context / path).read_bytes()
             entry = tarfile.TarInfo(path.as_posix())
             entry.size = len(content)

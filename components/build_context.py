@@ -1,0 +1,50 @@
+"""The build context of the image: its files and their content hash."""
+
+from __future__ import annotations
+
+import hashlib
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+
+def context_files(folder: Path) -> list[Path]:
+    """The files of a build context, sorted, relative to ``folder``.
+
+    Left out: hidden files, Python's byte code, and what ``.dockerignore`` names (patterns of one
+    path each; of its exceptions, ``!…``, none are understood, and one raises ValueError).
+    """
+    ignored = _dockerignore(folder / ".dockerignore")
+
+    def wanted(path: Path) -> bool:
+        parts = path.parts
+        if any(part.startswith(".") or part == "__pycache__" for part in parts):
+            return False
+        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return path.suffix != ".pyc" and not any(
+            fnmatchcase(prefix, pattern) for prefix in prefixes for pattern in ignored
+        )
+
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted((path for path in files if wanted(path)), key=Path.as_posix)
+
+
+def content_hash(folder: Path) -> str:
+    """16 hexadecimal digits that change if, and only if, a path or a byte of the context does."""
+    digest = hashlib.sha256()
+    for path in context_files(folder):
+        content = (folder / path).read_bytes()
+        digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _dockerignore(file: Path) -> list[str]:
+    patterns = []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        pattern = line.strip().strip("/")
+        if pattern.startswith("!"):
+            raise ValueError(f"{file.name}: an exception ({pattern}) is not understood here")
+        if pattern and not pattern.startswith("#"):
+            # Docker's `**/` also matches no folder at all; fnmatch's `*` crosses folders anyway.
+            patterns += [pattern, pattern.removeprefix("**/")]
+    return patterns

@@ -1,0 +1,123 @@
+"""A model in the registry of Vertex AI, which the Google provider leaves out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+
+from components import names
+from components.dynamic import Props, Provider, gone
+from components.gcp import rest
+
+PORT = 8080
+UPLOAD_SECONDS = 15 * 60
+
+
+def model_name(props: Props) -> str:
+    """The name of the model that `ModelProvider` makes of these inputs."""
+    content = hashlib.sha256(f"{props['image']} {props['artifact_uri']}".encode())
+    return (
+        f"projects/{props['project']}/locations/{props['region']}/models/"
+        f"{names.short(props['display_name'], 40)}-{content.hexdigest()[:16]}"
+    )
+
+
+class ModelProvider(Provider):
+    """A model in the registry of Vertex AI. Its id is made from what it is, so that an upload that
+    was interrupted is found again, and a replacement never has the id of what it replaces.
+    """
+
+    replace_on = frozenset({"project", "region", "image", "artifact_uri"})
+
+    def create(self, props: Props) -> CreateResult:
+        base, name = rest.vertex_url(props["region"]), model_name(props)
+        parent, _, model_id = name.partition("/models/")
+        if rest.find(base + name) is None:
+            request = upload_request(props)
+            what = f"upload of model {model_id}"
+            path = f"{parent}/models:upload"
+            rest.once_granted(
+                lambda: rest.operate("POST", base, path, request, what=what, seconds=UPLOAD_SECONDS)
+            )
+        return CreateResult(name, props)
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        model = rest.find(rest.vertex_url(props["region"]) + id_)
+        if model is None:
+            return gone()
+        return ReadResult(
+            id_,
+            {
+                **props,
+                "display_name": model["displayName"],
+                "artifact_uri": model["artifactUri"],
+                "image": model["containerSpec"]["imageUri"],
+                "labels": model.get("labels", {}),
+            },
+        )
+
+    def update(self, id_: str, _olds: Props, news: Props) -> UpdateResult:
+        rest.call(
+            "PATCH",
+            f"{rest.vertex_url(news['region'])}{id_}?updateMask=displayName,labels",
+            {"name": id_, "displayName": news["display_name"], "labels": news["labels"]},
+        )
+        return UpdateResult(news)
+
+    def delete(self, id_: str, props: Props) -> None:
+        base = rest.vertex_url(props["region"])
+        if rest.find(base + id_) is not None:
+            rest.operate("DELETE", base, id_, what=f"deletion of {id_}", seconds=UPLOAD_SECONDS)
+
+
+def upload_request(props: Props) -> dict[str, Any]:
+    """The body of ``models:upload``."""
+    return {
+        "modelId": model_name(props).rpartition("/")[2],
+        "model": {
+            "displayName": props["display_name"],
+            "artifactUri": props["artifact_uri"],
+            "containerSpec": {
+                "imageUri": props["image"],
+                "args": ["serve"],
+                "ports": [{"containerPort": PORT}],
+                "predictRoute": "/predict",
+                "healthRoute": "/healthz",
+            },
+            "labels": props["labels"],
+        },
+    }
+
+
+class Model(Resource, module="triplane", name="VertexModel"):
+    """An uploaded model: a container image and the folder of an artifact."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        region: str,
+        display_name: str,
+        image: pulumi.Input[str],
+        artifact_uri: pulumi.Input[str],
+        labels: Mapping[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            ModelProvider(),
+            name,
+            {
+                "project": project,
+                "region": region,
+                "display_name": display_name,
+                "image": image,
+                "artifact_uri": artifact_uri,
+                "labels": labels,
+            },
+            opts,
+        )

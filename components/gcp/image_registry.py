@@ -1,0 +1,51 @@
+"""The image registry on Google Cloud: a repository of Artifact Registry."""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_gcp import artifactregistry
+
+from components import contracts, names
+from components.gcp.foundation import Foundation
+
+
+class ImageRegistry(contracts.ImageRegistry):
+    """A Docker repository whose tags are immutable; old images go, the last ten stay."""
+
+    registry: artifactregistry.Repository
+
+    def __init__(
+        self,
+        name: str,
+        args: contracts.ImageRegistryArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:gcp:ImageRegistry", name, None, opts)
+        foundation = args.foundation
+        assert isinstance(foundation, Foundation)
+
+        self.registry = artifactregistry.Repository(
+            f"{name}-repository",
+            # The one name here that the provider does not make unique itself; so the repository is not
+            # kept by keep_data, or it would be in the way of the next one.
+            repository_id=names.short(f"{pulumi.get_project()}-{pulumi.get_stack()}", 63),
+            location=foundation.region,
+            format="DOCKER",
+            docker_config={"immutable_tags": True},
+            cleanup_policies=[
+                {"id": "keep-recent", "action": "KEEP", "most_recent_versions": {"keep_count": 10}},
+                {
+                    "id": "delete-old",
+                    "action": "DELETE",
+                    "condition": {"older_than": f"{30 * 24 * 3600}s"},
+                },
+            ],
+            labels=foundation.labels,
+            opts=foundation.child(self),
+        )
+        self.repository = pulumi.Output.concat(
+            f"{foundation.region}-docker.pkg.dev/{foundation.project}/",
+            self.registry.repository_id,
+            "/platform",
+        )
+        self.register_outputs({"repository": self.repository})

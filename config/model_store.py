@@ -1,0 +1,54 @@
+"""The local model store: which artifact ``champion`` or a version means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import (
+    ValidationInfo,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A trained model in the local model store, addressed by its content."""
+
+    name: str
+    version: str
+    """SHA-256 of ``model.onnx``, 64 hexadecimal digits."""
+    directory: Path
+    """Holds ``model.onnx``, ``card.json`` and ``model.tar.gz`` (the model alone, packed reproducibly)."""
+
+    @property
+    def prefix(self) -> str:
+        """Where the artifact lies inside the models zone: ``<name>/<version>``."""
+        return f"{self.name}/{self.version}"
+
+
+STORE = Path(__file__).resolve().parents[1] / ".models"
+MODEL = "flight-delay"
+
+
+def resolve(version: object, info: ValidationInfo) -> Artifact:
+    """The artifact in the local model store that ``champion``, a version or its beginning names."""
+    store = Path((info.context or {})["store"]) / MODEL
+    cards = store.glob("*/card.json")
+    versions = sorted(card.parent.name for card in cards)
+    if not versions:
+        raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
+    listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
+    if version == "champion":
+        champion = store / "champion"
+        version = champion.read_text().strip() if champion.exists() else "no champion chosen"
+    elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
+        raise ValueError(
+            "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"
+            f" in lower case (in quotes when they are all decimal). {listed}"
+        )
+    found = [v for v in versions if v.startswith(version)]
+    if len(found) != 1:
+        many = f"{len(found)} model versions begin so; write more digits." if found else ""
+        raise ValueError(f"{many or 'No such model version.'} {listed}")
+    return Artifact(name=MODEL, version=found[0], directory=store / found[0])

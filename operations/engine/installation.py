@@ -1,0 +1,22 @@
+"""Where this clone, its virtual environment and its Pulumi are. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[2]
+VENV = HOME / ".venv"
+PYTHON = VENV / "bin" / "python"
+PULUMI = "v3.250.0"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
+BUILT = CACHE / f"pulumi-{PULUMI}" / "bin"
+
+
+def pulumi_bin() -> Path:
+    """The folder with `pulumi` and its Python language host: the installed one, else our own build's."""
+    pulumi = shutil.which("pulumi")
+    if pulumi and shutil.which("pulumi-language-python"):
+        return Path(pulumi).parent
+    return BUILT

@@ -1,0 +1,67 @@
+"""Assets and archives in the engine's wire form, and their content."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+from rehearsal.core.records import Json, Refusal
+
+# The wire form of assets: https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+CLONE = Path(__file__).resolve().parents[2]
+
+
+def _file(path: str) -> Path:
+    """An asset's path; a relative one counts from the clone, where `pulumi` runs."""
+    found = CLONE / path
+    if not found.exists():
+        raise Refusal("AssetNotFound", f"{path} is not there (looked for {found})")
+    return found
+
+
+def asset_bytes(value: Json) -> bytes:
+    """The content of a file, string or remote asset."""
+    if "text" in value:
+        return str(value["text"]).encode()
+    if "path" in value:
+        return _file(value["path"]).read_bytes()
+    raise Refusal("AssetNotSupported", f"the rehearsal does not download {value.get('uri')}")
+
+
+def archive_bytes(value: Json) -> bytes:
+    """The content of an archive: the file itself when it is one, else a zip of what it lists."""
+    if "path" in value and (file := _file(value["path"])).is_file():
+        return file.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in sorted(archive_entries(value)):
+            zipped.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def archive_entries(value: Json) -> Iterator[tuple[str, bytes]]:
+    """Every file of an archive with its path inside it."""
+    if "path" in value and (root := _file(value["path"])).is_dir():
+        for file in sorted(p for p in root.rglob("*") if p.is_file()):
+            yield file.relative_to(root).as_posix(), file.read_bytes()
+    elif "path" in value:
+        with zipfile.ZipFile(root) as zipped:
+            for name in zipped.namelist():
+                yield name, zipped.read(name)
+    elif "assets" in value:
+        for name, part in value["assets"].items():
+            if part[SIGNATURE] == ASSET:
+                yield name, asset_bytes(part)
+            else:
+                for inner, content in archive_entries(part):
+                    yield f"{name}/{inner}", content
+    else:
+        raise Refusal("AssetNotSupported", f"the rehearsal does not download {value.get('uri')}")

@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute, Route
 
 from rehearsal.core.faults import Fault
 from rehearsal.core.records import Json, Record
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.resource_type import ResourceType
 
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
@@ -28,8 +28,8 @@ CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 class Page:
     """Routes of ``/`` and ``/_api``."""
 
-    def __init__(self, world: World, lifecycles: Mapping[str, Lifecycle]) -> None:
-        self._world = world
+    def __init__(self, context: Context, lifecycles: Mapping[str, Lifecycle]) -> None:
+        self._context = context
         self._lifecycles = lifecycles
 
     def routes(self) -> list[BaseRoute]:
@@ -44,22 +44,24 @@ class Page:
             Route("/_api/change", self.change, methods=["POST"]),
         ]
 
-    def _kind(self, record: Record) -> Kind:
+    def _kind(self, record: Record) -> ResourceType:
         return self._lifecycles[record.package].rules(record.token)
 
     async def status(self, request: Request) -> Response:
         """How it is: counted, not listed."""
-        records = self._world.store.all()
-        entries = self._world.ledger.entries(1)
+        records = self._context.store.all()
+        entries = self._context.ledger.entries(1)
         return JSONResponse(
             {
                 "ready": True,
                 "pid": psutil.Process().pid,
-                "url": self._world.base_url,
+                "url": self._context.base_url,
                 "resources": {c: sum(r.package == c for r in records) for c in CLOUDS},
                 "last_entry": entries[0].entry if entries else 0,
                 "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
-                "children": [{"pid": pid, "key": k} for pid, _, k in self._world.store.children()],
+                "children": [
+                    {"pid": pid, "key": k} for pid, _, k in self._context.store.children()
+                ],
             }
         )
 
@@ -76,7 +78,7 @@ class Page:
                     "created": record.created,
                     "executes": self._kind(record).executes or None,
                 }
-                for record in self._world.store.all()
+                for record in self._context.store.all()
             ]
         )
 
@@ -85,28 +87,28 @@ class Page:
         limit = request.query_params.get("limit", "200")
         if not limit.isdigit():
             return JSONResponse({"error": "limit must be a whole number"}, 400)
-        return JSONResponse([asdict(entry) for entry in self._world.ledger.entries(int(limit))])
+        return JSONResponse([asdict(entry) for entry in self._context.ledger.entries(int(limit))])
 
     async def faults(self, request: Request) -> Response:
         """What is set to go wrong: list, set one, clear all."""
         if request.method == "GET":
-            return JSONResponse([asdict(fault) for fault in self._world.faults.all()])
+            return JSONResponse([asdict(fault) for fault in self._context.faults.all()])
         if refused := _not_json(request):
             return refused
         if request.method == "DELETE":
-            self._world.faults.clear()
+            self._context.faults.clear()
             return JSONResponse({})
         try:
             fault = Fault(**await request.json())
         except (TypeError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({"id": self._world.faults.set(fault)})
+        return JSONResponse({"id": self._context.faults.set(fault)})
 
     def _meant(self, wish: Json) -> list[Record]:
         """The records that ``{"on": glob, "name": glob, "stack": glob}`` names; left out is all."""
         return [
             record
-            for record in self._world.store.all()
+            for record in self._context.store.all()
             if fnmatchcase(record.token, wish.get("on", "*"))
             and fnmatchcase(record.name, wish.get("name", "*"))
             and fnmatchcase(record.urn.split("::")[0], f"urn:pulumi:{wish.get('stack', '*')}")
@@ -138,8 +140,8 @@ class Page:
 
     async def page(self, request: Request) -> Response:
         """Everything, for a person."""
-        records = self._world.store.all()
-        entries = self._world.ledger.entries(200)
+        records = self._context.store.all()
+        entries = self._context.ledger.entries(200)
         sections = "".join(
             self._section(title, [record for record in records if record.package == package])
             for package, title in CLOUDS.items()
@@ -154,7 +156,7 @@ class Page:
             f"<li><b>{escape(fault.what)}</b> on {escape(fault.path or fault.on)}"
             f" {escape(fault.method)} {escape(fault.name)},"
             f" {fault.times or 'any number of'} more times</li>"
-            for fault in self._world.faults.all()
+            for fault in self._context.faults.all()
         )
         return HTMLResponse(
             TEMPLATE.substitute(

@@ -31,9 +31,9 @@ from rehearsal.gcp import profile as gcp_kinds
 from rehearsal.gcp import routes as gcp_routes
 from rehearsal.page import Page
 from rehearsal.provider import service
-from rehearsal.provider.context import Account, World
+from rehearsal.provider.context import Account, Context
 from rehearsal.provider.invokes import INVOKES
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.resource_type import ResourceType
 from rehearsal.runtime.containers import Workloads
 from rehearsal.runtime.endpoints import Doors
 from rehearsal.runtime.functions.registry import Functions
@@ -48,50 +48,52 @@ class Cloud(NamedTuple):
     """What a cloud's package contributes."""
 
     path: str
-    kinds: Sequence[type[Kind]]
-    routes: Callable[[World], Sequence[BaseRoute]]
-    environment: Callable[[World], dict[str, str]]
+    kinds: Sequence[type[ResourceType]]
+    routes: Callable[[Context], Sequence[BaseRoute]]
+    environment: Callable[[Context], dict[str, str]]
 
 
 CLOUDS = {
-    "aws": Cloud("/aws", aws_kinds.KINDS, aws_routes.routes, aws.environment),
-    "gcp": Cloud("/gcp", gcp_kinds.KINDS, gcp_routes.routes, gcp.environment),
-    "azure-native": Cloud("/azure", azure_kinds.KINDS, azure_routes.routes, azure.environment),
+    "aws": Cloud("/aws", aws_kinds.RESOURCE_TYPES, aws_routes.routes, aws.environment),
+    "gcp": Cloud("/gcp", gcp_kinds.RESOURCE_TYPES, gcp_routes.routes, gcp.environment),
+    "azure-native": Cloud(
+        "/azure", azure_kinds.RESOURCE_TYPES, azure_routes.routes, azure.environment
+    ),
 }
 
 
-def assemble(state_dir: Path, http_port: int) -> World:
-    """The world as the state directory left it."""
-    world = World()
-    world.state_dir = state_dir
-    world.base_url = f"http://127.0.0.1:{http_port}"
-    world.account = Account()
-    world.store = Store(state_dir / "rehearsal.sqlite", storage_key(state_dir))
-    world.kv = world.store.kv
-    world.ledger = Ledger(world.store)
-    world.faults = Faults(world.store)
-    world.children = Children(world.store)
-    world.children.stop_all()  # those of a rehearsal that was killed
-    world.authority = Authority(state_dir)
-    world.objects = ObjectStores(world)
-    world.images = ImageStore(world)
-    world.workloads = Workloads(world)
-    world.functions = Functions(world)
-    world.doors = Doors(world)
-    return world
+def assemble(state_dir: Path, http_port: int) -> Context:
+    """The context as the state directory left it."""
+    context = Context()
+    context.state_dir = state_dir
+    context.base_url = f"http://127.0.0.1:{http_port}"
+    context.account = Account()
+    context.store = Store(state_dir / "rehearsal.sqlite", storage_key(state_dir))
+    context.kv = context.store.kv
+    context.ledger = Ledger(context.store)
+    context.faults = Faults(context.store)
+    context.children = Children(context.store)
+    context.children.stop_all()  # those of a rehearsal that was killed
+    context.authority = Authority(state_dir)
+    context.objects = ObjectStores(context)
+    context.images = ImageStore(context)
+    context.workloads = Workloads(context)
+    context.functions = Functions(context)
+    context.doors = Doors(context)
+    return context
 
 
 class FaultyPaths:
     """Lets the faults set for a path of the data planes happen before anything answers there."""
 
-    def __init__(self, app: ASGIApp, world: World) -> None:
+    def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
-        self._world = world
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = None
         if scope["type"] == "http" and scope["path"].startswith(("/aws", "/gcp", "/azure")):
-            fault = self._world.faults.path(scope["path"])
+            fault = self._context.faults.path(scope["path"])
         match fault.what if fault else None:
             case "throttle":
                 await _answer(send, 429, b'{"message": "Rate exceeded"}')
@@ -124,25 +126,25 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 async def run(state_dir: Path, ports: dict[str, int]) -> None:
     """Serve until asked to end. ``ports``: ``http`` and one a package."""
     listener = listen(ports["http"])
-    world = assemble(state_dir, ports["http"])
-    world.loop = asyncio.get_running_loop()
+    context = assemble(state_dir, ports["http"])
+    context.loop = asyncio.get_running_loop()
     lifecycles = {}
     servers = []
     mounts = []
-    environment = common_environment(world, ports)
+    environment = common_environment(context, ports)
     for package, cloud in CLOUDS.items():
         kinds = {kind.token: kind() for kind in cloud.kinds}
-        serving = service.Provider(world, package, kinds, INVOKES[package])
+        serving = service.Provider(context, package, kinds, INVOKES[package])
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
         # A reference to the server is what keeps it: it ends when it is collected.
         servers.append(service.serve(serving, ports[package]))
-        mounts.append(Mount(cloud.path, routes=cloud.routes(world)))
-        environment |= cloud.environment(world)
+        mounts.append(Mount(cloud.path, routes=cloud.routes(context)))
+        environment |= cloud.environment(context)
     write_private(state_dir / "environment.json", json.dumps(environment))
 
     config = uvicorn.Config(
-        FaultyPaths(Starlette(routes=[*Page(world, lifecycles).routes(), *mounts]), world),
+        FaultyPaths(Starlette(routes=[*Page(context, lifecycles).routes(), *mounts]), context),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -156,28 +158,28 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn has handlers of its own while it serves, and afterwards raises the signal again:
         # without this, that would end the process before it has stopped its children.
-        world.loop.add_signal_handler(number, end)
-    resumed = asyncio.create_task(asyncio.to_thread(world.objects.resume))
+        context.loop.add_signal_handler(number, end)
+    resumed = asyncio.create_task(asyncio.to_thread(context.objects.resume))
     try:
         await server.serve(sockets=[listener])
     finally:
         for each in servers:
             each.stop(grace=1)
         await resumed
-        await world.doors.close_all()
-        await asyncio.to_thread(world.functions.close)
-        await world.workloads.close()
-        world.objects.close()
-        await asyncio.to_thread(world.children.stop_all)
-        world.store.close()
+        await context.doors.close_all()
+        await asyncio.to_thread(context.functions.close)
+        await context.workloads.close()
+        context.objects.close()
+        await asyncio.to_thread(context.children.stop_all)
+        context.store.close()
 
 
-def common_environment(world: World, ports: dict[str, int]) -> dict[str, str]:
+def common_environment(context: Context, ports: dict[str, int]) -> dict[str, str]:
     """What every client needs, whatever the cloud. Where Pulumi keeps its state is not our matter."""
     providers = ",".join(f"{package}:{ports[package]}" for package in CLOUDS)
-    bundle = str(world.authority.bundle)
+    bundle = str(context.authority.bundle)
     return {
-        "TRIPLANE_REHEARSAL_URL": world.base_url,
+        "TRIPLANE_REHEARSAL_URL": context.base_url,
         "PULUMI_DEBUG_PROVIDERS": providers,
         "REQUESTS_CA_BUNDLE": bundle,
         "SSL_CERT_FILE": bundle,

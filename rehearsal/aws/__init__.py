@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 
-def environment(world: World) -> dict[str, str]:
+def environment(context: Context) -> dict[str, str]:
     """What makes AWS's own clients find the rehearsal.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     """
     return {
-        "AWS_ENDPOINT_URL": f"{world.base_url}/aws/",
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{world.objects.port('s3')}",
-        "AWS_ACCESS_KEY_ID": world.account.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": world.account.aws_secret_access_key,
+        "AWS_ENDPOINT_URL": f"{context.base_url}/aws/",
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{context.objects.port('s3')}",
+        "AWS_ACCESS_KEY_ID": context.account.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": context.account.aws_secret_access_key,
     }

@@ -8,11 +8,11 @@ from typing import ClassVar
 from rehearsal.aws.sagemaker import ENDPOINT
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
 
 
-class ScalingTarget(Kind):
+class ScalingTarget(ResourceType):
     token = "aws:appautoscaling/target:Target"
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/"
@@ -20,22 +20,22 @@ class ScalingTarget(Kind):
     )
     replace_on = frozenset({"resourceId", "scalableDimension", "serviceNamespace"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         if inputs.get("minCapacity", 0) > inputs.get("maxCapacity", float("inf")):
             raise CheckFailure("maxCapacity", "ValidationException: it is below minCapacity")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["resourceId"]
         found = re.fullmatch(r"endpoint/([^/]+)/variant/[^/]+", record.id)
-        if found and world.find(ENDPOINT, name=found[1]) is None:
+        if found and context.find(ENDPOINT, name=found[1]) is None:
             raise Refusal(
                 "ValidationException",
                 f"Endpoint {found[1]} or its variant does not exist: {record.id}",
             )
 
 
-class ScalingPolicy(Kind):
+class ScalingPolicy(ResourceType):
     token = "aws:appautoscaling/policy:Policy"
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutScalingPolicy.html"
@@ -43,5 +43,5 @@ class ScalingPolicy(Kind):
     replace_on = frozenset({"name", "resourceId", "scalableDimension", "serviceNamespace"})
     references: ClassVar = {"resourceId": ScalingTarget.token}
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from rehearsal.aws import iam
 from rehearsal.aws.arns import arn
 from rehearsal.core.records import Json, Record
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 
 
 @dataclass(frozen=True)
 class Call:
     """Who asks for what, where."""
 
-    world: World
+    context: Context
     caller: Record | None
     """The role of the workload that asks; None: the deployer."""
     region: str
@@ -23,11 +23,11 @@ class Call:
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN of the region that is asked."""
-        return arn(self.world, service, self.region, resource)
+        return arn(self.context, service, self.region, resource)
 
     def may(self, action: str, resource: str = "*") -> None:
         """Raise AWS's refusal unless the caller's role allows it."""
-        iam.authorize(self.world, self.caller, action, resource)
+        iam.authorize(self.context, self.caller, action, resource)
 
 
 Operation = Callable[[Call], Json]

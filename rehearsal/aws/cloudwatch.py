@@ -7,8 +7,8 @@ from rehearsal.aws.autoscaling import ScalingPolicy, ScalingTarget
 from rehearsal.aws.sagemaker import ALARM
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Record
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 RETENTION = (
@@ -17,7 +17,7 @@ RETENTION = (
 )
 
 
-class LogGroup(Kind):
+class LogGroup(ResourceType):
     token = LOG_GROUP
     source = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html"
     name = Name(
@@ -29,19 +29,19 @@ class LogGroup(Kind):
         taken="ResourceAlreadyExistsException",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         days = inputs.get("retentionInDays", 0)
         if days not in RETENTION:
             allowed = ", ".join(map(str, RETENTION))
             raise CheckFailure("retentionInDays", f"{days:g} is none of {allowed}")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(world, record, "logs", f"log-group:{record.id}")
+        give_arn(context, record, "logs", f"log-group:{record.id}")
 
 
-class MetricAlarm(Kind):
+class MetricAlarm(ResourceType):
     token = ALARM
     source = (
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
@@ -54,7 +54,7 @@ class MetricAlarm(Kind):
         unique=("region",),
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         given = {"statistic", "extendedStatistic"} & (inputs.keys() | inputs.unknown)
         if "metricName" in inputs and len(given) != 1:
@@ -64,9 +64,9 @@ class MetricAlarm(Kind):
         if period not in (10, 20, 30) and period % 60:
             raise CheckFailure("period", f"{period:g} is none of 10, 20, 30 and no multiple of 60")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(world, record, "cloudwatch", f"alarm:{record.id}")
+        give_arn(context, record, "cloudwatch", f"alarm:{record.id}")
 
 
-KINDS = (LogGroup, MetricAlarm, ScalingTarget, ScalingPolicy)
+RESOURCE_TYPES = (LogGroup, MetricAlarm, ScalingTarget, ScalingPolicy)

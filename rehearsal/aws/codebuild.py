@@ -25,8 +25,8 @@ from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.ledger import Verb
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.images import BuildFailed, TagImmutable
 
 PROJECT = "aws:codebuild/project:Project"
@@ -37,7 +37,7 @@ PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUplo
 _running: set[str] = set()
 
 
-class Project(Kind):
+class Project(ResourceType):
     token = PROJECT
     source = "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html"
     executes = "its docker commands build a real image from the context in S3"
@@ -51,7 +51,7 @@ class Project(Kind):
         taken="ResourceAlreadyExistsException",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html
         check_tags(inputs, key=127, value=255)
         text = (inputs.get("source") or {}).get("buildspec")
@@ -63,29 +63,29 @@ class Project(Kind):
             if not isinstance(spec, dict) or "version" not in spec or "phases" not in spec:
                 raise CheckFailure("source", "YAML_FILE_ERROR: version and phases are required")
 
-    def create(self, world: World, record: Record) -> None:
-        record.id = give_arn(world, record, "codebuild", f"project/{record.inputs['name']}")
-        self.update(world, record, record)
+    def create(self, context: Context, record: Record) -> None:
+        record.id = give_arn(context, record, "codebuild", f"project/{record.inputs['name']}")
+        self.update(context, record, record)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         role = record.inputs["serviceRole"]
-        if iam.role_for(world, role, "codebuild.amazonaws.com") is None:
+        if iam.role_for(context, role, "codebuild.amazonaws.com") is None:
             raise Refusal(
                 "InvalidInputException",
                 f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
             )
 
-    def delete(self, world: World, record: Record) -> None:
-        for id in world.kv.items(BUILDS):
+    def delete(self, context: Context, record: Record) -> None:
+        for id in context.kv.items(BUILDS):
             if id.startswith(f"{record.inputs['name']}:"):
-                world.kv.delete(BUILDS, id)
-                log_file(world, id).unlink(missing_ok=True)
+                context.kv.delete(BUILDS, id)
+                log_file(context, id).unlink(missing_ok=True)
 
 
 def start_build(call: Call) -> Json:
     """https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html"""
     name = call.body["projectName"]
-    project = call.world.find(PROJECT, name=name, region=call.region)
+    project = call.context.find(PROJECT, name=name, region=call.region)
     if project is None:
         raise Refusal(
             "ResourceNotFoundException",
@@ -102,11 +102,11 @@ def start_build(call: Call) -> Json:
         "currentPhase": "SUBMITTED",
         "startTime": time.time(),
         "phases": [],
-        "logs": {"deepLink": f"{call.world.base_url}/aws/_logs/codebuild/{id}"},
+        "logs": {"deepLink": f"{call.context.base_url}/aws/_logs/codebuild/{id}"},
     }
-    call.world.kv.put(BUILDS, id, build)
+    call.context.kv.put(BUILDS, id, build)
     _running.add(id)
-    work = Build(call.world, project, build)
+    work = Build(call.context, project, build)
     threading.Thread(target=work.run, name=id, daemon=True).start()
     return {"build": build}
 
@@ -117,11 +117,11 @@ def batch_get_builds(call: Call) -> Json:
     for id in call.body["ids"]:
         project = call.arn("codebuild", f"project/{id.partition(':')[0]}")
         call.may("codebuild:BatchGetBuilds", project)
-        build = call.world.kv.get(BUILDS, id)
+        build = call.context.kv.get(BUILDS, id)
         if build and build["buildStatus"] == "IN_PROGRESS" and id not in _running:
             build |= {"buildStatus": "FAULT", "buildComplete": True}
             _phase(build, "BUILD", "FAULT", "the rehearsal was stopped during the build")
-            call.world.kv.put(BUILDS, id, build)
+            call.context.kv.put(BUILDS, id, build)
         builds += [build] if build else []
     found = {build["id"] for build in builds}
     return {"builds": builds, "buildsNotFound": [i for i in call.body["ids"] if i not in found]}
@@ -130,23 +130,23 @@ def batch_get_builds(call: Call) -> Json:
 class Build:
     """One run of a project."""
 
-    def __init__(self, world: World, project: Record, build: Json) -> None:
-        self.world = world
+    def __init__(self, context: Context, project: Record, build: Json) -> None:
+        self.context = context
         self.project = project
         self.build = build
-        self.log = log_file(world, build["id"])
+        self.log = log_file(context, build["id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.context = Path()
+        self.build_context = Path()
         self.built: dict[str, str] = {}
         """Dockerfile by image name, of what was built and not yet pushed."""
         environment = project.inputs.get("environment") or {}
         self.variables = {
-            "AWS_REGION": region(world, project),
-            "AWS_DEFAULT_REGION": region(world, project),
+            "AWS_REGION": region(context, project),
+            "AWS_DEFAULT_REGION": region(context, project),
             "CODEBUILD_BUILD_ID": build["id"],
             **{v["name"]: v["value"] for v in environment.get("environmentVariables") or []},
         }
-        self.role = iam.role_for(world, project.inputs["serviceRole"], "codebuild.amazonaws.com")
+        self.role = iam.role_for(context, project.inputs["serviceRole"], "codebuild.amazonaws.com")
 
     def run(self) -> None:
         """To the end, whatever happens."""
@@ -168,9 +168,9 @@ class Build:
             self._write(message)
             _phase(self.build, phase.upper(), status, message)
         self.build |= {"buildStatus": status, "buildComplete": True, "endTime": time.time()}
-        self.world.kv.put(BUILDS, self.build["id"], self.build)
+        self.context.kv.put(BUILDS, self.build["id"], self.build)
         verb: Verb = "executed" if status == "SUCCEEDED" else "refused"
-        self.world.ledger.note(verb, self.project, f"build {status.lower()} {message}".strip())
+        self.context.ledger.note(verb, self.project, f"build {status.lower()} {message}".strip())
         _running.discard(self.build["id"])
 
     def _fetch(self, scratch: Path) -> None:
@@ -181,9 +181,9 @@ class Build:
         source = self.project.inputs["source"]
         if source["type"] != "S3":
             raise Refusal("NotRehearsed", f"sources of type {source['type']} are not fetched")
-        self.context = scratch / "context.zip"
-        self.context.write_bytes(
-            s3.read_object(self.world, f"s3://{source['location']}", self.role)
+        self.build_context = scratch / "context.zip"
+        self.build_context.write_bytes(
+            s3.read_object(self.context, f"s3://{source['location']}", self.role)
         )
         self._write(f"Downloaded {source['location']}")
 
@@ -191,7 +191,7 @@ class Build:
         self._write(f"$ {command}")
         command = Template(command).safe_substitute(self.variables)
         if re.match(r"aws ecr get-login-password\b", command):
-            iam.authorize(self.world, self.role, "ecr:GetAuthorizationToken")
+            iam.authorize(self.context, self.role, "ecr:GetAuthorizationToken")
             self._write("Login Succeeded")
             return
         words = shlex.split(command)
@@ -215,13 +215,13 @@ class Build:
         if name not in self.built:
             raise BuildFailed(f"An image does not exist locally with the tag: {name}")
         url, _, tag = name.rpartition(":")
-        repository = self.world.find(ecr.REPOSITORY, repositoryUrl=url)
+        repository = self.context.find(ecr.REPOSITORY, repositoryUrl=url)
         if repository is None:
             raise BuildFailed(f"name unknown: The repository behind {url} does not exist")
         for action in PUSH:
-            iam.authorize(self.world, self.role, action, repository.outputs["arn"])
-        image = self.world.images.build(
-            self.context,
+            iam.authorize(self.context, self.role, action, repository.outputs["arn"])
+        image = self.context.images.build(
+            self.build_context,
             self.built[name],
             url,
             tag,
@@ -236,9 +236,9 @@ class Build:
             log.write(line + os.linesep)
 
 
-def log_file(world: World, id: str) -> Path:
+def log_file(context: Context, id: str) -> Path:
     """Where a build's log is; any id is made a harmless file name."""
-    return world.state_dir / "logs" / f"codebuild-{re.sub(r'[^A-Za-z0-9-]', '-', id)}.log"
+    return context.state_dir / "logs" / f"codebuild-{re.sub(r'[^A-Za-z0-9-]', '-', id)}.log"
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -258,7 +258,7 @@ def _phase(build: Json, phase: str, status: str, message: str = "") -> None:
     build["currentPhase"] = phase
 
 
-KINDS = (Project,)
+RESOURCE_TYPES = (Project,)
 OPERATIONS: dict[str, Operation] = {
     "StartBuild": start_build,
     "BatchGetBuilds": batch_get_builds,

@@ -9,15 +9,15 @@ from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.images import Image
 
 REPOSITORY = "aws:ecr/repository:Repository"
 API = "https://docs.aws.amazon.com/AmazonECR/latest/APIReference"
 
 
-class Repository(Kind):
+class Repository(ResourceType):
     token = REPOSITORY
     source = f"{API}/API_CreateRepository.html"
     executes = "images are built from their Dockerfile and kept by digest"
@@ -33,28 +33,28 @@ class Repository(Kind):
     )
     replace_on = frozenset({"name", "encryptionConfigurations"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["name"]
-        give_arn(world, record, "ecr", f"repository/{name}")
-        account = world.account.aws_account
-        host = f"{account}.dkr.ecr.{region(world, record)}.amazonaws.com"
+        give_arn(context, record, "ecr", f"repository/{name}")
+        account = context.account.aws_account
+        host = f"{account}.dkr.ecr.{region(context, record)}.amazonaws.com"
         record.outputs |= {"registryId": account, "repositoryUrl": f"{host}/{name}"}
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         url = record.outputs["repositoryUrl"]
-        if world.images.list(url) and not record.inputs.get("forceDelete"):
+        if context.images.list(url) and not record.inputs.get("forceDelete"):
             raise Refusal(
                 "RepositoryNotEmptyException",
                 f"The repository with name '{record.id}' in registry with id"
-                f" '{world.account.aws_account}' cannot be deleted because it still contains images",
+                f" '{context.account.aws_account}' cannot be deleted because it still contains images",
             )
-        world.images.drop_repository(url)
+        context.images.drop_repository(url)
 
 
-class LifecyclePolicy(Kind):
+class LifecyclePolicy(ResourceType):
     token = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
     source = (
         "https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"
@@ -62,7 +62,7 @@ class LifecyclePolicy(Kind):
     references: ClassVar = {"repository": REPOSITORY}
     replace_on = frozenset({"repository", "policy"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         text = inputs.get("policy")
         if not isinstance(text, str):
             return
@@ -74,9 +74,9 @@ class LifecyclePolicy(Kind):
         if len(set(priorities)) != len(priorities):
             raise CheckFailure("policy", "InvalidParameterException: rulePriority must be unique")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["repository"]
-        record.outputs["registryId"] = world.account.aws_account
+        record.outputs["registryId"] = context.account.aws_account
 
 
 def describe_images(call: Call) -> Json:
@@ -85,40 +85,42 @@ def describe_images(call: Call) -> Json:
     call.may("ecr:DescribeImages", repository.outputs["arn"])
     url, wanted = repository.outputs["repositoryUrl"], call.body.get("imageIds")
     if not wanted:
-        tagged = call.world.images.list(url)
+        tagged = call.context.images.list(url)
         return {"imageDetails": [_detail(call, repository, i, [t]) for t, i in tagged.items()]}
     found = []
     for each in wanted:
         reference = each.get("imageDigest") or each.get("imageTag", "")
-        image = call.world.images.get(url, reference)
+        image = call.context.images.get(url, reference)
         if image is None:
             raise Refusal(
                 "ImageNotFoundException",
                 f"The image with imageId {{imageDigest:'{each.get('imageDigest', 'null')}',"
                 f" imageTag:'{each.get('imageTag', 'null')}'}} does not exist within the repository"
                 f" with name '{repository.id}' in the registry with id"
-                f" '{call.world.account.aws_account}'",
+                f" '{call.context.account.aws_account}'",
             )
-        tags = [t for t, held in call.world.images.list(url).items() if held.digest == image.digest]
+        tags = [
+            t for t, held in call.context.images.list(url).items() if held.digest == image.digest
+        ]
         found.append(_detail(call, repository, image, tags))
     return {"imageDetails": found}
 
 
 def _repository(call: Call) -> Record:
     name = call.body.get("repositoryName", "")
-    found = call.world.find(REPOSITORY, name=name, region=call.region)
+    found = call.context.find(REPOSITORY, name=name, region=call.region)
     if found is None:
         raise Refusal(
             "RepositoryNotFoundException",
             f"The repository with name '{name}' does not exist in the registry with id"
-            f" '{call.world.account.aws_account}'",
+            f" '{call.context.account.aws_account}'",
         )
     return found
 
 
 def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Json:
     return {
-        "registryId": call.world.account.aws_account,
+        "registryId": call.context.account.aws_account,
         "repositoryName": repository.id,
         "imageDigest": image.digest,
         "imageTags": tags,
@@ -126,5 +128,5 @@ def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Js
     }
 
 
-KINDS = (Repository, LifecyclePolicy)
+RESOURCE_TYPES = (Repository, LifecyclePolicy)
 OPERATIONS: dict[str, Operation] = {"DescribeImages": describe_images}

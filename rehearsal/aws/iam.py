@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -27,37 +27,37 @@ NAME = Name(
 ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 
 
-class Role(Kind):
+class Role(ResourceType):
     token = ROLE
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html"
     executes = "its policies decide what a workload with this role may do in the rehearsal"
     name = NAME
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
         check_tags(inputs, any_case=True)
         check_policy(inputs, "assumeRolePolicy", trust=True)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.inputs["name"]
         path = record.inputs.get("path", "/")
         record.id = name
         record.outputs |= {
-            "arn": f"arn:aws:iam::{world.account.aws_account}:role{path}{name}",
+            "arn": f"arn:aws:iam::{context.account.aws_account}:role{path}{name}",
             "name": name,
             "uniqueId": "AROA" + _base32(record.urn),
         }
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         for token in (ROLE_POLICY, ATTACHMENT):
-            if any(each.inputs.get("role") == record.id for each in world.all(token)):
+            if any(each.inputs.get("role") == record.id for each in context.all(token)):
                 what = "delete" if token == ROLE_POLICY else "detach all"
                 raise Refusal(
                     "DeleteConflict", f"Cannot delete entity, must {what} policies first."
                 )
 
 
-class RolePolicy(Kind):
+class RolePolicy(ResourceType):
     token = ROLE_POLICY
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"
     executes = "held against what the workload asks for"
@@ -71,24 +71,24 @@ class RolePolicy(Kind):
     )
     references: ClassVar = {"role": ROLE}
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
         text = inputs.get("policy")
         if isinstance(text, str) and len(re.sub(r"\s", "", text)) > 10_240:
             raise CheckFailure("policy", "Maximum policy size of 10240 bytes exceeded for the role")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.inputs['role']}:{record.inputs['name']}"
 
 
-class OpenIdConnectProvider(Kind):
+class OpenIdConnectProvider(ResourceType):
     token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
     source = (
         "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html"
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         url = inputs.get("url")
         if url and not re.fullmatch(r"https://[^?#]{1,247}", url):
@@ -96,10 +96,10 @@ class OpenIdConnectProvider(Kind):
                 "url", f"{url} is not valid: it begins with https:// and has no query"
             )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         host = record.inputs["url"].removeprefix("https://").rstrip("/")
-        record.id = f"arn:aws:iam::{world.account.aws_account}:oidc-provider/{host}"
-        if world.get(self.token, record.id):
+        record.id = f"arn:aws:iam::{context.account.aws_account}:oidc-provider/{host}"
+        if context.get(self.token, record.id):
             raise Refusal(
                 "EntityAlreadyExists", f"Provider with url {record.inputs['url']} already exists."
             )
@@ -155,23 +155,23 @@ def access_key(role_arn: str) -> str:
     return "ASIA" + _base32(role_arn)
 
 
-def credentials(world: World, role_arn: str, region: str) -> dict[str, str]:
+def credentials(context: Context, role_arn: str, region: str) -> dict[str, str]:
     """The environment that AWS gives a workload with this role, and where this AWS is."""
     return {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": access_key(role_arn),
-        "AWS_SECRET_ACCESS_KEY": world.account.aws_secret_access_key,
+        "AWS_SECRET_ACCESS_KEY": context.account.aws_secret_access_key,
         "AWS_SESSION_TOKEN": f"session-of-{role_arn}",
-        "AWS_ENDPOINT_URL": f"{world.base_url}/aws/",
+        "AWS_ENDPOINT_URL": f"{context.base_url}/aws/",
     }
 
 
-def caller(world: World, key: str) -> Record | None:
+def caller(context: Context, key: str) -> Record | None:
     """The role behind an access key id; None: the deployer. Raises `Refusal` for a stranger."""
-    if key == world.account.aws_access_key_id:
+    if key == context.account.aws_access_key_id:
         return None
-    for role in world.all(ROLE):
+    for role in context.all(ROLE):
         if access_key(role.outputs["arn"]) == key:
             return role
     raise Refusal(
@@ -180,16 +180,16 @@ def caller(world: World, key: str) -> Record | None:
 
 
 def authorize(
-    world: World, role: Record | None, action: str, resource: str = "*", **context: str
+    context: Context, role: Record | None, action: str, resource: str = "*", **conditions: str
 ) -> None:
     """Raise AWS's refusal unless the role's policies allow it; a Deny outweighs every Allow."""
     if role is None:
         return
     held = [
         statement
-        for document in _documents(world, role)
+        for document in _documents(context, role)
         for statement in _listed(document["Statement"])
-        if _applies(statement, action, resource, context)
+        if _applies(statement, action, resource, conditions)
     ]
     if any(statement["Effect"] == "Deny" for statement in held):
         reason = "with an explicit deny in an identity-based policy"
@@ -197,7 +197,7 @@ def authorize(
         reason = f"because no identity-based policy allows the {action} action"
     else:
         return
-    account = world.account.aws_account
+    account = context.account.aws_account
     raise Refusal(
         "AccessDeniedException",
         f"User: arn:aws:sts::{account}:assumed-role/{role.id}/rehearsal is not authorized to"
@@ -205,40 +205,40 @@ def authorize(
     )
 
 
-def role_for(world: World, reference: str, service: str) -> Record | None:
+def role_for(context: Context, reference: str, service: str) -> Record | None:
     """The role, if it exists and trusts this service acting for this account."""
-    role = world.refer(ROLE, reference)
+    role = context.refer(ROLE, reference)
     if role is None:
         return None
-    context = {"aws:SourceAccount": world.account.aws_account}
+    conditions = {"aws:SourceAccount": context.account.aws_account}
     trust = _parsed(role.inputs["assumeRolePolicy"])
     for statement in _listed(trust["Statement"]):
         principal = statement.get("Principal", {})
         services = _listed(principal.get("Service")) if isinstance(principal, dict) else []
         trusted = service in services and _applies(
-            {**statement, "Resource": "*"}, "sts:AssumeRole", "*", context
+            {**statement, "Resource": "*"}, "sts:AssumeRole", "*", conditions
         )
         if trusted and statement["Effect"] == "Allow":
             return role
     return None
 
 
-def _documents(world: World, role: Record) -> Iterator[Json]:
+def _documents(context: Context, role: Record) -> Iterator[Json]:
     """The role's inline policies and the account's own policies attached to it."""
     for inline in role.inputs.get("inlinePolicies") or []:
         if inline.get("policy"):
             yield _parsed(inline["policy"])
-    for each in world.all(ROLE_POLICY):
+    for each in context.all(ROLE_POLICY):
         if each.inputs["role"] == role.id:
             yield _parsed(each.inputs["policy"])
-    for each in world.all(ATTACHMENT):
+    for each in context.all(ATTACHMENT):
         if each.inputs["role"] == role.id and (
-            policy := world.refer(POLICY, each.inputs["policyArn"])
+            policy := context.refer(POLICY, each.inputs["policyArn"])
         ):
             yield _parsed(policy.inputs["policy"])
 
 
-def _applies(statement: Json, action: str, resource: str, context: Mapping[str, str]) -> bool:
+def _applies(statement: Json, action: str, resource: str, conditions: Mapping[str, str]) -> bool:
     """Whether a statement speaks of this request. NotAction and NotResource are not understood."""
     if "NotAction" in statement or "NotResource" in statement:
         raise Refusal("NotRehearsed", "the rehearsal does not evaluate NotAction and NotResource")
@@ -246,7 +246,7 @@ def _applies(statement: Json, action: str, resource: str, context: Mapping[str, 
         any(_like(action.lower(), each.lower()) for each in _listed(statement["Action"]))
         and any(_like(resource, each) for each in _listed(statement["Resource"]))
         and all(
-            _holds(operator, key, values, context)
+            _holds(operator, key, values, conditions)
             for operator, keys in (statement.get("Condition") or {}).items()
             for key, values in keys.items()
         )
@@ -270,13 +270,13 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def _holds(operator: str, key: str, wanted: Any, context: Mapping[str, str]) -> bool:
+def _holds(operator: str, key: str, wanted: Any, conditions: Mapping[str, str]) -> bool:
     if operator not in OPERATORS:
         raise Refusal(
             "NotRehearsed",
             f"the rehearsal does not evaluate the condition {operator}; it does {', '.join(OPERATORS)}",
         )
-    values = {name.lower(): value for name, value in context.items()}
+    values = {name.lower(): value for name, value in conditions.items()}
     value = values.get(key.lower())
     return value is not None and any(OPERATORS[operator](value, str(w)) for w in _listed(wanted))
 
@@ -302,4 +302,4 @@ def _base32(text: str) -> str:
     return "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[byte % 32] for byte in digest[:16])
 
 
-KINDS = (Role, RolePolicy, OpenIdConnectProvider)
+RESOURCE_TYPES = (Role, RolePolicy, OpenIdConnectProvider)

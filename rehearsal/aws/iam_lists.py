@@ -52,8 +52,8 @@ def _member(fields: Mapping[str, str]) -> str:
 
 def _roles(call: Call) -> Iterable[str]:
     """Without their tags, which ListRoles does not return."""
-    call.may("iam:ListRoles", f"arn:aws:iam::{call.world.account.aws_account}:role/")
-    for role in sorted(call.world.all(ROLE), key=lambda each: each.id):
+    call.may("iam:ListRoles", f"arn:aws:iam::{call.context.account.aws_account}:role/")
+    for role in sorted(call.context.all(ROLE), key=lambda each: each.id):
         created = datetime.fromtimestamp(role.created, UTC)
         yield _member(
             {
@@ -69,8 +69,8 @@ def _roles(call: Call) -> Iterable[str]:
 
 def _role(call: Call, action: str) -> Record:
     name = call.body["RoleName"]
-    call.may(action, f"arn:aws:iam::{call.world.account.aws_account}:role/{name}")
-    if role := call.world.get(ROLE, name):
+    call.may(action, f"arn:aws:iam::{call.context.account.aws_account}:role/{name}")
+    if role := call.context.get(ROLE, name):
         return role
     raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.")
 
@@ -82,7 +82,7 @@ def _tags(call: Call) -> Iterable[str]:
 
 def _policies(call: Call) -> Iterable[str]:
     role = _role(call, "iam:ListRolePolicies")
-    held = (each for each in call.world.all(ROLE_POLICY) if each.inputs["role"] == role.id)
+    held = (each for each in call.context.all(ROLE_POLICY) if each.inputs["role"] == role.id)
     return [f"<member>{escape(each.inputs['name'])}</member>" for each in held]
 
 

@@ -18,8 +18,8 @@ from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import archive_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.registry import Function as Running
 from rehearsal.runtime.functions.sandbox import FunctionError
@@ -59,7 +59,7 @@ RESERVED = frozenset(
 )
 
 
-class Function(Kind):
+class Function(ResourceType):
     token = FUNCTION
     source = f"{GUIDE}/gettingstarted-limits.html"
     executes = "its code runs in a local process under AWS's own runtime client"
@@ -84,7 +84,7 @@ class Function(Kind):
         }
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         _between(inputs, "memorySize", 128, 10_240)
         _between(inputs, "timeout", 1, 900)
@@ -107,35 +107,35 @@ class Function(Kind):
                 f" variables because they take {size} bytes, above the limit of {ENVIRONMENT_BYTES}",
             )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["name"]
-        arn = give_arn(world, record, "lambda", f"function:{name}")
+        arn = give_arn(context, record, "lambda", f"function:{name}")
         record.outputs |= {"invokeArn": _invoke_arn(record, arn), "version": LATEST}
-        self._put(world, record)
+        self._put(context, record)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
-        self._put(world, record)
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        self._put(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
-        for each in aliases(world, record.id):
-            world.functions.stop(key(record.id, each.inputs["name"]))
-        world.functions.stop(key(record.id, LATEST))
-        for each_key in world.kv.items(VERSIONS):
+    def delete(self, context: Context, record: Record) -> None:
+        for each in aliases(context, record.id):
+            context.functions.stop(key(record.id, each.inputs["name"]))
+        context.functions.stop(key(record.id, LATEST))
+        for each_key in context.kv.items(VERSIONS):
             if each_key.startswith(f"{record.id}:"):
-                world.kv.delete(VERSIONS, each_key)
-        used = {version["code"] for version in world.kv.items(VERSIONS).values()}
-        for file in _zips(world).glob("*.zip"):
+                context.kv.delete(VERSIONS, each_key)
+        used = {version["code"] for version in context.kv.items(VERSIONS).values()}
+        for file in _zips(context).glob("*.zip"):
             if file.stem not in used:
                 file.unlink()
 
-    def _put(self, world: World, record: Record) -> None:
+    def _put(self, context: Context, record: Record) -> None:
         role = record.inputs["role"]
-        if iam.role_for(world, role, "lambda.amazonaws.com") is None:
+        if iam.role_for(context, role, "lambda.amazonaws.com") is None:
             raise Refusal(
                 "InvalidParameterValueException",
                 f"The role defined for the function cannot be assumed by Lambda: {role}",
             )
-        self._check_concurrency(world, record)
+        self._check_concurrency(context, record)
         code = archive_bytes(record.inputs["code"])
         if len(code) > ZIP_BYTES:
             raise Refusal(
@@ -143,9 +143,9 @@ class Function(Kind):
                 f"Request must be smaller than {ZIP_BYTES} bytes for the UploadZip operation",
             )
         digest = hashlib.sha256(code).digest()
-        _zips(world).mkdir(parents=True, exist_ok=True)
-        (_zips(world) / f"{digest.hex()}.zip").write_bytes(code)
-        version = _snapshot(world, record, digest.hex())
+        _zips(context).mkdir(parents=True, exist_ok=True)
+        (_zips(context) / f"{digest.hex()}.zip").write_bytes(code)
+        version = _snapshot(context, record, digest.hex())
         record.outputs |= {
             "codeSha256": base64.b64encode(digest).decode(),
             "sourceCodeHash": base64.b64encode(digest).decode(),
@@ -153,22 +153,22 @@ class Function(Kind):
             "lastModified": time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime()),
         }
         if record.inputs.get("publish"):
-            _publish(world, record, version)
+            _publish(context, record, version)
         qualified = f"{record.outputs['arn']}:{record.outputs['version']}"
         record.outputs |= {
             "qualifiedArn": qualified,
             "qualifiedInvokeArn": _invoke_arn(record, qualified),
         }
-        world.kv.put(VERSIONS, f"{record.id}:{LATEST}", version)
-        _run(world, record, LATEST, LATEST)
-        for alias in aliases(world, record.id):  # the reserved concurrency is for all of them
-            _run(world, record, alias.inputs["name"], alias.inputs["functionVersion"])
+        context.kv.put(VERSIONS, f"{record.id}:{LATEST}", version)
+        _run(context, record, LATEST, LATEST)
+        for alias in aliases(context, record.id):  # the reserved concurrency is for all of them
+            _run(context, record, alias.inputs["name"], alias.inputs["functionVersion"])
 
-    def _check_concurrency(self, world: World, record: Record) -> None:
+    def _check_concurrency(self, context: Context, record: Record) -> None:
         wanted = record.inputs.get("reservedConcurrentExecutions", -1)
         others = sum(
             max(0, each.inputs.get("reservedConcurrentExecutions", -1))
-            for each in world.all(FUNCTION)
+            for each in context.all(FUNCTION)
             if each.id != record.id
         )
         if wanted > 0 and ACCOUNT_CONCURRENCY - others - wanted < UNRESERVED_CONCURRENCY:
@@ -179,7 +179,7 @@ class Function(Kind):
             )
 
 
-class Alias(Kind):
+class Alias(ResourceType):
     token = ALIAS
     import_as = "{functionName}/{name}"
     source = f"{GUIDE}/configuration-aliases.html"
@@ -195,27 +195,27 @@ class Alias(Kind):
     references: ClassVar = {"functionName": FUNCTION}
     replace_on = frozenset({"functionName"})
 
-    def create(self, world: World, record: Record) -> None:
-        function = world.refer(FUNCTION, record.inputs["functionName"])
+    def create(self, context: Context, record: Record) -> None:
+        function = context.refer(FUNCTION, record.inputs["functionName"])
         arn = f"{function.outputs['arn'] if function else ''}:{record.inputs['name']}"
         record.id = arn
         record.outputs |= {"arn": arn, "invokeArn": _invoke_arn(record, arn)}
-        self._point(world, record)
+        self._point(context, record)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
-        self._point(world, record)
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        self._point(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
-        if function := world.refer(FUNCTION, record.inputs["functionName"]):
-            world.functions.stop(key(function.id, record.inputs["name"]))
+    def delete(self, context: Context, record: Record) -> None:
+        if function := context.refer(FUNCTION, record.inputs["functionName"]):
+            context.functions.stop(key(function.id, record.inputs["name"]))
 
-    def _point(self, world: World, record: Record) -> None:
-        function = world.refer(FUNCTION, record.inputs["functionName"])
+    def _point(self, context: Context, record: Record) -> None:
+        function = context.refer(FUNCTION, record.inputs["functionName"])
         if function:
-            _run(world, function, record.inputs["name"], record.inputs["functionVersion"])
+            _run(context, function, record.inputs["name"], record.inputs["functionVersion"])
 
 
-class Permission(Kind):
+class Permission(ResourceType):
     token = PERMISSION
     import_as = "{function}:{qualifier}/{statementId}"
     source = f"{GUIDE}/access-control-resource-based.html"
@@ -235,7 +235,7 @@ class Permission(Kind):
         }
     )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs.get("statementId") or f"pulumi-{uuid.uuid4().hex[:20]}"
         record.outputs["statementId"] = record.id
 
@@ -245,11 +245,11 @@ def key(function: str, qualifier: str) -> str:
     return f"{function}:{qualifier}"
 
 
-def aliases(world: World, function: str) -> list[Record]:
+def aliases(context: Context, function: str) -> list[Record]:
     """The aliases of a function, by whichever of its names they call it."""
     return [
         each
-        for each in world.all(ALIAS)
+        for each in context.all(ALIAS)
         if each.inputs["functionName"].rpartition(":")[2] == function
     ]
 
@@ -264,7 +264,7 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
     headers = {"X-Amz-Executed-Version": qualifier}
     try:
         return JSONResponse(
-            await call.world.functions.invoke(key(name, qualifier), body), headers=headers
+            await call.context.functions.invoke(key(name, qualifier), body), headers=headers
         )
     except KeyError:
         arn = call.arn("lambda", f"function:{name}:{qualifier}")
@@ -276,12 +276,12 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
         return JSONResponse(dict(failure.payload), headers=headers)
 
 
-def _zips(world: World) -> Path:
+def _zips(context: Context) -> Path:
     """Where the code of published versions is kept."""
-    return world.state_dir / "lambda"
+    return context.state_dir / "lambda"
 
 
-def _snapshot(world: World, record: Record, code: str) -> Json:
+def _snapshot(context: Context, record: Record, code: str) -> Json:
     inputs = record.inputs
     return {
         "arn": record.outputs["arn"],
@@ -295,41 +295,41 @@ def _snapshot(world: World, record: Record, code: str) -> Json:
     }
 
 
-def _publish(world: World, record: Record, version: Json) -> None:
+def _publish(context: Context, record: Record, version: Json) -> None:
     """A version is published only if something changed since the last one."""
     published = [
         int(each.rpartition(":")[2])
-        for each in world.kv.items(VERSIONS)
+        for each in context.kv.items(VERSIONS)
         if each.startswith(f"{record.id}:") and not each.endswith(LATEST)
     ]
     last = max(published, default=0)
-    if not last or world.kv.get(VERSIONS, f"{record.id}:{last}") != version:
+    if not last or context.kv.get(VERSIONS, f"{record.id}:{last}") != version:
         last += 1
-        world.kv.put(VERSIONS, f"{record.id}:{last}", version)
+        context.kv.put(VERSIONS, f"{record.id}:{last}", version)
     record.outputs["version"] = str(last)
 
 
-def _run(world: World, function: Record, qualifier: str, version: str) -> None:
-    found = world.kv.get(VERSIONS, f"{function.id}:{version}")
+def _run(context: Context, function: Record, qualifier: str, version: str) -> None:
+    found = context.kv.get(VERSIONS, f"{function.id}:{version}")
     if found is None:
         raise Refusal(
             "ResourceNotFoundException",
             f"Function not found: {function.outputs['arn']}:{version}",
         )
     reserved = function.inputs.get("reservedConcurrentExecutions", -1)
-    where = region(world, function)
-    world.functions.run(
+    where = region(context, function)
+    context.functions.run(
         key(function.id, qualifier),
         Running(
             name=function.id,
             version=version,
             arn=f"{found['arn']}:{qualifier}",
             region=where,
-            code=(_zips(world) / f"{found['code']}.zip").read_bytes(),
+            code=(_zips(context) / f"{found['code']}.zip").read_bytes(),
             handler=found["handler"],
             runtime=found["runtime"],
             env=found["env"],
-            platform_env=iam.credentials(world, found["role"], where),
+            platform_env=iam.credentials(context, found["role"], where),
             timeout=found["timeout"],
             memory_mb=found["memory"],
             max_concurrency=int(reserved) if reserved >= 0 else None,
@@ -348,4 +348,4 @@ def _between(inputs: Inputs, property: str, low: int, high: int) -> None:
         raise CheckFailure(property, f"{value:g} is not in {low} to {high} ({GUIDE})")
 
 
-KINDS = (Function, Alias, Permission)
+RESOURCE_TYPES = (Function, Alias, Permission)

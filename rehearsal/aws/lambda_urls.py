@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from rehearsal.aws.lambda_functions import FUNCTION, GUIDE, LATEST, PERMISSION, aliases, key
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.sandbox import FunctionError
 
@@ -29,48 +29,48 @@ FORBIDDEN = (
 )
 
 
-class FunctionUrl(Kind):
+class FunctionUrl(ResourceType):
     token = URL
     source = f"{GUIDE}/urls-configuration.html"
     executes = "a door on loopback that invokes the function with payload format 2.0"
     references: ClassVar = {"functionName": FUNCTION}
     replace_on = frozenset({"functionName", "qualifier"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         if inputs.get("authorizationType") == "AWS_IAM":
             raise CheckFailure("authorizationType", "the rehearsal opens URLs of type NONE only")
 
-    def create(self, world: World, record: Record) -> None:
-        function = world.refer(FUNCTION, record.inputs["functionName"])
+    def create(self, context: Context, record: Record) -> None:
+        function = context.refer(FUNCTION, record.inputs["functionName"])
         name = function.id if function else record.inputs["functionName"]
         qualifier = record.inputs.get("qualifier")
-        if qualifier and not any(a.inputs["name"] == qualifier for a in aliases(world, name)):
+        if qualifier and not any(a.inputs["name"] == qualifier for a in aliases(context, name)):
             raise Refusal(
                 "ResourceNotFoundException",
                 f"Function not found: {name}:{qualifier}: a URL is for an alias or for $LATEST",
             )
         record.id = f"{name}/{qualifier}" if qualifier else name
         record.outputs |= {
-            "functionUrl": f"{open_door(world, record)}/",
+            "functionUrl": f"{open_door(context, record)}/",
             "functionArn": function.outputs["arn"] if function else "",
             "urlId": hashlib.sha256(record.id.encode()).hexdigest()[:32],
         }
 
-    def delete(self, world: World, record: Record) -> None:
-        world.doors.close(f"lambda-url/{record.id}")
+    def delete(self, context: Context, record: Record) -> None:
+        context.doors.close(f"lambda-url/{record.id}")
 
 
-def open_door(world: World, record: Record) -> str:
+def open_door(context: Context, record: Record) -> str:
     """Open a function URL's door; again after a restart."""
     name, _, qualifier = record.id.partition("/")
-    return world.doors.open(f"lambda-url/{record.id}", Door(world, name, qualifier or LATEST))
+    return context.doors.open(f"lambda-url/{record.id}", Door(context, name, qualifier or LATEST))
 
 
 class Door:
     """What answers at a function URL. https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html"""
 
-    def __init__(self, world: World, function: str, qualifier: str) -> None:
-        self.world = world
+    def __init__(self, context: Context, function: str, qualifier: str) -> None:
+        self.context = context
         self.function = function
         self.qualifier = qualifier
 
@@ -86,7 +86,7 @@ class Door:
         if len(body) > PAYLOAD_BYTES:
             return JSONResponse({"Message": "Request Entity Too Large"}, 413)
         try:
-            result = await self.world.functions.invoke(
+            result = await self.context.functions.invoke(
                 key(self.function, self.qualifier), event(request, body)
             )
         except TooManyRequests:
@@ -104,7 +104,7 @@ class Door:
         """
         held = {
             (each.inputs["action"], each.inputs.get("functionUrlAuthType"))
-            for each in self.world.all(PERMISSION)
+            for each in self.context.all(PERMISSION)
             if each.inputs["principal"] == "*"
             and each.inputs["function"].rpartition(":")[2] == self.function
             and each.inputs.get("qualifier", LATEST) == self.qualifier
@@ -178,4 +178,4 @@ def _is_text(content_type: str) -> bool:
     return content_type.startswith(TEXT) or content_type.partition(";")[0].endswith("+json")
 
 
-KINDS = (FunctionUrl,)
+RESOURCE_TYPES = (FunctionUrl,)

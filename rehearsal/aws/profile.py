@@ -12,14 +12,14 @@ from rehearsal.aws import (
     secretsmanager,
 )
 
-KINDS = (
-    *s3.KINDS,
-    *codebuild.KINDS,
-    *ecr.KINDS,
-    *lambda_urls.KINDS,
-    *lambda_functions.KINDS,
-    *iam.KINDS,
-    *cloudwatch.KINDS,
-    *sagemaker.KINDS,
-    *secretsmanager.KINDS,
+RESOURCE_TYPES = (
+    *s3.RESOURCE_TYPES,
+    *codebuild.RESOURCE_TYPES,
+    *ecr.RESOURCE_TYPES,
+    *lambda_urls.RESOURCE_TYPES,
+    *lambda_functions.RESOURCE_TYPES,
+    *iam.RESOURCE_TYPES,
+    *cloudwatch.RESOURCE_TYPES,
+    *sagemaker.RESOURCE_TYPES,
+    *secretsmanager.RESOURCE_TYPES,
 )

@@ -31,7 +31,7 @@ from rehearsal.aws import (
 )
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 TARGETS: dict[str, dict[str, Operation]] = {
@@ -78,11 +78,11 @@ class Signed(NamedTuple):
     service: str
 
 
-def routes(world: World) -> list[Route]:
+def routes(context: Context) -> list[Route]:
     """Everything below ``/aws``; the doors of function URLs are opened again, on their old ports."""
-    for record in world.all(lambda_urls.URL):
-        lambda_urls.open_door(world, record)
-    aws = Aws(world)
+    for record in context.all(lambda_urls.URL):
+        lambda_urls.open_door(context, record)
+    aws = Aws(context)
     return [
         Route("/_logs/codebuild/{id:path}", aws.build_log),
         Route("/{path:path}", aws.answer, methods=METHODS),
@@ -92,12 +92,12 @@ def routes(world: World) -> list[Route]:
 class Aws:
     """The front of all services."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
     async def build_log(self, request: Request) -> Response:
         """Where a build's log link leads."""
-        file = codebuild.log_file(self.world, request.path_params["id"])
+        file = codebuild.log_file(self.context, request.path_params["id"])
         if not file.exists():
             return PlainTextResponse("no such build", 404)
         return PlainTextResponse(file.read_text())
@@ -108,7 +108,7 @@ class Aws:
         try:
             signed = _signed(request)
             service = signed.service
-            caller = iam.caller(self.world, signed.key)
+            caller = iam.caller(self.context, signed.key)
             return await self._dispatch(request, signed, caller)
         except Refusal as refused:
             return _refused(refused, service)
@@ -119,12 +119,12 @@ class Aws:
             return await self._s3(request, path, caller)
         if target := request.headers.get("x-amz-target"):
             return await self._operation(request, target, signed, caller)
-        call = Call(self.world, caller, signed.region, {})
+        call = Call(self.context, caller, signed.region, {})
         if signed.service == "sts":
             return await self._sts(request, caller)
         if signed.service == "iam":
             form = dict(parse_qsl((await request.body()).decode()))
-            asked = Call(self.world, caller, signed.region, form)
+            asked = Call(self.context, caller, signed.region, form)
             text = await anyio.to_thread.run_sync(iam_lists.answer, asked)
             return Response(text, media_type="text/xml")
         if found := re.fullmatch(r"/endpoints/([^/]+)/invocations", path):
@@ -144,14 +144,14 @@ class Aws:
         if operation is None:
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {target}")
         body: Json = await request.json()
-        call = Call(self.world, caller, signed.region, body)
+        call = Call(self.context, caller, signed.region, body)
         answer = await anyio.to_thread.run_sync(operation, call)
         return JSONResponse(answer, media_type="application/x-amz-json-1.1")
 
     async def _invoke_endpoint(self, request: Request, call: Call, name: str) -> Response:
         endpoint = sagemaker.find_endpoint(call, "sagemaker:InvokeEndpoint", name)
         workload = sagemaker.key(endpoint.id)
-        answer = await self.world.workloads.forward(workload, request, "/invocations")
+        answer = await self.context.workloads.forward(workload, request, "/invocations")
         if answer.status_code >= 400:
             text = bytes(answer.body).decode(errors="replace")
             return JSONResponse(
@@ -165,7 +165,7 @@ class Aws:
         action = parse_qs((await request.body()).decode()).get("Action", [""])[0]
         if action != "GetCallerIdentity":
             raise Refusal("NotRehearsed", f"the rehearsal does not answer sts:{action}")
-        account = self.world.account.aws_account
+        account = self.context.account.aws_account
         if caller:
             arn = f"arn:aws:sts::{account}:assumed-role/{caller.id}/rehearsal"
             user = f"{caller.outputs['uniqueId']}:rehearsal"
@@ -180,10 +180,10 @@ class Aws:
         bucket_arn = f"arn:aws:s3:::{bucket}"
         if not object_key and request.method == "GET":
             prefix = {"s3:prefix": request.query_params.get("prefix", "")}
-            iam.authorize(self.world, caller, "s3:ListBucket", bucket_arn, **prefix)
+            iam.authorize(self.context, caller, "s3:ListBucket", bucket_arn, **prefix)
         elif object_key and "x-amz-copy-source" not in request.headers:
             action = OBJECT_ACTIONS[request.method]
-            iam.authorize(self.world, caller, action, f"{bucket_arn}/{object_key}")
+            iam.authorize(self.context, caller, action, f"{bucket_arn}/{object_key}")
         elif caller:
             what = f"{request.method} {path}"
             raise Refusal("NotRehearsed", f"a workload's {what} of S3 is not rehearsed")
@@ -195,7 +195,7 @@ class Aws:
         asked = urlsplit(str(url))
         path = asked.path.removeprefix("/aws") + (f"?{asked.query}" if asked.query else "")
         connection = http.client.HTTPConnection(
-            urlsplit(self.world.objects.s3()).netloc, timeout=60
+            urlsplit(self.context.objects.s3()).netloc, timeout=60
         )
         try:
             kept = {name: value for name, value in headers.items() if name not in HOP}

@@ -18,8 +18,8 @@ from rehearsal.aws.arns import region
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 BUCKET = "aws:s3/bucket:Bucket"
 GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Bucket(Kind):
+class Bucket(ResourceType):
     token = BUCKET
     source = f"{GUIDE}/bucketnamingrules.html"
     executes = "a bucket in the S3 emulator; boto3 sees it"
@@ -51,13 +51,13 @@ class Bucket(Kind):
     )
     replace_on = frozenset({"bucket", "bucketPrefix", "objectLockEnabled"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["bucket"]
-        where = region(world, record)
-        expect(send(world, "PUT", name), 200)
+        where = region(context, record)
+        expect(send(context, "PUT", name), 200)
         record.outputs |= {
             "arn": f"arn:aws:s3:::{name}",
             "bucket": name,
@@ -65,11 +65,11 @@ class Bucket(Kind):
             "bucketRegionalDomainName": f"{name}.s3.{where}.amazonaws.com",
         }
 
-    def read(self, world: World, record: Record) -> bool:
-        return send(world, "HEAD", record.id).status == 200
+    def read(self, context: Context, record: Record) -> bool:
+        return send(context, "HEAD", record.id).status == 200
 
-    def delete(self, world: World, record: Record) -> None:
-        versions = list(_versions(world, record.id))
+    def delete(self, context: Context, record: Record) -> None:
+        versions = list(_versions(context, record.id))
         if versions and not record.inputs.get("forceDestroy"):
             raise Refusal(
                 "BucketNotEmpty",
@@ -77,22 +77,22 @@ class Bucket(Kind):
                 " object versions. You must delete all of them, or apply force_destroy first.",
             )
         for key, version in versions:
-            send(world, "DELETE", record.id, key, {"versionId": version})
-        expect(send(world, "DELETE", record.id), 204, 404)
+            send(context, "DELETE", record.id, key, {"versionId": version})
+        expect(send(context, "DELETE", record.id), 204, 404)
         # What a program retained inside it is gone with it.
-        for token in (kind.token for kind in KINDS if kind is not Bucket):
-            for inside in world.all(token):
+        for token in (kind.token for kind in RESOURCE_TYPES if kind is not Bucket):
+            for inside in context.all(token):
                 if inside.inputs["bucket"] == record.id:
-                    world.store.remove(inside)
+                    context.store.remove(inside)
 
 
-class OfBucket(Kind):
+class OfBucket(ResourceType):
     """Something said of a bucket: known by the bucket's name, and one of its kind a bucket."""
 
     references: ClassVar = {"bucket": BUCKET}
     replace_on = frozenset({"bucket"})
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["bucket"]
 
 
@@ -101,22 +101,22 @@ class Versioning(OfBucket):
     source = f"{GUIDE}/Versioning.html"
     executes = "the S3 emulator keeps versions"
 
-    def create(self, world: World, record: Record) -> None:
-        super().create(world, record)
-        self._put(world, record.id, record.inputs["versioningConfiguration"]["status"])
+    def create(self, context: Context, record: Record) -> None:
+        super().create(context, record)
+        self._put(context, record.id, record.inputs["versioningConfiguration"]["status"])
 
-    def update(self, world: World, old: Record, record: Record) -> None:
-        self._put(world, record.id, record.inputs["versioningConfiguration"]["status"])
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        self._put(context, record.id, record.inputs["versioningConfiguration"]["status"])
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         # Versioning can be suspended, never taken away.
-        self._put(world, record.id, "Suspended")
+        self._put(context, record.id, "Suspended")
 
-    def _put(self, world: World, bucket: str, status: str) -> None:
+    def _put(self, context: Context, bucket: str, status: str) -> None:
         if status == "Disabled":
             return
         body = (VERSIONING % status).encode()
-        expect(send(world, "PUT", bucket, query={"versioning": ""}, body=body), 200, 404)
+        expect(send(context, "PUT", bucket, query={"versioning": ""}, body=body), 200, 404)
 
 
 class PublicAccessBlock(OfBucket):
@@ -138,7 +138,7 @@ class BucketPolicy(OfBucket):
     token = "aws:s3/bucketPolicy:BucketPolicy"
     source = f"{GUIDE}/example-bucket-policies.html"
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         iam.check_policy(inputs, "policy", principal=True)
 
 
@@ -146,7 +146,7 @@ class Lifecycle(OfBucket):
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     source = f"{GUIDE}/object-lifecycle-mgmt.html"
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         names = [rule.get("id") for rule in inputs.get("rules", [])]
         if len(set(names)) != len(names):
             raise CheckFailure("rules", "InvalidArgument: Rule ID must be unique.")
@@ -158,7 +158,7 @@ class Lifecycle(OfBucket):
                 )
 
 
-class BucketObject(Kind):
+class BucketObject(ResourceType):
     token = "aws:s3/bucketObjectv2:BucketObjectv2"
     source = f"{GUIDE}/object-keys.html"
     executes = "an object in the S3 emulator"
@@ -166,7 +166,7 @@ class BucketObject(Kind):
     replace_on = frozenset({"bucket", "key"})
     volatile = frozenset({"etag", "versionId"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
         check_tags(inputs, most=10)
         if len(str(inputs.get("key", "")).encode()) > 1024:
@@ -175,31 +175,31 @@ class BucketObject(Kind):
         if len(given) > 1:
             raise CheckFailure("source", f"conflicts with {', '.join(sorted(given - {'source'}))}")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.inputs['bucket']}/{record.inputs['key']}"
-        self._put(world, record)
+        self._put(context, record)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
-        self._put(world, record)
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        self._put(context, record)
 
-    def read(self, world: World, record: Record) -> bool:
-        answer = send(world, "HEAD", record.inputs["bucket"], record.inputs["key"])
+    def read(self, context: Context, record: Record) -> bool:
+        answer = send(context, "HEAD", record.inputs["bucket"], record.inputs["key"])
         if answer.status == 200:
             record.outputs["etag"] = answer.headers["etag"].strip('"')
         return answer.status == 200
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         """With all its versions, as the provider does."""
         bucket, key = record.inputs["bucket"], record.inputs["key"]
-        for held, version in list(_versions(world, bucket, key)):
+        for held, version in list(_versions(context, bucket, key)):
             if held == key:
-                send(world, "DELETE", bucket, key, {"versionId": version})
+                send(context, "DELETE", bucket, key, {"versionId": version})
 
-    def _put(self, world: World, record: Record) -> None:
+    def _put(self, context: Context, record: Record) -> None:
         bucket, key = record.inputs["bucket"], record.inputs["key"]
         body = _content(record)
         kind = record.inputs.get("contentType", "application/octet-stream")
-        answer = expect(send(world, "PUT", bucket, key, body=body, content_type=kind), 200)
+        answer = expect(send(context, "PUT", bucket, key, body=body, content_type=kind), 200)
         record.outputs |= {
             "arn": f"arn:aws:s3:::{bucket}/{key}",
             "contentType": kind,
@@ -209,26 +209,26 @@ class BucketObject(Kind):
         }
 
 
-def read_object(world: World, uri: str, role: Record | None = None) -> bytes:
+def read_object(context: Context, uri: str, role: Record | None = None) -> bytes:
     """What lies at ``s3://bucket/key``, read with a role's permissions. Raises `Refusal`."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    iam.authorize(world, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
-    answer = send(world, "GET", bucket, key)
+    iam.authorize(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    answer = send(context, "GET", bucket, key)
     if answer.status == 404:
-        missing = "NoSuchKey" if send(world, "HEAD", bucket).status == 200 else "NoSuchBucket"
+        missing = "NoSuchKey" if send(context, "HEAD", bucket).status == 200 else "NoSuchBucket"
         what = "key" if missing == "NoSuchKey" else "bucket"
         raise Refusal(missing, f"The specified {what} does not exist: {uri}")
     return expect(answer, 200).body
 
 
-def object_exists(world: World, uri: str) -> bool:
+def object_exists(context: Context, uri: str) -> bool:
     """Whether something lies at ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bool(key) and send(world, "HEAD", bucket, key).status == 200
+    return bool(key) and send(context, "HEAD", bucket, key).status == 200
 
 
 def send(
-    world: World,
+    context: Context,
     method: str,
     bucket: str,
     key: str = "",
@@ -238,7 +238,7 @@ def send(
 ) -> Answer:
     """One request to the emulator; refusals come back as answers."""
     path = quote(f"{bucket}/{key}" if key else bucket)
-    url = f"{world.objects.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
+    url = f"{context.objects.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
     headers = {"content-type": content_type} if body is not None else {}
     request = urllib.request.Request(url, body, headers, method=method)
     try:
@@ -263,11 +263,11 @@ def expect(answer: Answer, *statuses: int) -> Answer:
     raise Refusal(told.get("Code", str(answer.status)), told.get("Message", "no message"))
 
 
-def _versions(world: World, bucket: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _versions(context: Context, bucket: str, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Key and version id of everything that a bucket holds, delete markers too."""
     query = {"versions": "", "prefix": prefix}
     while True:
-        answer = send(world, "GET", bucket, query=query)
+        answer = send(context, "GET", bucket, query=query)
         if answer.status == 404:
             return
         page = defusedxml.ElementTree.fromstring(expect(answer, 200).body)
@@ -289,7 +289,7 @@ def _content(record: Record) -> bytes:
     return archive_bytes(source) if source.get(SIGNATURE) == ARCHIVE else asset_bytes(source)
 
 
-KINDS = (
+RESOURCE_TYPES = (
     Bucket,
     BucketObject,
     BucketPolicy,

@@ -20,8 +20,8 @@ from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 MODEL = "aws:sagemaker/model:Model"
@@ -47,7 +47,7 @@ def named() -> Name:
     )
 
 
-class Model(Kind):
+class Model(ResourceType):
     token = MODEL
     source = f"{API}/API_CreateModel.html"
     name = named()
@@ -63,14 +63,14 @@ class Model(Kind):
         }
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(world, record, "sagemaker", f"model/{record.id.lower()}")
+        give_arn(context, record, "sagemaker", f"model/{record.id.lower()}")
         arn = record.inputs["executionRoleArn"]
-        role = iam.role_for(world, arn, SERVICE)
+        role = iam.role_for(context, arn, SERVICE)
         if role is None:
             raise Refusal(
                 "ValidationException",
@@ -78,12 +78,12 @@ class Model(Kind):
                 f" principal '{SERVICE}' to assume the role.",
             )
         for container in _containers(record):
-            _check_image(world, container["image"], role)
+            _check_image(context, container["image"], role)
             if uri := container.get("modelDataUrl"):
-                _check_data(world, uri, role, region(world, record))
+                _check_data(context, uri, role, region(context, record))
 
 
-class EndpointConfiguration(Kind):
+class EndpointConfiguration(ResourceType):
     """In use by an endpoint it can be deleted, though the documentation says one must not."""
 
     token = CONFIGURATION
@@ -94,7 +94,7 @@ class EndpointConfiguration(Kind):
         {"asyncInferenceConfig", "dataCaptureConfig", "kmsKeyArn", "name", "productionVariants"}
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         for variant in inputs.get("productionVariants", []):
             serverless, instance = variant.get("serverlessConfig"), variant.get("instanceType")
@@ -112,12 +112,12 @@ class EndpointConfiguration(Kind):
                     " begin with ml.",
                 )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(world, record, "sagemaker", f"endpoint-config/{record.id.lower()}")
+        give_arn(context, record, "sagemaker", f"endpoint-config/{record.id.lower()}")
 
 
-class Endpoint(Kind):
+class Endpoint(ResourceType):
     token = ENDPOINT
     source = f"{API}/API_CreateEndpoint.html"
     executes = "the model's container runs as a local process and answers InvokeEndpoint"
@@ -127,26 +127,28 @@ class Endpoint(Kind):
         "deploymentConfig.autoRollbackConfiguration.alarms.alarmName": ALARM,
     }
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(world, record, "sagemaker", f"endpoint/{record.id.lower()}")
+        give_arn(context, record, "sagemaker", f"endpoint/{record.id.lower()}")
         try:
-            _serve(world, record)
+            _serve(context, record)
         except ContainerFailed as failure:
-            world.workloads.stop(key(record.id))
+            context.workloads.stop(key(record.id))
             raise Refusal("Failed", _unhealthy(record, failure)) from failure
-        _note(world, record, record.inputs["endpointConfigName"])
+        _note(context, record, record.inputs["endpointConfigName"])
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         """A new version that does not come up is rolled back, and the update looks like a success.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
         """
-        former = world.refer(CONFIGURATION, world.kv.get(SERVING, record.id, {}).get("config", ""))
-        wanted = world.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+        former = context.refer(
+            CONFIGURATION, context.kv.get(SERVING, record.id, {}).get("config", "")
+        )
+        wanted = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
         if former and wanted and _serverless(wanted) and not _serverless(former):
             raise Refusal(
                 "ValidationException",
@@ -154,24 +156,24 @@ class Endpoint(Kind):
                 " https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
             )
         try:
-            _serve(world, record)
+            _serve(context, record)
         except ContainerFailed as failure:
-            serving = world.kv.get(SERVING, record.id, {}).get("config", "")
-            _note(world, record, serving, _unhealthy(record, failure))
-            world.ledger.note("refused", record, f"rolled back: {serving} goes on serving")
+            serving = context.kv.get(SERVING, record.id, {}).get("config", "")
+            _note(context, record, serving, _unhealthy(record, failure))
+            context.ledger.note("refused", record, f"rolled back: {serving} goes on serving")
             return
-        _note(world, record, record.inputs["endpointConfigName"])
+        _note(context, record, record.inputs["endpointConfigName"])
 
-    def read(self, world: World, record: Record) -> bool:
-        if serving := world.kv.get(SERVING, record.id):
+    def read(self, context: Context, record: Record) -> bool:
+        if serving := context.kv.get(SERVING, record.id):
             record.outputs["endpointConfigName"] = serving["config"]
             record.inputs["endpointConfigName"] = serving["config"]
         return True
 
-    def delete(self, world: World, record: Record) -> None:
-        world.workloads.stop(key(record.id))
-        world.kv.delete(SERVING, record.id)
-        shutil.rmtree(_models(world, record), ignore_errors=True)
+    def delete(self, context: Context, record: Record) -> None:
+        context.workloads.stop(key(record.id))
+        context.kv.delete(SERVING, record.id)
+        shutil.rmtree(_models(context, record), ignore_errors=True)
 
 
 def key(endpoint: str) -> str:
@@ -182,7 +184,7 @@ def key(endpoint: str) -> str:
 def describe_endpoint(call: Call) -> Json:
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
     endpoint = find_endpoint(call, "sagemaker:DescribeEndpoint", call.body["EndpointName"])
-    serving = call.world.kv.get(SERVING, endpoint.id, {})
+    serving = call.context.kv.get(SERVING, endpoint.id, {})
     reason = {"FailureReason": serving["failure"]} if serving.get("failure") else {}
     return {
         "EndpointName": endpoint.id,
@@ -198,7 +200,7 @@ def describe_endpoint(call: Call) -> Json:
 def describe_endpoint_config(call: Call) -> Json:
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpointConfig.html"""
     name = call.body["EndpointConfigName"]
-    found = call.world.find(CONFIGURATION, name=name, region=call.region)
+    found = call.context.find(CONFIGURATION, name=name, region=call.region)
     arn = call.arn("sagemaker", f"endpoint-config/{name.lower()}")
     call.may("sagemaker:DescribeEndpointConfig", arn)
     if found is None:
@@ -222,28 +224,28 @@ def find_endpoint(call: Call, action: str, name: str) -> Record:
     """The endpoint, if the caller may do this to it and it exists."""
     arn = call.arn("sagemaker", f"endpoint/{name.lower()}")
     call.may(action, arn)
-    found = call.world.find(ENDPOINT, name=name, region=call.region)
+    found = call.context.find(ENDPOINT, name=name, region=call.region)
     if found is None:
         raise Refusal("ValidationException", f'Could not find endpoint "{arn}".')
     return found
 
 
-def _serve(world: World, record: Record) -> None:
+def _serve(context: Context, record: Record) -> None:
     """Put the configuration's model behind the endpoint; the former serves until it is healthy."""
-    configuration = world.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+    configuration = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
     variant = configuration.inputs["productionVariants"][0] if configuration else {}
-    model = world.refer(MODEL, variant.get("modelName", ""))
+    model = context.refer(MODEL, variant.get("modelName", ""))
     if model is None:
         raise Refusal("ValidationException", f'Could not find model "{variant.get("modelName")}".')
-    role = iam.role_for(world, model.inputs["executionRoleArn"], SERVICE)
+    role = iam.role_for(context, model.inputs["executionRoleArn"], SERVICE)
     container = _containers(model)[0]
     isolated = model.inputs.get("enableNetworkIsolation")
-    where = region(world, record)
+    where = region(context, record)
     arn = model.inputs["executionRoleArn"]
     files = {}
     if uri := container.get("modelDataUrl"):
-        files["opt/ml/model"] = _unpacked(world, record, uri, role)
-    world.workloads.run(
+        files["opt/ml/model"] = _unpacked(context, record, uri, role)
+    context.workloads.run(
         key(record.id),
         Container(
             image=container["image"],
@@ -252,7 +254,7 @@ def _serve(world: World, record: Record) -> None:
                 # Where SageMaker mounts the archive's content. A local process can be told of another
                 # place, but not be given /opt/ml/model.
                 "SM_MODEL_DIR": "/opt/ml/model",
-                **({} if isolated else iam.credentials(world, arn, where)),
+                **({} if isolated else iam.credentials(context, arn, where)),
                 **(container.get("environment") or {}),
             },
             port_env="SAGEMAKER_BIND_TO_PORT",
@@ -262,19 +264,19 @@ def _serve(world: World, record: Record) -> None:
     )
 
 
-def _note(world: World, record: Record, configuration: str, failure: str = "") -> None:
+def _note(context: Context, record: Record, configuration: str, failure: str = "") -> None:
     state = {"config": configuration, "failure": failure, "since": time.time()}
-    world.kv.put(SERVING, record.id, state)
+    context.kv.put(SERVING, record.id, state)
 
 
-def _models(world: World, endpoint: Record) -> Path:
-    return world.state_dir / "sagemaker" / endpoint.id
+def _models(context: Context, endpoint: Record) -> Path:
+    return context.state_dir / "sagemaker" / endpoint.id
 
 
-def _unpacked(world: World, endpoint: Record, uri: str, role: Record | None) -> Path:
+def _unpacked(context: Context, endpoint: Record, uri: str, role: Record | None) -> Path:
     """The archive's content, in a folder named by it: a running container's never changes."""
-    archive = s3.read_object(world, uri, role)
-    folder = _models(world, endpoint) / hashlib.sha256(archive).hexdigest()
+    archive = s3.read_object(context, uri, role)
+    folder = _models(context, endpoint) / hashlib.sha256(archive).hexdigest()
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -294,16 +296,16 @@ def _containers(record: Record) -> list[Json]:
     return [primary] if primary else list(record.inputs.get("containers") or [])
 
 
-def _check_image(world: World, image: str, role: Record) -> None:
-    if world.images.find(image) is None:
+def _check_image(context: Context, image: str, role: Record) -> None:
+    if context.images.find(image) is None:
         raise Refusal("ValidationException", f"Requested image {image} not found.")
     repository = image.partition("@")[0].partition("/")[2]
     host = image.partition("/")[0].split(".")
     arn = f"arn:aws:ecr:{host[3]}:{host[0]}:repository/{repository}"
     try:
-        iam.authorize(world, role, "ecr:GetAuthorizationToken")
+        iam.authorize(context, role, "ecr:GetAuthorizationToken")
         for action in PULL:
-            iam.authorize(world, role, action, arn)
+            iam.authorize(context, role, action, arn)
     except Refusal as refused:
         raise Refusal(
             "ValidationException",
@@ -311,14 +313,14 @@ def _check_image(world: World, image: str, role: Record) -> None:
         ) from None
 
 
-def _check_data(world: World, uri: str, role: Record, where: str) -> None:
+def _check_data(context: Context, uri: str, role: Record, where: str) -> None:
     try:
         bucket, _, path = uri.removeprefix("s3://").partition("/")
-        iam.authorize(world, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{path}")
+        iam.authorize(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{path}")
         allowed = True
     except Refusal:
         allowed = False
-    if not allowed or not s3.object_exists(world, uri):
+    if not allowed or not s3.object_exists(context, uri):
         raise Refusal(
             "ValidationException",
             f'Could not access model data at {uri}. Please ensure that the role "'
@@ -372,7 +374,7 @@ def model_error(status: int, text: str) -> Json:
     }
 
 
-KINDS = (Model, EndpointConfiguration, Endpoint)
+RESOURCE_TYPES = (Model, EndpointConfiguration, Endpoint)
 OPERATIONS: dict[str, Operation] = {
     "DescribeEndpoint": describe_endpoint,
     "DescribeEndpointConfig": describe_endpoint_config,

@@ -9,8 +9,8 @@ from rehearsal.aws.arns import give_arn
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
@@ -19,7 +19,7 @@ API = "https://docs.aws.amazon.com/secretsmanager/latest/apireference"
 WAITING = "aws.secretsmanager.waiting"
 
 
-class Secret(Kind):
+class Secret(ResourceType):
     token = SECRET
     source = f"{API}/API_CreateSecret.html"
     executes = "GetSecretValue answers with the version asked for, or else the current one"
@@ -32,15 +32,15 @@ class Secret(Kind):
         taken="ResourceExistsException",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
         days = inputs.get("recoveryWindowInDays", 30)
         if days != 0 and not 7 <= days <= 30:
             raise CheckFailure("recoveryWindowInDays", f"{days:g} is neither 0 nor in 7 to 30")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.inputs["name"]
-        if world.kv.get(WAITING, name):
+        if context.kv.get(WAITING, name):
             raise Refusal(
                 "InvalidRequestException",
                 "You can't create this secret because a secret with this name is already scheduled"
@@ -48,27 +48,27 @@ class Secret(Kind):
             )
         # Six characters that make the ARN of a secret of the same name another one.
         suffix = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:6]
-        record.id = give_arn(world, record, "secretsmanager", f"secret:{name}-{suffix}")
+        record.id = give_arn(context, record, "secretsmanager", f"secret:{name}-{suffix}")
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         if record.inputs.get("recoveryWindowInDays", 30):
-            world.kv.put(WAITING, record.inputs["name"], True)
+            context.kv.put(WAITING, record.inputs["name"], True)
 
 
-class SecretVersion(Kind):
+class SecretVersion(ResourceType):
     token = VERSION
     source = f"{API}/API_PutSecretValue.html"
     references: ClassVar = {"secretId": SECRET}
     replace_on = frozenset({"secretId", "secretString", "secretBinary"})
     secret_outputs = frozenset({"secretString", "secretBinary"})
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         text = inputs.get("secretString")
         if isinstance(text, str) and len(text.encode()) > 65_536:
             raise CheckFailure("secretString", "has more than 65536 bytes")
 
-    def create(self, world: World, record: Record) -> None:
-        secret = world.refer(SECRET, record.inputs["secretId"])
+    def create(self, context: Context, record: Record) -> None:
+        secret = context.refer(SECRET, record.inputs["secretId"])
         arn = secret.outputs["arn"] if secret else ""
         version = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:32]
         record.id = f"{arn}|{version}"
@@ -82,14 +82,14 @@ class SecretVersion(Kind):
 
 def get_secret_value(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html"""
-    secret = call.world.refer(SECRET, call.body["SecretId"])
+    secret = call.context.refer(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
     call.may("secretsmanager:GetSecretValue", arn)
     if secret is None:
         raise Refusal(
             "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
         )
-    of_secret = [each for each in call.world.all(VERSION) if each.outputs["arn"] == arn]
+    of_secret = [each for each in call.context.all(VERSION) if each.outputs["arn"] == arn]
     # A version that comes takes the stage AWSCURRENT away from the one before it.
     staged = [each for each in of_secret if "AWSCURRENT" in each.outputs["versionStages"]]
     current = max(staged, key=lambda each: each.created, default=None)
@@ -119,7 +119,7 @@ def get_secret_value(call: Call) -> Json:
 
 def describe_secret(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html"""
-    secret = call.world.refer(SECRET, call.body["SecretId"])
+    secret = call.context.refer(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
     call.may("secretsmanager:DescribeSecret", arn)
     if secret is None:
@@ -127,7 +127,7 @@ def describe_secret(call: Call) -> Json:
             "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
         )
     versions = sorted(
-        (each for each in call.world.all(VERSION) if each.outputs["arn"] == arn),
+        (each for each in call.context.all(VERSION) if each.outputs["arn"] == arn),
         key=lambda each: each.created,
     )
     stages: dict[str, list[str]] = {each.outputs["versionId"]: [] for each in versions}
@@ -136,7 +136,7 @@ def describe_secret(call: Call) -> Json:
     return {"ARN": arn, "Name": secret.inputs["name"], "VersionIdsToStages": stages}
 
 
-KINDS = (Secret, SecretVersion)
+RESOURCE_TYPES = (Secret, SecretVersion)
 OPERATIONS: dict[str, Operation] = {
     "DescribeSecret": describe_secret,
     "GetSecretValue": get_secret_value,

@@ -26,7 +26,7 @@ def get_resources(call: Call) -> Json:
     wanted = {each["Key"]: each.get("Values", []) for each in call.body.get("TagFilters", [])}
     types = call.body.get("ResourceTypeFilters") or ["*"]
     found = []
-    for record in call.world.store.all():
+    for record in call.context.store.all():
         arn, tags = record.outputs.get("arn"), record.outputs.get("tags") or {}
         if record.package != "aws" or not arn or record.outputs.get("region") != call.region:
             continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 
-def environment(world: World) -> dict[str, str]:
+def environment(context: Context) -> dict[str, str]:
     """What ``make env`` prints for Azure.
 
     The first two are what App Service gives an app with a managed identity; azure-identity asks
@@ -18,7 +18,7 @@ def environment(world: World) -> dict[str, str]:
     from rehearsal.azure import authorization, routes
 
     return {
-        "IDENTITY_ENDPOINT": f"{world.base_url}/azure/identity/token",
-        "IDENTITY_HEADER": authorization.key(world, routes.ENGINEER),
-        "ARM_METADATA_HOSTNAME": routes.manager(world),
+        "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
+        "IDENTITY_HEADER": authorization.key(context, routes.ENGINEER),
+        "ARM_METADATA_HOSTNAME": routes.manager(context),
     }

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from starlette.responses import HTMLResponse
 
 from rehearsal.azure import container_registry, key_vault
-from rehearsal.azure.resource_manager import IDENTITY, AzureKind, field, user_assigned
+from rehearsal.azure.resource_manager import IDENTITY, AzureResourceType, field, user_assigned
 from rehearsal.core.records import Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
@@ -22,7 +22,7 @@ ERROR_PAGE = """<!DOCTYPE html><title>Application Error</title><h1>:( Applicatio
 <p>If you are the application administrator, you can access the diagnostic resources.</p>"""
 
 
-class AppServicePlan(AzureKind):
+class AppServicePlan(AzureResourceType):
     """The machines that web apps run on."""
 
     token = PLAN
@@ -36,9 +36,11 @@ class AppServicePlan(AzureKind):
         unique=("resourceGroupName",),
     )
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         apps = [
-            r.outputs["name"] for r in world.all(SITE) if r.inputs.get("serverFarmId") == record.id
+            r.outputs["name"]
+            for r in context.all(SITE)
+            if r.inputs.get("serverFarmId") == record.id
         ]
         if apps:
             raise Refusal(
@@ -48,7 +50,7 @@ class AppServicePlan(AzureKind):
             )
 
 
-class WebApp(AzureKind):
+class WebApp(AzureResourceType):
     """A web app for containers."""
 
     token = SITE
@@ -65,29 +67,29 @@ class WebApp(AzureKind):
         taken="Conflict",
     )
 
-    def make(self, world: World, record: Record) -> None:
-        _start(world, record)
+    def make(self, context: Context, record: Record) -> None:
+        _start(context, record)
 
-    def change(self, world: World, old: Record, record: Record) -> None:
-        _start(world, record)
+    def change(self, context: Context, old: Record, record: Record) -> None:
+        _start(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
-        world.doors.close(_key(record))
-        world.workloads.stop(_key(record))
-        if header := world.kv.get("azure-headers", record.id):
-            world.kv.delete("azure-callers", header)
-            world.kv.delete("azure-headers", record.id)
+    def delete(self, context: Context, record: Record) -> None:
+        context.doors.close(_key(record))
+        context.workloads.stop(_key(record))
+        if header := context.kv.get("azure-headers", record.id):
+            context.kv.delete("azure-callers", header)
+            context.kv.delete("azure-headers", record.id)
 
 
-def reopen(world: World) -> None:
+def reopen(context: Context) -> None:
     """Open the doors of the web apps again, after a restart of the rehearsal."""
-    for record in world.all(SITE):
-        world.doors.open(_key(record), _behind(world, record), tls=True)
+    for record in context.all(SITE):
+        context.doors.open(_key(record), _behind(context, record), tls=True)
 
 
-def _start(world: World, record: Record) -> None:
+def _start(context: Context, record: Record) -> None:
     """Run the app's image. As on Azure, an app that cannot start is there, and answers 503."""
-    plan = world.refer(PLAN, record.inputs["serverFarmId"])
+    plan = context.refer(PLAN, record.inputs["serverFarmId"])
     assert plan is not None  # a reference, and so checked before
     tier = (plan.inputs.get("sku") or {}).get("tier", "")
     if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):
@@ -97,12 +99,12 @@ def _start(world: World, record: Record) -> None:
         )
     problem = ""
     try:
-        world.workloads.run(_key(record), _container(world, record))
+        context.workloads.run(_key(record), _container(context, record))
     except (ContainerFailed, Refusal) as error:
         problem = str(error)
-        world.ledger.note("fault", record, f"the app does not start: {problem}")
-    world.kv.put("azure-app-problems", record.id, problem)
-    host = world.doors.open(_key(record), _behind(world, record), tls=True).partition("//")[2]
+        context.ledger.note("fault", record, f"the app does not start: {problem}")
+    context.kv.put("azure-app-problems", record.id, problem)
+    host = context.doors.open(_key(record), _behind(context, record), tls=True).partition("//")[2]
     record.outputs |= {
         "defaultHostName": host,
         "hostNames": [host],
@@ -113,32 +115,32 @@ def _start(world: World, record: Record) -> None:
     }
 
 
-def _container(world: World, record: Record) -> Container:
+def _container(context: Context, record: Record) -> Container:
     """What App Service runs for an app."""
     config = record.inputs.get("siteConfig") or {}
     kind, _, reference = (config.get("linuxFxVersion") or "").partition("|")
     if kind.upper() != "DOCKER":
         raise Refusal("NotSupported", f"the rehearsal runs DOCKER|… only, not {kind or 'code'}")
-    image = container_registry.image(world, reference, _puller(world, record))
+    image = container_registry.image(context, reference, _puller(context, record))
     settings = {each["name"]: each["value"] for each in config.get("appSettings") or ()}
     return Container(
         image=image.reference,
         args=tuple((config.get("appCommandLine") or "").split()),
         env={
-            **{key: _resolved(world, record, value) for key, value in settings.items()},
+            **{key: _resolved(context, record, value) for key, value in settings.items()},
             "WEBSITE_SITE_NAME": record.outputs["name"],
-            "IDENTITY_ENDPOINT": f"{world.base_url}/azure/identity/token",
-            "IDENTITY_HEADER": _identity_header(world, record),
+            "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
+            "IDENTITY_HEADER": _identity_header(context, record),
         },
         health=config.get("healthCheckPath") or "/",
     )
 
 
-def _puller(world: World, record: Record) -> str:
+def _puller(context: Context, record: Record) -> str:
     """The principal that pulls the app's image."""
     config: dict[str, Any] = record.inputs.get("siteConfig") or {}
     client = config.get("acrUserManagedIdentityID")
-    identity = world.find(IDENTITY, clientId=client) if client else None
+    identity = context.find(IDENTITY, clientId=client) if client else None
     assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
     if not config.get("acrUseManagedIdentityCreds") or not identity or identity.id not in assigned:
         raise Refusal(
@@ -150,29 +152,29 @@ def _puller(world: World, record: Record) -> str:
     return principal
 
 
-def _resolved(world: World, record: Record, value: str) -> str:
+def _resolved(context: Context, record: Record, value: str) -> str:
     """A setting's value; a Key Vault reference that fails stays as it is, as on App Service."""
     if not re.match(r"@Microsoft\.KeyVault\(", value):
         return value
     identity = record.inputs.get("keyVaultReferenceIdentity", "SystemAssigned")
     if identity == "SystemAssigned":
         return value
-    principal = user_assigned(world, identity).outputs["principalId"]
-    return key_vault.resolve(world, value, principal) or value
+    principal = user_assigned(context, identity).outputs["principalId"]
+    return key_vault.resolve(context, value, principal) or value
 
 
-def _identity_header(world: World, record: Record) -> str:
+def _identity_header(context: Context, record: Record) -> str:
     """The header that proves to the identity endpoint which app asks."""
-    header: str = world.kv.get("azure-headers", record.id) or secrets.token_urlsafe(24)
-    world.kv.put("azure-headers", record.id, header)
+    header: str = context.kv.get("azure-headers", record.id) or secrets.token_urlsafe(24)
+    context.kv.put("azure-headers", record.id, header)
     assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
-    world.kv.put("azure-callers", header, assigned)
+    context.kv.put("azure-callers", header, assigned)
     return header
 
 
-def _behind(world: World, record: Record) -> Any:
+def _behind(context: Context, record: Record) -> Any:
     """What is behind an app's door: its workload, or Azure's error page."""
-    if not world.kv.get("azure-app-problems", record.id):
+    if not context.kv.get("azure-app-problems", record.id):
         return _key(record)
     return HTMLResponse(ERROR_PAGE, 503)
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import jwt
 
-from rehearsal.azure.resource_manager import IDENTITY, AzureKind, guid
+from rehearsal.azure.resource_manager import IDENTITY, AzureResourceType, guid
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"
@@ -81,7 +81,7 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-class UserAssignedIdentity(AzureKind):
+class UserAssignedIdentity(AzureResourceType):
     """A managed identity: a principal of its own in the directory."""
 
     token = IDENTITY
@@ -97,16 +97,16 @@ class UserAssignedIdentity(AzureKind):
         unique=("resourceGroupName",),
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         seed = f"{record.id}{record.created}"
         record.outputs |= {
             "principalId": guid(seed, "principal"),
             "clientId": guid(seed, "client"),
-            "tenantId": world.account.azure_tenant,
+            "tenantId": context.account.azure_tenant,
         }
 
 
-class FederatedIdentityCredential(AzureKind):
+class FederatedIdentityCredential(AzureResourceType):
     """Whose tokens a managed identity is given out for."""
 
     token = "azure-native:managedidentity:FederatedIdentityCredential"
@@ -128,9 +128,9 @@ class FederatedIdentityCredential(AzureKind):
     references: ClassVar = {"resourceName": IDENTITY}
     MOST = 20
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         identity, _, _ = record.id.partition("/federatedIdentityCredentials/")
-        others = [each for each in world.all(self.token) if within(each.id, identity)]
+        others = [each for each in context.all(self.token) if within(each.id, identity)]
         if len(others) >= self.MOST:
             raise Refusal(
                 "FederatedIdentityCredentialsLimitExceeded",
@@ -144,7 +144,7 @@ class FederatedIdentityCredential(AzureKind):
             )
 
 
-class RoleDefinition(Kind):
+class RoleDefinition(ResourceType):
     """A custom role."""
 
     token = DEFINITION
@@ -159,9 +159,9 @@ class RoleDefinition(Kind):
         taken="RoleDefinitionAlreadyExists",
     )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         title = record.inputs.get("roleName")
-        if any(r.inputs.get("roleName") == title for r in world.all(self.token)):
+        if any(r.inputs.get("roleName") == title for r in context.all(self.token)):
             raise Refusal(
                 "RoleDefinitionWithSameNameExists",
                 f"A custom role with the name '{title}' exists already in this directory; the names"
@@ -169,13 +169,13 @@ class RoleDefinition(Kind):
             )
         identifier = record.inputs["roleDefinitionId"]
         record.id = (
-            f"/subscriptions/{world.account.azure_subscription}"
+            f"/subscriptions/{context.account.azure_subscription}"
             f"/providers/Microsoft.Authorization/roleDefinitions/{identifier}"
         )
         record.outputs |= {"name": identifier, "type": "Microsoft.Authorization/roleDefinitions"}
 
-    def delete(self, world: World, record: Record) -> None:
-        if any(same(r.inputs["roleDefinitionId"], record.id) for r in world.all(ASSIGNMENT)):
+    def delete(self, context: Context, record: Record) -> None:
+        if any(same(r.inputs["roleDefinitionId"], record.id) for r in context.all(ASSIGNMENT)):
             raise Refusal(
                 "RoleDefinitionHasAssignments",
                 "There are existing role assignments referencing role "
@@ -183,7 +183,7 @@ class RoleDefinition(Kind):
             )
 
 
-class RoleAssignment(Kind):
+class RoleAssignment(ResourceType):
     """A role, to a principal, on a scope."""
 
     token = ASSIGNMENT
@@ -202,22 +202,22 @@ class RoleAssignment(Kind):
         taken="RoleAssignmentExists",
     )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         wanted = {key: record.inputs[key] for key in ("principalId", "roleDefinitionId", "scope")}
-        for other in world.all(self.token):
+        for other in context.all(self.token):
             if all(same(other.inputs[key], value) for key, value in wanted.items()):
                 raise Refusal("RoleAssignmentExists", "The role assignment already exists.")
         principal = wanted["principalId"]
-        if principal != world.account.azure_object and not world.find(
+        if principal != context.account.azure_object and not context.find(
             IDENTITY, principalId=principal
         ):
             raise Refusal(
                 "PrincipalNotFound",
                 f"Principal {principal.replace('-', '')} does not exist in the directory"
-                f" {world.account.azure_tenant}. Check that you have the correct principal ID.",
+                f" {context.account.azure_tenant}. Check that you have the correct principal ID.",
             )
         role = wanted["roleDefinitionId"]
-        custom = definition(world, role)
+        custom = definition(context, role)
         if custom is None and role.rpartition("/")[2] not in BUILT_IN:
             raise Refusal(
                 "RoleDefinitionDoesNotExist",
@@ -234,33 +234,33 @@ class RoleAssignment(Kind):
         record.outputs |= {"name": identifier, "type": "Microsoft.Authorization/roleAssignments"}
 
 
-def definition(world: World, role: str) -> Record | None:
+def definition(context: Context, role: str) -> Record | None:
     """The custom role with this id, if it is one."""
-    return next((r for r in world.all(DEFINITION) if same(r.id, role)), None)
+    return next((r for r in context.all(DEFINITION) if same(r.id, role)), None)
 
 
-def may(world: World, principal: str, action: str, scope: str, *, data: bool = False) -> bool:
+def may(context: Context, principal: str, action: str, scope: str, *, data: bool = False) -> bool:
     """Whether a principal holds a role that allows an action on a scope.
 
     Who runs Pulumi is Owner of the subscription, which allows every action and no data action, and
     Storage Blob Data Reader of it, so as to look into the lake.
     https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
     """
-    if principal == world.account.azure_object and (not data or action == f"{BLOBS}/read"):
+    if principal == context.account.azure_object and (not data or action == f"{BLOBS}/read"):
         return True
     return any(
         within(scope, each.inputs["scope"])
         and any(
             fnmatchcase(action.lower(), pattern.lower())
-            for pattern in _allowed(world, each.inputs["roleDefinitionId"], data)
+            for pattern in _allowed(context, each.inputs["roleDefinitionId"], data)
         )
-        for each in world.all(ASSIGNMENT)
+        for each in context.all(ASSIGNMENT)
         if each.inputs["principalId"] == principal
     )
 
 
-def _allowed(world: World, role: str, data: bool) -> list[str]:
-    custom = definition(world, role)
+def _allowed(context: Context, role: str, data: bool) -> list[str]:
+    custom = definition(context, role)
     if custom is None:
         _, actions, data_actions = BUILT_IN[role.rpartition("/")[2]]
         return list(data_actions if data else actions)
@@ -281,22 +281,22 @@ def same(one: str, other: str) -> bool:
 # Tokens: https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 
 
-def key(world: World, name: str) -> str:
+def key(context: Context, name: str) -> str:
     """A secret of this rehearsal, made at its first use."""
-    found: str | None = world.kv.get("azure-keys", name)
+    found: str | None = context.kv.get("azure-keys", name)
     if found is None:
         found = secrets.token_urlsafe(32)
-        world.kv.put("azure-keys", name, found)
+        context.kv.put("azure-keys", name, found)
     return found
 
 
-def token(world: World, principal: str, client: str, audience: str) -> tuple[str, int]:
+def token(context: Context, principal: str, client: str, audience: str) -> tuple[str, int]:
     """An access token and when it ends; signed with the rehearsal's own key."""
     now = int(time.time())
     claims: Json = {
         "aud": audience.removesuffix("/.default").rstrip("/"),
-        "iss": f"https://sts.windows.net/{world.account.azure_tenant}/",
-        "tid": world.account.azure_tenant,
+        "iss": f"https://sts.windows.net/{context.account.azure_tenant}/",
+        "tid": context.account.azure_tenant,
         "oid": principal,
         "sub": principal,
         "appid": client,
@@ -305,26 +305,26 @@ def token(world: World, principal: str, client: str, audience: str) -> tuple[str
         "nbf": now - 60,
         "exp": now + 3600,
     }
-    return jwt.encode(claims, key(world, "tokens"), algorithm="HS256"), claims["exp"]
+    return jwt.encode(claims, key(context, "tokens"), algorithm="HS256"), claims["exp"]
 
 
-def bearer(world: World, authorization: str | None, audience: str) -> str | None:
+def bearer(context: Context, authorization: str | None, audience: str) -> str | None:
     """The principal of an ``Authorization`` header; None if it proves nothing for this audience."""
     scheme, _, value = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         return None
     try:
         claims: dict[str, Any] = jwt.decode(
-            value, key(world, "tokens"), algorithms=["HS256"], audience=audience
+            value, key(context, "tokens"), algorithms=["HS256"], audience=audience
         )
     except jwt.InvalidTokenError:
         return None
     return str(claims["oid"])
 
 
-def callers(world: World, header: str) -> list[Record] | None:
+def callers(context: Context, header: str) -> list[Record] | None:
     """The identities that the bearer of an ``IDENTITY_HEADER`` may use; None: the header is wrong."""
-    ids = world.kv.get("azure-callers", header)
+    ids = context.kv.get("azure-callers", header)
     if ids is None:
         return None
-    return [record for record in world.all(IDENTITY) if record.id in ids]
+    return [record for record in context.all(IDENTITY) if record.id in ids]

@@ -13,9 +13,9 @@ from typing import ClassVar
 import yaml
 
 from rehearsal.azure import authorization
-from rehearsal.azure.resource_manager import IDENTITY, AzureKind, registry_of
+from rehearsal.azure.resource_manager import IDENTITY, AzureResourceType, registry_of
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.images import BuildFailed, Image
 
@@ -25,7 +25,7 @@ PUSH = "Microsoft.ContainerRegistry/registries/push/write"
 STEP_SECONDS = 600
 
 
-class Registry(AzureKind):
+class Registry(AzureResourceType):
     """A container registry."""
 
     token = REGISTRY
@@ -41,16 +41,16 @@ class Registry(AzureKind):
         taken="AlreadyInUse",
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         record.outputs["loginServer"] = f"{record.inputs['registryName'].lower()}.azurecr.io"
 
-    def delete(self, world: World, record: Record) -> None:
-        for repository in world.kv.get("azure-repositories", record.id) or ():
-            world.images.drop_repository(repository)
-        world.kv.delete("azure-repositories", record.id)
+    def delete(self, context: Context, record: Record) -> None:
+        for repository in context.kv.get("azure-repositories", record.id) or ():
+            context.images.drop_repository(repository)
+        context.kv.delete("azure-repositories", record.id)
 
 
-class TaskRun(AzureKind):
+class TaskRun(AzureResourceType):
     """A run of a task: its steps are carried out in a folder of their own."""
 
     token = "azure-native:containerregistry:TaskRun"
@@ -62,10 +62,10 @@ class TaskRun(AzureKind):
     references: ClassVar = {"registryName": REGISTRY}
     volatile = frozenset({"runResult"})
 
-    def make(self, world: World, record: Record) -> None:
-        record.outputs["runResult"] = _run(world, record, number=1)
+    def make(self, context: Context, record: Record) -> None:
+        record.outputs["runResult"] = _run(context, record, number=1)
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         changed = [
             key
             for key in ("forceUpdateTag", "runRequest")
@@ -73,29 +73,29 @@ class TaskRun(AzureKind):
         ]
         if changed:
             number = int(old.outputs["runResult"]["runId"].removeprefix("ca")) + 1
-            record.outputs["runResult"] = _run(world, record, number)
+            record.outputs["runResult"] = _run(context, record, number)
 
 
-def image(world: World, reference: str, principal: str) -> Image:
+def image(context: Context, reference: str, principal: str) -> Image:
     """The image that a service pulls as a principal, or Azure's refusal."""
-    registry = world.find(REGISTRY, loginServer=registry_of(reference))
+    registry = context.find(REGISTRY, loginServer=registry_of(reference))
     if registry is None:
         raise Refusal("ImagePullFailure", f"there is no registry for {reference}")
-    if not authorization.may(world, principal, PULL, registry.id):
+    if not authorization.may(context, principal, PULL, registry.id):
         raise Refusal(
             "ImagePullUnauthorized",
             f"unauthorized: authentication required: the identity {principal} does not hold AcrPull"
             f" on {registry.id}",
         )
-    found = world.images.find(reference)
+    found = context.images.find(reference)
     if found is None:
         raise Refusal("ImagePullFailure", f"manifest for {reference} not found: manifest unknown")
     return found
 
 
-def _run(world: World, record: Record, number: int) -> Json:
+def _run(context: Context, record: Record, number: int) -> Json:
     """Carry out a run's steps; answers the run as Azure describes it."""
-    registry = world.find(REGISTRY, name=record.inputs["registryName"])
+    registry = context.find(REGISTRY, name=record.inputs["registryName"])
     assert registry is not None  # a reference, and so checked before
     request = record.inputs["runRequest"]
     if request.get("type") != "EncodedTaskRunRequest":
@@ -104,7 +104,7 @@ def _run(world: World, record: Record, number: int) -> Json:
             f"the rehearsal carries out EncodedTaskRunRequest only, not {request.get('type')}",
         )
     server = registry.outputs["loginServer"]
-    _may_push(world, registry, record, request)
+    _may_push(context, registry, record, request)
     steps = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))["steps"]
     built: dict[str, Image] = {}
     pushed: list[str] = []
@@ -116,7 +116,7 @@ def _run(world: World, record: Record, number: int) -> Json:
                         _command(command, Path(folder))
                     case {"build": arguments}:
                         reference, result = _build(
-                            world, arguments.replace("$Registry", server), Path(folder)
+                            context, arguments.replace("$Registry", server), Path(folder)
                         )
                         built[reference] = result
                     case {"push": references}:
@@ -130,11 +130,11 @@ def _run(world: World, record: Record, number: int) -> Json:
         raise Refusal(
             "TaskRunFailed", f"An image does not exist locally with the tag: {missing[0]}"
         )
-    repositories = set(world.kv.get("azure-repositories", registry.id) or ())
+    repositories = set(context.kv.get("azure-repositories", registry.id) or ())
     repositories |= {built[each].repository for each in pushed}
-    world.kv.put("azure-repositories", registry.id, sorted(repositories))
+    context.kv.put("azure-repositories", registry.id, sorted(repositories))
     for each in pushed:
-        world.ledger.note("executed", record, "; ".join((f"built {each}", *built[each].notes)))
+        context.ledger.note("executed", record, "; ".join((f"built {each}", *built[each].notes)))
     run_id = f"ca{number}"
     return {
         "id": f"{registry.id}/runs/{run_id}",
@@ -162,19 +162,19 @@ class _StepFailed(Exception):
     """A step of a run ended badly."""
 
 
-def _may_push(world: World, registry: Record, record: Record, request: Json) -> None:
+def _may_push(context: Context, registry: Record, record: Record, request: Json) -> None:
     """Refuse a run that logs in to the registry as an identity that may not push, or as nobody."""
     credentials = request.get("credentials") or {}
     if (credentials.get("sourceRegistry") or {}).get("loginMode", "Default") == "Default":
         return
     server = registry.outputs["loginServer"]
     client = ((credentials.get("customRegistries") or {}).get(server) or {}).get("identity")
-    identity = world.find(IDENTITY, clientId=client) if client else None
+    identity = context.find(IDENTITY, clientId=client) if client else None
     carried = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or {}
     if (
         identity is None
         or identity.id not in carried
-        or not authorization.may(world, identity.outputs["principalId"], PUSH, registry.id)
+        or not authorization.may(context, identity.outputs["principalId"], PUSH, registry.id)
     ):
         raise Refusal(
             "TaskRunFailed",
@@ -208,12 +208,12 @@ def _command(command: str, folder: Path) -> None:
         raise _StepFailed(str(error)) from None
 
 
-def _build(world: World, arguments: str, folder: Path) -> tuple[str, Image]:
+def _build(context: Context, arguments: str, folder: Path) -> tuple[str, Image]:
     """A `build` step: ``-t REPOSITORY:TAG -f DOCKERFILE CONTEXT``."""
     words = shlex.split(arguments)
     options = dict(zip(words[:-1:2], words[1:-1:2], strict=True))
     reference = options["-t"]
     repository, _, tag = reference.rpartition(":")
-    context = folder / words[-1]
-    result = world.images.build(context, options.get("-f", "Dockerfile"), repository, tag)
+    build_context = folder / words[-1]
+    result = context.images.build(build_context, options.get("-f", "Dockerfile"), repository, tag)
     return reference, result

@@ -7,9 +7,9 @@ import time
 from typing import ClassVar
 
 from rehearsal.azure import authorization, key_vault_secrets
-from rehearsal.azure.resource_manager import AzureKind, field, guid
+from rehearsal.azure.resource_manager import AzureResourceType, field, guid
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
 VAULT = "azure-native:keyvault:Vault"
@@ -18,7 +18,7 @@ DELETED = "azure-deleted-vaults"
 DAY = 86400
 
 
-class Vault(AzureKind):
+class Vault(AzureResourceType):
     """A key vault; deleted, it keeps its name for the days of its retention."""
 
     token = VAULT
@@ -33,8 +33,8 @@ class Vault(AzureKind):
         taken="VaultAlreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
-        super().check(world, inputs)
+    def check(self, context: Context, inputs: Inputs) -> None:
+        super().check(context, inputs)
         if field(inputs, "properties.enablePurgeProtection") is False:
             raise CheckFailure(
                 "properties.enablePurgeProtection",
@@ -47,9 +47,9 @@ class Vault(AzureKind):
                 "properties.softDeleteRetentionInDays", f"{days:g} is not between 7 and 90"
             )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         name = record.inputs["vaultName"]
-        until = world.kv.get(DELETED, name.lower())
+        until = context.kv.get(DELETED, name.lower())
         if until and until > time.time():
             raise Refusal(
                 "ConflictError",
@@ -58,13 +58,13 @@ class Vault(AzureKind):
             )
         record.outputs["properties"] = {
             **record.inputs["properties"],
-            "vaultUri": f"{key_vault_secrets.url(world, name)}/",
+            "vaultUri": f"{key_vault_secrets.url(context, name)}/",
             "provisioningState": "Succeeded",
             "hsmPoolResourceId": "",
             "privateEndpointConnections": [],
         }
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         kept = ("vaultUri", "provisioningState", "hsmPoolResourceId", "privateEndpointConnections")
         before = old.outputs["properties"]
         record.outputs["properties"] = {
@@ -72,12 +72,12 @@ class Vault(AzureKind):
             **{key: before[key] for key in kept},
         }
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         days = field(record.inputs, "properties.softDeleteRetentionInDays") or 90
-        world.kv.put(DELETED, record.inputs["vaultName"].lower(), time.time() + days * DAY)
+        context.kv.put(DELETED, record.inputs["vaultName"].lower(), time.time() + days * DAY)
 
 
-class Secret(AzureKind):
+class Secret(AzureResourceType):
     """A secret; another value is another version."""
 
     token = SECRET
@@ -96,16 +96,16 @@ class Secret(AzureKind):
         unique=("vaultName",),
     )
 
-    def make(self, world: World, record: Record) -> None:
-        _version(world, record)
+    def make(self, context: Context, record: Record) -> None:
+        _version(context, record)
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         record.outputs["properties"] = old.outputs["properties"]
         if old.inputs["properties"] != record.inputs["properties"]:
-            _version(world, record)
+            _version(context, record)
 
 
-def resolve(world: World, reference: str, principal: str) -> str | None:
+def resolve(context: Context, reference: str, principal: str) -> str | None:
     """The secret behind ``@Microsoft.KeyVault(SecretUri=…)``; None if this principal may not have it.
 
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
@@ -113,22 +113,22 @@ def resolve(world: World, reference: str, principal: str) -> str | None:
     match = re.fullmatch(r"@Microsoft\.KeyVault\(SecretUri=(https://[^)]+)\)", reference)
     if match is None:
         return None
-    for secret in world.all(SECRET):
+    for secret in context.all(SECRET):
         properties = secret.outputs["properties"]
         if match[1].rstrip("/") in (properties["secretUri"], properties["secretUriWithVersion"]):
             if authorization.may(
-                world, principal, key_vault_secrets.GET_SECRET, secret.id, data=True
+                context, principal, key_vault_secrets.GET_SECRET, secret.id, data=True
             ):
                 return str(field(secret.inputs, "properties.value"))
             return None
     return None
 
 
-def _version(world: World, record: Record) -> None:
+def _version(context: Context, record: Record) -> None:
     """Make a version. Azure Resource Manager never answers the value."""
-    number = (world.kv.get("azure-secret-versions", record.id) or 0) + 1
-    world.kv.put("azure-secret-versions", record.id, number)
-    vault = key_vault_secrets.url(world, record.inputs["vaultName"])
+    number = (context.kv.get("azure-secret-versions", record.id) or 0) + 1
+    context.kv.put("azure-secret-versions", record.id, number)
+    vault = key_vault_secrets.url(context, record.inputs["vaultName"])
     uri = f"{vault}/secrets/{record.inputs['secretName']}"
     now = int(time.time())
     record.outputs["properties"] = {

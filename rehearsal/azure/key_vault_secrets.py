@@ -16,21 +16,21 @@ from rehearsal.azure import authorization
 from rehearsal.azure.resource_manager import field
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 AUDIENCE = "https://vault.azure.net"
 GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 SECRET = "azure-native:keyvault:Secret"
 
 
-def url(world: World, vault: str) -> str:
+def url(context: Context, vault: str) -> str:
     """A vault's address, without trailing slash; on Azure ``https://<vault>.vault.azure.net``."""
-    return f"{world.doors.open('azure/vaults', _app(world), tls=True)}/{vault}"
+    return f"{context.doors.open('azure/vaults', _app(context), tls=True)}/{vault}"
 
 
-def _app(world: World) -> Starlette:
+def _app(context: Context) -> Starlette:
     async def secret(request: Request) -> Response:
-        principal = authorization.bearer(world, request.headers.get("authorization"), AUDIENCE)
+        principal = authorization.bearer(context, request.headers.get("authorization"), AUDIENCE)
         if principal is None:
             challenge = (
                 f'Bearer authorization="https://login.microsoftonline.com/", resource="{AUDIENCE}"'
@@ -39,11 +39,11 @@ def _app(world: World) -> Starlette:
             refused.headers["www-authenticate"] = challenge
             return refused
         asked = str(request.url.replace(query="")).rstrip("/")
-        for record in world.all(SECRET):
+        for record in context.all(SECRET):
             properties = record.outputs["properties"]
             if asked not in (properties["secretUri"], properties["secretUriWithVersion"]):
                 continue
-            if not authorization.may(world, principal, GET_SECRET, record.id, data=True):
+            if not authorization.may(context, principal, GET_SECRET, record.id, data=True):
                 return _error(
                     403,
                     "Forbidden",

@@ -15,9 +15,9 @@ from typing import ClassVar
 
 from rehearsal.azure import authorization, container_registry, storage
 from rehearsal.azure.key_vault import VAULT
-from rehearsal.azure.resource_manager import AzureKind, by_id, field, guid, last
+from rehearsal.azure.resource_manager import AzureResourceType, by_id, field, guid, last
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.containers import Container, ContainerFailed
 
@@ -35,7 +35,7 @@ DELETED = "azure-deleted-workspaces"
 SOFT_DELETE_SECONDS = 14 * 86400
 
 
-class Workspace(AzureKind):
+class Workspace(AzureResourceType):
     """A workspace. A deleted one keeps its name in its resource group for 14 days."""
 
     token = WORKSPACE
@@ -56,8 +56,8 @@ class Workspace(AzureKind):
         taken="WorkspaceAlreadyExists",
     )
 
-    def make(self, world: World, record: Record) -> None:
-        until = world.kv.get(DELETED, record.id.lower())
+    def make(self, context: Context, record: Record) -> None:
+        until = context.kv.get(DELETED, record.id.lower())
         if until and until > time.time():
             raise Refusal(
                 "Conflict",
@@ -65,7 +65,7 @@ class Workspace(AzureKind):
                 " https://aka.ms/wsoftdelete",
             )
         location = record.outputs["location"]
-        account = by_id(world, storage.ACCOUNT, record.inputs.get("storageAccount", ""))
+        account = by_id(context, storage.ACCOUNT, record.inputs.get("storageAccount", ""))
         if (
             account
             and account.inputs.get("allowSharedKeyAccess") is False
@@ -78,16 +78,16 @@ class Workspace(AzureKind):
             )
         record.outputs |= {
             "workspaceId": guid(record.id, "workspace"),
-            "tenantId": world.account.azure_tenant,
+            "tenantId": context.account.azure_tenant,
             "discoveryUrl": f"https://{location}.api.azureml.ms/discovery",
             "mlFlowTrackingUri": f"azureml://{location}.api.azureml.ms/mlflow/v1.0{record.id}",
         }
 
-    def delete(self, world: World, record: Record) -> None:
-        world.kv.put(DELETED, record.id.lower(), time.time() + SOFT_DELETE_SECONDS)
+    def delete(self, context: Context, record: Record) -> None:
+        context.kv.put(DELETED, record.id.lower(), time.time() + SOFT_DELETE_SECONDS)
 
 
-class Datastore(AzureKind):
+class Datastore(AzureResourceType):
     """A name for a container, known to the workspace."""
 
     token = DATASTORE
@@ -102,19 +102,19 @@ class Datastore(AzureKind):
         unique=("resourceGroupName", "workspaceName"),
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         properties = record.inputs["properties"]
         if properties.get("datastoreType") == "AzureBlob":
             container = storage.container_id(
-                world, properties["accountName"], properties["containerName"]
+                context, properties["accountName"], properties["containerName"]
             )
-            if by_id(world, storage.CONTAINER, container) is None:
+            if by_id(context, storage.CONTAINER, container) is None:
                 raise Refusal(
                     "UserError", f"The container '{properties['containerName']}' does not exist."
                 )
 
 
-class EnvironmentVersion(AzureKind):
+class EnvironmentVersion(AzureResourceType):
     """A version of an environment: an image and its routes."""
 
     token = ENVIRONMENT
@@ -124,7 +124,7 @@ class EnvironmentVersion(AzureKind):
     replace_on = frozenset({"version", "properties.image"})
 
 
-class ModelVersion(AzureKind):
+class ModelVersion(AzureResourceType):
     """A version of a model: a path in a datastore."""
 
     token = MODEL
@@ -133,11 +133,11 @@ class ModelVersion(AzureKind):
     references: ClassVar = {"workspaceName": WORKSPACE}
     replace_on = frozenset({"version", "properties.modelUri", "properties.modelType"})
 
-    def make(self, world: World, record: Record) -> None:
-        _model_path(world, record)
+    def make(self, context: Context, record: Record) -> None:
+        _model_path(context, record)
 
 
-class OnlineEndpoint(AzureKind):
+class OnlineEndpoint(AzureResourceType):
     """An endpoint: a name, a URL, and how the traffic is split among its deployments."""
 
     token = ENDPOINT
@@ -157,14 +157,14 @@ class OnlineEndpoint(AzureKind):
         taken="EndpointAlreadyExists",
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         if field(record.inputs, "properties.traffic"):
             raise Refusal(
                 "BadArgument",
                 "Traffic rules cannot be set on a new endpoint: the deployments that they name do"
                 " not exist. Create the endpoint, then the deployment, then set the traffic.",
             )
-        where = f"{world.base_url}/azure/ml/{record.outputs['location']}/{record.outputs['name']}"
+        where = f"{context.base_url}/azure/ml/{record.outputs['location']}/{record.outputs['name']}"
         record.outputs["properties"] = {
             "publicNetworkAccess": "Enabled",
             **record.inputs["properties"],
@@ -175,18 +175,18 @@ class OnlineEndpoint(AzureKind):
             "mirrorTraffic": {},
         }
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         # A PUT writes the whole endpoint: traffic that it does not name is taken away.
         record.outputs["properties"] = old.outputs["properties"] | record.inputs["properties"]
-        set_traffic(world, record, field(record.inputs, "properties.traffic") or {})
+        set_traffic(context, record, field(record.inputs, "properties.traffic") or {})
 
-    def delete(self, world: World, record: Record) -> None:
-        for deployment in deployments(world, record):
-            world.workloads.stop(_key(deployment))
-            world.store.remove(deployment)
+    def delete(self, context: Context, record: Record) -> None:
+        for deployment in deployments(context, record):
+            context.workloads.stop(_key(deployment))
+            context.store.remove(deployment)
 
 
-class OnlineDeployment(AzureKind):
+class OnlineDeployment(AzureResourceType):
     """A deployment: the model's container behind its endpoint."""
 
     token = DEPLOYMENT
@@ -210,21 +210,21 @@ class OnlineDeployment(AzureKind):
         taken="DeploymentAlreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
-        super().check(world, inputs)
+    def check(self, context: Context, inputs: Inputs) -> None:
+        super().check(context, inputs)
         capacity = field(inputs, "sku.capacity")
         if capacity is not None and capacity < 1:
             raise CheckFailure("sku.capacity", "a deployment has at least 1 instance")
 
-    def make(self, world: World, record: Record) -> None:
-        _deploy(world, record)
+    def make(self, context: Context, record: Record) -> None:
+        _deploy(context, record)
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         if old.inputs["properties"] != record.inputs["properties"]:
-            _deploy(world, record)
+            _deploy(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
-        endpoint = endpoint_of(world, record)
+    def delete(self, context: Context, record: Record) -> None:
+        endpoint = endpoint_of(context, record)
         name = record.outputs["name"]
         if endpoint and endpoint.outputs["properties"]["traffic"].get(name):
             raise Refusal(
@@ -232,24 +232,24 @@ class OnlineDeployment(AzureKind):
                 f"Cannot delete deployment '{name}': it has live traffic allocated to it. Set the"
                 " traffic allocation for the deployment to 0% before deleting it.",
             )
-        world.workloads.stop(_key(record))
-        shutil.rmtree(_folder(world, record), ignore_errors=True)
+        context.workloads.stop(_key(record))
+        shutil.rmtree(_folder(context, record), ignore_errors=True)
 
 
-def endpoint_of(world: World, deployment: Record) -> Record | None:
+def endpoint_of(context: Context, deployment: Record) -> Record | None:
     """The endpoint that a deployment belongs to."""
-    return by_id(world, ENDPOINT, deployment.id.partition("/deployments/")[0])
+    return by_id(context, ENDPOINT, deployment.id.partition("/deployments/")[0])
 
 
-def deployments(world: World, endpoint: Record) -> list[Record]:
+def deployments(context: Context, endpoint: Record) -> list[Record]:
     """The deployments of an endpoint."""
-    return [r for r in world.all(DEPLOYMENT) if r.id.startswith(f"{endpoint.id}/deployments/")]
+    return [r for r in context.all(DEPLOYMENT) if r.id.startswith(f"{endpoint.id}/deployments/")]
 
 
-def set_traffic(world: World, endpoint: Record, traffic: Json) -> None:
+def set_traffic(context: Context, endpoint: Record, traffic: Json) -> None:
     """Set the traffic of an endpoint, or refuse to; the caller saves the record."""
     shares = {name: int(share) for name, share in traffic.items() if share}
-    names = {each.outputs["name"] for each in deployments(world, endpoint)}
+    names = {each.outputs["name"] for each in deployments(context, endpoint)}
     if unknown := sorted(shares.keys() - names):
         raise Refusal(
             "BadArgument", f"Traffic names deployments that do not exist: {', '.join(unknown)}."
@@ -261,11 +261,13 @@ def set_traffic(world: World, endpoint: Record, traffic: Json) -> None:
     endpoint.outputs["properties"]["traffic"] = shares
 
 
-def choose(world: World, endpoint: Record, wanted: str | None) -> str | None:
+def choose(context: Context, endpoint: Record, wanted: str | None) -> str | None:
     """The workload and route of the deployment that answers a request; None if there is none."""
     if wanted is not None:
         return (
-            wanted if wanted in {r.outputs["name"] for r in deployments(world, endpoint)} else None
+            wanted
+            if wanted in {r.outputs["name"] for r in deployments(context, endpoint)}
+            else None
         )
     shares = endpoint.outputs["properties"]["traffic"]
     if not shares:
@@ -274,41 +276,41 @@ def choose(world: World, endpoint: Record, wanted: str | None) -> str | None:
     return chosen
 
 
-def scoring(world: World, endpoint: Record, name: str) -> tuple[str, str]:
+def scoring(context: Context, endpoint: Record, name: str) -> tuple[str, str]:
     """The workload behind a deployment, and the path that its environment names for scoring."""
-    deployment = next(r for r in deployments(world, endpoint) if r.outputs["name"] == name)
-    environment = by_id(world, ENVIRONMENT, deployment.inputs["properties"]["environmentId"])
+    deployment = next(r for r in deployments(context, endpoint) if r.outputs["name"] == name)
+    environment = by_id(context, ENVIRONMENT, deployment.inputs["properties"]["environmentId"])
     routes = field(environment.inputs, "properties.inferenceConfig") if environment else {}
     return _key(deployment), ((routes or {}).get("scoringRoute") or {}).get("path", "/score")
 
 
-def _deploy(world: World, record: Record) -> None:
+def _deploy(context: Context, record: Record) -> None:
     """Download the model, pull the image, and run it under the deployment's key."""
     properties = record.inputs["properties"]
-    endpoint = endpoint_of(world, record)
-    environment = by_id(world, ENVIRONMENT, properties["environmentId"])
-    model = by_id(world, MODEL, properties["model"])
+    endpoint = endpoint_of(context, record)
+    environment = by_id(context, ENVIRONMENT, properties["environmentId"])
+    model = by_id(context, MODEL, properties["model"])
     # References, and so checked before.
     assert endpoint is not None
     assert environment is not None
     assert model is not None
     principal = _principal(endpoint)
-    image = container_registry.image(world, environment.inputs["properties"]["image"], principal)
-    account, container, prefix = _model_path(world, model)
-    scope = storage.container_id(world, account, container)
-    if not authorization.may(world, principal, f"{authorization.BLOBS}/read", scope, data=True):
+    image = container_registry.image(context, environment.inputs["properties"]["image"], principal)
+    account, container, prefix = _model_path(context, model)
+    scope = storage.container_id(context, account, container)
+    if not authorization.may(context, principal, f"{authorization.BLOBS}/read", scope, data=True):
         raise Refusal(
             "BadArgument",
             "Authorization error: unable to download the user model. The endpoint's identity"
             f" {principal} does not hold Storage Blob Data Reader on {scope}.",
         )
-    folder = _folder(world, record)
+    folder = _folder(context, record)
     shutil.rmtree(folder, ignore_errors=True)
-    storage.download(world, account, container, prefix, folder / last(prefix))
+    storage.download(context, account, container, prefix, folder / last(prefix))
     routes = properties_of(environment).get("inferenceConfig") or {}
     mounted = f"/var/azureml-app/azureml-models/{model.inputs['name']}/{model.inputs['version']}"
     try:
-        world.workloads.run(
+        context.workloads.run(
             _key(record),
             Container(
                 image=image.reference,
@@ -346,19 +348,19 @@ def _principal(endpoint: Record) -> str:
     return principal
 
 
-def _model_path(world: World, model: Record) -> tuple[str, str, str]:
+def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
     """Account, container and prefix of a model; refused when nothing lies there."""
     uri = model.inputs["properties"].get("modelUri", "")
     match = re.fullmatch(r"azureml://.*/datastores/([^/]+)/paths/(.+?)/?", uri)
     if match is None:
         raise Refusal("UserError", f"the rehearsal does not know the model URI {uri}")
     workspace = model.id.partition("/models/")[0]
-    datastore = by_id(world, DATASTORE, f"{workspace}/datastores/{match[1]}")
+    datastore = by_id(context, DATASTORE, f"{workspace}/datastores/{match[1]}")
     if datastore is None:
         raise Refusal("UserError", f"Could not find datastore: {match[1]}.")
     place = datastore.inputs["properties"]
     account, container, prefix = place["accountName"], place["containerName"], match[2]
-    if not storage.exists(world, account, container, prefix):
+    if not storage.exists(context, account, container, prefix):
         raise Refusal("UserError", f"There is nothing at the model's path {uri}.")
     return account, container, prefix
 
@@ -367,5 +369,5 @@ def _key(deployment: Record) -> str:
     return f"azure/{deployment.id.partition('/workspaces/')[2]}"
 
 
-def _folder(world: World, deployment: Record) -> Path:
-    return world.state_dir / "azure-models" / guid(deployment.id)
+def _folder(context: Context, deployment: Record) -> Path:
+    return context.state_dir / "azure-models" / guid(deployment.id)

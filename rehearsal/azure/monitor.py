@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rehearsal.azure.resource_manager import AzureKind, guid
+from rehearsal.azure.resource_manager import AzureResourceType, guid
 from rehearsal.core.records import CheckFailure, Inputs, Record
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
 LOGS = "azure-native:operationalinsights:Workspace"
 
 
-class LogAnalyticsWorkspace(AzureKind):
+class LogAnalyticsWorkspace(AzureResourceType):
     """A Log Analytics workspace."""
 
     token = LOGS
@@ -27,11 +27,11 @@ class LogAnalyticsWorkspace(AzureKind):
         unique=("resourceGroupName",),
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         record.outputs["customerId"] = guid(record.id, "customer")
 
 
-class ApplicationInsights(AzureKind):
+class ApplicationInsights(AzureResourceType):
     """An Application Insights component."""
 
     token = "azure-native:applicationinsights:Component"
@@ -39,17 +39,17 @@ class ApplicationInsights(AzureKind):
     path = "Microsoft.Insights/components/{resourceName}"
     references: ClassVar = {"workspaceResourceId": LOGS}
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         key = guid(record.id, "key")
         record.outputs |= {
             "appId": guid(record.id, "app"),
             "instrumentationKey": key,
             "connectionString": f"InstrumentationKey={key}",
-            "tenantId": world.account.azure_tenant,
+            "tenantId": context.account.azure_tenant,
         }
 
 
-class AutoscaleSetting(AzureKind):
+class AutoscaleSetting(AzureResourceType):
     """Rules by which a deployment would grow and shrink."""
 
     token = "azure-native:monitor:AutoscaleSetting"
@@ -64,8 +64,8 @@ class AutoscaleSetting(AzureKind):
         )
     }
 
-    def check(self, world: World, inputs: Inputs) -> None:
-        super().check(world, inputs)
+    def check(self, context: Context, inputs: Inputs) -> None:
+        super().check(context, inputs)
         for profile in inputs.get("profiles") or ():
             capacity = profile.get("capacity") or {}
             known = [capacity[key] for key in ("minimum", "default", "maximum") if key in capacity]

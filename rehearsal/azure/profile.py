@@ -14,11 +14,11 @@ from rehearsal.azure import (
 from rehearsal.azure.resource_manager import GROUP, group_id
 from rehearsal.azure.tags import check_tags
 from rehearsal.core.records import Inputs, Record
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
 
 
-class ResourceGroup(Kind):
+class ResourceGroup(ResourceType):
     """A resource group; whatever is in it goes with it."""
 
     token = GROUP
@@ -33,29 +33,29 @@ class ResourceGroup(Kind):
         taken="ResourceGroupAlreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs)
 
-    def create(self, world: World, record: Record) -> None:
-        record.id = group_id(world, record.inputs["resourceGroupName"])
+    def create(self, context: Context, record: Record) -> None:
+        record.id = group_id(context, record.inputs["resourceGroupName"])
         record.outputs |= {
             "type": "Microsoft.Resources/resourceGroups",
             "properties": {"provisioningState": "Succeeded"},
         }
 
-    def delete(self, world: World, record: Record) -> None:
-        # What refers to others comes after them in KINDS, and so is taken away before them.
-        for kind in reversed(KINDS):
-            for inside in world.all(kind.token) if kind is not ResourceGroup else ():
+    def delete(self, context: Context, record: Record) -> None:
+        # What refers to others comes after them in RESOURCE_TYPES, and so is taken away before them.
+        for kind in reversed(RESOURCE_TYPES):
+            for inside in context.all(kind.token) if kind is not ResourceGroup else ():
                 if authorization.within(inside.id, record.id):
                     if kind is machine_learning.OnlineDeployment:
                         continue  # goes with its endpoint, traffic or not
-                    kind().delete(world, inside)
-                    world.store.remove(inside)
-                    world.ledger.note("deleted", inside, "with its resource group")
+                    kind().delete(context, inside)
+                    context.store.remove(inside)
+                    context.ledger.note("deleted", inside, "with its resource group")
 
 
-KINDS: tuple[type[Kind], ...] = (
+RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     ResourceGroup,
     authorization.UserAssignedIdentity,
     authorization.FederatedIdentityCredential,

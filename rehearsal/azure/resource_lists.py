@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from rehearsal.azure import authorization
 from rehearsal.azure.resource_manager import GROUP
 from rehearsal.core.records import Record
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 
 PAGE = 1000
 """How many the Resource Manager lists at a time."""
@@ -28,7 +28,7 @@ PARTS = {
 ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/([^/]+)/providers/([^/]+)/(.+)")
 
 
-def groups(world: World, request: Request, principal: str) -> Response:
+def groups(context: Context, request: Request, principal: str) -> Response:
     """Resource groups of the subscription."""
     found = (
         {
@@ -38,37 +38,39 @@ def groups(world: World, request: Request, principal: str) -> Response:
             "location": each.outputs.get("location"),
             "tags": each.outputs.get("tags") or {},
         }
-        for each in _read(world, principal, world.all(GROUP))
+        for each in _read(context, principal, context.all(GROUP))
     )
     return _page(request, found)
 
 
-def resources(world: World, request: Request, principal: str) -> Response:
+def resources(context: Context, request: Request, principal: str) -> Response:
     """What is in a resource group and has a place and tags of its own, also inside of others."""
     group = request.path_params["group"]
-    if world.find(GROUP, name=group) is None:
+    if context.find(GROUP, name=group) is None:
         text = f"Resource group '{group}' could not be found."
         error = {"code": "ResourceGroupNotFound", "message": text}
         return JSONResponse({"error": error}, 404)
-    records = _read(world, principal, world.store.all())
+    records = _read(context, principal, context.store.all())
     return _page(request, (told for each in records if (told := _tracked(each, group))))
 
 
-def parts(world: World, request: Request, principal: str) -> Response:
+def parts(context: Context, request: Request, principal: str) -> Response:
     """The parts of one resource."""
     parent, _, what = request.url.path.rpartition("/")
     own = (
-        each for each in world.all(PARTS[what]) if authorization.within(each.id, f"{parent}/{what}")
+        each
+        for each in context.all(PARTS[what])
+        if authorization.within(each.id, f"{parent}/{what}")
     )
-    found = _read(world, principal, own)
+    found = _read(context, principal, own)
     return _page(request, ({"id": each.id, "name": each.outputs["name"]} for each in found))
 
 
-def _read(world: World, principal: str, records: Iterable[Record]) -> Iterator[Record]:
+def _read(context: Context, principal: str, records: Iterable[Record]) -> Iterator[Record]:
     for each in records:
         # The action's own name is in each type's, and nothing here has a role for one type's reading.
         if authorization.may(
-            world, principal, "Microsoft.Resources/subscriptions/resources/read", each.id
+            context, principal, "Microsoft.Resources/subscriptions/resources/read", each.id
         ):
             yield each
 

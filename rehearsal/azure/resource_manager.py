@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from rehearsal.azure.tags import check_tags
 from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
 
 GROUP = "azure-native:resources:ResourceGroup"
 IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
 
 
-class AzureKind(Kind):
+class AzureResourceType(ResourceType):
     """A resource with an ARM id, in a resource group that must exist."""
 
     path: ClassVar[str]
@@ -24,36 +24,36 @@ class AzureKind(Kind):
     tag_name: ClassVar[int] = 512
     """Characters of a tag's name."""
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs, most=self.most_tags, name=self.tag_name)
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         """What a type's own `create` does, once the id is known."""
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         group = record.inputs["resourceGroupName"]
-        if world.find(GROUP, name=group) is None:
+        if context.find(GROUP, name=group) is None:
             raise Refusal("ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
         provider, *rest = self.path.format(**record.inputs).split("/")
-        record.id = f"{group_id(world, group)}/providers/{'/'.join((provider, *rest))}"
+        record.id = f"{group_id(context, group)}/providers/{'/'.join((provider, *rest))}"
         record.outputs["type"] = "/".join((provider, *rest[::2]))
         record.outputs["name"] = rest[-1]
         if assigned := record.inputs.get("identity"):
-            record.outputs["identity"] = identity_block(world, assigned)
-        self.make(world, record)
+            record.outputs["identity"] = identity_block(context, assigned)
+        self.make(context, record)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         if assigned := record.inputs.get("identity"):
-            record.outputs["identity"] = identity_block(world, assigned)
-        self.change(world, old, record)
+            record.outputs["identity"] = identity_block(context, assigned)
+        self.change(context, old, record)
 
-    def change(self, world: World, old: Record, record: Record) -> None:
+    def change(self, context: Context, old: Record, record: Record) -> None:
         """What a type's own `update` does."""
 
 
-def group_id(world: World, group: str) -> str:
+def group_id(context: Context, group: str) -> str:
     """The id of a resource group."""
-    return f"/subscriptions/{world.account.azure_subscription}/resourceGroups/{group}"
+    return f"/subscriptions/{context.account.azure_subscription}/resourceGroups/{group}"
 
 
 def guid(*parts: str) -> str:
@@ -61,7 +61,7 @@ def guid(*parts: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(parts)))
 
 
-def identity_block(world: World, assigned: Json) -> Json:
+def identity_block(context: Context, assigned: Json) -> Json:
     """A resource's identity as Azure answers it: a list of ids goes in, a map by id comes out.
 
     https://learn.microsoft.com/rest/api/resources/resources/get-by-id#identity
@@ -69,7 +69,7 @@ def identity_block(world: World, assigned: Json) -> Json:
     block: Json = {"type": assigned.get("type", "None")}
     given = assigned.get("userAssignedIdentities") or []
     if given:
-        known = {id_: user_assigned(world, id_) for id_ in given}
+        known = {id_: user_assigned(context, id_) for id_ in given}
         block["userAssignedIdentities"] = {
             id_: {"principalId": r.outputs["principalId"], "clientId": r.outputs["clientId"]}
             for id_, r in known.items()
@@ -77,9 +77,9 @@ def identity_block(world: World, assigned: Json) -> Json:
     return block
 
 
-def user_assigned(world: World, id_: str) -> Record:
+def user_assigned(context: Context, id_: str) -> Record:
     """The managed identity with this id, or Azure's refusal."""
-    record = by_id(world, IDENTITY, id_)
+    record = by_id(context, IDENTITY, id_)
     if record is None:
         raise Refusal(
             "FailedIdentityOperation",
@@ -88,9 +88,9 @@ def user_assigned(world: World, id_: str) -> Record:
     return record
 
 
-def by_id(world: World, token: str, id_: str) -> Record | None:
+def by_id(context: Context, token: str, id_: str) -> Record | None:
     """The record with this id; Azure does not mind the case of ids."""
-    return next((r for r in world.all(token) if r.id.lower() == id_.lower()), None)
+    return next((r for r in context.all(token) if r.id.lower() == id_.lower()), None)
 
 
 def invalid(code: str, text: str) -> Refusal:

@@ -26,7 +26,7 @@ from rehearsal.azure import (
 )
 from rehearsal.azure.resource_manager import by_id
 from rehearsal.core.records import Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
 SCORING = "https://ml.azure.com"
@@ -34,13 +34,13 @@ ENGINEER = "engineer"
 """What the header is called with which the one who runs Pulumi gets tokens."""
 
 
-def routes(world: World) -> list[BaseRoute]:
+def routes(context: Context) -> list[BaseRoute]:
     """What is served below ``/azure``; opens the doors again that stood before a restart."""
-    planes = Planes(world)
-    app_service.reopen(world)
-    storage_blobs.url(world, "")
-    key_vault_secrets.url(world, "")
-    manager(world)
+    planes = Planes(context)
+    app_service.reopen(context)
+    storage_blobs.url(context, "")
+    key_vault_secrets.url(context, "")
+    manager(context)
     return [
         Route("/identity/token", planes.token),
         Route("/ml/{location}/{endpoint}/score", planes.score, methods=["POST"]),
@@ -50,19 +50,19 @@ def routes(world: World) -> list[BaseRoute]:
 class Planes:
     """Requests that the cloud's own clients send."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
     async def token(self, request: Request) -> Response:
         """The managed identity endpoint of App Service."""
-        world = self.world
+        context = self.context
         resource = request.query_params.get("resource", "").removesuffix("/.default").rstrip("/")
         client = request.query_params.get("client_id")
         header = request.headers.get("x-identity-header", "")
-        if header == authorization.key(world, ENGINEER):
-            principal, client = world.account.azure_object, world.account.azure_client
+        if header == authorization.key(context, ENGINEER):
+            principal, client = context.account.azure_object, context.account.azure_client
         else:
-            allowed = authorization.callers(world, header)
+            allowed = authorization.callers(context, header)
             if allowed is None:
                 return _refused("invalid_request", "the X-IDENTITY-HEADER is missing or wrong")
             matching = [r for r in allowed if client in (None, r.outputs["clientId"])]
@@ -73,7 +73,7 @@ class Planes:
                     f" {client}.",
                 )
             principal, client = matching[0].outputs["principalId"], matching[0].outputs["clientId"]
-        value, ends = authorization.token(world, principal, client or "", resource)
+        value, ends = authorization.token(context, principal, client or "", resource)
         return JSONResponse(
             {
                 "access_token": value,
@@ -89,29 +89,29 @@ class Planes:
 
         https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints#http-status-codes
         """
-        world = self.world
+        context = self.context
         location, name = request.path_params["location"], request.path_params["endpoint"]
-        endpoint = world.find(machine_learning.ENDPOINT, name=name, location=location)
+        endpoint = context.find(machine_learning.ENDPOINT, name=name, location=location)
         if endpoint is None:
             return _scoring_error(404, "The specified endpoint does not exist.")
-        principal = authorization.bearer(world, request.headers.get("authorization"), SCORING)
+        principal = authorization.bearer(context, request.headers.get("authorization"), SCORING)
         if principal is None:
             return _scoring_error(
                 401, "A Microsoft Entra token for https://ml.azure.com is required."
             )
-        if not authorization.may(world, principal, machine_learning.SCORE, endpoint.id):
+        if not authorization.may(context, principal, machine_learning.SCORE, endpoint.id):
             return _scoring_error(
                 403,
                 f"The principal {principal} may not perform {machine_learning.SCORE} on {endpoint.id}.",
             )
         wanted = request.headers.get("azureml-model-deployment")
-        deployment = machine_learning.choose(world, endpoint, wanted)
+        deployment = machine_learning.choose(context, endpoint, wanted)
         if deployment is None:
             return _scoring_error(
                 404, "The endpoint doesn't have any valid deployment with positive weight."
             )
-        key, path = machine_learning.scoring(world, endpoint, deployment)
-        answer = await world.workloads.forward(key, request, path)
+        key, path = machine_learning.scoring(context, endpoint, deployment)
+        answer = await context.workloads.forward(key, request, path)
         answer.headers["azureml-model-deployment"] = deployment
         if answer.status_code != 200:
             answer.headers["ms-azureml-model-error-statuscode"] = str(answer.status_code)
@@ -119,13 +119,13 @@ class Planes:
         return answer
 
 
-def manager(world: World) -> str:
+def manager(context: Context) -> str:
     """The host and port of the Resource Manager; its door is opened if it is not open."""
-    url = world.doors.open("azure/resource-manager", _resource_manager(world), tls=True)
+    url = context.doors.open("azure/resource-manager", _resource_manager(context), tls=True)
     return url.removeprefix("https://")
 
 
-def _resource_manager(world: World) -> Starlette:
+def _resource_manager(context: Context) -> Starlette:
     """The Resource Manager, as far as the traffic of an endpoint goes."""
 
     async def metadata(request: Request) -> Response:
@@ -144,9 +144,9 @@ def _resource_manager(world: World) -> Starlette:
         )
 
     async def endpoint(request: Request) -> Response:
-        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(context, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
-        record = by_id(world, machine_learning.ENDPOINT, request.url.path)
+        record = by_id(context, machine_learning.ENDPOINT, request.url.path)
         if record is None:
             return _arm_error(
                 404, "ResourceNotFound", f"The Resource '{request.url.path}' was not found."
@@ -154,16 +154,16 @@ def _resource_manager(world: World) -> Starlette:
         if request.method == "PUT":
             body = await request.json()
             try:
-                await anyio.to_thread.run_sync(_put, world, record, body)
+                await anyio.to_thread.run_sync(_put, context, record, body)
             except Refusal as refusal:
                 return _arm_error(400, refusal.code, refusal.message)
         return JSONResponse(_shown(record))
 
     async def listing(request: Request) -> Response:
         """The subscriptions, or a subscription's storage accounts."""
-        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(context, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
-        subscription = world.account.azure_subscription
+        subscription = context.account.azure_subscription
         found: list[dict[str, Any]]
         match request.path_params.get("subscription"):
             case None:
@@ -175,31 +175,31 @@ def _resource_manager(world: World) -> Starlette:
                         **_shown(record),
                         "properties": {"primaryEndpoints": record.outputs["primaryEndpoints"]},
                     }
-                    for record in world.all(storage.ACCOUNT)
+                    for record in context.all(storage.ACCOUNT)
                 ]
             case asked:
                 return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
         return JSONResponse({"value": found})
 
     async def subscription(request: Request) -> Response:
-        if authorization.bearer(world, request.headers.get("authorization"), MANAGEMENT) is None:
+        if authorization.bearer(context, request.headers.get("authorization"), MANAGEMENT) is None:
             return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
-        asked, own = request.path_params["subscription"], world.account.azure_subscription
+        asked, own = request.path_params["subscription"], context.account.azure_subscription
         if asked != own:
             return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
         return JSONResponse({"id": f"/subscriptions/{own}", "subscriptionId": own})
 
-    def listed(answer: Callable[[World, Request, str], Response]) -> Callable[..., Any]:
+    def listed(answer: Callable[[Context, Request, str], Response]) -> Callable[..., Any]:
         async def asked(request: Request) -> Response:
             principal = authorization.bearer(
-                world, request.headers.get("authorization"), MANAGEMENT
+                context, request.headers.get("authorization"), MANAGEMENT
             )
             if principal is None:
                 return _arm_error(401, "AuthenticationFailed", "Authentication failed.")
-            asked, own = request.path_params["subscription"], world.account.azure_subscription
+            asked, own = request.path_params["subscription"], context.account.azure_subscription
             if asked != own:
                 return _arm_error(404, "SubscriptionNotFound", f"{asked} could not be found.")
-            return await anyio.to_thread.run_sync(answer, world, request, principal)
+            return await anyio.to_thread.run_sync(answer, context, request, principal)
 
         return asked
 
@@ -224,16 +224,16 @@ def _resource_manager(world: World) -> Starlette:
     )
 
 
-def _put(world: World, record: Record, body: dict[str, Any]) -> None:
+def _put(context: Context, record: Record, body: dict[str, Any]) -> None:
     """Write an endpoint: what a PUT does not name is taken away, the traffic too."""
     before = copy.deepcopy(record.outputs["properties"].get("traffic"))
-    machine_learning.set_traffic(world, record, body["properties"].get("traffic") or {})
+    machine_learning.set_traffic(context, record, body["properties"].get("traffic") or {})
     record.outputs["tags"] = body.get("tags") or {}
-    world.save(record)
+    context.save(record)
     after = record.outputs["properties"]["traffic"]
     if after != before:
         split = ", ".join(f"{name} {share}%" for name, share in after.items()) or "nowhere"
-        world.ledger.note("updated", record, f"traffic goes to {split}")
+        context.ledger.note("updated", record, f"traffic goes to {split}")
 
 
 def _shown(record: Record) -> dict[str, Any]:

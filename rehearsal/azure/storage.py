@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from rehearsal.azure import authorization, storage_blobs
-from rehearsal.azure.resource_manager import AzureKind
+from rehearsal.azure.resource_manager import AzureResourceType
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"
 
 
-class StorageAccount(AzureKind):
+class StorageAccount(AzureResourceType):
     """A storage account; its blob endpoint is Azurite's."""
 
     token = ACCOUNT
@@ -38,11 +38,11 @@ class StorageAccount(AzureKind):
         taken="StorageAccountAlreadyTaken",
     )
 
-    def make(self, world: World, record: Record) -> None:
+    def make(self, context: Context, record: Record) -> None:
         name = record.inputs["accountName"]
-        world.objects.blob(name)
+        context.objects.blob(name)
         record.outputs["primaryEndpoints"] = {
-            "blob": f"{storage_blobs.url(world, name)}/",
+            "blob": f"{storage_blobs.url(context, name)}/",
             **{
                 service: f"https://{name}.{service}.core.windows.net/"
                 for service in ("dfs", "file", "queue", "table", "web")
@@ -51,11 +51,11 @@ class StorageAccount(AzureKind):
         record.outputs["statusOfPrimary"] = "available"
         record.outputs["primaryLocation"] = record.outputs["location"]
 
-    def delete(self, world: World, record: Record) -> None:
-        world.objects.drop_blob_account(record.inputs["accountName"])
+    def delete(self, context: Context, record: Record) -> None:
+        context.objects.drop_blob_account(record.inputs["accountName"])
 
 
-class BlobContainer(AzureKind):
+class BlobContainer(AzureResourceType):
     """A container, made in Azurite too."""
 
     token = CONTAINER
@@ -73,8 +73,8 @@ class BlobContainer(AzureKind):
         taken="ContainerAlreadyExists",
     )
 
-    def make(self, world: World, record: Record) -> None:
-        account = account_of(world, record.inputs["accountName"])
+    def make(self, context: Context, record: Record) -> None:
+        account = account_of(context, record.inputs["accountName"])
         if record.inputs.get("publicAccess", "None") != "None" and not account.inputs.get(
             "allowBlobPublicAccess"
         ):
@@ -82,19 +82,20 @@ class BlobContainer(AzureKind):
                 "PublicAccessNotPermitted",
                 "Public access is not permitted on this storage account.",
             )
-        _send(world, "PUT", f"{_url(world, record)}?restype=container", accepted=(201, 409))
+        _send(context, "PUT", f"{_url(context, record)}?restype=container", accepted=(201, 409))
 
-    def read(self, world: World, record: Record) -> bool:
+    def read(self, context: Context, record: Record) -> bool:
         return (
-            _send(world, "HEAD", f"{_url(world, record)}?restype=container", (200, 404))[0] == 200
+            _send(context, "HEAD", f"{_url(context, record)}?restype=container", (200, 404))[0]
+            == 200
         )
 
-    def delete(self, world: World, record: Record) -> None:
-        if world.find(ACCOUNT, name=record.inputs["accountName"]):
-            _send(world, "DELETE", f"{_url(world, record)}?restype=container", (202, 404))
+    def delete(self, context: Context, record: Record) -> None:
+        if context.find(ACCOUNT, name=record.inputs["accountName"]):
+            _send(context, "DELETE", f"{_url(context, record)}?restype=container", (202, 404))
 
 
-class BlobServiceProperties(AzureKind):
+class BlobServiceProperties(AzureResourceType):
     """Settings of an account's blob service."""
 
     token = "azure-native:storage:BlobServiceProperties"
@@ -102,7 +103,7 @@ class BlobServiceProperties(AzureKind):
     path = "Microsoft.Storage/storageAccounts/{accountName}/blobServices/{blobServicesName}"
     references: ClassVar = {"accountName": ACCOUNT}
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         if inputs.get("blobServicesName", "default") != "default":
             raise CheckFailure(
                 "blobServicesName", "must be default: an account has one blob service"
@@ -113,7 +114,7 @@ class BlobServiceProperties(AzureKind):
                 raise CheckFailure(f"{policy}.days", f"{days:g} is not between 1 and 365")
 
 
-class ManagementPolicy(AzureKind):
+class ManagementPolicy(AzureResourceType):
     """Lifecycle rules. Recorded: Azurite carries none out."""
 
     token = "azure-native:storage:ManagementPolicy"
@@ -123,14 +124,14 @@ class ManagementPolicy(AzureKind):
     )
     references: ClassVar = {"accountName": ACCOUNT}
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         if inputs.get("managementPolicyName", "default") != "default":
             raise CheckFailure("managementPolicyName", "must be default: an account has one policy")
 
 
-def account_of(world: World, name: str) -> Record:
+def account_of(context: Context, name: str) -> Record:
     """The storage account with this name, or Azure's refusal."""
-    account = world.find(ACCOUNT, name=name)
+    account = context.find(ACCOUNT, name=name)
     if account is None:
         raise Refusal(
             "ResourceNotFound",
@@ -139,58 +140,58 @@ def account_of(world: World, name: str) -> Record:
     return account
 
 
-def container_id(world: World, account: str, container: str) -> str:
+def container_id(context: Context, account: str, container: str) -> str:
     """The id of a container, whether it exists or not."""
-    return f"{account_of(world, account).id}/blobServices/default/containers/{container}"
+    return f"{account_of(context, account).id}/blobServices/default/containers/{container}"
 
 
-def download(world: World, account: str, container: str, prefix: str, folder: Path) -> int:
+def download(context: Context, account: str, container: str, prefix: str, folder: Path) -> int:
     """Fetch the blobs below a prefix into a folder; answers how many there are."""
     count = 0
-    for blob in _names(world, account, container, f"{prefix}/"):
-        url = f"{world.objects.blob(account)}/{container}/{urllib.parse.quote(blob)}"
+    for blob in _names(context, account, container, f"{prefix}/"):
+        url = f"{context.objects.blob(account)}/{container}/{urllib.parse.quote(blob)}"
         target = folder / blob.removeprefix(prefix).lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_send(world, "GET", url)[1])
+        target.write_bytes(_send(context, "GET", url)[1])
         count += 1
     return count
 
 
-def exists(world: World, account: str, container: str, prefix: str) -> bool:
+def exists(context: Context, account: str, container: str, prefix: str) -> bool:
     """Whether there is a blob below a prefix."""
-    return next(_names(world, account, container, f"{prefix.rstrip('/')}/"), None) is not None
+    return next(_names(context, account, container, f"{prefix.rstrip('/')}/"), None) is not None
 
 
-def _names(world: World, account: str, container: str, prefix: str) -> Iterator[str]:
+def _names(context: Context, account: str, container: str, prefix: str) -> Iterator[str]:
     """The names of the blobs below a prefix, page by page."""
     marker = ""
     while True:
         query = urllib.parse.urlencode({"prefix": prefix, "marker": marker})
-        url = f"{world.objects.blob(account)}/{container}?restype=container&comp=list&{query}"
-        page = ElementTree.fromstring(_send(world, "GET", url)[1])  # noqa: S314 - our own Azurite
+        url = f"{context.objects.blob(account)}/{container}?restype=container&comp=list&{query}"
+        page = ElementTree.fromstring(_send(context, "GET", url)[1])  # noqa: S314 - our own Azurite
         yield from (name.text or "" for name in page.iterfind("Blobs/Blob/Name"))
         marker = page.findtext("NextMarker") or ""
         if not marker:
             return
 
 
-def _url(world: World, record: Record) -> str:
-    return f"{world.objects.blob(record.inputs['accountName'])}/{record.inputs['containerName']}"
+def _url(context: Context, record: Record) -> str:
+    return f"{context.objects.blob(record.inputs['accountName'])}/{record.inputs['containerName']}"
 
 
 def _send(
-    world: World, method: str, url: str, accepted: tuple[int, ...] = (200,)
+    context: Context, method: str, url: str, accepted: tuple[int, ...] = (200,)
 ) -> tuple[int, bytes]:
     """A request to Azurite, as the platform itself."""
     bearer, _ = authorization.token(
-        world, world.account.azure_object, world.account.azure_client, storage_blobs.AUDIENCE
+        context, context.account.azure_object, context.account.azure_client, storage_blobs.AUDIENCE
     )
     request = urllib.request.Request(
         url,
         method=method,
         headers={"Authorization": f"Bearer {bearer}", "x-ms-version": "2021-12-02"},
     )
-    trust = ssl.create_default_context(cafile=str(world.authority.bundle))
+    trust = ssl.create_default_context(cafile=str(context.authority.bundle))
     try:
         with urllib.request.urlopen(request, context=trust, timeout=30) as answer:
             status, body = answer.status, answer.read()

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from rehearsal.azure import authorization as authorization_
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 AUDIENCE = "https://storage.azure.com"
 CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
@@ -40,16 +40,16 @@ PER_CONNECTION = frozenset(
 )
 
 
-def url(world: World, account: str) -> str:
+def url(context: Context, account: str) -> str:
     """The blob endpoint of an account, without trailing slash; opens the front if need be."""
-    return f"{world.doors.open('azure/blob', Front(world).app, tls=True)}/{account}"
+    return f"{context.doors.open('azure/blob', Front(context).app, tls=True)}/{account}"
 
 
 class Front:
     """Passes on to Azurite what the caller's roles allow."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, context: Context) -> None:
+        self.context = context
         methods = ["DELETE", "GET", "HEAD", "POST", "PUT"]
         self.app = Starlette(
             routes=[
@@ -70,7 +70,7 @@ class Front:
                 "KeyBasedAuthenticationNotPermitted",
                 "Key based authentication is not permitted on this storage account.",
             )
-        principal = authorization_.bearer(self.world, authorization, AUDIENCE)
+        principal = authorization_.bearer(self.context, authorization, AUDIENCE)
         if principal is None:
             return _error(
                 401,
@@ -78,12 +78,12 @@ class Front:
                 "Server failed to authenticate the request. Please refer to the information in the"
                 " www-authenticate header.",
             )
-        account = self.world.find("azure-native:storage:StorageAccount", name=name)
+        account = self.context.find("azure-native:storage:StorageAccount", name=name)
         if account is None:
             # On Azure there is no such host.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
         # Starting Azurite takes a moment, and must not hold up everybody else.
-        azurite = await anyio.to_thread.run_sync(self.world.objects.blob, name)
+        azurite = await anyio.to_thread.run_sync(self.context.objects.blob, name)
         if not await self._allowed(principal, account.id, request, azurite):
             return _error(
                 403,
@@ -102,11 +102,11 @@ class Front:
         listing = request.query_params.get("comp") == "list"
         if not blob and not (container and listing):
             verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
-            return authorization_.may(self.world, principal, f"{CONTAINERS}/{verb}", scope)
+            return authorization_.may(self.context, principal, f"{CONTAINERS}/{verb}", scope)
 
         def may(verb: str) -> bool:
             return authorization_.may(
-                self.world, principal, f"{authorization_.BLOBS}/{verb}", scope, data=True
+                self.context, principal, f"{authorization_.BLOBS}/{verb}", scope, data=True
             )
 
         if reads:
@@ -154,16 +154,16 @@ class Front:
         return f"{azurite.rpartition('/')[0]}{path}"
 
     def _headers(self, request: Request) -> dict[str, str]:
-        account = self.world.account
+        account = self.context.account
         token, _ = authorization_.token(
-            self.world, account.azure_object, account.azure_client, AUDIENCE
+            self.context, account.azure_object, account.azure_client, AUDIENCE
         )
         kept = {k: v for k, v in request.headers.items() if k.lower() not in PER_CONNECTION}
         return {**kept, "authorization": f"Bearer {token}"}
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            trust = ssl.create_default_context(cafile=str(self.world.authority.bundle))
+            trust = ssl.create_default_context(cafile=str(self.context.authority.bundle))
             # Connections are dropped before Azurite's server does it (5 s): none is reused too late.
             limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
             self._client = httpx.AsyncClient(

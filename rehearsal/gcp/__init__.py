@@ -9,20 +9,20 @@ from rehearsal.core.files import write_private
 from rehearsal.gcp import iam
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 
-def environment(world: World) -> dict[str, str]:
+def environment(context: Context) -> dict[str, str]:
     """What ``make env`` prints for Google Cloud; writes the engineer's key beside the state."""
-    project, base = world.account.gcp_project, f"{world.base_url}/gcp"
-    private, _ = iam.engineer_key(world)
-    file = world.state_dir / "google-credentials.json"
+    project, base = context.account.gcp_project, f"{context.base_url}/gcp"
+    private, _ = iam.engineer_key(context)
+    file = context.state_dir / "google-credentials.json"
     key = {
         "type": "service_account",
         "project_id": project,
         "private_key_id": "rehearsal",
         "private_key": private,
-        "client_email": iam.engineer(world),
+        "client_email": iam.engineer(context),
         "client_id": "1",
         "token_uri": f"{base}/oauth2/token",
         "universe_domain": "googleapis.com",
@@ -38,5 +38,5 @@ def environment(world: World) -> dict[str, str]:
         "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permissions, and so that asking starts the store.
-        "STORAGE_EMULATOR_HOST": f"{base}/as/{iam.engineer(world)}",
+        "STORAGE_EMULATOR_HOST": f"{base}/as/{iam.engineer(context)}",
     }

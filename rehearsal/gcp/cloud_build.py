@@ -17,7 +17,7 @@ from rehearsal.gcp import iam, storage_api, workload
 from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 DOCKER = "gcr.io/cloud-builders/docker"
 
@@ -28,15 +28,15 @@ class StepFailed(Exception):
     """Why a build ended as FAILURE."""
 
 
-def create(world: World, project: str, location: str, request: Json) -> Json:
+def create(context: Context, project: str, location: str, request: Json) -> Json:
     """``builds.create``: the operation that holds the build in its metadata."""
-    iam.require_api(world, project, "cloudbuild.googleapis.com")
+    iam.require_api(context, project, "cloudbuild.googleapis.com")
     if not request.get("steps"):
         raise Refusal("INVALID_ARGUMENT", "invalid build: no build steps specified")
     account = request.get("serviceAccount", "")
     logging = request.get("options", {}).get("logging", "")
     if account:
-        workload.require_account(world, account.rsplit("/", 1)[-1])
+        workload.require_account(context, account.rsplit("/", 1)[-1])
         if logging not in ("CLOUD_LOGGING_ONLY", "NONE") and not request.get("logsBucket"):
             raise Refusal(
                 "INVALID_ARGUMENT",
@@ -54,21 +54,21 @@ def create(world: World, project: str, location: str, request: Json) -> Json:
         "projectId": project,
         "status": "QUEUED",
         "createTime": _now(),
-        "logUrl": f"{world.base_url}/?build={id}",
+        "logUrl": f"{context.base_url}/?build={id}",
     }
-    world.kv.put("gcp/builds", id, build)
+    context.kv.put("gcp/builds", id, build)
     _running.add(id)
-    threading.Thread(target=_run, args=(world, build), name=f"build {id}", daemon=True).start()
+    threading.Thread(target=_run, args=(context, build), name=f"build {id}", daemon=True).start()
     return {"name": f"{parent}/operations/{id}", "metadata": {"build": build}}
 
 
-def get(world: World, id: str) -> Json:
+def get(context: Context, id: str) -> Json:
     """``builds.get``. One that was under way when the rehearsal was stopped has failed."""
-    build: Json | None = world.kv.get("gcp/builds", id)
+    build: Json | None = context.kv.get("gcp/builds", id)
     if build is None:
         raise Refusal("NOT_FOUND", f"build {id} not found")
     if build["status"] in ("QUEUED", "WORKING") and id not in _running:
-        build = {**world.kv.get("gcp/builds", id)}
+        build = {**context.kv.get("gcp/builds", id)}
         if build["status"] in ("QUEUED", "WORKING"):
             detail = "The rehearsal was stopped in the middle of this."
             build |= {"status": "INTERNAL_ERROR", "statusDetail": detail}
@@ -76,13 +76,13 @@ def get(world: World, id: str) -> Json:
 
 
 def get_tag(
-    world: World, project: str, location: str, repository: str, package: str, tag: str
+    context: Context, project: str, location: str, repository: str, package: str, tag: str
 ) -> Json:
     """Artifact Registry's ``tags.get``: which digest a tag names."""
     id = f"projects/{project}/locations/{location}/repositories/{repository}"
     image = (
-        world.images.get(f"{location}-docker.pkg.dev/{project}/{repository}/{package}", tag)
-        if world.get(workload.REPOSITORY, id)
+        context.images.get(f"{location}-docker.pkg.dev/{project}/{repository}/{package}", tag)
+        if context.get(workload.REPOSITORY, id)
         else None
     )
     name = f"{id}/packages/{package}"
@@ -91,12 +91,14 @@ def get_tag(
     return {"name": f"{name}/tags/{tag}", "version": f"{name}/versions/{image.digest}"}
 
 
-def _run(world: World, build: Json) -> None:
+def _run(context: Context, build: Json) -> None:
     id: str = build["id"]
     try:
-        world.kv.put("gcp/builds", id, build := {**build, "status": "WORKING", "startTime": _now()})
+        context.kv.put(
+            "gcp/builds", id, build := {**build, "status": "WORKING", "startTime": _now()}
+        )
         try:
-            built = [_step(world, build, step) for step in build["steps"]]
+            built = [_step(context, build, step) for step in build["steps"]]
             build["results"] = {
                 "images": [{"name": name, "digest": image.digest} for name, image in built]
             }
@@ -108,11 +110,11 @@ def _run(world: World, build: Json) -> None:
         build |= {"status": "INTERNAL_ERROR", "statusDetail": f"the rehearsal failed: {failure!r}"}
         raise
     finally:
-        world.kv.put("gcp/builds", id, {**build, "finishTime": _now()})
+        context.kv.put("gcp/builds", id, {**build, "finishTime": _now()})
         _running.discard(id)
 
 
-def _step(world: World, build: Json, step: Json) -> tuple[str, Image]:
+def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
     """Execute ``docker build``, the one step that is understood, and push what it made."""
     args = list(step.get("args", ()))
     if step["name"].split(":")[0] != DOCKER or args[:1] != ["build"]:
@@ -123,20 +125,20 @@ def _step(world: World, build: Json, step: Json) -> tuple[str, Image]:
         raise StepFailed(f"{target} is built, but not among the images to push")
     email = build.get("serviceAccount", "").rsplit("/", 1)[-1]
     name, _, tag = target.rpartition(":")
-    repository = _pushable(world, email, name)
-    with tempfile.TemporaryDirectory(dir=world.state_dir) as folder:
-        context = _fetch(world, email, build["source"]["storageSource"], Path(folder))
-        image = world.images.build(
-            context,
+    repository = _pushable(context, email, name)
+    with tempfile.TemporaryDirectory(dir=context.state_dir) as folder:
+        build_context = _fetch(context, email, build["source"]["storageSource"], Path(folder))
+        image = context.images.build(
+            build_context,
             dockerfile,
             name,
             tag,
             immutable=bool((repository.inputs.get("dockerConfig") or {}).get("immutableTags")),
         )
     package = name.rsplit("/", 1)[1]
-    packages = {*world.kv.get("gcp/packages", repository.id, []), package}
-    world.kv.put("gcp/packages", repository.id, sorted(packages))
-    world.ledger.note("executed", repository, f"{target} was built: {'; '.join(image.notes)}")
+    packages = {*context.kv.get("gcp/packages", repository.id, []), package}
+    context.kv.put("gcp/packages", repository.id, sorted(packages))
+    context.ledger.note("executed", repository, f"{target} was built: {'; '.join(image.notes)}")
     return target, image
 
 
@@ -147,12 +149,12 @@ def _option(args: list[str], *names: str) -> str | None:
     return None
 
 
-def _pushable(world: World, email: str, name: str) -> Record:
-    repository = workload.repository_of(world, name)
+def _pushable(context: Context, email: str, name: str) -> Record:
+    repository = workload.repository_of(context, name)
     if repository is None:
         raise StepFailed(f'push {name}: name unknown: Repository "{name}" not found')
     push = "artifactregistry.repositories.uploadArtifacts"
-    if not iam.allowed(world, email, push, iam.repository(repository)):
+    if not iam.allowed(context, email, push, iam.repository(repository)):
         raise StepFailed(
             f'push {name}: denied: Permission "{push}" denied on resource "{repository.id}" (or it may'
             " not exist)"
@@ -160,15 +162,15 @@ def _pushable(world: World, email: str, name: str) -> Record:
     return repository
 
 
-def _fetch(world: World, email: str, source: Json, folder: Path) -> Path:
+def _fetch(context: Context, email: str, source: Json, folder: Path) -> Path:
     bucket, name = source["bucket"], source["object"]
-    if not iam.allowed(world, email, "storage.objects.get", iam.stored(bucket, name)):
+    if not iam.allowed(context, email, "storage.objects.get", iam.stored(bucket, name)):
         raise StepFailed(
             f"could not fetch source: 403 Forbidden: {email} does not have storage.objects.get access"
             f" to the Google Cloud Storage object {bucket}/{name}. Permission 'storage.objects.get'"
             " denied on resource (or it may not exist)."
         )
-    content = storage_api.get(world, bucket, name)
+    content = storage_api.get(context, bucket, name)
     if content is None:
         raise StepFailed(f"could not fetch source: 404 No such object: {bucket}/{name}")
     file = folder / Path(name).name

@@ -13,17 +13,17 @@ from starlette.types import Receive, Scope, Send
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.gcp import iam, workload
 from rehearsal.gcp.labels import check_labels
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 SECRET = "gcp:secretmanager/secret:Secret"
 SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
 
 
-class Service(Kind):
+class Service(ResourceType):
     token = "gcp:cloudrunv2/service:Service"
     source = "https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services"
     executes = (
@@ -44,7 +44,7 @@ class Service(Kind):
         {"generation", "observedGeneration", "latestCreatedRevision", "latestReadyRevision", "etag"}
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_labels(inputs)
         template = inputs.get("template") or {}
         if template.get("revision"):
@@ -54,22 +54,22 @@ class Service(Kind):
         if "template" not in inputs.unknown and not template.get("containers"):
             raise CheckFailure("template.containers", "a revision needs a container")
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         place, name = record.outputs, record.inputs["name"]
         record.id = f"projects/{place['project']}/locations/{place['location']}/services/{name}"
         record.outputs["generation"] = "0"
-        self._roll(world, record)
+        self._roll(context, record)
 
-    def read(self, world: World, record: Record) -> bool:
-        return world.doors.url(record.id) is not None
+    def read(self, context: Context, record: Record) -> bool:
+        return context.doors.url(record.id) is not None
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         if record.inputs["template"] != old.inputs["template"]:
-            self._roll(world, record)
+            self._roll(context, record)
         else:
-            self.open(world, record)
+            self.open(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         # The provider's default protects.
         if record.inputs.get("deletionProtection", True):
             raise Refusal(
@@ -77,21 +77,21 @@ class Service(Kind):
                 "cannot destroy service without setting deletion_protection=false and running"
                 " `pulumi up`",
             )
-        world.doors.close(record.id)
-        world.workloads.stop(record.id)
+        context.doors.close(record.id)
+        context.workloads.stop(record.id)
 
-    def _roll(self, world: World, record: Record) -> None:
+    def _roll(self, context: Context, record: Record) -> None:
         """Start a revision, let it take over when it is healthy, and stop the former."""
         template = record.inputs["template"]
         container = template["containers"][0]
-        workload.require_image(world, container["image"])
+        workload.require_image(context, container["image"])
         generation = int(record.outputs["generation"]) + 1
         revision = f"{record.inputs['name']}-{generation:05}-{secrets.token_hex(2)[:3]}"
         ports = container.get("ports") or {}
         probe = (container.get("startupProbe") or {}).get("httpGet") or {}
         email = template.get("serviceAccount")
         try:
-            world.workloads.run(
+            context.workloads.run(
                 record.id,
                 Container(
                     image=container["image"],
@@ -103,8 +103,8 @@ class Service(Kind):
                         "K_SERVICE": record.inputs["name"],
                         "K_REVISION": revision,
                         "K_CONFIGURATION": record.inputs["name"],
-                        **dict(_environment(world, record, container)),
-                        **(workload.identity(world, email) if email else {}),
+                        **dict(_environment(context, record, container)),
+                        **(workload.identity(context, email) if email else {}),
                     },
                 ),
             )
@@ -123,16 +123,16 @@ class Service(Kind):
             "latestCreatedRevision": path,
             "latestReadyRevision": path,
         }
-        self.open(world, record)
+        self.open(context, record)
 
     @staticmethod
-    def open(world: World, record: Record) -> None:
+    def open(context: Context, record: Record) -> None:
         """Let the public in, at an address that stays."""
         template = record.inputs["template"]
         per_instance = template.get("maxInstanceRequestConcurrency") or 80
         instances = (template.get("scaling") or {}).get("maxInstanceCount") or 100
         open_to_all = record.inputs.get("invokerIamDisabled")
-        url = world.doors.open(
+        url = context.doors.open(
             record.id,
             record.id if open_to_all else _forbidden,
             max_concurrency=per_instance * instances,
@@ -140,10 +140,10 @@ class Service(Kind):
         record.outputs |= {"uri": url, "urls": [url]}
 
 
-def reopen(world: World) -> None:
+def reopen(context: Context) -> None:
     """Open the doors of all services again, as after a restart."""
-    for record in world.all(Service.token):
-        Service.open(world, record)
+    for record in context.all(Service.token):
+        Service.open(context, record)
 
 
 async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,24 +154,24 @@ async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(text, 403)(scope, Request(scope, receive).receive, send)
 
 
-def _environment(world: World, record: Record, container: Json) -> Iterator[tuple[str, str]]:
+def _environment(context: Context, record: Record, container: Json) -> Iterator[tuple[str, str]]:
     for variable in container.get("envs") or ():
         source = (variable.get("valueSource") or {}).get("secretKeyRef")
         if source:
             email = record.inputs["template"].get("serviceAccount", "")
-            yield variable["name"], _secret(world, record, source, email)
+            yield variable["name"], _secret(context, record, source, email)
         else:
             yield variable["name"], variable.get("value") or ""
 
 
-def _secret(world: World, record: Record, source: Json, email: str) -> str:
+def _secret(context: Context, record: Record, source: Json, email: str) -> str:
     """The value of a secret's version, if the revision's account may read it."""
     name, version = source["secret"], source.get("version") or "latest"
-    secret = world.refer(SECRET, name) or world.find(SECRET, secretId=name)
-    number = world.account.gcp_number(record.outputs["project"])
+    secret = context.refer(SECRET, name) or context.find(SECRET, secretId=name)
+    number = context.account.gcp_number(record.outputs["project"])
     path = f"projects/{number}/secrets/{name.rsplit('/', 1)[-1]}/versions/{version}"
     if secret is None or not iam.allowed(
-        world, email, "secretmanager.versions.access", iam.secret(secret)
+        context, email, "secretmanager.versions.access", iam.secret(secret)
     ):
         raise Refusal(
             "failedPrecondition",
@@ -181,7 +181,7 @@ def _secret(world: World, record: Record, source: Json, email: str) -> str:
         )
     versions = {
         each.outputs["version"]: each
-        for each in world.all(SECRET_VERSION)
+        for each in context.all(SECRET_VERSION)
         if each.id.startswith(f"{secret.outputs['name']}/versions/")
     }
     if version == "latest" and versions:

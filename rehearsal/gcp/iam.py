@@ -28,7 +28,7 @@ from rehearsal.core.records import CheckFailure, Refusal
 
 if TYPE_CHECKING:
     from rehearsal.core.records import Record
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 ACCOUNT = "gcp:serviceaccount/account:Account"
 CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
@@ -105,27 +105,27 @@ def secret(record: Record) -> Resource:
     return of_record(token, "secretId", record)
 
 
-def engineer(world: World) -> str:
+def engineer(context: Context) -> str:
     """The e-mail of the account whose key the engineer holds."""
-    return f"engineer@{world.account.gcp_project}.iam.gserviceaccount.com"
+    return f"engineer@{context.account.gcp_project}.iam.gserviceaccount.com"
 
 
-def allowed(world: World, email: str, permission: str, on: Resource) -> bool:
+def allowed(context: Context, email: str, permission: str, on: Resource) -> bool:
     """Whether an account holds a permission on a thing, by a role on it or on its project."""
-    if email == engineer(world):
+    if email == engineer(context):
         return True
     member = f"serviceAccount:{email}"
     return any(
         binding.inputs.get("member") == member
-        and permission in _permissions(world, binding.inputs["role"])
+        and permission in _permissions(context, binding.inputs["role"])
         and _holds(binding.inputs.get("condition"), on)
-        for binding in _bindings(world, on)
+        for binding in _bindings(context, on)
     )
 
 
-def require(world: World, email: str, permission: str, on: Resource, what: str) -> None:
+def require(context: Context, email: str, permission: str, on: Resource, what: str) -> None:
     """Raise Google's refusal unless the account holds the permission."""
-    if not allowed(world, email, permission, on):
+    if not allowed(context, email, permission, on):
         raise Refusal(
             "PERMISSION_DENIED",
             f"Permission '{permission}' denied on resource '{what}' (or it may not exist)."
@@ -133,9 +133,9 @@ def require(world: World, email: str, permission: str, on: Resource, what: str) 
         )
 
 
-def require_api(world: World, project: str, api: str) -> None:
+def require_api(context: Context, project: str, api: str) -> None:
     """Raise Google's refusal unless the API is enabled in the project."""
-    for record in world.all(SERVICE):
+    for record in context.all(SERVICE):
         if record.inputs["service"] == api and record.outputs.get("project") in (None, project):
             return
     url = f"https://console.developers.google.com/apis/api/{api}/overview?project={project}"
@@ -147,11 +147,11 @@ def require_api(world: World, project: str, api: str) -> None:
     )
 
 
-def account_exists(world: World, email: str) -> bool:
+def account_exists(context: Context, email: str) -> bool:
     """Whether this is a service account, one of Google's agents, or the engineer."""
     return (
-        email == engineer(world)
-        or world.find(ACCOUNT, email=email) is not None
+        email == engineer(context)
+        or context.find(ACCOUNT, email=email) is not None
         or AGENT.fullmatch(email) is not None
     )
 
@@ -192,32 +192,32 @@ def _holds(condition: dict[str, Any] | None, on: Resource) -> bool:
     return False
 
 
-def _bindings(world: World, on: Resource) -> Iterator[Record]:
-    yield from world.all("gcp:projects/iAMMember:IAMMember")
-    for binding in world.all(on.binding):
+def _bindings(context: Context, on: Resource) -> Iterator[Record]:
+    yield from context.all("gcp:projects/iAMMember:IAMMember")
+    for binding in context.all(on.binding):
         if binding.inputs.get(on.handle) in on.names:
             yield binding
 
 
-def _permissions(world: World, role: str) -> frozenset[str]:
+def _permissions(context: Context, role: str) -> frozenset[str]:
     if role in ROLES:
         return ROLES[role]
-    custom = world.find(CUSTOM_ROLE, name=role)
+    custom = context.find(CUSTOM_ROLE, name=role)
     return frozenset(custom.inputs["permissions"]) if custom else frozenset()
 
 
 # Tokens: signed, so that nothing need be kept of them.
 
 
-def token(world: World, email: str) -> dict[str, Any]:
+def token(context: Context, email: str) -> dict[str, Any]:
     """A new access token for an account, as Google's token endpoints answer it."""
     claims = json.dumps({"email": email, "exp": int(time.time()) + TOKEN_SECONDS})
     body = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
-    signed = f"ya29.{body}.{_signature(world, body)}"
+    signed = f"ya29.{body}.{_signature(context, body)}"
     return {"access_token": signed, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
 
 
-def caller(world: World, authorization: str) -> str:
+def caller(context: Context, authorization: str) -> str:
     """Whose token this is. Raises Google's refusal for none, a false or an old one."""
     _, _, signed = authorization.partition("Bearer ")
     parts = signed.split(".")
@@ -225,8 +225,8 @@ def caller(world: World, authorization: str) -> str:
         # Google's generated clients send a JWT signed by the service account's own key:
         # https://developers.google.com/identity/protocols/oauth2/service-account#jwt-auth
         with contextlib.suppress(ValueError, google.auth.exceptions.GoogleAuthError):
-            return assertion(world, signed, audience=None)
-    elif len(parts) == 3 and hmac.compare_digest(parts[2], _signature(world, parts[1])):
+            return assertion(context, signed, audience=None)
+    elif len(parts) == 3 and hmac.compare_digest(parts[2], _signature(context, parts[1])):
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
         if claims["exp"] > time.time():
             return str(claims["email"])
@@ -238,29 +238,29 @@ def caller(world: World, authorization: str) -> str:
     )
 
 
-def assertion(world: World, signed: str, audience: str | None) -> str:
+def assertion(context: Context, signed: str, audience: str | None) -> str:
     """Whose self-signed JWT this is: the engineer's, for nobody else has a key.
 
     Raises ValueError or GoogleAuthError for a false or an old one.
     """
-    _, public = engineer_key(world)
+    _, public = engineer_key(context)
     claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
         signed, certs=public, audience=audience
     )
     return str(claims["iss"])
 
 
-def _signature(world: World, body: str) -> str:
-    key = world.kv.get("gcp/keys", "tokens")
+def _signature(context: Context, body: str) -> str:
+    key = context.kv.get("gcp/keys", "tokens")
     if key is None:
         key = secrets.token_hex(32)
-        world.kv.put("gcp/keys", "tokens", key)
+        context.kv.put("gcp/keys", "tokens", key)
     return hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()
 
 
-def engineer_key(world: World) -> tuple[str, str]:
+def engineer_key(context: Context) -> tuple[str, str]:
     """The engineer's key pair, private and public, as PEM: made once."""
-    pair = world.kv.get("gcp/keys", "engineer")
+    pair = context.kv.get("gcp/keys", "engineer")
     if pair is None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private = key.private_bytes(
@@ -272,5 +272,5 @@ def engineer_key(world: World) -> tuple[str, str]:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         pair = [private.decode(), public.decode()]
-        world.kv.put("gcp/keys", "engineer", pair)
+        context.kv.put("gcp/keys", "engineer", pair)
     return pair[0], pair[1]

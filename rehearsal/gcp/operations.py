@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rehearsal.core.records import Json, Refusal
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ STATUS = {
 _running: set[str] = set()
 
 
-def start(world: World, parent: str, work: Callable[[], Json]) -> Json:
+def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
     """Begin ``work`` on a thread of its own; the operation as it is now."""
     operation: Json = {"name": f"{parent}/operations/{secrets.randbelow(10**18) + 10**18}"}
     name: str = operation["name"]
-    world.kv.put("gcp/operations", name, operation)
+    context.kv.put("gcp/operations", name, operation)
 
     def run() -> None:
         try:
@@ -47,7 +47,7 @@ def start(world: World, parent: str, work: Callable[[], Json]) -> Json:
         except Exception as failure:
             log.exception("operation %s", name)
             outcome = {"error": {"code": 13, "message": f"the rehearsal failed: {failure!r}"}}
-        world.kv.put("gcp/operations", name, {**operation, "done": True, **outcome})
+        context.kv.put("gcp/operations", name, {**operation, "done": True, **outcome})
         _running.discard(name)
 
     _running.add(name)
@@ -55,14 +55,14 @@ def start(world: World, parent: str, work: Callable[[], Json]) -> Json:
     return operation
 
 
-def get(world: World, name: str) -> Json:
+def get(context: Context, name: str) -> Json:
     """An operation. One that was under way when the rehearsal was stopped has failed."""
-    operation: Json | None = world.kv.get("gcp/operations", name)
+    operation: Json | None = context.kv.get("gcp/operations", name)
     if operation is None:
         raise Refusal("NOT_FOUND", f"Operation {name} is not found.")
     if not operation.get("done") and name not in _running:
         # Looked at again: it may have ended between the two questions.
-        operation = world.kv.get("gcp/operations", name)
+        operation = context.kv.get("gcp/operations", name)
         if not operation.get("done"):
             message = "The rehearsal was stopped in the middle of this."
             return {**operation, "done": True, "error": {"code": 10, "message": message}}

@@ -11,13 +11,13 @@ from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.gcp import cloud_run, iam, storage_api, vertex_ai
 from rehearsal.gcp.labels import check_labels
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.resource_type import Name, ResourceType
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 
-class Service(Kind):
+class Service(ResourceType):
     token = iam.SERVICE
     source = "https://cloud.google.com/service-usage/docs/enable-disable"
     name = Name(
@@ -28,7 +28,7 @@ class Service(Kind):
         unique=None,
     )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.outputs['project']}/{record.inputs['service']}"
 
     def stays(self, record: Record) -> bool:
@@ -36,7 +36,7 @@ class Service(Kind):
         return record.inputs.get("disableOnDestroy") is False
 
 
-class Account(Kind):
+class Account(ResourceType):
     token = iam.ACCOUNT
     source = "https://cloud.google.com/iam/docs/service-accounts-create"
     needs = "iam.googleapis.com"
@@ -50,7 +50,7 @@ class Account(Kind):
         lower=True,
     )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         project = record.outputs["project"]
         email = f"{record.inputs['accountId']}@{project}.iam.gserviceaccount.com"
         record.id = f"projects/{project}/serviceAccounts/{email}"
@@ -62,7 +62,7 @@ class Account(Kind):
         }
 
 
-class CustomRole(Kind):
+class CustomRole(ResourceType):
     token = iam.CUSTOM_ROLE
     source = "https://cloud.google.com/iam/docs/creating-custom-roles"
     needs = "iam.googleapis.com"
@@ -77,24 +77,24 @@ class CustomRole(Kind):
     UNDELETE_SECONDS = 7 * 24 * 3600
     FORGET_SECONDS = 37 * 24 * 3600
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         record.id = f"projects/{record.outputs['project']}/roles/{record.inputs['roleId']}"
         record.outputs |= {"name": record.id, "deleted": False}
         # For seven days the provider revives a deleted role, for thirty more nobody can.
-        deleted = time.time() - world.kv.get("gcp/deleted-roles", record.id, 0)
+        deleted = time.time() - context.kv.get("gcp/deleted-roles", record.id, 0)
         if self.UNDELETE_SECONDS < deleted < self.FORGET_SECONDS:
             raise Refusal(
                 "failedPrecondition",
                 f"Error 400: You can't create a role with role_id ({record.inputs['roleId']}) where"
                 " there is an existing role with that role_id in a deleted state.",
             )
-        world.kv.delete("gcp/deleted-roles", record.id)
+        context.kv.delete("gcp/deleted-roles", record.id)
 
-    def delete(self, world: World, record: Record) -> None:
-        world.kv.put("gcp/deleted-roles", record.id, time.time())
+    def delete(self, context: Context, record: Record) -> None:
+        context.kv.put("gcp/deleted-roles", record.id, time.time())
 
 
-class Member(Kind):
+class Member(ResourceType):
     """What every binding of one member to one role has in common."""
 
     source = "https://cloud.google.com/iam/docs/reference/rest/v1/Policy"
@@ -110,7 +110,7 @@ class Member(Kind):
         parts = (named, record.inputs["role"], record.inputs["member"], title)
         return " ".join(part for part in parts if part)
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         role = inputs.get("role")
         if role and not re.fullmatch(r"(projects/[^/]+/|organizations/\d+/)?roles/[\w.]+", role):
             raise CheckFailure("role", f'"{role}" is no role: write roles/… or projects/…/roles/…')
@@ -122,12 +122,12 @@ class Member(Kind):
         if "condition" not in inputs.unknown:
             iam.check_condition(inputs.get("condition"))
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         member, role = record.inputs["member"], record.inputs["role"]
         kind, _, email = member.partition(":")
-        if kind == "serviceAccount" and not iam.account_exists(world, email):
+        if kind == "serviceAccount" and not iam.account_exists(context, email):
             raise Refusal("badRequest", f"Error 400: Service account {email} does not exist.")
-        if role.startswith("projects/") and world.find(iam.CUSTOM_ROLE, name=role) is None:
+        if role.startswith("projects/") and context.find(iam.CUSTOM_ROLE, name=role) is None:
             raise Refusal("badRequest", f"Error 400: Role {role} does not exist.")
         iam.check_condition(record.inputs.get("condition"))
         record.id = "/".join([record.inputs.get(self.handle) or "", role, member])
@@ -178,19 +178,19 @@ class AccountMember(Member):
     handle = "serviceAccountId"
     thing = "{serviceAccountId}"
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         pool = re.match(
             r"principal(?:Set)?://iam\.googleapis\.com/(projects/.+?/workloadIdentityPools/[^/]+)/",
             record.inputs["member"],
         )
-        if pool and world.find(WorkloadIdentityPool.token, name=pool[1]) is None:
+        if pool and context.find(WorkloadIdentityPool.token, name=pool[1]) is None:
             raise Refusal(
                 "badRequest", f"Error 400: Identity Pool does not exist ({pool[1]}). Please check."
             )
-        super().create(world, record)
+        super().create(context, record)
 
 
-class WorkloadIdentityPool(Kind):
+class WorkloadIdentityPool(ResourceType):
     """A deleted pool keeps its id for 30 days."""
 
     token = "gcp:iam/workloadIdentityPool:WorkloadIdentityPool"
@@ -207,20 +207,20 @@ class WorkloadIdentityPool(Kind):
     )
     FORGET_SECONDS = 30 * 24 * 3600
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         project, pool = record.outputs["project"], record.inputs["workloadIdentityPoolId"]
         place = "locations/global/workloadIdentityPools"
         record.id = f"projects/{project}/{place}/{pool}"
-        if time.time() - world.kv.get("gcp/deleted-pools", record.id, 0) < self.FORGET_SECONDS:
+        if time.time() - context.kv.get("gcp/deleted-pools", record.id, 0) < self.FORGET_SECONDS:
             raise Refusal("alreadyExists", "Error 409: Requested entity already exists")
-        number = world.account.gcp_number(project)
+        number = context.account.gcp_number(project)
         record.outputs |= {"name": f"projects/{number}/{place}/{pool}", "state": "ACTIVE"}
 
-    def delete(self, world: World, record: Record) -> None:
-        world.kv.put("gcp/deleted-pools", record.id, time.time())
+    def delete(self, context: Context, record: Record) -> None:
+        context.kv.put("gcp/deleted-pools", record.id, time.time())
 
 
-class WorkloadIdentityPoolProvider(Kind):
+class WorkloadIdentityPoolProvider(ResourceType):
     token = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
     source = (
         "https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines"
@@ -235,7 +235,7 @@ class WorkloadIdentityPoolProvider(Kind):
         taken="alreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         issuer = (inputs.get("oidc") or {}).get("issuerUri", "")
         unpinned = (
             not inputs.get("attributeCondition") and "attributeCondition" not in inputs.unknown
@@ -246,9 +246,9 @@ class WorkloadIdentityPoolProvider(Kind):
                 "The attribute condition must reference one of the provider's claims.",
             )
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         wanted = record.inputs["workloadIdentityPoolId"]
-        pool = world.find(WorkloadIdentityPool.token, workloadIdentityPoolId=wanted)
+        pool = context.find(WorkloadIdentityPool.token, workloadIdentityPoolId=wanted)
         if pool is None:
             raise Refusal("notFound", f"Error 404: workload identity pool {wanted} was not found")
         provider = record.inputs["workloadIdentityPoolProviderId"]
@@ -259,7 +259,7 @@ class WorkloadIdentityPoolProvider(Kind):
         }
 
 
-class Bucket(Kind):
+class Bucket(ResourceType):
     token = "gcp:storage/bucket:Bucket"
     source = "https://cloud.google.com/storage/docs/buckets#naming"
     executes = "a bucket of fake-gcs-server; versions, lifecycle and soft delete are only recorded"
@@ -275,33 +275,33 @@ class Bucket(Kind):
         lower=True,
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_labels(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         name = record.inputs["name"]
-        storage_api.make_bucket(world, name)
+        storage_api.make_bucket(context, name)
         record.id = name
         self._describe(record)
 
-    def read(self, world: World, record: Record) -> bool:
-        return storage_api.bucket_exists(world, record.id)
+    def read(self, context: Context, record: Record) -> bool:
+        return storage_api.bucket_exists(context, record.id)
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         self._describe(record)
 
-    def delete(self, world: World, record: Record) -> None:
-        if not record.inputs.get("forceDestroy") and storage_api.names(world, record.id):
+    def delete(self, context: Context, record: Record) -> None:
+        if not record.inputs.get("forceDestroy") and storage_api.names(context, record.id):
             raise Refusal(
                 "conflict",
                 f"Error trying to delete bucket {record.id} containing objects without"
                 " `force_destroy` set to true",
             )
-        storage_api.drop_bucket(world, record.id)
+        storage_api.drop_bucket(context, record.id)
         # Objects that were retained when their resources were deleted go with the bucket.
-        for each in world.all(BucketObject.token):
+        for each in context.all(BucketObject.token):
             if each.inputs["bucket"] == record.id:
-                world.store.remove(each)
+                context.store.remove(each)
 
     @staticmethod
     def _describe(record: Record) -> None:
@@ -312,7 +312,7 @@ class Bucket(Kind):
         }
 
 
-class BucketObject(Kind):
+class BucketObject(ResourceType):
     token = "gcp:storage/bucketObject:BucketObject"
     source = "https://cloud.google.com/storage/docs/objects#naming"
     executes = "an object of fake-gcs-server"
@@ -328,24 +328,24 @@ class BucketObject(Kind):
     )
     volatile = frozenset({"crc32c", "md5hash", "md5hexhash", "generation", "mediaLink"})
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         bucket, name = record.inputs["bucket"], record.inputs["name"]
         record.id = f"{bucket}-{name}"
-        self._put(world, record)
+        self._put(context, record)
 
-    def read(self, world: World, record: Record) -> bool:
-        return storage_api.object_exists(world, record.inputs["bucket"], record.inputs["name"])
+    def read(self, context: Context, record: Record) -> bool:
+        return storage_api.object_exists(context, record.inputs["bucket"], record.inputs["name"])
 
-    def update(self, world: World, old: Record, record: Record) -> None:
-        self._put(world, record)
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        self._put(context, record)
 
-    def delete(self, world: World, record: Record) -> None:
-        storage_api.delete(world, record.inputs["bucket"], record.inputs["name"])
+    def delete(self, context: Context, record: Record) -> None:
+        storage_api.delete(context, record.inputs["bucket"], record.inputs["name"])
 
     @staticmethod
-    def _put(world: World, record: Record) -> None:
+    def _put(context: Context, record: Record) -> None:
         bucket, name = record.inputs["bucket"], record.inputs["name"]
-        stored = storage_api.put(world, bucket, name, _content(record.inputs))
+        stored = storage_api.put(context, bucket, name, _content(record.inputs))
         record.outputs |= {
             "outputName": name,
             "crc32c": stored.get("crc32c", ""),
@@ -363,7 +363,7 @@ def _content(inputs: Json) -> bytes:
     return archive_bytes(source) if source[SIGNATURE] == ARCHIVE else asset_bytes(source)
 
 
-class Repository(Kind):
+class Repository(ResourceType):
     token = "gcp:artifactregistry/repository:Repository"
     source = "https://cloud.google.com/artifact-registry/docs/repositories/create-repos"
     executes = "images are kept and run; clean-up policies are only recorded"
@@ -377,10 +377,10 @@ class Repository(Kind):
         taken="alreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_labels(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         place, repository = record.outputs, record.inputs["repositoryId"]
         location = f"projects/{place['project']}/locations/{place['location']}"
         record.id = f"{location}/repositories/{repository}"
@@ -390,13 +390,13 @@ class Repository(Kind):
             "registryUri": f"{host}/{place['project']}/{repository}",
         }
 
-    def delete(self, world: World, record: Record) -> None:
-        for image in world.kv.get("gcp/packages", record.id, []):
-            world.images.drop_repository(f"{record.outputs['registryUri']}/{image}")
-        world.kv.delete("gcp/packages", record.id)
+    def delete(self, context: Context, record: Record) -> None:
+        for image in context.kv.get("gcp/packages", record.id, []):
+            context.images.drop_repository(f"{record.outputs['registryUri']}/{image}")
+        context.kv.delete("gcp/packages", record.id)
 
 
-class Secret(Kind):
+class Secret(ResourceType):
     token = "gcp:secretmanager/secret:Secret"
     source = "https://cloud.google.com/secret-manager/docs/creating-and-accessing-secrets"
     needs = "secretmanager.googleapis.com"
@@ -409,37 +409,37 @@ class Secret(Kind):
         taken="alreadyExists",
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         check_labels(inputs)
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         project, secret = record.outputs["project"], record.inputs["secretId"]
         record.id = f"projects/{project}/secrets/{secret}"
-        number = world.account.gcp_number(project)
+        number = context.account.gcp_number(project)
         record.outputs["name"] = f"projects/{number}/secrets/{secret}"
 
-    def delete(self, world: World, record: Record) -> None:
-        world.kv.delete("gcp/secret-versions", record.id)
+    def delete(self, context: Context, record: Record) -> None:
+        context.kv.delete("gcp/secret-versions", record.id)
 
 
-class SecretVersion(Kind):
+class SecretVersion(ResourceType):
     token = "gcp:secretmanager/secretVersion:SecretVersion"
     import_as = "{secret}/versions/{version}"
     source = "https://cloud.google.com/secret-manager/docs/add-secret-version"
     replace_on = frozenset({"secret", "secretData"})
     references: ClassVar = {"secret": "gcp:secretmanager/secret:Secret"}
 
-    def create(self, world: World, record: Record) -> None:
-        secret = world.refer("gcp:secretmanager/secret:Secret", record.inputs["secret"])
+    def create(self, context: Context, record: Record) -> None:
+        secret = context.refer("gcp:secretmanager/secret:Secret", record.inputs["secret"])
         assert secret is not None, "`references` has seen it"
         # Numbers are never used again, also those of destroyed versions.
-        number = world.kv.get("gcp/secret-versions", secret.id, 0) + 1
-        world.kv.put("gcp/secret-versions", secret.id, number)
+        number = context.kv.get("gcp/secret-versions", secret.id, 0) + 1
+        context.kv.put("gcp/secret-versions", secret.id, number)
         record.id = f"{secret.outputs['name']}/versions/{number}"
         record.outputs |= {"name": record.id, "version": str(number), "enabled": True}
 
 
-KINDS = (
+RESOURCE_TYPES = (
     Service,
     Account,
     CustomRole,

@@ -14,7 +14,7 @@ from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import iam
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 SECRET = "gcp:secretmanager/secret:Secret"
 VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
@@ -31,13 +31,13 @@ def page(request: Request, what: str, found: Iterable[Json], most: int = 100) ->
     return answer | ({"nextPageToken": str(end)} if end < len(listed) else {})
 
 
-def enabled(world: World, project: str, api: str) -> None:
+def enabled(context: Context, project: str, api: str) -> None:
     """Raise Google's refusal unless the API is enabled in the project."""
     if not any(
         each.inputs.get("service") == api and each.outputs.get("project") == project
-        for each in world.all(iam.SERVICE)
+        for each in context.all(iam.SERVICE)
     ):
-        number = world.account.gcp_number(project)
+        number = context.account.gcp_number(project)
         raise Refusal(
             "PERMISSION_DENIED",
             f"{api} API has not been used in project {number} before or it is disabled. Enable it,"
@@ -45,35 +45,37 @@ def enabled(world: World, project: str, api: str) -> None:
         )
 
 
-def _in(world: World, token: str, **place: str) -> list[Record]:
+def _in(context: Context, token: str, **place: str) -> list[Record]:
     return [
         each
-        for each in world.all(token)
+        for each in context.all(token)
         if all(each.outputs.get(key) == value for key, value in place.items())
     ]
 
 
-def secrets(world: World, request: Request, _body: Json) -> Json:
+def secrets(context: Context, request: Request, _body: Json) -> Json:
     """https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/list"""
     project = request.path_params["project"]
-    enabled(world, project, "secretmanager.googleapis.com")
-    found = _in(world, SECRET, project=project)
+    enabled(context, project, "secretmanager.googleapis.com")
+    found = _in(context, SECRET, project=project)
     named = ({"name": each.outputs["name"], "labels": _labels(each)} for each in found)
     return page(request, "secrets", named)
 
 
-def versions(world: World, request: Request, _body: Json) -> Json:
+def versions(context: Context, request: Request, _body: Json) -> Json:
     """The newest first.
 
     https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/list
     """
     path = request.path_params
-    enabled(world, path["project"], "secretmanager.googleapis.com")
-    secret = world.get(SECRET, f"projects/{path['project']}/secrets/{path['secret']}")
+    enabled(context, path["project"], "secretmanager.googleapis.com")
+    secret = context.get(SECRET, f"projects/{path['project']}/secrets/{path['secret']}")
     if secret is None:
         raise Refusal("NOT_FOUND", f"Secret [{path['secret']}] not found.")
     held = [
-        each for each in world.all(VERSION) if world.refer(SECRET, each.inputs["secret"]) == secret
+        each
+        for each in context.all(VERSION)
+        if context.refer(SECRET, each.inputs["secret"]) == secret
     ]
     newest = sorted(held, key=lambda each: -int(each.outputs["version"]))
     told = (
@@ -83,22 +85,22 @@ def versions(world: World, request: Request, _body: Json) -> Json:
     return page(request, "versions", told)
 
 
-def services(world: World, request: Request, _body: Json) -> Json:
+def services(context: Context, request: Request, _body: Json) -> Json:
     """https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services/list"""
     path = request.path_params
-    enabled(world, path["project"], "run.googleapis.com")
-    found = _in(world, SERVICE, project=path["project"], location=path["location"])
+    enabled(context, path["project"], "run.googleapis.com")
+    found = _in(context, SERVICE, project=path["project"], location=path["location"])
     told = ({"name": each.id, "labels": _labels(each)} for each in found)
     return page(request, "services", told)
 
 
-def accounts(world: World, request: Request, _body: Json) -> Json:
+def accounts(context: Context, request: Request, _body: Json) -> Json:
     """Twenty a page, a hundred at most.
 
     https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts/list
     """
     project = request.path_params["project"]
-    enabled(world, project, "iam.googleapis.com")
+    enabled(context, project, "iam.googleapis.com")
     told = (
         {
             "name": each.id,
@@ -106,18 +108,18 @@ def accounts(world: World, request: Request, _body: Json) -> Json:
             "displayName": each.inputs.get("displayName", ""),
             "description": each.inputs.get("description", ""),
         }
-        for each in _in(world, iam.ACCOUNT, project=project)
+        for each in _in(context, iam.ACCOUNT, project=project)
     )
     return page(request, "accounts", told, most=20)
 
 
-def buckets(world: World, request: Request) -> Json:
+def buckets(context: Context, request: Request) -> Json:
     """As `gcs` itself would list them, and with their labels, which it drops.
 
     https://cloud.google.com/storage/docs/json_api/v1/buckets/list
     """
     prefix = request.query_params.get("prefix", "")
-    found = _in(world, BUCKET, project=request.query_params.get("project", ""))
+    found = _in(context, BUCKET, project=request.query_params.get("project", ""))
     told = (
         {"kind": "storage#bucket", "id": each.id, "name": each.id, "labels": _labels(each)}
         for each in found

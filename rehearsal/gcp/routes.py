@@ -18,17 +18,17 @@ from rehearsal.core.records import Json, Refusal
 from rehearsal.gcp import cloud_build, cloud_run, iam, operations, resource_lists, vertex_ai
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 FLAVOR = {"metadata-flavor": "Google"}
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-Answer = Callable[["World", Request, Json], Json]
+Answer = Callable[["Context", Request, Json], Json]
 
 
-def routes(world: World) -> list[BaseRoute]:
+def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/gcp``; opens the front doors again that stood before a restart."""
-    cloud_run.reopen(world)
-    google = _Google(world)
+    cloud_run.reopen(context)
+    google = _Google(context)
     at = "/projects/{project}/locations/{location}"
     vertex = [
         google.route("POST", f"{at}/models:upload", _upload_model),
@@ -86,10 +86,10 @@ def _refusal(refused: Refusal) -> JSONResponse:
 
 
 class _Google:
-    """The routes that need the world."""
+    """The routes that need the context."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._client = httpx.AsyncClient(trust_env=False, timeout=60)
 
     def route(self, method: str, path: str, answer: Answer) -> Route:
@@ -99,12 +99,12 @@ class _Google:
             body = await request.body()
 
             def work() -> Json:
-                email = iam.caller(self._world, request.headers.get("authorization", ""))
-                if email != iam.engineer(self._world):
+                email = iam.caller(self._context, request.headers.get("authorization", ""))
+                if email != iam.engineer(self._context):
                     raise Refusal(
                         "PERMISSION_DENIED", f"{email} may not {method} {request.url.path}."
                     )
-                return answer(self._world, request, json.loads(body or b"{}"))
+                return answer(self._context, request, json.loads(body or b"{}"))
 
             try:
                 return JSONResponse(await anyio.to_thread.run_sync(work))
@@ -118,15 +118,15 @@ class _Google:
     async def predict(self, request: Request) -> Response:
         """``endpoints.predict`` and ``endpoints.rawPredict``."""
         try:
-            email = iam.caller(self._world, request.headers.get("authorization", ""))
+            email = iam.caller(self._context, request.headers.get("authorization", ""))
             # Read before the choice is made: nothing is undeployed between it and the asking.
             await request.body()
             key, route, deployed = vertex_ai.answering(
-                self._world, email, _name(request, "endpoints")
+                self._context, email, _name(request, "endpoints")
             )
         except Refusal as refused:
             return _refusal(refused)
-        answer = await self._world.workloads.forward(key, request, route)
+        answer = await self._context.workloads.forward(key, request, route)
         if request.url.path.endswith(":rawPredict"):
             return answer
         if answer.status_code != 200:
@@ -151,23 +151,23 @@ class _Google:
         # google-auth asserts itself to Google's own address, wherever token_uri leads.
         audience = "https://oauth2.googleapis.com/token"
         try:
-            email = iam.assertion(self._world, form["assertion"][0], audience)
+            email = iam.assertion(self._context, form["assertion"][0], audience)
         except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
             said = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
             return JSONResponse(said, 400)
-        return JSONResponse(iam.token(self._world, email))
+        return JSONResponse(iam.token(self._context, email))
 
     async def metadata(self, request: Request) -> Response:
         """The metadata server of a workload. https://cloud.google.com/compute/docs/metadata/overview"""
         if request.headers.get("metadata-flavor") != "Google":
             return PlainTextResponse("Missing Metadata-Flavor:Google header.", 403)
         email, path = request.path_params["email"], request.path_params["path"].strip("/")
-        if not iam.account_exists(self._world, email):
+        if not iam.account_exists(self._context, email):
             return PlainTextResponse(f"service account {email} is not there", 404, headers=FLAVOR)
         project = email.partition("@")[2].partition(".")[0]
         text = {
             "project/project-id": project,
-            "project/numeric-project-id": self._world.account.gcp_number(project),
+            "project/numeric-project-id": self._context.account.gcp_number(project),
             "universe/universe-domain": "googleapis.com",
         }.get(path)
         if text is not None:
@@ -175,7 +175,7 @@ class _Google:
         _, _, what = path.partition("instance/service-accounts/")
         account, _, what = what.partition("/")
         if account in ("default", email) and what == "token":
-            return JSONResponse(iam.token(self._world, email), headers=FLAVOR)
+            return JSONResponse(iam.token(self._context, email), headers=FLAVOR)
         if account in ("default", email) and not what:
             about = {"email": email, "aliases": ["default"], "scopes": [SCOPE]}
             return JSONResponse(about, headers=FLAVOR)
@@ -193,8 +193,8 @@ class _Google:
         except (KeyError, ValueError):
             return _refusal(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
         if request.method == "GET" and path == "storage/v1/b":
-            return JSONResponse(resource_lists.buckets(self._world, request))
-        base = await anyio.to_thread.run_sync(self._world.objects.gcs)
+            return JSONResponse(resource_lists.buckets(self._context, request))
+        base = await anyio.to_thread.run_sync(self._context.objects.gcs)
         raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
         answer = await self._client.request(
             request.method,
@@ -219,7 +219,7 @@ class _Google:
             verb = "list"
         on = iam.stored(bucket, name, request.query_params.get("prefix", ""))
         permission = f"storage.objects.{verb}"
-        if not iam.allowed(self._world, email, permission, on):
+        if not iam.allowed(self._context, email, permission, on):
             raise Refusal(
                 "PERMISSION_DENIED",
                 f"{email} does not have {permission} access to the Google Cloud Storage object."
@@ -246,42 +246,42 @@ def _name(request: Request, collection: str) -> str:
     return f"{parent}/{collection}/{path[collection.removesuffix('s')]}"
 
 
-def _upload_model(world: World, request: Request, body: Json) -> Json:
+def _upload_model(context: Context, request: Request, body: Json) -> Json:
     path = request.path_params
-    return vertex_ai.upload_model(world, path["project"], path["location"], body)
+    return vertex_ai.upload_model(context, path["project"], path["location"], body)
 
 
-def _list_models(world: World, request: Request, _body: Json) -> Json:
-    return vertex_ai.list_models(world, **request.path_params)
+def _list_models(context: Context, request: Request, _body: Json) -> Json:
+    return vertex_ai.list_models(context, **request.path_params)
 
 
-def _get_model(world: World, request: Request, _body: Json) -> Json:
-    return vertex_ai.get_model(world, _name(request, "models"))
+def _get_model(context: Context, request: Request, _body: Json) -> Json:
+    return vertex_ai.get_model(context, _name(request, "models"))
 
 
-def _patch_model(world: World, request: Request, body: Json) -> Json:
+def _patch_model(context: Context, request: Request, body: Json) -> Json:
     mask = request.query_params.get("updateMask", "")
-    return vertex_ai.patch_model(world, _name(request, "models"), mask, body)
+    return vertex_ai.patch_model(context, _name(request, "models"), mask, body)
 
 
-def _delete_model(world: World, request: Request, _body: Json) -> Json:
-    return vertex_ai.delete_model(world, _name(request, "models"))
+def _delete_model(context: Context, request: Request, _body: Json) -> Json:
+    return vertex_ai.delete_model(context, _name(request, "models"))
 
 
-def _list_endpoints(world: World, request: Request, _body: Json) -> Json:
-    return vertex_ai.list_endpoints(world, **request.path_params)
+def _list_endpoints(context: Context, request: Request, _body: Json) -> Json:
+    return vertex_ai.list_endpoints(context, **request.path_params)
 
 
-def _get_endpoint(world: World, request: Request, _body: Json) -> Json:
-    return vertex_ai.get_endpoint(world, _name(request, "endpoints"))
+def _get_endpoint(context: Context, request: Request, _body: Json) -> Json:
+    return vertex_ai.get_endpoint(context, _name(request, "endpoints"))
 
 
-def _patch_endpoint(world: World, request: Request, body: Json) -> Json:
+def _patch_endpoint(context: Context, request: Request, body: Json) -> Json:
     mask = request.query_params.get("updateMask", "")
-    return vertex_ai.patch_endpoint(world, _name(request, "endpoints"), mask, body)
+    return vertex_ai.patch_endpoint(context, _name(request, "endpoints"), mask, body)
 
 
-def _on_endpoint(world: World, request: Request, body: Json) -> Json:
+def _on_endpoint(context: Context, request: Request, body: Json) -> Json:
     verbs: dict[str, Any] = {
         "deployModel": vertex_ai.deploy_model,
         "mutateDeployedModel": vertex_ai.mutate_deployed_model,
@@ -290,22 +290,22 @@ def _on_endpoint(world: World, request: Request, body: Json) -> Json:
     verb = request.path_params["verb"]
     if verb not in verbs:
         raise Refusal("NOT_FOUND", f"Method not found: {verb}.")
-    answer: Json = verbs[verb](world, _name(request, "endpoints"), body)
+    answer: Json = verbs[verb](context, _name(request, "endpoints"), body)
     return answer
 
 
-def _get_operation(world: World, request: Request, _body: Json) -> Json:
-    return operations.get(world, request.path_params["name"])
+def _get_operation(context: Context, request: Request, _body: Json) -> Json:
+    return operations.get(context, request.path_params["name"])
 
 
-def _create_build(world: World, request: Request, body: Json) -> Json:
+def _create_build(context: Context, request: Request, body: Json) -> Json:
     path = request.path_params
-    return cloud_build.create(world, path["project"], path["location"], body)
+    return cloud_build.create(context, path["project"], path["location"], body)
 
 
-def _get_build(world: World, request: Request, _body: Json) -> Json:
-    return cloud_build.get(world, request.path_params["build"])
+def _get_build(context: Context, request: Request, _body: Json) -> Json:
+    return cloud_build.get(context, request.path_params["build"])
 
 
-def _get_tag(world: World, request: Request, _body: Json) -> Json:
-    return cloud_build.get_tag(world, **request.path_params)
+def _get_tag(context: Context, request: Request, _body: Json) -> Json:
+    return cloud_build.get_tag(context, **request.path_params)

@@ -8,14 +8,14 @@ from urllib.parse import quote
 import requests
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 
-def _ask(world: World, method: str, path: str, **arguments: Any) -> requests.Response:
+def _ask(context: Context, method: str, path: str, **arguments: Any) -> requests.Response:
     session = requests.Session()
     session.trust_env = False  # no proxy lies between here and loopback
     with session:
-        url = f"{world.objects.gcs()}/{path}"
+        url = f"{context.objects.gcs()}/{path}"
         return session.request(method, url, timeout=60, **arguments)
 
 
@@ -23,36 +23,36 @@ def _object(bucket: str, name: str) -> str:
     return f"storage/v1/b/{bucket}/o/{quote(name, safe='')}"
 
 
-def make_bucket(world: World, name: str) -> None:
+def make_bucket(context: Context, name: str) -> None:
     """Make a bucket; one that is there already is fine."""
-    answer = _ask(world, "POST", "storage/v1/b", json={"name": name})
+    answer = _ask(context, "POST", "storage/v1/b", json={"name": name})
     if answer.status_code != 409:
         answer.raise_for_status()
 
 
-def bucket_exists(world: World, name: str) -> bool:
+def bucket_exists(context: Context, name: str) -> bool:
     """Whether there is such a bucket."""
-    return _ask(world, "GET", f"storage/v1/b/{name}").ok
+    return _ask(context, "GET", f"storage/v1/b/{name}").ok
 
 
-def names(world: World, bucket: str, prefix: str = "") -> list[str]:
+def names(context: Context, bucket: str, prefix: str = "") -> list[str]:
     """Names of the first objects below a prefix, a page of them; none of an unknown bucket."""
-    answer = _ask(world, "GET", f"storage/v1/b/{bucket}/o", params={"prefix": prefix})
+    answer = _ask(context, "GET", f"storage/v1/b/{bucket}/o", params={"prefix": prefix})
     return [item["name"] for item in answer.json().get("items") or ()] if answer.ok else []
 
 
-def drop_bucket(world: World, name: str) -> None:
+def drop_bucket(context: Context, name: str) -> None:
     """Delete a bucket with all that it holds; an unknown one is fine."""
-    while page := names(world, name):
+    while page := names(context, name):
         for each in page:
-            delete(world, name, each)
-    _ask(world, "DELETE", f"storage/v1/b/{name}")
+            delete(context, name, each)
+    _ask(context, "DELETE", f"storage/v1/b/{name}")
 
 
-def put(world: World, bucket: str, name: str, content: bytes) -> dict[str, Any]:
+def put(context: Context, bucket: str, name: str, content: bytes) -> dict[str, Any]:
     """Write an object; what the store tells of it."""
     answer = _ask(
-        world,
+        context,
         "POST",
         f"upload/storage/v1/b/{bucket}/o",
         params={"uploadType": "media", "name": name},
@@ -64,19 +64,19 @@ def put(world: World, bucket: str, name: str, content: bytes) -> dict[str, Any]:
     return stored
 
 
-def get(world: World, bucket: str, name: str) -> bytes | None:
+def get(context: Context, bucket: str, name: str) -> bytes | None:
     """An object's content."""
-    answer = _ask(world, "GET", _object(bucket, name), params={"alt": "media"})
+    answer = _ask(context, "GET", _object(bucket, name), params={"alt": "media"})
     return answer.content if answer.ok else None
 
 
-def object_exists(world: World, bucket: str, name: str) -> bool:
+def object_exists(context: Context, bucket: str, name: str) -> bool:
     """Whether there is such an object."""
-    return _ask(world, "GET", _object(bucket, name)).ok
+    return _ask(context, "GET", _object(bucket, name)).ok
 
 
-def delete(world: World, bucket: str, name: str) -> None:
+def delete(context: Context, bucket: str, name: str) -> None:
     """Delete an object; an unknown one is fine."""
-    answer = _ask(world, "DELETE", _object(bucket, name))
+    answer = _ask(context, "DELETE", _object(bucket, name))
     if answer.status_code != 404:
         answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""The world that the three clouds share: what stands, what is known of the account, what runs."""
+"""The context that the three clouds share: what stands, what is known of the account, what runs."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Account:
         return str(10**11 + int(hashlib.sha256(project.encode()).hexdigest(), 16) % (9 * 10**11))
 
 
-class World:
-    """Everything a `Kind` or a route may look at or change."""
+class Context:
+    """Everything a `ResourceType` or a route may look at or change."""
 
     state_dir: Path
     base_url: str

@@ -1,4 +1,4 @@
-"""What every resource type has without a `Kind`: a physical name, an id, outputs of the right shape."""
+"""What every resource type has without a `ResourceType`: a physical name, an id, outputs of the right shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rehearsal.core.records import CheckFailure, Json, Record
 from rehearsal.core.schema import Schema
 from rehearsal.core.wire import UNKNOWN
 from rehearsal.provider.context import Account
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.resource_type import ResourceType
 
 SCALARS: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "string": ""}
 # Where a change of place is a new resource, whatever the type.
@@ -24,12 +24,12 @@ PLACES = {
 }
 
 
-def name_property(schema: Schema, kind: Kind) -> str | None:
+def name_property(schema: Schema, kind: ResourceType) -> str | None:
     """The input that holds the physical name."""
     return kind.name.property if kind.name else schema.name_property
 
 
-def replaces(schema: Schema, kind: Kind) -> set[str]:
+def replaces(schema: Schema, kind: ResourceType) -> set[str]:
     """Top-level inputs and dotted paths whose change makes another resource of it."""
     documented = {name for name, described in schema.inputs.items() if described.get("replaces")}
     places = PLACES[schema.package] & schema.inputs.keys()
@@ -43,7 +43,7 @@ def replaces(schema: Schema, kind: Kind) -> set[str]:
     )
 
 
-def _style(schema: Schema, kind: Kind) -> tuple[str, int]:
+def _style(schema: Schema, kind: ResourceType) -> tuple[str, int]:
     """Separator and number of hexadecimal digits of the provider's own names."""
     # https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
     separator, digits = ("", 8) if schema.package == "azure-native" else ("-", 7)
@@ -52,7 +52,7 @@ def _style(schema: Schema, kind: Kind) -> tuple[str, int]:
     return separator, digits
 
 
-def autoname(schema: Schema, kind: Kind, program_name: str, seed: bytes) -> str:
+def autoname(schema: Schema, kind: ResourceType, program_name: str, seed: bytes) -> str:
     """The physical name that the provider makes; the same in preview and up, by ``seed``.
 
     Raises `CheckFailure` when it would be too long.
@@ -77,14 +77,14 @@ def autoname(schema: Schema, kind: Kind, program_name: str, seed: bytes) -> str:
     return name
 
 
-def autonamed(schema: Schema, kind: Kind, program_name: str, name: str) -> bool:
+def autonamed(schema: Schema, kind: ResourceType, program_name: str, name: str) -> bool:
     """Whether this looks like a name that `autoname` made, so that a replacement gets another."""
     separator, digits = _style(schema, kind)
     pattern = rf"{re.escape(program_name + separator)}[0-9a-f]{{{digits}}}"
     return re.fullmatch(pattern, name, re.IGNORECASE) is not None
 
 
-def fill(record: Record, schema: Schema, kind: Kind, account: Account) -> None:
+def fill(record: Record, schema: Schema, kind: ResourceType, account: Account) -> None:
     """Give a new record its generic id and outputs: inputs echoed, the rest plausible by type."""
     place = _place(record, account)
     called = name_property(schema, kind) or "name"

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rehearsal.core.records import Json
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 
-Invoke = Callable[[World, Json, Json], Json]
-"""World, arguments and the provider's settings, to the answer."""
+Invoke = Callable[[Context, Json, Json], Json]
+"""Context, arguments and the provider's settings, to the answer."""
 
 
-def _caller_identity(world: World, arguments: Json, config: Json) -> Json:
-    account = world.account.aws_account_of(config)
+def _caller_identity(context: Context, arguments: Json, config: Json) -> Json:
+    account = context.account.aws_account_of(config)
     return {
         "accountId": account,
         "arn": f"arn:aws:iam::{account}:user/rehearsal",
@@ -23,8 +23,8 @@ def _caller_identity(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _region(world: World, arguments: Json, config: Json) -> Json:
-    region = arguments.get("region") or config.get("region") or world.account.aws_region
+def _region(context: Context, arguments: Json, config: Json) -> Json:
+    region = arguments.get("region") or config.get("region") or context.account.aws_region
     return {
         "id": region,
         "name": region,
@@ -34,7 +34,7 @@ def _region(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _partition(world: World, arguments: Json, config: Json) -> Json:
+def _partition(context: Context, arguments: Json, config: Json) -> Json:
     return {
         "id": "aws",
         "partition": "aws",
@@ -43,8 +43,8 @@ def _partition(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _availability_zones(world: World, arguments: Json, config: Json) -> Json:
-    region = arguments.get("region") or config.get("region") or world.account.aws_region
+def _availability_zones(context: Context, arguments: Json, config: Json) -> Json:
+    region = arguments.get("region") or config.get("region") or context.account.aws_region
     return {
         "id": region,
         "region": region,
@@ -54,7 +54,7 @@ def _availability_zones(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _policy_document(world: World, arguments: Json, config: Json) -> Json:
+def _policy_document(context: Context, arguments: Json, config: Json) -> Json:
     """As the real function does: single values are not put in lists, `Sid` is empty by default.
 
     https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/iam_policy_document
@@ -111,11 +111,11 @@ def _one_or_list(values: list[str]) -> str | list[str]:
     return values[0] if len(values) == 1 else values
 
 
-def _gcp_client_config(world: World, arguments: Json, config: Json) -> Json:
-    region = config.get("region") or world.account.gcp_region
+def _gcp_client_config(context: Context, arguments: Json, config: Json) -> Json:
+    region = config.get("region") or context.account.gcp_region
     return {
         "id": "client-config",
-        "project": config.get("project") or world.account.gcp_project,
+        "project": config.get("project") or context.account.gcp_project,
         "region": region,
         "zone": config.get("zone") or f"{region}-a",
         "accessToken": "rehearsal",
@@ -123,13 +123,13 @@ def _gcp_client_config(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _gcp_project(world: World, arguments: Json, config: Json) -> Json:
-    project = arguments.get("projectId") or config.get("project") or world.account.gcp_project
+def _gcp_project(context: Context, arguments: Json, config: Json) -> Json:
+    project = arguments.get("projectId") or config.get("project") or context.account.gcp_project
     return {
         "id": f"projects/{project}",
         "projectId": project,
         "name": project,
-        "number": world.account.gcp_number(project),
+        "number": context.account.gcp_number(project),
         "orgId": "",
         "folderId": "",
         "billingAccount": "",
@@ -142,16 +142,16 @@ def _gcp_project(world: World, arguments: Json, config: Json) -> Json:
     }
 
 
-def _azure_client_config(world: World, arguments: Json, config: Json) -> Json:
+def _azure_client_config(context: Context, arguments: Json, config: Json) -> Json:
     return {
-        "clientId": config.get("clientId") or world.account.azure_client,
-        "objectId": world.account.azure_object,
-        "subscriptionId": config.get("subscriptionId") or world.account.azure_subscription,
-        "tenantId": config.get("tenantId") or world.account.azure_tenant,
+        "clientId": config.get("clientId") or context.account.azure_client,
+        "objectId": context.account.azure_object,
+        "subscriptionId": config.get("subscriptionId") or context.account.azure_subscription,
+        "tenantId": config.get("tenantId") or context.account.azure_tenant,
     }
 
 
-def _azure_client_token(world: World, arguments: Json, config: Json) -> Json:
+def _azure_client_token(context: Context, arguments: Json, config: Json) -> Json:
     return {"token": "rehearsal"}
 
 

@@ -15,8 +15,8 @@ from rehearsal.core.records import CheckFailure, Json, Record, Refusal
 from rehearsal.core.schema import Schema, Schemas
 from rehearsal.core.wire import Path
 from rehearsal.provider import generic
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
 
 log = logging.getLogger(__name__)
 GONE = {
@@ -31,21 +31,21 @@ class Lifecycle:
     """What the provider of one cloud does to records."""
 
     def __init__(
-        self, world: World, package: str, kinds: Mapping[str, Kind], schemas: Schemas
+        self, context: Context, package: str, kinds: Mapping[str, ResourceType], schemas: Schemas
     ) -> None:
-        self.world = world
+        self.context = context
         self.package = package
         self._kinds = kinds
         self._schemas = schemas
-        self._plain = Kind()
+        self._plain = ResourceType()
         self._names = threading.Lock()
         self._taken: set[tuple[Any, ...]] = set()
 
-    def shape(self, token: str) -> tuple[Schema, Kind]:
+    def shape(self, token: str) -> tuple[Schema, ResourceType]:
         """What the SDK says of a type, and its rules."""
         return self._schemas.get(token), self.rules(token)
 
-    def rules(self, token: str) -> Kind:
+    def rules(self, token: str) -> ResourceType:
         """The type's rules; none, for a type that nobody wrote any for."""
         return self._kinds.get(token, self._plain)
 
@@ -65,56 +65,56 @@ class Lifecycle:
             secrets=[list(path) for path in secrets],
             created=time.time(),
         )
-        generic.fill(record, schema, kind, self.world.account)
+        generic.fill(record, schema, kind, self.context.account)
         self._must_exist(kind, record)
         with self._named(schema, kind, record):
             begun = record.id
-            self.world.store.begin(record)
+            self.context.store.begin(record)
             try:
-                with self.world.store.transaction():
-                    kind.create(self.world, record)
+                with self.context.store.transaction():
+                    kind.create(self.context, record)
                     if not record.id:
                         raise RuntimeError(f"{token} was created without an id")
-                    former = self.world.store.with_urn(urn)
-                    self.world.store.save(record)
-                    self.world.store.end(token, begun)
+                    former = self.context.store.with_urn(urn)
+                    self.context.store.save(record)
+                    self.context.store.end(token, begun)
                     if former:
                         text = f"{former.id} made room; {kind.executes}".removesuffix("; ")
-                        self.world.ledger.note("replaced", record, text)
+                        self.context.ledger.note("replaced", record, text)
                     else:
-                        self.world.ledger.note("created", record, kind.executes)
+                        self.context.ledger.note("created", record, kind.executes)
             except BaseException:
-                self.world.store.end(token, begun)
+                self.context.store.end(token, begun)
                 raise
         return record
 
     def read(self, token: str, id: str) -> Record | None:
         """The resource as it is now; None when it is gone. Known by its id or its import id, by no other name."""
         kind = self.rules(token)
-        record = self.world.store.get(token, id) or self._imported(kind, id)
+        record = self.context.store.get(token, id) or self._imported(kind, id)
         if record is None:
             return None
         before = copy.deepcopy(record)
-        with self.world.store.transaction():
-            if not kind.read(self.world, record):
-                self.world.store.remove(record)
-                self.world.ledger.note("lost", record, "found gone")
+        with self.context.store.transaction():
+            if not kind.read(self.context, record):
+                self.context.store.remove(record)
+                self.context.ledger.note("lost", record, "found gone")
                 return None
             if record != before:
-                self.world.store.save(record)
+                self.context.store.save(record)
         return record
 
-    def _imported(self, kind: Kind, id: str) -> Record | None:
+    def _imported(self, kind: ResourceType, id: str) -> Record | None:
         """The record that ``pulumi import`` means by ``id``, where that is not the id itself."""
-        if type(kind).imported_as is Kind.imported_as and not kind.import_as:
+        if type(kind).imported_as is ResourceType.imported_as and not kind.import_as:
             return None
-        called = (each for each in self.world.all(kind.token) if kind.imported_as(each) == id)
+        called = (each for each in self.context.all(kind.token) if kind.imported_as(each) == id)
         return next(called, None)
 
     def update(self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]) -> Record:
         """Change a resource in place."""
         schema, kind = self.shape(token)
-        old = self.world.get(token, id)
+        old = self.context.get(token, id)
         if old is None:
             raise self._gone(token, id)
         record = copy.deepcopy(old)
@@ -122,53 +122,53 @@ class Lifecycle:
         record.secrets = [list(path) for path in secrets]
         generic.echo(record, schema, old.inputs)
         self._must_exist(kind, record)
-        with self.world.store.transaction():
-            kind.update(self.world, old, record)
-            self.world.store.save(record)
-            self.world.ledger.note("updated", record)
+        with self.context.store.transaction():
+            kind.update(self.context, old, record)
+            self.context.store.save(record)
+            self.context.ledger.note("updated", record)
         return record
 
     def delete(self, token: str, id: str) -> None:
         """Take a resource away; one that is gone already is no failure, as on the clouds."""
-        record = self.world.get(token, id)
+        record = self.context.get(token, id)
         if record is None:
             return
         kind = self.rules(token)
         if kind.stays(record):
-            self.world.ledger.note("let go", record)
+            self.context.ledger.note("let go", record)
             return
-        with self.world.store.transaction():
-            kind.delete(self.world, record)
-            self.world.store.remove(record)
-            self.world.ledger.note("deleted", record)
+        with self.context.store.transaction():
+            kind.delete(self.context, record)
+            self.context.store.remove(record)
+            self.context.ledger.note("deleted", record)
 
     def lose(self, record: Record) -> None:
         """Take a resource away behind the program's back, whatever the rules say."""
         kind = self.rules(record.token)
-        with self.world.store.transaction():
+        with self.context.store.transaction():
             with contextlib.suppress(Refusal):
-                kind.delete(self.world, record)
-            self.world.store.remove(record)
-            self.world.ledger.note("lost", record, "on request")
+                kind.delete(self.context, record)
+            self.context.store.remove(record)
+            self.context.ledger.note("lost", record, "on request")
 
     def change(self, record: Record, inputs: Json) -> None:
         """Change a resource behind the program's back, by the same rules as the program."""
         paths: list[Path] = [tuple(path) for path in record.secrets]
         self.update(record.token, record.id, record.urn, {**record.inputs, **inputs}, paths)
-        self.world.ledger.note("changed", record, f"by hand: {', '.join(inputs)}")
+        self.context.ledger.note("changed", record, f"by hand: {', '.join(inputs)}")
 
     def clean_up(self) -> None:
         """Take away what was being made when the process ended."""
-        for record in self.world.store.unfinished():
+        for record in self.context.store.unfinished():
             if record.package != self.package:
                 continue
             kind = self.rules(record.token)
             with contextlib.suppress(Refusal):
-                kind.delete(self.world, record)
-            self.world.store.end(record.token, record.id)
-            self.world.ledger.note("interrupted", record, "was being created")
+                kind.delete(self.context, record)
+            self.context.store.end(record.token, record.id)
+            self.context.ledger.note("interrupted", record, "was being created")
 
-    def check_name(self, kind: Kind, inputs: Json) -> None:
+    def check_name(self, kind: ResourceType, inputs: Json) -> None:
         """Raise `CheckFailure` for a physical name that the cloud would not take."""
         rule = kind.name
         value = inputs.get(rule.property) if rule else None
@@ -185,7 +185,7 @@ class Lifecycle:
             )
 
     @contextlib.contextmanager
-    def _named(self, schema: Schema, kind: Kind, record: Record) -> Iterator[None]:
+    def _named(self, schema: Schema, kind: ResourceType, record: Record) -> Iterator[None]:
         """Hold the physical name while the resource is made; refuse one that another holds."""
         wire = generic.name_property(schema, kind)
         name = record.inputs.get(wire or "")
@@ -214,18 +214,18 @@ class Lifecycle:
         self, record: Record, wire: str, name: str, scope: Json, *, by_id: bool
     ) -> Record | None:
         if by_id:  # nobody wrote down where the name is unique: the id says it well enough
-            return self.world.get(record.token, record.id)
+            return self.context.get(record.token, record.id)
         in_outputs = {each: value for each, value in scope.items() if each in record.outputs}
         in_inputs = {each: value for each, value in scope.items() if each not in record.outputs}
-        return self.world.store.find(record.token, in_outputs, {wire: name, **in_inputs})
+        return self.context.store.find(record.token, in_outputs, {wire: name, **in_inputs})
 
-    def _must_exist(self, kind: Kind, record: Record) -> None:
+    def _must_exist(self, kind: ResourceType, record: Record) -> None:
         """Refuse what refers to something that is not there, or needs an API that is not enabled."""
         for path, tokens in kind.references.items():
             for value in _walk(record.inputs, path.split(".")):
                 if value.startswith("arn:aws:iam::aws:"):
                     continue  # AWS's own managed policies are always there
-                if self.world.refer(tokens, value) is None:
+                if self.context.refer(tokens, value) is None:
                     token = tokens if isinstance(tokens, str) else " or ".join(tokens)
                     code, text = GONE[self.package]
                     raise Refusal(code, f"{path}: {text.format(what=token, id=value)}")
@@ -241,7 +241,7 @@ class Lifecycle:
         return not any(
             each.inputs.get("service") == api
             and each.outputs.get("project") in (None, record.outputs.get("project"))
-            for each in self.world.all("gcp:projects/service:Service")
+            for each in self.context.all("gcp:projects/service:Service")
         )
 
     def _gone(self, token: str, id: str) -> Refusal:

@@ -1,7 +1,7 @@
 """What a resource type's rules look like: one small class a type, each citing where its rules come from.
 
 A type without a class here still works: `rehearsal.provider.service` checks it against the installed SDK and
-gives it outputs of the right shape. A `Kind` adds what the SDK cannot know: names, references, what
+gives it outputs of the right shape. A `ResourceType` adds what the SDK cannot know: names, references, what
 is refused while in use, and what really runs.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 from rehearsal.core.records import Inputs, Record
 
 
@@ -42,10 +42,10 @@ class Name:
     """What autonaming makes: the program's name with a random suffix, or a random UUID."""
 
 
-class Kind:
+class ResourceType:
     """The rules of one resource type. Hooks are synchronous and run on worker threads, in parallel.
 
-    A hook's `World.save`, `kv` writes and its record are committed together when it returns, and
+    A hook's `Context.save`, `kv` writes and its record are committed together when it returns, and
     undone when it raises. What it starts outside (workloads, doors, objects) must be keyed by the
     record, so that doing it twice is harmless: after a crash in the middle, `delete` is called for
     the half-made record at the next start.
@@ -78,20 +78,20 @@ class Kind:
         """What ``pulumi import`` calls this record; nothing, where that is its id."""
         return self.import_as.format_map(defaultdict(str, record.outputs))
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         """Raise `CheckFailure` (or `Refusal`) for inputs that this cloud would not take."""
 
-    def create(self, world: World, record: Record) -> None:
+    def create(self, context: Context, record: Record) -> None:
         """Make it: set ``record.id`` and ``record.outputs`` (both hold generic values already)."""
 
-    def read(self, world: World, record: Record) -> bool:
+    def read(self, context: Context, record: Record) -> bool:
         """Bring ``record.outputs`` up to date; False: it is gone."""
         return True
 
-    def update(self, world: World, old: Record, record: Record) -> None:
+    def update(self, context: Context, old: Record, record: Record) -> None:
         """Change it in place: ``record`` has the new inputs and the old outputs with those echoed."""
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         """Take it away; raise `Refusal` while it is in use or not empty."""
 
     def stays(self, record: Record) -> bool:

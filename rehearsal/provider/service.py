@@ -1,4 +1,4 @@
-"""The provider that the engine attaches to: Pulumi's protocol on one side, the world on the other.
+"""The provider that the engine attaches to: Pulumi's protocol on one side, the context on the other.
 
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 """
@@ -25,10 +25,10 @@ from rehearsal.core.faults import AnswerLost, Fault
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
 from rehearsal.provider import diff, generic
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.invokes import Invoke
 from rehearsal.provider.lifecycle import Lifecycle
-from rehearsal.provider.resource_type import Kind
+from rehearsal.provider.resource_type import ResourceType
 
 log = logging.getLogger(__name__)
 MESSAGE_BYTES = 400 * 1024 * 1024
@@ -42,62 +42,62 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
     word = method.__name__.lower()
 
     @functools.wraps(method)
-    def answer(self: Provider, request: Any, context: grpc.ServicerContext) -> Any:
+    def answer(self: Provider, request: Any, call: grpc.ServicerContext) -> Any:
         token = request.tok if word == "invoke" else request.urn.split("::")[2].split("$")[-1]
         name = "" if word == "invoke" else request.urn.rsplit("::", 1)[-1]
         record = Record(self.package, token, "", "::" + name, {}, {})
         previewed = getattr(request, "preview", False)
 
         def told(fault: Fault) -> None:
-            self.world.ledger.note("fault", record, f"{fault.what} on {word}")
+            self.context.ledger.note("fault", record, f"{fault.what} on {word}")
 
         def step(after: bool) -> None:
             if not previewed:
-                self.world.faults.step(
+                self.context.faults.step(
                     package=self.package,
                     token=token,
                     name=name,
                     method=word,
                     after=after,
-                    alive=context.is_active,
+                    alive=call.is_active,
                     told=told,
                 )
 
         try:
             step(after=False)
-            result = method(self, request, context)
+            result = method(self, request, call)
             step(after=True)
             return result
         except (Refusal, CheckFailure, schema.UnknownType) as refused:
             text = self._scrubbed(str(refused), request)
             if not previewed:
                 with contextlib.suppress(Refusal):  # a full disk
-                    self.world.ledger.note("refused", record, f"{word}: {text}")
-            context.abort(grpc.StatusCode.UNKNOWN, text)
+                    self.context.ledger.note("refused", record, f"{word}: {text}")
+            call.abort(grpc.StatusCode.UNKNOWN, text)
         except AnswerLost as lost:
-            context.abort(grpc.StatusCode.UNKNOWN, str(lost))
+            call.abort(grpc.StatusCode.UNKNOWN, str(lost))
         except Exception as failure:
             log.exception("%s of %s", word, request.urn if name else token)
             text = f"the rehearsal itself failed ({failure!r}); its log tells more"
-            context.abort(grpc.StatusCode.INTERNAL, self._scrubbed(text, request))
+            call.abort(grpc.StatusCode.INTERNAL, self._scrubbed(text, request))
 
     return answer
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """One cloud's provider. Types without a `Kind` get what `rehearsal.provider.generic` gives to all."""
+    """One cloud's provider. Types without a `ResourceType` get what `rehearsal.provider.generic` gives to all."""
 
     def __init__(
         self,
-        world: World,
+        context: Context,
         package: str,
-        kinds: Mapping[str, Kind],
+        kinds: Mapping[str, ResourceType],
         invokes: Mapping[str, Invoke],
     ) -> None:
-        self.world = world
+        self.context = context
         self.package = package
         self.schemas = schema.Schemas(package)
-        self.lifecycle = Lifecycle(world, package, kinds, self.schemas)
+        self.lifecycle = Lifecycle(context, package, kinds, self.schemas)
         self._invokes = invokes
         # The engine connects anew for each provider resource of a program, and says who it is in no
         # request: the connection is what tells a provider in one region from one in another.
@@ -105,24 +105,24 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # Who this is, and its settings
 
-    def Handshake(self, request: Any, context: Any) -> Any:
+    def Handshake(self, request: Any, call: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
         )
 
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+    def GetPluginInfo(self, request: Any, call: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self.schemas.version)
 
-    def Attach(self, request: Any, context: Any) -> Any:
+    def Attach(self, request: Any, call: Any) -> Any:
         return empty_pb2.Empty()
 
-    def Cancel(self, request: Any, context: Any) -> Any:
+    def Cancel(self, request: Any, call: Any) -> Any:
         return empty_pb2.Empty()
 
-    def CheckConfig(self, request: Any, context: Any) -> Any:
+    def CheckConfig(self, request: Any, call: Any) -> Any:
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def DiffConfig(self, request: Any, context: Any) -> Any:
+    def DiffConfig(self, request: Any, call: Any) -> Any:
         changed = decode(request.old_inputs)[0] != decode(request.news)[0]
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME
@@ -130,10 +130,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             else provider_pb2.DiffResponse.DIFF_NONE
         )
 
-    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def Configure(self, request: Any, call: grpc.ServicerContext) -> Any:
         # Settings that are not plain text arrive as JSON in text.
         settings = known(decode(request.args)[0])
-        self._configs[context.peer()] = {
+        self._configs[call.peer()] = {
             name: json.loads(text) if isinstance(text, str) and text[:1] in ("{", "[") else text
             for name, text in settings.items()
         }
@@ -143,8 +143,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
 
-    def _config(self, context: grpc.ServicerContext) -> Json:
-        return self._configs.get(context.peer()) or next(reversed(self._configs.values()), {})
+    def _config(self, call: grpc.ServicerContext) -> Json:
+        return self._configs.get(call.peer()) or next(reversed(self._configs.values()), {})
 
     def _scrubbed(self, text: str, request: Any) -> str:
         for field in ("properties", "news", "args"):
@@ -156,12 +156,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     # Resources
 
     @answered
-    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def Check(self, request: Any, call: grpc.ServicerContext) -> Any:
         olds, _ = decode(request.olds)
         news, secrets = decode(request.news)
         token, name = _which(request)
         shape, kind = self.lifecycle.shape(token)
-        config = self._config(context)
+        config = self._config(call)
         if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
             news.setdefault("location", config["location"])
         failures = []
@@ -173,7 +173,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
                 stripped = {w: known(value) for w, value in news.items() if value is not UNKNOWN}
                 self.lifecycle.check_name(kind, stripped)
-                kind.check(self.world, Inputs(stripped, unknown))
+                kind.check(self.context, Inputs(stripped, unknown))
         except CheckFailure as failure:
             failures.append(failure)
         for each in failures:
@@ -181,7 +181,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if failures:
             record = Record(self.package, token, "", request.urn, {}, {})
             reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)
-            self.world.ledger.note("refused", record, f"check: {reasons}")
+            self.context.ledger.note("refused", record, f"check: {reasons}")
         noted = {DEFAULTS: filled} if self._bridged else {}
         return provider_pb2.CheckResponse(
             inputs=encode({**news, **noted}, secrets),
@@ -192,7 +192,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def _name(
-        self, shape: schema.Schema, kind: Kind, name: str, request: Any, olds: Json, news: Json
+        self,
+        shape: schema.Schema,
+        kind: ResourceType,
+        name: str,
+        request: Any,
+        olds: Json,
+        news: Json,
     ) -> list[str]:
         """Fill in the physical name as the real provider would: keep the old one, else make one.
 
@@ -223,7 +229,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return self.package != "azure-native"
 
     @answered
-    def Diff(self, request: Any, context: Any) -> Any:
+    def Diff(self, request: Any, call: Any) -> Any:
         token, name = _which(request)
         shape, kind = self.lifecycle.shape(token)
         olds, _ = decode(request.old_inputs)
@@ -232,7 +238,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         stood = decode(request.olds)[0]
         olds |= {w: stood[w] for w in news if w not in olds and w in stood and news[w] == stood[w]}
         changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
-        config = self._configs.get(context.peer(), {})  # no other connection's will do here
+        config = self._configs.get(call.peer(), {})  # no other connection's will do here
         changes |= generic.moved(shape, news, stood, config)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
@@ -259,7 +265,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     @answered
-    def Create(self, request: Any, context: Any) -> Any:
+    def Create(self, request: Any, call: Any) -> Any:
         inputs, secrets = decode(request.properties)
         token, _ = _which(request)
         if request.preview:
@@ -270,14 +276,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 if wire in shape.outputs
             }
             return provider_pb2.CreateResponse(properties=encode(outputs, secrets))
-        record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(context))
+        record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(call))
         return provider_pb2.CreateResponse(id=record.id, properties=self._outputs(record))
 
     @answered
-    def Read(self, request: Any, context: Any) -> Any:
+    def Read(self, request: Any, call: Any) -> Any:
         token, _ = _which(request)
         record = self.lifecycle.read(token, request.id)
-        if record is None or not self._mine(record, self._config(context)):
+        if record is None or not self._mine(record, self._config(call)):
             return provider_pb2.ReadResponse()
         inputs = encode(record.inputs, map(tuple, record.secrets))
         own = request.inputs.fields.get(DEFAULTS)
@@ -290,7 +296,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     @answered
-    def Update(self, request: Any, context: Any) -> Any:
+    def Update(self, request: Any, call: Any) -> Any:
         inputs, secrets = decode(request.news)
         token, _ = _which(request)
         if request.preview:
@@ -306,7 +312,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=self._outputs(record))
 
     @answered
-    def Delete(self, request: Any, context: Any) -> Any:
+    def Delete(self, request: Any, call: Any) -> Any:
         token, _ = _which(request)
         self.lifecycle.delete(token, request.id)
         return empty_pb2.Empty()
@@ -316,7 +322,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         An id of Google Cloud names its project, one of Azure its subscription.
         """
-        of = self.world.account.aws_account_of
+        of = self.context.account.aws_account_of
         return self.package != "aws" or of(config) == of(record.config)
 
     def _outputs(self, record: Record) -> Any:
@@ -325,7 +331,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return encode(record.outputs, paths)
 
     @answered
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def Invoke(self, request: Any, call: grpc.ServicerContext) -> Any:
         invoke = self._invokes.get(request.tok)
         if invoke is None:
             raise Refusal(
@@ -334,7 +340,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 + ", ".join(sorted(self._invokes)),
             )
         arguments, secrets = decode(request.args)
-        answer = invoke(self.world, arguments, self._config(context))
+        answer = invoke(self.context, arguments, self._config(call))
         return provider_pb2.InvokeResponse(**{"return": encode(answer, secrets)})
 
 

@@ -30,7 +30,7 @@ from starlette.responses import PlainTextResponse, Response
 from rehearsal.runtime.dockerfile import inside
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
     from rehearsal.runtime.images import Image
 
 MAX_BODY = 32 * 1024 * 1024
@@ -101,9 +101,9 @@ class Instance:
 class Workloads:
     """Runs containers, each behind a key; another container under the same key takes over."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._folder = world.state_dir / "workloads"
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._folder = context.state_dir / "workloads"
         self._instances: dict[str, Instance] = {}
         self._changing: dict[str, threading.RLock] = {}
         self._guard = threading.Lock()  # of the three dictionaries and of Instance.in_flight
@@ -124,19 +124,19 @@ class Workloads:
             with self._guard:
                 self._instances[key] = instance
                 self._failed.pop(key, None)
-            self._world.kv.put("workloads", key, container.to_json())
+            self._context.kv.put("workloads", key, container.to_json())
             if former:
                 self._drain(former)
 
     def stop(self, key: str) -> None:
         """Stop and forget; an unknown key is fine."""
         with self._change(key):
-            self._world.kv.delete("workloads", key)
+            self._context.kv.delete("workloads", key)
             with self._guard:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
             if instance:
-                self._world.children.stop(instance.process)
+                self._context.children.stop(instance.process)
 
     async def forward(self, key: str, request: Request, path: str) -> Response:
         """Pass ``request`` on to ``path`` (plus its query) of the container; 503 when it is down."""
@@ -190,7 +190,7 @@ class Workloads:
         return _tail(self._log(key), 0, lines)
 
     async def close(self) -> None:
-        """Let go of the connections. The processes are the world's children."""
+        """Let go of the connections. The processes are the context's children."""
         if self._client:
             await self._client.aclose()
 
@@ -220,7 +220,7 @@ class Workloads:
         with self._change(key):
             if instance := self._acquire(key):  # somebody else was faster
                 return instance
-            stored = self._world.kv.get("workloads", key)
+            stored = self._context.kv.get("workloads", key)
             if stored is None:
                 raise ContainerFailed(f"nothing is deployed as {key}")
             since, message = self._failed.get(key, (0.0, ""))
@@ -238,7 +238,7 @@ class Workloads:
 
     def _start(self, key: str, container: Container) -> Instance:
         """Start a process and wait until it is healthy."""
-        image = self._world.images.find(container.image)
+        image = self._context.images.find(container.image)
         if image is None:
             raise ContainerFailed(f"manifest for {container.image} not found: manifest unknown")
         log = self._log(key)
@@ -247,7 +247,7 @@ class Workloads:
             log.unlink()
         begin = log.stat().st_size if log.exists() else 0
         port = _any_port()
-        process = self._world.children.spawn(
+        process = self._context.children.spawn(
             [_rerooted(word, image, container, rootfs=True) for word in _command(image, container)],
             key=f"workload/{key}",
             log=log,
@@ -258,7 +258,7 @@ class Workloads:
         while not _healthy(port, container.health):
             ended = process.poll()
             if ended is not None or time.monotonic() > deadline:
-                self._world.children.stop(process)
+                self._context.children.stop(process)
                 what = (
                     f"the container ended with exit code {ended}"
                     if ended is not None
@@ -274,13 +274,13 @@ class Workloads:
         deadline = time.monotonic() + DRAIN_SECONDS
         while former.in_flight and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._world.children.stop(former.process)
+        self._context.children.stop(former.process)
 
     def _environment(self, image: Image, container: Container) -> dict[str, str]:
         given = dict(entry.partition("=")[::2] for entry in image.config.get("Env", ()))
         scratch = self._folder / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
-        bundle = str(self._world.authority.bundle)
+        bundle = str(self._context.authority.bundle)
         return {
             "HOME": str(scratch),
             "TMPDIR": str(scratch),

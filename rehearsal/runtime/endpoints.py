@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rehearsal.core.ports import Ports, listen
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 CLOSE_SECONDS = 10
 """So long do requests in flight have when a door is closed."""
@@ -79,9 +79,9 @@ class Door:
 class Doors:
     """Opens and closes doors. A door keeps its port until it is closed for good."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._ports = Ports(world.state_dir / "addresses.json")
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ports = Ports(context.state_dir / "addresses.json")
         self._doors: dict[str, Door] = {}
         self._lock = threading.Lock()
 
@@ -104,9 +104,9 @@ class Doors:
             else:
                 # From here on connections are taken, if only answered once the server runs.
                 listener = _listen(key, port)
-                certificate = self._world.authority.certificate("127.0.0.1") if tls else None
+                certificate = self._context.authority.certificate("127.0.0.1") if tls else None
                 door = self._doors[key] = Door(app, max_concurrency, certificate)
-                self._world.loop.call_soon_threadsafe(door.serve, listener)
+                self._context.loop.call_soon_threadsafe(door.serve, listener)
         return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def url(self, key: str) -> str | None:
@@ -119,7 +119,7 @@ class Doors:
         with self._lock:
             door = self._doors.pop(key, None)
         if door:
-            self._world.call(door.shut())
+            self._context.call(door.shut())
         self._ports.release(f"doors/{key}")
 
     async def close_all(self) -> None:
@@ -131,7 +131,7 @@ class Doors:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-            response = await self._world.workloads.forward(key, request, path)
+            response = await self._context.workloads.forward(key, request, path)
             await response(scope, receive, send)
 
         return app

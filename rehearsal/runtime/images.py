@@ -25,7 +25,7 @@ from rehearsal.runtime import dockerfile as dockerfiles
 from rehearsal.runtime.dockerfile import BuildFailed
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 __all__ = ["BuildFailed", "Image", "ImageStore", "TagImmutable"]
 # https://github.com/opencontainers/image-spec/blob/main/media-types.md
@@ -62,9 +62,9 @@ class Image:
 class ImageStore:
     """Builds images and keeps them by repository, tag and digest. Safe to use from any thread."""
 
-    def __init__(self, world: World) -> None:
-        self._kv = world.kv
-        self._folder = world.state_dir / "images"
+    def __init__(self, context: Context) -> None:
+        self._kv = context.kv
+        self._folder = context.state_dir / "images"
         self._blobs = self._folder / "blobs" / "sha256"
         self._rootfs = self._folder / "rootfs"
         self._lock = threading.Lock()

@@ -39,7 +39,7 @@ from rehearsal.core.cache import CACHE
 from rehearsal.core.files import write_private
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 log = logging.getLogger(__name__)
 Store = Literal["s3", "gcs", "blob"]
@@ -68,10 +68,10 @@ class ObjectStores:
     loop's: a start takes up to a second, the first of Azurite may take its installation.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._folder = world.state_dir / "objects"
-        self._ports = ports.Ports(world.state_dir / "addresses.json")
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._folder = context.state_dir / "objects"
+        self._ports = ports.Ports(context.state_dir / "addresses.json")
         self._locks: dict[Store, threading.RLock] = {
             store: threading.RLock() for store in ("s3", "gcs", "blob")
         }
@@ -109,7 +109,7 @@ class ObjectStores:
             self._write_accounts(accounts)
             # serve.cjs deletes the blobs of a vanished account when it is next asked for any
             # account: this request, which it refuses, makes it do so now.
-            trust = ssl.create_default_context(cafile=self._world.authority.bundle)
+            trust = ssl.create_default_context(cafile=self._context.authority.bundle)
             with suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(url, context=trust, timeout=10).close()
 
@@ -148,7 +148,7 @@ class ObjectStores:
         folder.mkdir(parents=True, exist_ok=True)
         program = {"s3": self._s3, "gcs": self._gcs, "blob": self._blob}[store](folder, port)
         log = self._folder / f"{store}.log"
-        process = self._world.children.spawn(
+        process = self._context.children.spawn(
             program.args,
             key=f"objects/{store}",
             log=log,
@@ -158,7 +158,7 @@ class ObjectStores:
         deadline = time.monotonic() + START_SECONDS
         while not ports.listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                self._world.children.stop(process)
+                self._context.children.stop(process)
                 raise StoreFailed(
                     f"the {store} store did not start; the end of {log}:\n{tail(log)}"
                 )
@@ -177,7 +177,7 @@ class ObjectStores:
                     self._start(store)
 
     def _s3(self, folder: Path, port: int) -> Program:
-        account = self._world.account
+        account = self._context.account
         return Program(
             [sys.executable, "-m", "rehearsal.runtime.s3_server", str(port), folder / "s3.sqlite"],
             {
@@ -202,7 +202,7 @@ class ObjectStores:
         )
 
     def _blob(self, folder: Path, port: int) -> Program:
-        certificate, key = self._world.authority.certificate("127.0.0.1")
+        certificate, key = self._context.authority.certificate("127.0.0.1")
         node, _ = _node()
         serve = install() / "serve.cjs"
         address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--disableProductStyleUrl"]

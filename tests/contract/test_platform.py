@@ -15,12 +15,12 @@ from components.platform import WORKLOADS
 from config.clouds import Cloud
 from config.tags import PLATFORM_TAGS
 from policy.mock_engine import Build, Built, Engine
-from rehearsal.aws.profile import KINDS as AWS
-from rehearsal.azure.profile import KINDS as AZURE
+from rehearsal.aws.profile import RESOURCE_TYPES as AWS
+from rehearsal.azure.profile import RESOURCE_TYPES as AZURE
 from rehearsal.core.records import Inputs
-from rehearsal.gcp.profile import KINDS as GCP
-from rehearsal.provider.context import World
-from rehearsal.provider.resource_type import Kind
+from rehearsal.gcp.profile import RESOURCE_TYPES as GCP
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
 
 LONG = 4000
 """A build context, packed into a request."""
@@ -127,7 +127,7 @@ def neutral(value: Any) -> Any:
     return value
 
 
-RULES: dict[Cloud, tuple[type[Kind], ...]] = {"aws": AWS, "gcp": GCP, "azure": AZURE}
+RULES: dict[Cloud, tuple[type[ResourceType], ...]] = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 TAGS_OF: dict[Cloud, tuple[int, int, int]] = {
     "aws": (46, 127, 255),
     "gcp": (59, 63, 63),
@@ -162,5 +162,5 @@ def test_as_many_and_as_long_tags_as_a_stack_may_set_are_taken_everywhere(
     assert len(held) >= 5
     for type_, given in held.items():
         assert set(PLATFORM_TAGS) <= given.keys(), f"{type_} lacks the platform's own"
-        rules[type_].check(cast(World, None), Inputs({word: given}, frozenset({"template"})))
+        rules[type_].check(cast(Context, None), Inputs({word: given}, frozenset({"template"})))
     assert len(tags) + len(PLATFORM_TAGS) in map(len, held.values())

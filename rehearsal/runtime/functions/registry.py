@@ -24,7 +24,7 @@ from rehearsal.runtime.functions.pool import Pool
 from rehearsal.runtime.functions.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from rehearsal.provider.context import World
+    from rehearsal.provider.context import Context
 
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
@@ -57,8 +57,8 @@ class Function:
 class Functions:
     """Lambda functions, each behind a key; another function under the same key takes over."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(64, "lambda")
@@ -72,20 +72,20 @@ class Functions:
         code = hashlib.sha256(function.code).hexdigest()
         _unpack(function.code, self._folder / code)
         stored = {**asdict(function), "code": code}
-        if self._world.kv.get("functions", key) != stored:
-            self._world.kv.put("functions", key, stored)
+        if self._context.kv.get("functions", key) != stored:
+            self._context.kv.put("functions", key, stored)
             with self._lock:
                 if pool := self._pools.get(key):
                     pool.replace(stored)
 
     def stop(self, key: str) -> None:
         """Stop and forget. Unknown keys are fine."""
-        self._world.kv.delete("functions", key)
+        self._context.kv.delete("functions", key)
         with self._lock:
             pool = self._pools.pop(key, None)
         if pool:
             pool.replace(None)
-        used = {stored["code"] for stored in self._world.kv.items("functions").values()}
+        used = {stored["code"] for stored in self._context.kv.items("functions").values()}
         for folder in self._folder.glob("?" * 64):
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -120,15 +120,15 @@ class Functions:
 
     @property
     def _folder(self) -> Path:
-        return self._world.state_dir / "functions"
+        return self._context.state_dir / "functions"
 
     def _log(self, key: str) -> Path:
-        return self._world.state_dir / "logs" / f"lambda-{_safe(key)}.log"
+        return self._context.state_dir / "logs" / f"lambda-{_safe(key)}.log"
 
     def _pool(self, key: str) -> Pool:
         with self._lock:
             if key not in self._pools:
-                stored = self._world.kv.get("functions", key)
+                stored = self._context.kv.get("functions", key)
                 if stored is None:
                     raise KeyError(key)
                 self._pools[key] = Pool(stored, lambda found: self._start(key, found))
@@ -140,7 +140,7 @@ class Functions:
         def spawn(runtime_api: str) -> subprocess.Popen[bytes]:
             scratch = self._folder / "tmp"
             scratch.mkdir(parents=True, exist_ok=True)
-            return self._world.children.spawn(
+            return self._context.children.spawn(
                 [sys.executable, "-m", "awslambdaric", function["handler"]],
                 key=f"lambda {key}",
                 log=log,
@@ -148,7 +148,7 @@ class Functions:
                 cwd=code,
             )
 
-        return Sandbox(function, spawn, self._world.children.stop)
+        return Sandbox(function, spawn, self._context.children.stop)
 
     def _retire_idle(self) -> None:
         while True:

@@ -10,11 +10,11 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rehearsal.aws import iam, routes
-from rehearsal.aws.profile import KINDS
+from rehearsal.aws.profile import RESOURCE_TYPES
 from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 
 REGION = "eu-west-1"
@@ -24,11 +24,11 @@ SCHEMAS = Schemas("aws")
 class Account:
     """What stands in one rehearsed account, and an HTTP client for its APIs."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.kinds = {kind.token: kind() for kind in KINDS}
-        self.lifecycle = Lifecycle(world, "aws", self.kinds, SCHEMAS)
-        self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(world))]))
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "aws", self.kinds, SCHEMAS)
+        self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(context))]))
 
     def make(self, token: str, name: str, /, **inputs: Any) -> Record:
         """Check and create one resource; a name of its own is made unless it is given."""
@@ -36,7 +36,7 @@ class Account:
         if kind.name:
             inputs.setdefault(kind.name.property, f"{name}-1234567")
         self.lifecycle.check_name(kind, inputs)
-        kind.check(self.world, Inputs(inputs))
+        kind.check(self.context, Inputs(inputs))
         return self.lifecycle.create(token, _urn(token, name), inputs, [], {"region": REGION})
 
     def update(self, record: Record, **changes: Any) -> Record:
@@ -78,7 +78,7 @@ class Account:
         key = (
             iam.access_key(caller.outputs["arn"])
             if caller
-            else self.world.account.aws_access_key_id
+            else self.context.account.aws_access_key_id
         )
         return f"AWS4-HMAC-SHA256 Credential={key}/20261122/{REGION}/{service}/aws4_request"
 

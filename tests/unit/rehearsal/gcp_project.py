@@ -13,8 +13,8 @@ from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.gcp import iam, routes
-from rehearsal.gcp.profile import KINDS
-from rehearsal.provider.context import World
+from rehearsal.gcp.profile import RESOURCE_TYPES
+from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 
 PROJECT, REGION = "triplane-dev", "europe-west1"
@@ -46,11 +46,11 @@ RUN = "gcp:cloudrunv2/service:Service"
 class Project:
     """What stands in one rehearsed project, and an HTTP client for its APIs."""
 
-    def __init__(self, world: World, *, apis: tuple[str, ...] = APIS) -> None:
-        self.world = world
-        self.kinds = {kind.token: kind() for kind in KINDS}
-        self.lifecycle = Lifecycle(world, "gcp", self.kinds, SCHEMAS)
-        self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(world))]))
+    def __init__(self, context: Context, *, apis: tuple[str, ...] = APIS) -> None:
+        self.context = context
+        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "gcp", self.kinds, SCHEMAS)
+        self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(context))]))
         for api in apis:
             self.make(iam.SERVICE, api, service=f"{api}.googleapis.com")
 
@@ -60,7 +60,7 @@ class Project:
         if kind.name:
             inputs.setdefault(kind.name.property, f"{name}-1234567")
         self.lifecycle.check_name(kind, inputs)
-        kind.check(self.world, Inputs(inputs))
+        kind.check(self.context, Inputs(inputs))
         config = {"project": PROJECT, "region": REGION}
         return self.lifecycle.create(token, _urn(token, name), inputs, [], config)
 
@@ -87,7 +87,7 @@ class Project:
         self, method: str, path: str, body: Json | None = None, caller: str | None = None
     ) -> tuple[int, Json]:
         """One call of an API, by the engineer or by a service account."""
-        token = iam.token(self.world, caller or iam.engineer(self.world))["access_token"]
+        token = iam.token(self.context, caller or iam.engineer(self.context))["access_token"]
         headers = {"authorization": f"Bearer {token}"}
         answer = self.http.request(method, f"/gcp/{path}", json=body, headers=headers)
         return answer.status_code, answer.json()

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from rehearsal.aws import lambda_urls, s3
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from tests.unit.rehearsal.aws_account import Account, allow, archive
 
 BUILDSPEC = """\
@@ -73,7 +73,7 @@ PUSH = [
 
 
 @pytest.fixture
-def account(live_world: World) -> Account:
+def account(live_world: Context) -> Account:
     return Account(live_world)
 
 
@@ -130,7 +130,7 @@ def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> No
     )
     assert status == 200
     assert answer["imageDetails"][0]["imageDigest"].startswith("sha256:")
-    log = account.http.get(ended["logs"]["deepLink"].removeprefix(account.world.base_url))
+    log = account.http.get(ended["logs"]["deepLink"].removeprefix(account.context.base_url))
     assert "docker push" in log.text
 
 
@@ -181,12 +181,12 @@ class Serving:
     def __init__(self, account: Account, *, grants: list[Json] | None = None) -> None:
         self.account = account
         self.bucket, images = lake(account), repository(account)
-        context = account.world.state_dir / "context"
+        context = account.context.state_dir / "context"
         context.mkdir()
         (context / "Dockerfile").write_text(DOCKERFILE)
         (context / "server.py").write_text(SERVER)
         url = images.outputs["repositoryUrl"]
-        self.image = account.world.images.build(context, "Dockerfile", url, "1").reference
+        self.image = account.context.images.build(context, "Dockerfile", url, "1").reference
         granted = (
             grants
             if grants is not None
@@ -220,7 +220,7 @@ class Serving:
         return found.id
 
     def upload(self, word: str) -> None:
-        packed = self.account.world.state_dir / f"{word}.tar.gz"
+        packed = self.account.context.state_dir / f"{word}.tar.gz"
         with tarfile.open(packed, "w:gz") as tar:
             info = tarfile.TarInfo("model.txt")
             info.size = len(word)
@@ -407,7 +407,7 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
         return account.http.put(f"/aws/{bucket.id}/{key}", content=b"x", headers=headers)
 
     assert put("captures/a.json").status_code == 200
-    assert s3.read_object(account.world, f"s3://{bucket.id}/captures/a.json") == b"x"
+    assert s3.read_object(account.context, f"s3://{bucket.id}/captures/a.json") == b"x"
     refused = put("models/a.json")
     assert refused.status_code == 403
     assert "<Code>AccessDenied</Code>" in refused.text

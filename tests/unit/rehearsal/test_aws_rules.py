@@ -9,7 +9,7 @@ import pytest
 
 from rehearsal.aws import codebuild, iam, s3
 from rehearsal.core.records import CheckFailure, Inputs, Refusal
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -17,35 +17,35 @@ OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 
 @pytest.fixture
-def account(live_world: World) -> Account:
+def account(live_world: Context) -> Account:
     return Account(live_world)
 
 
 def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> None:
     role = account.role("gateway", "lambda", allow("s3:PutObject", "arn:aws:s3:::lake/captures/*"))
-    iam.authorize(account.world, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
+    iam.authorize(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
     with pytest.raises(
         Refusal,
         match=r"AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/gateway-"
         r".* is not authorized to perform: s3:PutObject on resource: arn:aws:s3:::lake/raw/a.json"
         " because no identity-based policy allows the s3:PutObject action",
     ):
-        iam.authorize(account.world, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
+        iam.authorize(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
 
 
 def test_the_deployer_may_do_everything_and_a_stranger_nothing(account: Account) -> None:
-    key = account.world.account.aws_access_key_id
-    assert iam.caller(account.world, key) is None
+    key = account.context.account.aws_access_key_id
+    assert iam.caller(account.context, key) is None
     with pytest.raises(Refusal, match="UnrecognizedClientException"):
-        iam.caller(account.world, "AKIASOMEBODYELSE0000")
+        iam.caller(account.context, "AKIASOMEBODYELSE0000")
 
 
 def test_an_explicit_deny_outweighs_every_allow(account: Account) -> None:
     deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::lake/secret/*"}
     role = account.role("reader", "lambda", allow("s3:GetObject", "*"), deny)
-    iam.authorize(account.world, role, "s3:GetObject", "arn:aws:s3:::lake/raw/a")
+    iam.authorize(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/raw/a")
     with pytest.raises(Refusal, match="with an explicit deny"):
-        iam.authorize(account.world, role, "s3:GetObject", "arn:aws:s3:::lake/secret/a")
+        iam.authorize(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/secret/a")
 
 
 def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
@@ -57,7 +57,7 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
 
     def listing(prefix: str) -> None:
         context = {"s3:prefix": prefix}
-        iam.authorize(account.world, role, "s3:ListBucket", "arn:aws:s3:::lake", **context)
+        iam.authorize(account.context, role, "s3:ListBucket", "arn:aws:s3:::lake", **context)
 
     listing("models/flight-delay")
     with pytest.raises(Refusal, match="s3:ListBucket"):
@@ -88,12 +88,12 @@ def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, say
 
 def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account) -> None:
     role = account.role("build", "codebuild")
-    assert iam.role_for(account.world, role.outputs["arn"], "codebuild.amazonaws.com")
-    assert iam.role_for(account.world, role.outputs["arn"], "lambda.amazonaws.com") is None
+    assert iam.role_for(account.context, role.outputs["arn"], "codebuild.amazonaws.com")
+    assert iam.role_for(account.context, role.outputs["arn"], "lambda.amazonaws.com") is None
     foreign = account.make(
         iam.ROLE, "foreign", assumeRolePolicy=trust("lambda", account="999999999999")
     )
-    assert iam.role_for(account.world, foreign.outputs["arn"], "lambda.amazonaws.com") is None
+    assert iam.role_for(account.context, foreign.outputs["arn"], "lambda.amazonaws.com") is None
     with pytest.raises(Refusal, match="cannot be assumed by Lambda"):
         account.function("gateway", role, "def handler(event, context): return {}")
 
@@ -143,9 +143,9 @@ def test_tags_are_what_each_service_takes(
     account: Account, token: str, taken: dict[str, str], refused: dict[str, str], says: str
 ) -> None:
     kind = account.kinds[token]
-    kind.check(account.world, Inputs({"tags": taken}))
+    kind.check(account.context, Inputs({"tags": taken}))
     with pytest.raises(CheckFailure, match=says):
-        kind.check(account.world, Inputs({"tags": refused}))
+        kind.check(account.context, Inputs({"tags": refused}))
 
 
 def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account: Account) -> None:
@@ -164,7 +164,7 @@ def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account:
     with pytest.raises(Refusal, match="BucketNotEmpty"):
         account.lifecycle.delete(BUCKET, kept.id)
     account.lifecycle.delete(BUCKET, given_up.id)
-    assert [each.id for each in account.world.all("aws:s3/bucketObjectv2:BucketObjectv2")] == [
+    assert [each.id for each in account.context.all("aws:s3/bucketObjectv2:BucketObjectv2")] == [
         f"{kept.id}/k"
     ]
 
@@ -186,10 +186,10 @@ def test_a_deleted_object_takes_all_versions_of_its_own_key_along_and_no_others(
         for key in ("former.zip", "former.zip.bak")
     )
     account.update(former, content="y")
-    held = [key for key, _ in s3._versions(account.world, bucket)]
+    held = [key for key, _ in s3._versions(account.context, bucket)]
     assert held.count("builds/former.zip") == 2
     account.lifecycle.delete(token, former.id)
-    assert {key for key, _ in s3._versions(account.world, bucket)} == {other.inputs["key"]}
+    assert {key for key, _ in s3._versions(account.context, bucket)} == {other.inputs["key"]}
 
 
 def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Account) -> None:

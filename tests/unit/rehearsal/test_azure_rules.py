@@ -25,11 +25,11 @@ from rehearsal.azure import (
     storage,
 )
 from rehearsal.azure.container_registry import REGISTRY
-from rehearsal.azure.profile import KINDS
+from rehearsal.azure.profile import RESOURCE_TYPES
 from rehearsal.azure.resource_manager import GROUP, IDENTITY, guid
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.schema import Schemas
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 
 SCHEMAS = Schemas("azure-native")
@@ -41,19 +41,19 @@ SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 class Subscription:
     """A rehearsed subscription with one resource group, made as the engine would make it."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.kinds = {kind.token: kind() for kind in KINDS}
-        self.lifecycle = Lifecycle(world, "azure-native", self.kinds, SCHEMAS)
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "azure-native", self.kinds, SCHEMAS)
         self.group = self.make(GROUP, resourceGroupName="rg", location="westeurope")
-        self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(world))]))
+        self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(context))]))
 
     def make(self, token: str, /, **inputs: Any) -> Record:
         kind = self.kinds[token]
         if token not in (GROUP, authorization.ASSIGNMENT, authorization.DEFINITION):
             inputs.setdefault("resourceGroupName", "rg")
         self.lifecycle.check_name(kind, inputs)
-        kind.check(self.world, Inputs(inputs))
+        kind.check(self.context, Inputs(inputs))
         urn = f"urn:pulumi:test::triplane::{token}::thing{len(inputs)}"
         return self.lifecycle.create(token, urn, inputs, [], {"location": "westeurope"})
 
@@ -90,7 +90,7 @@ class Subscription:
 
 
 @pytest.fixture
-def azure(live_world: World) -> Subscription:
+def azure(live_world: Context) -> Subscription:
     return Subscription(live_world)
 
 
@@ -131,9 +131,9 @@ def test_tags_are_what_each_service_takes(
     azure: Subscription, token: str, taken: dict[str, str], refused: dict[str, str], says: str
 ) -> None:
     kind = azure.kinds[token]
-    kind.check(azure.world, Inputs({"tags": taken}))
+    kind.check(azure.context, Inputs({"tags": taken}))
     with pytest.raises(CheckFailure, match=says):
-        kind.check(azure.world, Inputs({"tags": refused}))
+        kind.check(azure.context, Inputs({"tags": refused}))
 
 
 def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) -> None:
@@ -175,30 +175,30 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
 
 
 def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscription) -> None:
-    world = azure.world
+    context = azure.context
     principal = azure.identity().outputs["principalId"]
     role = azure.custom("caller", actions=[machine_learning.SCORE])
     azure.grant(principal, role.id, f"{azure.group.id}/providers/a/one")
     assert authorization.may(
-        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one"
+        context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one"
     )
     assert authorization.may(
-        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one/b/two"
+        context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one/b/two"
     )
     assert not authorization.may(
-        world, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one-more"
+        context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one-more"
     )
-    assert not authorization.may(world, principal, machine_learning.SCORE, azure.group.id)
+    assert not authorization.may(context, principal, machine_learning.SCORE, azure.group.id)
 
 
 def test_the_engineer_looks_into_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
-    owner = azure.world.account.azure_object
-    assert authorization.may(azure.world, owner, machine_learning.SCORE, azure.group.id)
+    owner = azure.context.account.azure_object
+    assert authorization.may(azure.context, owner, machine_learning.SCORE, azure.group.id)
     assert authorization.may(
-        azure.world, owner, f"{authorization.BLOBS}/read", azure.group.id, data=True
+        azure.context, owner, f"{authorization.BLOBS}/read", azure.group.id, data=True
     )
     assert not authorization.may(
-        azure.world, owner, f"{authorization.BLOBS}/write", azure.group.id, data=True
+        azure.context, owner, f"{authorization.BLOBS}/write", azure.group.id, data=True
     )
 
 
@@ -232,8 +232,8 @@ def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
     reader, stranger = azure.identity("reader"), azure.identity("stranger")
     azure.grant(reader.outputs["principalId"], SECRETS_USER, secret.id)
     resolve = key_vault.resolve
-    assert resolve(azure.world, reference, reader.outputs["principalId"]) == "open sesame"
-    assert resolve(azure.world, reference, stranger.outputs["principalId"]) is None
+    assert resolve(azure.context, reference, reader.outputs["principalId"]) == "open sesame"
+    assert resolve(azure.context, reference, stranger.outputs["principalId"]) is None
     rotated = azure.update(secret, properties={"value": "another"})
     assert rotated.outputs["properties"]["secretUriWithVersion"] != uri
 
@@ -262,7 +262,7 @@ def endpoint(azure: Subscription) -> Record:
         properties={"authMode": "AADToken"},
     )
     for name in ("blue", "green"):
-        azure.world.save(
+        azure.context.save(
             Record(
                 *(
                     "azure-native",
@@ -289,25 +289,25 @@ def test_traffic_goes_whole_to_deployments_that_exist(
     azure: Subscription, endpoint: Record, split: dict[str, int], says: str
 ) -> None:
     with pytest.raises(Refusal, match=says):
-        machine_learning.set_traffic(azure.world, endpoint, split)
+        machine_learning.set_traffic(azure.context, endpoint, split)
 
 
 def test_a_deployment_with_traffic_is_not_deleted(azure: Subscription, endpoint: Record) -> None:
-    machine_learning.set_traffic(azure.world, endpoint, {"blue": 100})
-    azure.world.save(endpoint)
-    blue, green = machine_learning.deployments(azure.world, endpoint)
+    machine_learning.set_traffic(azure.context, endpoint, {"blue": 100})
+    azure.context.save(endpoint)
+    blue, green = machine_learning.deployments(azure.context, endpoint)
     with pytest.raises(Refusal, match="live traffic allocated"):
         azure.delete(blue)
     azure.delete(green)
     azure.delete(endpoint)
-    assert azure.world.all(machine_learning.DEPLOYMENT) == []
+    assert azure.context.all(machine_learning.DEPLOYMENT) == []
 
 
 def test_an_endpoint_that_is_written_anew_loses_the_traffic_that_it_does_not_name(
     azure: Subscription, endpoint: Record
 ) -> None:
-    machine_learning.set_traffic(azure.world, endpoint, {"blue": 100})
-    azure.world.save(endpoint)
+    machine_learning.set_traffic(azure.context, endpoint, {"blue": 100})
+    azure.context.save(endpoint)
     assert azure.update(endpoint, tags={"a": "b"}).outputs["properties"]["traffic"] == {}
 
 
@@ -317,7 +317,7 @@ def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint
     principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
 
     def ask(audience: str) -> int:
-        token, _ = authorization.token(azure.world, principal, client, audience)
+        token, _ = authorization.token(azure.context, principal, client, audience)
         answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
         return int(answer.status_code)
 
@@ -334,7 +334,7 @@ def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
     azure: Subscription,
 ) -> None:
     mine, other = azure.identity("mine"), azure.identity("other")
-    azure.world.kv.put("azure-callers", "secret-header", [mine.id])
+    azure.context.kv.put("azure-callers", "secret-header", [mine.id])
 
     def ask(header: str, client: str) -> Any:
         return azure.http.get(
@@ -346,7 +346,7 @@ def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
     assert ask("guessed", mine.outputs["clientId"]).status_code == 400
     assert ask("secret-header", other.outputs["clientId"]).status_code == 400
     token = ask("secret-header", mine.outputs["clientId"]).json()["access_token"]
-    principal = authorization.bearer(azure.world, f"Bearer {token}", "https://ml.azure.com")
+    principal = authorization.bearer(azure.context, f"Bearer {token}", "https://ml.azure.com")
     assert principal == mine.outputs["principalId"]
 
 
@@ -418,7 +418,7 @@ def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscri
         serverFarmId=plan.id,
         siteConfig={"linuxFxVersion": "DOCKER|images.azurecr.io/triplane@sha256:00"},
     )
-    trust = ssl.create_default_context(cafile=str(azure.world.authority.bundle))
+    trust = ssl.create_default_context(cafile=str(azure.context.authority.bundle))
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(
             f"https://{app.outputs['defaultHostName']}/", context=trust, timeout=10
@@ -430,11 +430,11 @@ def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscri
 class Credential:
     """Tokens of one identity of the rehearsal, for Azure's own clients."""
 
-    def __init__(self, world: World, principal: str) -> None:
-        self.world, self.principal = world, principal
+    def __init__(self, context: Context, principal: str) -> None:
+        self.context, self.principal = context, principal
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(*authorization.token(self.world, self.principal, "client", scopes[0]))
+        return AccessToken(*authorization.token(self.context, self.principal, "client", scopes[0]))
 
 
 @pytest.fixture
@@ -454,13 +454,13 @@ def lake(azure: Subscription) -> tuple[Subscription, Record]:
 @contextmanager
 def container(azure: Subscription, credential: Any) -> Iterator[ContainerClient]:
     """The captures, as somebody's client sees them; closed at the end, or its door waits for it."""
-    account = azure.world.find(storage.ACCOUNT)
+    account = azure.context.find(storage.ACCOUNT)
     assert account is not None
     with ContainerClient(
         account.outputs["primaryEndpoints"]["blob"],
         "captures",
         credential=credential,
-        connection_verify=str(azure.world.authority.bundle),
+        connection_verify=str(azure.context.authority.bundle),
         retry_total=0,
     ) as client:
         yield client
@@ -471,7 +471,7 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
 ) -> None:
     azure, captures = lake
     gateway = azure.identity().outputs["principalId"]
-    with container(azure, Credential(azure.world, gateway)) as client:
+    with container(azure, Credential(azure.context, gateway)) as client:
         with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
             client.upload_blob("a.json", b"{}")
         role = azure.custom("creator", dataActions=[f"{authorization.BLOBS}/add/action"])
@@ -485,7 +485,7 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
         ):
             with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
                 forbidden()
-    deployer = Credential(azure.world, azure.world.account.azure_object)
+    deployer = Credential(azure.context, azure.context.account.azure_object)
     with container(azure, deployer) as client:
         assert client.download_blob("a.json").readall() == b"{}"
 
@@ -516,11 +516,11 @@ def test_a_public_container_is_refused_in_an_account_that_allows_none(
 def test_a_resource_group_takes_along_what_is_in_it(lake: tuple[Subscription, Record]) -> None:
     azure, _ = lake
     azure.delete(azure.group)
-    assert not azure.world.all(storage.ACCOUNT)
-    assert not azure.world.all(storage.CONTAINER)
+    assert not azure.context.all(storage.ACCOUNT)
+    assert not azure.context.all(storage.CONTAINER)
 
 
 def test_azures_clients_find_the_rehearsal_by_their_own_variables(azure: Subscription) -> None:
-    variables = environment(azure.world)
+    variables = environment(azure.context)
     assert variables["IDENTITY_ENDPOINT"].endswith("/azure/identity/token")
     assert variables["ARM_METADATA_HOSTNAME"].startswith("127.0.0.1:")

@@ -12,9 +12,9 @@ from pulumi.runtime.proto import provider_pb2 as pb
 
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.provider.invokes import INVOKES
-from rehearsal.provider.resource_type import Kind, Name
+from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.service import Provider
 
 QUEUE = "aws:sqs/queue:Queue"
@@ -22,7 +22,7 @@ TOPIC = "aws:sns/topic:Topic"
 PARAMETER = "aws:ssm/parameter:Parameter"
 
 
-class Queue(Kind):
+class Queue(ResourceType):
     token = QUEUE
     source = "https://example.test/queues"
     executes = "nothing, in a test"
@@ -31,24 +31,24 @@ class Queue(Kind):
         property="name", pattern="[a-z0-9-]+", max=20, says="lower-case letters, digits and -"
     )
 
-    def check(self, world: World, inputs: Inputs) -> None:
+    def check(self, context: Context, inputs: Inputs) -> None:
         if inputs.get("delaySeconds", 0) > 900:
             raise CheckFailure("delaySeconds", "at most 900 s")
         if "kmsMasterKeyId" not in inputs and "kmsMasterKeyId" not in inputs.unknown:
             return
 
-    def create(self, world: World, record: Record) -> None:
-        world.kv.put("queues", record.inputs["name"], record.id)
+    def create(self, context: Context, record: Record) -> None:
+        context.kv.put("queues", record.inputs["name"], record.id)
         if record.inputs.get("policy") == "refuse":
             raise Refusal("InvalidPolicy", f"no: {record.inputs.get('kmsMasterKeyId')}")
 
-    def delete(self, world: World, record: Record) -> None:
+    def delete(self, context: Context, record: Record) -> None:
         if record.inputs.get("policy") == "busy":
             raise Refusal("QueueInUse", "still in use")
-        world.kv.delete("queues", record.inputs["name"])
+        context.kv.delete("queues", record.inputs["name"])
 
 
-class Topic(Kind):
+class Topic(ResourceType):
     token = TOPIC
     source = "https://example.test/topics"
     references: ClassVar[Mapping[str, str]] = {"kmsMasterKeyId": QUEUE}
@@ -58,7 +58,7 @@ class Refused(Exception):
     """What `context.abort` raises in a test."""
 
 
-class Context:
+class Call:
     """As much of a grpc context as the provider uses."""
 
     def peer(self) -> str:
@@ -74,15 +74,15 @@ class Context:
 class Engine:
     """Asks a provider as the engine would."""
 
-    def __init__(self, world: World) -> None:
-        kinds: dict[str, Kind] = {QUEUE: Queue(), TOPIC: Topic()}
-        self.provider = Provider(world, "aws", kinds, INVOKES["aws"])
-        self.world = world
+    def __init__(self, context: Context) -> None:
+        kinds: dict[str, ResourceType] = {QUEUE: Queue(), TOPIC: Topic()}
+        self.provider = Provider(context, "aws", kinds, INVOKES["aws"])
+        self.context = context
         self.configure("eu-west-1")
 
     def configure(self, region: str) -> None:
         settings = encode({"region": region, "defaultTags": json.dumps({"tags": {"a": "b"}})})
-        self.provider.Configure(pb.ConfigureRequest(args=settings), Context())
+        self.provider.Configure(pb.ConfigureRequest(args=settings), Call())
 
     def _urn(self, token: str, name: str) -> str:
         return f"urn:pulumi:s::p::triplane:aws:Lake${token}::{name}"
@@ -97,7 +97,7 @@ class Engine:
             randomSeed=b"seed",
             **more,
         )
-        answer = self.provider.Check(request, Context())
+        answer = self.provider.Check(request, Call())
         return decode(answer.inputs)[0], {f.property: f.reason for f in answer.failures}
 
     def diff(
@@ -109,7 +109,7 @@ class Engine:
             news=encode(news),
             olds=encode(stands or {}),
         )
-        return self.provider.Diff(request, Context())
+        return self.provider.Diff(request, Call())
 
     def create(
         self, token: str, called: str, secrets: tuple = (), preview: bool = False, **inputs: Any
@@ -118,17 +118,17 @@ class Engine:
         request = pb.CreateRequest(
             urn=self._urn(token, called), properties=properties, preview=preview
         )
-        return self.provider.Create(request, Context())
+        return self.provider.Create(request, Call())
 
     def read(self, token: str, id: str) -> Any:
-        return self.provider.Read(pb.ReadRequest(urn=self._urn(token, "x"), id=id), Context())
+        return self.provider.Read(pb.ReadRequest(urn=self._urn(token, "x"), id=id), Call())
 
     def delete(self, token: str, id: str) -> None:
-        self.provider.Delete(pb.DeleteRequest(urn=self._urn(token, "x"), id=id), Context())
+        self.provider.Delete(pb.DeleteRequest(urn=self._urn(token, "x"), id=id), Call())
 
 
 @pytest.fixture
-def engine(worlds: Callable[[], World]) -> Engine:
+def engine(worlds: Callable[[], Context]) -> Engine:
     return Engine(worlds())
 
 
@@ -179,7 +179,7 @@ def test_a_preview_creates_nothing(engine: Engine) -> None:
     answer = engine.create(PARAMETER, "key", preview=True, name="key-1", type="String")
     assert answer.id == ""
     assert "arn" not in decode(answer.properties)[0]
-    assert engine.world.store.all() == []
+    assert engine.context.store.all() == []
 
 
 def test_what_came_in_secret_goes_out_secret_and_is_in_no_ledger(engine: Engine) -> None:
@@ -194,7 +194,7 @@ def test_what_came_in_secret_goes_out_secret_and_is_in_no_ledger(engine: Engine)
         engine.create(
             QUEUE, "q", (("kmsMasterKeyId",),), name="q", policy="refuse", kmsMasterKeyId="hunter3"
         )
-    told = " ".join(entry.text for entry in engine.world.ledger.entries())
+    told = " ".join(entry.text for entry in engine.context.ledger.entries())
     assert "hunter" not in told
 
 
@@ -209,10 +209,10 @@ def test_a_secret_inside_an_object_and_a_short_one_stay_secret(engine: Engine) -
 def test_a_refused_creation_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(Refused, match="InvalidPolicy: no"):
         engine.create(QUEUE, "q", name="q", policy="refuse")
-    assert engine.world.store.all() == []
-    assert engine.world.store.unfinished() == []
-    assert engine.world.kv.items("queues") == {}
-    assert [entry.verb for entry in engine.world.ledger.entries()] == ["refused"]
+    assert engine.context.store.all() == []
+    assert engine.context.store.unfinished() == []
+    assert engine.context.kv.items("queues") == {}
+    assert [entry.verb for entry in engine.context.ledger.entries()] == ["refused"]
 
 
 def test_a_name_that_is_taken_is_refused(engine: Engine) -> None:
@@ -287,7 +287,7 @@ def test_an_update_shows_in_preview_what_it_may_change(engine: Engine) -> None:
         news=encode({"delaySeconds": 2}),
         preview=True,
     )
-    outputs, _ = decode(engine.provider.Update(request, Context()).properties)
+    outputs, _ = decode(engine.provider.Update(request, Call()).properties)
     assert outputs == {"arn": "arn:x", "url": UNKNOWN, "delaySeconds": 2}
 
 
@@ -295,22 +295,22 @@ def test_a_resource_is_read_by_its_id_and_one_that_is_gone_is_not(engine: Engine
     made = engine.create(PARAMETER, "key", name="key-1", type="String")
     read = engine.read(PARAMETER, made.id)
     assert decode(read.inputs)[0] == {"name": "key-1", "type": "String"}
-    engine.provider.lifecycle.lose(engine.world.store.all()[0])
+    engine.provider.lifecycle.lose(engine.context.store.all()[0])
     assert engine.read(PARAMETER, made.id).id == ""
 
 
 def test_what_was_being_made_when_the_process_ended_is_taken_away(
-    worlds: Callable[[], World],
+    worlds: Callable[[], Context],
 ) -> None:
     engine = Engine(worlds())
     record = Record("aws", QUEUE, "half", f"urn:pulumi:s::p::{QUEUE}::q", {"name": "half"}, {})
-    engine.world.store.begin(record)
-    engine.world.kv.put("queues", "half", "half")
+    engine.context.store.begin(record)
+    engine.context.kv.put("queues", "half", "half")
     after = Engine(worlds())
     after.provider.lifecycle.clean_up()
-    assert after.world.kv.items("queues") == {}
-    assert after.world.store.unfinished() == []
-    assert after.world.ledger.entries()[0].verb == "interrupted"
+    assert after.context.kv.items("queues") == {}
+    assert after.context.store.unfinished() == []
+    assert after.context.ledger.entries()[0].verb == "interrupted"
 
 
 def test_a_policy_document_is_what_the_real_function_makes_of_it(engine: Engine) -> None:
@@ -324,7 +324,7 @@ def test_a_policy_document_is_what_the_real_function_makes_of_it(engine: Engine)
     request = pb.InvokeRequest(
         tok="aws:iam/getPolicyDocument:getPolicyDocument", args=encode({"statements": [statement]})
     )
-    answer = decode(getattr(engine.provider.Invoke(request, Context()), "return"))[0]
+    answer = decode(getattr(engine.provider.Invoke(request, Call()), "return"))[0]
     assert json.loads(answer["json"]) == {
         "Version": "2012-10-17",
         "Statement": [
@@ -342,4 +342,4 @@ def test_a_policy_document_is_what_the_real_function_makes_of_it(engine: Engine)
 
 def test_an_unknown_function_is_refused_with_those_that_are_known(engine: Engine) -> None:
     with pytest.raises(Refused, match=r"does not answer aws:x:y; it answers .*getCallerIdentity"):
-        engine.provider.Invoke(pb.InvokeRequest(tok="aws:x:y"), Context())
+        engine.provider.Invoke(pb.InvokeRequest(tok="aws:x:y"), Call())

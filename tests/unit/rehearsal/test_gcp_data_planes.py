@@ -21,7 +21,7 @@ from components.gcp.dynamic.vertex_model import ModelProvider
 from components.gcp.dynamic.vertex_traffic import TrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import iam, operations
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -77,8 +77,8 @@ WITHIN = 'resource.name.startsWith("projects/_/buckets/{}/objects/{}/")'
 class Platform(Project):
     """A project with a lake, a registry and an image of `SERVER`."""
 
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(world)
+    def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(context)
         monkeypatch.setattr(rest, "call", self._call)
         monkeypatch.setattr(rest, "GRANT_SECONDS", 0.2)
         monkeypatch.setattr(rest, "GRANT_PAUSE", 0.05)
@@ -169,7 +169,7 @@ class Platform(Project):
 
 
 @pytest.fixture
-def platform(live_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(live_world: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     for name in ("VERTEX_AI", "CLOUD_BUILD", "ARTIFACT_REGISTRY"):
         monkeypatch.delenv(f"GOOGLE_{name}_CUSTOM_ENDPOINT", raising=False)
     platform = Platform(live_world, monkeypatch)
@@ -349,10 +349,10 @@ def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
     path = f"/gcp/as/{platform.builder}/computeMetadata/v1/instance/service-accounts/default/token"
     assert platform.http.get(path).status_code == 403, "without the header it is a forged request"
     token = platform.http.get(path, headers={"metadata-flavor": "Google"}).json()["access_token"]
-    assert iam.caller(platform.world, f"Bearer {token}") == platform.builder
+    assert iam.caller(platform.context, f"Bearer {token}") == platform.builder
     for forged in ("", "Bearer ", f"Bearer {token}x", "Bearer ya29.e30.00", "Bearer a.b.c"):
         with pytest.raises(Refusal, match="invalid authentication credentials"):
-            iam.caller(platform.world, forged)
+            iam.caller(platform.context, forged)
 
 
 def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:
@@ -400,8 +400,8 @@ def test_a_service_needs_its_image_its_secret_and_its_protection_taken_off(
 
 def test_what_was_under_way_when_the_rehearsal_was_killed_has_failed(platform: Platform) -> None:
     name = f"{PLACE}/operations/1"
-    platform.world.kv.put("gcp/operations", name, {"name": name})
-    assert operations.get(platform.world, name)["error"]["code"] == 10
+    platform.context.kv.put("gcp/operations", name, {"name": name})
+    assert operations.get(platform.context, name)["error"]["code"] == 10
 
 
 def test_a_grant_that_comes_late_is_waited_for(

@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.core.records import CheckFailure, Refusal
 from rehearsal.gcp import iam
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -26,13 +26,13 @@ from tests.unit.rehearsal.gcp_project import (
 
 
 @pytest.fixture
-def project(live_world: World) -> Iterator[Project]:
+def project(live_world: Context) -> Iterator[Project]:
     project = Project(live_world)
     with project.http:  # one event loop for all requests
         yield project
 
 
-def test_nothing_is_made_before_its_api_is_enabled(live_world: World) -> None:
+def test_nothing_is_made_before_its_api_is_enabled(live_world: Context) -> None:
     bare = Project(live_world, apis=())
     with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
         bare.make(BUCKET, "lake", location="EUROPE-WEST1")
@@ -104,7 +104,7 @@ def test_a_full_bucket_goes_only_by_force_and_takes_its_objects_along(project: P
     with pytest.raises(Refusal, match="without `force_destroy` set to true"):
         project.delete(bucket)
     project.delete(project.update(bucket, forceDestroy=True))
-    assert not project.world.all(OBJECT)
+    assert not project.context.all(OBJECT)
 
 
 def test_an_object_holds_what_the_program_gave(project: Project) -> None:
@@ -112,7 +112,7 @@ def test_an_object_holds_what_the_program_gave(project: Project) -> None:
     made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
     assert made.outputs["md5hash"]
     assert project.lifecycle.read(OBJECT, made.id)
-    path = f"/gcp/as/{iam.engineer(project.world)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
+    path = f"/gcp/as/{iam.engineer(project.context)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
     with zipfile.ZipFile(io.BytesIO(project.http.get(path).content)) as zipped:
         assert zipped.read("f") == b"x"
     project.delete(made)

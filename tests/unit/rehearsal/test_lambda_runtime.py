@@ -93,7 +93,7 @@ def function(source: str | bytes, **changes: Any) -> Function:
 
 
 class Lambda:
-    """`Functions` on a world of its own, asked synchronously."""
+    """`Functions` on a context of its own, asked synchronously."""
 
     def __init__(self, folder: Path) -> None:
         key = folder / "key"
@@ -101,10 +101,10 @@ class Lambda:
             key.write_bytes(Fernet.generate_key())
         self.store = Store(folder / "state.db", key.read_bytes())
         self.children = Children(self.store)
-        world: Any = SimpleNamespace(
+        context: Any = SimpleNamespace(
             state_dir=folder, children=self.children, kv=KeyValues(self.store)
         )
-        self.functions = Functions(world)
+        self.functions = Functions(context)
         self.run = self.functions.run
 
     def ask(self, event: Any = None, key: str = "k") -> Any:

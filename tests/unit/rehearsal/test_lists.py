@@ -12,7 +12,7 @@ from rehearsal.aws import iam
 from rehearsal.azure import authorization, key_vault, key_vault_secrets, resource_lists, routes
 from rehearsal.azure.resource_manager import IDENTITY
 from rehearsal.gcp import iam as google
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from tests.unit.rehearsal import gcp_project as gcp
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 from tests.unit.rehearsal.gcp_project import Project
@@ -22,7 +22,7 @@ MINE = {"project": "triplane", "stack": "dev"}
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
-def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world: World) -> None:
+def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world: Context) -> None:
     account = Account(live_world)
     bucket = account.make("aws:s3/bucket:Bucket", "lake", tags=MINE)
     account.make(
@@ -53,7 +53,7 @@ def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world:
     assert not second["PaginationToken"]
 
 
-def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: World) -> None:
+def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: Context) -> None:
     account = Account(live_world)
     for name in ("a", "b"):
         account.make(iam.ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
@@ -82,7 +82,7 @@ def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: World) -> No
 
 
 def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabled(
-    live_world: World,
+    live_world: Context,
 ) -> None:
     project = Project(live_world)
     at = f"projects/{gcp.PROJECT}"
@@ -117,15 +117,15 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
 
 
 @pytest.fixture
-def azure(live_world: World) -> Subscription:
+def azure(live_world: Context) -> Subscription:
     return Subscription(live_world)
 
 
 def manager(azure: Subscription, principal: str | None = None) -> Any:
     """Asks the Resource Manager for a list, as the engineer or another."""
-    client = TestClient(routes._resource_manager(azure.world), base_url="https://manager")
-    who = principal or azure.world.account.azure_object
-    token, _ = authorization.token(azure.world, who, "c", routes.MANAGEMENT)
+    client = TestClient(routes._resource_manager(azure.context), base_url="https://manager")
+    who = principal or azure.context.account.azure_object
+    token, _ = authorization.token(azure.context, who, "c", routes.MANAGEMENT)
 
     def ask(path: str) -> Any:
         url = path if path.startswith("https") else f"{path}?api-version=1"
@@ -137,7 +137,7 @@ def manager(azure: Subscription, principal: str | None = None) -> Any:
 def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_read(
     azure: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = azure.world.account.azure_subscription
+    own = azure.context.account.azure_subscription
     group = f"/subscriptions/{own}/resourceGroups/rg"
     for name in ("one", "two", "three"):
         azure.make(IDENTITY, resourceName=name, location="westeurope", tags=MINE)
@@ -164,13 +164,13 @@ def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Su
     secret = azure.make(
         key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
     )
-    client = TestClient(key_vault_secrets._app(azure.world))
+    client = TestClient(key_vault_secrets._app(azure.context))
     uri = secret.outputs["properties"]["secretUri"]
     client.base_url = type(client.base_url)(uri.partition("/vault/")[0])
-    owner = azure.world.account.azure_object
+    owner = azure.context.account.azure_object
 
     def ask(audience: str = key_vault_secrets.AUDIENCE) -> Any:
-        token, _ = authorization.token(azure.world, owner, "c", audience)
+        token, _ = authorization.token(azure.context, owner, "c", audience)
         return client.get(f"{uri}?api-version=7.4", headers={"authorization": f"Bearer {token}"})
 
     assert ask("https://management.azure.com").status_code == 401

@@ -42,8 +42,8 @@ CMD ["serve"]
 @pytest.fixture
 def images(tmp_path: Path) -> ImageStore:
     store = Store(tmp_path / "store.sqlite", Fernet.generate_key())
-    world: Any = SimpleNamespace(state_dir=tmp_path, kv=store.kv)
-    return ImageStore(world)
+    context: Any = SimpleNamespace(state_dir=tmp_path, kv=store.kv)
+    return ImageStore(context)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from operations.data import backup, lake
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.runtime.object_stores import StoreFailed
 
 
@@ -43,39 +43,39 @@ class Token:
         return AccessToken(jwt.encode(claims, "k" * 32, algorithm="HS256"), until)
 
 
-def s3(world: World) -> Any:
+def s3(context: Context) -> Any:
     return boto3.client(
         "s3",
-        endpoint_url=world.objects.s3(),
-        aws_access_key_id=world.account.aws_access_key_id,
-        aws_secret_access_key=world.account.aws_secret_access_key,
+        endpoint_url=context.objects.s3(),
+        aws_access_key_id=context.account.aws_access_key_id,
+        aws_secret_access_key=context.account.aws_secret_access_key,
         region_name="eu-west-1",
         config=Config(retries={"total_max_attempts": 8}),
     )
 
 
-def gcs(world: World) -> storage.Client:
-    options = {"api_endpoint": world.objects.gcs()}
+def gcs(context: Context) -> storage.Client:
+    options = {"api_endpoint": context.objects.gcs()}
     return storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
 
 
-def blobs(world: World, account: str) -> BlobServiceClient:
+def blobs(context: Context, account: str) -> BlobServiceClient:
     return BlobServiceClient(
-        world.objects.blob(account),
+        context.objects.blob(account),
         credential=Token(),
-        connection_verify=str(world.authority.bundle),
+        connection_verify=str(context.authority.bundle),
     )
 
 
-def kill(world: World, store: str) -> None:
+def kill(context: Context, store: str) -> None:
     """kill -9, and wait until the process is gone."""
-    (pid,) = [pid for pid, _, key in world.store.children() if key == f"objects/{store}"]
+    (pid,) = [pid for pid, _, key in context.store.children() if key == f"objects/{store}"]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([process], timeout=5)
 
 
-def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: World) -> None:
+def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: Context) -> None:
     client = s3(live_world)
     place = {"LocationConstraint": "eu-west-1"}
     client.create_bucket(Bucket="lake", CreateBucketConfiguration=place)
@@ -103,7 +103,7 @@ def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: Wo
     assert [marker["Key"] for marker in markers] == ["a/below"]
 
 
-def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_world: World) -> None:
+def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_world: Context) -> None:
     client = s3(live_world)
     client.create_bucket(
         Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -124,7 +124,7 @@ def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_world: 
     assert s3(live_world).list_buckets()["Buckets"] == []
 
 
-def test_a_deleted_object_stays_deleted_over_a_kill(live_world: World) -> None:
+def test_a_deleted_object_stays_deleted_over_a_kill(live_world: Context) -> None:
     client = s3(live_world)
     client.create_bucket(
         Bucket="b" * 5, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -138,7 +138,7 @@ def test_a_deleted_object_stays_deleted_over_a_kill(live_world: World) -> None:
     assert [item["Key"] for item in listed] == ["three"]
 
 
-def test_a_store_that_dies_is_started_again_by_itself(live_world: World) -> None:
+def test_a_store_that_dies_is_started_again_by_itself(live_world: Context) -> None:
     url = live_world.objects.gcs()
     time.sleep(1.2)  # one that dies within its first second is left to its next use
     kill(live_world, "gcs")
@@ -150,7 +150,7 @@ def test_a_store_that_dies_is_started_again_by_itself(live_world: World) -> None
 
 
 def test_gcs_keeps_buckets_and_objects_over_a_kill_and_honours_preconditions(
-    live_world: World,
+    live_world: Context,
 ) -> None:
     bucket = gcs(live_world).create_bucket("lake")
     blob = bucket.blob("captures/a.json")
@@ -162,7 +162,7 @@ def test_gcs_keeps_buckets_and_objects_over_a_kill_and_honours_preconditions(
         found.upload_from_string(b"two", if_generation_match=0)
 
 
-def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_world: World) -> None:
+def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_world: Context) -> None:
     client = blobs(live_world, "lakeone")
     container = client.create_container("models")
     for number in range(20):
@@ -172,7 +172,7 @@ def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_world: Wo
     assert container.download_blob("a").readall() == b"19"
 
 
-def test_blobs_of_one_account_are_not_those_of_another(live_world: World) -> None:
+def test_blobs_of_one_account_are_not_those_of_another(live_world: Context) -> None:
     blobs(live_world, "lakeone").create_container("models").upload_blob("a", b"1")
     other = blobs(live_world, "laketwo")
     assert list(other.list_containers()) == []
@@ -185,7 +185,7 @@ def test_blobs_of_one_account_are_not_those_of_another(live_world: World) -> Non
     assert list(blobs(live_world, "lakeone").list_containers()) == []
 
 
-def test_blob_versions_are_not_executed(live_world: World) -> None:
+def test_blob_versions_are_not_executed(live_world: Context) -> None:
     """A fact that the docstring of `rehearsal.runtime.object_stores` and the lake's kind state: not a wish."""
     container = blobs(live_world, "lakeone").create_container("models")
     for content in (b"1", b"2"):
@@ -194,7 +194,7 @@ def test_blob_versions_are_not_executed(live_world: World) -> None:
     assert [(blob.name, blob.version_id) for blob in listed] == [("a", None)]
 
 
-def test_blob_storage_refuses_a_caller_without_a_token(live_world: World) -> None:
+def test_blob_storage_refuses_a_caller_without_a_token(live_world: Context) -> None:
     url = live_world.objects.blob("lakeone")
     anonymous = BlobServiceClient(
         url, connection_verify=str(live_world.authority.bundle), retry_total=0
@@ -204,7 +204,7 @@ def test_blob_storage_refuses_a_caller_without_a_token(live_world: World) -> Non
 
 
 def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
-    worlds: Callable[[], World],
+    worlds: Callable[[], Context],
 ) -> None:
     before = worlds()
     urls = (before.objects.s3(), before.objects.gcs(), before.objects.blob("lakeone"))
@@ -212,14 +212,14 @@ def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
     assert (after.objects.s3(), after.objects.gcs(), after.objects.blob("lakeone")) == urls
 
 
-def test_a_taken_port_is_said_and_nothing_moves(live_world: World) -> None:
+def test_a_taken_port_is_said_and_nothing_moves(live_world: Context) -> None:
     port = live_world.objects.port("s3")
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StoreFailed, match=str(port)):
         live_world.objects.s3()
 
 
 def test_the_three_stores_together_fit_in_300_mb_and_listen_on_loopback_only(
-    live_world: World,
+    live_world: Context,
 ) -> None:
     s3(live_world).list_buckets()
     list(gcs(live_world).list_buckets())
@@ -233,22 +233,22 @@ def test_the_three_stores_together_fit_in_300_mb_and_listen_on_loopback_only(
     print(memory)
 
 
-def lakes(world: World, name: str) -> list[lake.Lake]:
-    """One of each cloud, with clients that find the world's."""
-    s3(world).create_bucket(
+def lakes(context: Context, name: str) -> list[lake.Lake]:
+    """One of each cloud, with clients that find the context's."""
+    s3(context).create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     made = lake.S3(name), lake.Gcs(name), lake.Blobs("https://is-not-asked")
-    vars(made[0])["_client"] = s3(world)
-    vars(made[1])["_bucket"] = gcs(world).create_bucket(name)
-    vars(made[2])["_service"] = service = blobs(world, name)
+    vars(made[0])["_client"] = s3(context)
+    vars(made[1])["_bucket"] = gcs(context).create_bucket(name)
+    vars(made[2])["_service"] = service = blobs(context, name)
     for zone in backup.CARRIED:
         service.create_container(zone)
     return list(made)
 
 
 def test_a_backup_of_any_cloud_has_what_was_written_again_and_folders_of_its_console(
-    live_world: World, tmp_path: Path
+    live_world: Context, tmp_path: Path
 ) -> None:
     for source, other in zip(lakes(live_world, "first"), lakes(live_world, "second"), strict=True):
         for name in ("raw/x/", "raw/x/data.csv", "raw/a.csv.part"):

@@ -22,7 +22,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from rehearsal.provider.context import World
+from rehearsal.provider.context import Context
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 REPOSITORY = Path(__file__).parents[3]
@@ -72,40 +72,40 @@ CMD ["serve"]
 
 
 @pytest.fixture
-def image(live_world: World, tmp_path: Path) -> str:
+def image(live_world: Context, tmp_path: Path) -> str:
     return build(live_world, tmp_path)
 
 
-def build(world: World, folder: Path) -> str:
-    context = folder / "context"
-    context.mkdir(exist_ok=True)
-    (context / "server.py").write_text(SERVER)
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    return world.images.build(context, "Dockerfile", "registry/app", "one").reference
+def build(context: Context, folder: Path) -> str:
+    build_context = folder / "context"
+    build_context.mkdir(exist_ok=True)
+    (build_context / "server.py").write_text(SERVER)
+    (build_context / "Dockerfile").write_text(DOCKERFILE)
+    return context.images.build(build_context, "Dockerfile", "registry/app", "one").reference
 
 
 def container(image: str, *args: str, timeout: float = 20, **env: str) -> Container:
     return Container(image=image, args=args, env=env, health="/health", start_timeout=timeout)
 
 
-def ask(world: World, key: str, path: str) -> Response:
-    return world.call(world.workloads.send(key, "GET", path), timeout=40)
+def ask(context: Context, key: str, path: str) -> Response:
+    return context.call(context.workloads.send(key, "GET", path), timeout=40)
 
 
-def facts(world: World, key: str) -> dict:
-    answer = ask(world, key, "/env")
+def facts(context: Context, key: str) -> dict:
+    answer = ask(context, key, "/env")
     assert answer.status_code == 200, bytes(answer.body)
     return httpx.Response(200, content=bytes(answer.body)).json()
 
 
-def crash(world: World, key: str) -> int:
+def crash(context: Context, key: str) -> int:
     """Crash the container and wait for its end; the process id that it had.
 
     What is about to die answers no more, and is not replaced yet: until the last of its threads has ended,
     the kernel tells no parent.
     """
-    pid = int(facts(world, key)["pid"])
-    assert ask(world, key, "/crash").status_code == 503
+    pid = int(facts(context, key)["pid"])
+    assert ask(context, key, "/crash").status_code == 503
     deadline = time.monotonic() + 10
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
@@ -116,7 +116,7 @@ def crash(world: World, key: str) -> int:
 
 
 def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
-    live_world: World, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live_world: Context, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the rehearsal itself")
     model = tmp_path / "model"
@@ -147,7 +147,7 @@ def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
     assert "starting ['serve']" in live_world.workloads.logs("endpoint")
 
 
-def test_a_request_is_passed_on_whole(live_world: World, image: str) -> None:
+def test_a_request_is_passed_on_whole(live_world: Context, image: str) -> None:
     live_world.workloads.run("endpoint", container(image))
     url = live_world.doors.open("door", "endpoint")
     answer = httpx.post(
@@ -165,7 +165,7 @@ def test_a_request_is_passed_on_whole(live_world: World, image: str) -> None:
 
 
 def test_no_request_fails_while_one_container_takes_over_from_another(
-    live_world: World, image: str
+    live_world: Context, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image, VERSION="1"))
     first = facts(live_world, "endpoint")["pid"]
@@ -198,7 +198,7 @@ def test_no_request_fails_while_one_container_takes_over_from_another(
 
 
 def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
-    live_world: World, image: str
+    live_world: Context, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image, VERSION="1"))
     with pytest.raises(ContainerFailed, match=r"exit code 1(?s:.*)there is no model here"):
@@ -207,7 +207,7 @@ def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
 
 
 def test_a_container_that_never_gets_healthy_is_refused_and_stopped(
-    live_world: World, image: str
+    live_world: Context, image: str
 ) -> None:
     with pytest.raises(ContainerFailed, match=r"did not answer /health on port \d+ within 2 s"):
         live_world.workloads.run("endpoint", container(image, "sick", timeout=2))
@@ -215,12 +215,12 @@ def test_a_container_that_never_gets_healthy_is_refused_and_stopped(
     assert ask(live_world, "endpoint", "/env").status_code == 503
 
 
-def test_an_image_that_is_not_there_is_refused(live_world: World) -> None:
+def test_an_image_that_is_not_there_is_refused(live_world: Context) -> None:
     with pytest.raises(ContainerFailed, match="manifest unknown"):
         live_world.workloads.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
 
 
-def test_the_same_container_is_left_running(live_world: World, image: str) -> None:
+def test_the_same_container_is_left_running(live_world: Context, image: str) -> None:
     live_world.workloads.run("endpoint", container(image, VERSION="1"))
     before = facts(live_world, "endpoint")["pid"]
     live_world.workloads.run("endpoint", container(image, VERSION="1"))
@@ -228,7 +228,7 @@ def test_the_same_container_is_left_running(live_world: World, image: str) -> No
 
 
 def test_a_crashed_container_is_started_again_by_the_next_request(
-    live_world: World, image: str
+    live_world: Context, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image))
     before = crash(live_world, "endpoint")
@@ -236,7 +236,7 @@ def test_a_crashed_container_is_started_again_by_the_next_request(
 
 
 def test_many_requests_at_once_start_a_crashed_container_once(
-    live_world: World, image: str
+    live_world: Context, image: str
 ) -> None:
     live_world.workloads.run("endpoint", container(image))
     crash(live_world, "endpoint")
@@ -245,7 +245,7 @@ def test_many_requests_at_once_start_a_crashed_container_once(
     assert len(pids) == 1
 
 
-def test_a_stopped_container_is_gone_for_good(live_world: World, image: str) -> None:
+def test_a_stopped_container_is_gone_for_good(live_world: Context, image: str) -> None:
     live_world.workloads.run("endpoint", container(image))
     pid = facts(live_world, "endpoint")["pid"]
     live_world.workloads.stop("endpoint")
@@ -257,7 +257,7 @@ def test_a_stopped_container_is_gone_for_good(live_world: World, image: str) -> 
 
 
 def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_first_use(
-    worlds: Callable[[], World], tmp_path: Path
+    worlds: Callable[[], Context], tmp_path: Path
 ) -> None:
     # A rehearsal in a process of its own, so that it can really be killed.
     program = """
@@ -265,11 +265,11 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
         from pathlib import Path
         from rehearsal.server import assemble
         from tests.unit.rehearsal.test_runtime_workloads import build, container, facts
-        world = assemble(Path(sys.argv[1]), 1)
-        world.loop = asyncio.new_event_loop()
-        threading.Thread(target=world.loop.run_forever, daemon=True).start()
-        world.workloads.run("endpoint", container(build(world, Path(sys.argv[1])), VERSION="7"))
-        print(world.doors.open("door", "endpoint"), facts(world, "endpoint")["pid"], flush=True)
+        context = assemble(Path(sys.argv[1]), 1)
+        context.loop = asyncio.new_event_loop()
+        threading.Thread(target=context.loop.run_forever, daemon=True).start()
+        context.workloads.run("endpoint", container(build(context, Path(sys.argv[1])), VERSION="7"))
+        print(context.doors.open("door", "endpoint"), facts(context, "endpoint")["pid"], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     killed = subprocess.run(
@@ -283,14 +283,14 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
     url, orphan = killed.stdout.split()
     assert psutil.pid_exists(int(orphan)), "killing the rehearsal leaves what it started"
 
-    world = worlds()
+    context = worlds()
     assert not psutil.pid_exists(int(orphan))
-    assert world.doors.open("door", "endpoint") == url
+    assert context.doors.open("door", "endpoint") == url
     assert httpx.get(f"{url}/slow?seconds=0", timeout=30).text == "7"
 
 
 def test_a_body_beyond_the_limit_is_refused(
-    live_world: World, image: str, monkeypatch: pytest.MonkeyPatch
+    live_world: Context, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rehearsal.runtime.containers.MAX_BODY", 1000)
     live_world.workloads.run("endpoint", container(image))
@@ -305,7 +305,7 @@ async def answer(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_door_keeps_its_port_is_exchanged_in_place_and_is_closed_for_good(
-    live_world: World,
+    live_world: Context,
 ) -> None:
     url = live_world.doors.open("door", answer)
     assert httpx.get(url).text == "one"
@@ -319,14 +319,14 @@ def test_a_door_keeps_its_port_is_exchanged_in_place_and_is_closed_for_good(
         httpx.get(url)
 
 
-def test_a_door_opens_from_the_event_loop_too(live_world: World) -> None:
+def test_a_door_opens_from_the_event_loop_too(live_world: Context) -> None:
     async def on_the_loop() -> str:
         return live_world.doors.open("door", answer)
 
     assert httpx.get(live_world.call(on_the_loop(), timeout=5)).text == "one"
 
 
-def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: World) -> None:
+def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: Context) -> None:
     url = live_world.doors.open("door", answer, max_concurrency=2)
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(httpx.get, f"{url}/?seconds=1", timeout=20) for _ in range(6)]
@@ -335,7 +335,7 @@ def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: W
     assert httpx.get(url).status_code == 200
 
 
-def test_a_door_whose_port_is_taken_says_so(worlds: Callable[[], World]) -> None:
+def test_a_door_whose_port_is_taken_says_so(worlds: Callable[[], Context]) -> None:
     before = worlds()
     port = int(before.doors.open("door", answer).rpartition(":")[2])
     after = worlds()
@@ -346,7 +346,7 @@ def test_a_door_whose_port_is_taken_says_so(worlds: Callable[[], World]) -> None
         after.doors.open("door", answer)
 
 
-def test_a_door_listens_on_loopback_only(live_world: World) -> None:
+def test_a_door_listens_on_loopback_only(live_world: Context) -> None:
     port = int(live_world.doors.open("door", answer).rpartition(":")[2])
     own = psutil.Process(os.getpid()).net_connections()
     assert {c.laddr.ip for c in own if c.status == "LISTEN" and c.laddr.port == port} == {
@@ -354,7 +354,7 @@ def test_a_door_listens_on_loopback_only(live_world: World) -> None:
     }
 
 
-def test_answers_are_not_held_back_by_nagles_algorithm(live_world: World) -> None:
+def test_answers_are_not_held_back_by_nagles_algorithm(live_world: Context) -> None:
     url = live_world.doors.open("door", answer)
     with httpx.Client() as client:
         times = []

@@ -75,8 +75,8 @@ review: bootstrap ## What this tree would change of what BASE=origin/main builds
 .PHONY: test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
-check: bootstrap ## Formatting, lint and types
-	@$(python) -m tools.verify format lint types
+check: bootstrap ## Formatting, lint, types and the direction of imports
+	@$(python) -m tools.verify format lint types imports
 unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
@@ -106,5 +106,5 @@ fmt: ## Format the code, and bring the settings table of README.md up to date
 lock: ## Pin all dependencies anew from requirements*.in
 	@$(python) -m tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ STAGES = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
+    "imports": [str(BIN / "lint-imports"), "--no-logo"],
     "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e"],
     "e2e": [*PYTEST, *BY_CLOUD, "--durations=12", "tests/e2e", "--ignore=tests/e2e/pack"],
     "pack": [*PYTEST, "tests/e2e/pack"],
@@ -33,7 +34,13 @@ ON_DEMAND = ("pack",)
 def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
     """Each stage's name, whether it held, and its seconds. A failure does not stop the others."""
     # Only where Pulumi is: an e2e test starts a rehearsal of its own, and no other may answer for it.
-    place = {**os.environ, "PATH": environment.own()["PATH"], **environment.bytecode()}
+    place = {
+        **os.environ,
+        "PATH": environment.own()["PATH"],
+        # import-linter imports the packages; those that run in a cloud are below lambda/.
+        "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "lambda")]),
+        **environment.bytecode(),
+    }
     for number, stage in enumerate(stages, 1):
         print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)
         started = time.monotonic()

@@ -110,9 +110,9 @@ def memory(rehearsal: Rehearsal) -> dict[str, float]:
     """Resident megabytes: the rehearsal's own process, its object stores, and the workloads it runs."""
     status = rehearsal.get("/_api/status")
     weights = {"rehearsal": resident(status["pid"]), "stores": 0.0, "workloads": 0.0}
-    for child in status["children"]:
-        kind = "stores" if child["key"].startswith("objects") else "workloads"
-        weights[kind] += resident(child["pid"])
+    for process in status["processes"]:
+        kind = "stores" if process["key"].startswith("objects") else "workloads"
+        weights[kind] += resident(process["pid"])
     return weights
 
 

@@ -83,8 +83,8 @@ def _status(status: dict[str, object]) -> None:
     print(f"running at {status['url']}, process {status['pid']}, {status['memory_mb']} MB")
     for cloud, count in status["resources"].items():  # type: ignore[attr-defined]
         print(f"  {cloud}: {count} resources")
-    for child in status["children"]:  # type: ignore[attr-defined]
-        print(f"  process {child['pid']}: {child['key']}")
+    for process in status["processes"]:  # type: ignore[attr-defined]
+        print(f"  process {process['pid']}: {process['key']}")
 
 
 def _fault(arguments: argparse.Namespace) -> None:

@@ -59,8 +59,8 @@ class Page:
                 "resources": {c: sum(r.package == c for r in records) for c in CLOUDS},
                 "last_entry": entries[0].entry if entries else 0,
                 "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
-                "children": [
-                    {"pid": pid, "key": k} for pid, _, k in self._context.store.children()
+                "processes": [
+                    {"pid": pid, "key": k} for pid, _, k in self._context.store.processes()
                 ],
             }
         )

@@ -34,12 +34,12 @@ from rehearsal.provider import service
 from rehearsal.provider.context import Account, Context
 from rehearsal.provider.invokes import INVOKES
 from rehearsal.provider.resource_type import ResourceType
-from rehearsal.runtime.containers import Workloads
-from rehearsal.runtime.endpoints import Doors
+from rehearsal.runtime.containers import Containers
+from rehearsal.runtime.endpoints import Endpoints
 from rehearsal.runtime.functions.registry import Functions
 from rehearsal.runtime.images import ImageStore
 from rehearsal.runtime.object_stores import ObjectStores
-from rehearsal.runtime.processes import Children
+from rehearsal.runtime.processes import Processes
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,14 @@ def assemble(state_dir: Path, http_port: int) -> Context:
     context.kv = context.store.kv
     context.ledger = Ledger(context.store)
     context.faults = Faults(context.store)
-    context.children = Children(context.store)
-    context.children.stop_all()  # those of a rehearsal that was killed
+    context.processes = Processes(context.store)
+    context.processes.stop_all()  # those of a rehearsal that was killed
     context.authority = Authority(state_dir)
-    context.objects = ObjectStores(context)
+    context.object_stores = ObjectStores(context)
     context.images = ImageStore(context)
-    context.workloads = Workloads(context)
+    context.containers = Containers(context)
     context.functions = Functions(context)
-    context.doors = Doors(context)
+    context.endpoints = Endpoints(context)
     return context
 
 
@@ -159,18 +159,18 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         # uvicorn has handlers of its own while it serves, and afterwards raises the signal again:
         # without this, that would end the process before it has stopped its children.
         context.loop.add_signal_handler(number, end)
-    resumed = asyncio.create_task(asyncio.to_thread(context.objects.resume))
+    resumed = asyncio.create_task(asyncio.to_thread(context.object_stores.resume))
     try:
         await server.serve(sockets=[listener])
     finally:
         for each in servers:
             each.stop(grace=1)
         await resumed
-        await context.doors.close_all()
+        await context.endpoints.close_all()
         await asyncio.to_thread(context.functions.close)
-        await context.workloads.close()
-        context.objects.close()
-        await asyncio.to_thread(context.children.stop_all)
+        await context.containers.close()
+        context.object_stores.close()
+        await asyncio.to_thread(context.processes.stop_all)
         context.store.close()
 
 

@@ -245,7 +245,7 @@ def _orphans(state: Path) -> int:
     except Unreadable:
         return 0  # nobody knows their ids; `start` tells what is wrong
     try:
-        return processes.Children(store).stop_all()
+        return processes.Processes(store).stop_all()
     finally:
         store.close()
 

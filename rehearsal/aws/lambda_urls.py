@@ -57,13 +57,15 @@ class FunctionUrl(ResourceType):
         }
 
     def delete(self, context: Context, record: Record) -> None:
-        context.doors.close(f"lambda-url/{record.id}")
+        context.endpoints.close(f"lambda-url/{record.id}")
 
 
 def open_door(context: Context, record: Record) -> str:
     """Open a function URL's door; again after a restart."""
     name, _, qualifier = record.id.partition("/")
-    return context.doors.open(f"lambda-url/{record.id}", Door(context, name, qualifier or LATEST))
+    return context.endpoints.open(
+        f"lambda-url/{record.id}", Door(context, name, qualifier or LATEST)
+    )
 
 
 class Door:

@@ -151,7 +151,7 @@ class Aws:
     async def _invoke_endpoint(self, request: Request, call: Call, name: str) -> Response:
         endpoint = sagemaker.find_endpoint(call, "sagemaker:InvokeEndpoint", name)
         workload = sagemaker.key(endpoint.id)
-        answer = await self.context.workloads.forward(workload, request, "/invocations")
+        answer = await self.context.containers.forward(workload, request, "/invocations")
         if answer.status_code >= 400:
             text = bytes(answer.body).decode(errors="replace")
             return JSONResponse(
@@ -195,7 +195,7 @@ class Aws:
         asked = urlsplit(str(url))
         path = asked.path.removeprefix("/aws") + (f"?{asked.query}" if asked.query else "")
         connection = http.client.HTTPConnection(
-            urlsplit(self.context.objects.s3()).netloc, timeout=60
+            urlsplit(self.context.object_stores.s3()).netloc, timeout=60
         )
         try:
             kept = {name: value for name, value in headers.items() if name not in HOP}

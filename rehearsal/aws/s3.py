@@ -238,7 +238,7 @@ def send(
 ) -> Answer:
     """One request to the emulator; refusals come back as answers."""
     path = quote(f"{bucket}/{key}" if key else bucket)
-    url = f"{context.objects.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
+    url = f"{context.object_stores.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
     headers = {"content-type": content_type} if body is not None else {}
     request = urllib.request.Request(url, body, headers, method=method)
     try:

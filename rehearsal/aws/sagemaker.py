@@ -136,7 +136,7 @@ class Endpoint(ResourceType):
         try:
             _serve(context, record)
         except ContainerFailed as failure:
-            context.workloads.stop(key(record.id))
+            context.containers.stop(key(record.id))
             raise Refusal("Failed", _unhealthy(record, failure)) from failure
         _note(context, record, record.inputs["endpointConfigName"])
 
@@ -171,7 +171,7 @@ class Endpoint(ResourceType):
         return True
 
     def delete(self, context: Context, record: Record) -> None:
-        context.workloads.stop(key(record.id))
+        context.containers.stop(key(record.id))
         context.kv.delete(SERVING, record.id)
         shutil.rmtree(_models(context, record), ignore_errors=True)
 
@@ -245,7 +245,7 @@ def _serve(context: Context, record: Record) -> None:
     files = {}
     if uri := container.get("modelDataUrl"):
         files["opt/ml/model"] = _unpacked(context, record, uri, role)
-    context.workloads.run(
+    context.containers.run(
         key(record.id),
         Container(
             image=container["image"],

@@ -74,8 +74,8 @@ class WebApp(AzureResourceType):
         _start(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
-        context.doors.close(_key(record))
-        context.workloads.stop(_key(record))
+        context.endpoints.close(_key(record))
+        context.containers.stop(_key(record))
         if header := context.kv.get("azure-headers", record.id):
             context.kv.delete("azure-callers", header)
             context.kv.delete("azure-headers", record.id)
@@ -84,7 +84,7 @@ class WebApp(AzureResourceType):
 def reopen(context: Context) -> None:
     """Open the doors of the web apps again, after a restart of the rehearsal."""
     for record in context.all(SITE):
-        context.doors.open(_key(record), _behind(context, record), tls=True)
+        context.endpoints.open(_key(record), _behind(context, record), tls=True)
 
 
 def _start(context: Context, record: Record) -> None:
@@ -99,12 +99,14 @@ def _start(context: Context, record: Record) -> None:
         )
     problem = ""
     try:
-        context.workloads.run(_key(record), _container(context, record))
+        context.containers.run(_key(record), _container(context, record))
     except (ContainerFailed, Refusal) as error:
         problem = str(error)
         context.ledger.note("fault", record, f"the app does not start: {problem}")
     context.kv.put("azure-app-problems", record.id, problem)
-    host = context.doors.open(_key(record), _behind(context, record), tls=True).partition("//")[2]
+    host = context.endpoints.open(_key(record), _behind(context, record), tls=True).partition("//")[
+        2
+    ]
     record.outputs |= {
         "defaultHostName": host,
         "hostNames": [host],

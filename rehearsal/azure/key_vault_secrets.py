@@ -25,7 +25,7 @@ SECRET = "azure-native:keyvault:Secret"
 
 def url(context: Context, vault: str) -> str:
     """A vault's address, without trailing slash; on Azure ``https://<vault>.vault.azure.net``."""
-    return f"{context.doors.open('azure/vaults', _app(context), tls=True)}/{vault}"
+    return f"{context.endpoints.open('azure/vaults', _app(context), tls=True)}/{vault}"
 
 
 def _app(context: Context) -> Starlette:

@@ -182,7 +182,7 @@ class OnlineEndpoint(AzureResourceType):
 
     def delete(self, context: Context, record: Record) -> None:
         for deployment in deployments(context, record):
-            context.workloads.stop(_key(deployment))
+            context.containers.stop(_key(deployment))
             context.store.remove(deployment)
 
 
@@ -232,7 +232,7 @@ class OnlineDeployment(AzureResourceType):
                 f"Cannot delete deployment '{name}': it has live traffic allocated to it. Set the"
                 " traffic allocation for the deployment to 0% before deleting it.",
             )
-        context.workloads.stop(_key(record))
+        context.containers.stop(_key(record))
         shutil.rmtree(_folder(context, record), ignore_errors=True)
 
 
@@ -310,7 +310,7 @@ def _deploy(context: Context, record: Record) -> None:
     routes = properties_of(environment).get("inferenceConfig") or {}
     mounted = f"/var/azureml-app/azureml-models/{model.inputs['name']}/{model.inputs['version']}"
     try:
-        context.workloads.run(
+        context.containers.run(
             _key(record),
             Container(
                 image=image.reference,

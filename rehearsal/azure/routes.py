@@ -111,7 +111,7 @@ class Planes:
                 404, "The endpoint doesn't have any valid deployment with positive weight."
             )
         key, path = machine_learning.scoring(context, endpoint, deployment)
-        answer = await context.workloads.forward(key, request, path)
+        answer = await context.containers.forward(key, request, path)
         answer.headers["azureml-model-deployment"] = deployment
         if answer.status_code != 200:
             answer.headers["ms-azureml-model-error-statuscode"] = str(answer.status_code)
@@ -121,7 +121,7 @@ class Planes:
 
 def manager(context: Context) -> str:
     """The host and port of the Resource Manager; its door is opened if it is not open."""
-    url = context.doors.open("azure/resource-manager", _resource_manager(context), tls=True)
+    url = context.endpoints.open("azure/resource-manager", _resource_manager(context), tls=True)
     return url.removeprefix("https://")
 
 

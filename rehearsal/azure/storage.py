@@ -40,7 +40,7 @@ class StorageAccount(AzureResourceType):
 
     def make(self, context: Context, record: Record) -> None:
         name = record.inputs["accountName"]
-        context.objects.blob(name)
+        context.object_stores.blob(name)
         record.outputs["primaryEndpoints"] = {
             "blob": f"{storage_blobs.url(context, name)}/",
             **{
@@ -52,7 +52,7 @@ class StorageAccount(AzureResourceType):
         record.outputs["primaryLocation"] = record.outputs["location"]
 
     def delete(self, context: Context, record: Record) -> None:
-        context.objects.drop_blob_account(record.inputs["accountName"])
+        context.object_stores.drop_blob_account(record.inputs["accountName"])
 
 
 class BlobContainer(AzureResourceType):
@@ -149,7 +149,7 @@ def download(context: Context, account: str, container: str, prefix: str, folder
     """Fetch the blobs below a prefix into a folder; answers how many there are."""
     count = 0
     for blob in _names(context, account, container, f"{prefix}/"):
-        url = f"{context.objects.blob(account)}/{container}/{urllib.parse.quote(blob)}"
+        url = f"{context.object_stores.blob(account)}/{container}/{urllib.parse.quote(blob)}"
         target = folder / blob.removeprefix(prefix).lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_send(context, "GET", url)[1])
@@ -167,7 +167,9 @@ def _names(context: Context, account: str, container: str, prefix: str) -> Itera
     marker = ""
     while True:
         query = urllib.parse.urlencode({"prefix": prefix, "marker": marker})
-        url = f"{context.objects.blob(account)}/{container}?restype=container&comp=list&{query}"
+        url = (
+            f"{context.object_stores.blob(account)}/{container}?restype=container&comp=list&{query}"
+        )
         page = ElementTree.fromstring(_send(context, "GET", url)[1])  # noqa: S314 - our own Azurite
         yield from (name.text or "" for name in page.iterfind("Blobs/Blob/Name"))
         marker = page.findtext("NextMarker") or ""
@@ -176,7 +178,7 @@ def _names(context: Context, account: str, container: str, prefix: str) -> Itera
 
 
 def _url(context: Context, record: Record) -> str:
-    return f"{context.objects.blob(record.inputs['accountName'])}/{record.inputs['containerName']}"
+    return f"{context.object_stores.blob(record.inputs['accountName'])}/{record.inputs['containerName']}"
 
 
 def _send(

@@ -42,7 +42,7 @@ PER_CONNECTION = frozenset(
 
 def url(context: Context, account: str) -> str:
     """The blob endpoint of an account, without trailing slash; opens the front if need be."""
-    return f"{context.doors.open('azure/blob', Front(context).app, tls=True)}/{account}"
+    return f"{context.endpoints.open('azure/blob', Front(context).app, tls=True)}/{account}"
 
 
 class Front:
@@ -83,7 +83,7 @@ class Front:
             # On Azure there is no such host.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
         # Starting Azurite takes a moment, and must not hold up everybody else.
-        azurite = await anyio.to_thread.run_sync(self.context.objects.blob, name)
+        azurite = await anyio.to_thread.run_sync(self.context.object_stores.blob, name)
         if not await self._allowed(principal, account.id, request, azurite):
             return _error(
                 403,

@@ -242,16 +242,16 @@ class Store:
             rows = self._db.execute("SELECT * FROM ledger ORDER BY entry DESC LIMIT ?", (limit,))
             return rows.fetchall()
 
-    def add_child(self, pid: int, started: float, key: str) -> None:
+    def add_process(self, pid: int, started: float, key: str) -> None:
         """Put a process on record, at once, whatever transaction is open."""
         self._commit([("INSERT OR REPLACE INTO children VALUES (?, ?, ?)", (pid, started, key))])
 
-    def remove_children(self, pids: list[int]) -> None:
+    def remove_processes(self, pids: list[int]) -> None:
         """Take ended processes off the record."""
         if pids:
             self._commit([("DELETE FROM children WHERE pid = ?", (pid,)) for pid in pids])
 
-    def children(self) -> list[tuple[int, float, str]]:
+    def processes(self) -> list[tuple[int, float, str]]:
         """Process id, start time and key of each process on record."""
         with self._lock:
             return self._db.execute("SELECT * FROM children").fetchall()

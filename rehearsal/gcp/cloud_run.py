@@ -61,7 +61,7 @@ class Service(ResourceType):
         self._roll(context, record)
 
     def read(self, context: Context, record: Record) -> bool:
-        return context.doors.url(record.id) is not None
+        return context.endpoints.url(record.id) is not None
 
     def update(self, context: Context, old: Record, record: Record) -> None:
         if record.inputs["template"] != old.inputs["template"]:
@@ -77,8 +77,8 @@ class Service(ResourceType):
                 "cannot destroy service without setting deletion_protection=false and running"
                 " `pulumi up`",
             )
-        context.doors.close(record.id)
-        context.workloads.stop(record.id)
+        context.endpoints.close(record.id)
+        context.containers.stop(record.id)
 
     def _roll(self, context: Context, record: Record) -> None:
         """Start a revision, let it take over when it is healthy, and stop the former."""
@@ -91,7 +91,7 @@ class Service(ResourceType):
         probe = (container.get("startupProbe") or {}).get("httpGet") or {}
         email = template.get("serviceAccount")
         try:
-            context.workloads.run(
+            context.containers.run(
                 record.id,
                 Container(
                     image=container["image"],
@@ -132,7 +132,7 @@ class Service(ResourceType):
         per_instance = template.get("maxInstanceRequestConcurrency") or 80
         instances = (template.get("scaling") or {}).get("maxInstanceCount") or 100
         open_to_all = record.inputs.get("invokerIamDisabled")
-        url = context.doors.open(
+        url = context.endpoints.open(
             record.id,
             record.id if open_to_all else _forbidden,
             max_concurrency=per_instance * instances,

@@ -126,7 +126,7 @@ class _Google:
             )
         except Refusal as refused:
             return _refusal(refused)
-        answer = await self._context.workloads.forward(key, request, route)
+        answer = await self._context.containers.forward(key, request, route)
         if request.url.path.endswith(":rawPredict"):
             return answer
         if answer.status_code != 200:
@@ -194,7 +194,7 @@ class _Google:
             return _refusal(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
         if request.method == "GET" and path == "storage/v1/b":
             return JSONResponse(resource_lists.buckets(self._context, request))
-        base = await anyio.to_thread.run_sync(self._context.objects.gcs)
+        base = await anyio.to_thread.run_sync(self._context.object_stores.gcs)
         raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
         answer = await self._client.request(
             request.method,

@@ -15,7 +15,7 @@ def _ask(context: Context, method: str, path: str, **arguments: Any) -> requests
     session = requests.Session()
     session.trust_env = False  # no proxy lies between here and loopback
     with session:
-        url = f"{context.objects.gcs()}/{path}"
+        url = f"{context.object_stores.gcs()}/{path}"
         return session.request(method, url, timeout=60, **arguments)
 
 

@@ -206,7 +206,7 @@ def deploy_model(context: Context, name: str, request: Json) -> Json:
 
     def work() -> Json:
         try:
-            context.workloads.run(
+            context.containers.run(
                 _key(record, wanted["id"]), _container(context, record, wanted, model)
             )
         except ContainerFailed as failed:
@@ -257,7 +257,7 @@ def undeploy_model(context: Context, name: str, request: Json) -> Json:
 
     def work() -> Json:
         time.sleep(DRAIN_SECONDS)
-        context.workloads.stop(_key(record, deployed_id))
+        context.containers.stop(_key(record, deployed_id))
         return {}
 
     return operations.start(context, record.id, work)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from rehearsal.core.faults import Faults
     from rehearsal.core.ledger import Ledger
     from rehearsal.core.store import KeyValues, Store
-    from rehearsal.runtime.containers import Workloads
-    from rehearsal.runtime.endpoints import Doors
+    from rehearsal.runtime.containers import Containers
+    from rehearsal.runtime.endpoints import Endpoints
     from rehearsal.runtime.functions.registry import Functions
     from rehearsal.runtime.images import ImageStore
     from rehearsal.runtime.object_stores import ObjectStores
-    from rehearsal.runtime.processes import Children
+    from rehearsal.runtime.processes import Processes
 
 T = TypeVar("T")
 
@@ -69,16 +69,16 @@ class Context:
     ledger: Ledger
     """``ledger.note(verb, record, text)`` for what should be seen on the page."""
     faults: Faults
-    children: Children
-    """``children.spawn(args, key=…, log=…, env=…, cwd=…)``: a process that `stop` finds again."""
+    processes: Processes
+    """``processes.spawn(args, key=…, log=…, env=…, cwd=…)``: a process that `stop` finds again."""
     authority: Authority
     """The rehearsal's own CA: ``authority.certificate(host) -> (certificate_path, key_path)``,
     ``authority.bundle`` (the machine's CAs and this one)."""
-    objects: ObjectStores
+    object_stores: ObjectStores
     images: ImageStore
-    workloads: Workloads
+    containers: Containers
     functions: Functions
-    doors: Doors
+    endpoints: Endpoints
     loop: asyncio.AbstractEventLoop
     """The HTTP server's event loop."""
 

@@ -98,7 +98,7 @@ class Instance:
         return self.process.poll() is None
 
 
-class Workloads:
+class Containers:
     """Runs containers, each behind a key; another container under the same key takes over."""
 
     def __init__(self, context: Context) -> None:
@@ -136,7 +136,7 @@ class Workloads:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
             if instance:
-                self._context.children.stop(instance.process)
+                self._context.processes.stop(instance.process)
 
     async def forward(self, key: str, request: Request, path: str) -> Response:
         """Pass ``request`` on to ``path`` (plus its query) of the container; 503 when it is down."""
@@ -247,7 +247,7 @@ class Workloads:
             log.unlink()
         begin = log.stat().st_size if log.exists() else 0
         port = _any_port()
-        process = self._context.children.spawn(
+        process = self._context.processes.spawn(
             [_rerooted(word, image, container, rootfs=True) for word in _command(image, container)],
             key=f"workload/{key}",
             log=log,
@@ -258,7 +258,7 @@ class Workloads:
         while not _healthy(port, container.health):
             ended = process.poll()
             if ended is not None or time.monotonic() > deadline:
-                self._context.children.stop(process)
+                self._context.processes.stop(process)
                 what = (
                     f"the container ended with exit code {ended}"
                     if ended is not None
@@ -274,7 +274,7 @@ class Workloads:
         deadline = time.monotonic() + DRAIN_SECONDS
         while former.in_flight and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._context.children.stop(former.process)
+        self._context.processes.stop(former.process)
 
     def _environment(self, image: Image, container: Container) -> dict[str, str]:
         given = dict(entry.partition("=")[::2] for entry in image.config.get("Env", ()))

@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Door:
+class Endpoint:
     """What is behind a port; it can be exchanged while the port is served."""
 
     def __init__(
@@ -76,13 +76,13 @@ class Door:
             await asyncio.wait([self._served], timeout=CLOSE_SECONDS + 2)
 
 
-class Doors:
+class Endpoints:
     """Opens and closes doors. A door keeps its port until it is closed for good."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ports = Ports(context.state_dir / "addresses.json")
-        self._doors: dict[str, Door] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
 
     def open(
@@ -92,21 +92,21 @@ class Doors:
 
         With ``tls``: ``https://``, and a certificate of the rehearsal's own CA.
         Opening an open door exchanges what is behind it, without a failed request. Above
-        ``max_concurrency`` requests at a time: 429. Callable from any thread. Doors do not open by
+        ``max_concurrency`` requests at a time: 429. Callable from any thread. Endpoints do not open by
         themselves after a restart: whoever opened them does it again.
         """
         if isinstance(app, str):
             app = self._workload(app)
         with self._lock:
             port = self._ports.keep(f"doors/{key}")
-            if door := self._doors.get(key):
-                door.app, door.max_concurrency = app, max_concurrency
+            if endpoint := self._endpoints.get(key):
+                endpoint.app, endpoint.max_concurrency = app, max_concurrency
             else:
                 # From here on connections are taken, if only answered once the server runs.
                 listener = _listen(key, port)
                 certificate = self._context.authority.certificate("127.0.0.1") if tls else None
-                door = self._doors[key] = Door(app, max_concurrency, certificate)
-                self._context.loop.call_soon_threadsafe(door.serve, listener)
+                endpoint = self._endpoints[key] = Endpoint(app, max_concurrency, certificate)
+                self._context.loop.call_soon_threadsafe(endpoint.serve, listener)
         return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def url(self, key: str) -> str | None:
@@ -117,21 +117,21 @@ class Doors:
     def close(self, key: str) -> None:
         """Close for good: the port is given back. An unknown key is fine. Only from worker threads."""
         with self._lock:
-            door = self._doors.pop(key, None)
-        if door:
-            self._context.call(door.shut())
+            endpoint = self._endpoints.pop(key, None)
+        if endpoint:
+            self._context.call(endpoint.shut())
         self._ports.release(f"doors/{key}")
 
     async def close_all(self) -> None:
         """Stop serving. Every door keeps its port for the next start."""
-        doors = [self._doors.pop(key) for key in list(self._doors)]
-        await asyncio.gather(*(door.shut() for door in doors))
+        endpoints = [self._endpoints.pop(key) for key in list(self._endpoints)]
+        await asyncio.gather(*(endpoint.shut() for endpoint in endpoints))
 
     def _workload(self, key: str) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-            response = await self._context.workloads.forward(key, request, path)
+            response = await self._context.containers.forward(key, request, path)
             await response(scope, receive, send)
 
         return app

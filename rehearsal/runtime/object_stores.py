@@ -148,7 +148,7 @@ class ObjectStores:
         folder.mkdir(parents=True, exist_ok=True)
         program = {"s3": self._s3, "gcs": self._gcs, "blob": self._blob}[store](folder, port)
         log = self._folder / f"{store}.log"
-        process = self._context.children.spawn(
+        process = self._context.processes.spawn(
             program.args,
             key=f"objects/{store}",
             log=log,
@@ -158,7 +158,7 @@ class ObjectStores:
         deadline = time.monotonic() + START_SECONDS
         while not ports.listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                self._context.children.stop(process)
+                self._context.processes.stop(process)
                 raise StoreFailed(
                     f"the {store} store did not start; the end of {log}:\n{tail(log)}"
                 )

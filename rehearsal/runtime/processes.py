@@ -95,7 +95,7 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-class Children:
+class Processes:
     """Starts and stops processes, each the leader of its own session."""
 
     def __init__(self, store: Store) -> None:
@@ -127,7 +127,7 @@ class Children:
                 cwd=cwd,
                 start_new_session=True,
             )
-        self._store.add_child(process.pid, started(process.pid) or 0, key)
+        self._store.add_process(process.pid, started(process.pid) or 0, key)
         self._running[process.pid] = process
         assert process.stdin is not None
         process.stdin.write(b"go\n")
@@ -136,7 +136,7 @@ class Children:
 
     def stop(self, process: subprocess.Popen[bytes], grace: float = 5) -> None:
         """Stop a process and whatever it started: SIGTERM, after ``grace`` seconds SIGKILL."""
-        for pid, start, _ in self._store.children():
+        for pid, start, _ in self._store.processes():
             if pid == process.pid:
                 end([(pid, start)], grace)
         process.wait(grace)
@@ -144,16 +144,16 @@ class Children:
 
     def stop_all(self) -> int:
         """Stop every process on record, those of a killed rehearsal too; how many there were."""
-        on_record = self._store.children()
+        on_record = self._store.processes()
         count = end([(pid, start) for pid, start, _ in on_record])
         for process in self._running.values():
             process.poll()
         self._running.clear()
-        self._store.remove_children([pid for pid, _, _ in on_record])
+        self._store.remove_processes([pid for pid, _, _ in on_record])
         return count
 
     def _forget_ended(self) -> None:
         ended = [pid for pid, process in self._running.items() if process.poll() is not None]
         for pid in ended:
             del self._running[pid]
-        self._store.remove_children(ended)
+        self._store.remove_processes(ended)

@@ -140,7 +140,7 @@ class Functions:
         def spawn(runtime_api: str) -> subprocess.Popen[bytes]:
             scratch = self._folder / "tmp"
             scratch.mkdir(parents=True, exist_ok=True)
-            return self._context.children.spawn(
+            return self._context.processes.spawn(
                 [sys.executable, "-m", "awslambdaric", function["handler"]],
                 key=f"lambda {key}",
                 log=log,
@@ -148,7 +148,7 @@ class Functions:
                 cwd=code,
             )
 
-        return Sandbox(function, spawn, self._context.children.stop)
+        return Sandbox(function, spawn, self._context.processes.stop)
 
     def _retire_idle(self) -> None:
         while True:

@@ -14,7 +14,7 @@ from rehearsal.server import assemble
 
 
 @pytest.fixture
-def worlds(tmp_path: Path) -> Iterator[Callable[[], Context]]:
+def contexts(tmp_path: Path) -> Iterator[Callable[[], Context]]:
     """Each call makes the context that a rehearsal finds when it starts over the same state.
 
     The one before is left as a kill -9 leaves it: nothing is closed, its processes run.
@@ -26,8 +26,8 @@ def worlds(tmp_path: Path) -> Iterator[Callable[[], Context]]:
 
     def make() -> Context:
         for former in made:
-            former.objects.close()  # a dead rehearsal's supervision is dead too
-            asyncio.run_coroutine_threadsafe(former.doors.close_all(), loop).result(20)
+            former.object_stores.close()  # a dead rehearsal's supervision is dead too
+            asyncio.run_coroutine_threadsafe(former.endpoints.close_all(), loop).result(20)
         context = assemble(tmp_path, 1)
         context.loop = loop
         made.append(context)
@@ -35,11 +35,11 @@ def worlds(tmp_path: Path) -> Iterator[Callable[[], Context]]:
 
     yield make
     for context in made:
-        context.objects.close()
-        asyncio.run_coroutine_threadsafe(context.doors.close_all(), loop).result(20)
-        asyncio.run_coroutine_threadsafe(context.workloads.close(), loop).result(20)
+        context.object_stores.close()
+        asyncio.run_coroutine_threadsafe(context.endpoints.close_all(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(context.containers.close(), loop).result(20)
     for context in made:
-        context.children.stop_all()
+        context.processes.stop_all()
         context.store.close()
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
@@ -47,6 +47,6 @@ def worlds(tmp_path: Path) -> Iterator[Callable[[], Context]]:
 
 
 @pytest.fixture
-def live_world(worlds: Callable[[], Context]) -> Context:
+def live_context(contexts: Callable[[], Context]) -> Context:
     """One context."""
-    return worlds()
+    return contexts()

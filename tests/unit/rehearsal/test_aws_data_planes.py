@@ -73,8 +73,8 @@ PUSH = [
 
 
 @pytest.fixture
-def account(live_world: Context) -> Account:
-    return Account(live_world)
+def account(live_context: Context) -> Account:
+    return Account(live_context)
 
 
 def lake(account: Account) -> Record:
@@ -455,9 +455,9 @@ def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
     assert (binary["body"], binary["isBase64Encoded"]) == ("iVBORw==", True)
 
 
-def test_the_door_of_a_url_is_open_again_after_a_restart(worlds: Any) -> None:
-    *_, url = opened(Account(worlds()), ECHO % 1)
-    Account(worlds())
+def test_the_door_of_a_url_is_open_again_after_a_restart(contexts: Any) -> None:
+    *_, url = opened(Account(contexts()), ECHO % 1)
+    Account(contexts())
     assert fetch(url)[0] == 200
 
 

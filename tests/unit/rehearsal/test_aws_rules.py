@@ -17,8 +17,8 @@ OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 
 @pytest.fixture
-def account(live_world: Context) -> Account:
-    return Account(live_world)
+def account(live_context: Context) -> Account:
+    return Account(live_context)
 
 
 def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> None:

@@ -90,8 +90,8 @@ class Subscription:
 
 
 @pytest.fixture
-def azure(live_world: Context) -> Subscription:
-    return Subscription(live_world)
+def azure(live_context: Context) -> Subscription:
+    return Subscription(live_context)
 
 
 def test_nothing_stands_outside_a_resource_group(azure: Subscription) -> None:

@@ -128,8 +128,8 @@ class Engine:
 
 
 @pytest.fixture
-def engine(worlds: Callable[[], Context]) -> Engine:
-    return Engine(worlds())
+def engine(contexts: Callable[[], Context]) -> Engine:
+    return Engine(contexts())
 
 
 def test_a_preview_and_its_up_make_the_same_name(engine: Engine) -> None:
@@ -300,13 +300,13 @@ def test_a_resource_is_read_by_its_id_and_one_that_is_gone_is_not(engine: Engine
 
 
 def test_what_was_being_made_when_the_process_ended_is_taken_away(
-    worlds: Callable[[], Context],
+    contexts: Callable[[], Context],
 ) -> None:
-    engine = Engine(worlds())
+    engine = Engine(contexts())
     record = Record("aws", QUEUE, "half", f"urn:pulumi:s::p::{QUEUE}::q", {"name": "half"}, {})
     engine.context.store.begin(record)
     engine.context.kv.put("queues", "half", "half")
-    after = Engine(worlds())
+    after = Engine(contexts())
     after.provider.lifecycle.clean_up()
     assert after.context.kv.items("queues") == {}
     assert after.context.store.unfinished() == []

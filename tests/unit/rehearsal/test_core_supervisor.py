@@ -58,10 +58,10 @@ def test_a_rehearsal_lives_its_life(state: Path) -> None:
         supervisor.ask(state, "/_api/faults", "POST", {"what": "explode"})
 
     deadline = time.monotonic() + 20
-    while not (running := supervisor.ask(state, "/_api/status"))["children"]:
+    while not (running := supervisor.ask(state, "/_api/status"))["processes"]:
         assert time.monotonic() < deadline, "the object store did not come back"
         time.sleep(0.02)
-    pid, store = running["pid"], running["children"][0]["pid"]
+    pid, store = running["pid"], running["processes"][0]["pid"]
     said: list[str] = []
     supervisor.stop(state, said.append)
     assert said == ["the rehearsal is stopped"], "it has stopped its object store itself"

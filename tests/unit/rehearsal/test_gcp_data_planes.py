@@ -169,10 +169,10 @@ class Platform(Project):
 
 
 @pytest.fixture
-def platform(live_world: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(live_context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     for name in ("VERTEX_AI", "CLOUD_BUILD", "ARTIFACT_REGISTRY"):
         monkeypatch.delenv(f"GOOGLE_{name}_CUSTOM_ENDPOINT", raising=False)
-    platform = Platform(live_world, monkeypatch)
+    platform = Platform(live_context, monkeypatch)
     with platform.http:  # one event loop for all requests
         yield platform
 

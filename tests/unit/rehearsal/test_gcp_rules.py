@@ -26,14 +26,14 @@ from tests.unit.rehearsal.gcp_project import (
 
 
 @pytest.fixture
-def project(live_world: Context) -> Iterator[Project]:
-    project = Project(live_world)
+def project(live_context: Context) -> Iterator[Project]:
+    project = Project(live_context)
     with project.http:  # one event loop for all requests
         yield project
 
 
-def test_nothing_is_made_before_its_api_is_enabled(live_world: Context) -> None:
-    bare = Project(live_world, apis=())
+def test_nothing_is_made_before_its_api_is_enabled(live_context: Context) -> None:
+    bare = Project(live_context, apis=())
     with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
         bare.make(BUCKET, "lake", location="EUROPE-WEST1")
     with pytest.raises(Refusal, match=r"aiplatform\.googleapis\.com has not been used"):

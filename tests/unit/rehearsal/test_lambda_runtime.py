@@ -26,7 +26,7 @@ from rehearsal.core.store import KeyValues, Store
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.registry import Function, Functions
 from rehearsal.runtime.functions.sandbox import FunctionError
-from rehearsal.runtime.processes import Children
+from rehearsal.runtime.processes import Processes
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -100,9 +100,9 @@ class Lambda:
         if not key.exists():
             key.write_bytes(Fernet.generate_key())
         self.store = Store(folder / "state.db", key.read_bytes())
-        self.children = Children(self.store)
+        self.processes = Processes(self.store)
         context: Any = SimpleNamespace(
-            state_dir=folder, children=self.children, kv=KeyValues(self.store)
+            state_dir=folder, processes=self.processes, kv=KeyValues(self.store)
         )
         self.functions = Functions(context)
         self.run = self.functions.run
@@ -118,7 +118,7 @@ class Lambda:
 
     def close(self) -> None:
         self.functions.close()
-        self.children.stop_all()
+        self.processes.stop_all()
         self.store.close()
 
 

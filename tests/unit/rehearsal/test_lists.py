@@ -22,8 +22,8 @@ MINE = {"project": "triplane", "stack": "dev"}
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
-def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world: Context) -> None:
-    account = Account(live_world)
+def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_context: Context) -> None:
+    account = Account(live_context)
     bucket = account.make("aws:s3/bucket:Bucket", "lake", tags=MINE)
     account.make(
         "aws:s3/bucketObjectv2:BucketObjectv2",
@@ -53,8 +53,8 @@ def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_world:
     assert not second["PaginationToken"]
 
 
-def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: Context) -> None:
-    account = Account(live_world)
+def test_iam_lists_roles_without_tags_and_each_ones_own(live_context: Context) -> None:
+    account = Account(live_context)
     for name in ("a", "b"):
         account.make(iam.ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
     worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
@@ -82,9 +82,9 @@ def test_iam_lists_roles_without_tags_and_each_ones_own(live_world: Context) -> 
 
 
 def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabled(
-    live_world: Context,
+    live_context: Context,
 ) -> None:
-    project = Project(live_world)
+    project = Project(live_context)
     at = f"projects/{gcp.PROJECT}"
     replication = {"userManaged": {"replicas": [{"location": gcp.REGION}]}}
     secret = project.make(gcp.SECRET, "key", labels=MINE, replication=replication)
@@ -104,7 +104,7 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
     _, page = project.ask("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
-    storage = f"as/{google.engineer(live_world)}/storage/v1/b"
+    storage = f"as/{google.engineer(live_context)}/storage/v1/b"
     _, found = project.ask("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()
@@ -117,8 +117,8 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
 
 
 @pytest.fixture
-def azure(live_world: Context) -> Subscription:
-    return Subscription(live_world)
+def azure(live_context: Context) -> Subscription:
+    return Subscription(live_context)
 
 
 def manager(azure: Subscription, principal: str | None = None) -> Any:

@@ -81,8 +81,8 @@ def test_a_process_that_an_older_version_put_on_record_is_stopped(tmp_path: Path
     store = Store(tmp_path / "s.sqlite", Fernet.generate_key())
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
         try:
-            store.add_child(left.pid, psutil.Process(left.pid).create_time(), "objects/s3")
-            assert processes.Children(store).stop_all() == 1
+            store.add_process(left.pid, psutil.Process(left.pid).create_time(), "objects/s3")
+            assert processes.Processes(store).stop_all() == 1
             assert left.poll() is not None
         finally:
             left.kill()

@@ -46,7 +46,7 @@ class Token:
 def s3(context: Context) -> Any:
     return boto3.client(
         "s3",
-        endpoint_url=context.objects.s3(),
+        endpoint_url=context.object_stores.s3(),
         aws_access_key_id=context.account.aws_access_key_id,
         aws_secret_access_key=context.account.aws_secret_access_key,
         region_name="eu-west-1",
@@ -55,13 +55,13 @@ def s3(context: Context) -> Any:
 
 
 def gcs(context: Context) -> storage.Client:
-    options = {"api_endpoint": context.objects.gcs()}
+    options = {"api_endpoint": context.object_stores.gcs()}
     return storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
 
 
 def blobs(context: Context, account: str) -> BlobServiceClient:
     return BlobServiceClient(
-        context.objects.blob(account),
+        context.object_stores.blob(account),
         credential=Token(),
         connection_verify=str(context.authority.bundle),
     )
@@ -69,14 +69,14 @@ def blobs(context: Context, account: str) -> BlobServiceClient:
 
 def kill(context: Context, store: str) -> None:
     """kill -9, and wait until the process is gone."""
-    (pid,) = [pid for pid, _, key in context.store.children() if key == f"objects/{store}"]
+    (pid,) = [pid for pid, _, key in context.store.processes() if key == f"objects/{store}"]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([process], timeout=5)
 
 
-def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: Context) -> None:
-    client = s3(live_world)
+def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_context: Context) -> None:
+    client = s3(live_context)
     place = {"LocationConstraint": "eu-west-1"}
     client.create_bucket(Bucket="lake", CreateBucketConfiguration=place)
     client.create_bucket(Bucket="empty-bucket", CreateBucketConfiguration=place)
@@ -88,8 +88,8 @@ def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: Co
     client.put_object(Bucket="lake", Key="a/below", Body=b"a key below another key")
     client.delete_object(Bucket="lake", Key="a/below")
 
-    kill(live_world, "s3")
-    client = s3(live_world)
+    kill(live_context, "s3")
+    client = s3(live_context)
 
     names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
     assert sorted(names) == ["empty-bucket", "lake"]
@@ -103,8 +103,8 @@ def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_world: Co
     assert [marker["Key"] for marker in markers] == ["a/below"]
 
 
-def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_world: Context) -> None:
-    client = s3(live_world)
+def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_context: Context) -> None:
+    client = s3(live_context)
     client.create_bucket(
         Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -120,12 +120,12 @@ def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_world: 
     for version in [*listed["Versions"], *listed["DeleteMarkers"]]:
         client.delete_object(Bucket="lake", Key=version["Key"], VersionId=version["VersionId"])
     client.delete_bucket(Bucket="lake")
-    kill(live_world, "s3")
-    assert s3(live_world).list_buckets()["Buckets"] == []
+    kill(live_context, "s3")
+    assert s3(live_context).list_buckets()["Buckets"] == []
 
 
-def test_a_deleted_object_stays_deleted_over_a_kill(live_world: Context) -> None:
-    client = s3(live_world)
+def test_a_deleted_object_stays_deleted_over_a_kill(live_context: Context) -> None:
+    client = s3(live_context)
     client.create_bucket(
         Bucket="b" * 5, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -133,15 +133,15 @@ def test_a_deleted_object_stays_deleted_over_a_kill(live_world: Context) -> None
         client.put_object(Bucket="bbbbb", Key=key, Body=b"x")
     client.delete_object(Bucket="bbbbb", Key="one")
     client.delete_objects(Bucket="bbbbb", Delete={"Objects": [{"Key": "two"}]})
-    kill(live_world, "s3")
-    listed = s3(live_world).list_objects_v2(Bucket="bbbbb")["Contents"]
+    kill(live_context, "s3")
+    listed = s3(live_context).list_objects_v2(Bucket="bbbbb")["Contents"]
     assert [item["Key"] for item in listed] == ["three"]
 
 
-def test_a_store_that_dies_is_started_again_by_itself(live_world: Context) -> None:
-    url = live_world.objects.gcs()
+def test_a_store_that_dies_is_started_again_by_itself(live_context: Context) -> None:
+    url = live_context.object_stores.gcs()
     time.sleep(1.2)  # one that dies within its first second is left to its next use
-    kill(live_world, "gcs")
+    kill(live_context, "gcs")
     client = storage.Client(
         "p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
     )
@@ -150,81 +150,89 @@ def test_a_store_that_dies_is_started_again_by_itself(live_world: Context) -> No
 
 
 def test_gcs_keeps_buckets_and_objects_over_a_kill_and_honours_preconditions(
-    live_world: Context,
+    live_context: Context,
 ) -> None:
-    bucket = gcs(live_world).create_bucket("lake")
+    bucket = gcs(live_context).create_bucket("lake")
     blob = bucket.blob("captures/a.json")
     blob.upload_from_string(b"one", if_generation_match=0)
-    kill(live_world, "gcs")
-    found = gcs(live_world).bucket("lake").blob("captures/a.json")
+    kill(live_context, "gcs")
+    found = gcs(live_context).bucket("lake").blob("captures/a.json")
     assert found.download_as_bytes() == b"one"
     with pytest.raises(Exception, match="412"):
         found.upload_from_string(b"two", if_generation_match=0)
 
 
-def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_world: Context) -> None:
-    client = blobs(live_world, "lakeone")
+def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_context: Context) -> None:
+    client = blobs(live_context, "lakeone")
     container = client.create_container("models")
     for number in range(20):
         container.upload_blob("a", str(number).encode(), overwrite=True)
-    kill(live_world, "blob")  # right after the answer: Azurite itself would lose the last writes
-    container = blobs(live_world, "lakeone").get_container_client("models")
+    kill(live_context, "blob")  # right after the answer: Azurite itself would lose the last writes
+    container = blobs(live_context, "lakeone").get_container_client("models")
     assert container.download_blob("a").readall() == b"19"
 
 
-def test_blobs_of_one_account_are_not_those_of_another(live_world: Context) -> None:
-    blobs(live_world, "lakeone").create_container("models").upload_blob("a", b"1")
-    other = blobs(live_world, "laketwo")
+def test_blobs_of_one_account_are_not_those_of_another(live_context: Context) -> None:
+    blobs(live_context, "lakeone").create_container("models").upload_blob("a", b"1")
+    other = blobs(live_context, "laketwo")
     assert list(other.list_containers()) == []
-    live_world.objects.drop_blob_account("lakeone")
+    live_context.object_stores.drop_blob_account("lakeone")
     with pytest.raises(HttpResponseError):
         next(BlobServiceClient(
             other.url.replace("laketwo", "lakeone"), credential=Token(),
-            connection_verify=str(live_world.authority.bundle), retry_total=0,
+            connection_verify=str(live_context.authority.bundle), retry_total=0,
         ).list_containers(), None)  # fmt: skip
-    assert list(blobs(live_world, "lakeone").list_containers()) == []
+    assert list(blobs(live_context, "lakeone").list_containers()) == []
 
 
-def test_blob_versions_are_not_executed(live_world: Context) -> None:
+def test_blob_versions_are_not_executed(live_context: Context) -> None:
     """A fact that the docstring of `rehearsal.runtime.object_stores` and the lake's kind state: not a wish."""
-    container = blobs(live_world, "lakeone").create_container("models")
+    container = blobs(live_context, "lakeone").create_container("models")
     for content in (b"1", b"2"):
         container.upload_blob("a", content, overwrite=True)
     listed = list(container.list_blobs(include=["versions"]))
     assert [(blob.name, blob.version_id) for blob in listed] == [("a", None)]
 
 
-def test_blob_storage_refuses_a_caller_without_a_token(live_world: Context) -> None:
-    url = live_world.objects.blob("lakeone")
+def test_blob_storage_refuses_a_caller_without_a_token(live_context: Context) -> None:
+    url = live_context.object_stores.blob("lakeone")
     anonymous = BlobServiceClient(
-        url, connection_verify=str(live_world.authority.bundle), retry_total=0
+        url, connection_verify=str(live_context.authority.bundle), retry_total=0
     )
     with pytest.raises((HttpResponseError, ResourceNotFoundError)):
         anonymous.create_container("models")
 
 
 def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
-    worlds: Callable[[], Context],
+    contexts: Callable[[], Context],
 ) -> None:
-    before = worlds()
-    urls = (before.objects.s3(), before.objects.gcs(), before.objects.blob("lakeone"))
-    after = worlds()
-    assert (after.objects.s3(), after.objects.gcs(), after.objects.blob("lakeone")) == urls
+    before = contexts()
+    urls = (
+        before.object_stores.s3(),
+        before.object_stores.gcs(),
+        before.object_stores.blob("lakeone"),
+    )
+    after = contexts()
+    assert (
+        after.object_stores.s3(),
+        after.object_stores.gcs(),
+        after.object_stores.blob("lakeone"),
+    ) == urls
 
 
-def test_a_taken_port_is_said_and_nothing_moves(live_world: Context) -> None:
-    port = live_world.objects.port("s3")
+def test_a_taken_port_is_said_and_nothing_moves(live_context: Context) -> None:
+    port = live_context.object_stores.port("s3")
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StoreFailed, match=str(port)):
-        live_world.objects.s3()
+        live_context.object_stores.s3()
 
 
 def test_the_three_stores_together_fit_in_300_mb_and_listen_on_loopback_only(
-    live_world: Context,
+    live_context: Context,
 ) -> None:
-    s3(live_world).list_buckets()
-    list(gcs(live_world).list_buckets())
-    blobs(live_world, "lakeone").create_container("models").upload_blob("a", b"x" * 100_000)
-    processes = [psutil.Process(pid) for pid, _, _ in live_world.store.children()]
+    s3(live_context).list_buckets()
+    list(gcs(live_context).list_buckets())
+    blobs(live_context, "lakeone").create_container("models").upload_blob("a", b"x" * 100_000)
+    processes = [psutil.Process(pid) for pid, _, _ in live_context.store.processes()]
     memory = {" ".join(p.cmdline()[:3]): p.memory_info().rss >> 20 for p in processes}
     assert len(processes) == 3
     assert sum(memory.values()) < 300, memory
@@ -248,9 +256,11 @@ def lakes(context: Context, name: str) -> list[lake.Lake]:
 
 
 def test_a_backup_of_any_cloud_has_what_was_written_again_and_folders_of_its_console(
-    live_world: Context, tmp_path: Path
+    live_context: Context, tmp_path: Path
 ) -> None:
-    for source, other in zip(lakes(live_world, "first"), lakes(live_world, "second"), strict=True):
+    for source, other in zip(
+        lakes(live_context, "first"), lakes(live_context, "second"), strict=True
+    ):
         for name in ("raw/x/", "raw/x/data.csv", "raw/a.csv.part"):
             source.write(name, b"" if name.endswith("/") else b"old")
         listed = {each.name: each for each in source.objects("raw/")}

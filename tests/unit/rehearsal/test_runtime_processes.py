@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 
 from rehearsal.core.store import Store
 from rehearsal.runtime import processes
-from rehearsal.runtime.processes import Children
+from rehearsal.runtime.processes import Processes
 
 KEY = Fernet.generate_key()
 
@@ -31,7 +31,7 @@ def until(condition: object, seconds: float = 5) -> bool:
 
 def test_a_child_gets_its_arguments_environment_and_log(store: Store, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "child.log"
-    child = Children(store).spawn(
+    child = Processes(store).spawn(
         ["/bin/sh", "-c", 'echo "$0 $WORD $(pwd)"', "it's"],
         key="k",
         log=log,
@@ -43,17 +43,17 @@ def test_a_child_gets_its_arguments_environment_and_log(store: Store, tmp_path: 
 
 
 def test_stop_finds_children_of_a_parent_that_was_killed(store: Store, tmp_path: Path) -> None:
-    child = Children(store).spawn(["sleep", "60"], key="k", log=tmp_path / "l")
-    another = Children(Store(tmp_path / "s.sqlite", KEY))  # as `stop` does after a kill -9
+    child = Processes(store).spawn(["sleep", "60"], key="k", log=tmp_path / "l")
+    another = Processes(Store(tmp_path / "s.sqlite", KEY))  # as `stop` does after a kill -9
     assert another.stop_all() == 1
     assert until(lambda: child.poll() is not None)
-    assert store.children() == []
+    assert store.processes() == []
 
 
 def test_grandchildren_end_too_and_those_who_ignore_sigterm(store: Store, tmp_path: Path) -> None:
     marker = tmp_path / "grandchild"
     script = f"trap '' TERM; (trap '' TERM; echo $$ > {marker}; sleep 60) & wait"
-    mine = Children(store)
+    mine = Processes(store)
     child = mine.spawn(["/bin/sh", "-c", script], key="k", log=tmp_path / "l")
     assert until(marker.exists)
     mine.stop(child, grace=0.3)
@@ -62,7 +62,7 @@ def test_grandchildren_end_too_and_those_who_ignore_sigterm(store: Store, tmp_pa
 
 
 def test_a_process_id_that_was_reused_is_left_alone(store: Store, tmp_path: Path) -> None:
-    mine = Children(store)
+    mine = Processes(store)
     child = mine.spawn(["sleep", "60"], key="k", log=tmp_path / "l")
     long_ago = (processes.started(child.pid) or 0) - 1000
     assert processes.end([(child.pid, long_ago)]) == 0

@@ -72,8 +72,8 @@ CMD ["serve"]
 
 
 @pytest.fixture
-def image(live_world: Context, tmp_path: Path) -> str:
-    return build(live_world, tmp_path)
+def image(live_context: Context, tmp_path: Path) -> str:
+    return build(live_context, tmp_path)
 
 
 def build(context: Context, folder: Path) -> str:
@@ -89,7 +89,7 @@ def container(image: str, *args: str, timeout: float = 20, **env: str) -> Contai
 
 
 def ask(context: Context, key: str, path: str) -> Response:
-    return context.call(context.workloads.send(key, "GET", path), timeout=40)
+    return context.call(context.containers.send(key, "GET", path), timeout=40)
 
 
 def facts(context: Context, key: str) -> dict:
@@ -116,12 +116,12 @@ def crash(context: Context, key: str) -> int:
 
 
 def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
-    live_world: Context, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live_context: Context, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the rehearsal itself")
     model = tmp_path / "model"
     model.mkdir()
-    live_world.workloads.run(
+    live_context.containers.run(
         "endpoint",
         Container(
             image=image,
@@ -134,8 +134,8 @@ def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
             health="/health",
         ),
     )
-    seen = facts(live_world, "endpoint")
-    rootfs = live_world.images.find(image).rootfs  # type: ignore[union-attr]
+    seen = facts(live_context, "endpoint")
+    rootfs = live_context.images.find(image).rootfs  # type: ignore[union-attr]
     assert seen["cwd"] == str(rootfs / "app")
     assert seen["args"] == ["serve"]
     assert seen["env"]["PYTHONPATH"] == f"{rootfs / 'app'}:/opt/nothing"
@@ -144,12 +144,12 @@ def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
     assert seen["env"]["ROUTE"] == "/app", "the platform's own values are not paths of the image"
     assert seen["env"]["LEVEL"] == "info"
     assert "AWS_SECRET_ACCESS_KEY" not in seen["env"]
-    assert "starting ['serve']" in live_world.workloads.logs("endpoint")
+    assert "starting ['serve']" in live_context.containers.logs("endpoint")
 
 
-def test_a_request_is_passed_on_whole(live_world: Context, image: str) -> None:
-    live_world.workloads.run("endpoint", container(image))
-    url = live_world.doors.open("door", "endpoint")
+def test_a_request_is_passed_on_whole(live_context: Context, image: str) -> None:
+    live_context.containers.run("endpoint", container(image))
+    url = live_context.endpoints.open("door", "endpoint")
     answer = httpx.post(
         f"{url}/echo/a%20b?x=1&y=%2F", content="hello", headers={"X-Mine": "header"}, timeout=20
     )
@@ -165,11 +165,11 @@ def test_a_request_is_passed_on_whole(live_world: Context, image: str) -> None:
 
 
 def test_no_request_fails_while_one_container_takes_over_from_another(
-    live_world: Context, image: str
+    live_context: Context, image: str
 ) -> None:
-    live_world.workloads.run("endpoint", container(image, VERSION="1"))
-    first = facts(live_world, "endpoint")["pid"]
-    url = live_world.doors.open("door", "endpoint")
+    live_context.containers.run("endpoint", container(image, VERSION="1"))
+    first = facts(live_context, "endpoint")["pid"]
+    url = live_context.endpoints.open("door", "endpoint")
     seen: list[tuple[int, str]] = []
     rolled = threading.Event()
 
@@ -185,7 +185,7 @@ def test_no_request_fails_while_one_container_takes_over_from_another(
         long = pool.submit(httpx.get, f"{url}/slow?seconds=2.5", timeout=40)
         loads = [pool.submit(load) for _ in range(4)]
         time.sleep(0.3)
-        live_world.workloads.run("endpoint", container(image, VERSION="2"))
+        live_context.containers.run("endpoint", container(image, VERSION="2"))
         rolled.set()
         for running in loads:
             running.result(60)
@@ -198,78 +198,78 @@ def test_no_request_fails_while_one_container_takes_over_from_another(
 
 
 def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
-    live_world: Context, image: str
+    live_context: Context, image: str
 ) -> None:
-    live_world.workloads.run("endpoint", container(image, VERSION="1"))
+    live_context.containers.run("endpoint", container(image, VERSION="1"))
     with pytest.raises(ContainerFailed, match=r"exit code 1(?s:.*)there is no model here"):
-        live_world.workloads.run("endpoint", container(image, "fail", VERSION="2"))
-    assert facts(live_world, "endpoint")["env"]["VERSION"] == "1"
+        live_context.containers.run("endpoint", container(image, "fail", VERSION="2"))
+    assert facts(live_context, "endpoint")["env"]["VERSION"] == "1"
 
 
 def test_a_container_that_never_gets_healthy_is_refused_and_stopped(
-    live_world: Context, image: str
+    live_context: Context, image: str
 ) -> None:
     with pytest.raises(ContainerFailed, match=r"did not answer /health on port \d+ within 2 s"):
-        live_world.workloads.run("endpoint", container(image, "sick", timeout=2))
-    assert not [key for _, _, key in live_world.store.children() if key.startswith("workload/")]
-    assert ask(live_world, "endpoint", "/env").status_code == 503
+        live_context.containers.run("endpoint", container(image, "sick", timeout=2))
+    assert not [key for _, _, key in live_context.store.processes() if key.startswith("workload/")]
+    assert ask(live_context, "endpoint", "/env").status_code == 503
 
 
-def test_an_image_that_is_not_there_is_refused(live_world: Context) -> None:
+def test_an_image_that_is_not_there_is_refused(live_context: Context) -> None:
     with pytest.raises(ContainerFailed, match="manifest unknown"):
-        live_world.workloads.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
+        live_context.containers.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
 
 
-def test_the_same_container_is_left_running(live_world: Context, image: str) -> None:
-    live_world.workloads.run("endpoint", container(image, VERSION="1"))
-    before = facts(live_world, "endpoint")["pid"]
-    live_world.workloads.run("endpoint", container(image, VERSION="1"))
-    assert facts(live_world, "endpoint")["pid"] == before
+def test_the_same_container_is_left_running(live_context: Context, image: str) -> None:
+    live_context.containers.run("endpoint", container(image, VERSION="1"))
+    before = facts(live_context, "endpoint")["pid"]
+    live_context.containers.run("endpoint", container(image, VERSION="1"))
+    assert facts(live_context, "endpoint")["pid"] == before
 
 
 def test_a_crashed_container_is_started_again_by_the_next_request(
-    live_world: Context, image: str
+    live_context: Context, image: str
 ) -> None:
-    live_world.workloads.run("endpoint", container(image))
-    before = crash(live_world, "endpoint")
-    assert facts(live_world, "endpoint")["pid"] != before
+    live_context.containers.run("endpoint", container(image))
+    before = crash(live_context, "endpoint")
+    assert facts(live_context, "endpoint")["pid"] != before
 
 
 def test_many_requests_at_once_start_a_crashed_container_once(
-    live_world: Context, image: str
+    live_context: Context, image: str
 ) -> None:
-    live_world.workloads.run("endpoint", container(image))
-    crash(live_world, "endpoint")
+    live_context.containers.run("endpoint", container(image))
+    crash(live_context, "endpoint")
     with ThreadPoolExecutor(8) as pool:
-        pids = {f["pid"] for f in pool.map(lambda _: facts(live_world, "endpoint"), range(8))}
+        pids = {f["pid"] for f in pool.map(lambda _: facts(live_context, "endpoint"), range(8))}
     assert len(pids) == 1
 
 
-def test_a_stopped_container_is_gone_for_good(live_world: Context, image: str) -> None:
-    live_world.workloads.run("endpoint", container(image))
-    pid = facts(live_world, "endpoint")["pid"]
-    live_world.workloads.stop("endpoint")
-    live_world.workloads.stop("endpoint")
+def test_a_stopped_container_is_gone_for_good(live_context: Context, image: str) -> None:
+    live_context.containers.run("endpoint", container(image))
+    pid = facts(live_context, "endpoint")["pid"]
+    live_context.containers.stop("endpoint")
+    live_context.containers.stop("endpoint")
     assert not psutil.pid_exists(pid)
-    answer = ask(live_world, "endpoint", "/env")
+    answer = ask(live_context, "endpoint", "/env")
     assert answer.status_code == 503
     assert b"nothing is deployed as endpoint" in bytes(answer.body)
 
 
 def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_first_use(
-    worlds: Callable[[], Context], tmp_path: Path
+    contexts: Callable[[], Context], tmp_path: Path
 ) -> None:
     # A rehearsal in a process of its own, so that it can really be killed.
     program = """
         import asyncio, os, signal, sys, threading
         from pathlib import Path
         from rehearsal.server import assemble
-        from tests.unit.rehearsal.test_runtime_workloads import build, container, facts
+        from tests.unit.rehearsal.test_runtime_containers import build, container, facts
         context = assemble(Path(sys.argv[1]), 1)
         context.loop = asyncio.new_event_loop()
         threading.Thread(target=context.loop.run_forever, daemon=True).start()
-        context.workloads.run("endpoint", container(build(context, Path(sys.argv[1])), VERSION="7"))
-        print(context.doors.open("door", "endpoint"), facts(context, "endpoint")["pid"], flush=True)
+        context.containers.run("endpoint", container(build(context, Path(sys.argv[1])), VERSION="7"))
+        print(context.endpoints.open("door", "endpoint"), facts(context, "endpoint")["pid"], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     killed = subprocess.run(
@@ -283,18 +283,18 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
     url, orphan = killed.stdout.split()
     assert psutil.pid_exists(int(orphan)), "killing the rehearsal leaves what it started"
 
-    context = worlds()
+    context = contexts()
     assert not psutil.pid_exists(int(orphan))
-    assert context.doors.open("door", "endpoint") == url
+    assert context.endpoints.open("door", "endpoint") == url
     assert httpx.get(f"{url}/slow?seconds=0", timeout=30).text == "7"
 
 
 def test_a_body_beyond_the_limit_is_refused(
-    live_world: Context, image: str, monkeypatch: pytest.MonkeyPatch
+    live_context: Context, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rehearsal.runtime.containers.MAX_BODY", 1000)
-    live_world.workloads.run("endpoint", container(image))
-    url = live_world.doors.open("door", "endpoint")
+    live_context.containers.run("endpoint", container(image))
+    url = live_context.endpoints.open("door", "endpoint")
     assert httpx.post(f"{url}/echo/", content=b"x" * 1001, timeout=20).status_code == 413
 
 
@@ -305,29 +305,29 @@ async def answer(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_door_keeps_its_port_is_exchanged_in_place_and_is_closed_for_good(
-    live_world: Context,
+    live_context: Context,
 ) -> None:
-    url = live_world.doors.open("door", answer)
+    url = live_context.endpoints.open("door", answer)
     assert httpx.get(url).text == "one"
-    assert live_world.doors.open("door", PlainTextResponse("two")) == url
+    assert live_context.endpoints.open("door", PlainTextResponse("two")) == url
     assert httpx.get(url).text == "two"
-    assert live_world.doors.url("door") == url
-    live_world.doors.close("door")
-    live_world.doors.close("door")
-    assert live_world.doors.url("door") is None
+    assert live_context.endpoints.url("door") == url
+    live_context.endpoints.close("door")
+    live_context.endpoints.close("door")
+    assert live_context.endpoints.url("door") is None
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
 
 
-def test_a_door_opens_from_the_event_loop_too(live_world: Context) -> None:
+def test_a_door_opens_from_the_event_loop_too(live_context: Context) -> None:
     async def on_the_loop() -> str:
-        return live_world.doors.open("door", answer)
+        return live_context.endpoints.open("door", answer)
 
-    assert httpx.get(live_world.call(on_the_loop(), timeout=5)).text == "one"
+    assert httpx.get(live_context.call(on_the_loop(), timeout=5)).text == "one"
 
 
-def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: Context) -> None:
-    url = live_world.doors.open("door", answer, max_concurrency=2)
+def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_context: Context) -> None:
+    url = live_context.endpoints.open("door", answer, max_concurrency=2)
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(httpx.get, f"{url}/?seconds=1", timeout=20) for _ in range(6)]
         statuses = sorted(each.result().status_code for each in asked)
@@ -335,27 +335,27 @@ def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_world: C
     assert httpx.get(url).status_code == 200
 
 
-def test_a_door_whose_port_is_taken_says_so(worlds: Callable[[], Context]) -> None:
-    before = worlds()
-    port = int(before.doors.open("door", answer).rpartition(":")[2])
-    after = worlds()
+def test_a_door_whose_port_is_taken_says_so(contexts: Callable[[], Context]) -> None:
+    before = contexts()
+    port = int(before.endpoints.open("door", answer).rpartition(":")[2])
+    after = contexts()
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(OSError, match=f"port {port} of door is taken"),
     ):
-        after.doors.open("door", answer)
+        after.endpoints.open("door", answer)
 
 
-def test_a_door_listens_on_loopback_only(live_world: Context) -> None:
-    port = int(live_world.doors.open("door", answer).rpartition(":")[2])
+def test_a_door_listens_on_loopback_only(live_context: Context) -> None:
+    port = int(live_context.endpoints.open("door", answer).rpartition(":")[2])
     own = psutil.Process(os.getpid()).net_connections()
     assert {c.laddr.ip for c in own if c.status == "LISTEN" and c.laddr.port == port} == {
         "127.0.0.1"
     }
 
 
-def test_answers_are_not_held_back_by_nagles_algorithm(live_world: Context) -> None:
-    url = live_world.doors.open("door", answer)
+def test_answers_are_not_held_back_by_nagles_algorithm(live_context: Context) -> None:
+    url = live_context.endpoints.open("door", answer)
     with httpx.Client() as client:
         times = []
         for _ in range(60):  # Linux acknowledges the first segments of a connection at once

@@ -7,33 +7,25 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rehearsal import aws, azure, gcp
-from rehearsal.aws import profile as aws_kinds
-from rehearsal.aws import routes as aws_routes
-from rehearsal.azure import profile as azure_kinds
-from rehearsal.azure import routes as azure_routes
+from rehearsal.aws.profile import PROFILE as AWS
+from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
 from rehearsal.core.store import Store
-from rehearsal.gcp import profile as gcp_kinds
-from rehearsal.gcp import routes as gcp_routes
+from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
 from rehearsal.provider import service
 from rehearsal.provider.context import Account, Context
-from rehearsal.provider.invokes import INVOKES
-from rehearsal.provider.resource_type import ResourceType
 from rehearsal.runtime.containers import Containers
 from rehearsal.runtime.endpoints import Endpoints
 from rehearsal.runtime.functions.registry import Functions
@@ -44,22 +36,7 @@ from rehearsal.runtime.processes import Processes
 log = logging.getLogger(__name__)
 
 
-class Cloud(NamedTuple):
-    """What a cloud's package contributes."""
-
-    path: str
-    kinds: Sequence[type[ResourceType]]
-    routes: Callable[[Context], Sequence[BaseRoute]]
-    environment: Callable[[Context], dict[str, str]]
-
-
-CLOUDS = {
-    "aws": Cloud("/aws", aws_kinds.RESOURCE_TYPES, aws_routes.routes, aws.environment),
-    "gcp": Cloud("/gcp", gcp_kinds.RESOURCE_TYPES, gcp_routes.routes, gcp.environment),
-    "azure-native": Cloud(
-        "/azure", azure_kinds.RESOURCE_TYPES, azure_routes.routes, azure.environment
-    ),
-}
+PROFILES = (AWS, GCP, AZURE)
 
 
 def assemble(state_dir: Path, http_port: int) -> Context:
@@ -132,9 +109,10 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     servers = []
     mounts = []
     environment = common_environment(context, ports)
-    for package, cloud in CLOUDS.items():
-        kinds = {kind.token: kind() for kind in cloud.kinds}
-        serving = service.Provider(context, package, kinds, INVOKES[package])
+    for cloud in PROFILES:
+        package = cloud.package
+        rules = {each.token: each() for each in cloud.resource_types}
+        serving = service.Provider(context, package, rules, cloud.invokes)
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
         # A reference to the server is what keeps it: it ends when it is collected.
@@ -176,7 +154,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
 
 def common_environment(context: Context, ports: dict[str, int]) -> dict[str, str]:
     """What every client needs, whatever the cloud. Where Pulumi keeps its state is not our matter."""
-    providers = ",".join(f"{package}:{ports[package]}" for package in CLOUDS)
+    providers = ",".join(f"{each.package}:{ports[each.package]}" for each in PROFILES)
     bundle = str(context.authority.bundle)
     return {
         "TRIPLANE_REHEARSAL_URL": context.base_url,

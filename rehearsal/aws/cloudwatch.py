@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from rehearsal.aws.arns import give_arn
-from rehearsal.aws.autoscaling import ScalingPolicy, ScalingTarget
-from rehearsal.aws.sagemaker import ALARM
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Record
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 RETENTION = (
     *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557),
@@ -67,6 +66,3 @@ class MetricAlarm(ResourceType):
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
         give_arn(context, record, "cloudwatch", f"alarm:{record.id}")
-
-
-RESOURCE_TYPES = (LogGroup, MetricAlarm, ScalingTarget, ScalingPolicy)

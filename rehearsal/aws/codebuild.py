@@ -258,7 +258,6 @@ def _phase(build: Json, phase: str, status: str, message: str = "") -> None:
     build["currentPhase"] = phase
 
 
-RESOURCE_TYPES = (Project,)
 OPERATIONS: dict[str, Operation] = {
     "StartBuild": start_build,
     "BatchGetBuilds": batch_get_builds,

@@ -128,5 +128,4 @@ def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Js
     }
 
 
-RESOURCE_TYPES = (Repository, LifecyclePolicy)
 OPERATIONS: dict[str, Operation] = {"DescribeImages": describe_images}

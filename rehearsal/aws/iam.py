@@ -300,6 +300,3 @@ def _base32(text: str) -> str:
     """Sixteen characters of the kind that AWS's ids are made of."""
     digest = hashlib.sha256(text.encode()).digest()
     return "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[byte % 32] for byte in digest[:16])
-
-
-RESOURCE_TYPES = (Role, RolePolicy, OpenIdConnectProvider)

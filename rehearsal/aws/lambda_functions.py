@@ -346,6 +346,3 @@ def _between(inputs: Inputs, property: str, low: int, high: int) -> None:
     value = inputs.get(property)
     if value is not None and not low <= value <= high:
         raise CheckFailure(property, f"{value:g} is not in {low} to {high} ({GUIDE})")
-
-
-RESOURCE_TYPES = (Function, Alias, Permission)

@@ -178,6 +178,3 @@ def _lower(headers: Json) -> dict[str, str]:
 
 def _is_text(content_type: str) -> bool:
     return content_type.startswith(TEXT) or content_type.partition(";")[0].endswith("+json")
-
-
-RESOURCE_TYPES = (FunctionUrl,)

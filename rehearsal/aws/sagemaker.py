@@ -18,6 +18,7 @@ from typing import ClassVar
 from rehearsal.aws import iam, s3
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.cloudwatch import ALARM
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -27,7 +28,6 @@ from rehearsal.runtime.containers import Container, ContainerFailed
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
-ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 API = "https://docs.aws.amazon.com/sagemaker/latest/APIReference"
 SERVICE = "sagemaker.amazonaws.com"
 # What an endpoint really serves, which after a rollback is not what its record asks for.
@@ -374,7 +374,6 @@ def model_error(status: int, text: str) -> Json:
     }
 
 
-RESOURCE_TYPES = (Model, EndpointConfiguration, Endpoint)
 OPERATIONS: dict[str, Operation] = {
     "DescribeEndpoint": describe_endpoint,
     "DescribeEndpointConfig": describe_endpoint_config,

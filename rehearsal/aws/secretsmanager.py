@@ -136,7 +136,6 @@ def describe_secret(call: Call) -> Json:
     return {"ARN": arn, "Name": secret.inputs["name"], "VersionIdsToStages": stages}
 
 
-RESOURCE_TYPES = (Secret, SecretVersion)
 OPERATIONS: dict[str, Operation] = {
     "DescribeSecret": describe_secret,
     "GetSecretValue": get_secret_value,

@@ -1,4 +1,4 @@
-"""The resource types of Azure that the rehearsal knows rules for."""
+"""Azure as a whole: its resource types with rules, its functions, its routes and its clients' variables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from rehearsal.azure import (
     storage,
 )
 from rehearsal.azure.resource_manager import GROUP, group_id
+from rehearsal.azure.routes import ENGINEER, manager, routes
 from rehearsal.azure.tags import check_tags
-from rehearsal.core.records import Inputs, Record
+from rehearsal.core.records import Inputs, Json, Record
+from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
@@ -80,4 +82,47 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     monitor.AutoscaleSetting,
     app_service.AppServicePlan,
     app_service.WebApp,
+)
+
+
+def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
+    return {
+        "clientId": config.get("clientId") or context.account.azure_client,
+        "objectId": context.account.azure_object,
+        "subscriptionId": config.get("subscriptionId") or context.account.azure_subscription,
+        "tenantId": config.get("tenantId") or context.account.azure_tenant,
+    }
+
+
+def get_client_token(context: Context, arguments: Json, config: Json) -> Json:
+    return {"token": "rehearsal"}
+
+
+INVOKES: dict[str, Invoke] = {
+    "azure-native:authorization:getClientConfig": get_client_config,
+    "azure-native:authorization:getClientToken": get_client_token,
+}
+
+
+def environment(context: Context) -> dict[str, str]:
+    """The variables by which Azure's own clients find the rehearsal.
+
+    App Service gives the first two to an app with a managed identity; azure-identity asks there for
+    tokens wherever they are set. https://learn.microsoft.com/azure/app-service/overview-managed-identity
+    The third is azure-native's own: the host that says where the Resource Manager is.
+    """
+    return {
+        "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
+        "IDENTITY_HEADER": authorization.key(context, ENGINEER),
+        "ARM_METADATA_HOSTNAME": manager(context),
+    }
+
+
+PROFILE = CloudProfile(
+    package="azure-native",
+    path="/azure",
+    resource_types=RESOURCE_TYPES,
+    invokes=INVOKES,
+    routes=routes,
+    environment=environment,
 )

@@ -1,20 +1,22 @@
-"""The rules of the Google Cloud types that the platform uses."""
+"""Google Cloud as a whole: its resource types with rules, its functions, its routes and its clients' variables."""
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
+from rehearsal.core.files import write_private
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.gcp import cloud_run, iam, storage_api, vertex_ai
 from rehearsal.gcp.labels import check_labels
+from rehearsal.gcp.routes import routes
+from rehearsal.provider.cloud_profile import CloudProfile, Invoke
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
 
 
 class Service(ResourceType):
@@ -439,7 +441,7 @@ class SecretVersion(ResourceType):
         record.outputs |= {"name": record.id, "version": str(number), "enabled": True}
 
 
-RESOURCE_TYPES = (
+RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     Service,
     Account,
     CustomRole,
@@ -458,4 +460,81 @@ RESOURCE_TYPES = (
     SecretVersion,
     vertex_ai.Endpoint,
     cloud_run.Service,
+)
+
+
+def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
+    region = config.get("region") or context.account.gcp_region
+    return {
+        "id": "client-config",
+        "project": config.get("project") or context.account.gcp_project,
+        "region": region,
+        "zone": config.get("zone") or f"{region}-a",
+        "accessToken": "rehearsal",
+        "defaultLabels": config.get("defaultLabels") or {},
+    }
+
+
+def get_project(context: Context, arguments: Json, config: Json) -> Json:
+    project = arguments.get("projectId") or config.get("project") or context.account.gcp_project
+    return {
+        "id": f"projects/{project}",
+        "projectId": project,
+        "name": project,
+        "number": context.account.gcp_number(project),
+        "orgId": "",
+        "folderId": "",
+        "billingAccount": "",
+        "autoCreateNetwork": True,
+        "deletionPolicy": "PREVENT",
+        "labels": {},
+        "effectiveLabels": {},
+        "pulumiLabels": {},
+        "tags": {},
+    }
+
+
+INVOKES: dict[str, Invoke] = {
+    "gcp:organizations/getClientConfig:getClientConfig": get_client_config,
+    "gcp:organizations/getProject:getProject": get_project,
+}
+
+
+def environment(context: Context) -> dict[str, str]:
+    """The variables by which Google's own clients find the rehearsal; writes the engineer's key beside the state."""
+    project, base = context.account.gcp_project, f"{context.base_url}/gcp"
+    private, _ = iam.engineer_key(context)
+    file = context.state_dir / "google-credentials.json"
+    key = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": "rehearsal",
+        "private_key": private,
+        "client_email": iam.engineer(context),
+        "client_id": "1",
+        "token_uri": f"{base}/oauth2/token",
+        "universe_domain": "googleapis.com",
+    }
+    write_private(file, json.dumps(key, indent=2))
+    return {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(file),
+        "GOOGLE_CLOUD_PROJECT": project,
+        "GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT": f"{base}/aiplatform/v1/",
+        "GOOGLE_CLOUD_BUILD_CUSTOM_ENDPOINT": f"{base}/cloudbuild/v1/",
+        "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{base}/artifactregistry/v1/",
+        "GOOGLE_CLOUD_RUN_V2_CUSTOM_ENDPOINT": f"{base}/run/v2/",
+        "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
+        "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
+        # Through the permission check; the first request starts the emulator.
+        "STORAGE_EMULATOR_HOST": f"{base}/as/{iam.engineer(context)}",
+    }
+
+
+PROFILE = CloudProfile(
+    package="gcp",
+    path="/gcp",
+    resource_types=RESOURCE_TYPES,
+    invokes=INVOKES,
+    routes=routes,
+    environment=environment,
 )

@@ -25,8 +25,8 @@ from rehearsal.core.faults import AnswerLost, Fault
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
 from rehearsal.provider import diff, generic
+from rehearsal.provider.cloud_profile import Invoke
 from rehearsal.provider.context import Context
-from rehearsal.provider.invokes import Invoke
 from rehearsal.provider.lifecycle import Lifecycle
 from rehearsal.provider.resource_type import ResourceType
 

@@ -18,14 +18,13 @@ from starlette.testclient import TestClient
 from rehearsal.azure import (
     app_service,
     authorization,
-    environment,
     key_vault,
     machine_learning,
     routes,
     storage,
 )
 from rehearsal.azure.container_registry import REGISTRY
-from rehearsal.azure.profile import RESOURCE_TYPES
+from rehearsal.azure.profile import RESOURCE_TYPES, environment
 from rehearsal.azure.resource_manager import GROUP, IDENTITY, guid
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.schema import Schemas

@@ -10,10 +10,10 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
+from rehearsal.aws.profile import INVOKES
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import Context
-from rehearsal.provider.invokes import INVOKES
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.service import Provider
 
@@ -76,7 +76,7 @@ class Engine:
 
     def __init__(self, context: Context) -> None:
         kinds: dict[str, ResourceType] = {QUEUE: Queue(), TOPIC: Topic()}
-        self.provider = Provider(context, "aws", kinds, INVOKES["aws"])
+        self.provider = Provider(context, "aws", kinds, INVOKES)
         self.context = context
         self.configure("eu-west-1")
 

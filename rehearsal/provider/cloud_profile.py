@@ -1,0 +1,33 @@
+"""What one cloud's package contributes to the rehearsal: its types, its functions, its data planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.routing import BaseRoute
+
+from rehearsal.core.records import Json
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import ResourceType
+
+Invoke = Callable[[Context, Json, Json], Json]
+"""A function that programs call on a provider: context, arguments and the provider's settings, to the result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudProfile:
+    """One cloud as a whole. The server reads one of these from each cloud's ``profile.py``."""
+
+    package: str
+    """The Pulumi package of its types: ``aws``, ``gcp`` or ``azure-native``."""
+    path: str
+    """Where its data planes are mounted on the rehearsal's server: ``/aws``."""
+    resource_types: Sequence[type[ResourceType]]
+    """The types that have rules of their own; every other type works by its SDK's schema."""
+    invokes: Mapping[str, Invoke]
+    """The functions that the provider answers, by token."""
+    routes: Callable[[Context], Sequence[BaseRoute]]
+    """The routes below `path`."""
+    environment: Callable[[Context], dict[str, str]]
+    """The variables by which the cloud's own clients find the rehearsal."""

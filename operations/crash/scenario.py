@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from operations.crash.checkout import PATIENCE, Clone
-from operations.recovery.interrupted_run import LOOKING
+from operations.recovery.probes import PROBE_SUFFIX
 
 OPERATIONS = ("create", "update", "replace", "delete")
 VERBS = {"created": "create", "replaced": "create", "updated": "update", "deleted": "delete"}
@@ -95,7 +95,7 @@ class Step:
 
     def looked_at(self) -> Step:
         """As recovery asks whether it was done."""
-        name = self.name + LOOKING if self.method == "create" else self.name
+        name = self.name + PROBE_SUFFIX if self.method == "create" else self.name
         return replace(self, method="read", name=name)
 
     def hit_by(self, blow: Blow) -> bool:

@@ -177,9 +177,13 @@ class Stack:
         return HOME / ".pulumi" / f"events-{self.name}.json"
 
     @property
-    def doubts(self) -> Path:
-        """What a recovery was asking the cloud for, until it is done: see `operations.recovery.interrupted_run`."""
-        return HOME / ".pulumi" / f"doubts-{self.name}.json"
+    def unresolved(self) -> Path:
+        """The operations that an interrupted recovery was reading from the cloud: see `operations.recovery.interrupted_run`.
+
+        A file of the former version has another name, and stays in use until that recovery has ended.
+        """
+        former = HOME / ".pulumi" / f"doubts-{self.name}.json"
+        return former if former.exists() else former.with_name(f"unresolved-{self.name}.json")
 
     def changes(self) -> dict[str, int]:
         """How many resources the last update left the same, created, and so on."""

@@ -71,8 +71,8 @@ class Trial(Stack):
         return self.folder / "events.json"
 
     @property
-    def doubts(self) -> Path:
-        return self.folder / "doubts.json"
+    def unresolved(self) -> Path:
+        return self.folder / "unresolved.json"
 
     @property
     def _pulumi(self) -> Path:
@@ -98,7 +98,7 @@ class Trial(Stack):
             owner = {"stack": f"organization/triplane/{self.name}", "latest": state["deployment"]}
             kept = {key: value for key, value in state.items() if key != "deployment"}
             self.state.write_text(json.dumps({**kept, "checkpoint": owner}))
-        for mine, its in ((self.events, stack.events), (self.doubts, stack.doubts)):
+        for mine, its in ((self.events, stack.events), (self.unresolved, stack.unresolved)):
             if its.exists():
                 shutil.copyfile(its, mine)
 
@@ -109,7 +109,7 @@ class Trial(Stack):
         if not (there / "meta.yaml").exists():  # without it Pulumi looks for states in other places
             write_private(there / "meta.yaml", (self._pulumi / "meta.yaml").read_bytes())
         write_private(stack.state, self.state.read_bytes())
-        for mine, its in ((self.events, stack.events), (self.doubts, stack.doubts)):
+        for mine, its in ((self.events, stack.events), (self.unresolved, stack.unresolved)):
             if not mine.exists():
                 its.unlink(missing_ok=True)
 

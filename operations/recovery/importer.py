@@ -3,8 +3,7 @@
 A preview says what would be created, and with which inputs. From those an id follows, or a name whose end
 is Pulumi's own, which is then looked for in the cloud (`operations.recovery.discovery`). What is found makes more inputs
 known to the next preview: a role before its policies, a resource group before what is inside a vault in it.
-The looking is that of a recovery (`operations.recovery.interrupted_run`): an entry under a name of its own, and a refresh, which
-only reads. Nothing is guessed: where several things may be one resource, all of them are named.
+They are read from the cloud by probes (`operations.recovery.probes`). Nothing is guessed: where several things may be one resource, all of them are named.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from typing import Any
 from config.schema import StackConfig
 from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
-from operations.recovery import discovery, interrupted_run
+from operations.recovery import discovery
 from operations.recovery.adoption import Trial
 from operations.recovery.physical_ids import OURS, Resource, facts, physical_id
+from operations.recovery.probes import probe, with_known_dependencies
 from operations.terminal import fail, say
 from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.wire import SECRET, UNKNOWN_STRINGS
@@ -94,9 +94,7 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
         say(
             f"asking the cloud for {len(asked)} of the {len(wanted)} things that are not in the state"
         )
-        looking = interrupted_run.look_for(deployment, asked)
-        urns = [each["urn"] for each in interrupted_run.looks(looking)]
-        state, found = interrupted_run.ask(tried, state, looking, urns, asked, UNREAD)
+        state, found = probe(tried, state | {"deployment": deployment}, asked, UNREAD)
         found = own(state["deployment"], found, asked)
         keep_key(state["deployment"], wanted)
         tried.write(state)
@@ -233,7 +231,7 @@ def own(deployment: dict[str, Any], found: Sequence[str], asked: Iterable[Resour
     left = [each for each in deployment["resources"] if each["urn"] not in strangers]
     known = {each["urn"] for each in left}
     deployment["resources"] = (
-        [interrupted_run.only_on(each, known) for each in left] if strangers else left
+        [with_known_dependencies(each, known) for each in left] if strangers else left
     )
     return [urn for urn in found if urn not in strangers]
 
@@ -306,7 +304,7 @@ def woven(deployment: dict[str, Any], steps: Iterable[guards.Step]) -> dict[str,
         for each in resources:
             if each["urn"] == urn and not each.get("delete"):
                 each.update({name: new[name] for name in TOLD if name in new})
-                first.append(interrupted_run.only_on(each, known))
+                first.append(with_known_dependencies(each, known))
     rest = [
         each
         for each in resources

@@ -324,7 +324,7 @@ def test_what_the_copy_has_as_pending_is_not_forgotten(
 
 def test_what_a_recovery_still_doubts_goes_with_the_state_that_it_settled(clone: Clone) -> None:
     clone.stack.events.parent.mkdir(exist_ok=True)
-    clone.stack.doubts.write_text("[]")
+    clone.stack.unresolved.write_text("[]")
     failed = {"op": "create", "new": {"urn": "urn:pulumi:dev::t::a:b:C::c", "type": "a:b:C"}}
     log = json.dumps({"resOpFailedEvent": {"metadata": failed}})
     clone.stack.events.write_text(log)
@@ -335,4 +335,16 @@ def test_what_a_recovery_still_doubts_goes_with_the_state_that_it_settled(clone:
     clone.stands("lake", "other")
     repair.take_over(clone.stack)
     assert not clone.stack.events.exists()
-    assert not clone.stack.doubts.exists()
+    assert not clone.stack.unresolved.exists()
+
+
+def test_a_list_that_the_former_version_left_is_read_and_then_removed(clone: Clone) -> None:
+    former = clone.home / ".pulumi" / "doubts-dev.json"
+    former.parent.mkdir(exist_ok=True)
+    assert clone.stack.unresolved == former.with_name("unresolved-dev.json")
+    former.write_text('[{"type": "updating", "resource": {"urn": "u"}}]')
+    [operation] = interrupted_run.unresolved_operations({}, clone.stack.unresolved)
+    assert operation["resource"]["urn"] == "u"
+    repair.take_over(clone.stack)
+    assert not former.exists()
+    assert clone.stack.unresolved.name == "unresolved-dev.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from operations.recovery import discovery, importer, interrupted_run
+from operations.recovery import discovery, importer
 from operations.recovery.discovery import Thing
 from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.wire import SECRET
@@ -158,17 +158,6 @@ def test_a_key_that_is_only_in_a_vault_is_read_there_or_refused(
     there = state(secret)
     importer.keep_key(there, [key])
     assert len(there["resources"]) == 3
-
-
-def test_a_name_that_pulumi_chose_stays_its_own_after_an_import() -> None:
-    asked = wanted(
-        BUCKET, "b", inputs={"bucket": "b-1", "acl": "x", "__defaults": ["acl", "bucket"]}
-    )
-    read = {**asked, "inputs": {"bucket": "b-1", "acl": "changed", "__defaults": []}}
-    azure = wanted("azure-native:web:WebApp", "a", inputs={"name": "a1"})
-    named = interrupted_run.named(state(read, azure), [asked, azure])["resources"]
-    assert named[2]["inputs"]["__defaults"] == ["bucket"]
-    assert "__defaults" not in named[3]["inputs"]
 
 
 def test_in_the_end_all_stands_in_the_programs_order_with_its_dependencies() -> None:

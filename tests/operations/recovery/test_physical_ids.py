@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from operations.recovery import physical_ids
+from tests.operations.recovery.states import role
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:key-1234567-AbCdEf"
 STANDS = {"ARN": ARN, "VersionIdsToStages": {"v-1": ["AWSPREVIOUS"], "v-2": ["AWSCURRENT"]}}
@@ -126,3 +127,40 @@ def test_the_version_of_googles_that_is_in_force_is_found_or_there_is_none(
     fails(403)
     with pytest.raises(SystemExit, match=r"(?s)Refused: .*says Google.*versions.list"):
         physical_ids.physical_id(version, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "expected"),
+    [
+        ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "name": "p"}, "r:p"),
+        (
+            "gcp:storage/bucket:Bucket",
+            {"name": "lake"},
+            "lake",
+        ),
+        (
+            "gcp:serviceaccount/account:Account",
+            {"accountId": "sa"},
+            "projects/acct/serviceAccounts/sa@acct.iam.gserviceaccount.com",
+        ),
+        (
+            "azure-native:keyvault:Vault",
+            {"resourceGroupName": "g", "vaultName": "v"},
+            "/subscriptions/acct/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v",
+        ),
+        ("azure-native:keyvault:Vault", {"vaultName": "v"}, None),
+    ],
+)
+def test_the_id_follows_from_the_inputs(
+    kind: str, inputs: dict[str, str], expected: str | None
+) -> None:
+    foundation = {"urn": "f", "type": "triplane:gcp:Foundation", "inputs": {"account": "acct"}}
+    assert physical_ids.physical_id(role(type=kind, inputs=inputs), [foundation]) == expected
+
+
+def test_the_next_version_of_a_secret_is_the_one_to_look_for() -> None:
+    kind = "gcp:secretmanager/secretVersion:SecretVersion"
+    old = role(type=kind, id="projects/1/secrets/s/versions/3", inputs={"secret": "s"})
+    assert (
+        physical_ids.physical_id(role(type=kind, inputs={"secret": "s"}), [old]) == "s/versions/4"
+    )

@@ -1,0 +1,80 @@
+"""What probes put into a state, and what becomes of them after a refresh, without an engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from operations.recovery import probes
+from tests.operations.recovery.states import STACK, deployment, refreshed, role
+
+RUN_START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_a_found_resource_stays_and_a_missing_one_is_created_again() -> None:
+    probed = probes.with_probes(deployment(), [role("found", "f-1"), role("missing", "m-1")])
+    after, found = probes.with_found_resources(refreshed(probed, "f-1"))
+    assert found == [role("found")["urn"]]
+    assert [each.get("id") for each in after["resources"]] == [None, "f-1"]
+
+
+def test_a_found_replacement_marks_its_predecessor_for_deletion() -> None:
+    probed = probes.with_probes(deployment(role(id="old")), [role(physical="new")])
+    after, _ = probes.with_found_resources(refreshed(probed, "new"))
+    assert [(each.get("id"), each.get("delete")) for each in after["resources"][1:]] == [
+        ("new", None),
+        ("old", True),
+    ]
+
+
+def test_a_predecessor_that_was_deleted_first_leaves_the_state() -> None:
+    old = role(id="old", pendingReplacement=True)
+    probed = probes.with_probes(deployment(old), [role(physical="new")])
+    after, _ = probes.with_found_resources(refreshed(probed, "new"))
+    assert [each.get("id") for each in after["resources"]] == [None, "new"]
+
+
+def test_a_resource_that_the_state_has_is_not_added_twice() -> None:
+    probed = probes.with_probes(deployment(role(id="r-1234567")), [role()])
+    after, found = probes.with_found_resources(refreshed(probed, "r-1234567"))
+    assert not found
+    assert len(after["resources"]) == 2
+
+
+@pytest.mark.parametrize(("minutes", "ours"), [(-10, False), (-4, True), (1, True)])
+def test_a_resource_older_than_the_run_belongs_to_somebody_else(minutes: int, ours: bool) -> None:
+    created = (RUN_START + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+    probed = probes.with_probes(deployment(), [role(physical="r-1")])
+    probed["resources"][-1]["outputs"] = {"createTime": created}
+    after, found = probes.with_found_resources(probed, RUN_START)
+    assert bool(found) is ours
+    assert [each.get("id") for each in after["resources"]] == [None, "r-1"][: 1 + ours]
+
+
+def test_plain_pulumi_forgets_a_probe_without_deleting_the_resource() -> None:
+    probed = probes.with_probes(deployment(), [role(physical="r-1")])
+    assert probed["resources"][-1]["retainOnDelete"]
+    after, _ = probes.with_found_resources(refreshed(probed, "r-1"))
+    assert "retainOnDelete" not in after["resources"][-1]
+
+
+def test_a_resource_that_may_be_written_twice_gets_no_probe() -> None:
+    upsert = role(type="aws:s3/bucketVersioning:BucketVersioning")
+    assert probes.with_probes(deployment(), [upsert])["resources"] == deployment()["resources"]
+
+
+def test_a_probe_has_no_dependencies_that_the_state_lacks() -> None:
+    wanted = role(dependencies=[STACK, "gone"], propertyDependencies={"name": ["gone"]})
+    probed = probes.with_probes(deployment(), [wanted])
+    assert probed["resources"][-1]["dependencies"] == [STACK]
+    assert probed["resources"][-1]["propertyDependencies"] == {"name": []}
+
+
+def test_an_autonamed_resource_keeps_its_mark_after_an_import() -> None:
+    bucket = role(inputs={"bucket": "b-1", "acl": "x", "__defaults": ["acl", "bucket"]})
+    read = {**bucket, "inputs": {"bucket": "b-1", "acl": "changed", "__defaults": []}}
+    azure = role("a", type="azure-native:web:WebApp", inputs={"name": "a1"})
+    marked = probes.with_autonaming_marks(deployment(read, azure), [bucket, azure])["resources"]
+    assert marked[1]["inputs"]["__defaults"] == ["bucket"]
+    assert "__defaults" not in marked[2]["inputs"]

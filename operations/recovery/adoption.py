@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from config.files import write_private
 from config.schema import StackConfig
 from operations.data import backup, lake
 from operations.engine.installation import HOME
 from operations.engine.stack import Stack
-from rehearsal.core.files import write_private
 
 SECOND = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""

@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from config.files import write_private
 from config.schema import StackConfig
 from operations.engine import account, guards
 from operations.engine.stack import Stack
@@ -42,7 +43,6 @@ from operations.recovery.probes import (
 )
 from operations.terminal import say
 from rehearsal.core.assets import SIGNATURE
-from rehearsal.core.files import write_private
 
 ALLOW_UNRESOLVED = "unseen"
 """The word that goes on without reading the unresolved operations from the cloud: ``ALLOW=unseen``."""

@@ -1,4 +1,4 @@
-"""A checkout of its own, with a rehearsal of its own, in which a cloud's journeys are played."""
+"""A separate checkout with a separate rehearsal, in which the scenarios of one cloud run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from operations.crash import vertex
 from operations.engine import guards
 from operations.engine.installation import HOME
 
-PATIENCE = 240
+RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
-KEPT = (".pulumi", ".rehearsal")
-"""What a checkout stands on besides its files: the stacks, and the rehearsal's clouds."""
+SAVED_FOLDERS = (".pulumi", ".rehearsal")
+"""A checkout's state besides its files: the stacks, and the rehearsal's clouds."""
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """The engine and all that it started, at once: plugins are in process groups of their own."""
+    """Kill the engine and everything that it started at once: plugins have their own process groups."""
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid)
         for each in [family, *family.children(recursive=True)]:
@@ -39,16 +39,16 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _files() -> list[str]:
-    """All files of this tree but those that ``.gitignore`` names.
+def _tracked_files() -> list[str]:
+    """All files of this tree except those that ``.gitignore`` names.
 
-    Asked of an empty repository: of its own the tree may have none (a CodePipeline's source is a ZIP).
+    git lists them from an empty repository: the tree itself may be none (a CodePipeline's source is a ZIP).
     """
     with tempfile.TemporaryDirectory() as empty:
         subprocess.run(["git", "init", "--quiet", "--bare", empty], check=True)
-        of = ["git", f"--git-dir={empty}", f"--work-tree={HOME}"]
+        git = ["git", f"--git-dir={empty}", f"--work-tree={HOME}"]
         listed = subprocess.run(
-            [*of, "ls-files", "-z", "--others", "--exclude-standard"],
+            [*git, "ls-files", "-z", "--others", "--exclude-standard"],
             cwd=HOME,
             check=True,
             stdout=subprocess.PIPE,
@@ -57,15 +57,15 @@ def _files() -> list[str]:
 
 
 @dataclass
-class Clone:
+class Checkout:
     """A checkout for one cloud."""
 
     cloud: str
     folder: Path
 
-    def make(self) -> None:
-        """Copy the working tree as it is, and share the environment and the models."""
-        for name in _files():
+    def create(self) -> None:
+        """Copy the working tree as it is. The Python environment and the models are shared."""
+        for name in _tracked_files():
             if (HOME / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(HOME / name, self.folder / name)
@@ -74,7 +74,7 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The terminal's. Compiled modules lie beside the code, for all checkouts to share."""
+        """The terminal's environment. Compiled modules lie beside the code, so that all checkouts share them."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -88,18 +88,18 @@ class Clone:
         return "dev" if f"triplane:cloud: {self.cloud}" in settings else f"dev-{self.cloud}"
 
     @property
-    def events(self) -> Path:
-        """What the engine tells of an update while it goes on: `Stack.events`."""
+    def event_log(self) -> Path:
+        """The engine's log of an update while it goes on: `Stack.events`."""
         return self.folder / ".pulumi" / f"events-{self.stack}.json"
 
     @property
     def output(self) -> str:
-        """What the last command printed."""
+        """The output of the last command."""
         return (self.folder / "output.txt").read_text(errors="replace")
 
     @contextlib.contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """What `make WORDS` runs, its output in a file; in the end what still runs of it is killed."""
+        """Start ``python -m WORDS``, with its output in a file. At the end, its processes that still run are killed."""
         with (self.folder / "output.txt").open("w") as output:
             process = subprocess.Popen(
                 [str(self.folder / ".venv/bin/python"), "-m", *words],
@@ -118,15 +118,15 @@ class Clone:
                 kill(process)
 
     def run(self, *words: str) -> str:
-        """Run to the end; raises with everything that was printed."""
+        """Run ``python -m WORDS`` to its end; returns its output. Raises RuntimeError with it if the command fails."""
         with self.running(*words) as process:
-            code = process.wait(PATIENCE)
+            code = process.wait(RUN_TIMEOUT)
         if code:
-            raise RuntimeError(f"{' '.join(words)} left with {code}:\n{self.output}")
+            raise RuntimeError(f"{' '.join(words)} exited with {code}:\n{self.output}")
         return self.output
 
-    def play(self, operation: str) -> tuple[str, ...]:
-        """The words of the plain command that does the operation, once the settings ask for it."""
+    def command(self, operation: str) -> tuple[str, ...]:
+        """The plain command that does the operation, once `change_settings` has prepared it."""
         return (
             "operations.commands.deploy",
             "destroy" if operation == "delete" else "up",
@@ -134,37 +134,37 @@ class Clone:
         )
 
     def preview(self) -> subprocess.CompletedProcess[str]:
-        """A preview that leaves with an error if it finds a change."""
+        """A preview that fails if it finds a change."""
         return self._pulumi("preview", "--expect-no-changes")
 
     def drift(self) -> dict[str, list[str]]:
-        """What the cloud has otherwise than the state says: names of resources, and of their properties.
+        """The resources that the cloud reports otherwise than the state has them, with their properties.
 
-        Raises ValueError unless the engine has asked for all that the state holds.
+        Raises ValueError unless the engine has read each resource of the state.
         """
-        asked = self._pulumi("refresh", "--preview-only", "--json")
+        refresh = self._pulumi("refresh", "--preview-only", "--json")
         try:
-            steps = guards.previewed(asked.stdout)
+            steps = guards.previewed(refresh.stdout)
         except ValueError as error:
-            raise ValueError(f"{error}:\n{asked.stderr[-1500:]}") from error
+            raise ValueError(f"{error}:\n{refresh.stderr[-1500:]}") from error
         resources = (each for each in self.state().get("resources") or () if each["custom"])
-        held = {each["urn"] for each in resources if not each["type"].startswith("pulumi:")}
-        if unseen := sorted(held - {step["urn"] for step in steps}):
-            raise ValueError(f"a refresh did not look at {', '.join(unseen)}")
+        managed = {each["urn"] for each in resources if not each["type"].startswith("pulumi:")}
+        if unread := sorted(managed - {step["urn"] for step in steps}):
+            raise ValueError(f"a refresh did not read {', '.join(unread)}")
         return guards.drift(steps)
 
     @cached_property
     def _exports(self) -> str:
-        """What `make -s env` prints; its paths and ports stay what they are."""
+        """The output of `make -s env`. Its paths and ports do not change."""
         return self.run("operations.engine.environment")
 
     def _pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """What a bare command prints, after `eval "$(make -s env)"`."""
+        """Run a plain Pulumi command, as after `eval "$(make -s env)"`."""
         file = f".pulumi/stacks/Pulumi.{self.stack}.yaml"
         config = f"--config-file {file}" if self.stack != "dev" else ""
-        asks = f"pulumi {' '.join(words)} --stack {self.stack} {config}"
+        command = f"pulumi {' '.join(words)} --stack {self.stack} {config}"
         return subprocess.run(
-            ["sh", "-c", f"{self._exports}\nexec {asks}"],
+            ["sh", "-c", f"{self._exports}\nexec {command}"],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -176,17 +176,17 @@ class Clone:
         file = self.folder / f".pulumi/backend/.pulumi/stacks/triplane/{self.stack}.json"
         try:
             found: dict[str, Any] = json.loads(file.read_text())["checkpoint"]["latest"] or {}
-        except (OSError, ValueError, KeyError):  # not yet there
+        except (OSError, ValueError, KeyError):  # it does not exist yet
             found = {}
         return found
 
     def pending(self) -> set[str]:
-        """Names of the resources at which the engine is at work, or was when it was killed."""
+        """Names of the resources with a pending operation: in progress, or in progress when the engine was killed."""
         operations = self.state().get("pending_operations") or ()
         return {each["resource"]["urn"].rsplit("::", 1)[-1] for each in operations}
 
-    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
-        """Ask the rehearsal's control API."""
+    def control(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """Call the rehearsal's control API; returns its answer."""
         ports = json.loads((self.folder / ".rehearsal/addresses.json").read_text())
         request = urllib.request.Request(
             f"http://127.0.0.1:{ports['http']}/_api/{path}",
@@ -198,27 +198,27 @@ class Clone:
         with opener.open(request, timeout=30) as answer:
             return json.load(answer)
 
-    def served(self) -> list[dict[str, Any]]:
-        """What the cloud has beside the resources that its providers know."""
-        return vertex.standing(self.folder) if self.cloud == "gcp" else []
+    def unrecorded_resources(self) -> list[dict[str, Any]]:
+        """The cloud's resources that no provider of the rehearsal records."""
+        return vertex.models_and_deployments(self.folder) if self.cloud == "gcp" else []
 
-    def keep(self, name: str) -> None:
-        """Keep what stands, to begin journeys from."""
+    def save(self, name: str) -> None:
+        """Save the stacks and the rehearsal's clouds, so that scenarios can start from them."""
         self.run("rehearsal", "stop")
-        for part in KEPT:
-            shutil.copytree(self.folder / part, self.folder / "kept" / name / part, symlinks=True)
+        for part in SAVED_FOLDERS:
+            shutil.copytree(self.folder / part, self.folder / "saved" / name / part, symlinks=True)
         self.run("rehearsal", "start")
 
     def restore(self, name: str) -> None:
-        """Stand again where `keep` was called."""
+        """Return to what `save` saved under this name."""
         self.run("rehearsal", "stop")
-        for part in KEPT:
+        for part in SAVED_FOLDERS:
             shutil.rmtree(self.folder / part, ignore_errors=True)
-            shutil.copytree(self.folder / "kept" / name / part, self.folder / part, symlinks=True)
+            shutil.copytree(self.folder / "saved" / name / part, self.folder / part, symlinks=True)
         shutil.copy2(HOME / "Pulumi.dev.yaml", self.folder / "Pulumi.dev.yaml")
         self.run("rehearsal", "start")
 
-    def change(self, operation: str, model: str) -> None:
+    def change_settings(self, operation: str, model: str) -> None:
         """Change the settings so that the next update is the operation."""
         file = self.folder / "Pulumi.dev.yaml"
         text = file.read_text()

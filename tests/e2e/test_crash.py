@@ -1,7 +1,7 @@
-"""The fast sample of `make crash`: on each cloud, operations that are cut short in different ways.
+"""The fast sample of `make crash`: on each cloud, operations that are interrupted in different ways.
 
-The steps were chosen for what they would cost: the lake holds data and has a random name, the front door
-is what everything else leads to. What must stand in the end is the plan that was reviewed.
+The steps are those whose loss would cost most: the lake holds data and has a random name, and the gateway depends
+on everything else. At the end the resources of the reviewed plan must exist.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ import pytest
 
 from bench.harness import ROOT
 from operations.crash import vertex
-from operations.crash.checkout import Clone
-from operations.crash.judge import Reference, judge, own, plain
-from operations.crash.scenario import BLOWS, DYNAMIC, PACKAGES, Step, Verdict, journey
+from operations.crash.checkout import Checkout
+from operations.crash.faults import FAULTS
+from operations.crash.judge import Reference, judge
+from operations.crash.normal_form import without_random_parts
+from operations.crash.resources import existing_resources
+from operations.crash.scenario import run_scenario
+from operations.crash.steps import DYNAMIC, PACKAGES, Step
+from operations.crash.verdict import Verdict
 
-JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
+SCENARIOS: dict[str, dict[str, dict[str, str]]] = {
     "aws": {
         "create": {
             "create aws:s3/bucket:Bucket triplane-lake-bucket": "kill-after",
@@ -39,47 +44,51 @@ JOURNEYS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.usefixtures("models")  # trained once, not by each clone
-@pytest.mark.parametrize("cloud", JOURNEYS)
-def test_the_same_command_again_puts_right_what_was_cut_short(cloud: str, tmp_path: Path) -> None:
-    clone = Clone(cloud, tmp_path)
-    clone.make()
-    clone.run("rehearsal", "start")
+@pytest.mark.usefixtures("models")  # trained once, not by each checkout
+@pytest.mark.parametrize("cloud", SCENARIOS)
+def test_the_same_command_again_repairs_an_interrupted_operation(
+    cloud: str, tmp_path: Path
+) -> None:
+    checkout = Checkout(cloud, tmp_path)
+    checkout.create()
+    checkout.run("rehearsal", "start")
     try:
-        for operation, hits in JOURNEYS[cloud].items():
-            verdict = played(clone, operation, hits)
+        for operation, faults in SCENARIOS[cloud].items():
+            verdict = judged_scenario(checkout, operation, faults)
             assert not verdict.wrong, "\n".join([operation, *verdict.wrong])
             assert verdict.hit == verdict.steps
             if operation == "update":
-                assert list(taken_back(clone).values()) == [["labels"]]
+                assert list(drift_after_revert(checkout).values()) == [["labels"]]
     finally:
-        clone.run("rehearsal", "stop")
+        checkout.run("rehearsal", "stop")
 
 
-def played(clone: Clone, operation: str, hits: dict[str, str]) -> Verdict:
-    """The journey from where the last one ended, judged by the reviewed plan."""
-    clone.change(operation, model="")
-    before = own(clone)
-    blows = {Step(*step.split()): BLOWS[blow] for step, blow in hits.items()}
-    verdict = journey(f"{clone.cloud}/{operation}", clone, operation, blows)
-    left = Counter[str]() if operation == "delete" else planned(clone.cloud)
-    judge(clone, operation, Reference(list(blows), left), before, verdict)
+def judged_scenario(checkout: Checkout, operation: str, faults: dict[str, str]) -> Verdict:
+    """Run the scenario from where the last one ended, and judge it by the reviewed plan."""
+    checkout.change_settings(operation, model="")
+    before = existing_resources(checkout)
+    at_steps = {Step(*step.split()): FAULTS[fault] for step, fault in faults.items()}
+    verdict = run_scenario(f"{checkout.cloud}/{operation}", checkout, operation, at_steps)
+    left = Counter[str]() if operation == "delete" else planned_resources(checkout.cloud)
+    judge(checkout, operation, Reference(list(at_steps), left), before, verdict)
     return verdict
 
 
-def taken_back(clone: Clone) -> dict[str, list[str]]:
-    """The drift once the cloud is as if the update had not come there, which no preview would tell."""
-    token = next(step for step in JOURNEYS["gcp"]["update"]).split()[1]
-    service = next(each for each in clone.state()["resources"] if each["type"] == token)
+def drift_after_revert(checkout: Checkout) -> dict[str, list[str]]:
+    """The drift once the cloud is as if it had never received the update, which no preview would show."""
+    token = next(step for step in SCENARIOS["gcp"]["update"]).split()[1]
+    service = next(each for each in checkout.state()["resources"] if each["type"] == token)
     former = service["inputs"]["labels"] | {"team": "flights"}
-    clone.ask("change", {"on": token, "inputs": {"labels": former}})
-    return clone.drift()
+    checkout.control("change", {"on": token, "inputs": {"labels": former}})
+    return checkout.drift()
 
 
-def planned(cloud: str) -> Counter[str]:
-    """What the reviewed plan has of what lives in a cloud."""
+def planned_resources(cloud: str) -> Counter[str]:
+    """The resources of the reviewed plan that exist in a cloud."""
     plan = json.loads((ROOT / f"tests/snapshots/{cloud}.json").read_text())
     clouds = (*(each for each in PACKAGES if each != DYNAMIC), *vertex.TYPES)
     return Counter(
-        plain(f"{each['type']} {each['name']}") for each in plan if each["type"].startswith(clouds)
+        without_random_parts(f"{each['type']} {each['name']}")
+        for each in plan
+        if each["type"].startswith(clouds)
     )

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from bench.harness import exports
-from operations.crash.checkout import Clone
+from operations.crash.checkout import Checkout
 
 GIT = {
     f"GIT_{who}_{what}": value
@@ -23,8 +23,8 @@ GIT = {
 }
 
 
-class Checkout(Clone):
-    """A clone as a runner has it: a repository with one commit."""
+class RunnerCheckout(Checkout):
+    """A checkout as a CI runner has it: a repository with one commit."""
 
     def commit(self) -> None:
         (self.folder / ".gitignore").open("a").write("\n.venv\n.models\noutput.txt\n")
@@ -48,23 +48,23 @@ class Checkout(Clone):
 @pytest.fixture
 def checkout(
     request: pytest.FixtureRequest, tmp_path: Path, models: list[str]
-) -> Iterator[Checkout]:
-    stands = Checkout(request.param, tmp_path)
-    stands.make()
-    project = stands.folder / "pyproject.toml"
+) -> Iterator[RunnerCheckout]:
+    created = RunnerCheckout(request.param, tmp_path)
+    created.create()
+    project = created.folder / "pyproject.toml"
     gate = {"seconds = 10\n": "seconds = 2\n", "p95_ms = 1000\n": "p95_ms = 20000\n"}
     text = project.read_text()
     for strict, lenient in gate.items():  # a busy machine is slow, which is not what is tested
         assert strict in text
         text = text.replace(strict, lenient)
     project.write_text(text)
-    stands.commit()
-    yield stands
-    stands.run("rehearsal", "stop")
+    created.commit()
+    yield created
+    created.run("rehearsal", "stop")
 
 
 @pytest.mark.parametrize("checkout", ["aws"], indirect=True)
-def test_a_review_shows_what_a_branch_changes_and_nothing_else(checkout: Checkout) -> None:
+def test_a_review_shows_what_a_branch_changes_and_nothing_else(checkout: RunnerCheckout) -> None:
     source = checkout.folder / "components/aws/gateway.py"
     text = source.read_text()
     source.write_text(re.sub(r"(MEMORY_MB = )\d+", r"\g<1>1024", text))
@@ -79,7 +79,7 @@ def test_a_review_shows_what_a_branch_changes_and_nothing_else(checkout: Checkou
 
 @pytest.mark.parametrize("checkout", ["gcp"], indirect=True)
 def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
-    checkout: Checkout,
+    checkout: RunnerCheckout,
 ) -> None:
     assert "delivered" in checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none")
     stopped = checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none", "P95_MS=0.1", code=2)
@@ -90,7 +90,7 @@ def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
 
 @pytest.mark.parametrize("checkout", ["azure"], indirect=True)
 def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_found(
-    checkout: Checkout,
+    checkout: RunnerCheckout,
 ) -> None:
     settings = yaml.safe_load((checkout.folder / "Pulumi.dev.yaml").read_text())
     settings["config"] |= {"triplane:cloud": "azure", "triplane:environment": "staging"}
@@ -150,6 +150,6 @@ def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_fo
     assert not lock.exists()
 
     by_hand = {"on": "azure-native:web:WebApp", "inputs": {"httpsOnly": False}}
-    assert checkout.ask("change", by_hand)
+    assert checkout.control("change", by_hand)
     found = checkout.make_target("drift", "STACK=staging", code=2, **runner)
     assert "`triplane-gateway`: httpsOnly" in found

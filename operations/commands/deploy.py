@@ -19,7 +19,7 @@ from operations.engine.gateway import predict
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SETTINGS, Stack
-from operations.recovery import adoption, interrupted_run
+from operations.recovery import interrupted_run, state_copies
 from operations.terminal import fail, say
 
 DATA = ("DataLake", "ImageRegistry", "ModelArtifact")
@@ -69,7 +69,7 @@ def prepare(stack: Stack) -> schema.StackConfig:
     refuse(preflight.clock(stack.state, allowed()))
     if not stack.exists():
         os.environ.update(stack.environment)
-        refuse(adoption.unclaimed(config, stack.name, allowed()))
+        refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))
         stack.init()
     interrupted_run.recover(stack, config)
     return config

@@ -16,7 +16,8 @@ from operations.engine import account, guards, preflight
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME
 from operations.engine.stack import Stack
-from operations.recovery import adoption, discovery, importer, interrupted_run
+from operations.recovery import discovery, importer, interrupted_run, state_copies
+from operations.recovery.trial_stack import trial_stack
 from operations.terminal import fail, say
 
 
@@ -51,25 +52,23 @@ def take_over(stack: Stack) -> None:
     if not wrong and stack.exists() and stack.resources():
         fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
     stack.unlock()
-    found = adoption.newest(
-        adoption.find(config, stack.name), preflight.copies(stack.state, stack.name)
+    copy = state_copies.newest_copy(
+        state_copies.newest_lake_copy(config, stack.name), preflight.copies(stack.state, stack.name)
     )
     if wrong:
         say(wrong)
     drift: dict[str, list[str]] = {}
     # Until it is known to be this account's, and to fit what stands, nothing of the clone is touched.
-    with adoption.trial(stack, *(found or ())) as tried:
-        if found:
-            say(
-                f"adopting what {found[0]} knows of, as of {found[1]['deployment']['manifest']['time']}"
-            )
+    with trial_stack(stack, copy) as tried:
+        if copy:
+            say(f"adopting the resources in the copy {copy.place} of {copy.time}")
             interrupted_run.recover(tried, config)
             drift = look(tried, config)
             tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         else:
             say("there is no copy of the state: looking for what stands by its names and tags")
         claimed = importer.claim(tried, config)
-        if not found and not claimed.found:
+        if not copy and not claimed.found:
             tags = ", ".join(f"{k}={v}" for k, v in discovery.own(config, stack.name).items())
             fail(
                 f"No lake of {config.cloud} that these credentials can see holds a state of stack"
@@ -81,7 +80,7 @@ def take_over(stack: Stack) -> None:
             aside = stack.state.with_suffix(".broken")
             shutil.copyfile(stack.state, aside)
             say(f"the broken state is kept as {aside.name}")
-        tried.take_place(stack)
+        tried.replace_state_of(stack)
     say(f"it is stack {stack.name}'s state now; this is what the program would change")
     changes = [step for step in claimed.steps if step["op"] != "same"]
     creates = [step for step in changes if step["op"] == "create"]

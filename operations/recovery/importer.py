@@ -18,9 +18,9 @@ from config.schema import StackConfig
 from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
 from operations.recovery import discovery
-from operations.recovery.adoption import Trial
 from operations.recovery.physical_ids import OURS, Resource, facts, physical_id
 from operations.recovery.probes import probe, with_known_dependencies
+from operations.recovery.trial_stack import TrialStack
 from operations.terminal import fail, say
 from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.wire import SECRET, UNKNOWN_STRINGS
@@ -63,7 +63,7 @@ class Claimed:
     """URNs of what was found, and is in the state now."""
 
 
-def claim(tried: Trial, config: StackConfig) -> Claimed:
+def claim(tried: TrialStack, config: StackConfig) -> Claimed:
     """Look for everything that the program would create, and keep in the state what stands.
 
     Leaves with a reason when the cloud cannot be asked, or has several things for one resource.
@@ -106,7 +106,7 @@ def claim(tried: Trial, config: StackConfig) -> Claimed:
     return claimed
 
 
-def _previewed(tried: Trial) -> tuple[list[guards.Step], str]:
+def _previewed(tried: TrialStack) -> tuple[list[guards.Step], str]:
     """A preview's steps, those that change nothing among them, and its events.
 
     The file of the events is gone again at once: in the Python SDK's own words a secret is not hidden.

@@ -17,7 +17,8 @@ import pytest
 from bench.harness import FLIGHT, Stack, ask, load
 from config import stack_file
 from operations.engine import environment
-from operations.recovery import adoption, importer
+from operations.recovery import importer
+from operations.recovery.trial_stack import TrialStack
 from tests.e2e import clients
 
 CONTRACT = {
@@ -187,9 +188,8 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
 ) -> None:
     """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
     monkeypatch.setattr(environment, "rehearsal", lambda: stack.rehearsal.environment)
-    trial = adoption.Trial(stack.name, stack.file, tmp_path)
-    (tmp_path / "backend").mkdir()
-    trial.init()
+    trial = TrialStack(stack.name, stack.file, tmp_path)
+    trial.load(stack)
     claimed = importer.claim(trial, stack_file.read(stack.file.read_text(), stack.file.name))
     assert {step["op"] for step in claimed.steps} == {"same"}
     mine, found = stack.resources(), trial.ask("export", "--show-secrets")

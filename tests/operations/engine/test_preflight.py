@@ -18,7 +18,7 @@ import pytest
 
 from operations.commands import deploy
 from operations.engine import preflight
-from operations.recovery import adoption
+from operations.recovery import state_copies
 
 Usage = namedtuple("Usage", "total used free")
 NOW = datetime.now(UTC)
@@ -97,11 +97,13 @@ def test_the_newest_whole_copy_is_adopted_wherever_it_is(state: Path, tmp_path: 
     backup = tmp_path / "backups" / "triplane" / "dev" / "dev.1.json"
     backup.parent.mkdir(parents=True)
     bak = state.with_name("dev.json.bak")
-    lakes = ("s3://lake", {"deployment": {"manifest": {"time": f"{NOW:%Y-%m-%dT%H:%M:%S}Z"}}})
+    in_lake = state_copies.StateCopy(
+        "s3://lake", {"deployment": {"manifest": {"time": f"{NOW:%Y-%m-%dT%H:%M:%S}Z"}}}
+    )
 
     def newest() -> str | Path | None:
-        found = adoption.newest(lakes, preflight.copies(state, "dev"))
-        return found and found[0]
+        found = state_copies.newest_copy(in_lake, preflight.copies(state, "dev"))
+        return found and found.place
 
     assert newest() == "s3://lake"
     backup.write_text(checkpoint(time=hours(1), resources=resources))
@@ -112,7 +114,7 @@ def test_the_newest_whole_copy_is_adopted_wherever_it_is(state: Path, tmp_path: 
     assert newest() == backup, "half a copy is none"
     backup.write_text(checkpoint(time=hours(3), resources=[]))
     assert newest() == "s3://lake", "a copy of nothing is none"
-    assert adoption.newest(None, ()) is None
+    assert state_copies.newest_copy(None, ()) is None
 
 
 def fill(monkeypatch: pytest.MonkeyPatch, free: float) -> None:

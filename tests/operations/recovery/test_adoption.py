@@ -20,7 +20,7 @@ from operations.commands import repair
 from operations.data import backup, lake
 from operations.engine import account, environment, guards
 from operations.engine import stack as stack_
-from operations.recovery import adoption, discovery, interrupted_run
+from operations.recovery import discovery, interrupted_run, trial_stack
 
 PLATFORM = "urn:pulumi:dev::triplane::triplane:index:Platform"
 FOUNDATION = {
@@ -163,7 +163,7 @@ def clone(
     program.write_text(PULUMI)
     program.chmod(0o755)
     backend = tmp_path / ".pulumi" / "backend"
-    for module in (stack_, adoption):
+    for module in (stack_, trial_stack):
         monkeypatch.setattr(module, "HOME", tmp_path)
     monkeypatch.setattr(environment, "rehearsal", dict)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"

@@ -1,4 +1,4 @@
-"""Backups and copies of the state, on folders that stand for lakes."""
+"""Backups of a lake, with folders in place of lakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from operations.data import backup, lake
 from operations.data.lake import Found
-from operations.recovery import adoption
 
 
 def folder(path: Path, **objects: bytes) -> lake.Folder:
@@ -192,52 +191,3 @@ def test_a_full_disk_leaves_the_former_copy(
     with pytest.raises(OSError, match="No space left"):
         target.write("state/s", b"newer")
     assert target.read("state/s") == b"former"
-
-
-def state(time: str, resources: int) -> dict[str, Any]:
-    return {"deployment": {"manifest": {"time": time}, "resources": [{}] * resources}}
-
-
-@pytest.fixture
-def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
-    made = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
-    paths = [str(each.path) for each in made]
-    # The last one carries the tags of a stack that has no copy of its state anywhere.
-    tagged = {None: paths, "uncopied": paths[2:]}
-    monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
-    return made
-
-
-def test_the_newest_copy_of_the_stacks_own_state_is_adopted(lakes: list[lake.Folder]) -> None:
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
-    backup.keep_state(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
-    backup.keep_state(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
-    found = adoption.find(None, "dev")  # type: ignore[arg-type]  # the lakes are given
-    assert found
-    assert found[0] == str(lakes[1].path)
-    assert len(found[1]["deployment"]["resources"]) == 6
-
-
-def test_a_stack_is_not_built_beside_its_own_platform_unless_that_is_meant(
-    lakes: list[lake.Folder],
-) -> None:
-    assert adoption.unclaimed(None, "dev", ()) == []  # type: ignore[arg-type]
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
-    [reason] = adoption.unclaimed(None, "dev", ())  # type: ignore[arg-type]
-    assert "make adopt" in reason
-    assert adoption.unclaimed(None, "dev", {adoption.SECOND}) == []  # type: ignore[arg-type]
-
-
-def test_a_lake_with_the_stacks_tags_is_its_platform_also_without_a_copy(
-    lakes: list[lake.Folder],
-) -> None:
-    [reason] = adoption.unclaimed(None, "uncopied", ())  # type: ignore[arg-type]
-    assert str(lakes[2].path) in reason
-    assert "without a copy of its state" in reason
-    assert "make adopt" in reason
-    assert adoption.unclaimed(None, "uncopied", {adoption.SECOND}) == []  # type: ignore[arg-type]
-
-
-def test_a_copy_of_an_empty_stack_claims_nothing(lakes: list[lake.Folder]) -> None:
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
-    assert adoption.find(None, "dev") is None  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""The copies of a lost state, and whether a stack without a state has a platform all the same.
+
+`make up` and the delivery write a copy of the state into the stack's own lake (`operations.data.backup`), and
+Pulumi keeps copies beside the file of the state. When the state is lost, the newest copy is the best begin.
+The lakes are listed with the cloud's own API, by the names and tags that the platform gives them. Nothing here
+changes a state or a lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from config.schema import StackConfig
+from operations.data import backup, lake
+
+ALLOW_SECOND_PLATFORM = "second"
+"""The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
+
+
+@dataclass(frozen=True)
+class StateCopy:
+    """A copy of a stack's state."""
+
+    place: str | Path
+    """The URI of the lake that holds it, or the file in which Pulumi has kept it."""
+    state: dict[str, Any]
+    """As ``pulumi stack export`` prints it."""
+
+    @property
+    def resources(self) -> list[dict[str, Any]]:
+        return list(self.state["deployment"].get("resources") or ())
+
+    @property
+    def time(self) -> str:
+        """When the engine wrote this state, in ISO 8601."""
+        return str(self.state["deployment"]["manifest"]["time"])
+
+
+def newest_lake_copy(config: StackConfig, stack: str) -> StateCopy | None:
+    """The newest copy of this stack's state in a lake; None without one that has resources."""
+    copies = [
+        StateCopy(uri, state)
+        for uri in lake.standing(config)
+        if (state := backup.kept_state(lake.at(uri), stack))
+    ]
+    return _newest(copy for copy in copies if copy.resources)
+
+
+def newest_copy(
+    in_lake: StateCopy | None, kept_by_pulumi: Iterable[tuple[Path, dict[str, Any]]]
+) -> StateCopy | None:
+    """The newest of a lake's copy and those that Pulumi has kept beside a broken state.
+
+    The lake's copy is from the end of the last run. Pulumi's is newer when the engine was killed.
+    """
+    copies = [StateCopy(*each) for each in kept_by_pulumi]
+    return _newest([*copies, in_lake] if in_lake else copies)
+
+
+def _newest(copies: Iterable[StateCopy]) -> StateCopy | None:
+    return max(copies, key=lambda copy: datetime.fromisoformat(copy.time), default=None)
+
+
+def reasons_not_to_create(config: StackConfig, stack: str, allow: Collection[str]) -> list[str]:
+    """Why this stack, which has no state, must not be created: its platform exists, and would be built twice."""
+    if ALLOW_SECOND_PLATFORM in allow:
+        return []
+    if copy := newest_lake_copy(config, stack):
+        uri = copy.place
+        what = f", with a copy of its state ({len(copy.resources)} resources, {copy.time})"
+    elif tagged := lake.standing(config, stack):
+        uri, what = tagged[0], " by its tags, without a copy of its state"
+    else:
+        return []
+    return [
+        f"there is no state of stack {stack}, but {uri} belongs to it{what}. To take over the existing"
+        f" platform: make adopt. To build another platform beside it: ALLOW={ALLOW_SECOND_PLATFORM}"
+    ]

@@ -1,0 +1,69 @@
+"""Which copy of a lost state is taken, and which stacks may be created, with folders in place of lakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.data import backup, lake
+from operations.recovery import state_copies
+
+CONFIG: Any = None
+"""No settings are needed: the lakes are given."""
+
+
+def state(time: str, resources: int) -> dict[str, Any]:
+    return {"deployment": {"manifest": {"time": time}, "resources": [{}] * resources}}
+
+
+@pytest.fixture
+def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
+    made = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
+    paths = [str(each.path) for each in made]
+    # The last one carries the tags of a stack that has no copy of its state anywhere.
+    tagged = {None: paths, "uncopied": paths[2:]}
+    monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
+    return made
+
+
+def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[lake.Folder]) -> None:
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    backup.keep_state(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
+    backup.keep_state(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
+    found = state_copies.newest_lake_copy(CONFIG, "dev")
+    assert found
+    assert found.place == str(lakes[1].path)
+    assert len(found.resources) == 6
+
+
+def test_a_second_platform_of_a_stack_is_refused_without_allow(
+    lakes: list[lake.Folder],
+) -> None:
+    assert state_copies.reasons_not_to_create(CONFIG, "dev", ()) == []
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    [reason] = state_copies.reasons_not_to_create(CONFIG, "dev", ())
+    assert "make adopt" in reason
+    assert (
+        state_copies.reasons_not_to_create(CONFIG, "dev", {state_copies.ALLOW_SECOND_PLATFORM})
+        == []
+    )
+
+
+def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
+    lakes: list[lake.Folder],
+) -> None:
+    [reason] = state_copies.reasons_not_to_create(CONFIG, "uncopied", ())
+    assert str(lakes[2].path) in reason
+    assert "without a copy of its state" in reason
+    assert "make adopt" in reason
+    assert (
+        state_copies.reasons_not_to_create(CONFIG, "uncopied", {state_copies.ALLOW_SECOND_PLATFORM})
+        == []
+    )
+
+
+def test_a_copy_without_resources_is_no_copy(lakes: list[lake.Folder]) -> None:
+    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
+    assert state_copies.newest_lake_copy(CONFIG, "dev") is None

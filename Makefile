@@ -72,16 +72,19 @@ drift: bootstrap ## Say what somebody changed by hand in a stack of your own env
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m operations.delivery.review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
+install: bootstrap ## Install everything that the other targets need; each of them calls it
+all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test, the rehearsal end to end included
 	@$(python) -m tools.verify
+lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types and the direction of imports
 	@$(python) -m tools.verify format lint types imports
 unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 	@$(python) -m tools.verify e2e
-bench: bootstrap ## Measure speed and size against the figures in README.md
+bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
 	@$(python) -m bench.platform
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
@@ -95,11 +98,12 @@ pack: bootstrap ## The policy pack on the real engine, in checkov's environment:
 	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m operations.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
-api-coverage: bootstrap ## Write docs/api-coverage.md: what is held against which of the clouds' API models
+api-coverage: bootstrap ## Write docs/reference/api-coverage.md: what is held against which of the clouds' API models
 	@$(python) -m policy.api_coverage
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
-fmt: ## Format the code, and bring the settings table of README.md up to date
+format: fmt ## The same as `make fmt`
+fmt: bootstrap ## Format the code, and bring docs/reference/settings.md up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .
 	@$(python) -m tools.settings_table

@@ -2,7 +2,7 @@
 
 What a provider sends is made from the inputs by rules that are the provider's own; here they are made
 anew, as far as names agree, and the rest is a table. An input that goes nowhere is a complaint. One that
-goes where the model says nothing is `NotLookedAt`, and stands as such in docs/api-coverage.md: nothing is
+goes where the model says nothing is `NotLookedAt`, and stands as such in docs/reference/api-coverage.md: nothing is
 left out silently.
 """
 

@@ -263,7 +263,7 @@ class Reach:
     A type stands in one of the three, and a test holds every type of the platform against them. What
     a merge changes is in the first; how data is kept, and who may do what, takes a person's
     `pulumi up`, as the first one does. What who takes over the pipeline can do then, and what not,
-    is in docs/delivery.md.
+    is in docs/reference/delivery-permissions.md.
     """
 
     runs: Mapping[str, Sequence[str]]

@@ -27,7 +27,9 @@ def report(file: str, mistakes: Mistakes) -> str:
     lines = [f"{file}: {count} wrong. Nothing was created or changed.", ""]
     for key, (written, explained) in sorted(mistakes.items()):
         lines += [f"  {key}: {written}".rstrip(), f"      {explained}", ""]
-    lines.append(f'Correct {file} and run the command again. All settings: README.md, "Settings".')
+    lines.append(
+        f"Correct {file} and run the command again. All settings: docs/reference/settings.md."
+    )
     return "\n".join(lines)
 
 

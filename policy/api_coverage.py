@@ -1,4 +1,4 @@
-"""docs/api-coverage.md: which recorded types are held against which model. `make api-coverage` writes it."""
+"""docs/reference/api-coverage.md: which recorded types are held against which model. `make api-coverage` writes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api_models.matching import NotLookedAt
 from policy import record
 
 HOME = Path(__file__).resolve().parents[1]
-DOCUMENT = HOME / "docs" / "api-coverage.md"
+DOCUMENT = HOME / "docs" / "reference" / "api-coverage.md"
 Plans = Mapping[str, Sequence[record.Plan]]
 MODULE = "pulumi-python:dynamic/triplane:"
 # boto3 itself refuses a request that does not fit botocore's model, when it is made.

@@ -1,4 +1,4 @@
-"""The table of settings in README.md, made from the schema so that it cannot be wrong."""
+"""The table in docs/reference/settings.md, made from the schema so that it cannot be wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from config import schema
 from operations.engine.installation import HOME
 
-BEGIN, END = "<!-- settings: made by `make fmt` -->\n", "<!-- end of settings -->\n"
+PAGE = HOME / "docs" / "reference" / "settings.md"
+BEGIN, END = "<!-- settings: made by `make format` -->\n", "<!-- end of settings -->\n"
 
 
 def table() -> str:
@@ -27,16 +28,15 @@ def _shown(default: Any) -> str:
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def renewed(readme: str) -> str:
-    """The README with the table that the schema makes."""
-    before, _, rest = readme.partition(BEGIN)
+def renewed(page: str) -> str:
+    """The page with the table that the schema makes."""
+    before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"
 
 
 def main() -> None:
-    readme = HOME / "README.md"
-    readme.write_text(renewed(readme.read_text()))
+    PAGE.write_text(renewed(PAGE.read_text()))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ VARIANT = "live"
 # One of the six sizes; CPU grows with it. The model and its server need 66 MB.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-create.html
 SERVERLESS_MEMORY_MB = 2048
-# A new account's quota is 10 for all its serverless endpoints together (docs/aws.md).
+# A new account's quota is 10 for all its serverless endpoints together (docs/reference/aws.md).
 SERVERLESS_CONCURRENCY = 10
 
 # A new model is watched for so long beside the old one; an alarm in this time takes it back.
@@ -28,7 +28,7 @@ ALARMS = {
     "errors": ("Invocation5XXErrors", "Average", 0.01),
     "latency": ("ModelLatency", "p99", 500_000),
 }
-# A minute. A thousand a second is well below what one core was measured to answer (docs/model.md):
+# A minute. A thousand a second is well below what one core was measured to answer (docs/design/measurements.md):
 # another instance takes minutes to come, so it is asked for early.
 INVOCATIONS_PER_INSTANCE = 60_000
 

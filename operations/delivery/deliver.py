@@ -79,7 +79,7 @@ class Standing(Stack):
         rendered, own = SCRATCH / f"Pulumi.{name}.yaml", HOME / f"Pulumi.{name}.yaml"
         file = own if own.exists() else rendered
         if not file.exists():
-            fail(f'STACK={name}: there is no {own.name}. README.md, "On a real cloud".')
+            fail(f"STACK={name}: there is no {own.name}. docs/guides/real-cloud.md makes one.")
         return cls(name, file)
 
 

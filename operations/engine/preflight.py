@@ -2,7 +2,7 @@
 
 ``make up``, ``preview``, ``destroy``, ``repair``, ``adopt`` and ``deliver`` look here first. Each refusal
 says where, which rule, and what to do; nothing has been changed by then. What a person sees and does:
-docs/recovery.md, "When something is in the way".
+docs/reference/refusals.md.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _standing(
     except Exception as error:  # each cloud's client has its own
         fail(
             f"Refused: what stands in {here} cannot be listed: {error}. Nothing was changed. Run the same"
-            " command again with credentials that may list it (docs/recovery.md, What `make adopt` does)."
+            " command again with credentials that may list it (docs/design/recovery.md, What `make adopt` does)."
         )
 
 

@@ -60,7 +60,7 @@ def test_a_generated_file_comes_up_stays_and_goes(
     real = dict(zip((*VERSIONS, VERSIONS[1][:8]), (*models, models[1][:8]), strict=True))
     file = on(cloud, drawn(number))
     if "max_concurrency" in file.get("triplane:gateway", {}):
-        # An account with the usual quota reserves 900 (docs/aws.md), and other functions stand in it.
+        # An account with the usual quota reserves 900 (docs/reference/aws.md), and other functions stand in it.
         gateway = file["triplane:gateway"]
         file["triplane:gateway"] = {
             **gateway,

@@ -107,7 +107,7 @@ def test_a_key_under_an_innocent_name_is_known_by_its_value(
 def test_what_is_made_of_a_secret_is_seen_in_a_state_and_not_by_the_pack(
     cloud: str, plans: Plans
 ) -> None:
-    """docs/policies.md says so: the engine marks it, and the pack is not handed the mark."""
+    """docs/reference/policies.md says so: the engine marks it, and the pack is not handed the mark."""
     encoded = base64.b64encode(KEY.encode()).decode()
     told = put(*INNOCENT[cloud], encoded)(list(plans[cloud][BASE]))
     assert verdicts(told) == {}

@@ -1,4 +1,4 @@
-"""Valid stack files, drawn by hypothesis: everything that README.md's table of settings allows."""
+"""Valid stack files, drawn by hypothesis: everything that docs/reference/settings.md allows."""
 
 from __future__ import annotations
 

@@ -198,9 +198,9 @@ def test_the_project_file_declares_the_same_settings_as_the_model() -> None:
         assert declared[name]["description"] == description
 
 
-def test_the_readme_lists_the_settings_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert readme == settings_table.renewed(readme), "run `make fmt`"
+def test_the_settings_page_lists_the_settings_of_the_schema() -> None:
+    page = settings_table.PAGE.read_text()
+    assert page == settings_table.renewed(page), "run `make format`"
 
 
 def test_no_region_or_machine_is_in_two_clouds() -> None:

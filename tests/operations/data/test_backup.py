@@ -15,13 +15,13 @@ from operations.data.lake import Found
 
 
 def folder(path: Path, **objects: bytes) -> lake.Folder:
-    made = lake.Folder(path)
+    new = lake.Folder(path)
     for name, data in objects.items():
-        made.write(name.replace("__", "/"), data)
-    return made
+        new.write(name.replace("__", "/"), data)
+    return new
 
 
-def test_a_backup_has_the_data_and_leaves_what_is_made_anew(tmp_path: Path) -> None:
+def test_a_backup_has_the_data_and_not_what_a_run_creates_again(tmp_path: Path) -> None:
     source = folder(
         tmp_path / "lake",
         raw__a=b"1",
@@ -35,7 +35,7 @@ def test_a_backup_has_the_data_and_leaves_what_is_made_anew(tmp_path: Path) -> N
     assert list(target.names()) == ["captures/b", "models/c", "raw/a"]
 
 
-def test_a_second_backup_copies_only_what_is_new(tmp_path: Path) -> None:
+def test_a_second_backup_copies_only_new_objects(tmp_path: Path) -> None:
     source, target = folder(tmp_path / "lake", raw__a=b"1"), lake.Folder(tmp_path / "backup")
     backup.copy(source, target)
     source.write("raw/b", b"22")
@@ -43,7 +43,7 @@ def test_a_second_backup_copies_only_what_is_new(tmp_path: Path) -> None:
     assert target.read("raw/b") == b"22"
 
 
-def test_a_file_that_was_cut_short_is_no_backup(
+def test_an_interrupted_write_leaves_no_object_in_the_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = folder(tmp_path, raw__whole=b"1")
@@ -58,20 +58,22 @@ def test_a_file_that_was_cut_short_is_no_backup(
     assert list(target.names()) == ["raw/whole"]
     target.write("raw/half", b"22")
     files = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
-    assert sorted(map(str, files)) == ["raw/half", "raw/whole"], "nothing is left of the attempt"
+    assert sorted(map(str, files)) == ["raw/half", "raw/whole"], (
+        "nothing is left of the interrupted write"
+    )
 
 
 class Bucket:
     """A lake in memory that takes any name, as the clouds' do."""
 
     def __init__(self, **objects: bytes) -> None:
-        self.held: dict[str, tuple[bytes, datetime]] = {}
+        self.contents: dict[str, tuple[bytes, datetime]] = {}
         self.now = datetime(2026, 11, 1, tzinfo=UTC)
         for name, data in objects.items():
             self.write(name, data)
 
     def objects(self, prefix: str = "") -> Iterator[Found]:
-        for name, (data, written) in list(self.held.items()):
+        for name, (data, written) in list(self.contents.items()):
             if name.startswith(prefix):
                 yield Found(name, len(data), written)
 
@@ -79,10 +81,10 @@ class Bucket:
         return (each.name for each in self.objects(prefix))
 
     def read(self, name: str) -> bytes | None:
-        return self.held.get(name, (None,))[0]
+        return self.contents.get(name, (None,))[0]
 
     def write(self, name: str, data: bytes, changed: datetime | None = None) -> None:
-        self.held[name] = data, self.now
+        self.contents[name] = data, self.now
         self.now += timedelta(seconds=1)
 
 
@@ -102,7 +104,7 @@ class Bucket:
         ("raw/../../outside", "raw/./a", "raw/..", "raw/.", "raw/..."),
     ],
 )
-def test_a_backup_in_a_folder_has_every_object_whatever_its_name(
+def test_a_backup_in_a_folder_takes_objects_with_any_name(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     source = Bucket(**{name: name.encode() for name in names})
@@ -115,13 +117,13 @@ def test_a_backup_in_a_folder_has_every_object_whatever_its_name(
     assert [each.name for each in tmp_path.iterdir()] == ["backup"], "nor anything written outside"
 
 
-def test_a_plain_name_is_the_files_own_name(tmp_path: Path) -> None:
+def test_an_object_with_a_plain_name_is_a_file_of_that_name(tmp_path: Path) -> None:
     folder(tmp_path).write("captures/dt=2026-11-01/hh=09/a b.json", b"1")
     assert (tmp_path / "captures/dt=2026-11-01/hh=09/a b.json").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_what_was_written_again_is_copied_again(tmp_path: Path, kind: str) -> None:
+def test_an_object_that_was_written_again_is_copied_again(tmp_path: Path, kind: str) -> None:
     source = Bucket(**{"raw/a": b"old", "raw/b": b"b"})
     target = lake.Folder(tmp_path) if kind == "folder" else Bucket()
     if isinstance(target, Bucket):
@@ -133,7 +135,7 @@ def test_what_was_written_again_is_copied_again(tmp_path: Path, kind: str) -> No
     assert target.read("raw/a") == b"new"
 
 
-def test_what_is_written_while_it_is_copied_is_copied_again(tmp_path: Path) -> None:
+def test_an_object_written_during_its_copy_is_copied_again(tmp_path: Path) -> None:
     class Busy(Bucket):
         def read(self, name: str) -> bytes | None:
             data = super().read(name)
@@ -145,12 +147,12 @@ def test_what_is_written_while_it_is_copied_is_copied_again(tmp_path: Path) -> N
         late.now = source.now + timedelta(minutes=5)
         backup.copy(source, target, again=True)
         assert target.read("raw/a") == b"old"
-        source.__class__ = Bucket  # type: ignore[assignment]  # it is left alone from here
+        source.__class__ = Bucket  # type: ignore[assignment]  # from here on nobody writes to it
         backup.copy(source, target, again=True)
         assert target.read("raw/a") == b"new"
 
 
-def test_a_lake_that_stands_keeps_what_is_newer_than_the_backup(tmp_path: Path) -> None:
+def test_an_existing_lake_keeps_objects_newer_than_the_backup(tmp_path: Path) -> None:
     source, target = folder(tmp_path, raw__a=b"old"), Bucket(**{"raw/a": b"newer"})
     assert backup.copy(source, target) == (1, 0, 0)
     assert target.read("raw/a") == b"newer"
@@ -173,13 +175,13 @@ LATE = EARLY + timedelta(days=1)
         (Found("n", 1, EARLY), Found("n", 1, LATE, kept=LATE), True),
     ],
 )
-def test_listings_tell_whether_an_object_was_written_again(
+def test_listings_show_whether_an_object_was_written_again(
     original: Found, copy: Found, expected: bool
 ) -> None:
     assert backup.changed(original, copy) is expected
 
 
-def test_a_full_disk_leaves_the_former_copy(
+def test_a_full_disk_leaves_the_previous_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = folder(tmp_path, state__s=b"former")

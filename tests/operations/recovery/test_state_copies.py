@@ -20,12 +20,12 @@ def state(time: str, resources: int) -> dict[str, Any]:
 
 @pytest.fixture
 def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
-    made = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
-    paths = [str(each.path) for each in made]
+    folders = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
+    paths = [str(each.path) for each in folders]
     # The last one carries the tags of a stack that has no copy of its state anywhere.
     tagged = {None: paths, "uncopied": paths[2:]}
     monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
-    return made
+    return folders
 
 
 def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[lake.Folder]) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from operations.engine import environment
+from operations.engine.pulumi_cli import PulumiCli
 
 ROOT = Path(__file__).resolve().parents[1]
 FLIGHT = json.loads((ROOT / "lambda/gateway/features.json").read_text())["example"]
@@ -39,7 +40,7 @@ class Rehearsal:
 
     def start(self) -> None:
         self.command("start")
-        self.environment = dict(exports(self.command("env")))
+        self.environment = dict(environment.exports(self.command("env")))
 
     def command(self, *words: str) -> str:
         """``python -m rehearsal …`` for this folder."""
@@ -84,14 +85,18 @@ class Stack:
             "PULUMI_HOME": str(self.folder / "home"),
         }
 
+    @property
+    def cli(self) -> PulumiCli:
+        plain = ("--non-interactive", "--color", "never")
+        return PulumiCli(self.name, self.file, self.environment, self.project, plain)
+
     def init(self) -> None:
         """Make the stack. `stack init` writes a settings file into its project's folder: here, a copy."""
         self.folder.mkdir(parents=True, exist_ok=True)
         project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
         (self.folder / "Pulumi.yaml").write_text(f"name: {project}\nruntime: python\n")
         self.configure()
-        command = ["pulumi", "stack", "init", self.name, "--non-interactive"]
-        run(command, self.environment, timeout=60, folder=self.folder)
+        self.cli.create_stack(self.folder)
 
     def configure(self, **changes: Any) -> None:
         """Write the stack's file, keeping the engine's own lines in it."""
@@ -99,11 +104,8 @@ class Stack:
         self.settings.update(changes)
         self.file.write_text(yaml.safe_dump({**written, "config": self.settings}))
 
-    def pulumi(self, *words: str, config: bool = True, code: int = 0) -> str:
-        file = ["--config-file", str(self.file)] if config else []
-        plain = ["--stack", self.name, "--non-interactive", "--color", "never"]
-        command = ["pulumi", *words, *plain, *file]
-        return run(command, self.environment, timeout=300, code=code, folder=self.project)
+    def pulumi(self, *words: str, code: int = 0) -> str:
+        return succeeded(self.cli.capture(*words, timeout=300), code)
 
     def up(self, code: int = 0) -> str:
         return self.pulumi("up", "--yes", "--skip-preview", code=code)
@@ -112,12 +114,12 @@ class Stack:
         """As the engine tells them, which takes a third of a second: it is asked once of each state."""
         state = self.state.read_bytes()
         if state != self.told[0]:
-            shown = self.pulumi("stack", "output", "--json", "--show-secrets", config=False)
+            shown = self.pulumi("stack", "output", "--json", "--show-secrets")
             self.told = state, json.loads(shown)
         return dict(self.told[1])
 
     def resources(self) -> list[dict[str, Any]]:
-        state = json.loads(self.pulumi("stack", "export", config=False))
+        state = json.loads(self.pulumi("stack", "export"))
         return list(state["deployment"].get("resources", []))
 
 
@@ -186,17 +188,13 @@ def run(
         timeout=timeout,
         stdin=subprocess.DEVNULL,
     )
+    return succeeded(ended, code)
+
+
+def succeeded(ended: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    """Its stdout, and all output if it was to fail; raises with everything that was printed."""
     if ended.returncode != code:
         raise CommandFailed(
-            f"{shlex.join(command)} left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+            f"{shlex.join(ended.args)} left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         )
     return ended.stdout if code == 0 else ended.stdout + ended.stderr
-
-
-def exports(script: str) -> Iterator[tuple[str, str]]:
-    """The pairs of a script of ``export NAME=value`` lines, unquoted by the shell's own rules."""
-    for line in script.splitlines():
-        words = shlex.split(line)
-        if len(words) == 2 and words[0] == "export":
-            name, _, value = words[1].partition("=")
-            yield name, value

@@ -82,11 +82,11 @@ def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dic
         rehearsal, f"bare-{cloud}", scratch / f"{cloud}-bare", dict(settings), project=BARE
     )
     bare.init()
-    state = json.loads(stack.pulumi("stack", "export", "--show-secrets", config=False))
+    state = json.loads(stack.pulumi("stack", "export", "--show-secrets"))
     exported = bare.folder / "state.json"
     exported.touch(mode=0o600)
     exported.write_text(json.dumps(flatten(state, stack.name, bare.name)))
-    bare.pulumi("stack", "import", "--file", str(exported), config=False)
+    bare.pulumi("stack", "import", "--file", str(exported))
     os.environ["BARE_STATE"] = str(exported)
     # Dynamic resources are pickled by reference: their process has to find the same modules.
     os.environ["PYTHONPATH"] = str(ROOT)

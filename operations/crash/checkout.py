@@ -20,8 +20,9 @@ from typing import Any
 import psutil
 
 from operations.crash import vertex
-from operations.engine import guards
+from operations.engine import environment, guards
 from operations.engine.installation import HOME
+from operations.engine.pulumi_cli import PulumiCli
 
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
@@ -154,22 +155,16 @@ class Checkout:
         return guards.drift(steps)
 
     @cached_property
-    def _exports(self) -> str:
+    def _exports(self) -> dict[str, str]:
         """The output of `make -s env`. Its paths and ports do not change."""
-        return self.run("operations.engine.environment")
+        return dict(environment.exports(self.run("operations.engine.environment")))
 
     def _pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a plain Pulumi command, as after `eval "$(make -s env)"`."""
-        file = f".pulumi/stacks/Pulumi.{self.stack}.yaml"
-        config = f"--config-file {file}" if self.stack != "dev" else ""
-        command = f"pulumi {' '.join(words)} --stack {self.stack} {config}"
-        return subprocess.run(
-            ["sh", "-c", f"{self._exports}\nexec {command}"],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
+        scratch = self.folder / ".pulumi/stacks"
+        file = (self.folder if self.stack == "dev" else scratch) / f"Pulumi.{self.stack}.yaml"
+        place = {**self.environment, **self._exports}
+        return PulumiCli(self.stack, file, place, self.folder).capture(*words)
 
     def state(self) -> dict[str, Any]:
         """The state as it is on disk."""

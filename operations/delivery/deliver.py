@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from operations.commands import deploy
 from operations.delivery import comment
 from operations.delivery.evidence import EVIDENCE, Evidence, commit, keep
 from operations.delivery.load_gate import Gate, Stopped, measure
-from operations.engine import environment, gateway, guards, preflight
+from operations.engine import environment, gateway, guards
 from operations.engine.installation import HOME, PYTHON
+from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.stack import SCRATCH, SETTINGS, Stack
 from operations.recovery import interrupted_run
 from operations.terminal import fail
@@ -54,18 +55,10 @@ class Standing(Stack):
         own = environment.own()["PATH"]
         return {**os.environ, "PATH": own, "PULUMI_DEBUG_COMMANDS": "true"}  # as `Stack` does
 
-    def pulumi(self, *words: str, check: bool = True) -> int:
+    @cached_property
+    def cli(self) -> PulumiCli:
         """As `Stack` does; but a lock in a backend elsewhere shows only in what the engine then says."""
-        said: list[str] = []
-        options = ["--stack", self.name, "--config-file", str(self.file)]
-        code = preflight.watch(["pulumi", *words, *options], self.environment, said)
-        if code:
-            text = "".join(said)
-            if way_out := preflight.explain(text, self.file).removeprefix(text):
-                print(way_out, file=sys.stderr)
-            if check:
-                sys.exit(code)
-        return code
+        return replace(super().cli, explains_streams=True)
 
     def unlock(self) -> None:
         """Take away a dead run's lock if the backend is this clone's; elsewhere only Pulumi sees the locks."""
@@ -159,7 +152,7 @@ def release(of: Stack, evidence: Evidence, *, gate: Gate | None, version: str | 
 
 def standing(of: Stack) -> str:
     """What stands in a stack, in words that any update changes."""
-    done = of.ask("history", "--json", "--page-size", "1") if of.exists() else []
+    done = of.cli.json("stack", "history", "--json", "--page-size", "1") if of.exists() else []
     if not done:
         return "nothing"
     # By its time: a file backend does not number updates.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
@@ -19,6 +18,7 @@ from operations.delivery.evidence import EVIDENCE, git
 from operations.delivery.load_gate import Stopped
 from operations.engine import guards
 from operations.engine.installation import HOME
+from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.stack import SETTINGS, Stack
 from operations.terminal import fail
 
@@ -60,10 +60,10 @@ def _up_base(of: Stack, base: Path) -> None:
     settings["config"] |= {key: rendered[key] for key in ("triplane:cloud", "triplane:environment")}
     file = base / f"Pulumi.{of.name}.yaml"
     file.write_text(yaml.dump(settings))
-    command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", of.name]
     # The program's own folder is first on its path; PYTHONPATH would name this tree's modules.
     place = {key: value for key, value in of.environment.items() if key != "PYTHONPATH"}
-    if subprocess.run([*command, "--config-file", str(file)], cwd=base, env=place).returncode:
+    cli = PulumiCli(of.name, file, place, base)
+    if cli.stream("up", "--yes", "--skip-preview", "--suppress-outputs"):
         fail("The base of the comparison did not come up; the reason is above.")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 
 from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
@@ -60,6 +61,15 @@ def rehearsal() -> dict[str, str]:
         return supervisor.environment(supervisor.state_dir())
     except supervisor.Trouble as trouble:
         fail(f"rehearsal: {trouble}")
+
+
+def exports(script: str) -> Iterator[tuple[str, str]]:
+    """The pairs of a script of ``export NAME=value`` lines, unquoted by the shell's own rules."""
+    for line in script.splitlines():
+        words = shlex.split(line)
+        if len(words) == 2 and words[0] == "export":
+            name, _, value = words[1].partition("=")
+            yield name, value
 
 
 def main() -> None:

@@ -8,17 +8,11 @@ docs/reference/refusals.md.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psutil
@@ -60,47 +54,6 @@ def room(needed: int = NEEDED) -> list[str]:
         " command again"
         for folder, free in short.values()
     ]
-
-
-def watch(command: list[str], environment: dict[str, str], said: list[str] | None = None) -> int:
-    """Run the engine to its end, in the terminal; its exit code. It is stopped before a disk is full.
-
-    The lines of its stderr are put into ``said``, too, if there is one.
-    """
-    if said is None:
-        return _watch(command, environment, None)
-    reading, writing = os.pipe()
-    listener = Thread(target=_overhear, args=(reading, said), daemon=True)
-    listener.start()
-    try:
-        return _watch(command, environment, writing)
-    finally:
-        os.close(writing)
-        listener.join(5)  # and no longer: what outlives the engine may still hold the other end
-
-
-def _overhear(reading: int, said: list[str]) -> None:
-    with os.fdopen(reading, errors="replace") as lines:
-        for line in lines:
-            said.append(line)
-            print(line, end="", file=sys.stderr, flush=True)
-
-
-def _watch(command: list[str], environment: dict[str, str], stderr: int | None) -> int:
-    asked = False
-    with subprocess.Popen(command, cwd=HOME, env=environment, stderr=stderr) as engine:
-        while True:
-            try:
-                return engine.wait(1)
-            except KeyboardInterrupt:
-                pass  # the engine had it from the terminal, too, and ends in order
-            except subprocess.TimeoutExpired:
-                if not asked and (short := room(LEFT)):
-                    asked = True
-                    say(f"stopping the engine, its state whole: {'; '.join(short)}")
-                    engine.send_signal(
-                        signal.SIGINT
-                    )  # what is under way is finished, no more begun
 
 
 def unreadable(state: Path, stack: str) -> str | None:
@@ -191,38 +144,3 @@ def _is_pulumi(pid: int) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-
-
-def explain(said: str, file: Path) -> str:
-    """What Pulumi said, with the way out where it names none."""
-    if re.search(r"stack is currently locked|Another update is currently in progress", said):
-        return f"{said}\n{_locked(said, file.stem.partition('.')[2])}"
-    if "passphrase" in said or "malformed state value" in said:
-        return (
-            f"{said}\nThe `encryptionsalt` in {file} is not of the passphrase that was used; nothing was"
-            " changed. A stack of this clone has the rehearsal's, which `make` sets: take the line back"
-            " from git (`git diff`). A stack of your own: set PULUMI_CONFIG_PASSPHRASE, or"
-            " PULUMI_CONFIG_PASSPHRASE_FILE, to its own"
-        )
-    return said
-
-
-LOCK = re.compile(r"(\S+): created by (.+)@(\S+) \(pid (\d+)\) at (\S+)$", re.MULTILINE)
-"""How Pulumi names a lock in a bucket: pkg/backend/diy/lock.go, v3.250.0."""
-
-
-def _locked(said: str, stack: str) -> str:
-    """The way past a lock that only a person can judge: this machine does not see the one that has it."""
-    locks = []
-    for where, user, host, pid, since in LOCK.findall(said):
-        minutes = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() / 60
-        locks.append(
-            f"{where}, made {minutes:.0f} minutes ago by process {pid} of {user} on {host}"
-        )
-    named = "; ".join(locks) or "the backend does not say by whom or since when"
-    return (
-        f"Stack {stack} is locked: {named}. This run changed nothing. If that update still runs, wait for it"
-        f" and run this again. If its machine is no more (look at the CI's runs), nobody takes the lock away"
-        f" by itself: pulumi cancel --stack {stack}, in the same backend (PULUMI_BACKEND_URL), and run this"
-        " again. Never while an update runs: two of them would write one state."
-    )

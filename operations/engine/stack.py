@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from config.messages import did_you_mean
 from operations.data import backup, lake
 from operations.engine import environment, guards, preflight
 from operations.engine.installation import HOME
+from operations.engine.pulumi_cli import PulumiCli
 from operations.terminal import fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
@@ -57,10 +57,14 @@ class Stack:
         hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
         return {**os.environ, **environment.rehearsal(), **environment.own(), **hidden}
 
+    @cached_property
+    def cli(self) -> PulumiCli:
+        """Pulumi's command line on this stack."""
+        return PulumiCli(self.name, self.file, self.environment, HOME)
+
     def pulumi(self, *words: str, check: bool = True) -> int:
         """Run a command that acts on the stack, its output going to the terminal; its exit code."""
-        options = ["--stack", self.name, "--config-file", str(self.file)]
-        code = preflight.watch(["pulumi", *words, *options], self.environment)
+        code = self.cli.stream(*words)
         if check and code:
             sys.exit(code)
         return code
@@ -72,33 +76,7 @@ class Stack:
 
     def steps(self, *words: str) -> list[guards.Step]:
         """What a preview says would happen, step by step."""
-        options = ["--json", "--stack", self.name, "--config-file", str(self.file)]
-        done = subprocess.run(
-            ["pulumi", *words, *options],
-            cwd=HOME,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
-        try:
-            told = json.loads(done.stdout)
-        except ValueError:
-            told = {}
-        if done.returncode:
-            said = [each["message"] for each in told.get("diagnostics") or ()]
-            text = "\n".join(said).strip() or done.stderr.strip() or done.stdout.strip()
-            fail(preflight.explain(text, self.file))
-        return list(told.get("steps") or ())  # an empty stack has none
-
-    def ask(self, *words: str) -> Any:
-        """The JSON that a command prints."""
-        command = ["pulumi", "stack", *words, "--stack", self.name]
-        done = subprocess.run(
-            command, cwd=HOME, env=self.environment, capture_output=True, text=True
-        )
-        if done.returncode:
-            fail(preflight.explain(done.stderr.strip(), self.file))
-        return json.loads(done.stdout or "{}")
+        return list(self.cli.json(*words, "--json").get("steps") or ())  # an empty stack has none
 
     def init(self) -> None:
         """Make the stack, unless it is there."""
@@ -106,16 +84,9 @@ class Stack:
             return
         folder = self.file.parent
         if folder == SCRATCH:
-            # `stack init` knows no --config-file and writes a settings file of its own into the
-            # project's folder: give it a project whose file is there already.
+            # A project whose stack file is there already: `stack init` would write another into this one.
             (SCRATCH / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
-        select = [] if self.file == SETTINGS else ["--no-select"]
-        command = ["pulumi", "stack", "init", self.name, *select]
-        done = subprocess.run(
-            command, cwd=folder, env=self.environment, stderr=subprocess.PIPE, text=True
-        )
-        if done.returncode:
-            fail(preflight.explain(done.stderr.strip(), self.file))
+        self.cli.create_stack(folder, select=self.file == SETTINGS)
 
     @property
     def state(self) -> Path:
@@ -134,17 +105,11 @@ class Stack:
 
     def export(self) -> dict[str, Any]:
         """The state, as `pulumi stack export` has it; its secrets stay encrypted."""
-        return dict(self.ask("export"))
+        return dict(self.cli.json("stack", "export"))
 
     def write(self, state: dict[str, Any]) -> None:
         """Put this in place of the state. Pulumi takes operations that are pending out of it."""
-        command = ["pulumi", "stack", "import", "--stack", self.name]
-        text = json.dumps(state)
-        done = subprocess.run(
-            command, cwd=HOME, env=self.environment, input=text, capture_output=True, text=True
-        )
-        if done.returncode:
-            fail(preflight.explain(done.stderr.strip(), self.file))
+        self.cli.output("stack", "import", stdin=json.dumps(state))
 
     def resources(self) -> list[dict[str, Any]]:
         """What the state holds."""
@@ -152,7 +117,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secret ones in plain text."""
-        return dict(self.ask("output", "--json", "--show-secrets"))
+        return dict(self.cli.json("stack", "output", "--json", "--show-secrets"))
 
     def lake(self) -> lake.Lake | None:
         """The stack's lake, if it stands."""

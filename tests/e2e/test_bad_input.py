@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from bench.harness import ROOT, Rehearsal, Stack, run
-from operations.engine import preflight
+from operations.engine import preflight, pulumi_cli
 from tests.e2e import full_disk
 
 
@@ -43,9 +44,7 @@ def test_an_engine_is_stopped_before_the_disk_is_full_and_goes_on_when_there_is_
     monkeypatch.setattr(preflight, "folders", lambda: (program.folder,))
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     rehearsal.command("fault", "slow", "--method", "create", "--times", "3", "--seconds", "2")
-    command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", program.name]
-    command += ["--config-file", str(program.file), "--cwd", str(program.project)]
-    assert preflight.watch(command, program.environment) != 0
+    assert program.cli.stream("up", "--yes", "--skip-preview") != 0
     assert "another update of stack any is in progress" in told[0]
 
     state = program.folder / ".pulumi" / "stacks" / "any-type" / f"{program.name}.json"
@@ -75,18 +74,10 @@ def test_a_wrong_passphrase_is_told_and_nothing_is_written(program: Stack) -> No
 
     before = digest()
     for wrong in ({"PULUMI_CONFIG_PASSPHRASE": "wrong"}, {"PULUMI_CONFIG_PASSPHRASE": ""}):
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", program.name]
-        command += ["--config-file", str(program.file), "--non-interactive"]
-        done = subprocess.run(
-            command,
-            cwd=program.project,
-            env=program.environment | wrong,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        cli = replace(program.cli, environment=program.environment | wrong)
+        done = cli.capture("up", "--yes", "--skip-preview", timeout=60)
         assert done.returncode
-        assert "PULUMI_CONFIG_PASSPHRASE_FILE" in preflight.explain(done.stderr, program.file)
+        assert "PULUMI_CONFIG_PASSPHRASE_FILE" in pulumi_cli.explained(done.stderr, program.file)
     assert digest() == before
 
 

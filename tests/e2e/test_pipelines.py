@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.harness import exports
 from operations.crash.checkout import Checkout
+from operations.engine.environment import exports
 
 GIT = {
     f"GIT_{who}_{what}": value

@@ -192,7 +192,7 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     trial.load(stack)
     claimed = importer.claim(trial, stack_file.read(stack.file.read_text(), stack.file.name))
     assert {step["op"] for step in claimed.steps} == {"same"}
-    mine, found = stack.resources(), trial.ask("export", "--show-secrets")
+    mine, found = stack.resources(), trial.cli.json("stack", "export", "--show-secrets")
     resources = found["deployment"]["resources"]
     [key] = [each for each in resources if each["type"] == importer.KEY]
     assert json.loads(key["outputs"]["value"]["plaintext"]) == stack.outputs()["gateway_key"]

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -136,27 +135,6 @@ def test_too_little_room_is_told_once_for_each_disk(monkeypatch: pytest.MonkeyPa
     assert preflight.room() == []
 
 
-def test_the_engine_is_asked_to_stop_before_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ends = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
-        "time.sleep(60)"
-    )
-    fill(monkeypatch, 15)
-    assert preflight.watch([sys.executable, "-c", ends], dict(os.environ)) == 7
-    told = capsys.readouterr().out
-    assert "stopping the engine" in told
-    assert "15.0 MiB free" in told
-
-
-def test_an_engine_with_room_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(monkeypatch, 17)
-    command = [sys.executable, "-c", "import time; time.sleep(1.2)"]
-    assert preflight.watch(command, dict(os.environ)) == 0
-
-
 def test_a_clock_behind_the_state_is_refused_until_it_is_said_to_be_right(state: Path) -> None:
     assert preflight.clock(state, ()) == []
     state.write_text(checkpoint(time=NOW + timedelta(minutes=3)))
@@ -239,45 +217,3 @@ def test_a_lock_that_nobody_can_read_is_left_to_a_person(tmp_path: Path, text: s
 
 def test_no_lock_is_in_nobodys_way(tmp_path: Path) -> None:
     preflight.unlock(tmp_path / "locks", "dev")
-
-
-def test_a_lock_in_a_bucket_is_named_with_its_age_and_the_way_out() -> None:
-    since = (datetime.now(UTC) - timedelta(minutes=47)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    where = "s3://states/.pulumi/locks/organization/triplane/staging/0b1c.json?region=eu-west-1"
-    said = (
-        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or"
-        " delete the lock file with `pulumi cancel`.\n"
-        f"  {where}: created by runner@fv-az1 (pid 2177) at {since}\n"
-    )
-    told = preflight.explain(said, Path("Pulumi.staging.yaml"))
-    assert told.startswith(said)
-    assert f"{where}, made 47 minutes ago by process 2177 of runner on fv-az1" in told
-    assert "pulumi cancel --stack staging" in told
-
-
-def test_a_lock_of_pulumi_cloud_has_the_same_way_out() -> None:
-    said = "error: [409] Conflict: Another update is currently in progress."
-    told = preflight.explain(said, Path(".pulumi/stacks/Pulumi.production-gcp.yaml"))
-    assert "pulumi cancel --stack production-gcp" in told
-    assert "does not say by whom or since when" in told
-
-
-def test_what_the_engine_says_on_stderr_is_shown_and_overheard(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    said: list[str] = []
-    assert (
-        preflight.watch(["sh", "-c", "echo out; echo no >&2; exit 3"], dict(os.environ), said) == 3
-    )
-    assert said == ["no\n"]
-    shown = capfd.readouterr()
-    assert (shown.out, shown.err) == ("out\n", "no\n")
-
-
-def test_a_wrong_passphrase_is_told_with_the_way_out() -> None:
-    said = "error: getting stack configuration: get stack secrets manager: incorrect passphrase"
-    told = preflight.explain(said, Path("Pulumi.dev.yaml"))
-    assert told.startswith(said)
-    assert "PULUMI_CONFIG_PASSPHRASE" in told
-    assert "Pulumi.dev.yaml" in told
-    assert preflight.explain("error: something else", Path("f")) == "error: something else"

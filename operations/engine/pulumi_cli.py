@@ -1,0 +1,198 @@
+"""Pulumi's command line on one stack. Nothing else in this repository starts ``pulumi`` for a stack.
+
+Why this is not the Automation API: docs/decisions/0008-pulumi-by-its-command-line.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from operations.engine import preflight
+from operations.engine.installation import HOME
+from operations.terminal import fail, say
+
+
+@dataclass(frozen=True)
+class PulumiCli:
+    """Runs ``pulumi`` on one stack: in the terminal (`stream`), or for its output (`capture` and the rest)."""
+
+    stack: str
+    settings: Path
+    """The stack file. Every command that takes ``--config-file`` is given it."""
+    environment: Mapping[str, str]
+    project: Path = HOME
+    """The folder of the program."""
+    options: tuple[str, ...] = ()
+    """Further options of every command."""
+    explains_streams: bool = False
+    """Whether `stream` also reads the engine's errors, and prints the way out. It does so where the backend
+    is not this clone's: only the engine sees the locks of such a backend."""
+
+    def command(self, *words: str) -> list[str]:
+        """The command line: ``pulumi WORDS`` on this stack, with its settings."""
+        # `pulumi stack …` acts on the state alone, and knows no --config-file.
+        settings = [] if words[0] == "stack" else ["--config-file", str(self.settings)]
+        return ["pulumi", *words, "--stack", self.stack, *self.options, *settings]
+
+    def stream(self, *words: str) -> int:
+        """Run in the terminal, and stop the engine before a disk is full. Returns the exit code."""
+        command = self.command(*words)
+        if not self.explains_streams:
+            return run_watched(command, self.environment, self.project)
+        errors: list[str] = []
+        code = run_watched(command, self.environment, self.project, errors)
+        text = "".join(errors)
+        if code and (way_out := explained(text, self.settings).removeprefix(text)):
+            print(way_out, file=sys.stderr)
+        return code
+
+    def capture(
+        self, *words: str, stdin: str | None = None, timeout: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end, whatever the exit code is, and return what was printed."""
+        return self._captured(self.command(*words), self.project, stdin, timeout)
+
+    def output(self, *words: str, stdin: str | None = None) -> str:
+        """What a command prints on stdout. Leaves with Pulumi's reason if it fails."""
+        return self._succeeded(self.capture(*words, stdin=stdin))
+
+    def json(self, *words: str) -> Any:
+        """The JSON that a command prints. Leaves with Pulumi's reason if it fails."""
+        return json.loads(self.output(*words) or "{}")
+
+    def create_stack(self, folder: Path, *, select: bool = False) -> None:
+        """Create the stack, from a folder with a Pulumi.yaml. ``select``: bare commands then use it.
+
+        `stack init` knows no --config-file: it writes to the stack file that is in the project's folder.
+        """
+        words = [] if select else ["--no-select"]
+        command = ["pulumi", "stack", "init", self.stack, *self.options, *words]
+        print(self._succeeded(self._captured(command, folder)), end="", flush=True)
+
+    def _captured(
+        self,
+        command: list[str],
+        folder: Path,
+        stdin: str | None = None,
+        timeout: float | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        # Without a terminal to print on, Pulumi asks nothing, so nothing waits on stdin.
+        source: dict[str, Any] = (
+            {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        )
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            **source,
+        )
+
+    def _succeeded(self, done: subprocess.CompletedProcess[str]) -> str:
+        if done.returncode:
+            fail(explained(_error_text(done), self.settings))
+        return done.stdout
+
+
+def run_watched(
+    command: list[str],
+    environment: Mapping[str, str],
+    folder: Path = HOME,
+    stderr_lines: list[str] | None = None,
+) -> int:
+    """Run the engine to its end, in the terminal; its exit code. It is stopped before a disk is full.
+
+    With ``stderr_lines`` the lines of its stderr are also put in there.
+    """
+    if stderr_lines is None:
+        return _run(command, environment, folder, None)
+    reading, writing = os.pipe()
+    reader = Thread(target=_copy_stderr, args=(reading, stderr_lines), daemon=True)
+    reader.start()
+    try:
+        return _run(command, environment, folder, writing)
+    finally:
+        os.close(writing)
+        reader.join(5)  # no longer: a process that outlives the engine may still hold the other end
+
+
+def _copy_stderr(reading: int, stderr_lines: list[str]) -> None:
+    with os.fdopen(reading, errors="replace") as lines:
+        for line in lines:
+            stderr_lines.append(line)
+            print(line, end="", file=sys.stderr, flush=True)
+
+
+def _run(
+    command: list[str], environment: Mapping[str, str], folder: Path, stderr: int | None
+) -> int:
+    stopping = False
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=stderr) as engine:
+        while True:
+            try:
+                return engine.wait(1)
+            except KeyboardInterrupt:
+                pass  # the terminal has sent it to the engine, too, which ends in order
+            except subprocess.TimeoutExpired:
+                if not stopping and (reasons := preflight.room(preflight.LEFT)):
+                    stopping = True
+                    say(f"stopping the engine, its state whole: {'; '.join(reasons)}")
+                    # It finishes the operations in progress, and begins no more.
+                    engine.send_signal(signal.SIGINT)
+
+
+def _error_text(done: subprocess.CompletedProcess[str]) -> str:
+    """Pulumi's reason: with ``--json`` it is in the diagnostics on stdout, otherwise on stderr."""
+    try:
+        printed = json.loads(done.stdout)
+    except ValueError:
+        printed = None
+    diagnostics = (printed.get("diagnostics") if isinstance(printed, dict) else None) or ()
+    messages = "\n".join(each["message"] for each in diagnostics).strip()
+    return messages or done.stderr.strip() or done.stdout.strip()
+
+
+def explained(error: str, settings: Path) -> str:
+    """Pulumi's error, with the way out where Pulumi names none."""
+    if re.search(r"stack is currently locked|Another update is currently in progress", error):
+        return f"{error}\n{_locked(error, settings.stem.partition('.')[2])}"
+    if "passphrase" in error or "malformed state value" in error:
+        return (
+            f"{error}\nThe `encryptionsalt` in {settings} does not belong to the passphrase that was used."
+            " Nothing was changed. A stack of this clone has the rehearsal's passphrase, which `make` sets:"
+            " take the line back from git (`git diff`). A stack of your own: set PULUMI_CONFIG_PASSPHRASE, or"
+            " PULUMI_CONFIG_PASSPHRASE_FILE, to its own"
+        )
+    return error
+
+
+LOCK = re.compile(r"(\S+): created by (.+)@(\S+) \(pid (\d+)\) at (\S+)$", re.MULTILINE)
+"""How Pulumi names a lock in a bucket: pkg/backend/diy/lock.go, v3.250.0."""
+
+
+def _locked(error: str, stack: str) -> str:
+    """The way past a lock that only a person can judge: this machine does not see the process that has it."""
+    locks = []
+    for lock, user, host, pid, since in LOCK.findall(error):
+        minutes = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() / 60
+        locks.append(f"{lock}, made {minutes:.0f} minutes ago by process {pid} of {user} on {host}")
+    owners = "; ".join(locks) or "the backend does not say by whom or since when"
+    return (
+        f"Stack {stack} is locked: {owners}. This run changed nothing. If that update still runs, wait for it"
+        f" and run this again. If its machine is gone (see the CI's runs), the lock stays until somebody"
+        f" removes it: pulumi cancel --stack {stack}, in the same backend (PULUMI_BACKEND_URL), and run this"
+        " again. Never while an update runs: two of them would write one state."
+    )

@@ -1,0 +1,149 @@
+"""Pulumi's command line on one stack: what it runs, and how its errors are explained."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from operations.engine.pulumi_cli import PulumiCli, explained, run_watched
+from tests.operations.engine.test_preflight import fill
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path) -> PulumiCli:
+    """The driver of a program called pulumi, which does what `played` says."""
+    return PulumiCli("dev", Path("Pulumi.dev.yaml"), {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+
+def played(tmp_path: Path, script: str) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def test_a_command_names_its_stack_and_its_stack_file(pulumi: PulumiCli) -> None:
+    command = pulumi.command("up", "--yes")
+    assert command == [
+        *("pulumi", "up", "--yes"),
+        *("--stack", "dev", "--config-file", "Pulumi.dev.yaml"),
+    ]
+
+
+def test_commands_on_the_state_take_no_stack_file(pulumi: PulumiCli) -> None:
+    assert pulumi.command("stack", "export") == ["pulumi", "stack", "export", "--stack", "dev"]
+
+
+def test_json_of_a_command_is_parsed_and_no_output_is_an_empty_answer(
+    pulumi: PulumiCli, tmp_path: Path
+) -> None:
+    played(tmp_path, """echo '{"steps": []}'""")
+    assert pulumi.json("preview", "--json") == {"steps": []}
+    played(tmp_path, "exit 0")
+    assert pulumi.json("preview", "--json") == {}
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            """echo '{"diagnostics": [{"message": "quota"}]}'; echo noise >&2; exit 255""",
+            "^quota$",
+        ),
+        ("echo half; echo 'no such stack' >&2; exit 255", "^no such stack$"),
+        ("echo only this; exit 255", "^only this$"),
+        ("echo incorrect passphrase >&2; exit 255", "PULUMI_CONFIG_PASSPHRASE"),
+    ],
+)
+def test_a_failed_command_ends_the_run_with_the_reason_of_pulumi(
+    pulumi: PulumiCli, tmp_path: Path, script: str, reason: str
+) -> None:
+    played(tmp_path, script)
+    with pytest.raises(SystemExit, match=reason):
+        pulumi.json("preview", "--json")
+
+
+def test_text_for_stdin_reaches_the_command(pulumi: PulumiCli, tmp_path: Path) -> None:
+    played(tmp_path, "cat")
+    assert pulumi.output("stack", "import", stdin="a state") == "a state"
+
+
+def test_a_stack_is_created_in_its_folder_and_selected_only_on_request(
+    pulumi: PulumiCli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played(tmp_path, 'echo "$(pwd) $*"')
+    pulumi.create_stack(tmp_path)
+    pulumi.create_stack(tmp_path, select=True)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path} stack init dev --no-select",
+        f"{tmp_path} stack init dev",
+    ]
+
+
+def test_the_engine_is_stopped_before_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
+        "time.sleep(60)"
+    )
+    fill(monkeypatch, 15)
+    assert run_watched([sys.executable, "-c", ends], dict(os.environ)) == 7
+    told = capsys.readouterr().out
+    assert "stopping the engine" in told
+    assert "15.0 MiB free" in told
+
+
+def test_an_engine_with_enough_disk_space_is_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(monkeypatch, 17)
+    command = [sys.executable, "-c", "import time; time.sleep(1.2)"]
+    assert run_watched(command, dict(os.environ)) == 0
+
+
+def test_a_lock_in_a_bucket_is_named_with_its_age_and_the_way_out() -> None:
+    since = (datetime.now(UTC) - timedelta(minutes=47)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    where = "s3://states/.pulumi/locks/organization/triplane/staging/0b1c.json?region=eu-west-1"
+    said = (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or"
+        " delete the lock file with `pulumi cancel`.\n"
+        f"  {where}: created by runner@fv-az1 (pid 2177) at {since}\n"
+    )
+    told = explained(said, Path("Pulumi.staging.yaml"))
+    assert told.startswith(said)
+    assert f"{where}, made 47 minutes ago by process 2177 of runner on fv-az1" in told
+    assert "pulumi cancel --stack staging" in told
+
+
+def test_a_lock_of_pulumi_cloud_has_the_same_way_out() -> None:
+    said = "error: [409] Conflict: Another update is currently in progress."
+    told = explained(said, Path(".pulumi/stacks/Pulumi.production-gcp.yaml"))
+    assert "pulumi cancel --stack production-gcp" in told
+    assert "does not say by whom or since when" in told
+
+
+def test_stderr_of_the_engine_is_shown_and_collected(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+    assert (
+        run_watched(
+            ["sh", "-c", "echo out; echo no >&2; exit 3"], dict(os.environ), stderr_lines=said
+        )
+        == 3
+    )
+    assert said == ["no\n"]
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("out\n", "no\n")
+
+
+def test_a_wrong_passphrase_is_reported_with_the_way_out() -> None:
+    said = "error: getting stack configuration: get stack secrets manager: incorrect passphrase"
+    told = explained(said, Path("Pulumi.dev.yaml"))
+    assert told.startswith(said)
+    assert "PULUMI_CONFIG_PASSPHRASE" in told
+    assert "Pulumi.dev.yaml" in told
+    assert explained("error: something else", Path("f")) == "error: something else"

@@ -256,37 +256,6 @@ class DeliveryArgs:
         return f"refs/heads/{self.branch}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reach:
-    """What the pipeline may do to the platform's resource types, as data: token to permissions.
-
-    A type stands in one of the three, and a test holds every type of the platform against them. What
-    a merge changes is in the first; how data is kept, and who may do what, takes a person's
-    `pulumi up`, as the first one does. What who takes over the pipeline can do then, and what not,
-    is in docs/reference/delivery-permissions.md.
-    """
-
-    runs: Mapping[str, Sequence[str]]
-    """What carries requests: create, read, update and delete."""
-    holds: Mapping[str, Sequence[str]]
-    """What holds data, images or secrets, and how it keeps them: read only, but for a secret's value,
-    which is a rotation's to write. A setting would do to delete with: a lifecycle that expires all."""
-    grants: Mapping[str, Sequence[str]]
-    """What says who may do what: read only, so that drift is seen and nothing is granted."""
-
-    @property
-    def permissions(self) -> list[str]:
-        """All of them, sorted, each once."""
-        return sorted(
-            {
-                permission
-                for types in (self.runs, self.holds, self.grants)
-                for permissions in types.values()
-                for permission in permissions
-            }
-        )
-
-
 class Delivery(pulumi.ComponentResource):
     """The identity that a pipeline on GitHub deploys as, without a key that could be stolen."""
 

@@ -12,165 +12,12 @@ from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
 from components.aws.policies import Statement, allow, policy
+from components.aws.resource_types import DELETE_VERSION, LIST_VERSIONS, RESOURCE_TYPES
+from components.resource_type import DeployPermissions
 from config import github
 
 AUDIENCE = "sts.amazonaws.com"
-TAGGED = ("ListTagsForResource", "TagResource", "UntagResource")
-
-
-def _of(service: str, *operations: str) -> list[str]:
-    return [f"{service}:{operation}" for operation in operations]
-
-
-# A changed context is a new object, and the provider deletes the former one with all its versions: it
-# lists those whose key begins as the object's, and deletes each by its id. Nowhere else, so that
-# everything that is not made anew from the repository can be had back.
-# https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/s3/delete.go
-# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
-OF_CONTEXTS, LISTED = "s3:DeleteObjectVersion", "s3:ListBucketVersions"
-
-# Which calls a type needs is what the provider makes; the names of the actions:
-# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-REACH = contracts.Reach(
-    runs={
-        "aws:appautoscaling/policy:Policy": _of(
-            "application-autoscaling",
-            "DeleteScalingPolicy",
-            "DescribeScalingPolicies",
-            "PutScalingPolicy",
-        ),
-        "aws:appautoscaling/target:Target": _of(
-            "application-autoscaling",
-            "DeregisterScalableTarget",
-            "DescribeScalableTargets",
-            "RegisterScalableTarget",
-            *TAGGED,
-        ),
-        "aws:cloudwatch/logGroup:LogGroup": _of(
-            "logs",
-            "CreateLogGroup",
-            "DeleteLogGroup",
-            "DescribeLogGroups",
-            "PutRetentionPolicy",
-            *TAGGED,
-        ),
-        "aws:cloudwatch/metricAlarm:MetricAlarm": _of(
-            "cloudwatch", "DeleteAlarms", "DescribeAlarms", "PutMetricAlarm", *TAGGED
-        ),
-        "aws:codebuild/project:Project": _of(
-            "codebuild", "BatchGetProjects", "CreateProject", "DeleteProject", "UpdateProject"
-        ),
-        "aws:lambda/alias:Alias": _of(
-            "lambda", "CreateAlias", "DeleteAlias", "GetAlias", "UpdateAlias"
-        ),
-        "aws:lambda/function:Function": _of(
-            "lambda",
-            "CreateFunction",
-            "DeleteFunction",
-            "DeleteFunctionConcurrency",
-            "GetFunction",
-            "GetFunctionCodeSigningConfig",
-            "GetFunctionConfiguration",
-            "ListTags",
-            "ListVersionsByFunction",
-            "PublishVersion",
-            "PutFunctionConcurrency",
-            "TagResource",
-            "UntagResource",
-            "UpdateFunctionCode",
-            "UpdateFunctionConfiguration",
-        ),
-        "aws:lambda/functionUrl:FunctionUrl": _of(
-            "lambda",
-            "CreateFunctionUrlConfig",
-            "DeleteFunctionUrlConfig",
-            "GetFunctionUrlConfig",
-            "UpdateFunctionUrlConfig",
-        ),
-        # Who may call the front door: part of the front door, and made anew with it.
-        "aws:lambda/permission:Permission": _of(
-            "lambda", "AddPermission", "GetPolicy", "RemovePermission"
-        ),
-        # Not DeleteObject, which hides an object of a versioned bucket: the provider never calls it.
-        "aws:s3/bucketObjectv2:BucketObjectv2": [
-            *_of("s3", "GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging"),
-            OF_CONTEXTS,
-            LISTED,
-        ],
-        "aws:sagemaker/endpoint:Endpoint": _of(
-            "sagemaker", "CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "UpdateEndpoint"
-        ),
-        "aws:sagemaker/endpointConfiguration:EndpointConfiguration": _of(
-            "sagemaker", "CreateEndpointConfig", "DeleteEndpointConfig", "DescribeEndpointConfig"
-        ),
-        "aws:sagemaker/model:Model": _of(
-            "sagemaker",
-            "AddTags",
-            "CreateModel",
-            "DeleteModel",
-            "DeleteTags",
-            "DescribeModel",
-            "ListTags",
-        ),
-        "pulumi-python:dynamic/triplane:AwsBuiltImage": [
-            *_of("codebuild", "BatchGetBuilds", "StartBuild"),
-            "ecr:DescribeImages",
-        ],
-        "pulumi-python:dynamic/triplane:AwsServedModel": _of(
-            "sagemaker", "DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel"
-        ),
-        "pulumi-python:dynamic/triplane:RandomKey": [],
-    },
-    holds={
-        "aws:ecr/lifecyclePolicy:LifecyclePolicy": _of("ecr", "GetLifecyclePolicy"),
-        "aws:ecr/repository:Repository": _of("ecr", "DescribeRepositories", "ListTagsForResource"),
-        # The provider reads all of a bucket's settings, set or not.
-        "aws:s3/bucket:Bucket": _of(
-            "s3",
-            "GetAccelerateConfiguration",
-            "GetBucketAcl",
-            "GetBucketCORS",
-            "GetBucketLocation",
-            "GetBucketLogging",
-            "GetBucketObjectLockConfiguration",
-            "GetBucketRequestPayment",
-            "GetBucketTagging",
-            "GetBucketWebsite",
-            "GetReplicationConfiguration",
-            "ListBucket",
-            "ListTagsForResource",
-        ),
-        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _of(
-            "s3", "GetLifecycleConfiguration"
-        ),
-        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _of(
-            "s3", "GetEncryptionConfiguration"
-        ),
-        "aws:s3/bucketVersioning:BucketVersioning": _of("s3", "GetBucketVersioning"),
-        "aws:secretsmanager/secret:Secret": _of(
-            "secretsmanager", "DescribeSecret", "GetResourcePolicy"
-        ),
-        "aws:secretsmanager/secretVersion:SecretVersion": _of(
-            "secretsmanager", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"
-        ),
-    },
-    grants={
-        "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _of(
-            "iam", "GetOpenIDConnectProvider"
-        ),
-        "aws:iam/role:Role": _of(
-            "iam", "GetRole", "ListAttachedRolePolicies", "ListRolePolicies", "ListRoleTags"
-        ),
-        "aws:iam/rolePolicy:RolePolicy": _of("iam", "GetRolePolicy"),
-        "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _of(
-            "s3", "GetBucketOwnershipControls"
-        ),
-        "aws:s3/bucketPolicy:BucketPolicy": _of("s3", "GetBucketPolicy"),
-        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _of(
-            "s3", "GetBucketPublicAccessBlock"
-        ),
-    },
-)
+PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 NO_RESOURCE = frozenset(
     {
@@ -261,13 +108,15 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
             *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in args.zones),
         ],
     }
-    apart = {OF_CONTEXTS, LISTED, *NO_RESOURCE}
-    narrow = [each for each in REACH.permissions if each not in apart]
+    apart = {DELETE_VERSION, LIST_VERSIONS, *NO_RESOURCE}
+    narrow = [each for each in PERMISSIONS if each not in apart]
     for service, actions in groupby(narrow, key=lambda action: action.partition(":")[0]):
         yield allow(list(actions), *resources[service])
-    yield allow([OF_CONTEXTS], pulumi.Output.format("{}/{}/*", bucket, contracts.Zone.BUILDS.value))
+    yield allow(
+        [DELETE_VERSION], pulumi.Output.format("{}/{}/*", bucket, contracts.Zone.BUILDS.value)
+    )
     contexts = {"StringLike": {"s3:prefix": f"{contracts.Zone.BUILDS}/*"}}
-    yield allow([LISTED], bucket, condition=contexts)
+    yield allow([LIST_VERSIONS], bucket, condition=contexts)
     yield allow(sorted(NO_RESOURCE), "*")
     services = ["codebuild.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com"]
     yield allow(

@@ -10,98 +10,19 @@ from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
+from components.azure.resource_types import ACCOUNT, IDENTITY, RESOURCE_TYPES
+from components.resource_type import DeployPermissions
 from config import github
 
 AUDIENCE = "api://AzureADTokenExchange"
+PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 
-def _all(*types: str) -> list[str]:
-    return [f"{each}/{verb}" for each in types for verb in ("read", "write", "delete")]
-
-
-def _kept(*types: str) -> list[str]:
-    return [f"{each}/{verb}" for each in types for verb in ("read", "write")]
-
-
-def _seen(*types: str) -> list[str]:
-    return [f"{each}/read" for each in types]
-
-
-REGISTRY = "Microsoft.ContainerRegistry/registries"
-WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
-STORAGE = "Microsoft.Storage/storageAccounts"
-IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
-
-# https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
-REACH = contracts.Reach(
-    runs={
-        "azure-native:containerregistry:TaskRun": [
-            *_all(f"{REGISTRY}/taskruns"),
-            f"{REGISTRY}/runs/read",
-            f"{REGISTRY}/scheduleRun/action",
-        ],
-        "azure-native:machinelearningservices:EnvironmentVersion": _all(
-            f"{WORKSPACE}/environments/versions"
-        ),
-        "azure-native:machinelearningservices:ModelVersion": _all(f"{WORKSPACE}/models/versions"),
-        "azure-native:machinelearningservices:OnlineDeployment": _all(
-            f"{WORKSPACE}/onlineEndpoints/deployments"
-        ),
-        "azure-native:machinelearningservices:OnlineEndpoint": _all(f"{WORKSPACE}/onlineEndpoints"),
-        "azure-native:monitor:AutoscaleSetting": _all("Microsoft.Insights/autoscalesettings"),
-        "azure-native:web:AppServicePlan": _all("Microsoft.Web/serverfarms"),
-        "azure-native:web:WebApp": [
-            *_all("Microsoft.Web/sites"),
-            *_kept("Microsoft.Web/sites/config"),
-            "Microsoft.Web/sites/config/list/action",
-            # Asked of whoever writes an app that names a plan.
-            # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/web-and-mobile#website-contributor
-            "Microsoft.Web/serverfarms/join/action",
-        ],
-        "pulumi-python:dynamic/triplane:AzureBlobFolder": [],  # data, not control: `BLOBS`
-        "pulumi-python:dynamic/triplane:AzureEndpointTraffic": _kept(
-            f"{WORKSPACE}/onlineEndpoints"
-        ),
-        "pulumi-python:dynamic/triplane:RandomKey": [],
-    },
-    holds={
-        "azure-native:applicationinsights:Component": _seen("Microsoft.Insights/components"),
-        "azure-native:containerregistry:Registry": _seen(REGISTRY),
-        # Writing a secret's value; the vault's values themselves it cannot read.
-        "azure-native:keyvault:Secret": _kept("Microsoft.KeyVault/vaults/secrets"),
-        "azure-native:keyvault:Vault": _seen("Microsoft.KeyVault/vaults"),
-        "azure-native:machinelearningservices:Datastore": _seen(f"{WORKSPACE}/datastores"),
-        # Writing a workspace takes `HAND_OVER` of its identity, which owns more than any workload.
-        "azure-native:machinelearningservices:Workspace": _seen(WORKSPACE),
-        "azure-native:operationalinsights:Workspace": _seen(
-            "Microsoft.OperationalInsights/workspaces"
-        ),
-        "azure-native:resources:ResourceGroup": _seen(
-            "Microsoft.Resources/subscriptions/resourceGroups"
-        ),
-        "azure-native:storage:BlobContainer": _seen(f"{STORAGE}/blobServices/containers"),
-        "azure-native:storage:BlobServiceProperties": _seen(f"{STORAGE}/blobServices"),
-        "azure-native:storage:ManagementPolicy": _seen(f"{STORAGE}/managementPolicies"),
-        "azure-native:storage:StorageAccount": _seen(STORAGE),
-    },
-    grants={
-        "azure-native:authorization:RoleAssignment": [
-            "Microsoft.Authorization/roleAssignments/read"
-        ],
-        "azure-native:authorization:RoleDefinition": [
-            "Microsoft.Authorization/roleDefinitions/read"
-        ],
-        "azure-native:managedidentity:FederatedIdentityCredential": [
-            f"{IDENTITY}/federatedIdentityCredentials/read"
-        ],
-        "azure-native:managedidentity:UserAssignedIdentity": _seen(IDENTITY),
-    },
-)
-HAND_OVER = f"{IDENTITY}/assign/action"
+ASSIGN_IDENTITY = f"{IDENTITY}/assign/action"
 """Asked of whoever writes a resource that runs as an identity, even when it did before. Held on the three
 workloads' identities alone: with the workspace's, an app would be Contributor of the lake's account.
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/identity#managed-identity-operator"""
-BLOBS = [f"{STORAGE}/blobServices/containers/blobs/{verb}" for verb in ("read", "write")]
+BLOBS = [f"{ACCOUNT}/blobServices/containers/blobs/{verb}" for verb in ("read", "write")]
 """Held in the containers that a deployment writes to. Storage Blob Data Contributor would add the right to
 delete blobs, which no deployment does, and the containers themselves:
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage#storage-blob-data-contributor"""
@@ -142,7 +63,7 @@ class Delivery(contracts.Delivery):
             foundation,
             "deployer",
             "Changes what serves; neither how data is kept nor who may do what.",
-            authorization.PermissionArgs(actions=REACH.permissions),
+            authorization.PermissionArgs(actions=PERMISSIONS),
             child,
         )
         roles.assign(
@@ -157,7 +78,7 @@ class Delivery(contracts.Delivery):
             foundation,
             "identity assigner",
             "Hands an identity to a service.",
-            authorization.PermissionArgs(actions=[HAND_OVER]),
+            authorization.PermissionArgs(actions=[ASSIGN_IDENTITY]),
             child,
         )
         for workload in args.identities:

@@ -12,83 +12,14 @@ from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.identity import Identity, within
 from components.gcp.image_registry import ImageRegistry
+from components.gcp.resource_types import IMAGES, OBJECTS, RESOURCE_TYPES
+from components.resource_type import DeployPermissions
 from config import github
 from config.tags import tags_as_text
 
 APIS = ("iamcredentials", "sts")
 """What the exchange of tokens needs, beside `foundation.APIS`."""
-
-
-def _of(kind: str, *verbs: str) -> list[str]:
-    return [f"{kind}.{verb}" for verb in verbs]
-
-
-IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.tags.get")
-"""Held on the platform's repository, not on every one of the project. Cloud Run asks the first of
-whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
-
-# https://cloud.google.com/iam/docs/roles-permissions
-REACH = contracts.Reach(
-    runs={
-        # Letting anyone call (`invoker_iam_disabled`: the gateway checks its key itself) is held
-        # against setIamPolicy. https://cloud.google.com/run/docs/securing/managing-access#invoker_check
-        "gcp:cloudrunv2/service:Service": [
-            *_of("run.services", "create", "delete", "get", "setIamPolicy", "update"),
-            "run.operations.get",
-            IMAGES[0],
-        ],
-        "gcp:secretmanager/secretVersion:SecretVersion": _of(
-            "secretmanager.versions", "access", "add", "destroy", "enable", "get"
-        ),
-        "gcp:storage/bucketObject:BucketObject": _of("storage.objects", "create", "delete", "get"),
-        "gcp:vertex/aiEndpoint:AiEndpoint": _of(
-            "aiplatform.endpoints", "create", "delete", "get", "update"
-        ),
-        "pulumi-python:dynamic/triplane:GcpBuiltImage": [
-            *_of("cloudbuild.builds", "create", "get"),
-            IMAGES[1],
-        ],
-        "pulumi-python:dynamic/triplane:RandomKey": [],
-        "pulumi-python:dynamic/triplane:VertexDeployment": _of(
-            "aiplatform.endpoints", "deploy", "get", "undeploy", "update"
-        ),
-        "pulumi-python:dynamic/triplane:VertexModel": _of(
-            "aiplatform.models", "delete", "get", "update", "upload"
-        ),
-        "pulumi-python:dynamic/triplane:VertexTraffic": [
-            *_of("aiplatform.endpoints", "get", "update"),
-            "aiplatform.models.get",
-        ],
-    },
-    holds={
-        "gcp:artifactregistry/repository:Repository": ["artifactregistry.repositories.get"],
-        "gcp:secretmanager/secret:Secret": ["secretmanager.secrets.get"],
-        "gcp:storage/bucket:Bucket": ["storage.buckets.get"],
-    },
-    grants={
-        "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": [
-            "artifactregistry.repositories.getIamPolicy"
-        ],
-        "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": ["iam.workloadIdentityPools.get"],
-        "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": [
-            "iam.workloadIdentityPoolProviders.get"
-        ],
-        "gcp:projects/iAMCustomRole:IAMCustomRole": ["iam.roles.get"],
-        "gcp:projects/iAMMember:IAMMember": [
-            "resourcemanager.projects.get",
-            "resourcemanager.projects.getIamPolicy",
-        ],
-        # An API that is switched on is a new service in the project: a person's to decide.
-        "gcp:projects/service:Service": _of("serviceusage.services", "get", "list"),
-        "gcp:secretmanager/secretIamMember:SecretIamMember": ["secretmanager.secrets.getIamPolicy"],
-        "gcp:serviceaccount/account:Account": ["iam.serviceAccounts.get"],
-        "gcp:serviceaccount/iAMMember:IAMMember": ["iam.serviceAccounts.getIamPolicy"],
-        "gcp:storage/bucketIAMMember:BucketIAMMember": ["storage.buckets.getIamPolicy"],
-        "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": ["aiplatform.endpoints.getIamPolicy"],
-    },
-)
-OBJECTS = REACH.runs["gcp:storage/bucketObject:BucketObject"]
-"""Held in some zones of the lake, not in every bucket of the project."""
+PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 
 class Delivery(contracts.Delivery):
@@ -163,9 +94,7 @@ class Delivery(contracts.Delivery):
         projects.IAMMember(
             f"{self._name}-deploy",
             project=self._foundation.project,
-            role=self._role(
-                "deployer", [p for p in REACH.permissions if p not in (*IMAGES, *OBJECTS)]
-            ),
+            role=self._role("deployer", [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS)]),
             member=self._account.member,
             opts=self._foundation.child(self),
         )

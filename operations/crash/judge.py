@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.resource_types import PRECIOUS
 from operations.crash.checkout import Checkout
 from operations.crash.normal_form import differences, normal_form
 from operations.crash.resources import (
@@ -121,7 +122,5 @@ def lost_or_replaced(
         f"{each['token']} {each['name']}: {each['id']}, which existed before, is replaced or gone"
         for each in before
         if (*type_and_id(each), each["created"]) not in existing
-        and (
-            guards.plain(each["token"]) in guards.PRECIOUS or type_and_name(each) not in with_reason
-        )
+        and (guards.plain(each["token"]) in PRECIOUS or type_and_name(each) not in with_reason)
     ]

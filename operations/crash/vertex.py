@@ -11,9 +11,9 @@ import yaml
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 
-from operations.recovery.physical_ids import OURS
+from components.resource_type import DYNAMIC
 
-TYPES = MODEL, DEPLOYMENT = f"{OURS}VertexModel", f"{OURS}VertexDeployment"
+TYPES = MODEL, DEPLOYMENT = f"{DYNAMIC}VertexModel", f"{DYNAMIC}VertexDeployment"
 API_NOT_ENABLED = "has not been used in project"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 

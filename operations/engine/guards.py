@@ -15,27 +15,10 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from components.resource_types import PRECIOUS
+
 Step = dict[str, Any]
 """One of ``steps`` in what ``pulumi preview --json`` prints."""
-
-PRECIOUS = {
-    "aws:s3/bucket:Bucket": "lake",
-    "aws:ecr/repository:Repository": "registry",
-    "aws:sagemaker/endpoint:Endpoint": "endpoint",
-    "aws:secretsmanager/secret:Secret": "vault",
-    "gcp:storage/bucket:Bucket": "lake",
-    "gcp:artifactregistry/repository:Repository": "registry",
-    "gcp:vertex/aiEndpoint:AiEndpoint": "endpoint",
-    "gcp:secretmanager/secret:Secret": "vault",
-    "azure-native:resources:ResourceGroup": "resource group",
-    "azure-native:storage:StorageAccount": "lake",
-    "azure-native:storage:BlobContainer": "lake",
-    "azure-native:containerregistry:Registry": "registry",
-    "azure-native:machinelearningservices:Workspace": "workspace",
-    "azure-native:machinelearningservices:OnlineEndpoint": "endpoint",
-    "azure-native:keyvault:Vault": "vault",
-}
-"""What holds data or an address that callers know: to replace it is to lose it."""
 
 VANISHED = "vanished"
 """The word that allows a refresh to drop many resources: ``ALLOW=vanished``."""

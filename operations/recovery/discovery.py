@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.resource_type import ArmChildren, LabelledList, TaggedArmType, TaggedArn
+from components.resource_types import RESOURCE_TYPES
 from config.schema import StackConfig
 from config.tags import label_value, platform_tags, tags_as_text
-from operations.recovery import physical_ids
 from operations.recovery.physical_ids import Resource
 
 DIGITS = "-?[0-9a-f]{7,8}"
@@ -91,16 +92,9 @@ def standing(
 
 
 ARNS = {
-    "aws:cloudwatch/logGroup:LogGroup": "logs:[^:]*:[^:]*:log-group:([^:]+)",
-    "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:[^:]*:[^:]*:alarm:(.+)",
-    "aws:codebuild/project:Project": "codebuild:[^:]*:[^:]*:project/(.+)",
-    "aws:ecr/repository:Repository": "ecr:[^:]*:[^:]*:repository/(.+)",
-    "aws:lambda/function:Function": "lambda:[^:]*:[^:]*:function:([^:]+)",
-    "aws:s3/bucket:Bucket": "s3:::([^/]+)",
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "sagemaker:[^:]*:[^:]*:endpoint-config/(.+)",
-    "aws:sagemaker/model:Model": "sagemaker:[^:]*:[^:]*:model/(.+)",
-    # Six characters of AWS's own end it.
-    "aws:secretsmanager/secret:Secret": "secretsmanager:[^:]*:[^:]*:secret:(.+)-.{6}",
+    token: type_.search.pattern
+    for token, type_ in RESOURCE_TYPES.items()
+    if isinstance(type_.search, TaggedArn)
 }
 """How the ARNs look, without ``arn:aws:``, and where the name is in them."""
 
@@ -121,6 +115,7 @@ def _aws(region: str, tags: Mapping[str, str]) -> Iterator[Thing]:
 
 
 ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 
 
 def _aws_roles(region: str, tags: Mapping[str, str], wanted: Iterable[Resource]) -> Iterator[Thing]:
@@ -155,19 +150,16 @@ def _gcp(project: str, region: str, tags: Mapping[str, str]) -> Iterator[Thing]:
     for bucket in storage.Client(project=project).list_buckets():
         if carries(bucket.labels, tags):
             yield Thing("gcp:storage/bucket:Bucket", bucket.name)
-    lists = (
-        ("gcp:secretmanager/secret:Secret", rest.secret_manager_url(), in_project, "secrets"),
-        (
-            "gcp:cloudrunv2/service:Service",
-            rest.cloud_run_url(),
-            f"{in_project}/locations/{region}",
-            "services",
-        ),
-    )
-    for type_, base, parent, what in lists:
-        for each in _enabled(rest.listed(f"{base}{parent}/{what}", what)):
+    urls = {"run": rest.cloud_run_url(), "secretmanager": rest.secret_manager_url()}
+    for token, type_ in RESOURCE_TYPES.items():
+        search = type_.search
+        if not isinstance(search, LabelledList):
+            continue
+        parent = f"{in_project}/locations/{region}" if search.regional else in_project
+        url = f"{urls[search.service]}{parent}/{search.collection}"
+        for each in _enabled(rest.listed(url, search.collection)):
             if carries(each.get("labels"), tags):
-                yield Thing(type_, each["name"].rpartition("/")[2])
+                yield Thing(token, each["name"].rpartition("/")[2])
     # Accounts take no labels, so the platform describes them by their tags.
     for each in _enabled(rest.listed(f"{rest.iam_url()}{in_project}/serviceAccounts", "accounts")):
         if each.get("description") == tags_as_text(tags):
@@ -188,21 +180,12 @@ def _enabled(found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             raise
 
 
-ARM = {
-    "Microsoft.ContainerRegistry/registries": "containerregistry:Registry",
-    "Microsoft.Insights/autoscalesettings": "monitor:AutoscaleSetting",
-    "Microsoft.Insights/components": "applicationinsights:Component",
-    "Microsoft.KeyVault/vaults": "keyvault:Vault",
-    "Microsoft.MachineLearningServices/workspaces": "machinelearningservices:Workspace",
-    "Microsoft.MachineLearningServices/workspaces/onlineEndpoints": "machinelearningservices:OnlineEndpoint",
-    "Microsoft.ManagedIdentity/userAssignedIdentities": "managedidentity:UserAssignedIdentity",
-    "Microsoft.OperationalInsights/workspaces": "operationalinsights:Workspace",
-    "Microsoft.Storage/storageAccounts": "storage:StorageAccount",
-    "Microsoft.Web/serverfarms": "web:AppServicePlan",
-    "Microsoft.Web/sites": "web:WebApp",
+PULUMI = {
+    type_.search.arm_type.lower(): token
+    for token, type_ in RESOURCE_TYPES.items()
+    if isinstance(type_.search, TaggedArmType)
 }
-"""Azure's types and Pulumi's. Azure does not mind the case of either, and answers with several."""
-PULUMI = {arm.lower(): f"azure-native:{token}" for arm, token in ARM.items()}
+"""Azure's types and Pulumi's. Azure does not mind the case of its own, and answers with several."""
 RESOURCES = "2021-04-01"
 """API version of Microsoft.Resources."""
 
@@ -232,37 +215,16 @@ def _role_policies(inputs: Mapping[str, Any]) -> Iterator[Thing]:
     role, client = inputs["role"], boto3.client("iam", region_name=inputs["region"])
     for page in client.get_paginator("list_role_policies").paginate(RoleName=role):
         for name in page["PolicyNames"]:
-            yield Thing("aws:iam/rolePolicy:RolePolicy", name, {"role": role})
+            yield Thing(ROLE_POLICY, name, {"role": role})
 
 
-def _parts(type_: str, parent: str, what: str, version: str) -> Callable[..., Iterator[Thing]]:
-    """Lists the parts of a resource of Azure's, which a listing of its group leaves out."""
+def _arm_children(token: str, search: ArmChildren, inputs: Mapping[str, Any]) -> Iterator[Thing]:
+    """The parts of a resource of Azure's, which a listing of its group leaves out."""
+    from components.azure import arm
 
-    def parts(inputs: Mapping[str, Any]) -> Iterator[Thing]:
-        from components.azure import arm
-
-        for each in arm.listed(f"{parent.format_map(inputs)}/{what}", version):
-            yield Thing(type_, each["name"].rpartition("/")[2])
-
-    return parts
-
-
-INSIDE: dict[str, Callable[[Mapping[str, Any]], Iterator[Thing]]] = {
-    "aws:iam/rolePolicy:RolePolicy": _role_policies,
-    "azure-native:containerregistry:TaskRun": _parts(
-        "azure-native:containerregistry:TaskRun",
-        f"{physical_ids.ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}",
-        "taskRuns",
-        "2019-06-01-preview",
-    ),
-    "azure-native:managedidentity:FederatedIdentityCredential": _parts(
-        "azure-native:managedidentity:FederatedIdentityCredential",
-        f"{physical_ids.ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
-        "federatedIdentityCredentials",
-        "2023-01-31",
-    ),
-}
-"""What carries no tags, has a name of Pulumi's making, and is found in what it is a part of."""
+    url = f"{search.parent.format_map(inputs)}/{search.collection}"
+    for each in arm.listed(url, search.api_version):
+        yield Thing(token, each["name"].rpartition("/")[2])
 
 
 def parts(resource: Resource, around: Mapping[str, Any]) -> list[Thing]:
@@ -270,11 +232,15 @@ def parts(resource: Resource, around: Mapping[str, Any]) -> list[Thing]:
 
     ``around``: ``account`` and ``region``.
     """
-    listing = INSIDE.get(resource["type"])
+    type_, inputs = RESOURCE_TYPES.get(resource["type"]), {**around, **resource["inputs"]}
     try:
-        return list(listing({**around, **resource["inputs"]})) if listing else []
+        if resource["type"] == ROLE_POLICY:
+            return list(_role_policies(inputs))
+        if type_ and isinstance(type_.search, ArmChildren):
+            return list(_arm_children(resource["type"], type_.search, inputs))
     except KeyError:
-        return []
+        pass
+    return []
 
 
 def key_in_vault(properties: Mapping[str, Any]) -> str:

@@ -14,11 +14,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.resource_type import DYNAMIC, RANDOM_KEY
+from components.resource_types import RESOURCE_TYPES
 from config.schema import StackConfig
 from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
 from operations.recovery import discovery
-from operations.recovery.physical_ids import OURS, Resource, facts, physical_id
+from operations.recovery.physical_ids import Resource, facts, physical_id
 from operations.recovery.probes import probe, with_known_dependencies
 from operations.recovery.trial_stack import TrialStack
 from operations.terminal import fail, say
@@ -29,14 +31,8 @@ HIDDEN = "[secret]"
 """What a preview shows for one."""
 NEW_KEY = "new-key"
 """The word that allows the gateway another key, when the one in force cannot be read: ``ALLOW=new-key``."""
-VALUES = {
-    "aws:secretsmanager/secretVersion:SecretVersion": "secretString",
-    "gcp:secretmanager/secretVersion:SecretVersion": "secretData",
-}
-"""The output in which a secret of the stack's shows its value; Azure's shows none."""
 PROVIDER = "pulumi:providers:"
 IN_VAULT = "azure-native:keyvault:Secret"
-KEY = f"{OURS}RandomKey"
 TOLD = (
     "dependencies",
     "propertyDependencies",
@@ -199,7 +195,7 @@ def candidates(
                     found[0].inside
                 )
                 asked.append(known)
-        elif not each["type"].startswith(OURS) or inputs.keys() == each["inputs"].keys():
+        elif not each["type"].startswith(DYNAMIC) or inputs.keys() == each["inputs"].keys():
             asked.append(known)
     guards.refuse([_doubt(*each) for each in doubts])
     return [{**each, "id": id_} for each in asked if (id_ := physical_id(each, resources))]
@@ -249,7 +245,7 @@ def keep_key(deployment: dict[str, Any], wanted: Iterable[Resource]) -> None:
     """
     resources = deployment["resources"]
     for each in wanted:
-        if each["type"] != KEY or each["urn"] in {one["urn"] for one in resources}:
+        if each["type"] != RANDOM_KEY or each["urn"] in {one["urn"] for one in resources}:
             continue
         for place, secret in enumerate(resources):
             if secret.get("parent") == each["parent"] and (value := _value(secret)):
@@ -269,8 +265,9 @@ def keep_key(deployment: dict[str, Any], wanted: Iterable[Resource]) -> None:
 
 def _value(secret: Resource) -> dict[str, Any] | None:
     """The value of a secret as a state has it, encrypted, or to be encrypted with the state."""
-    if name := VALUES.get(secret["type"]):
-        value = secret["outputs"].get(name)
+    type_ = RESOURCE_TYPES.get(secret["type"])
+    if type_ and type_.secret_output:
+        value = secret["outputs"].get(type_.secret_output)
         return value if isinstance(value, dict) and SIGNATURE in value else None
     if secret["type"] != IN_VAULT:
         return None

@@ -10,18 +10,11 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from components.resource_types import RESOURCE_TYPES
+
 Resource = dict[str, Any]
 Facts = ChainMap[str, Any]
 """A resource's inputs, then ``account``, ``region`` and ``partition``."""
-
-GROUP = "/subscriptions/{account}/resourceGroups/{resourceGroupName}"
-ARM = f"{GROUP}/providers"
-ML = f"{ARM}/Microsoft.MachineLearningServices/workspaces/{{workspaceName}}"
-STORAGE = f"{ARM}/Microsoft.Storage/storageAccounts/{{accountName}}"
-VAULT = f"{ARM}/Microsoft.KeyVault/vaults/{{vaultName}}"
-ROLES = "providers/Microsoft.Authorization"
-GCP = "projects/{account}"
-POOLS = f"{GCP}/locations/global/workloadIdentityPools"
 
 
 def _aws_secret(facts: Facts) -> str | None:
@@ -95,131 +88,15 @@ def _gcp_secret_version(facts: Facts) -> str | None:
     return f"{secret}/versions/{max(numbers)}" if numbers else None
 
 
-def _member(of: str) -> Callable[[Facts], str]:
-    """A binding of one member to one role of a thing, ``of``; a condition is known by its title.
-
-    https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/storage_bucket_iam#import
-    """
-
-    def found(facts: Facts) -> str:
-        title = (facts.get("condition") or {}).get("title")
-        parts = (of.format_map(facts), facts["role"], facts["member"], title)
-        return " ".join(part for part in parts if part)
-
-    return found
-
-
-def _aws_oidc_provider(facts: Facts) -> str:
-    host = facts["url"].removeprefix("https://").rstrip("/")
-    return f"arn:{facts['partition']}:iam::{facts['account']}:oidc-provider/{host}"
-
-
-def _vertex_model(facts: Facts) -> str:
-    from components.gcp.dynamic.vertex_model import model_name
-
-    wanted = ("project", "region", "display_name", "image", "artifact_uri")
-    return model_name({name: facts[name] for name in wanted})
-
-
-def _vertex_deployment(facts: Facts) -> str:
-    from components.gcp.dynamic import vertex_deployment
-
-    return vertex_deployment.deployment_id(
-        {name: facts[name] for name in vertex_deployment.IDENTIFIED}
-    )
-
-
-OURS = "pulumi-python:dynamic/triplane:"
-"""How the types of the platform's own dynamic resources begin."""
-AS_ASKED = ("gcp:storage/bucketObject:BucketObject", OURS)
-"""How the types begin that have no import, and are read again by what they were made of."""
-
-IDS: dict[str, str | Callable[[Facts], str | None]] = {
-    "aws:appautoscaling/target:Target": "{serviceNamespace}/{resourceId}/{scalableDimension}",
-    "aws:cloudwatch/metricAlarm:MetricAlarm": "{name}",
-    "aws:cloudwatch/logGroup:LogGroup": "{name}",
-    # Its documentation still imports it by name, which the provider refuses since it knows resources by
-    # identity: https://github.com/hashicorp/terraform-provider-aws/issues/44940
-    "aws:codebuild/project:Project": "arn:{partition}:codebuild:{region}:{account}:project/{name}",
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy": "{repository}",
-    "aws:ecr/repository:Repository": "{name}",
-    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _aws_oidc_provider,
-    "aws:iam/role:Role": "{name}",
-    "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
-    "aws:lambda/alias:Alias": "{functionName}/{name}",
-    "aws:lambda/function:Function": "{name}",
-    "aws:lambda/functionUrl:FunctionUrl": "{functionName}/{qualifier}",
-    "aws:lambda/permission:Permission": "{function}:{qualifier}/{statementId}",
-    "aws:s3/bucket:Bucket": "{bucket}",
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "{bucket}",
-    "aws:s3/bucketObjectv2:BucketObjectv2": "{bucket}/{key}",
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": "{bucket}",
-    "aws:s3/bucketPolicy:BucketPolicy": "{bucket}",
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "{bucket}",
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "{bucket}",
-    "aws:s3/bucketVersioning:BucketVersioning": "{bucket}",
-    "aws:sagemaker/endpoint:Endpoint": "{name}",
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "{name}",
-    "aws:sagemaker/model:Model": "{name}",
+QUERIES: dict[str, Callable[[Facts], str | None]] = {
     "aws:secretsmanager/secret:Secret": _aws_secret,
     "aws:secretsmanager/secretVersion:SecretVersion": _aws_secret_version,
-    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": _member(
-        f"{GCP}/locations/{{location}}/repositories/{{repository}}"
-    ),
-    "gcp:artifactregistry/repository:Repository": f"{GCP}/locations/{{location}}/repositories/{{repositoryId}}",
-    "gcp:cloudrunv2/service:Service": f"{GCP}/locations/{{location}}/services/{{name}}",
-    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": f"{POOLS}/{{workloadIdentityPoolId}}",
-    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": f"{POOLS}/{{workloadIdentityPoolId}}/providers/{{workloadIdentityPoolProviderId}}",
-    "gcp:projects/iAMCustomRole:IAMCustomRole": f"{GCP}/roles/{{roleId}}",
-    "gcp:projects/iAMMember:IAMMember": _member("{project}"),
-    "gcp:projects/service:Service": "{account}/{service}",
-    "gcp:secretmanager/secret:Secret": f"{GCP}/secrets/{{secretId}}",
-    "gcp:secretmanager/secretIamMember:SecretIamMember": _member("{secretId}"),
-    # No one but this stack makes any.
+    # Only this stack makes versions of it.
     "gcp:secretmanager/secretVersion:SecretVersion": _gcp_secret_version,
-    "gcp:serviceaccount/account:Account": f"{GCP}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",
-    "gcp:serviceaccount/iAMMember:IAMMember": _member("{serviceAccountId}"),
-    "gcp:storage/bucket:Bucket": "{name}",
-    "gcp:storage/bucketIAMMember:BucketIAMMember": _member("b/{bucket}"),
-    # As the provider makes it: google_storage_bucket_object has no import.
-    "gcp:storage/bucketObject:BucketObject": "{bucket}-{name}",
-    "gcp:vertex/aiEndpoint:AiEndpoint": f"{GCP}/locations/{{location}}/endpoints/{{name}}",
-    "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": _member(
-        f"{GCP}/locations/{{location}}/endpoints/{{endpoint}}"
-    ),
-    "azure-native:applicationinsights:Component": f"{ARM}/Microsoft.Insights/components/{{resourceName}}",
-    "azure-native:authorization:RoleAssignment": f"{{scope}}/{ROLES}/roleAssignments/{{roleAssignmentName}}",
-    "azure-native:authorization:RoleDefinition": f"/subscriptions/{{account}}/{ROLES}/roleDefinitions/{{roleDefinitionId}}",
-    "azure-native:containerregistry:Registry": f"{ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}",
-    "azure-native:containerregistry:TaskRun": f"{ARM}/Microsoft.ContainerRegistry/registries/{{registryName}}/taskRuns/{{taskRunName}}",
-    "azure-native:keyvault:Secret": f"{VAULT}/secrets/{{secretName}}",
-    "azure-native:keyvault:Vault": VAULT,
-    "azure-native:machinelearningservices:Datastore": f"{ML}/datastores/{{name}}",
-    "azure-native:machinelearningservices:EnvironmentVersion": f"{ML}/environments/{{name}}/versions/{{version}}",
-    "azure-native:machinelearningservices:ModelVersion": f"{ML}/models/{{name}}/versions/{{version}}",
-    "azure-native:machinelearningservices:OnlineDeployment": f"{ML}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}",
-    "azure-native:machinelearningservices:OnlineEndpoint": f"{ML}/onlineEndpoints/{{endpointName}}",
-    "azure-native:machinelearningservices:Workspace": ML,
-    "azure-native:managedidentity:FederatedIdentityCredential": f"{ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}/federatedIdentityCredentials/{{federatedIdentityCredentialResourceName}}",
-    "azure-native:managedidentity:UserAssignedIdentity": f"{ARM}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
-    "azure-native:monitor:AutoscaleSetting": f"{ARM}/Microsoft.Insights/autoscalesettings/{{autoscaleSettingName}}",
-    "azure-native:operationalinsights:Workspace": f"{ARM}/Microsoft.OperationalInsights/workspaces/{{workspaceName}}",
-    "azure-native:resources:ResourceGroup": GROUP,
-    "azure-native:storage:BlobContainer": f"{STORAGE}/blobServices/default/containers/{{containerName}}",
-    "azure-native:storage:BlobServiceProperties": f"{STORAGE}/blobServices/{{blobServicesName}}",
-    "azure-native:storage:ManagementPolicy": f"{STORAGE}/managementPolicies/{{managementPolicyName}}",
-    "azure-native:storage:StorageAccount": STORAGE,
-    "azure-native:web:AppServicePlan": f"{ARM}/Microsoft.Web/serverfarms/{{name}}",
-    "azure-native:web:WebApp": f"{ARM}/Microsoft.Web/sites/{{name}}",
-    f"{OURS}AwsBuiltImage": "{repository}:{tag}",
-    f"{OURS}AwsServedModel": "{endpoint}",
-    f"{OURS}AzureBlobFolder": "{account_url}/{container}/{prefix}",
-    f"{OURS}AzureEndpointTraffic": "{endpoint_id}/traffic",
-    f"{OURS}GcpBuiltImage": "{repository}:{tag}",
-    f"{OURS}VertexDeployment": _vertex_deployment,
-    f"{OURS}VertexModel": _vertex_model,
-    f"{OURS}VertexTraffic": "{endpoint}",
 }
+"""The types whose id does not follow from the inputs, and is queried; None: there is no such resource."""
+NOT_IMPORTABLE = frozenset(token for token, type_ in RESOURCE_TYPES.items() if not type_.importable)
+"""The types that have no import, and are read again by their inputs."""
 
 
 def _partition(region: str) -> str:
@@ -230,7 +107,8 @@ def _partition(region: str) -> str:
 
 def physical_id(resource: Resource, resources: Iterable[Resource]) -> str | None:
     """The id that the cloud gave this resource, if it made it; None: it does not follow from the inputs."""
-    template = IDS.get(resource["type"])
+    type_ = RESOURCE_TYPES.get(resource["type"])
+    template = QUERIES.get(resource["type"]) or (type_.import_id if type_ else None)
     if template is None:
         return None
     resources = list(resources)

@@ -21,7 +21,7 @@ from typing import Any
 
 from operations.engine import preflight
 from operations.engine.stack import Stack
-from operations.recovery.physical_ids import AS_ASKED, Resource, physical_id
+from operations.recovery.physical_ids import NOT_IMPORTABLE, Resource, physical_id
 from operations.terminal import fail, say
 from rehearsal.core.wire import DEFAULTS
 
@@ -90,7 +90,7 @@ def with_probes(deployment: Deployment, wanted: Iterable[Resource]) -> Deploymen
 
 
 def _probe_of(resource: Resource, id_: str) -> Resource:
-    outputs = dict(resource["inputs"]) if resource["type"].startswith(AS_ASKED) else {}
+    outputs = dict(resource["inputs"]) if resource["type"] in NOT_IMPORTABLE else {}
     return {
         **resource,
         "id": id_,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.harness import Stack
+from components.resource_types import PRECIOUS
 from operations.engine import guards
 
 ELSEWHERE: dict[str, dict[str, Any]] = {
@@ -43,7 +44,7 @@ def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:
     lake = next(
         each["urn"]
         for each in stack.resources()
-        if guards.PRECIOUS.get(guards.kind(each["urn"])) == "lake"
+        if PRECIOUS.get(guards.kind(each["urn"])) == "lake"
     )
     costly = steps(stack, "preview", "--replace", lake)
     told = "\n".join(guards.losses(costly, frozenset()))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench.harness import FLIGHT, Stack, ask, load
+from components.resource_type import RANDOM_KEY
 from config import stack_file
 from operations.engine import environment
 from operations.recovery import importer
@@ -194,10 +195,10 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     assert {step["op"] for step in claimed.steps} == {"same"}
     mine, found = stack.resources(), trial.cli.json("stack", "export", "--show-secrets")
     resources = found["deployment"]["resources"]
-    [key] = [each for each in resources if each["type"] == importer.KEY]
+    [key] = [each for each in resources if each["type"] == RANDOM_KEY]
     assert json.loads(key["outputs"]["value"]["plaintext"]) == stack.outputs()["gateway_key"]
     # Whoever makes the key or a provider gives it an id of its own.
-    drawn = ("pulumi:", importer.KEY)
+    drawn = ("pulumi:", RANDOM_KEY)
     assert {
         (each["urn"], each.get("id")) for each in resources if not each["type"].startswith(drawn)
     } == {(each["urn"], each.get("id")) for each in mine if not each["type"].startswith(drawn)}

@@ -12,27 +12,18 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components import names
 from components.dynamic import Props, Provider, gone
 from components.gcp import rest
+from components.gcp.vertex_ids import DEPLOYMENT_INPUTS, deployment_id
 
 DEPLOY_SECONDS = 45 * 60
 """A deployment takes 5 to 20 minutes: machines are started for it."""
 
 
-IDENTIFIED = frozenset({"endpoint", "model", "region", "machine", "service_account"})
-"""What a deployment cannot change, and has its id from."""
-
-
-def deployment_id(props: Props) -> str:
-    """The id of the deployment that `DeploymentProvider` makes of these inputs."""
-    return names.numeric_id(*(str(props[key]) for key in sorted(IDENTIFIED)))
-
-
 class DeploymentProvider(Provider):
     """A model on machines of its own behind an endpoint, without traffic yet."""
 
-    replace_on = IDENTIFIED
+    replace_on = DEPLOYMENT_INPUTS
 
     def create(self, props: Props) -> CreateResult:
         base, deployed_id = rest.vertex_url(props["region"]), deployment_id(props)

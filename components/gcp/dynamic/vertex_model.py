@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components import names
 from components.dynamic import Props, Provider, gone
 from components.gcp import rest
+from components.gcp.vertex_ids import model_name
 
 PORT = 8080
 UPLOAD_SECONDS = 15 * 60
-
-
-def model_name(props: Props) -> str:
-    """The name of the model that `ModelProvider` makes of these inputs."""
-    content = hashlib.sha256(f"{props['image']} {props['artifact_uri']}".encode())
-    return (
-        f"projects/{props['project']}/locations/{props['region']}/models/"
-        f"{names.short(props['display_name'], 40)}-{content.hexdigest()[:16]}"
-    )
 
 
 class ModelProvider(Provider):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from importlib import import_module
 from typing import get_args
 
 import pulumi
 import pytest
 
-from components.contracts import Reach
+from components.resource_type import DeployPermissions
+from components.resource_types import BY_CLOUD
 from config.clouds import Cloud
 from config.schema import StackConfig
 from policy.mock_engine import Build
@@ -39,9 +39,8 @@ def delivered(platform: Build) -> Build:
     )
 
 
-def reach(cloud: Cloud) -> Reach:
-    found: Reach = import_module(f"components.{cloud}.delivery").REACH
-    return found
+def deploy_permissions(cloud: Cloud) -> DeployPermissions:
+    return DeployPermissions.of(BY_CLOUD[cloud])
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -180,9 +179,12 @@ def test_an_account_that_knows_github_already_gets_no_second_provider(
 def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud: Cloud) -> None:
     engine, _ = delivered(cloud)
     registered = {each.type for each in engine if each.custom}
-    parts = [set(part) for part in (reach(cloud).runs, reach(cloud).holds, reach(cloud).grants)]
-    assert registered == set().union(*parts), "components/*/delivery.py: say what a delivery may do"
-    assert sum(map(len, parts)) == len(registered), "a type stands in two parts"
+    granted = deploy_permissions(cloud)
+    groups = [set(group) for group in (granted.compute, granted.data, granted.access)]
+    assert registered == set().union(*groups), (
+        "components/*/resource_types.py: say what may be deployed"
+    )
+    assert sum(map(len, groups)) == len(registered), "a type is in two groups"
 
 
 # How the clouds spell a look, what takes away data, and what gives rights.
@@ -197,7 +199,7 @@ GIVES = re.compile(
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_no_permission_is_a_wildcard(cloud: Cloud) -> None:
-    permissions = reach(cloud).permissions
+    permissions = deploy_permissions(cloud).permissions
     assert len(permissions) > 30
     assert not [each for each in permissions if "*" in each]
 
@@ -213,7 +215,7 @@ VALUES = {
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) -> None:
     """A lifecycle, a public container, a label: each comes with the right to change the others."""
-    for part in (reach(cloud).holds, reach(cloud).grants):
+    for part in (deploy_permissions(cloud).data, deploy_permissions(cloud).access):
         for token, permissions in part.items():
             changes = {p for p in permissions if not READS.search(p)}
             assert changes <= VALUES, f"{token}: {changes - VALUES}"
@@ -224,14 +226,14 @@ def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) ->
         r"|Storage/.+/(write|delete|action)$|registries/(write|delete)$|workspaces/(write|delete)$"
         r"|workspaces/datastores/(write|delete)$|vaults/(write|delete)$|[gG]roups/(write|delete)$"
     )
-    assert not [p for p in reach(cloud).permissions if settings.search(p)]
+    assert not [p for p in deploy_permissions(cloud).permissions if settings.search(p)]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_pipeline_grants_no_rights(cloud: Cloud) -> None:
     # In what runs: who may call the gateway (components/gcp/delivery.py says why), and two policies that
     # grant nothing.
-    runs = [p for part in reach(cloud).runs.values() for p in part]
+    runs = [p for part in deploy_permissions(cloud).compute.values() for p in part]
     allowed = {
         "run.services.setIamPolicy",
         "application-autoscaling:PutScalingPolicy",
@@ -244,7 +246,7 @@ def test_a_pipeline_grants_no_rights(cloud: Cloud) -> None:
 def test_what_runs_can_be_made_read_and_taken_away(cloud: Cloud) -> None:
     makes = re.compile(r":(Create|Put|Register|Add|Start)|\.(create|add|upload|deploy)$|/write$")
     reads = re.compile(r":(Get|Describe|List|BatchGet)|\.(get|access)$|/read$")
-    for token, permissions in reach(cloud).runs.items():
+    for token, permissions in deploy_permissions(cloud).compute.items():
         if permissions and "ServedModel" not in token and "VertexTraffic" not in token:
             assert any(makes.search(p) for p in permissions), f"{token}: nothing makes it"
             assert any(reads.search(p) for p in permissions), f"{token}: nothing reads it"
@@ -274,7 +276,7 @@ def test_every_aws_action_exists() -> None:
     }
     session = botocore.session.get_session()
     operations: dict[str, set[str]] = {}
-    for action in set(reach("aws").permissions) - unlike_operations:
+    for action in set(deploy_permissions("aws").permissions) - unlike_operations:
         service, _, operation = action.partition(":")
         if service not in operations:
             operations[service] = set(session.get_service_model(service).operation_names)

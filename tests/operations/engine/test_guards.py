@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.resource_types import PRECIOUS
 from operations.engine import guards
 
 PLATFORM = "urn:pulumi:dev::triplane::triplane:index:Platform"
@@ -46,7 +47,7 @@ def test_a_new_stack_passes() -> None:
     assert guards.account([created]) == []
 
 
-@pytest.mark.parametrize("token", guards.PRECIOUS)
+@pytest.mark.parametrize("token", PRECIOUS)
 @pytest.mark.parametrize("op", ["delete", "replace", "delete-replaced"])
 def test_nothing_precious_is_replaced_or_deleted_unless_it_is_named(token: str, op: str) -> None:
     steps = [step(op, token, "it", replaceReasons=["location"])]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.resource_type import RANDOM_KEY
 from operations.recovery import discovery, importer
 from operations.recovery.discovery import Thing
 from rehearsal.core.assets import SIGNATURE
@@ -122,7 +123,7 @@ def test_the_key_is_the_one_in_the_secret_and_stays_encrypted() -> None:
         "aws:secretsmanager/secretVersion:SecretVersion", "v", outputs={"secretString": HIDDEN}
     )
     elsewhere = {**version, "urn": "w", "parent": "another", "outputs": {"secretString": {}}}
-    key = wanted(importer.KEY, "k", inputs={"rotation": 2, "__provider": "x"})
+    key = wanted(RANDOM_KEY, "k", inputs={"rotation": 2, "__provider": "x"})
     there = state(elsewhere, version)
     importer.keep_key(there, [key])
     put, after = there["resources"][-2:]
@@ -135,7 +136,7 @@ def test_the_key_is_the_one_in_the_secret_and_stays_encrypted() -> None:
 def test_a_key_that_is_only_in_a_vault_is_read_there_or_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    key = wanted(importer.KEY, "k")
+    key = wanted(RANDOM_KEY, "k")
     secret = wanted(importer.IN_VAULT, "s", id="/s", outputs={"properties": {"secretUri": "u"}})
     monkeypatch.delenv("ALLOW", raising=False)
     monkeypatch.setattr(

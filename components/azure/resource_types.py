@@ -1,0 +1,201 @@
+"""The resource types that the platform registers on Azure: ids, searches and permissions, as data.
+
+Ids: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+Permissions: https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations
+"""
+
+from __future__ import annotations
+
+from components.resource_type import (
+    DYNAMIC,
+    ArmChildren,
+    ResourceType,
+    TaggedArmType,
+    access,
+    compute,
+    data,
+)
+
+GROUP = "/subscriptions/{account}/resourceGroups/{resourceGroupName}"
+
+ACCOUNT = "Microsoft.Storage/storageAccounts"
+APP = "Microsoft.Web/sites"
+APP_PLAN = "Microsoft.Web/serverfarms"
+AUTOSCALE = "Microsoft.Insights/autoscalesettings"
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+INSIGHTS = "Microsoft.Insights/components"
+LOGS = "Microsoft.OperationalInsights/workspaces"
+REGISTRY = "Microsoft.ContainerRegistry/registries"
+ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
+ROLE_DEFINITION = "Microsoft.Authorization/roleDefinitions"
+VAULT = "Microsoft.KeyVault/vaults"
+WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
+ENDPOINT = f"{WORKSPACE}/onlineEndpoints"
+
+
+def _id(arm_type: str, *names: str) -> str:
+    """The template of an id: a resource group's, then the type's parts and the names by turns."""
+    provider, *parts = arm_type.split("/")
+    path = (f"{part}/{name}" for part, name in zip(parts, names, strict=True))
+    return "/".join((GROUP, "providers", provider, *path))
+
+
+def _may(arm_type: str, *verbs: str) -> tuple[str, ...]:
+    return tuple(f"{arm_type}/{verb}" for verb in verbs)
+
+
+ALL = ("read", "write", "delete")
+
+RESOURCE_TYPES: dict[str, ResourceType] = {
+    "azure-native:applicationinsights:Component": ResourceType(
+        import_id=_id(INSIGHTS, "{resourceName}"),
+        search=TaggedArmType(INSIGHTS),
+        deploy=data(*_may(INSIGHTS, "read")),
+    ),
+    "azure-native:authorization:RoleAssignment": ResourceType(
+        import_id=f"{{scope}}/providers/{ROLE_ASSIGNMENT}/{{roleAssignmentName}}",
+        deploy=access(*_may(ROLE_ASSIGNMENT, "read")),
+    ),
+    "azure-native:authorization:RoleDefinition": ResourceType(
+        import_id=f"/subscriptions/{{account}}/providers/{ROLE_DEFINITION}/{{roleDefinitionId}}",
+        deploy=access(*_may(ROLE_DEFINITION, "read")),
+    ),
+    "azure-native:containerregistry:Registry": ResourceType(
+        import_id=_id(REGISTRY, "{registryName}"),
+        precious="registry",
+        search=TaggedArmType(REGISTRY),
+        deploy=data(*_may(REGISTRY, "read")),
+    ),
+    "azure-native:containerregistry:TaskRun": ResourceType(
+        import_id=_id(f"{REGISTRY}/taskRuns", "{registryName}", "{taskRunName}"),
+        search=ArmChildren(_id(REGISTRY, "{registryName}"), "taskRuns", "2019-06-01-preview"),
+        deploy=compute(
+            *_may(f"{REGISTRY}/taskruns", *ALL),
+            f"{REGISTRY}/runs/read",
+            f"{REGISTRY}/scheduleRun/action",
+        ),
+    ),
+    "azure-native:keyvault:Secret": ResourceType(
+        import_id=_id(f"{VAULT}/secrets", "{vaultName}", "{secretName}"),
+        # It writes a secret's value; the vault's values it cannot read.
+        deploy=data(*_may(f"{VAULT}/secrets", "read", "write")),
+    ),
+    "azure-native:keyvault:Vault": ResourceType(
+        import_id=_id(VAULT, "{vaultName}"),
+        precious="vault",
+        search=TaggedArmType(VAULT),
+        deploy=data(*_may(VAULT, "read")),
+    ),
+    "azure-native:machinelearningservices:Datastore": ResourceType(
+        import_id=_id(f"{WORKSPACE}/datastores", "{workspaceName}", "{name}"),
+        deploy=data(*_may(f"{WORKSPACE}/datastores", "read")),
+    ),
+    "azure-native:machinelearningservices:EnvironmentVersion": ResourceType(
+        import_id=_id(
+            f"{WORKSPACE}/environments/versions", "{workspaceName}", "{name}", "{version}"
+        ),
+        deploy=compute(*_may(f"{WORKSPACE}/environments/versions", *ALL)),
+    ),
+    "azure-native:machinelearningservices:ModelVersion": ResourceType(
+        import_id=_id(f"{WORKSPACE}/models/versions", "{workspaceName}", "{name}", "{version}"),
+        deploy=compute(*_may(f"{WORKSPACE}/models/versions", *ALL)),
+    ),
+    "azure-native:machinelearningservices:OnlineDeployment": ResourceType(
+        import_id=_id(
+            f"{ENDPOINT}/deployments", "{workspaceName}", "{endpointName}", "{deploymentName}"
+        ),
+        deploy=compute(*_may(f"{ENDPOINT}/deployments", *ALL)),
+    ),
+    "azure-native:machinelearningservices:OnlineEndpoint": ResourceType(
+        import_id=_id(ENDPOINT, "{workspaceName}", "{endpointName}"),
+        precious="endpoint",
+        search=TaggedArmType(ENDPOINT),
+        deploy=compute(*_may(ENDPOINT, *ALL)),
+    ),
+    "azure-native:machinelearningservices:Workspace": ResourceType(
+        import_id=_id(WORKSPACE, "{workspaceName}"),
+        precious="workspace",
+        search=TaggedArmType(WORKSPACE),
+        # To write a workspace, one must assign its identity, which owns more than any workload's.
+        deploy=data(*_may(WORKSPACE, "read")),
+    ),
+    "azure-native:managedidentity:FederatedIdentityCredential": ResourceType(
+        import_id=_id(
+            f"{IDENTITY}/federatedIdentityCredentials",
+            "{resourceName}",
+            "{federatedIdentityCredentialResourceName}",
+        ),
+        search=ArmChildren(
+            _id(IDENTITY, "{resourceName}"), "federatedIdentityCredentials", "2023-01-31"
+        ),
+        deploy=access(*_may(f"{IDENTITY}/federatedIdentityCredentials", "read")),
+    ),
+    "azure-native:managedidentity:UserAssignedIdentity": ResourceType(
+        import_id=_id(IDENTITY, "{resourceName}"),
+        search=TaggedArmType(IDENTITY),
+        deploy=access(*_may(IDENTITY, "read")),
+    ),
+    "azure-native:monitor:AutoscaleSetting": ResourceType(
+        import_id=_id(AUTOSCALE, "{autoscaleSettingName}"),
+        search=TaggedArmType(AUTOSCALE),
+        deploy=compute(*_may(AUTOSCALE, *ALL)),
+    ),
+    "azure-native:operationalinsights:Workspace": ResourceType(
+        import_id=_id(LOGS, "{workspaceName}"),
+        search=TaggedArmType(LOGS),
+        deploy=data(*_may(LOGS, "read")),
+    ),
+    "azure-native:resources:ResourceGroup": ResourceType(
+        import_id=GROUP,
+        precious="resource group",
+        deploy=data("Microsoft.Resources/subscriptions/resourceGroups/read"),
+    ),
+    "azure-native:storage:BlobContainer": ResourceType(
+        import_id=_id(
+            f"{ACCOUNT}/blobServices/containers", "{accountName}", "default", "{containerName}"
+        ),
+        precious="lake",
+        deploy=data(*_may(f"{ACCOUNT}/blobServices/containers", "read")),
+    ),
+    "azure-native:storage:BlobServiceProperties": ResourceType(
+        import_id=_id(f"{ACCOUNT}/blobServices", "{accountName}", "{blobServicesName}"),
+        deploy=data(*_may(f"{ACCOUNT}/blobServices", "read")),
+    ),
+    "azure-native:storage:ManagementPolicy": ResourceType(
+        import_id=_id(f"{ACCOUNT}/managementPolicies", "{accountName}", "{managementPolicyName}"),
+        deploy=data(*_may(f"{ACCOUNT}/managementPolicies", "read")),
+    ),
+    "azure-native:storage:StorageAccount": ResourceType(
+        import_id=_id(ACCOUNT, "{accountName}"),
+        precious="lake",
+        search=TaggedArmType(ACCOUNT),
+        deploy=data(*_may(ACCOUNT, "read")),
+    ),
+    "azure-native:web:AppServicePlan": ResourceType(
+        import_id=_id(APP_PLAN, "{name}"),
+        search=TaggedArmType(APP_PLAN),
+        deploy=compute(*_may(APP_PLAN, *ALL)),
+    ),
+    "azure-native:web:WebApp": ResourceType(
+        import_id=_id(APP, "{name}"),
+        search=TaggedArmType(APP),
+        deploy=compute(
+            *_may(APP, *ALL),
+            *_may(f"{APP}/config", "read", "write"),
+            f"{APP}/config/list/action",
+            # Whoever writes an app that names a plan must have it.
+            # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/web-and-mobile#website-contributor
+            f"{APP_PLAN}/join/action",
+        ),
+    ),
+    f"{DYNAMIC}AzureBlobFolder": ResourceType(
+        import_id="{account_url}/{container}/{prefix}",
+        importable=False,
+        deploy=compute(),  # it needs data actions, not actions: `delivery.BLOBS`
+    ),
+    f"{DYNAMIC}AzureEndpointTraffic": ResourceType(
+        import_id="{endpoint_id}/traffic",
+        importable=False,
+        deploy=compute(*_may(ENDPOINT, "read", "write")),
+    ),
+}

@@ -1,0 +1,178 @@
+"""The resource types that the platform registers on Google Cloud: ids, searches and permissions, as data.
+
+Ids: the page of each type at https://www.pulumi.com/registry/packages/gcp/api-docs/, "Import".
+Permissions: https://cloud.google.com/iam/docs/roles-permissions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from components.gcp import vertex_ids
+from components.resource_type import (
+    DYNAMIC,
+    Facts,
+    LabelledList,
+    ResourceType,
+    access,
+    compute,
+    data,
+)
+
+PROJECT = "projects/{account}"
+LOCATION = f"{PROJECT}/locations/{{location}}"
+POOLS = f"{PROJECT}/locations/global/workloadIdentityPools"
+
+IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.tags.get")
+"""Granted on the platform's repository, not on every one of the project. Cloud Run asks for the first of
+whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
+OBJECTS = ("storage.objects.create", "storage.objects.delete", "storage.objects.get")
+"""Granted in some zones of the lake, not in every bucket of the project."""
+
+
+def _verbs(resource: str, *verbs: str) -> tuple[str, ...]:
+    return tuple(f"{resource}.{verb}" for verb in verbs)
+
+
+def _member(target: str) -> Callable[[Facts], str]:
+    """The id of a binding of one member to one role on ``target``; a condition is identified by its title.
+
+    https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/storage_bucket_iam#import
+    """
+
+    def member_id(facts: Facts) -> str:
+        title = (facts.get("condition") or {}).get("title")
+        parts = (target.format_map(facts), facts["role"], facts["member"], title)
+        return " ".join(part for part in parts if part)
+
+    return member_id
+
+
+def _vertex_model_name(facts: Facts) -> str:
+    return vertex_ids.model_name({name: facts[name] for name in vertex_ids.MODEL_INPUTS})
+
+
+def _vertex_deployment_id(facts: Facts) -> str:
+    return vertex_ids.deployment_id({name: facts[name] for name in vertex_ids.DEPLOYMENT_INPUTS})
+
+
+# A binding is imported by its target, role and member with spaces between, and has slashes afterwards.
+RESOURCE_TYPES: dict[str, ResourceType] = {
+    "gcp:artifactregistry/repository:Repository": ResourceType(
+        import_id=f"{LOCATION}/repositories/{{repositoryId}}",
+        precious="registry",
+        deploy=data("artifactregistry.repositories.get"),
+    ),
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": ResourceType(
+        import_id=_member(f"{LOCATION}/repositories/{{repository}}"),
+        keeps_import_id=False,
+        deploy=access("artifactregistry.repositories.getIamPolicy"),
+    ),
+    "gcp:cloudrunv2/service:Service": ResourceType(
+        import_id=f"{LOCATION}/services/{{name}}",
+        search=LabelledList("run", "services", regional=True),
+        deploy=compute(
+            # Letting anyone call (`invoker_iam_disabled`: the gateway checks its key itself) needs
+            # setIamPolicy. https://cloud.google.com/run/docs/securing/managing-access#invoker_check
+            *_verbs("run.services", "create", "delete", "get", "setIamPolicy", "update"),
+            "run.operations.get",
+            IMAGES[0],
+        ),
+    ),
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": ResourceType(
+        import_id=f"{POOLS}/{{workloadIdentityPoolId}}",
+        deploy=access("iam.workloadIdentityPools.get"),
+    ),
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": ResourceType(
+        import_id=f"{POOLS}/{{workloadIdentityPoolId}}/providers/{{workloadIdentityPoolProviderId}}",
+        deploy=access("iam.workloadIdentityPoolProviders.get"),
+    ),
+    "gcp:projects/iAMCustomRole:IAMCustomRole": ResourceType(
+        import_id=f"{PROJECT}/roles/{{roleId}}", deploy=access("iam.roles.get")
+    ),
+    "gcp:projects/iAMMember:IAMMember": ResourceType(
+        import_id=_member("{project}"),
+        keeps_import_id=False,
+        deploy=access("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"),
+    ),
+    "gcp:projects/service:Service": ResourceType(
+        import_id="{account}/{service}",
+        # An API that is switched on is a new service in the project: a person decides on that.
+        deploy=access(*_verbs("serviceusage.services", "get", "list")),
+    ),
+    "gcp:secretmanager/secret:Secret": ResourceType(
+        import_id=f"{PROJECT}/secrets/{{secretId}}",
+        precious="vault",
+        search=LabelledList("secretmanager", "secrets"),
+        deploy=data("secretmanager.secrets.get"),
+    ),
+    "gcp:secretmanager/secretIamMember:SecretIamMember": ResourceType(
+        import_id=_member("{secretId}"),
+        keeps_import_id=False,
+        deploy=access("secretmanager.secrets.getIamPolicy"),
+    ),
+    "gcp:secretmanager/secretVersion:SecretVersion": ResourceType(
+        # No import id: versions are counted, so which one it is depends on the others.
+        keeps_import_id=False,
+        secret_output="secretData",  # noqa: S106  # the output's name
+        deploy=compute(
+            *_verbs("secretmanager.versions", "access", "add", "destroy", "enable", "get")
+        ),
+    ),
+    "gcp:serviceaccount/account:Account": ResourceType(
+        import_id=f"{PROJECT}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",
+        deploy=access("iam.serviceAccounts.get"),
+    ),
+    "gcp:serviceaccount/iAMMember:IAMMember": ResourceType(
+        import_id=_member("{serviceAccountId}"),
+        keeps_import_id=False,
+        deploy=access("iam.serviceAccounts.getIamPolicy"),
+    ),
+    "gcp:storage/bucket:Bucket": ResourceType(
+        import_id="{name}", precious="lake", deploy=data("storage.buckets.get")
+    ),
+    "gcp:storage/bucketIAMMember:BucketIAMMember": ResourceType(
+        import_id=_member("b/{bucket}"),
+        keeps_import_id=False,
+        deploy=access("storage.buckets.getIamPolicy"),
+    ),
+    "gcp:storage/bucketObject:BucketObject": ResourceType(
+        # google_storage_bucket_object has no import; this is the id that the provider makes.
+        import_id="{bucket}-{name}",
+        importable=False,
+        deploy=compute(*OBJECTS),
+    ),
+    "gcp:vertex/aiEndpoint:AiEndpoint": ResourceType(
+        import_id=f"{LOCATION}/endpoints/{{name}}",
+        precious="endpoint",
+        deploy=compute(*_verbs("aiplatform.endpoints", "create", "delete", "get", "update")),
+    ),
+    "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": ResourceType(
+        import_id=_member(f"{LOCATION}/endpoints/{{endpoint}}"),
+        keeps_import_id=False,
+        deploy=access("aiplatform.endpoints.getIamPolicy"),
+    ),
+    f"{DYNAMIC}GcpBuiltImage": ResourceType(
+        import_id="{repository}:{tag}",
+        importable=False,
+        deploy=compute(*_verbs("cloudbuild.builds", "create", "get"), IMAGES[1]),
+    ),
+    f"{DYNAMIC}VertexDeployment": ResourceType(
+        import_id=_vertex_deployment_id,
+        importable=False,
+        deploy=compute(*_verbs("aiplatform.endpoints", "deploy", "get", "undeploy", "update")),
+    ),
+    f"{DYNAMIC}VertexModel": ResourceType(
+        import_id=_vertex_model_name,
+        importable=False,
+        deploy=compute(*_verbs("aiplatform.models", "delete", "get", "update", "upload")),
+    ),
+    f"{DYNAMIC}VertexTraffic": ResourceType(
+        import_id="{endpoint}",
+        importable=False,
+        deploy=compute(
+            *_verbs("aiplatform.endpoints", "get", "update"),
+            "aiplatform.models.get",
+        ),
+    ),
+}

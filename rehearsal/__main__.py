@@ -13,12 +13,13 @@ import sys
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from rehearsal import supervisor
+from rehearsal.core.settings import state_folder
 
 
 def main() -> None:
     """Do what the command line says."""
     arguments = _parser().parse_args()
-    state = supervisor.state_dir()
+    state = state_folder()
     try:
         match arguments.command:
             case "start":
@@ -90,7 +91,7 @@ def _status(status: dict[str, object]) -> None:
 def _fault(arguments: argparse.Namespace) -> None:
     from rehearsal.core.faults import Fault
 
-    state = supervisor.state_dir()
+    state = state_folder()
     match arguments.what:
         case "list":
             for fault in supervisor.ask(state, "/_api/faults"):

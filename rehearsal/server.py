@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
+from rehearsal.core.account import Account
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
@@ -25,7 +26,7 @@ from rehearsal.core.store import Store
 from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
 from rehearsal.provider import service
-from rehearsal.provider.context import Account, Context
+from rehearsal.provider.context import Context
 from rehearsal.runtime.containers import Containers
 from rehearsal.runtime.endpoints import Endpoints
 from rehearsal.runtime.functions.registry import Functions
@@ -39,25 +40,31 @@ log = logging.getLogger(__name__)
 PROFILES = (AWS, GCP, AZURE)
 
 
-def assemble(state_dir: Path, http_port: int) -> Context:
-    """The context as the state directory left it."""
-    context = Context()
-    context.state_dir = state_dir
-    context.base_url = f"http://127.0.0.1:{http_port}"
-    context.account = Account()
-    context.store = Store(state_dir / "rehearsal.sqlite", storage_key(state_dir))
-    context.kv = context.store.kv
-    context.ledger = Ledger(context.store)
-    context.faults = Faults(context.store)
-    context.processes = Processes(context.store)
-    context.processes.stop_all()  # those of a rehearsal that was killed
-    context.authority = Authority(state_dir)
-    context.object_stores = ObjectStores(context)
-    context.images = ImageStore(context)
-    context.containers = Containers(context)
-    context.functions = Functions(context)
-    context.endpoints = Endpoints(context)
-    return context
+def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -> Context:
+    """The context that the state folder holds."""
+    store = Store(state_dir / "rehearsal.sqlite", storage_key(state_dir))
+    processes = Processes(store)
+    processes.stop_all()  # those of a rehearsal that was killed
+    account = Account()
+    authority = Authority(state_dir)
+    images = ImageStore(state_dir, store.kv)
+    containers = Containers(state_dir, store.kv, images, processes, authority)
+    return Context(
+        state_dir=state_dir,
+        base_url=f"http://127.0.0.1:{http_port}",
+        account=account,
+        store=store,
+        ledger=Ledger(store),
+        faults=Faults(store),
+        processes=processes,
+        authority=authority,
+        object_stores=ObjectStores(state_dir, account, processes, authority),
+        images=images,
+        containers=containers,
+        functions=Functions(state_dir, store.kv, processes),
+        endpoints=Endpoints(state_dir, authority, containers, loop),
+        loop=loop,
+    )
 
 
 class FaultyPaths:
@@ -103,8 +110,7 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 async def run(state_dir: Path, ports: dict[str, int]) -> None:
     """Serve until asked to end. ``ports``: ``http`` and one a package."""
     listener = listen(ports["http"])
-    context = assemble(state_dir, ports["http"])
-    context.loop = asyncio.get_running_loop()
+    context = assemble(state_dir, ports["http"], asyncio.get_running_loop())
     lifecycles = {}
     servers = []
     mounts = []

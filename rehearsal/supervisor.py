@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.error
 import urllib.request
@@ -22,25 +23,25 @@ import psutil
 
 from rehearsal.core.files import write_whole
 from rehearsal.core.ports import Ports, free
+from rehearsal.core.settings import (
+    PACKAGE,
+    PROJECT_VARIABLE,
+    STATE_VARIABLE,
+    project_folder,
+)
 from rehearsal.runtime import processes
 
-CLONE = Path(__file__).resolve().parent.parent
 FORMAT = 1
 """Of the state directory. Raise it with any change that makes state written before unreadable."""
 MARKER = "rehearsal.json"
 PARTS = ("http", "aws", "gcp", "azure-native")
 START_SECONDS = 30
-CODE = ("rehearsal/**/*.py", "tools/azurite/*.cjs", "requirements*.txt")
-"""What a running rehearsal was started from: itself, its Azure emulator, the SDKs it takes types from."""
+CODE = ("**/*.py", "page.html", "runtime/azurite/*.cjs")
+"""The files of this package that a running rehearsal has read."""
 
 
 class Trouble(Exception):
     """Why it cannot be done, and what to do; shown without a traceback."""
-
-
-def state_dir() -> Path:
-    """Where this clone's rehearsal keeps everything."""
-    return Path(os.environ.get("TRIPLANE_REHEARSAL_DIR") or CLONE / ".rehearsal").resolve()
 
 
 def prepare(state: Path) -> None:
@@ -94,10 +95,16 @@ def resident(state: Path) -> int | None:
 
 
 def code() -> str:
-    """A digest of the code that a rehearsal started now would run."""
+    """A digest of what a rehearsal started now would run: this package, and what is installed beside it.
+
+    Of an installed package its version is enough: pip and uv write it into the name of a folder.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in CODE for path in CLONE.glob(pattern)):
-        digest.update(f"{path.relative_to(CLONE)}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(path for pattern in CODE for path in PACKAGE.glob(pattern)):
+        digest.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes() + b"\0")
+    for place in sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
+        for folder in sorted(Path(place).glob("*.dist-info")):
+            digest.update(f"{folder.name}\0".encode())
     return digest.hexdigest()
 
 
@@ -181,8 +188,12 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=CLONE,
-            env={**os.environ, "TRIPLANE_REHEARSAL_DIR": str(state)},
+            cwd=PACKAGE.parent,
+            env={
+                **os.environ,
+                STATE_VARIABLE: str(state),
+                PROJECT_VARIABLE: str(project_folder()),
+            },
             start_new_session=True,
         )
     _wait(state, process)

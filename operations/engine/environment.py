@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
 from rehearsal import supervisor
+from rehearsal.core.settings import state_folder
 
 
 def own() -> dict[str, str]:
@@ -58,7 +59,7 @@ def bytecode() -> dict[str, str]:
 def rehearsal() -> dict[str, str]:
     """What points the clouds' clients and Pulumi's providers at the running rehearsal."""
     try:
-        return supervisor.environment(supervisor.state_dir())
+        return supervisor.environment(state_folder(HOME))
     except supervisor.Trouble as trouble:
         fail(f"rehearsal: {trouble}")
 

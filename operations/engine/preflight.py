@@ -20,7 +20,7 @@ import psutil
 from config.model_store import STORE
 from operations.engine.installation import HOME
 from operations.terminal import fail, say
-from rehearsal import supervisor
+from rehearsal.core.settings import state_folder
 
 MIB = 2**20
 NEEDED = 64 * MIB
@@ -37,7 +37,7 @@ SKEW = timedelta(minutes=5)
 
 def folders() -> tuple[Path, ...]:
     """Where an update writes: the state, the rehearsal's clouds, the models."""
-    return HOME / ".pulumi", supervisor.state_dir(), STORE
+    return HOME / ".pulumi", state_folder(HOME), STORE
 
 
 def room(needed: int = NEEDED) -> list[str]:

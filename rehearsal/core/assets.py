@@ -6,22 +6,19 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from rehearsal.core.records import Json, Refusal
+from rehearsal.core.settings import project_folder
 
 # The wire form of assets: https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
-CLONE = Path(__file__).resolve().parents[2]
 
 
 def _file(path: str) -> Path:
-    """An asset's path; a relative one counts from the clone, where `pulumi` runs."""
-    found = CLONE / path
+    """The file or folder of an asset; a relative path counts from the program's folder."""
+    found = project_folder() / path
     if not found.exists():
         raise Refusal("AssetNotFound", f"{path} is not there (looked for {found})")
     return found

@@ -8,8 +8,8 @@ import socket
 import threading
 from pathlib import Path
 
-from rehearsal.core.cache import CACHE
 from rehearsal.core.files import write_whole
+from rehearsal.core.settings import CACHE
 
 # Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
 # connections, so that none of those holds a kept port at the moment of a restart.

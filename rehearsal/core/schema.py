@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.core.assets import SIGNATURE
-from rehearsal.core.cache import CACHE
 from rehearsal.core.records import Json
+from rehearsal.core.settings import CACHE, PACKAGE
 from rehearsal.core.wire import UNKNOWN
 
 MODULES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_azure_native"}
@@ -116,7 +116,7 @@ class Schemas:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
-                    cwd=Path(__file__).resolve().parents[2],
+                    cwd=PACKAGE.parent,
                 )
             assert self._process.stdin is not None
             assert self._process.stdout is not None

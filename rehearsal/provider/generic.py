@@ -9,10 +9,10 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from rehearsal.core.account import Account
 from rehearsal.core.records import CheckFailure, Json, Record
 from rehearsal.core.schema import Schema
 from rehearsal.core.wire import UNKNOWN
-from rehearsal.provider.context import Account
 from rehearsal.provider.resource_type import ResourceType
 
 SCALARS: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "string": ""}

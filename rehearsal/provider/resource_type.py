@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
 from rehearsal.core.records import Inputs, Record
+from rehearsal.provider.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,18 +20,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.to_thread
 import httpx
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from rehearsal.core.credentials import Authority
+from rehearsal.core.store import KeyValues
 from rehearsal.runtime.dockerfile import inside
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
-    from rehearsal.runtime.images import Image
+from rehearsal.runtime.images import Image, ImageStore
+from rehearsal.runtime.processes import Processes
 
 MAX_BODY = 32 * 1024 * 1024
 """Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
@@ -101,9 +101,19 @@ class Instance:
 class Containers:
     """Runs containers, each behind a key; another container under the same key takes over."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._folder = context.state_dir / "workloads"
+    def __init__(
+        self,
+        state_dir: Path,
+        kv: KeyValues,
+        images: ImageStore,
+        processes: Processes,
+        authority: Authority,
+    ) -> None:
+        self._kv = kv
+        self._images = images
+        self._processes = processes
+        self._authority = authority
+        self._folder = state_dir / "workloads"
         self._instances: dict[str, Instance] = {}
         self._changing: dict[str, threading.RLock] = {}
         self._guard = threading.Lock()  # of the three dictionaries and of Instance.in_flight
@@ -124,19 +134,19 @@ class Containers:
             with self._guard:
                 self._instances[key] = instance
                 self._failed.pop(key, None)
-            self._context.kv.put("workloads", key, container.to_json())
+            self._kv.put("workloads", key, container.to_json())
             if former:
                 self._drain(former)
 
     def stop(self, key: str) -> None:
         """Stop and forget; an unknown key is fine."""
         with self._change(key):
-            self._context.kv.delete("workloads", key)
+            self._kv.delete("workloads", key)
             with self._guard:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
             if instance:
-                self._context.processes.stop(instance.process)
+                self._processes.stop(instance.process)
 
     async def forward(self, key: str, request: Request, path: str) -> Response:
         """Pass ``request`` on to ``path`` (plus its query) of the container; 503 when it is down."""
@@ -220,7 +230,7 @@ class Containers:
         with self._change(key):
             if instance := self._acquire(key):  # somebody else was faster
                 return instance
-            stored = self._context.kv.get("workloads", key)
+            stored = self._kv.get("workloads", key)
             if stored is None:
                 raise ContainerFailed(f"nothing is deployed as {key}")
             since, message = self._failed.get(key, (0.0, ""))
@@ -238,7 +248,7 @@ class Containers:
 
     def _start(self, key: str, container: Container) -> Instance:
         """Start a process and wait until it is healthy."""
-        image = self._context.images.find(container.image)
+        image = self._images.find(container.image)
         if image is None:
             raise ContainerFailed(f"manifest for {container.image} not found: manifest unknown")
         log = self._log(key)
@@ -247,7 +257,7 @@ class Containers:
             log.unlink()
         begin = log.stat().st_size if log.exists() else 0
         port = _any_port()
-        process = self._context.processes.spawn(
+        process = self._processes.spawn(
             [_rerooted(word, image, container, rootfs=True) for word in _command(image, container)],
             key=f"workload/{key}",
             log=log,
@@ -258,7 +268,7 @@ class Containers:
         while not _healthy(port, container.health):
             ended = process.poll()
             if ended is not None or time.monotonic() > deadline:
-                self._context.processes.stop(process)
+                self._processes.stop(process)
                 what = (
                     f"the container ended with exit code {ended}"
                     if ended is not None
@@ -274,13 +284,13 @@ class Containers:
         deadline = time.monotonic() + DRAIN_SECONDS
         while former.in_flight and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._context.processes.stop(former.process)
+        self._processes.stop(former.process)
 
     def _environment(self, image: Image, container: Container) -> dict[str, str]:
         given = dict(entry.partition("=")[::2] for entry in image.config.get("Env", ()))
         scratch = self._folder / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
-        bundle = str(self._context.authority.bundle)
+        bundle = str(self._authority.bundle)
         return {
             "HOME": str(scratch),
             "TMPDIR": str(scratch),

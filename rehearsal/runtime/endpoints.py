@@ -8,17 +8,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rehearsal.core.credentials import Authority
 from rehearsal.core.ports import Ports, listen
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
+from rehearsal.runtime.containers import Containers
 
 CLOSE_SECONDS = 10
 """So long do requests in flight have when a door is closed."""
@@ -79,9 +77,17 @@ class Endpoint:
 class Endpoints:
     """Opens and closes doors. A door keeps its port until it is closed for good."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._ports = Ports(context.state_dir / "addresses.json")
+    def __init__(
+        self,
+        state_dir: Path,
+        authority: Authority,
+        containers: Containers,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._authority = authority
+        self._containers = containers
+        self._loop = loop
+        self._ports = Ports(state_dir / "addresses.json")
         self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
 
@@ -104,9 +110,9 @@ class Endpoints:
             else:
                 # From here on connections are taken, if only answered once the server runs.
                 listener = _listen(key, port)
-                certificate = self._context.authority.certificate("127.0.0.1") if tls else None
+                certificate = self._authority.certificate("127.0.0.1") if tls else None
                 endpoint = self._endpoints[key] = Endpoint(app, max_concurrency, certificate)
-                self._context.loop.call_soon_threadsafe(endpoint.serve, listener)
+                self._loop.call_soon_threadsafe(endpoint.serve, listener)
         return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def url(self, key: str) -> str | None:
@@ -119,7 +125,7 @@ class Endpoints:
         with self._lock:
             endpoint = self._endpoints.pop(key, None)
         if endpoint:
-            self._context.call(endpoint.shut())
+            asyncio.run_coroutine_threadsafe(endpoint.shut(), self._loop).result()
         self._ports.release(f"doors/{key}")
 
     async def close_all(self) -> None:
@@ -131,7 +137,7 @@ class Endpoints:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-            response = await self._context.containers.forward(key, request, path)
+            response = await self._containers.forward(key, request, path)
             await response(scope, receive, send)
 
         return app

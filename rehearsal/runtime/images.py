@@ -19,13 +19,11 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rehearsal.core.store import KeyValues
 from rehearsal.runtime import dockerfile as dockerfiles
 from rehearsal.runtime.dockerfile import BuildFailed
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
 
 __all__ = ["BuildFailed", "Image", "ImageStore", "TagImmutable"]
 # https://github.com/opencontainers/image-spec/blob/main/media-types.md
@@ -62,9 +60,9 @@ class Image:
 class ImageStore:
     """Builds images and keeps them by repository, tag and digest. Safe to use from any thread."""
 
-    def __init__(self, context: Context) -> None:
-        self._kv = context.kv
-        self._folder = context.state_dir / "images"
+    def __init__(self, state_dir: Path, kv: KeyValues) -> None:
+        self._kv = kv
+        self._folder = state_dir / "images"
         self._blobs = self._folder / "blobs" / "sha256"
         self._rootfs = self._folder / "rootfs"
         self._lock = threading.Lock()

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | S3 | ministack through `rehearsal.runtime.s3_server` | objects, versions, bucket settings | lifecycle, policies, encryption |
 | Cloud Storage | fake-gcs-server | buckets and objects | object versions, lifecycle, labels, access |
-| Azure Blob | Azurite through tools/azurite/serve.cjs | containers, blobs, accounts | blob versions, lifecycle, access rules |
+| Azure Blob | Azurite through azurite/serve.cjs, beside this module | containers, blobs, accounts | blob versions, lifecycle, access rules |
 
 What is not executed is recorded by the resource's kind and goes no further. Azurite looks into a
 bearer token (issuer, audience, times) without checking its signature; the other two take any caller.
@@ -32,19 +32,18 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from rehearsal.core import ports
-from rehearsal.core.cache import CACHE
+from rehearsal.core.account import Account
+from rehearsal.core.credentials import Authority
 from rehearsal.core.files import write_private
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
+from rehearsal.core.settings import CACHE, PACKAGE
+from rehearsal.runtime.processes import Processes
 
 log = logging.getLogger(__name__)
 Store = Literal["s3", "gcs", "blob"]
-CLONE = Path(__file__).resolve().parents[2]
-AZURITE = CLONE / "tools" / "azurite"
+AZURITE = Path(__file__).with_name("azurite")
 START_SECONDS = 20
 # Node keeps what it once had: a small young generation saves 40 MB and costs a tenth of the speed.
 NODE_MEMORY = ("--max-old-space-size=96", "--max-semi-space-size=1")
@@ -68,10 +67,14 @@ class ObjectStores:
     loop's: a start takes up to a second, the first of Azurite may take its installation.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._folder = context.state_dir / "objects"
-        self._ports = ports.Ports(context.state_dir / "addresses.json")
+    def __init__(
+        self, state_dir: Path, account: Account, processes: Processes, authority: Authority
+    ) -> None:
+        self._account = account
+        self._processes = processes
+        self._authority = authority
+        self._folder = state_dir / "objects"
+        self._ports = ports.Ports(state_dir / "addresses.json")
         self._locks: dict[Store, threading.RLock] = {
             store: threading.RLock() for store in ("s3", "gcs", "blob")
         }
@@ -109,7 +112,7 @@ class ObjectStores:
             self._write_accounts(accounts)
             # serve.cjs deletes the blobs of a vanished account when it is next asked for any
             # account: this request, which it refuses, makes it do so now.
-            trust = ssl.create_default_context(cafile=self._context.authority.bundle)
+            trust = ssl.create_default_context(cafile=self._authority.bundle)
             with suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(url, context=trust, timeout=10).close()
 
@@ -148,17 +151,17 @@ class ObjectStores:
         folder.mkdir(parents=True, exist_ok=True)
         program = {"s3": self._s3, "gcs": self._gcs, "blob": self._blob}[store](folder, port)
         log = self._folder / f"{store}.log"
-        process = self._context.processes.spawn(
+        process = self._processes.spawn(
             program.args,
             key=f"objects/{store}",
             log=log,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), **program.env},
-            cwd=CLONE,
+            cwd=PACKAGE.parent,
         )
         deadline = time.monotonic() + START_SECONDS
         while not ports.listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                self._context.processes.stop(process)
+                self._processes.stop(process)
                 raise StoreFailed(
                     f"the {store} store did not start; the end of {log}:\n{tail(log)}"
                 )
@@ -177,14 +180,13 @@ class ObjectStores:
                     self._start(store)
 
     def _s3(self, folder: Path, port: int) -> Program:
-        account = self._context.account
         return Program(
             [sys.executable, "-m", "rehearsal.runtime.s3_server", str(port), folder / "s3.sqlite"],
             {
                 "SERVICES": "s3",
-                "MINISTACK_ACCOUNT_ID": account.aws_account,
+                "MINISTACK_ACCOUNT_ID": self._account.aws_account,
                 # Presigned URLs are checked against it.
-                "AWS_SECRET_ACCESS_KEY": account.aws_secret_access_key,
+                "AWS_SECRET_ACCESS_KEY": self._account.aws_secret_access_key,
                 "LOG_LEVEL": "WARNING",
             },
         )
@@ -202,7 +204,7 @@ class ObjectStores:
         )
 
     def _blob(self, folder: Path, port: int) -> Program:
-        certificate, key = self._context.authority.certificate("127.0.0.1")
+        certificate, key = self._authority.certificate("127.0.0.1")
         node, _ = _node()
         serve = install() / "serve.cjs"
         address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--disableProductStyleUrl"]
@@ -237,7 +239,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 def install() -> Path:
-    """Install Azurite from tools/azurite/package-lock.json, once, into the user's cache; its folder."""
+    """Install Azurite from azurite/package-lock.json, once, into the user's cache; its folder."""
     content = b"".join(file.read_bytes() for file in sorted(AZURITE.rglob("*")) if file.is_file())
     home = CACHE / f"azurite-{hashlib.sha256(content).hexdigest()[:12]}"
     if home.exists():

@@ -8,12 +8,10 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
-if TYPE_CHECKING:
-    from rehearsal.core.store import Store
+from rehearsal.core.store import Store
 
 # The child waits for a line before it becomes the program: if the rehearsal dies before the child is
 # on record, its end of the pipe closes and the child ends too. `exec` keeps the pid and start time.

@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rehearsal.core.store import KeyValues
 from rehearsal.runtime.functions.pool import Pool
 from rehearsal.runtime.functions.sandbox import Sandbox
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
+from rehearsal.runtime.processes import Processes
 
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
@@ -57,8 +56,11 @@ class Function:
 class Functions:
     """Lambda functions, each behind a key; another function under the same key takes over."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, state_dir: Path, kv: KeyValues, processes: Processes) -> None:
+        self._kv = kv
+        self._processes = processes
+        self._folder = state_dir / "functions"
+        self._logs = state_dir / "logs"
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(64, "lambda")
@@ -72,20 +74,20 @@ class Functions:
         code = hashlib.sha256(function.code).hexdigest()
         _unpack(function.code, self._folder / code)
         stored = {**asdict(function), "code": code}
-        if self._context.kv.get("functions", key) != stored:
-            self._context.kv.put("functions", key, stored)
+        if self._kv.get("functions", key) != stored:
+            self._kv.put("functions", key, stored)
             with self._lock:
                 if pool := self._pools.get(key):
                     pool.replace(stored)
 
     def stop(self, key: str) -> None:
         """Stop and forget. Unknown keys are fine."""
-        self._context.kv.delete("functions", key)
+        self._kv.delete("functions", key)
         with self._lock:
             pool = self._pools.pop(key, None)
         if pool:
             pool.replace(None)
-        used = {stored["code"] for stored in self._context.kv.items("functions").values()}
+        used = {stored["code"] for stored in self._kv.items("functions").values()}
         for folder in self._folder.glob("?" * 64):
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -118,17 +120,13 @@ class Functions:
         for pool in pools:
             pool.wait(CLOSE_SECONDS)
 
-    @property
-    def _folder(self) -> Path:
-        return self._context.state_dir / "functions"
-
     def _log(self, key: str) -> Path:
-        return self._context.state_dir / "logs" / f"lambda-{_safe(key)}.log"
+        return self._logs / f"lambda-{_safe(key)}.log"
 
     def _pool(self, key: str) -> Pool:
         with self._lock:
             if key not in self._pools:
-                stored = self._context.kv.get("functions", key)
+                stored = self._kv.get("functions", key)
                 if stored is None:
                     raise KeyError(key)
                 self._pools[key] = Pool(stored, lambda found: self._start(key, found))
@@ -140,7 +138,7 @@ class Functions:
         def spawn(runtime_api: str) -> subprocess.Popen[bytes]:
             scratch = self._folder / "tmp"
             scratch.mkdir(parents=True, exist_ok=True)
-            return self._context.processes.spawn(
+            return self._processes.spawn(
                 [sys.executable, "-m", "awslambdaric", function["handler"]],
                 key=f"lambda {key}",
                 log=log,
@@ -148,7 +146,7 @@ class Functions:
                 cwd=code,
             )
 
-        return Sandbox(function, spawn, self._context.processes.stop)
+        return Sandbox(function, spawn, self._processes.stop)
 
     def _retire_idle(self) -> None:
         while True:

@@ -28,8 +28,7 @@ def contexts(tmp_path: Path) -> Iterator[Callable[[], Context]]:
         for former in made:
             former.object_stores.close()  # a dead rehearsal's supervision is dead too
             asyncio.run_coroutine_threadsafe(former.endpoints.close_all(), loop).result(20)
-        context = assemble(tmp_path, 1)
-        context.loop = loop
+        context = assemble(tmp_path, 1, loop)
         made.append(context)
         return context
 

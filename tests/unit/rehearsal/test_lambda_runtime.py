@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -101,10 +100,7 @@ class Lambda:
             key.write_bytes(Fernet.generate_key())
         self.store = Store(folder / "state.db", key.read_bytes())
         self.processes = Processes(self.store)
-        context: Any = SimpleNamespace(
-            state_dir=folder, processes=self.processes, kv=KeyValues(self.store)
-        )
-        self.functions = Functions(context)
+        self.functions = Functions(folder, KeyValues(self.store), self.processes)
         self.run = self.functions.run
 
     def ask(self, event: Any = None, key: str = "k") -> Any:

@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from rehearsal import supervisor
 from rehearsal.core.ports import Ports
 from rehearsal.core.records import Record, Refusal
+from rehearsal.core.settings import PACKAGE
 from rehearsal.core.store import Store, Unreadable
 from rehearsal.runtime import processes
 from rehearsal.supervisor import Trouble
@@ -55,10 +56,10 @@ def test_a_rehearsal_of_other_code_is_started_anew_unless_an_update_uses_it(stat
 def test_the_digest_changes_with_any_line_that_the_rehearsal_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "rehearsal" / "aws").mkdir(parents=True)
-    module = tmp_path / "rehearsal" / "aws" / "kinds.py"
+    (tmp_path / "aws").mkdir()
+    module = tmp_path / "aws" / "profile.py"
     module.write_text("A = 1")
-    monkeypatch.setattr(supervisor, "CLONE", tmp_path)
+    monkeypatch.setattr(supervisor, "PACKAGE", tmp_path)
     before = supervisor.code()
     assert supervisor.code() == before
     module.write_text("A = 2")
@@ -172,15 +173,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     """Under a real limit on the size of files, in a process of its own."""
     (tmp_path / "file").write_text("former")
     program = (
-        "import resource, signal, sys; from pathlib import Path; from rehearsal import files\n"
+        "import resource, signal, sys; from pathlib import Path; from rehearsal.core import files\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "files.write_whole(Path(sys.argv[1]), 'x' * 5000)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "file")], cwd=supervisor.CLONE
+        [sys.executable, "-c", program, str(tmp_path / "file")],
+        cwd=PACKAGE.parent,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert done.returncode
+    assert "File too large" in done.stderr
     assert [path.read_text() for path in tmp_path.iterdir()] == ["former"]
 
 

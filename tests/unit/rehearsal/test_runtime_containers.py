@@ -265,8 +265,7 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
         from pathlib import Path
         from rehearsal.server import assemble
         from tests.unit.rehearsal.test_runtime_containers import build, container, facts
-        context = assemble(Path(sys.argv[1]), 1)
-        context.loop = asyncio.new_event_loop()
+        context = assemble(Path(sys.argv[1]), 1, asyncio.new_event_loop())
         threading.Thread(target=context.loop.run_forever, daemon=True).start()
         context.containers.run("endpoint", container(build(context, Path(sys.argv[1])), VERSION="7"))
         print(context.endpoints.open("door", "endpoint"), facts(context, "endpoint")["pid"], flush=True)

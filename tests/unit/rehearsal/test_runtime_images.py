@@ -10,8 +10,6 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -42,8 +40,7 @@ CMD ["serve"]
 @pytest.fixture
 def images(tmp_path: Path) -> ImageStore:
     store = Store(tmp_path / "store.sqlite", Fernet.generate_key())
-    context: Any = SimpleNamespace(state_dir=tmp_path, kv=store.kv)
-    return ImageStore(context)
+    return ImageStore(tmp_path, store.kv)
 
 
 @pytest.fixture
@@ -139,7 +136,7 @@ def test_images_are_found_by_tag_and_digest_also_after_a_restart(
     images: ImageStore, context: Path, tmp_path: Path
 ) -> None:
     image = built(images, context)
-    for store in (images, ImageStore(SimpleNamespace(state_dir=tmp_path, kv=images._kv))):  # type: ignore[arg-type]
+    for store in (images, ImageStore(tmp_path, images._kv)):
         assert store.get("registry/app", "one") == image
         assert store.find("registry/app:one") == image
         assert store.find(image.reference) == image

@@ -1,0 +1,37 @@
+"""The account that the rehearsal plays on each cloud."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Account:
+    """The signed-in engineer on each cloud: invented, well-formed, the same on every machine."""
+
+    aws_account: str = "123456789012"
+    aws_access_key_id: str = "AKIAREHEARSAL0000001"
+    aws_secret_access_key: str = "rehearsal-only-not-a-secret"
+    aws_region: str = "us-east-1"
+    """When the provider's settings name none; a record's own is in ``outputs["region"]``."""
+    gcp_project: str = "triplane-rehearsal"
+    """When the provider's settings name none; a record's own is in ``outputs["project"]``."""
+    gcp_region: str = "us-central1"
+    azure_subscription: str = "00000000-aaaa-4bbb-8ccc-000000000001"
+    azure_tenant: str = "00000000-aaaa-4bbb-8ccc-000000000002"
+    azure_client: str = "00000000-aaaa-4bbb-8ccc-000000000003"
+    azure_object: str = "00000000-aaaa-4bbb-8ccc-000000000004"
+    """Object id of the signed-in principal."""
+    azure_location: str = "westeurope"
+
+    def aws_account_of(self, config: Mapping[str, Any]) -> str:
+        """The account that a provider with these settings works in: that of the role it assumes."""
+        roles = config.get("assumeRoles") or [{}]
+        return (roles[-1].get("roleArn") or f"::::{self.aws_account}").split(":")[4]
+
+    def gcp_number(self, project: str) -> str:
+        """The project's number: twelve digits, always the same for the same project."""
+        return str(10**11 + int(hashlib.sha256(project.encode()).hexdigest(), 16) % (9 * 10**11))

@@ -1,0 +1,35 @@
+"""What a rehearsal learns from its environment: which program it is for, and where it keeps its files.
+
+| variable | meaning | default |
+|---|---|---|
+| TRIPLANE_REHEARSAL_PROJECT | folder of the program: relative assets count from it | the nearest folder with a Pulumi.yaml, from the working folder upwards |
+| TRIPLANE_REHEARSAL_DIR | folder of the state | `.rehearsal` in the program's folder |
+| XDG_CACHE_HOME | parent of the folder that all rehearsals of a user share | `~/.cache` |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
+STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of this package."""
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
+"""Shared by all rehearsals of a user: emulators, descriptions of the SDKs' types, reserved ports."""
+
+
+def project_folder() -> Path:
+    """The folder of the Pulumi program that is rehearsed."""
+    if named := os.environ.get(PROJECT_VARIABLE):
+        return Path(named).resolve()
+    here = Path.cwd().resolve()
+    return next((each for each in (here, *here.parents) if (each / "Pulumi.yaml").exists()), here)
+
+
+def state_folder(project: Path | None = None) -> Path:
+    """The folder in which the rehearsal of this program keeps everything."""
+    named = os.environ.get(STATE_VARIABLE)
+    return Path(named or (project or project_folder()) / ".rehearsal").resolve()

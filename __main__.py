@@ -5,13 +5,13 @@ import pulumi.log
 
 from components import clouds, stack_readme
 from components.platform import Platform
-from config import stack_file
+from config.validation import config_of_running_stack
 
 # The SDK tells the engine of each component's outputs, secret ones in clear, as a message for debugging; the
 # engine writes it into an event log (`pulumi up --event-log`, which a recovery reads).
 pulumi.log.debug = lambda *_, **__: None
 
-config = stack_file.load()
+config = config_of_running_stack()
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from config.stack_file import StackFile
 from operations.engine import environment
 from operations.engine.pulumi_cli import PulumiCli
 
@@ -100,9 +101,10 @@ class Stack:
 
     def configure(self, **changes: Any) -> None:
         """Write the stack's file, keeping the engine's own lines in it."""
-        written = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
         self.settings.update(changes)
-        self.file.write_text(yaml.safe_dump({**written, "config": self.settings}))
+        file = StackFile.read(self.file) if self.file.exists() else StackFile(self.file.name, "")
+        former = file.settings.keys() - self.settings.keys()
+        file.without(*former).with_settings(self.settings).write(self.file)
 
     def pulumi(self, *words: str, code: int = 0) -> str:
         return succeeded(self.cli.capture(*words, timeout=300), code)

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from bench.harness import ROOT, Rehearsal, Stack, run
+from config.stack_file import StackFile
 
 BARE = Path(__file__).with_name("bare")
 TARGETS = {
@@ -71,7 +71,7 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
 
 def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dict[str, Any]:
     """One cloud's figures, in seconds."""
-    settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
     stack = Stack(
         rehearsal, f"bench-{cloud}", scratch / cloud, {**settings, "triplane:cloud": cloud}
     )

@@ -33,6 +33,16 @@ def report(file: str, mistakes: Mistakes) -> str:
     return "\n".join(lines)
 
 
+def no_mapping_report(file: str, place: str, value: object) -> str:
+    """The report of a file, or of its settings, that is a list, a text or a number."""
+    advice = (
+        "Each line of it is a setting, such as triplane:cloud: aws."
+        if place == "config"
+        else "Of the file's own keys config: is the one that holds the settings."
+    )
+    return report(file, {place: (shown(value), f"{NO_MAPPING} {advice}")})
+
+
 def did_you_mean(written: str, allowed: Collection[str]) -> str:
     """`` Did you mean …?`` with the nearest of ``allowed``, or nothing."""
     plain = {spelling.lower(): spelling for spelling in allowed}

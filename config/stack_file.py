@@ -1,119 +1,237 @@
-"""The settings of a stack, read from its file or from the engine."""
+"""A stack file, `Pulumi.<stack>.yaml`: the only module that reads or writes one.
+
+What the settings mean and which values are allowed is not known here: see config/schema.py and
+config/validation.py.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from pydantic import (
-    ValidationError,
-)
+import yaml
 
 from config import messages
-from config.messages import shown
-from config.model_store import STORE
-from config.schema import StackConfig, schema
+from config.files import write_whole
+
+PROJECT = "triplane"
+SECTION = "config"
+"""The key of the file that holds the settings. The file's other keys belong to the engine: `encryptionsalt`, …"""
 
 
-def load() -> StackConfig:
-    """The settings of the stack that is running; raises `pulumi.RunError`, which prints no traceback."""
-    from pulumi.runtime import config as runtime
+@dataclass(frozen=True)
+class StackFile:
+    """The text of a stack file. A change gives a new object; only `write` touches the disk.
 
-    # pulumi.Config answers for keys that one can name; a misspelt one is found by looking at all.
-    raw = {**runtime.get_config_env(), **runtime.CONFIG.get()}
-    secrets = {key for key in raw if runtime.is_config_secret(key)}
-    return parse(raw, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
+    A change replaces the text of the settings that differ. Comments, order and the engine's own keys
+    stay as they are.
+    """
+
+    name: str
+    """What an error message calls the file."""
+    text: str
+
+    @classmethod
+    def read(cls, path: Path, name: str = "") -> StackFile:
+        """The file at ``path``; ``name`` is for a copy whose errors are corrected in the original.
+
+        Raises `pulumi.RunError` if it is not text, OSError if it cannot be read.
+        """
+        name = name or path.name
+        try:
+            return cls(name, path.read_bytes().decode())
+        except UnicodeDecodeError as error:
+            raise pulumi.RunError(f"{name} is not valid YAML: {error}") from None
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The whole file: the settings below `config`, and the engine's own keys. Raises `pulumi.RunError`."""
+        try:
+            document = _with_text_keys(yaml.safe_load(self.text))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
+            raise pulumi.RunError(f"{self.name} is not valid YAML: {error}") from None
+        if document is None:
+            return {}
+        if not isinstance(document, dict):
+            raise pulumi.RunError(messages.no_mapping_report(self.name, "the whole file", document))
+        return document
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings by their full keys, with the values as YAML has them. Raises `pulumi.RunError`."""
+        config = self.document.get(SECTION)
+        if not isinstance(config, dict | None):
+            raise pulumi.RunError(messages.no_mapping_report(self.name, SECTION, config))
+        return {_full_key(key): value for key, value in (config or {}).items()}
+
+    def with_settings(self, changes: Mapping[str, Any]) -> StackFile:
+        """The file with these settings added or replaced, by their full keys."""
+        changed = self
+        for key, value in changes.items():
+            if key not in changed.settings or changed.settings[key] != value:
+                changed = changed._changed(changed.settings | {key: value}, key)
+        return changed
+
+    def without(self, *keys: str) -> StackFile:
+        """The file without these settings."""
+        changed = self
+        for key in keys:
+            if key in changed.settings:
+                rest = {name: value for name, value in changed.settings.items() if name != key}
+                changed = changed._changed(rest, key)
+        return changed
+
+    def with_comment(self, line: str) -> StackFile:
+        """The file with a comment as its first line."""
+        return replace(self, text=f"# {line}\n{self.text}")
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all. A file that is replaced keeps its mode, a link stays one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path.resolve(), self.text)
+
+    def _changed(self, settings: dict[str, Any], key: str) -> StackFile:
+        """The file with these settings, of which ``key`` alone is changed."""
+        try:
+            text = _edited(self.text, key, {key: settings[key]} if key in settings else {})
+            edited = replace(self, text=text)
+            if edited.settings == settings and edited._engine_keys == self._engine_keys:
+                return edited
+        except (_NotEditable, yaml.YAMLError, pulumi.RunError):
+            pass
+        # Anchors, flow mappings and the like: right, but without the comments.
+        return replace(self, text=_dumped({**self.document, SECTION: settings}))
+
+    @property
+    def _engine_keys(self) -> dict[str, Any]:
+        return {key: value for key, value in self.document.items() if key != SECTION}
 
 
-def read(text: str, file: str, store: Path = STORE) -> StackConfig:
-    """A stack file's text, checked as `load` does, without an engine. Raises `pulumi.RunError`."""
-    import yaml
-
-    raw: dict[str, Any] = {}
-    secrets = set()
-    try:
-        whole = _with_text_keys(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
-        raise pulumi.RunError(f"{file} is not valid YAML: {error}") from None
-    config = whole.get("config") if isinstance(whole, dict) else whole
-    if not isinstance(config, dict | None):
-        place = "config" if isinstance(whole, dict) else "the whole file"
-        says = messages.NO_MAPPING + (
-            " Of the file's own keys config: is the one that holds the settings."
-            if whole is config
-            else " Each line of it is a setting, such as triplane:cloud: aws."
-        )
-        raise pulumi.RunError(messages.report(file, {place: (shown(config), says)}))
-    for key, value in (config or {}).items():
-        name = key if ":" in key else f"triplane:{key}"  # as the engine does
-        match value:
-            case {"secure": _}:
-                secrets.add(name)
-                raw[name] = ""
-            case bool():
-                raw[name] = str(value).lower()
-            case dict() | list() | None:
-                raw[name] = value
-            case _:
-                raw[name] = str(value)
-    return parse(raw, file, secrets, store)
+def _full_key(key: str) -> str:
+    return key if ":" in key else f"{PROJECT}:{key}"  # as the engine does
 
 
 def _with_text_keys(value: Any) -> Any:
-    """YAML's keys may be numbers, dates and truth values; JSON's, and so the engine's, are texts."""
+    """YAML's keys may be numbers, dates and booleans. The engine has JSON, whose keys are texts."""
     if isinstance(value, dict):
         return {str(key): _with_text_keys(inner) for key, inner in value.items()}
     return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
-def parse(
-    raw: Mapping[str, Any], file: str, secrets: Collection[str] = (), store: Path = STORE
-) -> StackConfig:
-    """Settings as the engine hands them over (``triplane:cloud`` …; mappings as JSON), checked.
-
-    ``secrets`` are the keys that are encrypted in the file: their values are never shown. Raises
-    `pulumi.RunError` with every mistake in it.
-    """
-    fields = {str(field.alias): field for field in StackConfig.model_fields.values()}
-    data = {
-        key: _decoded(value, fields[key].annotation if key in fields else None)
-        for key, value in raw.items()
-        if key.startswith("triplane:") or key in fields
-    }
-    known = [key for key, *_ in schema()]
-    mistakes = {
-        **messages.misplaced(raw, fields),
-        **messages.credentials({**raw, **data}, secrets, known),
-    }
-    try:
-        config = StackConfig.model_validate(data, context={"store": store})
-    except ValidationError as error:
-        for detail in error.errors():
-            top, *rest = detail["loc"]
-            # A default that fails validation is reported under the field's own name.
-            field = StackConfig.model_fields.get(str(top))
-            detail["loc"] = (str(field.alias) if field else top, *rest)
-            key = messages.joined(detail["loc"])
-            if not any(key == told or key.startswith(f"{told}.") for told in mistakes):
-                hidden = str(detail["loc"][0]) in secrets
-                mistakes[key] = (
-                    messages.written(detail, hidden),
-                    messages.explained(detail, raw, known),
-                )
-    if mistakes:
-        raise pulumi.RunError(messages.report(file, mistakes))
-    return config
+# The edit of a text: one setting is replaced, all else stays
 
 
-def _decoded(value: Any, annotation: Any) -> Any:
-    """The engine hands mappings over as JSON, everything else as plain text."""
-    if isinstance(value, str) and annotation not in (str, str | None):
-        try:
-            decoded = json.loads(value)
-        except ValueError:
-            return value
-        return decoded if isinstance(decoded, dict | bool) else value
-    return value
+class _NotEditable(Exception):
+    """The text has a form in which one setting cannot be replaced alone."""
+
+
+def _edited(text: str, key: str, entry: Mapping[str, Any]) -> str:
+    """The text with ``entry`` (``key`` and its value, or nothing) in the place of the setting ``key``."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    found = _value_node(root, SECTION) if root else None
+    if found is None or not isinstance(found[1], yaml.MappingNode):
+        return _with_section(text, found and found[1], entry)
+    config = found[1]
+    if config.flow_style:
+        raise _NotEditable
+    margin = config.start_mark.column
+    setting = _value_node(config, key)
+    if setting is None:
+        return _inserted(text, _end(text, config.value[-1][1]), margin, entry)
+    name, value = setting
+    start, end = value.start_mark.index, _end(text, value)
+    new = entry.get(key)
+    if entry and isinstance(value, yaml.ScalarNode) and not isinstance(new, dict | list):
+        space = " " if text[start - 1] == ":" else ""
+        return f"{text[:start]}{space}{_scalar(new)}{text[end:]}"
+    # Whole lines: the entry, and with a removed one the comment behind it.
+    start = name.start_mark.index
+    if entry:
+        lines = _block({name.value: new}, margin)
+        return f"{text[:start]}{lines.strip()}{text[end:]}"
+    return text[: text.rfind("\n", 0, start) + 1] + text[_line_end(text, end) + 1 :]
+
+
+def _with_section(text: str, empty: yaml.Node | None, entry: Mapping[str, Any]) -> str:
+    """The text with a first setting: below `config:`, which has none, or below a new one."""
+    if empty is None:
+        newline = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{newline}{SECTION}:\n{_block(entry, 2)}\n"
+    start, end = empty.start_mark.index, _end(text, empty)
+    return f"{text[:start]}\n{_block(entry, 2)}{text[end:]}"
+
+
+def _inserted(text: str, after: int, margin: int, entry: Mapping[str, Any]) -> str:
+    """The text with an entry below the line in which the last one ends."""
+    line_end = _line_end(text, after)
+    rest = text[line_end:] or "\n"
+    return f"{text[:line_end]}\n{_block(entry, margin)}{rest}"
+
+
+def _value_node(mapping: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """The nodes of a key and its value; the last of several, as a reader has it."""
+    if not isinstance(mapping, yaml.MappingNode):
+        raise _NotEditable
+    found = [
+        (name, value)
+        for name, value in mapping.value
+        if isinstance(name, yaml.ScalarNode) and key in (name.value, _full_key(name.value))
+    ]
+    return found[-1] if found else None
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Where the text of a node ends. A block's own mark is where the next token begins."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(text, last[1] if isinstance(last, tuple) else last)
+    start, end = node.start_mark.index, node.end_mark.index
+    return int(start + len(text[start:end].rstrip()))
+
+
+def _line_end(text: str, index: int) -> int:
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml has no types
+    """Writes what the engine's YAML reader and Python's read alike."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML leaves 12e5 without quotes, which is a number in YAML 1.2.
+    style = None if re.fullmatch(r"[A-Za-z][\w.:/@-]*", text, re.ASCII) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
+def _dumped(value: Any, flow: bool = False) -> str:
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=flow,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
+    )
+    return text
+
+
+def _scalar(value: Any) -> str:
+    return _dumped(value, flow=True).removesuffix("...\n").strip()
+
+
+def _block(entry: Mapping[str, Any], margin: int) -> str:
+    """An entry as lines, without the last line's end."""
+    return "\n".join(" " * margin + line for line in _dumped(dict(entry)).splitlines())

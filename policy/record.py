@@ -60,8 +60,8 @@ Plan = Sequence[Resource]
 
 def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
     """What the program registers for a cloud with these settings: no engine, no account, no model."""
-    from config import stack_file
     from config.model_store import MODEL
+    from config.validation import config_of_values
     from policy import mock_engine
 
     version = hashlib.sha256(b"").hexdigest()
@@ -78,7 +78,7 @@ def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
             "gcp:region": "europe-west1",
             "azure-native:location": "westeurope",
         }
-        config = stack_file.parse({**where, **settings}, "policy", store=Path(store))
+        config = config_of_values({**where, **settings}, "policy", store=Path(store))
         built, _ = mock_engine.platform(config)
     # The mocks do not mark what only the engine marks (additional secret outputs): the one secret of
     # the platform is known by its value.

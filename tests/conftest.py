@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from config import stack_file
 from config.clouds import Cloud
 from config.schema import StackConfig
+from config.validation import config_of_values
 from policy import mock_engine
 
 MODEL = b"not a model, but a file with a known hash"
@@ -43,7 +43,7 @@ def configured(model_store: Path) -> Callable[..., StackConfig]:
             "azure-native:location": "westeurope",
             **{key if ":" in key else f"triplane:{key}": changes[key] for key in changes},
         }
-        return stack_file.parse(raw, "Pulumi.test.yaml", store=model_store)
+        return config_of_values(raw, "Pulumi.test.yaml", store=model_store)
 
     return make
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pulumi
 
-from config import schema, stack_file
+from config import schema
 from config.model_store import MODEL, STORE
+from config.stack_file import StackFile
+from config.validation import config_of_file
 from operations.engine import account, guards, preflight
 from operations.engine.gateway import predict
 from operations.engine.guards import allowed, refuse
@@ -47,9 +49,8 @@ def train() -> None:
 
 def check(stack: Stack) -> schema.StackConfig:
     """The settings; refuses wrong ones before a stack is made of them."""
-    text = stack.file.read_text()
     try:
-        return stack_file.read(text, SETTINGS.name)
+        return config_of_file(StackFile.read(stack.file, SETTINGS.name))
     except pulumi.RunError as error:
         fail(str(error))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,10 +18,12 @@ from typing import Any
 
 import psutil
 
+from config.stack_file import StackFile
 from operations.crash import vertex
 from operations.engine import environment, guards
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
+from operations.engine.stack import SETTINGS
 
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
@@ -83,10 +84,10 @@ class Checkout:
         }
         return {**inherited, "PYTHONPATH": str(self.folder), "DATA": "destroy"}
 
-    @property
+    @cached_property
     def stack(self) -> str:
-        settings = (self.folder / "Pulumi.dev.yaml").read_text()
-        return "dev" if f"triplane:cloud: {self.cloud}" in settings else f"dev-{self.cloud}"
+        settings = StackFile.read(self.folder / SETTINGS.name).settings
+        return "dev" if settings["triplane:cloud"] == self.cloud else f"dev-{self.cloud}"
 
     @property
     def event_log(self) -> Path:
@@ -210,16 +211,17 @@ class Checkout:
         for part in SAVED_FOLDERS:
             shutil.rmtree(self.folder / part, ignore_errors=True)
             shutil.copytree(self.folder / "saved" / name / part, self.folder / part, symlinks=True)
-        shutil.copy2(HOME / "Pulumi.dev.yaml", self.folder / "Pulumi.dev.yaml")
+        shutil.copy2(SETTINGS, self.folder / SETTINGS.name)
         self.run("rehearsal", "start")
 
     def change_settings(self, operation: str, model: str) -> None:
         """Change the settings so that the next update is the operation."""
-        file = self.folder / "Pulumi.dev.yaml"
-        text = file.read_text()
+        path = self.folder / SETTINGS.name
+        file = StackFile.read(path)
         match operation:
             case "update":
-                text = re.sub(r"(team: )\w+", r"\1crashed", text)
+                tags = {**file.settings["triplane:tags"], "team": "crashed"}
+                file = file.with_settings({"triplane:tags": tags})
             case "replace":
-                text = re.sub(r"(triplane:model: )\w+", rf"\g<1>{model}", text)
-        file.write_text(text)
+                file = file.with_settings({"triplane:model": model})
+        file.write(path)

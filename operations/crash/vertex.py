@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 
 from components.resource_type import DYNAMIC
+from config.stack_file import StackFile
 
 TYPES = MODEL, DEPLOYMENT = f"{DYNAMIC}VertexModel", f"{DYNAMIC}VertexDeployment"
 API_NOT_ENABLED = "has not been used in project"
@@ -24,7 +24,7 @@ def models_and_deployments(checkout: Path) -> list[dict[str, Any]]:
     They have the names that `components.gcp.package.model_endpoint` gives them in the program. These names follow
     from the display names.
     """
-    settings = yaml.safe_load((checkout / "Pulumi.dev.yaml").read_text())["config"]
+    settings = StackFile.read(checkout / "Pulumi.dev.yaml").settings
     environment = json.loads((checkout / ".rehearsal/environment.json").read_text())
     location = f"projects/{settings['gcp:project']}/locations/{settings['gcp:region']}"
     url = f"{environment['GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT']}{location}"

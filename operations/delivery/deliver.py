@@ -19,8 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from config.model_store import STORE, Artifact
 from operations.commands import deploy
 from operations.delivery import comment
@@ -29,7 +27,7 @@ from operations.delivery.load_gate import Gate, Stopped, measure
 from operations.engine import environment, gateway, guards
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.pulumi_cli import PulumiCli
-from operations.engine.stack import SCRATCH, SETTINGS, Stack
+from operations.engine.stack import SCRATCH, Stack, settings_of_dev
 from operations.recovery import interrupted_run
 from operations.terminal import fail
 
@@ -78,18 +76,14 @@ class Standing(Stack):
 
 def staged(stage: str, cloud: str, **delivery: Any) -> Stack:
     """The stack of a stage in the rehearsal: the settings of `dev`, as that environment, on that cloud."""
-    settings = yaml.safe_load(SETTINGS.read_text())
-    cloud = cloud or settings["config"]["triplane:cloud"]
+    cloud = cloud or settings_of_dev()["triplane:cloud"]
     Stack.chosen(cloud)  # refuses a cloud that is none
-    settings["config"] |= {
+    changes = {
         "triplane:cloud": cloud,
         "triplane:environment": stage,
         "triplane:delivery": delivery,
     }
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    file = SCRATCH / f"Pulumi.{stage}-{cloud}.yaml"
-    file.write_text(f"# Made from {SETTINGS.name} by `make`; edit that one.\n{yaml.dump(settings)}")
-    return Stack(f"{stage}-{cloud}", file)
+    return Stack.copy_of_dev(f"{stage}-{cloud}", changes)
 
 
 def policies(cloud: str) -> str:

@@ -10,8 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-import yaml
-
+from config.stack_file import StackFile
 from operations.commands import deploy
 from operations.delivery import deliver
 from operations.delivery.evidence import EVIDENCE, git
@@ -55,11 +54,10 @@ def _told_of(cloud: str) -> str:
 
 def _up_base(of: Stack, base: Path) -> None:
     """The base's program, with the settings that it has itself."""
-    settings = yaml.safe_load((base / SETTINGS.name).read_text())
-    rendered = yaml.safe_load(of.file.read_text())["config"]
-    settings["config"] |= {key: rendered[key] for key in ("triplane:cloud", "triplane:environment")}
+    ours = StackFile.read(of.file).settings
+    same = {key: ours[key] for key in ("triplane:cloud", "triplane:environment")}
     file = base / f"Pulumi.{of.name}.yaml"
-    file.write_text(yaml.dump(settings))
+    StackFile.read(base / SETTINGS.name).with_settings(same).write(file)
     # The program's own folder is first on its path; PYTHONPATH would name this tree's modules.
     place = {key: value for key, value in of.environment.items() if key != "PYTHONPATH"}
     cli = PulumiCli(of.name, file, place, base)

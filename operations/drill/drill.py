@@ -30,7 +30,7 @@ from operations.data import backup, lake
 from operations.engine import guards
 from operations.engine.gateway import FLIGHT
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import SCRATCH, SETTINGS, Stack
+from operations.engine.stack import Stack
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5
@@ -73,11 +73,7 @@ class Drill:
 
     def __init__(self, cloud: str) -> None:
         self.cloud = cloud
-        self.stack = Stack(f"drill-{cloud}", SCRATCH / f"Pulumi.drill-{cloud}.yaml")
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        lines = SETTINGS.read_text().splitlines()
-        chosen = [f"  triplane:cloud: {cloud}" if "triplane:cloud:" in x else x for x in lines]
-        self.stack.file.write_text("\n".join(chosen) + "\n")
+        self.stack = Stack.copy_of_dev(f"drill-{cloud}", {"triplane:cloud": cloud})
         self.backup = FOLDER / f"backup-{cloud}"
         self.words: list[str] = []
         self.answer = b""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+import pulumi
+
 from config.clouds import Cloud
 from config.messages import did_you_mean
+from config.stack_file import StackFile
 from operations.data import backup, lake
 from operations.engine import environment, guards, preflight
 from operations.engine.installation import HOME
@@ -22,6 +24,14 @@ from operations.terminal import fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"
+
+
+def settings_of_dev() -> dict[str, Any]:
+    """The settings of `dev` as they are written; leaves with a message if the file cannot be understood."""
+    try:
+        return StackFile.read(SETTINGS).settings
+    except pulumi.RunError as error:
+        fail(str(error))
 
 
 @dataclass(frozen=True)
@@ -40,16 +50,22 @@ class Stack:
             fail(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}")
         if not SETTINGS.exists():
             fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
-        text = SETTINGS.read_text()
-        line = re.compile(r"^(\s*triplane:cloud:\s*)([\w-]*)", re.MULTILINE)
-        if not cloud or (found := line.search(text)) is None or found[2] == cloud:
+        if not cloud or settings_of_dev().get("triplane:cloud", cloud) == cloud:
             return cls("dev", SETTINGS)
         # A copy, because `pulumi -c` would write the word into the tracked file.
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        stack = cls(f"dev-{cloud}", SCRATCH / f"Pulumi.dev-{cloud}.yaml")
-        note = f"# Made from {SETTINGS.name} by `make`; edit that one.\n"
-        stack.file.write_text(note + line.sub(lambda found: found[1] + cloud, text))
-        return stack
+        return cls.copy_of_dev(f"dev-{cloud}", {"triplane:cloud": cloud})
+
+    @classmethod
+    def copy_of_dev(cls, name: str, changes: Mapping[str, Any]) -> Stack:
+        """A stack whose file is the one of `dev`, with other values for some settings."""
+        file = SCRATCH / f"Pulumi.{name}.yaml"
+        note = f"Made from {SETTINGS.name} by `make`; edit that one."
+        try:
+            dev = StackFile.read(SETTINGS).with_settings(changes)
+        except pulumi.RunError as error:
+            fail(str(error))
+        dev.with_comment(note).write(file)
+        return cls(name, file)
 
     @cached_property
     def environment(self) -> dict[str, str]:

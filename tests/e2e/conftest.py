@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from xdist.scheduler import LoadScopeScheduling
 
 from bench.harness import ROOT, Rehearsal, Stack, run
+from config.stack_file import StackFile
 
 ON_A_STACK = ("test_guards.py", "test_platform.py", "test_recovery_ids.py")
 """Whose tests share a cloud's stack."""
@@ -92,7 +92,7 @@ def stack(
             workers.write(f"{worker} ")
             workers.seek(0)
             assert workers.read() == f"{worker} ", "more than one worker brings this stack up"
-    settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
     folder: Path = tmp_path_factory.mktemp(request.param)
     stands = Stack(
         rehearsal, f"e2e-{request.param}", folder, {**settings, "triplane:cloud": request.param}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from config.stack_file import StackFile
 from operations.crash.checkout import Checkout
 from operations.engine.environment import exports
 
@@ -92,11 +92,10 @@ def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
 def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_found(
     checkout: RunnerCheckout,
 ) -> None:
-    settings = yaml.safe_load((checkout.folder / "Pulumi.dev.yaml").read_text())
-    settings["config"] |= {"triplane:cloud": "azure", "triplane:environment": "staging"}
+    dev = StackFile.read(checkout.folder / "Pulumi.dev.yaml")
     for stage in ("staging", "production"):
-        settings["config"]["triplane:environment"] = stage
-        (checkout.folder / f"Pulumi.{stage}.yaml").write_text(yaml.safe_dump(settings))
+        changes = {"triplane:cloud": "azure", "triplane:environment": stage}
+        dev.with_settings(changes).write(checkout.folder / f"Pulumi.{stage}.yaml")
     store = checkout.folder / ".models"
     shared = store.resolve()
     store.unlink()  # a release leaves word in it

@@ -16,7 +16,8 @@ import pytest
 
 from bench.harness import FLIGHT, Stack, ask, load
 from components.resource_type import RANDOM_KEY
-from config import stack_file
+from config.stack_file import StackFile
+from config.validation import config_of_file
 from operations.engine import environment
 from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
@@ -191,7 +192,7 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     monkeypatch.setattr(environment, "rehearsal", lambda: stack.rehearsal.environment)
     trial = TrialStack(stack.name, stack.file, tmp_path)
     trial.load(stack)
-    claimed = importer.claim(trial, stack_file.read(stack.file.read_text(), stack.file.name))
+    claimed = importer.claim(trial, config_of_file(StackFile.read(stack.file)))
     assert {step["op"] for step in claimed.steps} == {"same"}
     mine, found = stack.resources(), trial.cli.json("stack", "export", "--show-secrets")
     resources = found["deployment"]["resources"]

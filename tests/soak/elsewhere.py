@@ -212,7 +212,7 @@ def rendered(store: Path) -> dict[str, Any]:
     """All that is registered and exported, of each file on each cloud."""
     from pulumi.runtime.mocks import MockMonitor
 
-    from config import stack_file
+    from config.validation import config_of_values
     from policy import mock_engine
     from tests.soak.stack_files import CLOUDS, handed_over
 
@@ -227,7 +227,7 @@ def rendered(store: Path) -> dict[str, Any]:
                 return answer(monitor, request)
 
             raw = handed_over({**PLACES, **file, "triplane:cloud": cloud})
-            config = stack_file.parse(raw, "Pulumi.elsewhere.yaml", store=store)
+            config = config_of_values(raw, "Pulumi.elsewhere.yaml", store=store)
             with mock.patch.object(MockMonitor, "RegisterResource", keep):
                 _, outputs = mock_engine.platform(config)
             found[f"{cloud}, {what}: outputs"] = outputs

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from config import schema, stack_file
+from config import schema
 from config.model_store import MODEL
+from config.validation import config_of_values
 from policy import api_coverage, aws, azure, gcp, mock_engine, record, rules  # noqa: F401  # the clouds add their checks
 from tests.soak import elsewhere
 from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
@@ -46,7 +47,7 @@ def filled(store: Path) -> Path:
 
 def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
     """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
-    config = stack_file.parse(raw, "Pulumi.soak.yaml", store=store)
+    config = config_of_values(raw, "Pulumi.soak.yaml", store=store)
     registered, outputs = mock_engine.platform(config)
     whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
     plan = [

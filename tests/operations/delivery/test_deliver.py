@@ -15,10 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
-from config import stack_file
 from config.model_store import Artifact
+from config.stack_file import StackFile
+from config.validation import config_of_file
 from operations.commands import deploy
 from operations.delivery import deliver, evidence
 from operations.delivery.evidence import Evidence
@@ -147,11 +147,11 @@ def test_a_stage_has_the_settings_of_dev_with_a_name_and_an_identity_of_its_own(
     monkeypatch.setattr(stack_, "SCRATCH", tmp_path)
     made = deliver.staged("staging", cloud, repository="acme/triplane", environment="staging")
     assert made.name == f"staging-{cloud}"
-    config = stack_file.read(made.file.read_text(), made.file.name, store=model_store)
+    config = config_of_file(StackFile.read(made.file), store=model_store)
     assert (config.cloud, config.environment) == (cloud, "staging")
     assert config.delivery.repository == "acme/triplane"
-    dev = yaml.safe_load(stack_.SETTINGS.read_text())["config"]
-    ours = yaml.safe_load(made.file.read_text())["config"]
+    dev = StackFile.read(stack_.SETTINGS).settings
+    ours = StackFile.read(made.file).settings
     assert {key for key in ours if ours[key] != dev.get(key)} <= {
         "triplane:cloud",
         "triplane:environment",

@@ -13,10 +13,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import schema, stack_file
+from config import schema
 from config.catalogue import CATALOGUE
 from config.clouds import CLOUD_NAMES
 from config.model_store import MODEL
+from config.stack_file import StackFile
+from config.validation import config_of_file, config_of_values
 from tools import settings_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,10 +43,10 @@ def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
     text = file.read_text()
     cloud, outcome, _ = file.stem.split(".")
     if outcome == "ok":
-        assert stack_file.read(text, file.name, store).cloud == cloud
+        assert config_of_file(StackFile(file.name, text), store).cloud == cloud
         return
     with pytest.raises(pulumi.RunError) as raised:
-        stack_file.read(text, file.name, store)
+        config_of_file(StackFile(file.name, text), store)
     told = str(raised.value)
     assert told.startswith(file.name), "a message names the file first"
     for sentence in re.findall(r"^# says: (.*)$", text, re.MULTILINE):
@@ -66,7 +68,7 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
     def taken(tags: dict[str, str]) -> bool:
         raw = {**worked_example(), "triplane:cloud": cloud, "triplane:tags": json.dumps(tags)}
         try:
-            stack_file.parse(raw, "Pulumi.dev.yaml", store=store)
+            config_of_values(raw, "Pulumi.dev.yaml", store=store)
         except pulumi.RunError:
             return False
         return True
@@ -89,7 +91,7 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
 )
 def test_whatever_yaml_there_is_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
     with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
-        stack_file.read(text, "Pulumi.dev.yaml", store)
+        config_of_file(StackFile("Pulumi.dev.yaml", text), store)
 
 
 def engine_values(config: dict[str, Any]) -> dict[str, str]:
@@ -100,7 +102,7 @@ def engine_values(config: dict[str, Any]) -> dict[str, str]:
 
 
 def worked_example() -> dict[str, str]:
-    return engine_values(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"])
+    return engine_values(StackFile.read(ROOT / "Pulumi.dev.yaml").settings)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def worked_example() -> dict[str, str]:
 def test_one_word_switches_the_worked_example_to_another_cloud(
     cloud: str, region: str, project: str | None, machine: str, store: Path
 ) -> None:
-    config = stack_file.parse(
+    config = config_of_values(
         {**worked_example(), "triplane:cloud": cloud}, "Pulumi.dev.yaml", store=store
     )
     assert (config.region, config.project, config.machine) == (region, project, machine)
@@ -123,7 +125,7 @@ def test_one_word_switches_the_worked_example_to_another_cloud(
 
 
 def test_a_version_is_found_by_its_beginning(store: Path) -> None:
-    config = stack_file.parse(
+    config = config_of_values(
         {**worked_example(), "triplane:model": "abcdabcd"}, "Pulumi.dev.yaml", store=store
     )
     assert config.artifact.version == VERSIONS[1]
@@ -132,17 +134,17 @@ def test_a_version_is_found_by_its_beginning(store: Path) -> None:
 
 def test_an_empty_model_store_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError, match="make train"):
-        stack_file.parse(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+        config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
 
 
 def test_settings_cannot_be_changed_once_read(store: Path) -> None:
-    config = stack_file.parse(worked_example(), "Pulumi.dev.yaml", store=store)
+    config = config_of_values(worked_example(), "Pulumi.dev.yaml", store=store)
     with pytest.raises(ValueError, match="frozen"):
         config.endpoint.max_instances = 9
 
 
 def test_silence_keeps_the_data_and_asks_for_a_key(store: Path) -> None:
-    config = stack_file.parse(
+    config = config_of_values(
         {"triplane:cloud": "aws", "aws:region": "eu-west-1"}, "Pulumi.prod.yaml", store=store
     )
     assert config.keep_data
@@ -178,7 +180,7 @@ def test_whatever_is_written_gives_settings_or_a_message_never_a_traceback(
 ) -> None:
     raw = engine_values({**worked_example(), "triplane:cloud": cloud, **written})
     try:
-        stack_file.parse(raw, "Pulumi.dev.yaml", store=store)
+        config_of_values(raw, "Pulumi.dev.yaml", store=store)
     except pulumi.RunError as error:
         assert str(error).startswith("Pulumi.dev.yaml: ")  # noqa: PT017  # not raising is fine too
 

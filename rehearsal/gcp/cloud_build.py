@@ -1,4 +1,4 @@
-"""Cloud Build, which really builds, and the tags of Artifact Registry.
+"""Cloud Build, which really builds.
 
 https://cloud.google.com/build/docs/api/reference/rest/v1/projects.locations.builds
 """
@@ -10,14 +10,12 @@ import threading
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.gcp import iam, storage_api, workload
+from rehearsal.gcp import artifact_registry, iam, permissions, service_usage, storage
+from rehearsal.gcp.calls import Call
+from rehearsal.provider.context import Context
 from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
 
 DOCKER = "gcr.io/cloud-builders/docker"
 
@@ -28,15 +26,16 @@ class StepFailed(Exception):
     """Why a build ended as FAILURE."""
 
 
-def create(context: Context, project: str, location: str, request: Json) -> Json:
+def create_build(call: Call) -> Json:
     """``builds.create``: the operation that holds the build in its metadata."""
-    iam.require_api(context, project, "cloudbuild.googleapis.com")
+    context, request = call.context, call.body
+    service_usage.require_api(context, call.project, "cloudbuild.googleapis.com")
     if not request.get("steps"):
         raise Refusal("INVALID_ARGUMENT", "invalid build: no build steps specified")
     account = request.get("serviceAccount", "")
     logging = request.get("options", {}).get("logging", "")
     if account:
-        workload.require_account(context, account.rsplit("/", 1)[-1])
+        iam.require_account(context, account.rsplit("/", 1)[-1])
         if logging not in ("CLOUD_LOGGING_ONLY", "NONE") and not request.get("logsBucket"):
             raise Refusal(
                 "INVALID_ARGUMENT",
@@ -46,12 +45,11 @@ def create(context: Context, project: str, location: str, request: Json) -> Json
                 " CLOUD_LOGGING_ONLY / NONE logging options",
             )
     id = str(uuid.uuid4())
-    parent = f"projects/{project}/locations/{location}"
     build = {
         **request,
         "id": id,
-        "name": f"{parent}/builds/{id}",
-        "projectId": project,
+        "name": f"{call.parent}/builds/{id}",
+        "projectId": call.project,
         "status": "QUEUED",
         "createTime": _now(),
         "logUrl": f"{context.base_url}/?build={id}",
@@ -59,11 +57,12 @@ def create(context: Context, project: str, location: str, request: Json) -> Json
     context.kv.put("gcp/builds", id, build)
     _running.add(id)
     threading.Thread(target=_run, args=(context, build), name=f"build {id}", daemon=True).start()
-    return {"name": f"{parent}/operations/{id}", "metadata": {"build": build}}
+    return {"name": f"{call.parent}/operations/{id}", "metadata": {"build": build}}
 
 
-def get(context: Context, id: str) -> Json:
+def get_build(call: Call) -> Json:
     """``builds.get``. One that was under way when the rehearsal was stopped has failed."""
+    context, id = call.context, call.path["build"]
     build: Json | None = context.kv.get("gcp/builds", id)
     if build is None:
         raise Refusal("NOT_FOUND", f"build {id} not found")
@@ -73,22 +72,6 @@ def get(context: Context, id: str) -> Json:
             detail = "The rehearsal was stopped in the middle of this."
             build |= {"status": "INTERNAL_ERROR", "statusDetail": detail}
     return build
-
-
-def get_tag(
-    context: Context, project: str, location: str, repository: str, package: str, tag: str
-) -> Json:
-    """Artifact Registry's ``tags.get``: which digest a tag names."""
-    id = f"projects/{project}/locations/{location}/repositories/{repository}"
-    image = (
-        context.images.get(f"{location}-docker.pkg.dev/{project}/{repository}/{package}", tag)
-        if context.get(workload.REPOSITORY, id)
-        else None
-    )
-    name = f"{id}/packages/{package}"
-    if image is None:
-        raise Refusal("NOT_FOUND", f"Requested entity was not found: {name}/tags/{tag}.")
-    return {"name": f"{name}/tags/{tag}", "version": f"{name}/versions/{image.digest}"}
 
 
 def _run(context: Context, build: Json) -> None:
@@ -150,11 +133,11 @@ def _option(args: list[str], *names: str) -> str | None:
 
 
 def _pushable(context: Context, email: str, name: str) -> Record:
-    repository = workload.repository_of(context, name)
+    repository = artifact_registry.repository_of(context, name)
     if repository is None:
         raise StepFailed(f'push {name}: name unknown: Repository "{name}" not found')
     push = "artifactregistry.repositories.uploadArtifacts"
-    if not iam.allowed(context, email, push, iam.repository(repository)):
+    if not permissions.allowed(context, email, push, artifact_registry.resource(repository)):
         raise StepFailed(
             f'push {name}: denied: Permission "{push}" denied on resource "{repository.id}" (or it may'
             " not exist)"
@@ -164,13 +147,15 @@ def _pushable(context: Context, email: str, name: str) -> Record:
 
 def _fetch(context: Context, email: str, source: Json, folder: Path) -> Path:
     bucket, name = source["bucket"], source["object"]
-    if not iam.allowed(context, email, "storage.objects.get", iam.stored(bucket, name)):
+    if not permissions.allowed(
+        context, email, "storage.objects.get", storage.resource(bucket, name)
+    ):
         raise StepFailed(
             f"could not fetch source: 403 Forbidden: {email} does not have storage.objects.get access"
             f" to the Google Cloud Storage object {bucket}/{name}. Permission 'storage.objects.get'"
             " denied on resource (or it may not exist)."
         )
-    content = storage_api.get(context, bucket, name)
+    content = storage.get_object(context, bucket, name)
     if content is None:
         raise StepFailed(f"could not fetch source: 404 No such object: {bucket}/{name}")
     file = folder / Path(name).name

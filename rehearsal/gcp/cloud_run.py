@@ -1,35 +1,41 @@
-"""Cloud Run: a service is a process of its image behind a front door of its own."""
+"""Cloud Run: a service is a process of its image behind an endpoint of its own."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.gcp import iam, workload
-from rehearsal.gcp.labels import check_labels
+from rehearsal.gcp import (
+    artifact_registry,
+    credentials,
+    iam,
+    permissions,
+    secret_manager,
+    service_usage,
+)
+from rehearsal.gcp.calls import Call
+from rehearsal.gcp.tags import check_labels, labels_of
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.containers import Container, ContainerFailed
 
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
-
-SECRET = "gcp:secretmanager/secret:Secret"
-SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
+API = "run.googleapis.com"
+SERVICE = "gcp:cloudrunv2/service:Service"
 
 
 class Service(ResourceType):
-    token = "gcp:cloudrunv2/service:Service"
+    token = SERVICE
     source = "https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services"
     executes = (
         "one instance runs as a local process; scaling and request time-outs are only recorded"
     )
-    needs = "run.googleapis.com"
+    needs = API
     references: ClassVar = {"template.serviceAccount": iam.ACCOUNT}
     name = Name(
         property="name",
@@ -81,10 +87,10 @@ class Service(ResourceType):
         context.containers.stop(record.id)
 
     def _roll(self, context: Context, record: Record) -> None:
-        """Start a revision, let it take over when it is healthy, and stop the former."""
+        """Start a revision, move the traffic to it when it is healthy, and stop the previous one."""
         template = record.inputs["template"]
         container = template["containers"][0]
-        workload.require_image(context, container["image"])
+        artifact_registry.require_image(context, container["image"])
         generation = int(record.outputs["generation"]) + 1
         revision = f"{record.inputs['name']}-{generation:05}-{secrets.token_hex(2)[:3]}"
         ports = container.get("ports") or {}
@@ -104,7 +110,7 @@ class Service(ResourceType):
                         "K_REVISION": revision,
                         "K_CONFIGURATION": record.inputs["name"],
                         **dict(_environment(context, record, container)),
-                        **(workload.identity(context, email) if email else {}),
+                        **(credentials.workload_environment(context, email) if email else {}),
                     },
                 ),
             )
@@ -127,7 +133,7 @@ class Service(ResourceType):
 
     @staticmethod
     def open(context: Context, record: Record) -> None:
-        """Let the public in, at an address that stays."""
+        """Open the service to the public, at an address that stays the same."""
         template = record.inputs["template"]
         per_instance = template.get("maxInstanceRequestConcurrency") or 80
         instances = (template.get("scaling") or {}).get("maxInstanceCount") or 100
@@ -141,13 +147,25 @@ class Service(ResourceType):
 
 
 def reopen(context: Context) -> None:
-    """Open the doors of all services again, as after a restart."""
-    for record in context.all(Service.token):
+    """Open the endpoints of all services again, after a restart of the rehearsal."""
+    for record in context.all(SERVICE):
         Service.open(context, record)
 
 
+def list_services(call: Call) -> Json:
+    """https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services/list"""
+    service_usage.require_api(call.context, call.project, API)
+    services = (
+        {"name": each.id, "labels": labels_of(each)}
+        for each in call.context.all(SERVICE)
+        if each.outputs.get("project") == call.project
+        and each.outputs.get("location") == call.path["location"]
+    )
+    return call.page("services", services)
+
+
 async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
-    """Who may invoke is not judged here: a service that is not open to all answers nobody."""
+    """The permission to invoke is not evaluated: a service that is not public refuses everybody."""
     text = (
         "Error: Forbidden. Your client does not have permission to get this URL from this server."
     )
@@ -167,11 +185,13 @@ def _environment(context: Context, record: Record, container: Json) -> Iterator[
 def _secret(context: Context, record: Record, source: Json, email: str) -> str:
     """The value of a secret's version, if the revision's account may read it."""
     name, version = source["secret"], source.get("version") or "latest"
-    secret = context.refer(SECRET, name) or context.find(SECRET, secretId=name)
+    secret = context.refer(secret_manager.SECRET, name) or context.find(
+        secret_manager.SECRET, secretId=name
+    )
     number = context.account.gcp_number(record.outputs["project"])
     path = f"projects/{number}/secrets/{name.rsplit('/', 1)[-1]}/versions/{version}"
-    if secret is None or not iam.allowed(
-        context, email, "secretmanager.versions.access", iam.secret(secret)
+    if secret is None or not permissions.allowed(
+        context, email, "secretmanager.versions.access", secret_manager.resource(secret)
     ):
         raise Refusal(
             "failedPrecondition",
@@ -181,7 +201,7 @@ def _secret(context: Context, record: Record, source: Json, email: str) -> str:
         )
     versions = {
         each.outputs["version"]: each
-        for each in context.all(SECRET_VERSION)
+        for each in context.all(secret_manager.SECRET_VERSION)
         if each.id.startswith(f"{secret.outputs['name']}/versions/")
     }
     if version == "latest" and versions:

@@ -1,4 +1,4 @@
-"""Google's long-running operations: work on a thread, its outcome kept on disk."""
+"""Google's long-running operations: work on a thread, its outcome stored on disk."""
 
 from __future__ import annotations
 
@@ -6,28 +6,13 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rehearsal.core.records import Json, Refusal
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
+from rehearsal.gcp.calls import Call
+from rehearsal.gcp.errors import INTERNAL, STATUS
+from rehearsal.provider.context import Context
 
 log = logging.getLogger(__name__)
-
-# https://cloud.google.com/apis/design/errors#handling_errors
-STATUS = {
-    "INVALID_ARGUMENT": (400, 3),
-    "FAILED_PRECONDITION": (400, 9),
-    "UNAUTHENTICATED": (401, 16),
-    "PERMISSION_DENIED": (403, 7),
-    "NOT_FOUND": (404, 5),
-    "ALREADY_EXISTS": (409, 6),
-    "ABORTED": (409, 10),
-    "INTERNAL": (500, 13),
-    "UNAVAILABLE": (503, 14),
-}
-"""HTTP status and gRPC code of each canonical error."""
 
 _running: set[str] = set()
 
@@ -42,7 +27,7 @@ def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
         try:
             outcome: Json = {"response": work()}
         except Refusal as refused:
-            code = STATUS.get(refused.code, (500, 13))[1]
+            code = STATUS.get(refused.code, INTERNAL)[1]
             outcome = {"error": {"code": code, "message": refused.message}}
         except Exception as failure:
             log.exception("operation %s", name)
@@ -61,9 +46,14 @@ def get(context: Context, name: str) -> Json:
     if operation is None:
         raise Refusal("NOT_FOUND", f"Operation {name} is not found.")
     if not operation.get("done") and name not in _running:
-        # Looked at again: it may have ended between the two questions.
+        # Read again: it may have ended between the two checks.
         operation = context.kv.get("gcp/operations", name)
         if not operation.get("done"):
             message = "The rehearsal was stopped in the middle of this."
             return {**operation, "done": True, "error": {"code": 10, "message": message}}
     return operation
+
+
+def get_operation(call: Call) -> Json:
+    """``operations.get``, whatever the operation is about."""
+    return get(call.context, call.path["name"])

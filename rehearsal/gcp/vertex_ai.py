@@ -1,31 +1,31 @@
-"""Vertex AI: models, endpoints, deployments, traffic and predictions.
+"""Vertex AI: models, endpoints, deployments and traffic.
 
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints
 """
 
 from __future__ import annotations
 
-import random
 import re
 import secrets
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.gcp import iam, operations, storage_api, workload
-from rehearsal.gcp.labels import check_labels
+from rehearsal.gcp import artifact_registry, credentials, iam, operations, service_usage, storage
+from rehearsal.gcp.calls import Call
+from rehearsal.gcp.permissions import Resource, of_record
+from rehearsal.gcp.tags import check_labels
+from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.containers import Container, ContainerFailed
 
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
-
 API = "aiplatform.googleapis.com"
 ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
+ENDPOINT_BINDING = "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember"
 DRAIN_SECONDS = 0.5
-"""For who has chosen the deployment and not yet asked it."""
+"""For requests that have chosen the deployment and not yet reached it."""
 
 # Models and deployments are changed by reading and writing the whole of one entry.
 _changing = threading.RLock()
@@ -58,14 +58,14 @@ class Endpoint(ResourceType):
         record.id = f"projects/{place['project']}/locations/{place['location']}/endpoints/{name}"
 
     def read(self, context: Context, record: Record) -> bool:
-        state = _state(context, record)
+        state = endpoint_state(context, record)
         record.outputs["deployedModels"] = [
             {"id": each["id"], "model": each["model"]} for each in state["deployedModels"]
         ]
         return True
 
     def delete(self, context: Context, record: Record) -> None:
-        if _state(context, record)["deployedModels"]:
+        if endpoint_state(context, record)["deployedModels"]:
             raise Refusal(
                 "badRequest",
                 f'Error 400: The Endpoint "{record.id}" has deployed or being-deployed DeployedModels.'
@@ -74,20 +74,34 @@ class Endpoint(ResourceType):
         context.kv.delete("gcp/endpoints", record.id)
 
 
+class EndpointMember(iam.Member):
+    token = ENDPOINT_BINDING
+    source = "https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control"
+    references: ClassVar = {"endpoint": ENDPOINT}
+    handle = "endpoint"
+    import_name = "projects/{project}/locations/{location}/endpoints/{endpoint}"
+
+
+def resource(record: Record) -> Resource:
+    """An endpoint, for a permission check."""
+    return of_record(ENDPOINT_BINDING, "endpoint", record)
+
+
 # Models
 
 
-def upload_model(context: Context, project: str, location: str, request: Json) -> Json:
-    """``models:upload``"""
-    iam.require_api(context, project, API)
-    model, parent = request["model"], f"projects/{project}/locations/{location}"
+def upload_model(call: Call) -> Json:
+    """``models.upload``"""
+    context, request, parent = call.context, call.body, call.parent
+    service_usage.require_api(context, call.project, API)
+    model = request["model"]
     name = f"{parent}/models/{request.get('modelId') or secrets.randbelow(10**18)}"
     if not re.fullmatch(r"[a-z_0-9][a-z0-9_-]{0,62}", name.rsplit("/", 1)[1]):
         raise Refusal("INVALID_ARGUMENT", "Model ID: up to 63 of [a-z0-9_-], no hyphen first.")
     if context.kv.get("gcp/models", name):
         raise Refusal("ALREADY_EXISTS", f"Model {name} already exists.")
     image = model["containerSpec"]["imageUri"]
-    workload.require_image(context, image)
+    artifact_registry.require_image(context, image)
     _require_artifact(context, model.get("artifactUri", ""))
 
     def work() -> Json:
@@ -99,41 +113,48 @@ def upload_model(context: Context, project: str, location: str, request: Json) -
     return operations.start(context, parent, work)
 
 
-def get_model(context: Context, name: str) -> Json:
+def get_model(call: Call) -> Json:
     """``models.get``"""
+    return model_named(call.context, call.name("models"))
+
+
+def model_named(context: Context, name: str) -> Json:
+    """The model with this full name, or Google's refusal."""
     model: Json | None = context.kv.get("gcp/models", name.split("@")[0])
     if model is None:
         raise Refusal("NOT_FOUND", f"The Model does not exist: {name}.")
     return model
 
 
-def list_models(context: Context, project: str, location: str) -> Json:
+def list_models(call: Call) -> Json:
     """``models.list``, all on one page"""
-    iam.require_api(context, project, API)
-    within = f"projects/{project}/locations/{location}/models/"
-    models = context.kv.items("gcp/models").items()
+    service_usage.require_api(call.context, call.project, API)
+    within = f"{call.parent}/models/"
+    models = call.context.kv.items("gcp/models").items()
     return {"models": [model for name, model in models if name.startswith(within)]}
 
 
-def patch_model(context: Context, name: str, mask: str, request: Json) -> Json:
+def patch_model(call: Call) -> Json:
     """``models.patch`` of what can be changed: display name, description and labels."""
-    fields = set(mask.split(","))
+    context, request = call.context, call.body
+    fields = set(call.query.get("updateMask", "").split(","))
     if unknown := fields - {"displayName", "description", "labels"}:
         raise Refusal("INVALID_ARGUMENT", f"Fields cannot be updated: {', '.join(unknown)}.")
     with _changing:
-        model = get_model(context, name)
+        model = get_model(call)
         model |= {field: request.get(field) for field in fields} | {"updateTime": _now()}
-        context.kv.put("gcp/models", name, model)
+        context.kv.put("gcp/models", model["name"], model)
     return model
 
 
-def delete_model(context: Context, name: str) -> Json:
+def delete_model(call: Call) -> Json:
     """``models.delete``; refused while deployed."""
-    get_model(context, name)
+    context, name = call.context, call.name("models")
+    get_model(call)
     users = [
         record.id
         for record in context.all(ENDPOINT)
-        if any(each["model"] == name for each in _state(context, record)["deployedModels"])
+        if any(each["model"] == name for each in endpoint_state(context, record)["deployedModels"])
     ]
     if users:
         raise Refusal(
@@ -145,38 +166,40 @@ def delete_model(context: Context, name: str) -> Json:
         context.kv.delete("gcp/models", name)
         return {}
 
-    return operations.start(context, name.rsplit("/models/", 1)[0], work)
+    return operations.start(context, call.parent, work)
 
 
 def _require_artifact(context: Context, uri: str) -> None:
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    if uri and not storage_api.names(context, bucket, f"{prefix.rstrip('/')}/"):
+    if uri and not storage.object_names(context, bucket, f"{prefix.rstrip('/')}/"):
         raise Refusal("INVALID_ARGUMENT", f'There are no files under "{uri}" to copy.')
 
 
 # Endpoints
 
 
-def get_endpoint(context: Context, name: str) -> Json:
+def get_endpoint(call: Call) -> Json:
     """``endpoints.get``"""
-    return _shown(context, _endpoint(context, name))
+    return _described(call.context, called_endpoint(call))
 
 
-def list_endpoints(context: Context, project: str, location: str) -> Json:
+def list_endpoints(call: Call) -> Json:
     """``endpoints.list``, all on one page"""
-    iam.require_api(context, project, API)
-    within = f"projects/{project}/locations/{location}/endpoints/"
+    context = call.context
+    service_usage.require_api(context, call.project, API)
+    within = f"{call.parent}/endpoints/"
     records = (record for record in context.all(ENDPOINT) if record.id.startswith(within))
-    return {"endpoints": [_shown(context, record) for record in records]}
+    return {"endpoints": [_described(context, record) for record in records]}
 
 
-def patch_endpoint(context: Context, name: str, mask: str, request: Json) -> Json:
+def patch_endpoint(call: Call) -> Json:
     """``endpoints.patch`` of the traffic; everything else belongs to the Pulumi resource."""
+    context, request, mask = call.context, call.body, call.query.get("updateMask", "")
     if mask != "trafficSplit":
         raise Refusal("INVALID_ARGUMENT", f"The rehearsal updates trafficSplit only, not {mask}.")
-    record = _endpoint(context, name)
+    record = called_endpoint(call)
     with _changing:
-        state = _state(context, record)
+        state = endpoint_state(context, record)
         split = {key: int(share) for key, share in request.get("trafficSplit", {}).items() if share}
         unknown = split.keys() - {each["id"] for each in state["deployedModels"]}
         if unknown:
@@ -187,27 +210,29 @@ def patch_endpoint(context: Context, name: str, mask: str, request: Json) -> Jso
         if split and sum(split.values()) != 100:
             raise Refusal("INVALID_ARGUMENT", "The traffic percentage values must add up to 100.")
         context.kv.put("gcp/endpoints", record.id, {**state, "trafficSplit": split})
-    return _shown(context, record)
+    return _described(context, record)
 
 
-def deploy_model(context: Context, name: str, request: Json) -> Json:
+def deploy_model(call: Call) -> Json:
     """``endpoints.deployModel``"""
-    record = _endpoint(context, name)
+    context, request, record = call.context, call.body, called_endpoint(call)
     wanted: Json = {"id": str(10**9 + secrets.randbelow(9 * 10**9)), **request["deployedModel"]}
     if not re.fullmatch(r"[0-9]{1,10}", wanted["id"]):
         raise Refusal("INVALID_ARGUMENT", "DeployedModel ID: 1 to 10 digits.")
-    model = get_model(context, wanted["model"])
-    if any(each["id"] == wanted["id"] for each in _state(context, record)["deployedModels"]):
+    model = model_named(context, wanted["model"])
+    if any(
+        each["id"] == wanted["id"] for each in endpoint_state(context, record)["deployedModels"]
+    ):
         raise Refusal("ALREADY_EXISTS", f"DeployedModel {wanted['id']} already exists.")
     if not wanted.get("dedicatedResources", {}).get("machineSpec", {}).get("machineType"):
         raise Refusal("INVALID_ARGUMENT", "'dedicated_resources.machine_spec' is required.")
     if email := wanted.get("serviceAccount"):
-        workload.require_account(context, email)
+        iam.require_account(context, email)
 
     def work() -> Json:
         try:
             context.containers.run(
-                _key(record, wanted["id"]), _container(context, record, wanted, model)
+                container_key(record, wanted["id"]), _container(context, record, wanted, model)
             )
         except ContainerFailed as failed:
             raise Refusal(
@@ -215,7 +240,7 @@ def deploy_model(context: Context, name: str, request: Json) -> Json:
             ) from failed
         fresh = {**wanted, "createTime": _now(), "modelVersionId": "1"}
         with _changing:
-            state = _state(context, record)
+            state = endpoint_state(context, record)
             state["deployedModels"].append(fresh)
             if split := request.get("trafficSplit"):
                 given = {wanted["id"] if key == "0" else key: share for key, share in split.items()}
@@ -227,23 +252,24 @@ def deploy_model(context: Context, name: str, request: Json) -> Json:
     return operations.start(context, record.id, work)
 
 
-def mutate_deployed_model(context: Context, name: str, request: Json) -> Json:
+def mutate_deployed_model(call: Call) -> Json:
     """``endpoints.mutateDeployedModel``: the number of replicas, which is only recorded."""
-    record, change = _endpoint(context, name), request["deployedModel"]
+    context, record, change = call.context, called_endpoint(call), call.body["deployedModel"]
     with _changing:
-        state = _state(context, record)
-        deployed = _one(state, change["id"])
+        state = endpoint_state(context, record)
+        deployed = deployed_model(state, change["id"])
         deployed["dedicatedResources"] |= change["dedicatedResources"]
         context.kv.put("gcp/endpoints", record.id, state)
     return operations.start(context, record.id, lambda: {"deployedModel": deployed})
 
 
-def undeploy_model(context: Context, name: str, request: Json) -> Json:
+def undeploy_model(call: Call) -> Json:
     """``endpoints.undeployModel``; refused while traffic goes there and others could take it."""
-    record, deployed_id = _endpoint(context, name), request["deployedModelId"]
+    context, request, name = call.context, call.body, call.name("endpoints")
+    record, deployed_id = called_endpoint(call), request["deployedModelId"]
     with _changing:
-        state = _state(context, record)
-        deployed = _one(state, deployed_id)
+        state = endpoint_state(context, record)
+        deployed = deployed_model(state, deployed_id)
         split = request.get("trafficSplit") or state["trafficSplit"]
         if split.get(deployed_id) and len(state["deployedModels"]) > 1:
             raise Refusal(
@@ -257,29 +283,15 @@ def undeploy_model(context: Context, name: str, request: Json) -> Json:
 
     def work() -> Json:
         time.sleep(DRAIN_SECONDS)
-        context.containers.stop(_key(record, deployed_id))
+        context.containers.stop(container_key(record, deployed_id))
         return {}
 
     return operations.start(context, record.id, work)
 
 
-def answering(context: Context, email: str, name: str) -> tuple[str, str, Json]:
-    """Who answers a prediction: the workload's key, its predict route, and the deployment."""
-    record = _endpoint(context, name)
-    what = f"//{API}/{record.id}"
-    predict = "aiplatform.endpoints.predict"
-    iam.require(context, email, predict, iam.endpoint(record), what)
-    state = _state(context, record)
-    split = state["trafficSplit"]
-    if not split:
-        raise Refusal(
-            "FAILED_PRECONDITION",
-            f"Endpoint {name} doesn't have traffic_split: nothing can answer.",
-        )
-    chosen = random.choices(list(split), weights=list(split.values()))[0]  # noqa: S311
-    deployed = _one(state, chosen)
-    route = get_model(context, deployed["model"])["containerSpec"].get("predictRoute", "/predict")
-    return _key(record, chosen), route, deployed
+def unknown_method(call: Call) -> Json:
+    """Any other method of an endpoint."""
+    raise Refusal("NOT_FOUND", f"Method not found: {call.path['verb']}.")
 
 
 def _container(context: Context, record: Record, deployed: Json, model: Json) -> Container:
@@ -295,41 +307,42 @@ def _container(context: Context, record: Record, deployed: Json, model: Json) ->
             "AIP_MODE": "PREDICTION",
             "AIP_HEALTH_ROUTE": health,
             "AIP_PREDICT_ROUTE": spec.get("predictRoute", "/predict"),
-            # Vertex AI names a copy in a bucket of its own; here the lake itself is read.
+            # Vertex AI gives the URI of a copy in its own bucket; here it is the lake's own.
             "AIP_STORAGE_URI": model.get("artifactUri", ""),
             "AIP_PROJECT_NUMBER": context.account.gcp_number(record.outputs["project"]),
             "AIP_ENDPOINT_ID": record.inputs["name"],
             "AIP_DEPLOYED_MODEL_ID": deployed["id"],
             "AIP_MACHINE_TYPE": deployed["dedicatedResources"]["machineSpec"]["machineType"],
             **{each["name"]: each["value"] for each in spec.get("env", ())},
-            **(workload.identity(context, email) if email else {}),
+            **(credentials.workload_environment(context, email) if email else {}),
         },
     )
 
 
-def _endpoint(context: Context, name: str) -> Record:
-    match = re.fullmatch(r"projects/([^/]+)/locations/([^/]+)/endpoints/(\d+)", name)
-    if match:
-        project, location, number = match.groups()
-        iam.require_api(context, project, API)
-        for record in context.all(ENDPOINT):
-            here = record.outputs["location"], record.inputs["name"]
-            known = (
-                record.outputs["project"],
-                context.account.gcp_number(record.outputs["project"]),
-            )
-            if here == (location, number) and project in known:
-                return record
-    raise Refusal("NOT_FOUND", f"Endpoint `{name}` not found.")
+def called_endpoint(call: Call) -> Record:
+    """The endpoint in the address, or Google's refusal. Its project is an id or a number there."""
+    context, project, location = call.context, call.project, call.path["location"]
+    service_usage.require_api(context, project, API)
+    for record in context.all(ENDPOINT):
+        here = record.outputs["location"], record.inputs["name"]
+        own = record.outputs["project"]
+        if here == (location, str(call.path["endpoint"])) and project in (
+            own,
+            context.account.gcp_number(own),
+        ):
+            return record
+    raise Refusal("NOT_FOUND", f"Endpoint `{call.name('endpoints')}` not found.")
 
 
-def _state(context: Context, record: Record) -> Json:
+def endpoint_state(context: Context, record: Record) -> Json:
+    """What is deployed to an endpoint, and how its traffic is split."""
     nothing: Json = {"deployedModels": [], "trafficSplit": {}}
     state: Json = context.kv.get("gcp/endpoints", record.id, nothing)
     return state
 
 
-def _one(state: Json, deployed_id: str) -> Json:
+def deployed_model(state: Json, deployed_id: str) -> Json:
+    """The deployment with this id, or Google's refusal."""
     for deployed in state["deployedModels"]:
         if deployed["id"] == deployed_id:
             found: Json = deployed
@@ -337,7 +350,8 @@ def _one(state: Json, deployed_id: str) -> Json:
     raise Refusal("NOT_FOUND", f"DeployedModel {deployed_id} is not found.")
 
 
-def _shown(context: Context, record: Record) -> Json:
+def _described(context: Context, record: Record) -> Json:
+    """An endpoint as the API reports it."""
     labels = record.inputs.get("labels") or {}
     return {
         "name": record.id,
@@ -345,11 +359,12 @@ def _shown(context: Context, record: Record) -> Json:
         "labels": labels,
         "createTime": record.outputs.get("createTime"),
         "updateTime": record.outputs.get("updateTime"),
-        **_state(context, record),
+        **endpoint_state(context, record),
     }
 
 
-def _key(record: Record, deployed_id: str) -> str:
+def container_key(record: Record, deployed_id: str) -> str:
+    """The key of a deployment's container."""
     return f"{record.id}/{deployed_id}"
 
 

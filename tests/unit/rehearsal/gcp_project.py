@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
-from rehearsal.gcp import iam, routes
+from rehearsal.gcp import credentials, iam, routes, service_usage
 from rehearsal.gcp.profile import RESOURCE_TYPES
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
@@ -52,7 +52,7 @@ class Project:
         self.lifecycle = Lifecycle(context, "gcp", self.kinds, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(context))]))
         for api in apis:
-            self.make(iam.SERVICE, api, service=f"{api}.googleapis.com")
+            self.make(service_usage.SERVICE, api, service=f"{api}.googleapis.com")
 
     def make(self, token: str, name: str, /, **inputs: Any) -> Record:
         """Check and create one resource; a name of its own is made unless it is given."""
@@ -87,7 +87,9 @@ class Project:
         self, method: str, path: str, body: Json | None = None, caller: str | None = None
     ) -> tuple[int, Json]:
         """One call of an API, by the engineer or by a service account."""
-        token = iam.token(self.context, caller or iam.engineer(self.context))["access_token"]
+        token = credentials.token(self.context, caller or credentials.engineer(self.context))[
+            "access_token"
+        ]
         headers = {"authorization": f"Bearer {token}"}
         answer = self.http.request(method, f"/gcp/{path}", json=body, headers=headers)
         return answer.status_code, answer.json()

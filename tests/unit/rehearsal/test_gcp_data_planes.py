@@ -20,7 +20,7 @@ from components.gcp.dynamic.vertex_deployment import DeploymentProvider
 from components.gcp.dynamic.vertex_model import ModelProvider
 from components.gcp.dynamic.vertex_traffic import TrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.gcp import iam, operations
+from rehearsal.gcp import credentials, operations, permissions
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
@@ -295,7 +295,7 @@ def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) ->
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert "Permission 'aiplatform.endpoints.predict' denied" in answer["error"]["message"]
     role = platform.make(
-        iam.CUSTOM_ROLE,
+        permissions.CUSTOM_ROLE,
         "predictor",
         roleId="predictor",
         title="p",
@@ -349,10 +349,10 @@ def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
     path = f"/gcp/as/{platform.builder}/computeMetadata/v1/instance/service-accounts/default/token"
     assert platform.http.get(path).status_code == 403, "without the header it is a forged request"
     token = platform.http.get(path, headers={"metadata-flavor": "Google"}).json()["access_token"]
-    assert iam.caller(platform.context, f"Bearer {token}") == platform.builder
+    assert credentials.caller(platform.context, f"Bearer {token}") == platform.builder
     for forged in ("", "Bearer ", f"Bearer {token}x", "Bearer ya29.e30.00", "Bearer a.b.c"):
         with pytest.raises(Refusal, match="invalid authentication credentials"):
-            iam.caller(platform.context, forged)
+            credentials.caller(platform.context, forged)
 
 
 def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rehearsal.core.records import CheckFailure, Refusal
-from rehearsal.gcp import iam
+from rehearsal.gcp import credentials, iam, permissions
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
@@ -50,7 +50,7 @@ def test_nothing_is_made_before_its_api_is_enabled(live_context: Context) -> Non
         (iam.ACCOUNT, "short"),
         (iam.ACCOUNT, "x" * 31),
         (iam.ACCOUNT, "ends-with-"),
-        (iam.CUSTOM_ROLE, "with-hyphen"),
+        (permissions.CUSTOM_ROLE, "with-hyphen"),
         (ENDPOINT, "flight-delay"),
         (ENDPOINT, "12345678901"),
         (ENDPOINT, "0123"),
@@ -88,7 +88,7 @@ def test_a_member_must_exist(project: Project) -> None:
 def test_a_condition_that_cannot_be_judged_is_refused_rather_than_ignored(project: Project) -> None:
     bucket, email = project.make(BUCKET, "lake", location="EU"), project.account("reader")
     condition = {"title": "later", "expression": "request.time > timestamp('2030-01-01')"}
-    with pytest.raises(CheckFailure, match="judges only"):
+    with pytest.raises(CheckFailure, match="evaluates only"):
         project.grant(
             BUCKET_MEMBER,
             "roles/storage.objectViewer",
@@ -112,7 +112,7 @@ def test_an_object_holds_what_the_program_gave(project: Project) -> None:
     made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
     assert made.outputs["md5hash"]
     assert project.lifecycle.read(OBJECT, made.id)
-    path = f"/gcp/as/{iam.engineer(project.context)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
+    path = f"/gcp/as/{credentials.engineer(project.context)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
     with zipfile.ZipFile(io.BytesIO(project.http.get(path).content)) as zipped:
         assert zipped.read("f") == b"x"
     project.delete(made)
@@ -124,7 +124,7 @@ def test_a_deleted_roles_id_is_revived_for_a_week_and_then_blocked(
 ) -> None:
     def make() -> Any:
         return project.make(
-            iam.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
+            permissions.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
         )
 
     project.delete(make())

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from rehearsal.aws import iam
 from rehearsal.azure import authorization, key_vault, key_vault_secrets, resource_lists, routes
 from rehearsal.azure.resource_manager import IDENTITY
-from rehearsal.gcp import iam as google
+from rehearsal.gcp import credentials
+from rehearsal.gcp.iam import ACCOUNT
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal import gcp_project as gcp
 from tests.unit.rehearsal.aws_account import Account, allow, trust
@@ -91,7 +92,7 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
     for value in ("one", "two"):
         project.make(gcp.SECRET_VERSION, value, secret=secret.id, secretData=value)
     for name in ("first", "second"):
-        project.make(google.ACCOUNT, f"{name}-sa", description="project=triplane")
+        project.make(ACCOUNT, f"{name}-sa", description="project=triplane")
     project.make(gcp.BUCKET, "lake", location="EUROPE-WEST1", labels=MINE)
 
     _, found = project.ask("GET", f"secretmanager/v1/{at}/secrets")
@@ -104,7 +105,7 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
     _, page = project.ask("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
-    storage = f"as/{google.engineer(live_context)}/storage/v1/b"
+    storage = f"as/{credentials.engineer(live_context)}/storage/v1/b"
     _, found = project.ask("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()

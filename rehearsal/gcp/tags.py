@@ -1,10 +1,10 @@
-"""What a label may look like, for all types that take labels."""
+"""The rules for labels, as Google Cloud calls tags, for all types that take some."""
 
 from __future__ import annotations
 
 import re
 
-from rehearsal.core.records import CheckFailure, Inputs
+from rehearsal.core.records import CheckFailure, Inputs, Record
 
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
@@ -29,3 +29,8 @@ def check_labels(inputs: Inputs) -> None:
                     f'"{text}" is not a valid label: lower-case letters, digits, hyphens and'
                     " underscores, at most 63; keys begin with a letter",
                 )
+
+
+def labels_of(record: Record) -> dict[str, str]:
+    """A resource's labels as the API reports them: the program's, and the provider's own."""
+    return dict(record.outputs.get("effectiveLabels") or {})

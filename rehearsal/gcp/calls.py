@@ -1,0 +1,50 @@
+"""A request to one of Google's APIs, as the services' modules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.core.records import Json
+from rehearsal.provider.context import Context
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is requested, of what. The caller is known to be allowed to."""
+
+    context: Context
+    path: Mapping[str, Any]
+    """The parameters in the address: ``project``, ``location``, ``endpoint``."""
+    query: Mapping[str, str]
+    body: Json = field(default_factory=dict)
+
+    @property
+    def project(self) -> str:
+        """The project in the address."""
+        return str(self.path["project"])
+
+    @property
+    def parent(self) -> str:
+        """The project and location in the address, as Google writes them."""
+        return f"projects/{self.project}/locations/{self.path['location']}"
+
+    def name(self, collection: str) -> str:
+        """The full name of the resource in the address, which belongs to this collection."""
+        return f"{self.parent}/{collection}/{self.path[collection.removesuffix('s')]}"
+
+    def page(self, collection: str, items: Iterable[Json], most: int = 100) -> Json:
+        """A page of a list: ``most`` items, or fewer if ``pageSize`` says so.
+
+        https://google.aip.dev/158
+        """
+        listed = list(items)
+        start = int(self.query.get("pageToken") or 0)
+        end = start + min(int(self.query.get("pageSize") or most), most)
+        answer: Json = {collection: listed[start:end]} if listed[start:end] else {}
+        return answer | ({"nextPageToken": str(end)} if end < len(listed) else {})
+
+
+Operation = Callable[[Call], Json]
+"""A method of an API. Synchronous, runs on a thread, raises `Refusal`."""

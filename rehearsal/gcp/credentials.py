@@ -1,0 +1,111 @@
+"""How a caller proves who it is: signed access tokens, and the engineer's key.
+
+The engineer, whose key `profile.environment` writes to a file, may do everything, as a project's owner. A
+workload acts as its service account, by a token of the metadata server.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from typing import Any
+
+import google.auth.exceptions
+import google.auth.jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from rehearsal.core.records import Refusal
+from rehearsal.provider.context import Context
+
+TOKEN_SECONDS = 3600
+
+
+def engineer(context: Context) -> str:
+    """The e-mail of the account whose key the engineer holds."""
+    return f"engineer@{context.account.gcp_project}.iam.gserviceaccount.com"
+
+
+def engineer_key(context: Context) -> tuple[str, str]:
+    """The engineer's key pair, private and public, as PEM: made once."""
+    pair = context.kv.get("gcp/keys", "engineer")
+    if pair is None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        pair = [private.decode(), public.decode()]
+        context.kv.put("gcp/keys", "engineer", pair)
+    return pair[0], pair[1]
+
+
+def token(context: Context, email: str) -> dict[str, Any]:
+    """A new access token for an account, as Google's token endpoints answer it."""
+    claims = json.dumps({"email": email, "exp": int(time.time()) + TOKEN_SECONDS})
+    body = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
+    signed = f"ya29.{body}.{_signature(context, body)}"
+    return {"access_token": signed, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
+
+
+def caller(context: Context, authorization: str) -> str:
+    """Whose token this is. Raises Google's refusal for none, a false or an old one."""
+    _, _, signed = authorization.partition("Bearer ")
+    parts = signed.split(".")
+    if parts[0] != "ya29":
+        # Google's generated clients send a JWT signed by the service account's own key:
+        # https://developers.google.com/identity/protocols/oauth2/service-account#jwt-auth
+        with contextlib.suppress(ValueError, google.auth.exceptions.GoogleAuthError):
+            return assertion(context, signed, audience=None)
+    elif len(parts) == 3 and hmac.compare_digest(parts[2], _signature(context, parts[1])):
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
+        if claims["exp"] > time.time():
+            return str(claims["email"])
+    raise Refusal(
+        "UNAUTHENTICATED",
+        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie"
+        " or other valid authentication credential. See"
+        " https://developers.google.com/identity/sign-in/web/devconsole-project.",
+    )
+
+
+def assertion(context: Context, signed: str, audience: str | None) -> str:
+    """Whose self-signed JWT this is: the engineer's, for nobody else has a key.
+
+    Raises ValueError or GoogleAuthError for a false or an old one.
+    """
+    _, public = engineer_key(context)
+    claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
+        signed, certs=public, audience=audience
+    )
+    return str(claims["iss"])
+
+
+def workload_environment(context: Context, email: str) -> dict[str, str]:
+    """The variables that make Google's clients act as this service account.
+
+    The account is in the address: the storage client sends no token to an emulator.
+    """
+    here = context.base_url.removeprefix("http://")
+    return {
+        "GCE_METADATA_HOST": f"{here}/gcp/as/{email}",
+        "GCE_METADATA_IP": f"{here}/gcp/as/{email}",
+        "STORAGE_EMULATOR_HOST": f"{context.base_url}/gcp/as/{email}",
+    }
+
+
+def _signature(context: Context, body: str) -> str:
+    key = context.kv.get("gcp/keys", "tokens")
+    if key is None:
+        key = secrets.token_hex(32)
+        context.kv.put("gcp/keys", "tokens", key)
+    return hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()

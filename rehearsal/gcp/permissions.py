@@ -1,0 +1,131 @@
+"""What a caller may do: roles, bindings and conditions.
+
+Bindings are looked up at each request, so that a deleted one has an effect at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rehearsal.core.records import CheckFailure, Record, Refusal
+from rehearsal.gcp import credentials
+from rehearsal.provider.context import Context
+
+CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
+PROJECT_BINDING = "gcp:projects/iAMMember:IAMMember"
+
+# The permissions that the rehearsal checks. A role that is not listed grants nothing here.
+# https://cloud.google.com/iam/docs/roles-permissions
+ROLES: dict[str, frozenset[str]] = {
+    "roles/storage.objectViewer": frozenset({"storage.objects.get", "storage.objects.list"}),
+    "roles/storage.objectCreator": frozenset({"storage.objects.create"}),
+    "roles/storage.objectUser": frozenset(
+        f"storage.objects.{verb}" for verb in ("get", "list", "create", "delete", "update")
+    ),
+    "roles/artifactregistry.reader": frozenset({"artifactregistry.repositories.downloadArtifacts"}),
+    "roles/artifactregistry.writer": frozenset(
+        {
+            "artifactregistry.repositories.downloadArtifacts",
+            "artifactregistry.repositories.uploadArtifacts",
+        }
+    ),
+    "roles/secretmanager.secretAccessor": frozenset({"secretmanager.versions.access"}),
+    "roles/logging.logWriter": frozenset({"logging.logEntries.create"}),
+    "roles/aiplatform.user": frozenset({"aiplatform.endpoints.predict"}),
+}
+TERM = re.compile(
+    r"""(?P<subject>resource\.name
+        |api\.getAttribute\(["']storage\.googleapis\.com/objectListPrefix["'],\s*["']["']\))
+        \.startsWith\(["'](?P<prefix>[^"']*)["']\)""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a permission is checked on: the type of binding that can grant it, and its full name."""
+
+    binding: str
+    """Token of the IAM member type beside ``gcp:projects/iAMMember:IAMMember``."""
+    handle: str
+    """The input of the binding that names the resource."""
+    names: tuple[str, ...]
+    """Every spelling of the name that a program can write there."""
+    full_name: str = ""
+    """What a condition calls ``resource.name``."""
+    list_prefix: str = ""
+    """What a condition calls ``storage.googleapis.com/objectListPrefix``."""
+
+
+def of_record(binding: str, handle: str, record: Record) -> Resource:
+    """The resource of a record."""
+    spellings = (record.id, record.outputs.get("name"), record.outputs.get(handle))
+    return Resource(binding, handle, tuple(name for name in spellings if name), record.id)
+
+
+def allowed(context: Context, email: str, permission: str, on: Resource) -> bool:
+    """Whether an account holds a permission on a resource, by a role on it or on its project."""
+    if email == credentials.engineer(context):
+        return True
+    member = f"serviceAccount:{email}"
+    return any(
+        binding.inputs.get("member") == member
+        and permission in _permissions(context, binding.inputs["role"])
+        and _fulfilled(binding.inputs.get("condition"), on)
+        for binding in _bindings(context, on)
+    )
+
+
+def require(context: Context, email: str, permission: str, on: Resource, what: str) -> None:
+    """Raise Google's refusal unless the account holds the permission."""
+    if not allowed(context, email, permission, on):
+        raise Refusal(
+            "PERMISSION_DENIED",
+            f"Permission '{permission}' denied on resource '{what}' (or it may not exist)."
+            f" The caller is {email}.",
+        )
+
+
+def check_condition(condition: dict[str, Any] | None) -> None:
+    """Raise `CheckFailure` for a condition that the rehearsal cannot evaluate."""
+    for term in _terms(condition):
+        if not TERM.fullmatch(term):
+            raise CheckFailure(
+                "condition",
+                f"the rehearsal evaluates only `startsWith` on resource.name and objectListPrefix, not"
+                f" {term!r}; Google Cloud may take it",
+            )
+
+
+def _terms(condition: dict[str, Any] | None) -> list[str]:
+    return [t.strip() for t in condition["expression"].split("||")] if condition else []
+
+
+def _fulfilled(condition: dict[str, Any] | None, on: Resource) -> bool:
+    if not condition:
+        return True
+    for term in _terms(condition):
+        match = TERM.fullmatch(term)
+        if match:
+            named = match["subject"] == "resource.name"
+            subject = on.full_name if named else on.list_prefix
+            if subject.startswith(match["prefix"]):
+                return True
+    return False
+
+
+def _bindings(context: Context, on: Resource) -> Iterator[Record]:
+    yield from context.all(PROJECT_BINDING)
+    for binding in context.all(on.binding):
+        if binding.inputs.get(on.handle) in on.names:
+            yield binding
+
+
+def _permissions(context: Context, role: str) -> frozenset[str]:
+    if role in ROLES:
+        return ROLES[role]
+    custom = context.find(CUSTOM_ROLE, name=role)
+    return frozenset(custom.inputs["permissions"]) if custom else frozenset()

@@ -1,0 +1,82 @@
+"""Cloud Storage's data plane: the emulator, which knows no permissions, behind a check of them."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import unquote
+
+import anyio.to_thread
+import httpx
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from rehearsal.core.records import Refusal
+from rehearsal.gcp import errors, permissions, storage
+from rehearsal.gcp.calls import Call
+from rehearsal.provider.context import Context
+
+METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
+DROPPED = frozenset({"connection", "content-encoding", "content-length", "transfer-encoding"})
+"""Headers of the emulator's response that no longer describe the one sent on."""
+
+
+class StorageProxy:
+    """Forwards to the emulator what the service account in the address is allowed to do."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
+
+    async def answer(self, request: Request) -> Response:
+        """One request to Cloud Storage."""
+        email = request.path_params["email"]
+        path = request.url.path.partition(f"/as/{email}/")[2]
+        body = await request.body()
+        try:
+            self._require_permission(email, request, path, body)
+        except Refusal as refused:
+            return errors.response(refused)
+        except (KeyError, ValueError):
+            return errors.response(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
+        if request.method == "GET" and path == "storage/v1/b":
+            call = Call(self._context, request.path_params, request.query_params)
+            return JSONResponse(storage.list_buckets(call))
+        base = await anyio.to_thread.run_sync(self._context.object_stores.gcs)
+        raw = request.scope["raw_path"].decode().partition("/as/")[2].partition("/")[2]
+        answer = await self._client.request(
+            request.method,
+            f"{base}/{raw}?{request.url.query}",
+            content=body,
+            headers={
+                k: v for k, v in request.headers.items() if k not in ("host", "content-length")
+            },
+        )
+        headers = {k: v for k, v in answer.headers.items() if k not in DROPPED}
+        return Response(answer.content, answer.status_code, headers)
+
+    def _require_permission(self, email: str, request: Request, path: str, body: bytes) -> None:
+        bucket, _, rest = path.partition("/b/")[2].partition("/")
+        name = unquote(rest.removeprefix("o").strip("/"))
+        if path.startswith("upload/"):
+            verb, name = "create", request.query_params.get("name") or _uploaded_name(body)
+        elif name:
+            verb = {"GET": "get", "DELETE": "delete"}.get(request.method, "update")
+        else:
+            verb = "list"
+        on = storage.resource(bucket, name, request.query_params.get("prefix", ""))
+        permission = f"storage.objects.{verb}"
+        if not permissions.allowed(self._context, email, permission, on):
+            raise Refusal(
+                "PERMISSION_DENIED",
+                f"{email} does not have {permission} access to the Google Cloud Storage object."
+                f" Permission '{permission}' denied on resource '{on.full_name}' (or it may not exist).",
+            )
+
+
+def _uploaded_name(body: bytes) -> str:
+    """The object's name, in the JSON at the beginning of a multipart or resumable upload.
+
+    https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects
+    """
+    metadata, _ = json.JSONDecoder().raw_decode(body.decode("latin-1"), body.index(b"{"))
+    return str(metadata["name"])

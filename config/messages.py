@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
-
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any, get_args
 
 from config.clouds import Cloud
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Mistakes = dict[str, tuple[str, str]]
 """Key of the stack file -> what is written there, what is wrong with it and what to do."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from config.tags import PLATFORM_TAGS
 from policy.record import Check, Plan, Resource
 
-REQUIRED_TAGS = ("project", "environment", "managed-by")
 PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 ISSUERS = ("https://token.actions.githubusercontent.com",)
 """Whose tokens may be taken at all."""
@@ -143,9 +143,9 @@ TRUST = Rule(
 )
 TAGGED = Rule(
     "tagged",
-    f"Whatever takes tags or labels carries {', '.join(REQUIRED_TAGS)}.",
+    f"Whatever takes tags or labels carries {', '.join(PLATFORM_TAGS)}.",
     "Cost and ownership; and so it is found again when the state is lost.",
-    ("components/names.py",),
+    ("config/tags.py",),
 )
 VERSIONED = Rule(
     "versioned",
@@ -243,7 +243,7 @@ def subject(found: Any) -> Iterator[str]:
 
 def tagged(resource: Resource, found: Any) -> Iterator[str]:
     """A complaint for each of the required tags that is not there."""
-    for tag in REQUIRED_TAGS:
+    for tag in PLATFORM_TAGS:
         if not (isinstance(found, Mapping) and found.get(tag)):
             yield f"the tag {tag} is missing"
 

@@ -121,6 +121,7 @@ def listed() -> Iterator[Mutation]:
     )  # fmt: skip
     yield Mutation("pinned-image", ECR, "tags that move", put(ECR, "imageTagMutability", "MUTABLE"))
     yield Mutation("tagged", "aws:*", "no tags", put(S3, "tags", {}))
+    yield Mutation("tagged", "aws:*", "no stack tag", put(S3, "tags.stack", None))
     yield Mutation("versioned", S3, "no versions", drop(S3_VERSIONING))
     yield Mutation(
         "versioned", S3_VERSIONING, "versions suspended",
@@ -187,6 +188,7 @@ def listed() -> Iterator[Mutation]:
         "pinned-image", GAR, "tags that move", put(GAR, "dockerConfig.immutableTags", False)
     )
     yield Mutation("tagged", "gcp:*", "no labels", put(RUN, "labels", None))
+    yield Mutation("tagged", "gcp:*", "no stack label", put(RUN, "labels.stack", None))
     yield Mutation("versioned", GCS, "no versions", put(GCS, "versioning.enabled", False))
     for index, what in enumerate(("captures", "old versions")):
         yield Mutation(
@@ -254,6 +256,7 @@ def listed() -> Iterator[Mutation]:
         put(APP, "siteConfig.linuxFxVersion", "DOCKER|images.azurecr.io/triplane:v1"),
     )  # fmt: skip
     yield Mutation("tagged", "azure-native:*", "one tag missing", put(APP, "tags.project", None))
+    yield Mutation("tagged", "azure-native:*", "no stack tag", put(APP, "tags.stack", None))
     for path in (
         "isVersioningEnabled",
         "deleteRetentionPolicy.enabled",

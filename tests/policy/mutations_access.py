@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from config.tags import platform_tags
 from policy.record import Resource
 from tests.policy.changes import Change, Mutation, add, edit, put
 
@@ -21,7 +22,7 @@ GITHUB = "token.actions.githubusercontent.com"
 AUDIENCE = {f"{GITHUB}:aud": "sts.amazonaws.com"}
 SUBJECT = "repo:acme/triplane:environment:production"
 EVERYTHING = json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
-TAGS = {"project": "triplane", "environment": "dev", "managed-by": "pulumi"}
+TAGS = platform_tags("dev", "dev", {})
 
 CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
 POOL_PROVIDER = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"

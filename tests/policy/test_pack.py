@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,3 +127,13 @@ def test_a_text_too_short_for_a_secret_is_not_looked_for() -> None:
     version = "aws:secretsmanager/secretVersion:SecretVersion"
     assert list(secrecy.values(version, {"secretString": "aws"})) == []
     assert list(secrecy.values(version, {"secretString": KEY})) == [KEY]
+
+
+def test_the_rules_import_only_what_the_packs_own_environment_has() -> None:
+    """`pulumi install` puts policy/pack/requirements.txt there and nothing else: no pydantic, no cloud's SDK."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['pydantic', 'pydantic_core', 'pulumi_aws',"
+        " 'pulumi_gcp', 'pulumi_azure_native', 'boto3'])); from policy import aws, azure, gcp, pack_rules, rules"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", program], cwd=root, check=True)

@@ -16,6 +16,7 @@ from config import schema
 from config.model_store import MODEL, STORE
 from config.stack_file import StackFile
 from config.validation import config_of_file
+from operations.data.state_copy import copy_state_into_lake
 from operations.engine import account, guards, preflight
 from operations.engine.gateway import predict
 from operations.engine.guards import allowed, refuse
@@ -88,7 +89,7 @@ def apply(stack: Stack) -> None:
     try:
         stack.update("up", "--suppress-outputs")
     finally:
-        stack.keep_state()
+        copy_state_into_lake(stack)
 
 
 def tell(stack: Stack) -> None:
@@ -132,7 +133,7 @@ def destroy(stack: Stack) -> None:
         return
     keep = guards.kept(stack.resources(), DATA)
     stack.update("destroy", *(word for urn in keep for word in ("--exclude", urn)))
-    stack.keep_state()
+    copy_state_into_lake(stack)
     names = [
         urn.rsplit("::", 1)[-1] for urn in keep if not urn.split("$")[-1].startswith("triplane")
     ]

@@ -11,7 +11,11 @@ from components.contracts import Zone
 from config import schema
 from config.model_store import STORE
 from operations.commands.deploy import apply, check, guard, prepare, start_rehearsal, tell, train
-from operations.data import backup, lake
+from operations.data import backup
+from operations.data.folder_lake import FolderLake
+from operations.data.lake import Lake
+from operations.data.lake_locations import open_lake
+from operations.data.state_copy import lake_of
 from operations.engine import account, guards, preflight
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME
@@ -103,24 +107,24 @@ def take_over(stack: Stack) -> None:
     print("`make up` brings the outputs back, and the copy of the state.")
 
 
-def folder(stack: Stack) -> lake.Lake:
+def folder(stack: Stack) -> Lake:
     """Where the backup is: ``BACKUP``, a folder or another lake's URI."""
-    return lake.at(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))
+    return open_lake(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))
 
 
 def keep(stack: Stack) -> None:
     """Copy to the backup what it has not yet of the lake, and what was written again since."""
     start_rehearsal()
-    source = stack.lake()
+    source = lake_of(stack)
     if source is None:
         fail(f"Stack {stack.name} has no lake to back up.")
-    found, copied, size = backup.copy(source, folder(stack), again=True)
+    found, copied, size = backup.copy(source, folder(stack), update=True)
     print(f"Backup: {copied} of {found} objects were new or changed, {size / 2**20:.1f} MiB.")
 
 
 def restore(stack: Stack) -> None:
     """Build the platform anew, if it is gone, and fill its lake from the backup; what is there stays."""
-    copies, store = folder(stack), lake.Folder(STORE)
+    copies, store = folder(stack), FolderLake(STORE)
     names = list(copies.names(f"{Zone.MODELS}/"))
     if not names:
         fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
@@ -131,7 +135,7 @@ def restore(stack: Stack) -> None:
             store.write(file, data)
     prepare(stack)
     apply(stack)
-    target = stack.lake()
+    target = lake_of(stack)
     if target is None:
         fail(f"Stack {stack.name} came up without a lake: nowhere to restore to.")
     found, copied, size = backup.copy(copies, target)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from rehearsal.core.assets import SIGNATURE
+from operations.engine.wire import SIGNATURE
 
 RANDOM = (
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)?"), "<time>"),

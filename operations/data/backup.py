@@ -1,73 +1,54 @@
-"""Copies that outlast a disaster: of the stack's state in its own lake, of the lake in another place.
+"""Backups: the data of one lake, copied into another lake or a folder.
 
-The first is made by every `make up`, and `make adopt` finds it when the state is lost. The second is made
-by `make backup`, and `make restore` fills a new lake from it when the region is lost.
+`make backup` copies the lake, and `make restore` fills a new lake from the copy when a region is lost.
 """
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
-from typing import Any
 
 from components.contracts import Zone
-from operations.data.lake import Found, Lake
+from operations.data.lake import Lake, StoredObject
 
-CARRIED = (Zone.RAW, Zone.CURATED, Zone.CAPTURES, Zone.MODELS)
-"""What only the lake has. Builds are made anew from the repository; the state's copy describes
-resources that went with the region."""
+ZONES = (Zone.RAW, Zone.CURATED, Zone.CAPTURES, Zone.MODELS)
+"""The zones whose data exists only in the lake. Builds are built again from the repository. The copy of the
+state describes resources that are lost with the region."""
 SKEW = timedelta(minutes=15)
-"""How much later than an object's last change a copy must have been made to be believed: the two stores'
-clocks differ, and the object may have been written again while it was copied."""
+"""How much later than its original a copy must have been written to count as up to date. The two stores'
+clocks differ, and an object may be written again while it is copied."""
 
 
-def state_name(stack: str) -> str:
-    """Where a stack's state lies in its lake."""
-    return f"{Zone.STATE}/triplane/{stack}.json"
+def copy(source: Lake, target: Lake, *, update: bool = False) -> tuple[int, int, int]:
+    """Copy objects that are missing in the target, zone by zone: the objects found, copied, and bytes copied.
 
-
-def keep_state(lake: Lake, stack: str, state: dict[str, Any]) -> None:
-    """Copy an exported state into the lake; its secrets stay encrypted. Versions keep the former ones."""
-    lake.write(state_name(stack), json.dumps(state, sort_keys=True).encode())
-
-
-def kept_state(lake: Lake, stack: str) -> dict[str, Any] | None:
-    """The state that a lake holds of a stack."""
-    found = lake.read(state_name(stack))
-    return None if found is None else json.loads(found)
-
-
-def copy(source: Lake, target: Lake, *, again: bool = False) -> tuple[int, int, int]:
-    """Copy what is missing in the target, zone by zone: objects found, copied, and bytes copied.
-
-    ``again``: what was written again since its copy was made, too.
+    ``update``: also those that were written again since they were copied.
     """
     found = copied = size = 0
-    for zone in CARRIED:
-        there = {each.name: each for each in target.objects(f"{zone}/")}
+    for zone in ZONES:
+        existing = {each.name: each for each in target.objects(f"{zone}/")}
         for each in source.objects(f"{zone}/"):
             found += 1
-            held = there.get(each.name)
-            if held and not (again and changed(each, held)):
+            former = existing.get(each.name)
+            if former and not (update and may_differ(each, former)):
                 continue
             data = source.read(each.name)
-            if data is not None:  # else a lifecycle rule was quicker
-                # With the time of the listing: what is written after it is copied the next time.
-                target.write(each.name, data, each.changed)
+            if data is not None:  # otherwise a lifecycle rule has deleted it meanwhile
+                # With the time from the listing: an object that is written later is copied the next time.
+                target.write(each.name, data, each.written)
                 copied, size = copied + 1, size + len(data)
     return found, copied, size
 
 
-def changed(original: Found, copy: Found) -> bool:
-    """Whether an object may be another than the one that was copied, by what the listings say.
+def may_differ(original: StoredObject, copy: StoredObject) -> bool:
+    """Whether an object may have been written again since it was copied, judged by the listings alone.
 
-    Nothing is read for it. The hashes decide only when they are the same: one that was made with a key of
-    KMS's is as long, and no MD5. If in doubt it is copied once more.
+    Equal hashes prove that it was not. Different hashes prove nothing: a hash made with a key of KMS has the
+    same length, and is no MD5. In doubt the object is copied once more.
     """
     if original.size != copy.size:
         return True
-    if copy.kept:
-        return original.changed != copy.kept
+    if copy.original_written:
+        return original.written != copy.original_written
     if original.md5 and original.md5 == copy.md5:
         return False
-    return original.changed + SKEW > copy.changed
+    return original.written + SKEW > copy.written

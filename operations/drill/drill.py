@@ -26,7 +26,8 @@ from typing import Any, get_args
 from components.contracts import Zone
 from config.clouds import Cloud
 from operations.commands.deploy import DATA, check, start_rehearsal
-from operations.data import backup, lake
+from operations.data.lake_locations import find_lakes
+from operations.data.state_copy import lake_of, state_copy_name
 from operations.engine import guards
 from operations.engine.gateway import FLIGHT
 from operations.engine.installation import HOME, PYTHON
@@ -122,7 +123,7 @@ class Drill:
 
     def captures(self) -> set[str]:
         """Names of the captures in the lake."""
-        found = self.stack.lake()
+        found = lake_of(self.stack)
         return set(found.names(f"{Zone.CAPTURES}/")) if found else set()
 
     def capture(self) -> set[str]:
@@ -155,8 +156,8 @@ class Drill:
 
     def forget_copy(self) -> None:
         """Lose what the lake holds of the stack's state."""
-        if held := self.stack.lake():
-            held.write(backup.state_name(self.stack.name), b'{"deployment": {}}')
+        if held := lake_of(self.stack):
+            held.write(state_copy_name(self.stack.name), b'{"deployment": {}}')
 
     def ids(self) -> set[tuple[str, str]]:
         """What the state says that there is in the cloud. A random key is nowhere but in the state."""
@@ -262,7 +263,7 @@ class Drill:
         lost = self.control("lose")
         self.forget_state()
         result.window_seconds = round(time.monotonic() - copied, 1)
-        gone = not lake.standing(check(self.stack))
+        gone = not find_lakes(check(self.stack))
         result.checks["nothing was left, the lake neither"] = gone
         result.notes.append(f"{len(lost)} resources lost")
         with self.timed(result):

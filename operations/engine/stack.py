@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,10 @@ import pulumi
 from config.clouds import Cloud
 from config.messages import did_you_mean
 from config.stack_file import StackFile
-from operations.data import backup, lake
 from operations.engine import environment, guards, preflight
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
-from operations.terminal import fail, say
+from operations.terminal import fail
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"
@@ -135,23 +134,6 @@ class Stack:
         """The stack's outputs, secret ones in plain text."""
         return dict(self.cli.json("stack", "output", "--json", "--show-secrets"))
 
-    def lake(self) -> lake.Lake | None:
-        """The stack's lake, if it stands."""
-        if uri := _lake_uri(self.resources()):
-            os.environ.update(self.environment)  # the clouds' clients look nowhere else
-            return lake.at(uri)
-        return None
-
-    def keep_state(self) -> None:
-        """Copy the state into the lake, where `make adopt` finds it when the backend has lost it."""
-        try:
-            state = self.export()
-            if uri := _lake_uri((state.get("deployment") or {}).get("resources") or ()):
-                os.environ.update(self.environment)
-                backup.keep_state(lake.at(uri), self.name, state)
-        except Exception as error:  # each cloud's client has its own; what was brought up stands
-            say(f"the lake has no copy of the state as it is now, only an older one: {error}")
-
     @property
     def events(self) -> Path:
         """What the last update told of itself: `operations.recovery.interrupted_run` reads it, and `make up` the counts."""
@@ -176,11 +158,3 @@ class Stack:
     def unlock(self) -> None:
         """Take away the lock of a run on this machine that is no more; leave when another has one."""
         preflight.unlock(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)
-
-
-def _lake_uri(resources: Iterable[dict[str, Any]]) -> str | None:
-    """The stack's own output, which one export has with all the rest."""
-    outputs = (
-        each.get("outputs") or {} for each in resources if each["type"] == "pulumi:pulumi:Stack"
-    )
-    return next(outputs, {}).get("lake_uri")

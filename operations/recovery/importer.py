@@ -19,13 +19,12 @@ from components.resource_types import RESOURCE_TYPES
 from config.schema import StackConfig
 from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
+from operations.engine.wire import SECRET, SIGNATURE, UNKNOWN_STRINGS
 from operations.recovery import discovery
 from operations.recovery.physical_ids import Resource, facts, physical_id
 from operations.recovery.probes import probe, with_known_dependencies
 from operations.recovery.trial_stack import TrialStack
 from operations.terminal import fail, say
-from rehearsal.core.assets import SIGNATURE
-from rehearsal.core.wire import SECRET, UNKNOWN_STRINGS
 
 HIDDEN = "[secret]"
 """What a preview shows for one."""

@@ -33,6 +33,7 @@ from config.files import write_private
 from config.schema import StackConfig
 from operations.engine import account, guards
 from operations.engine.stack import Stack
+from operations.engine.wire import SIGNATURE
 from operations.recovery.physical_ids import Resource
 from operations.recovery.probes import (
     PROBE_SUFFIX,
@@ -42,7 +43,6 @@ from operations.recovery.probes import (
     without_probes,
 )
 from operations.terminal import say
-from rehearsal.core.assets import SIGNATURE
 
 ALLOW_UNRESOLVED = "unseen"
 """The word that goes on without reading the unresolved operations from the cloud: ``ALLOW=unseen``."""

@@ -21,9 +21,9 @@ from typing import Any
 
 from operations.engine import preflight
 from operations.engine.stack import Stack
+from operations.engine.wire import DEFAULTS
 from operations.recovery.physical_ids import NOT_IMPORTABLE, Resource, physical_id
 from operations.terminal import fail, say
-from rehearsal.core.wire import DEFAULTS
 
 PROBE_SUFFIX = "--was-it-made"
 """Ends the URN of a probe. States on disk can have it: do not change the value."""

@@ -1,6 +1,6 @@
 """The copies of a lost state, and whether a stack without a state has a platform all the same.
 
-`make up` and the delivery write a copy of the state into the stack's own lake (`operations.data.backup`), and
+`make up` and the delivery write a copy of the state into the stack's own lake (`operations.data.state_copy`), and
 Pulumi keeps copies beside the file of the state. When the state is lost, the newest copy is the best begin.
 The lakes are listed with the cloud's own API, by the names and tags that the platform gives them. Nothing here
 changes a state or a lake.
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from config.schema import StackConfig
-from operations.data import backup, lake
+from operations.data import lake_locations
+from operations.data.state_copy import read_state_copy
 
 ALLOW_SECOND_PLATFORM = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
@@ -44,8 +45,8 @@ def newest_lake_copy(config: StackConfig, stack: str) -> StateCopy | None:
     """The newest copy of this stack's state in a lake; None without one that has resources."""
     copies = [
         StateCopy(uri, state)
-        for uri in lake.standing(config)
-        if (state := backup.kept_state(lake.at(uri), stack))
+        for uri in lake_locations.find_lakes(config)
+        if (state := read_state_copy(lake_locations.open_lake(uri), stack))
     ]
     return _newest(copy for copy in copies if copy.resources)
 
@@ -72,7 +73,7 @@ def reasons_not_to_create(config: StackConfig, stack: str, allow: Collection[str
     if copy := newest_lake_copy(config, stack):
         uri = copy.place
         what = f", with a copy of its state ({len(copy.resources)} resources, {copy.time})"
-    elif tagged := lake.standing(config, stack):
+    elif tagged := lake_locations.find_lakes(config, stack):
         uri, what = tagged[0], " by its tags, without a copy of its state"
     else:
         return []

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from operations.data import backup, lake
-from operations.data.lake import Found
+from operations.data import backup
+from operations.data.folder_lake import FolderLake
+from operations.data.lake import StoredObject
 
 
-def folder(path: Path, **objects: bytes) -> lake.Folder:
-    new = lake.Folder(path)
+def folder(path: Path, **objects: bytes) -> FolderLake:
+    new = FolderLake(path)
     for name, data in objects.items():
         new.write(name.replace("__", "/"), data)
     return new
@@ -30,13 +31,13 @@ def test_a_backup_has_the_data_and_not_what_a_run_creates_again(tmp_path: Path) 
         builds__d=b"4",
         state__e=b"5",
     )
-    target = lake.Folder(tmp_path / "backup")
+    target = FolderLake(tmp_path / "backup")
     assert backup.copy(source, target) == (3, 3, 3)
     assert list(target.names()) == ["captures/b", "models/c", "raw/a"]
 
 
 def test_a_second_backup_copies_only_new_objects(tmp_path: Path) -> None:
-    source, target = folder(tmp_path / "lake", raw__a=b"1"), lake.Folder(tmp_path / "backup")
+    source, target = folder(tmp_path / "lake", raw__a=b"1"), FolderLake(tmp_path / "backup")
     backup.copy(source, target)
     source.write("raw/b", b"22")
     assert backup.copy(source, target) == (2, 1, 2)
@@ -72,10 +73,10 @@ class Bucket:
         for name, data in objects.items():
             self.write(name, data)
 
-    def objects(self, prefix: str = "") -> Iterator[Found]:
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
         for name, (data, written) in list(self.contents.items()):
             if name.startswith(prefix):
-                yield Found(name, len(data), written)
+                yield StoredObject(name, len(data), written)
 
     def names(self, prefix: str = "") -> Iterator[str]:
         return (each.name for each in self.objects(prefix))
@@ -83,7 +84,7 @@ class Bucket:
     def read(self, name: str) -> bytes | None:
         return self.contents.get(name, (None,))[0]
 
-    def write(self, name: str, data: bytes, changed: datetime | None = None) -> None:
+    def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
         self.contents[name] = data, self.now
         self.now += timedelta(seconds=1)
 
@@ -108,10 +109,10 @@ def test_a_backup_in_a_folder_takes_objects_with_any_name(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     source = Bucket(**{name: name.encode() for name in names})
-    target, again = lake.Folder(tmp_path / "backup"), Bucket()
-    assert backup.copy(source, target, again=True)[:2] == (len(names), len(names))
+    target, again = FolderLake(tmp_path / "backup"), Bucket()
+    assert backup.copy(source, target, update=True)[:2] == (len(names), len(names))
     assert sorted(target.names()) == sorted(names)
-    assert backup.copy(source, target, again=True)[1] == 0, "nothing is copied twice"
+    assert backup.copy(source, target, update=True)[1] == 0, "nothing is copied twice"
     backup.copy(target, again)
     assert {name: again.read(name) for name in again.names()} == {n: n.encode() for n in names}
     assert [each.name for each in tmp_path.iterdir()] == ["backup"], "nor anything written outside"
@@ -125,13 +126,13 @@ def test_an_object_with_a_plain_name_is_a_file_of_that_name(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_an_object_that_was_written_again_is_copied_again(tmp_path: Path, kind: str) -> None:
     source = Bucket(**{"raw/a": b"old", "raw/b": b"b"})
-    target = lake.Folder(tmp_path) if kind == "folder" else Bucket()
+    target = FolderLake(tmp_path) if kind == "folder" else Bucket()
     if isinstance(target, Bucket):
         target.now = source.now + timedelta(days=1)
-    backup.copy(source, target, again=True)
+    backup.copy(source, target, update=True)
     source.now += timedelta(days=2)
     source.write("raw/a", b"new")  # of the same size
-    assert backup.copy(source, target, again=True) == (2, 1, 3)
+    assert backup.copy(source, target, update=True) == (2, 1, 3)
     assert target.read("raw/a") == b"new"
 
 
@@ -142,13 +143,13 @@ def test_an_object_written_during_its_copy_is_copied_again(tmp_path: Path) -> No
             self.write(name, b"new")
             return data
 
-    for target in (lake.Folder(tmp_path), late := Bucket()):
+    for target in (FolderLake(tmp_path), late := Bucket()):
         source = Busy(**{"raw/a": b"old"})
         late.now = source.now + timedelta(minutes=5)
-        backup.copy(source, target, again=True)
+        backup.copy(source, target, update=True)
         assert target.read("raw/a") == b"old"
         source.__class__ = Bucket  # type: ignore[assignment]  # from here on nobody writes to it
-        backup.copy(source, target, again=True)
+        backup.copy(source, target, update=True)
         assert target.read("raw/a") == b"new"
 
 
@@ -165,20 +166,24 @@ LATE = EARLY + timedelta(days=1)
 @pytest.mark.parametrize(
     ("original", "copy", "expected"),
     [
-        (Found("n", 1, EARLY), Found("n", 1, LATE), False),
-        (Found("n", 1, EARLY), Found("n", 2, LATE), True),
-        (Found("n", 1, LATE), Found("n", 1, EARLY), True),
-        (Found("n", 1, LATE, "a"), Found("n", 1, EARLY, "a"), False),
-        (Found("n", 1, EARLY, "a"), Found("n", 1, LATE, "b"), False),  # one of them is KMS's
-        (Found("n", 1, EARLY), Found("n", 1, EARLY + timedelta(minutes=9)), True),
-        (Found("n", 1, EARLY), Found("n", 1, LATE, kept=EARLY), False),
-        (Found("n", 1, EARLY), Found("n", 1, LATE, kept=LATE), True),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE), False),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 2, LATE), True),
+        (StoredObject("n", 1, LATE), StoredObject("n", 1, EARLY), True),
+        (StoredObject("n", 1, LATE, "a"), StoredObject("n", 1, EARLY, "a"), False),
+        (
+            StoredObject("n", 1, EARLY, "a"),
+            StoredObject("n", 1, LATE, "b"),
+            False,
+        ),  # one of them is KMS's
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, EARLY + timedelta(minutes=9)), True),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE, original_written=EARLY), False),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE, original_written=LATE), True),
     ],
 )
 def test_listings_show_whether_an_object_was_written_again(
-    original: Found, copy: Found, expected: bool
+    original: StoredObject, copy: StoredObject, expected: bool
 ) -> None:
-    assert backup.changed(original, copy) is expected
+    assert backup.may_differ(original, copy) is expected
 
 
 def test_a_full_disk_leaves_the_previous_copy(

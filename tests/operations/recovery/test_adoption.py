@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from operations.commands import repair
-from operations.data import backup, lake
+from operations.data import lake_locations
+from operations.data.folder_lake import FolderLake
+from operations.data.state_copy import write_state_copy
 from operations.engine import account, environment, guards
 from operations.engine import stack as stack_
 from operations.recovery import discovery, interrupted_run, trial_stack
@@ -177,12 +179,12 @@ def clone(
     settings = SimpleNamespace(cloud="aws", environment="dev")
     monkeypatch.setattr(repair, "check", lambda _: settings)
     monkeypatch.setattr(account, "reached", lambda *_: "111111111111")
-    monkeypatch.setattr(lake, "standing", lambda *_: [str(tmp_path / "lake")])
+    monkeypatch.setattr(lake_locations, "find_lakes", lambda *_: [str(tmp_path / "lake")])
     made = stack_.Stack("dev", stack_.SETTINGS)
     clone = Clone(tmp_path, made, lambda: capfd.readouterr().out)
     monkeypatch.setattr(discovery, "standing", clone.listed)
     copy = {"version": 3, "deployment": deployment("lake", "other")}
-    backup.keep_state(lake.Folder(tmp_path / "lake"), "dev", copy)
+    write_state_copy(FolderLake(tmp_path / "lake"), "dev", copy)
     clone.stands("lake", "other")
     clone.has("lake", "other")
     return clone
@@ -310,7 +312,7 @@ def test_what_the_copy_has_as_pending_is_not_forgotten(
     """`make up` copies the state into the lake after an engine that was killed, too."""
     creating = {"type": "creating", "resource": {"urn": "urn:pulumi:dev::t::a:b:C::c"}}
     copy = {"version": 3, "deployment": deployment("lake", pending_operations=[creating])}
-    backup.keep_state(lake.Folder(clone.home / "lake"), "dev", copy)
+    write_state_copy(FolderLake(clone.home / "lake"), "dev", copy)
     clone.has("lake")
     seen: list[Any] = []
 

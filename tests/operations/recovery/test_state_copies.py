@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from operations.data import backup, lake
+from operations.data import lake_locations
+from operations.data.folder_lake import FolderLake
+from operations.data.state_copy import write_state_copy
 from operations.recovery import state_copies
 
 CONFIG: Any = None
@@ -19,19 +21,19 @@ def state(time: str, resources: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[lake.Folder]:
-    folders = [lake.Folder(tmp_path / name) for name in ("one", "two", "three")]
+def lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[FolderLake]:
+    folders = [FolderLake(tmp_path / name) for name in ("one", "two", "three")]
     paths = [str(each.path) for each in folders]
     # The last one carries the tags of a stack that has no copy of its state anywhere.
     tagged = {None: paths, "uncopied": paths[2:]}
-    monkeypatch.setattr(lake, "standing", lambda _, stack=None: tagged.get(stack, []))
+    monkeypatch.setattr(lake_locations, "find_lakes", lambda _, stack=None: tagged.get(stack, []))
     return folders
 
 
-def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[lake.Folder]) -> None:
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
-    backup.keep_state(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
-    backup.keep_state(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
+def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[FolderLake]) -> None:
+    write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    write_state_copy(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
+    write_state_copy(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
     found = state_copies.newest_lake_copy(CONFIG, "dev")
     assert found
     assert found.place == str(lakes[1].path)
@@ -39,10 +41,10 @@ def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[lake.Folde
 
 
 def test_a_second_platform_of_a_stack_is_refused_without_allow(
-    lakes: list[lake.Folder],
+    lakes: list[FolderLake],
 ) -> None:
     assert state_copies.reasons_not_to_create(CONFIG, "dev", ()) == []
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
+    write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
     [reason] = state_copies.reasons_not_to_create(CONFIG, "dev", ())
     assert "make adopt" in reason
     assert (
@@ -52,7 +54,7 @@ def test_a_second_platform_of_a_stack_is_refused_without_allow(
 
 
 def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
-    lakes: list[lake.Folder],
+    lakes: list[FolderLake],
 ) -> None:
     [reason] = state_copies.reasons_not_to_create(CONFIG, "uncopied", ())
     assert str(lakes[2].path) in reason
@@ -64,6 +66,6 @@ def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
     )
 
 
-def test_a_copy_without_resources_is_no_copy(lakes: list[lake.Folder]) -> None:
-    backup.keep_state(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
+def test_a_copy_without_resources_is_no_copy(lakes: list[FolderLake]) -> None:
+    write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
     assert state_copies.newest_lake_copy(CONFIG, "dev") is None

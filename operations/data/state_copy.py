@@ -1,0 +1,60 @@
+"""The copy of a stack's state in its own lake: every `make up` writes it, and `make adopt` reads it.
+
+The copy's secrets stay encrypted, as Pulumi exports them. The lake's versions keep the previous copies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from components.contracts import Zone
+from operations.data.lake import Lake
+from operations.data.lake_locations import open_lake
+from operations.engine.stack import Stack
+from operations.terminal import say
+
+
+def state_copy_name(stack: str) -> str:
+    """The name of the object that holds a stack's state."""
+    return f"{Zone.STATE}/triplane/{stack}.json"
+
+
+def write_state_copy(lake: Lake, stack: str, state: dict[str, Any]) -> None:
+    """Write an exported state into the lake."""
+    lake.write(state_copy_name(stack), json.dumps(state, sort_keys=True).encode())
+
+
+def read_state_copy(lake: Lake, stack: str) -> dict[str, Any] | None:
+    """The state that a lake holds of a stack, or None."""
+    found = lake.read(state_copy_name(stack))
+    return None if found is None else json.loads(found)
+
+
+def lake_of(stack: Stack) -> Lake | None:
+    """The stack's lake, if its state has one."""
+    return _lake_among(stack.resources(), stack)
+
+
+def copy_state_into_lake(stack: Stack) -> None:
+    """Copy the stack's state into its lake. A failure is only reported: the stack itself is up."""
+    try:
+        state = stack.export()
+        resources = (state.get("deployment") or {}).get("resources") or ()
+        if lake := _lake_among(resources, stack):
+            write_state_copy(lake, stack.name, state)
+    except Exception as error:  # each cloud's client has errors of its own
+        say(f"the lake has no copy of the current state, only an older one: {error}")
+
+
+def _lake_among(resources: Iterable[dict[str, Any]], stack: Stack) -> Lake | None:
+    """The lake that the stack's output names: it is in the exported state, with everything else."""
+    outputs = (
+        each.get("outputs") or {} for each in resources if each["type"] == "pulumi:pulumi:Stack"
+    )
+    if not (uri := next(outputs, {}).get("lake_uri")):
+        return None
+    os.environ.update(stack.environment)  # the clouds' clients read nothing else
+    return open_lake(uri)

@@ -64,13 +64,13 @@ train: bootstrap ## Train a model version on the flights of 2013
 
 .PHONY: deliver release drift review
 deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
-	@$(python) -m operations.delivery.deliver merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+	@$(python) -m operations.delivery merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
-	@$(python) -m operations.delivery.deliver release $(STACK) --version "$$VERSION"
+	@$(python) -m operations.delivery release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
-	@$(python) -m operations.delivery.deliver drift $(STACK)
+	@$(python) -m operations.delivery drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
-	@$(python) -m operations.delivery.review $(CLOUD) --base $(or $(BASE),HEAD)
+	@$(python) -m operations.delivery review $(CLOUD) --base $(or $(BASE),HEAD)
 
 .PHONY: install lint format all test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install everything that the other targets need; each of them calls it

@@ -1,4 +1,4 @@
-"""What a preview says, as a comment on a pull request: what is lost first, then the rest, then a picture.
+"""A preview as a comment on a pull request: losses first, then the other changes, then a graph.
 
 ``pulumi preview --json | python -m operations.delivery.comment TITLE`` prints Markdown. Names of properties are shown,
 values never: a comment is read by more people than a state.
@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What the engine calls its steps, to what a reader needs to know; the worst first, which is also the
-# order of the comment. https://github.com/pulumi/pulumi/blob/master/sdk/go/common/apitype/history.go
+# From the engine's steps to the verbs of the comment. The worst verb is first, which is also the order of the
+# comment. https://github.com/pulumi/pulumi/blob/master/sdk/go/common/apitype/history.go
 VERBS = {
     "delete": "delete",
     "discard": "delete",
@@ -40,18 +40,18 @@ COLOURS = {
     "create": "fill:#d1e7dd,stroke:#146c43",
     "import": "fill:#cfe2ff,stroke:#0a58ca",
 }
-# A comment on GitHub has 65,536 characters at most; a longer list is in the job's own log.
-MOST_ROWS = 100
+# A comment on GitHub has 65,536 characters at most. The job's log has the whole list.
+MAX_ROWS = 100
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one resource."""
+    """The change of one resource."""
 
     urn: str
     verb: str
     properties: tuple[str, ...]
-    """The properties because of which, by name."""
+    """The names of the properties that cause it."""
 
     @property
     def type(self) -> str:
@@ -68,23 +68,23 @@ def changes(preview: Mapping[str, Any]) -> list[Change]:
     found: dict[str, Change] = {}
     for step in preview.get("steps") or ():
         verb = VERBS.get(step["op"])
-        if verb is None or _is_group(step):
+        if verb is None or _is_component(step):
             continue
-        why = step.get("replaceReasons") or step.get("diffReasons") or ()
+        reasons = step.get("replaceReasons") or step.get("diffReasons") or ()
         known = found.get(step["urn"])
         if known is None or worst.index(verb) < worst.index(known.verb):
-            found[step["urn"]] = Change(step["urn"], verb, tuple(sorted(set(why))))
+            found[step["urn"]] = Change(step["urn"], verb, tuple(sorted(set(reasons))))
     return sorted(found.values(), key=lambda change: worst.index(change.verb))
 
 
-def _is_group(step: Mapping[str, Any]) -> bool:
-    """A component or the stack itself: it is no thing in a cloud, and its parts are listed."""
+def _is_component(step: Mapping[str, Any]) -> bool:
+    """Whether it is a component or the stack itself: no cloud has it, and its parts are listed."""
     state = step.get("newState") or step.get("oldState") or {}
     return not state.get("custom", True)
 
 
 def render(preview: Mapping[str, Any], title: str, policy: str = "") -> str:
-    """The comment, as Markdown. ``policy`` is what the policies said, word for word."""
+    """The comment, as Markdown. ``policy`` is the policies' report, word for word."""
     found = changes(preview)
     parts = [f"### {title}", _summary(found, preview)]
     parts += [_section(verb, [each for each in found if each.verb == verb]) for verb in HEADINGS]
@@ -92,18 +92,18 @@ def render(preview: Mapping[str, Any], title: str, policy: str = "") -> str:
     if policy:
         parts.append(f"#### Policies\n\n{_fenced(policy)}")
     if graph := mermaid(preview):
-        parts.append(f"#### What depends on what\n\n{_fenced(graph, 'mermaid')}")
+        parts.append(f"#### Dependencies\n\n{_fenced(graph, 'mermaid')}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _summary(found: Sequence[Change], preview: Mapping[str, Any]) -> str:
     same = sum(
-        1 for step in preview.get("steps") or () if step["op"] == "same" and not _is_group(step)
+        1 for step in preview.get("steps") or () if step["op"] == "same" and not _is_component(step)
     )
     counts = Counter(change.verb for change in found)
-    told = [f"**{counts[verb]} to {verb}**" for verb in HEADINGS if counts[verb]]
-    stays = f"{same} stay as they are"
-    return ", ".join([*told, stays]) + "." if told else f"**No change**: {stays}."
+    changing = [f"**{counts[verb]} to {verb}**" for verb in HEADINGS if counts[verb]]
+    unchanged = f"{same} unchanged"
+    return ", ".join([*changing, unchanged]) + "." if changing else f"**No change**: {unchanged}."
 
 
 def _section(verb: str, found: Sequence[Change]) -> str:
@@ -112,10 +112,10 @@ def _section(verb: str, found: Sequence[Change]) -> str:
     rows = ["| resource | type | because of |", "|---|---|---|"]
     rows += [
         f"| `{_cell(each.name)}` | `{_cell(each.type)}` | {_because(each)} |"
-        for each in found[:MOST_ROWS]
+        for each in found[:MAX_ROWS]
     ]
-    if len(found) > MOST_ROWS:
-        rows.append(f"| … and {len(found) - MOST_ROWS} more | | |")
+    if len(found) > MAX_ROWS:
+        rows.append(f"| … and {len(found) - MAX_ROWS} more | | |")
     heading, table = f"{HEADINGS[verb]} ({len(found)})", "\n".join(rows)
     if verb in ("delete", "replace"):
         return f"#### {heading}\n\n{table}"
@@ -127,12 +127,12 @@ def _because(change: Change) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that can end neither a table's cell nor the code in it."""
+    """Text that cannot end the table's cell, nor the code in it."""
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("`", "'")
 
 
 def _fenced(text: str, language: str = "") -> str:
-    """A block that its own text cannot end."""
+    """A fenced block that its own text cannot end."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.strip()}\n{fence}"
@@ -146,19 +146,19 @@ def _messages(preview: Mapping[str, Any]) -> Iterator[str]:
 
 
 def mermaid(preview: Mapping[str, Any]) -> str:
-    """The platform's components: an arrow to each from what it is made of, coloured by what changes."""
+    """The platform's components as a graph: an arrow to each from its dependencies, coloured by the worst change."""
     states = {
         step["urn"]: step.get("newState") or step.get("oldState") or {}
         for step in preview.get("steps") or ()
     }
-    nodes = {urn: _noun(urn) for urn in states if _noun(urn)}
+    nodes = {urn: _component(urn) for urn in states if _component(urn)}
     edges = set()
     for urn, state in states.items():
-        into = _owner(urn, states, nodes)
+        target = _owner(urn, states, nodes)
         for dependency in state.get("dependencies") or ():
-            out_of = _owner(dependency, states, nodes)
-            if into and out_of and into != out_of:
-                edges.add((out_of, into))
+            source = _owner(dependency, states, nodes)
+            if target and source and target != source:
+                edges.add((source, target))
     worst = list(HEADINGS)
     colours: dict[str, str] = {}
     for change in changes(preview):
@@ -173,22 +173,22 @@ def mermaid(preview: Mapping[str, Any]) -> str:
         f'  {ids[urn]}["{nodes[urn]}"]' + (f":::{colours[urn]}" if urn in colours else "")
         for urn in sorted(nodes)
     ]
-    lines += [f"  {ids[one]} --> {ids[other]}" for one, other in sorted(edges)]
+    lines += [f"  {ids[source]} --> {ids[target]}" for source, target in sorted(edges)]
     lines += [f"  classDef {verb} {COLOURS[verb]}" for verb in HEADINGS if verb in colours.values()]
     return "\n".join(lines)
 
 
-def _noun(urn: str) -> str:
-    """``Gateway`` for a component of a cloud package, with its name where there are several; else nothing."""
+def _component(urn: str) -> str:
+    """``Gateway`` for a component of a cloud package, with its name where there are several; otherwise empty."""
     _, _, path, name = urn.split("::", 3)
-    kind = re.fullmatch(r"triplane:(?:aws|gcp|azure):(\w+)", path.rpartition("$")[2])
-    if not kind:
+    found = re.fullmatch(r"triplane:(?:aws|gcp|azure):(\w+)", path.rpartition("$")[2])
+    if not found:
         return ""
-    return f"{kind[1]} {name.rpartition('-')[2]}" if kind[1] == "Identity" else kind[1]
+    return f"{found[1]} {name.rpartition('-')[2]}" if found[1] == "Identity" else found[1]
 
 
 def _owner(urn: str, states: Mapping[str, Any], nodes: Mapping[str, str]) -> str:
-    """The component that a resource belongs to, itself included; empty if to none."""
+    """The component to which a resource belongs, or which it is; empty if there is none."""
     while urn and urn not in nodes:
         urn = (states.get(urn) or {}).get("parent") or ""
     return urn

@@ -1,4 +1,4 @@
-"""The record of a delivery, in ``.delivery/``: what was done, found and measured, for whoever asks later."""
+"""The evidence of a delivery, in ``.delivery/``: what was done, found and measured, for whoever asks later."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,30 +14,31 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from operations.delivery.gates import GateFailed
 from operations.engine.installation import HOME
 from operations.terminal import fail, say
 
 EVIDENCE = HOME / ".delivery"
-TOLD = ("CODEBUILD_RESOLVED_SOURCE_VERSION", "COMMIT_SHA")
-"""What CodeBuild and Cloud Build call the commit: a CodePipeline hands the source over as a ZIP without .git.
+COMMIT_VARIABLES = ("CODEBUILD_RESOLVED_SOURCE_VERSION", "COMMIT_SHA")
+"""The variables in which CodeBuild and Cloud Build have the commit: CodePipeline delivers a ZIP without .git.
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
 https://cloud.google.com/build/docs/configuring-builds/substitute-variable-values"""
 
 
 @dataclass
 class Evidence:
-    """What a delivery did and found, step by step; written after each, so that a killed run has one."""
+    """What a delivery did and found. It is written after each step, so that a killed run leaves one."""
 
     name: str
     commit: str
     steps: list[dict[str, Any]] = field(default_factory=list)
     outcome: str = "unfinished"
-    production: str = "not looked at"
-    """What stood in production before the delivery, and after it."""
+    production: str = "not checked"
+    """Production before and after the delivery."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
-        """A step, timed; what it finds goes into the dictionary. Its failure is noted and raised."""
+        """Time a step. Findings go into the dictionary; a failure is recorded and raised."""
         say(name)
         entry: dict[str, Any] = {"step": name, "started": _now()}
         self.steps.append(entry)
@@ -44,7 +46,7 @@ class Evidence:
         try:
             yield entry
         except BaseException as error:
-            # `fail` of tools/bootstrap.py leaves with SystemExit, its reason already printed.
+            # `operations.terminal.fail` raises SystemExit with its reason.
             entry["failed"] = str(error) or type(error).__name__
             raise
         finally:
@@ -52,8 +54,8 @@ class Evidence:
             self.write()
 
     def write(self) -> None:
-        keep(f"{self.name}.json", json.dumps(asdict(self), indent=1) + "\n")
-        keep(f"{self.name}.md", self.markdown())
+        write_file(f"{self.name}.json", json.dumps(asdict(self), indent=1) + "\n")
+        write_file(f"{self.name}.md", self.markdown())
 
     def markdown(self) -> str:
         lines = [
@@ -62,24 +64,43 @@ class Evidence:
             "| step | seconds | found |",
             "|---|---|---|",
         ]
-        for each in self.steps:
-            found = {
-                key: value
-                for key, value in each.items()
+        for entry in self.steps:
+            found = "<br>".join(
+                f"{key}: {_cell(value)}"
+                for key, value in entry.items()
                 if key not in ("step", "started", "seconds")
-            }
-            told = "<br>".join(f"{key}: {_told(value)}" for key, value in found.items())
-            lines.append(f"| {each['step']} | {each.get('seconds', '')} | {told} |")
+            )
+            lines.append(f"| {entry['step']} | {entry.get('seconds', '')} | {found} |")
         return "\n".join(lines) + "\n"
 
 
-def keep(name: str, text: str) -> None:
-    """Write a file of ``.delivery/``."""
+@contextmanager
+def recorded(evidence: Evidence) -> Iterator[None]:
+    """Write the outcome of the delivery inside into its evidence; exits with 1 if a gate stopped it."""
+    try:
+        yield
+        evidence.outcome = "delivered"
+    except GateFailed as failed:
+        evidence.outcome = f"stopped: {failed}"
+    except BaseException as error:
+        evidence.outcome = f"failed: {error}"
+        raise
+    finally:
+        evidence.write()
+        print(f"\nDelivery {evidence.name}: {evidence.outcome}")
+        print(f"Evidence: {EVIDENCE.name}/{evidence.name}.md, .json")
+    if evidence.outcome != "delivered":
+        sys.exit(1)
+
+
+def write_file(name: str, text: str) -> None:
+    """Write a file into ``.delivery/``."""
     EVIDENCE.mkdir(exist_ok=True)
     (EVIDENCE / name).write_text(text)
 
 
-def _told(value: Any) -> str:
+def _cell(value: Any) -> str:
+    """A value as the text of a table's cell."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {inner}" for key, inner in value.items())
     return re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
@@ -90,20 +111,21 @@ def _now() -> str:
 
 
 def commit() -> str:
-    """The commit that is delivered, marked if the working tree holds more than it or nothing says."""
+    """The commit that is delivered, with a note if the working tree has changes or only a variable names it."""
     try:
         head = git("rev-parse", "HEAD")
         return head + (" with uncommitted changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
-        for name in TOLD:
-            if told := os.environ.get(name):
-                return f"{told} by {name}, in no git checkout"
+        for name in COMMIT_VARIABLES:
+            if value := os.environ.get(name):
+                return f"{value} by {name}, in no git checkout"
         fail(
-            f"{HOME} is no git checkout (or there is no git), and {' and '.join(TOLD)} are not set: the evidence"
-            " would not say which commit was delivered. Set one of them to the commit."
+            f"{HOME} is not a git checkout (or there is no git), and {' and '.join(COMMIT_VARIABLES)} are not set:"
+            " the evidence would not say which commit was delivered. Set one of them to the commit."
         )
 
 
 def git(*words: str) -> str:
+    """The output of a git command in this tree."""
     done = subprocess.run(["git", *words], cwd=HOME, capture_output=True, text=True, check=True)
     return done.stdout.strip()

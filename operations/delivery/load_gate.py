@@ -1,4 +1,4 @@
-"""The load gate: what a stack's gateway must stand before a delivery goes on, asked of it by locust."""
+"""The load gate: locust puts load on a stack's gateway, and the delivery goes on only within the limits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from operations.delivery.gates import GateFailed
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import Stack
 from operations.terminal import fail
 
-
-class Stopped(Exception):
-    """A gate does not hold; the message says which rule and what was measured."""
+LOCUSTFILE = HOME / "operations" / "delivery" / "locustfile.py"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What staging must stand before production is touched: ``[tool.triplane.load-gate]`` of pyproject.toml."""
+class LoadGate:
+    """The load on staging, and the limits within which production is touched: ``[tool.triplane.load-gate]``
+    of pyproject.toml."""
 
     users: int
     seconds: int
@@ -34,48 +34,49 @@ class Gate:
     """Seconds after which a request without an answer has failed; more than a cold start takes."""
 
     @classmethod
-    def chosen(cls, changes: dict[str, Any]) -> Gate:
+    def from_settings(cls, overrides: dict[str, Any]) -> LoadGate:
+        """The gate as pyproject.toml has it, with the overrides that are not None."""
         settings = tomllib.loads((HOME / "pyproject.toml").read_text())
-        kept = settings["tool"]["triplane"]["load-gate"]
-        gate = cls(
-            **{**kept, **{key: value for key, value in changes.items() if value is not None}}
-        )
+        configured = settings["tool"]["triplane"]["load-gate"]
+        given = {key: value for key, value in overrides.items() if value is not None}
+        gate = cls(**configured | given)
         if gate.p95_ms >= gate.timeout * 1000:
             fail(
-                f"P95_MS={gate.p95_ms:g}: a request fails after {gate.timeout:g} s, so that this limit holds"
-                " nothing. Take less, or raise `timeout` of [tool.triplane.load-gate] in pyproject.toml"
+                f"P95_MS={gate.p95_ms:g}: a request fails after {gate.timeout:g} s, so this limit is never"
+                " reached. Use a lower limit, or raise `timeout` of [tool.triplane.load-gate] in pyproject.toml"
             )
         return gate
 
     @property
-    def least(self) -> int:
-        """The fewest requests of a load that was borne.
+    def fewest_requests(self) -> int:
+        """The fewest requests of a load within the limits.
 
-        A caller asks again a pause after each answer: in ``seconds`` at least ``seconds / (pause + p95)``
-        times when no answer takes longer than the p95 that is allowed. The twentieth that may is made up for by
-        pauses that are mostly shorter, unless it takes many times as long: no gateway to let through, either.
+        A caller sends its next request a pause after each answer: in ``seconds`` at least
+        ``seconds / (pause + p95)`` times when no answer takes longer than the allowed p95. One answer in twenty may
+        take longer. Pauses that are mostly shorter compensate for it, unless it takes many times as long; such a
+        gateway should not pass either.
         """
         return max(1, math.floor(self.users * self.seconds / (self.pause + self.p95_ms / 1000)))
 
-    def judge(self, load: Load) -> None:
-        """Raise `Stopped` unless the load was borne."""
+    def check(self, load: Load) -> None:
+        """Raise `GateFailed` unless the load is within the limits."""
         if not load.requests:
-            raise Stopped("load gate: no request was answered at all")
+            raise GateFailed("load gate: no request was answered at all")
         if load.errors > self.errors:
-            raise Stopped(
+            raise GateFailed(
                 f"load gate: {load.failures} of {load.requests} requests failed ({load.errors:.1%});"
-                f" at most {self.errors:.1%} may"
+                f" at most {self.errors:.1%} may fail"
             )
         if load.p95_ms > self.p95_ms:
-            raise Stopped(
+            raise GateFailed(
                 f"load gate: 95 % of requests took up to {load.p95_ms:.0f} ms; at most"
                 f" {self.p95_ms:.0f} ms are allowed"
             )
-        if load.requests < self.least:
-            raise Stopped(
-                f"load gate: only {load.requests} requests came to an end; {self.users} callers in"
-                f" {self.seconds} s make {self.least} at least when answers take {self.p95_ms:.0f} ms and"
-                f" pauses {self.pause:g} s"
+        if load.requests < self.fewest_requests:
+            raise GateFailed(
+                f"load gate: only {load.requests} requests were completed; {self.users} callers in"
+                f" {self.seconds} s make {self.fewest_requests} at least when answers take {self.p95_ms:.0f} ms"
+                f" and pauses {self.pause:g} s"
             )
 
 
@@ -95,7 +96,7 @@ class Load:
         return self.failures / self.requests
 
     @classmethod
-    def read(cls, entries: Sequence[dict[str, Any]]) -> Load:
+    def from_locust(cls, entries: Sequence[dict[str, Any]]) -> Load:
         """From the entries that ``locust --json`` prints: a histogram of milliseconds for each path."""
         times: dict[float, int] = {}
         for entry in entries:
@@ -116,40 +117,23 @@ class Load:
 
 def percentile(times: dict[float, int], share: float) -> float:
     """The time within which this share of the counted requests was answered; 0 of none."""
-    wanted = share * sum(times.values())
-    seen = 0
-    for each in sorted(times):
-        seen += times[each]
-        if seen >= wanted:
-            return each
+    needed = share * sum(times.values())
+    answered = 0
+    for time in sorted(times):
+        answered += times[time]
+        if answered >= needed:
+            return time
     return 0.0
 
 
-def measure(of: Stack, gate: Gate) -> Load:
-    """Load on a stack's gateway from locust, in a process of its own."""
-    outputs = of.outputs()
+def measure(stack: Stack, gate: LoadGate) -> Load:
+    """Run locust, in its own process, against a stack's gateway; returns what it measured."""
+    outputs = stack.outputs()
     done = subprocess.run(
-        [
-            *(
-                str(PYTHON),
-                "-m",
-                "locust",
-                "-f",
-                "operations/delivery/load.py",
-                "--headless",
-                "--json",
-            ),
-            *("--host", outputs["gateway_url"], "--exit-code-on-error", "0"),
-            # A caller a second, and measured once all are there: a new instance's first answer is
-            # slow on every cloud, and is no fault of the release.
-            *("--users", str(gate.users), "--spawn-rate", "1", "--reset-stats"),
-            *("--run-time", f"{gate.users + gate.seconds}s"),
-            # So long that whatever is under way at the end is answered, or has failed.
-            *("--stop-timeout", f"{gate.timeout + 5:g}"),
-        ],
+        _locust_command(outputs["gateway_url"], gate),
         cwd=HOME,
         env={
-            **of.environment,
+            **stack.environment,
             "GATEWAY_KEY": outputs.get("gateway_key", ""),
             "LOAD_PAUSE": str(gate.pause),
             "LOAD_TIMEOUT": str(gate.timeout),
@@ -159,5 +143,18 @@ def measure(of: Stack, gate: Gate) -> Load:
         text=True,
     )
     if done.returncode:
-        raise Stopped(f"load gate: locust left with {done.returncode}: {done.stderr[-500:]}")
-    return Load.read(json.loads(done.stdout))
+        raise GateFailed(f"load gate: locust exited with {done.returncode}: {done.stderr[-500:]}")
+    return Load.from_locust(json.loads(done.stdout))
+
+
+def _locust_command(url: str, gate: LoadGate) -> list[str]:
+    return [
+        *(str(PYTHON), "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--json"),
+        *("--host", url, "--exit-code-on-error", "0"),
+        # One more caller each second, and counting begins when all are there: a new instance's first answer is
+        # slow on every cloud, and is no fault of the release.
+        *("--users", str(gate.users), "--spawn-rate", "1", "--reset-stats"),
+        *("--run-time", f"{gate.users + gate.seconds}s"),
+        # Long enough that each request in progress at the end is answered, or has failed.
+        *("--stop-timeout", f"{gate.timeout + 5:g}"),
+    ]

@@ -1,4 +1,4 @@
-"""What CI calls, called: each `make` target of the pipelines, in a checkout of its own, on the real engine."""
+"""Each `make` target that the pipelines call, in a separate checkout, on the real engine."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RunnerCheckout(Checkout):
 
     def commit(self) -> None:
         (self.folder / ".gitignore").open("a").write("\n.venv\n.models\noutput.txt\n")
-        for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "the tree as it is"]):
             subprocess.run(["git", *words], cwd=self.folder, env={**os.environ, **GIT}, check=True)
 
     def make_target(self, *words: str, code: int = 0, **environment: str) -> str:
-        """What ``make WORDS`` prints; it must leave with ``code`` (make's own for any failure is 2)."""
+        """The output of ``make WORDS``; it must exit with ``code`` (make exits with 2 for any failure)."""
         done = subprocess.run(
             ["make", *words],
             cwd=self.folder,
@@ -54,7 +54,7 @@ def checkout(
     project = created.folder / "pyproject.toml"
     gate = {"seconds = 10\n": "seconds = 2\n", "p95_ms = 1000\n": "p95_ms = 20000\n"}
     text = project.read_text()
-    for strict, lenient in gate.items():  # a busy machine is slow, which is not what is tested
+    for strict, lenient in gate.items():  # a busy machine is slow, and speed is not tested here
         assert strict in text
         text = text.replace(strict, lenient)
     project.write_text(text)
@@ -64,32 +64,34 @@ def checkout(
 
 
 @pytest.mark.parametrize("checkout", ["aws"], indirect=True)
-def test_a_review_shows_what_a_branch_changes_and_nothing_else(checkout: RunnerCheckout) -> None:
+def test_a_review_shows_only_the_changes_of_the_branch(checkout: RunnerCheckout) -> None:
     source = checkout.folder / "components/aws/gateway.py"
     text = source.read_text()
     source.write_text(re.sub(r"(MEMORY_MB = )\d+", r"\g<1>1024", text))
     assert source.read_text() != text
     checkout.make_target("review", "CLOUD=aws", "BASE=HEAD")
-    told = (checkout.folder / ".delivery/preview-review-aws.md").read_text()
-    assert "| `triplane-gateway-function` | `aws:lambda/function:Function` | `memorySize` |" in told
-    changed = set(re.findall(r"^\| `([^`]+)` \|", told, re.MULTILINE))
-    assert changed == {"triplane-gateway-function", "triplane-gateway-live"}, told
-    assert "0 violations" in told
+    comment = (checkout.folder / ".delivery/preview-review-aws.md").read_text()
+    assert (
+        "| `triplane-gateway-function` | `aws:lambda/function:Function` | `memorySize` |" in comment
+    )
+    changed = set(re.findall(r"^\| `([^`]+)` \|", comment, re.MULTILINE))
+    assert changed == {"triplane-gateway-function", "triplane-gateway-live"}, comment
+    assert "0 violations" in comment
 
 
 @pytest.mark.parametrize("checkout", ["gcp"], indirect=True)
-def test_a_merge_is_delivered_and_a_gate_that_fails_leaves_production_alone(
+def test_a_failed_load_gate_leaves_production_unchanged_after_a_delivered_merge(
     checkout: RunnerCheckout,
 ) -> None:
     assert "delivered" in checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none")
     stopped = checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none", "P95_MS=0.1", code=2)
     assert "stopped: load gate" in stopped
     evidence = (checkout.folder / ".delivery/merge-gcp.md").read_text()
-    assert re.search(r"Production: \d+ resources, last updated \S+, as it was\.", evidence)
+    assert re.search(r"Production: \d+ resources, last updated \S+, unchanged\.", evidence)
 
 
 @pytest.mark.parametrize("checkout", ["azure"], indirect=True)
-def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_found(
+def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     checkout: RunnerCheckout,
 ) -> None:
     dev = StackFile.read(checkout.folder / "Pulumi.dev.yaml")
@@ -98,10 +100,10 @@ def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_fo
         dev.with_settings(changes).write(checkout.folder / f"Pulumi.{stage}.yaml")
     store = checkout.folder / ".models"
     shared = store.resolve()
-    store.unlink()  # a release leaves word in it
+    store.unlink()  # a release writes to it
     shutil.copytree(shared, store)
     checkout.make_target("rehearsal")
-    # A runner's environment: credentials and a backend elsewhere, and no word of where they lead.
+    # The environment of a CI runner: credentials and a backend elsewhere, without the rehearsal's address.
     states = checkout.folder / "states"
     states.mkdir()
     runner = dict(exports(checkout.make_target("-s", "env")))
@@ -115,7 +117,7 @@ def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_fo
     assert "0 resources" in checkout.make_target("drift", "STACK=staging", **runner)
 
     key = ["pulumi", "stack", "output", "gateway_key", "--show-secrets", "--stack", "staging"]
-    told = subprocess.run(
+    output = subprocess.run(
         key,
         cwd=checkout.folder,
         env={**checkout.environment, **runner},
@@ -125,19 +127,19 @@ def test_a_release_brings_a_stack_up_and_says_what_is_in_its_way_and_drift_is_fo
     )
     for folder in (".pulumi", ".delivery", ".rehearsal", "states"):
         for file in (each for each in (checkout.folder / folder).rglob("*") if each.is_file()):
-            assert told.stdout.strip().encode() not in file.read_bytes(), file
+            assert output.stdout.strip().encode() not in file.read_bytes(), file
 
     tested = (store / "tested").read_text().strip()
     assert tested == (store / "flight-delay/champion").read_text().strip()
     release = ("release", "STACK=production")
-    assert "takes VERSION=" in checkout.make_target(*release, code=2, **runner)
+    assert "needs VERSION=" in checkout.make_target(*release, code=2, **runner)
     other = checkout.make_target(*release, f"VERSION={'a' * 64}", code=2, **runner)
-    assert f"would have model {tested} serve" in other
+    assert f"select model {tested}, but {'a' * 64} was tested" in other
 
-    lock = states / ".pulumi/locks/organization/triplane/staging/of-a-dead-runner.json"
+    lock = states / ".pulumi/locks/organization/triplane/staging/of-an-exited-runner.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    since = {"pid": 7, "username": "ci", "hostname": "gone", "timestamp": "2026-01-01T00:00:00Z"}
-    lock.write_text(json.dumps(since))
+    owner = {"pid": 7, "username": "ci", "hostname": "gone", "timestamp": "2026-01-01T00:00:00Z"}
+    lock.write_text(json.dumps(owner))
     locked = checkout.make_target("release", "STACK=staging", code=2, **runner)
     assert "by process 7 of ci on gone" in locked
     assert "pulumi cancel --stack staging" in locked

@@ -1,0 +1,29 @@
+"""`make drift`: the differences between a stack's state and its cloud, as a list."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from operations.commands import deploy
+from operations.delivery.evidence import write_file
+from operations.delivery.terminal_stack import TerminalStack
+from operations.engine import guards
+
+
+def report_drift(arguments: argparse.Namespace) -> None:
+    """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
+    stack = TerminalStack.named(arguments.stack)
+    deploy.train()
+    steps = stack.steps("refresh", "--preview-only")
+    guards.refuse(guards.account(steps))
+    drift = guards.drift(steps)
+    lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
+    lines += [
+        f"- `{urn.rpartition('::')[2]}`: {', '.join(properties)}"
+        for urn, properties in drift.items()
+    ]
+    write_file(f"drift-{stack.name}.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+    if drift:
+        sys.exit(1)

@@ -1,0 +1,75 @@
+"""The gates of a delivery: each passes, or raises `GateFailed`. The load gate has a module of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from typing import Any
+
+from config.model_store import Artifact
+from operations.engine import environment, gateway
+from operations.engine.installation import HOME, PYTHON
+from operations.engine.stack import Stack
+
+TESTS = {
+    # The tests that need no engine: half a minute.
+    "fast": [
+        str(PYTHON),
+        "-m",
+        "pytest",
+        "-q",
+        "tests/contract",
+        "tests/unit/config/test_stack_files.py",
+    ],
+    "all": [str(PYTHON), "-m", "tools.verify"],
+}
+
+
+class GateFailed(Exception):
+    """A gate does not pass; the message has the rule and what was found or measured."""
+
+
+def run_tests(selection: str) -> None:
+    """Run the tests of this name in `TESTS`."""
+    command = TESTS[selection]
+    path = {"PATH": environment.own()["PATH"]}
+    if code := subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
+        raise GateFailed(f"{' '.join(command[1:])} exited with {code}")
+
+
+def policy_report(cloud: str) -> str:
+    """The policies' report on the program as it is now. Raises `GateFailed` with it if a policy is violated."""
+    done = subprocess.run(
+        [str(PYTHON), "-m", "policy", cloud], cwd=HOME, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise GateFailed(f"policies:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
+    """Request a prediction through the gateway; returns the outputs for the evidence.
+
+    Raises `GateFailed` if the stack serves another model version than ``version``.
+    """
+    outputs = stack.outputs()
+    gateway.predict(stack, outputs)
+    if version and outputs["model_version"] != version:
+        raise GateFailed(
+            f"{stack.name} serves model {outputs['model_version'][:12]}, but {version[:12]} was tested"
+        )
+    recorded = ("gateway_url", "image", "model_version", "endpoint_name", "delivery_identity")
+    return {name: outputs[name] for name in recorded if name in outputs}
+
+
+def require_version(artifact: Artifact, version: str) -> None:
+    """Raise `GateFailed` unless the artifact that would serve is this version, by its name and by its bytes."""
+    if artifact.version != version:
+        raise GateFailed(
+            f"the settings and the model store select model {artifact.version}, but {version} was tested."
+            " Nothing was changed. Release with the model store of the staging that was tested (.models)"
+        )
+    digest = hashlib.sha256((artifact.directory / "model.onnx").read_bytes()).hexdigest()
+    if digest != version:
+        raise GateFailed(f"model.onnx in {artifact.directory} is {digest}. Nothing was changed")

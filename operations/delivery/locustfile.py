@@ -1,0 +1,47 @@
+"""The callers of the load gate: locust runs this file.
+
+``locust -f operations/delivery/locustfile.py --host GATEWAY_URL --headless …`` with the key in ``GATEWAY_KEY``, and
+with the gate's ``LOAD_PAUSE`` and ``LOAD_TIMEOUT`` in seconds: see operations/delivery/load_gate.py.
+"""
+
+import os
+
+from locust import HttpUser, between, task
+
+from operations.engine.installation import HOME
+
+FLIGHT = (HOME / "docs" / "flight.json").read_bytes()
+
+
+class Caller(HttpUser):
+    """Requests a prediction for one flight, ten times a second at most."""
+
+    wait_time = between(0.1, float(os.environ["LOAD_PAUSE"]))
+
+    def on_start(self) -> None:
+        # locust's session does not read the environment, which may name another certificate authority.
+        self.client.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+
+    @task
+    def predict(self) -> None:
+        headers = {
+            "content-type": "application/json",
+            "x-api-key": os.environ.get("GATEWAY_KEY", ""),
+        }
+        with self.client.post(
+            "/predict",
+            data=FLIGHT,
+            headers=headers,
+            # Without a timeout a request that hangs is never counted: at the end locust kills it, unrecorded.
+            timeout=float(os.environ["LOAD_TIMEOUT"]),
+            catch_response=True,
+        ) as response:
+            if response.error:
+                # No answer. locust records why, but not if `json` or `ok` below raise the error themselves.
+                return
+            try:
+                has_predictions = "predictions" in response.json()
+            except (ValueError, TypeError):
+                has_predictions = False
+            if response.ok and not has_predictions:
+                response.failure("an answer without predictions")

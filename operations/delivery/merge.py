@@ -1,0 +1,64 @@
+"""`make deliver`: a merge, delivered to a staging and a production stack in the rehearsal."""
+
+from __future__ import annotations
+
+import argparse
+
+from operations.commands import deploy
+from operations.delivery import gates
+from operations.delivery.evidence import Evidence, commit, recorded
+from operations.delivery.load_gate import LoadGate
+from operations.delivery.rollout import roll_out
+from operations.delivery.stage_stack import stage_stack
+from operations.engine.stack import Stack
+
+
+def deliver_merge(arguments: argparse.Namespace) -> None:
+    """Deliver a merge in the rehearsal: tests, policies, staging with the load gate, production."""
+    # Each has a delivery identity, as a stack that CI delivers to has. Both are in one account.
+    staging, production = (
+        stage_stack(
+            stage,
+            arguments.cloud,
+            repository="triplane/triplane",
+            environment=stage,
+            existing_provider=stage == "production",
+        )
+        for stage in ("staging", "production")
+    )
+    evidence = Evidence(f"merge-{staging.name.partition('-')[2]}", commit())
+    gate = LoadGate.from_settings({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
+    with recorded(evidence):
+        if arguments.tests in gates.TESTS:
+            with evidence.step(f"tests ({arguments.tests})"):
+                gates.run_tests(arguments.tests)
+        with evidence.step("policies") as found:
+            cloud = deploy.check(staging).cloud
+            found["result"] = gates.policy_report(cloud).splitlines()[-1]
+        deploy.prepare(staging)
+        _deliver_stages(staging, production, evidence, gate)
+
+
+def _deliver_stages(staging: Stack, production: Stack, evidence: Evidence, gate: LoadGate) -> None:
+    """Roll out staging, then production; notes in the evidence whether production was changed."""
+    before = last_update(production)
+    try:
+        version = roll_out(staging, evidence, gate=gate)
+        deploy.prepare(production)
+        # Production gets no load but that of its callers.
+        roll_out(production, evidence, gate=None, version=version)
+    finally:
+        after = last_update(production)
+        unchanged = before == after
+        evidence.production = f"{before}, unchanged" if unchanged else f"{before}; now {after}"
+
+
+def last_update(stack: Stack) -> str:
+    """How many resources a stack has and when it was last updated: a text that any update changes."""
+    updates = (
+        stack.cli.json("stack", "history", "--json", "--page-size", "1") if stack.exists() else []
+    )
+    if not updates:
+        return "nothing"
+    # By its time: a file backend does not number updates.
+    return f"{len(stack.resources())} resources, last updated {updates[0]['startTime']}"

@@ -1,0 +1,68 @@
+"""`make release`: a delivery to one stack of the terminal's own environment. CI runs it, a job for each stage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from config.model_store import STORE
+from config.schema import StackConfig
+from operations.commands import deploy
+from operations.delivery import gates
+from operations.delivery.evidence import Evidence, commit, recorded
+from operations.delivery.load_gate import LoadGate
+from operations.delivery.rollout import roll_out
+from operations.delivery.terminal_stack import TerminalStack
+from operations.recovery import interrupted_run
+from operations.terminal import fail
+
+
+def release_stack(arguments: argparse.Namespace) -> None:
+    """Deliver to one stack of the terminal's environment."""
+    stack = TerminalStack.named(arguments.stack)
+    version = str(arguments.version)
+    if stack.name.startswith("production") and not version:
+        fail(
+            f"STACK={stack.name} needs VERSION=…, the model version that was tested in staging: a release of"
+            f" staging writes it to {STORE.name}/{tested_version_file().name}. A runner that trains again may"
+            " produce another version."
+        )
+    evidence = Evidence(f"release-{stack.name}", commit())
+    gate = LoadGate.from_settings({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
+    deploy.train()
+    config = deploy.check(stack)
+    with recorded(evidence):
+        if version:
+            with evidence.step(f"model of {stack.name}") as found:
+                found["tested"], found["settings"] = version, config.artifact.version
+                gates.require_version(config.artifact, version)
+        if stack.name.startswith("staging"):
+            tested_version_file().unlink(missing_ok=True)
+            served = _roll_out(stack, config, evidence, gate)
+            tested_version_file().write_text(f"{served}\n")
+        else:
+            _roll_out(stack, config, evidence, None)
+
+
+def _roll_out(
+    stack: TerminalStack, config: StackConfig, evidence: Evidence, gate: LoadGate | None
+) -> str:
+    """Roll the stack out, with recovery before it, and after an update that fails."""
+    _recover(stack, config, evidence)  # a runner may have died in the middle of a job
+    try:
+        return roll_out(stack, evidence, gate=gate, version=config.artifact.version)
+    except SystemExit:
+        # The engine still runs, and its event log, which has the creations without an answer, ends with this
+        # machine: the next runner would only have the state.
+        _recover(stack, config, evidence)
+        raise
+
+
+def _recover(stack: TerminalStack, config: StackConfig, evidence: Evidence) -> None:
+    with evidence.step(f"recover {stack.name}"):
+        interrupted_run.recover(stack, config)
+
+
+def tested_version_file() -> Path:
+    """Where a release of staging writes the model version that it tested. CI hands this store to production."""
+    return STORE / "tested"

@@ -1,0 +1,50 @@
+"""The rollout of one stack: preview, update, smoke test and load gate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from operations.commands import deploy
+from operations.delivery import comment, gates
+from operations.delivery.evidence import Evidence, write_file
+from operations.delivery.load_gate import LoadGate, measure
+from operations.engine import guards
+from operations.engine.stack import Stack
+
+
+def roll_out(
+    stack: Stack, evidence: Evidence, *, gate: LoadGate | None, version: str | None = None
+) -> str:
+    """Bring a stack up and test it; returns the model version that it serves.
+
+    With ``version`` it must serve that one. Raises `GateFailed` when a gate does not pass.
+    """
+    with evidence.step(f"preview {stack.name}") as found:
+        steps = preview_steps(stack)
+        write_preview(stack, steps, f"Preview of {stack.name}")
+        changes = comment.changes({"steps": steps})
+        found["changes"] = {
+            verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
+        }
+        guards.refuse(guards.account(steps) or guards.losses(steps, guards.allowed()))
+    with evidence.step(f"up {stack.name}"):
+        deploy.apply(stack)
+    with evidence.step(f"smoke test {stack.name}") as found:
+        found |= gates.smoke_test(stack, version)
+        version = found["model_version"]
+    if gate:
+        with evidence.step(f"load gate {stack.name}") as found:
+            load = measure(stack, gate)
+            found |= {"allowed": asdict(gate), "measured": asdict(load)}
+            gate.check(load)
+    return str(version)
+
+
+def preview_steps(stack: Stack) -> list[guards.Step]:
+    """The steps of an update of the stack, unchanged resources included."""
+    return stack.steps("preview", "--show-sames", "--show-replacement-steps")
+
+
+def write_preview(stack: Stack, steps: list[guards.Step], title: str, policy: str = "") -> None:
+    """Write a preview for readers into ``.delivery/``."""
+    write_file(f"preview-{stack.name}.md", comment.render({"steps": steps}, title, policy))

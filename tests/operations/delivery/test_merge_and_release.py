@@ -1,0 +1,243 @@
+"""A delivery goes on while its gates pass, and leaves production unchanged when one fails."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from config.model_store import Artifact
+from config.stack_file import StackFile
+from config.validation import config_of_file
+from operations.commands import deploy
+from operations.delivery import evidence, gates, merge, release, rollout
+from operations.delivery.gates import GateFailed
+from operations.delivery.load_gate import Load
+from operations.delivery.stage_stack import stage_stack
+from operations.delivery.terminal_stack import TerminalStack
+from operations.engine import gateway
+from operations.engine import stack as stack_
+from operations.recovery import interrupted_run
+
+GOOD_LOAD = Load(
+    requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200
+)
+TESTED = "a" * 64
+MODEL = b"not a model, but a file with a known hash"
+SERVES = hashlib.sha256(MODEL).hexdigest()
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
+def test_a_stage_has_the_settings_of_dev_with_its_own_name_and_identity(
+    cloud: str, model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack_, "SCRATCH", tmp_path)
+    stack = stage_stack("staging", cloud, repository="acme/triplane", environment="staging")
+    assert stack.name == f"staging-{cloud}"
+    config = config_of_file(StackFile.read(stack.file), store=model_store)
+    assert (config.cloud, config.environment) == (cloud, "staging")
+    assert config.delivery.repository == "acme/triplane"
+    dev = StackFile.read(stack_.SETTINGS).settings
+    settings = StackFile.read(stack.file).settings
+    assert {key for key in settings if settings[key] != dev.get(key)} <= {
+        "triplane:cloud",
+        "triplane:environment",
+        "triplane:delivery",
+    }
+
+
+class FakeDeliveries:
+    """Deliveries whose stacks are only names; records what is done to which stack, in order."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path, load: Load = GOOD_LOAD
+    ) -> None:
+        self.done: list[str] = []
+        self.load = load
+        self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
+        monkeypatch.setattr(stack_, "SCRATCH", folder / "stacks")
+        monkeypatch.setattr(evidence, "EVIDENCE", folder)
+        monkeypatch.setattr(gates, "policy_report", lambda cloud: "0 violations")
+        monkeypatch.setattr(rollout, "preview_steps", lambda stack: [])
+        monkeypatch.setattr(rollout, "measure", lambda stack, gate: self.load)
+        monkeypatch.setattr(
+            merge, "last_update", lambda stack: f"{self.done.count(stack.name)} updates"
+        )
+        monkeypatch.setattr(deploy, "prepare", lambda stack: None)
+        monkeypatch.setattr(deploy, "check", lambda stack: argparse.Namespace(cloud="aws"))
+        monkeypatch.setattr(deploy, "apply", lambda stack: self.done.append(stack.name))
+        monkeypatch.setattr(gateway, "predict", lambda stack, outputs: None)
+        monkeypatch.setattr(
+            stack_.Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
+        )
+
+    def merge(self, **changes: Any) -> dict[str, Any]:
+        """Deliver a merge; returns its evidence, and records whether it exited as failed."""
+        defaults = {"cloud": "aws", "tests": "none", "p95_ms": None, "errors": None}
+        try:
+            merge.deliver_merge(argparse.Namespace(**{**defaults, **changes}))
+        except SystemExit:
+            self.done.append("stopped")
+        (file,) = evidence.EVIDENCE.glob("merge-aws.json")
+        written: dict[str, Any] = json.loads(file.read_text())
+        return written
+
+    def release(self, name: str, **changes: Any) -> dict[str, Any]:
+        """Release one stack; returns its evidence, and records whether it exited as failed."""
+        defaults = {"stack": name, "version": "", "p95_ms": None, "errors": None}
+        try:
+            release.release_stack(argparse.Namespace(**{**defaults, **changes}))
+        except SystemExit:
+            self.done.append("stopped")
+        file = evidence.EVIDENCE / f"release-{name}.json"
+        written: dict[str, Any] = json.loads(file.read_text())
+        return written
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
+    """Two stacks as CI has them, and a model store with one version, which the settings select."""
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    directory = tmp_path / "models" / "flight-delay" / SERVES
+    directory.mkdir(parents=True)
+    (directory / "model.onnx").write_bytes(MODEL)
+    artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
+    deliveries.serves = {"staging": SERVES, "production": SERVES}
+    monkeypatch.setattr(release, "STORE", tmp_path / "models")
+    monkeypatch.setattr(deploy, "train", lambda: None)
+    monkeypatch.setattr(deploy, "check", lambda stack: SimpleNamespace(artifact=artifact))
+    monkeypatch.setattr(
+        interrupted_run,
+        "recover",
+        lambda stack, config: deliveries.done.append(f"recover {stack.name}"),
+    )
+    named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
+    monkeypatch.setattr(TerminalStack, "named", named)
+    return deliveries
+
+
+def test_staging_comes_before_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    found = deliveries.merge()
+    assert deliveries.done == ["staging-aws", "production-aws"]
+    assert found["outcome"] == "delivered"
+    assert found["production"] == "0 updates; now 1 updates"
+    assert len(found["commit"].split()[0]) == 40
+    assert [each["step"] for each in found["steps"]] == [
+        "policies",
+        "preview staging-aws",
+        "up staging-aws",
+        "smoke test staging-aws",
+        "load gate staging-aws",
+        "preview production-aws",
+        "up production-aws",
+        "smoke test production-aws",
+    ]
+    assert "| load gate staging-aws |" in (tmp_path / "merge-aws.md").read_text()
+
+
+def test_a_load_above_the_limit_in_staging_leaves_production_unchanged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    found = deliveries.merge(p95_ms=1.0)
+    assert deliveries.done == ["staging-aws", "stopped"]
+    assert found["outcome"].startswith("stopped: load gate: 95 % of requests took up to 100 ms")
+    assert found["production"] == "0 updates, unchanged"
+    assert "load gate" in found["steps"][-1]["failed"]
+
+
+def test_a_violated_policy_stops_the_delivery_before_staging(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+
+    def violated(cloud: str) -> str:
+        raise GateFailed("policies: a public bucket")
+
+    monkeypatch.setattr(gates, "policy_report", violated)
+    assert "public bucket" in deliveries.merge()["outcome"]
+    assert deliveries.done == ["stopped"]
+
+
+def test_failing_tests_stop_the_delivery_before_staging(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    monkeypatch.setitem(gates.TESTS, "fast", ["python3", "-c", "raise SystemExit(3)"])
+    assert "exited with 3" in deliveries.merge(tests="fast")["outcome"]
+    assert deliveries.done == ["stopped"]
+
+
+def test_a_delivery_fails_if_production_serves_another_model_than_was_tested(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    deliveries.serves["production-aws"] = "b" * 64
+    assert "but aaaaaaaaaaaa was tested" in deliveries.merge()["outcome"]
+
+
+def test_production_gets_the_model_version_that_staging_tested(stages: FakeDeliveries) -> None:
+    assert stages.release("staging")["outcome"] == "delivered"
+    version = release.tested_version_file().read_text().strip()
+    assert version == SERVES
+    found = stages.release("production", version=version)
+    assert found["outcome"] == "delivered"
+    assert found["steps"][0]["tested"] == SERVES
+    assert stages.done == ["recover staging", "staging", "recover production", "production"]
+
+
+def test_a_version_that_fails_the_load_gate_is_not_recorded_as_tested(
+    stages: FakeDeliveries,
+) -> None:
+    release.tested_version_file().write_text("of an earlier release\n")
+    assert stages.release("staging", p95_ms=1.0)["outcome"].startswith("stopped: load gate")
+    assert not release.tested_version_file().exists()
+
+
+def test_production_without_a_tested_version_is_refused(stages: FakeDeliveries) -> None:
+    with pytest.raises(SystemExit, match=r"STACK=production needs VERSION=….* models/tested"):
+        release.release_stack(argparse.Namespace(stack="production", version=""))
+    assert stages.done == []
+
+
+def test_production_is_unchanged_if_another_version_than_was_tested_would_serve(
+    stages: FakeDeliveries,
+) -> None:
+    found = stages.release("production", version=TESTED)
+    assert stages.done == ["stopped"]
+    assert f"select model {SERVES}, but {TESTED} was tested" in found["outcome"]
+
+
+def test_production_is_unchanged_if_the_version_has_other_bytes(
+    stages: FakeDeliveries, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "flight-delay" / SERVES / "model.onnx").write_bytes(b"another")
+    found = stages.release("production", version=SERVES)
+    assert stages.done == ["stopped"]
+    assert hashlib.sha256(b"another").hexdigest() in found["outcome"]
+
+
+def test_a_release_that_serves_another_version_than_was_tested_fails(
+    stages: FakeDeliveries,
+) -> None:
+    stages.serves["production"] = TESTED
+    found = stages.release("production", version=SERVES)
+    assert f"serves model {TESTED[:12]}, but {SERVES[:12]} was tested" in found["outcome"]
+
+
+def test_recovery_follows_a_failed_update_while_its_event_log_exists(
+    stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(stack: stack_.Stack) -> None:
+        stages.done.append(stack.name)
+        raise SystemExit(255)
+
+    monkeypatch.setattr(deploy, "apply", failing)
+    assert stages.release("staging")["outcome"] == "failed: 255"
+    assert stages.done == ["recover staging", "staging", "recover staging", "stopped"]

@@ -1,4 +1,4 @@
-"""The clouds, and where on them the platform can run: regions and machines, from catalogue.toml."""
+"""Regions and machines on which the platform can run, from catalogue.toml."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from config.messages import did_you_mean
 CATALOGUE = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text())
 
 
-def one_of(cloud: str, table: Literal["regions", "machines"], value: str) -> str:
-    """``value``, if the catalogue has it for this cloud; else ValueError names the other cloud's or the nearest."""
+def catalogue_entry(cloud: str, table: Literal["regions", "machines"], value: str) -> str:
+    """``value``, if the catalogue has it for this cloud.
+
+    Raises ValueError otherwise, which names the cloud that has it, or the most similar entry.
+    """
     allowed: list[str] = CATALOGUE[cloud][table]
     if value in allowed:
         return value
     thing = table.removesuffix("s")
     for other, name in CLOUD_NAMES.items():
         if value in CATALOGUE[other][table]:
-            says = f"This is a {thing} of {name}, and the setting is for {CLOUD_NAMES[cloud]}."
+            problem = f"This is a {thing} of {name}, and the setting is for {CLOUD_NAMES[cloud]}."
             break
     else:
-        says = f"Not a {thing} of {CLOUD_NAMES[cloud]} on which the platform can stand."
+        problem = f"Not a {thing} of {CLOUD_NAMES[cloud]} on which the platform can run."
     raise ValueError(
-        f"{says} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
-        " (Another one that has every service needed: add it to config/catalogue.toml.)"
+        f"{problem} Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}"
+        " (Does another one have every service that is needed? Add it to config/catalogue.toml.)"
     )

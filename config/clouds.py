@@ -1,4 +1,4 @@
-"""The three clouds by the word that the stack file uses, and their names for people."""
+"""The three clouds: the word in the stack file, the name in messages, and the key of the region."""
 
 from __future__ import annotations
 

@@ -1,21 +1,20 @@
-"""Who signs the tokens of GitHub Actions, and the subject that a stack trusts."""
+"""The tokens of GitHub Actions: their issuer, and the subject that a stack trusts."""
 
 from __future__ import annotations
 
-GITHUB = "https://token.actions.githubusercontent.com"
-"""Who signs the tokens of GitHub Actions."""
+ISSUER = "https://token.actions.githubusercontent.com"
 
 
 def github_subject(repository: str, branch: str, environment: str | None) -> str:
-    """The ``sub`` of the tokens of one repository's branch or, where there is one, environment.
+    """The ``sub`` of the tokens of one repository's branch or, if there is one, of its environment.
 
-    A job in an environment has it in the place of the branch, which is then the environment's own
-    rule to hold: "Deployment branches and tags" in GitHub's settings.
+    The token of a job in an environment names the environment in place of the branch. Then GitHub's
+    own rule limits the branches: "Deployment branches and tags" in the environment's settings.
     https://docs.github.com/actions/reference/security/oidc#example-subject-claims
-    Repositories made, renamed or transferred since 15 July 2026 have their ids in it, and the older
-    ones that were asked to: ``repo:owner@123/name@456:…``. The clouds compare word for word, so
-    which form it is must be said, and the other one is not let in beside it: a name can be taken
-    over, an id cannot.
+    Repositories that were created, renamed or transferred since 15 July 2026 have their ids in the
+    subject, and so have older ones that opted in: ``repo:owner@123/name@456:…``. The clouds compare
+    the whole text, so the setting decides the form. The other form is not trusted as well: somebody
+    else can take over a name, but not an id.
     https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
     """
     within = f"environment:{environment}" if environment else f"ref:refs/heads/{branch}"

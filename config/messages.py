@@ -1,6 +1,6 @@
-"""Mistakes in a stack file, in words: the key, what is written there, what is allowed, what to do next.
+"""The text of errors in a stack file: the key, the value that is written there, what is allowed, what to do next.
 
-The settings themselves are in config/schema.py, which hands over what was refused and which keys there are.
+The settings themselves are in config/schema.py. config/validation.py collects the errors.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from config.clouds import Cloud
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # config.tags, and with it the policy pack, runs without pydantic
     from pydantic_core import ErrorDetails
 
-Mistakes = dict[str, tuple[str, str]]
-"""Key of the stack file -> what is written there, what is wrong with it and what to do."""
+Errors = dict[str, tuple[str, str]]
+"""By key of the stack file: the value that is written there, and an explanation of what is wrong and what to do."""
 
 NO_MAPPING = "A mapping is needed: indented lines of the form key: value."
 
 
-def report(file: str, mistakes: Mistakes) -> str:
-    """All mistakes of a file, and what to do."""
-    count = f"{len(mistakes)} settings are" if len(mistakes) > 1 else "a setting is"
+def error_report(file: str, errors: Errors) -> str:
+    """All errors of a file, and what to do."""
+    count = f"{len(errors)} settings are" if len(errors) > 1 else "a setting is"
     lines = [f"{file}: {count} wrong. Nothing was created or changed.", ""]
-    for key, (written, explained) in sorted(mistakes.items()):
-        lines += [f"  {key}: {written}".rstrip(), f"      {explained}", ""]
+    for key, (value, advice) in sorted(errors.items()):
+        lines += [f"  {key}: {value}".rstrip(), f"      {advice}", ""]
     lines.append(
         f"Correct {file} and run the command again. All settings: docs/reference/settings.md."
     )
@@ -41,55 +41,55 @@ def no_mapping_report(file: str, place: str, value: object) -> str:
         if place == "config"
         else "Of the file's own keys config: is the one that holds the settings."
     )
-    return report(file, {place: (shown(value), f"{NO_MAPPING} {advice}")})
+    return error_report(file, {place: (on_one_line(value), f"{NO_MAPPING} {advice}")})
 
 
 def did_you_mean(written: str, allowed: Collection[str]) -> str:
-    """`` Did you mean …?`` with the nearest of ``allowed``, or nothing."""
+    """`` Did you mean …?`` with the most similar of ``allowed``, or an empty text."""
     plain = {spelling.lower(): spelling for spelling in allowed}
     near = get_close_matches(written.lower().replace(" ", ""), plain, n=1, cutoff=0.6)
     return f" Did you mean {plain[near[0]]}?" if near else ""
 
 
-def joined(loc: tuple[int | str, ...]) -> str:
-    """A place in the model as the key that a person wrote: ``triplane:endpoint.min_instances``."""
+def dotted_key(loc: tuple[int | str, ...]) -> str:
+    """A place in the model as the key in the stack file: ``triplane:endpoint.min_instances``."""
     return ".".join(str(part) for part in loc)
 
 
-def written(detail: ErrorDetails, hidden: bool) -> str:
-    """What stands in the file where the model refused something."""
+def written_value(detail: ErrorDetails, hidden: bool) -> str:
+    """The value that the file has where the model found an error."""
     value = detail["input"]
     if hidden:
         return "(encrypted, not shown)"
-    return "(not there)" if detail["type"] == "missing" or value in (None, "") else shown(value)
+    return "(not set)" if detail["type"] == "missing" or value in (None, "") else on_one_line(value)
 
 
-def shown(value: object) -> str:
-    """A value on one line, cut when it is long, in quotes where its ends could not be seen."""
+def on_one_line(value: object) -> str:
+    """A value on one line: a long one is cut, one that is empty or has spaces at its ends is quoted."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     if text != text.strip() or not text:
         return repr(text)
     return text if len(text) < 80 else f"{text[:76]} …"
 
 
-def explained(detail: ErrorDetails, raw: Mapping[str, Any], known: Collection[str]) -> str:
-    """What is wrong, and what is allowed instead; ``known`` are the keys that there are."""
+def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collection[str]) -> str:
+    """What is wrong, and what is allowed instead. ``known`` are the keys of all settings."""
     loc = detail["loc"]
     match detail["type"]:
         case "value_error":
-            said = str(detail["ctx"]["error"])
-            if said.startswith("Missing"):
-                said += _instead_of(joined(loc), [key for key in raw if key not in known])
-            return said
+            text = str(detail["ctx"]["error"])
+            if text.startswith("Missing"):
+                text += _misspelt(dotted_key(loc), [key for key in values if key not in known])
+            return text
         case "extra_forbidden":
-            return _unknown(loc, known)
+            return _unknown_setting(loc, known)
         case "missing":
             return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
         case "literal_error":
             allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
-            says = "Not possible." if detail["input"] else "Missing."
-            nearest = did_you_mean(str(detail["input"]), allowed)
-            return f"{says} Allowed: {', '.join(allowed)}.{nearest}"
+            problem = "Not possible." if detail["input"] else "Missing."
+            suggestion = did_you_mean(str(detail["input"]), allowed)
+            return f"{problem} Allowed: {', '.join(allowed)}.{suggestion}"
         case "int_type":
             return "A whole number is needed, written without quotes."
         case "string_type":
@@ -102,43 +102,44 @@ def explained(detail: ErrorDetails, raw: Mapping[str, Any], known: Collection[st
             return f"{detail['msg']}."
 
 
-def _unknown(loc: tuple[int | str, ...], known: Collection[str]) -> str:
-    section = joined(loc[:-1])
+def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:
+    section = dotted_key(loc[:-1])
     parent = section or "triplane"
     siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
     allowed = ", ".join(
         key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
     )
-    says = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
-    # By name alone: the prefix that all keys share would make everything look near.
+    text = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
+    # Only the names are compared: with the prefix that all keys share, every key would be similar.
     by_name: dict[str, list[str]] = {}
     for key in [*siblings, *known]:
         by_name.setdefault(_name(key), []).append(key)
     near = get_close_matches(_name(str(loc[-1])), by_name, n=1, cutoff=0.6)
     if not near:
-        return says
+        return text
     places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
-    return f"{says} Did you mean {' or '.join(places)}?"
+    return f"{text} Did you mean {' or '.join(places)}?"
 
 
 def _name(key: str) -> str:
     return re.split("[.:]", key)[-1]
 
 
-def _instead_of(key: str, others: Collection[str]) -> str:
+def _misspelt(key: str, others: Collection[str]) -> str:
+    """A hint at a key of the file that is similar to a missing one, or an empty text."""
     near = get_close_matches(key, others, n=1, cutoff=0.7)
-    return f" {near[0]} is there: did you mean {key}?" if near else ""
+    return f" The file has {near[0]}: did you mean {key}?" if near else ""
 
 
-def misplaced(raw: Mapping[str, Any], known: Collection[str]) -> Mistakes:
-    """Keys whose namespace is a misspelt ``triplane``: nobody else would ever tell."""
+def misspelt_namespaces(values: Mapping[str, Any], known: Collection[str]) -> Errors:
+    """Keys whose namespace is a misspelt ``triplane``. Neither the engine nor a provider reports them."""
     found = {}
-    for key in raw:
+    for key in values:
         namespace, _, name = key.partition(":")
         if namespace != "triplane" and get_close_matches(namespace, ["triplane"], cutoff=0.8):
             near = did_you_mean(f"triplane:{name}", [k for k in known if k.startswith("triplane:")])
             found[key] = (
-                shown(raw[key]),
+                on_one_line(values[key]),
                 f"The settings of this project begin with triplane:.{near}",
             )
     return found
@@ -161,23 +162,6 @@ PROVIDER_CREDENTIALS = {
 }  # fmt: skip
 
 
-def credentials(
-    raw: Mapping[str, Any], secrets: Collection[str], known: Collection[str]
-) -> Mistakes:
-    """Credentials in clear; never with their value."""
-    found = {}
-    for top, value in raw.items():
-        if top in secrets:
-            continue
-        for key, leaf in _leaves(top, value):
-            ours = key.startswith("triplane:") and key not in known
-            if (ours and CREDENTIAL_KEY.search(key)) or (
-                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
-            ):
-                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
-    return found
-
-
 CREDENTIAL_ADVICE = {
     "triplane": (
         "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
@@ -190,6 +174,23 @@ CREDENTIAL_ADVICE = {
         " (docs/), or encrypted: pulumi config set --secret."
     ),
 }
+
+
+def unencrypted_credentials(
+    values: Mapping[str, Any], secrets: Collection[str], known: Collection[str]
+) -> Errors:
+    """Credentials in plain text. ``secrets`` are the keys of encrypted values. No value is shown."""
+    found = {}
+    for top, value in values.items():
+        if top in secrets:
+            continue
+        for key, leaf in _leaves(top, value):
+            ours = key.startswith("triplane:") and key not in known
+            if (ours and CREDENTIAL_KEY.search(key)) or (
+                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
+            ):
+                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
+    return found
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:

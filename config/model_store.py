@@ -1,4 +1,4 @@
-"""The local model store: which artifact ``champion`` or a version means."""
+"""The local model store, and the artifact in it that a stack names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import (
-    ValidationInfo,
-)
+from pydantic import ValidationInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +17,11 @@ class Artifact:
     version: str
     """SHA-256 of ``model.onnx``, 64 hexadecimal digits."""
     directory: Path
-    """Holds ``model.onnx``, ``card.json`` and ``model.tar.gz`` (the model alone, packed reproducibly)."""
+    """Contains ``model.onnx``, ``card.json`` and ``model.tar.gz`` (only the model, packed reproducibly)."""
 
     @property
     def prefix(self) -> str:
-        """Where the artifact lies inside the models zone: ``<name>/<version>``."""
+        """The artifact's path in the lake's models zone: ``<name>/<version>``."""
         return f"{self.name}/{self.version}"
 
 
@@ -31,8 +29,11 @@ STORE = Path(__file__).resolve().parents[1] / ".models"
 MODEL = "flight-delay"
 
 
-def resolve(version: object, info: ValidationInfo) -> Artifact:
-    """The artifact in the local model store that ``champion``, a version or its beginning names."""
+def artifact_of_version(version: object, info: ValidationInfo) -> Artifact:
+    """The artifact in the local model store for ``champion``, a version, or the beginning of one.
+
+    The store is `STORE`, or another one from the validation's context. Raises ValueError.
+    """
     store = Path((info.context or {})["store"]) / MODEL
     cards = store.glob("*/card.json")
     versions = sorted(card.parent.name for card in cards)
@@ -49,6 +50,6 @@ def resolve(version: object, info: ValidationInfo) -> Artifact:
         )
     found = [v for v in versions if v.startswith(version)]
     if len(found) != 1:
-        many = f"{len(found)} model versions begin so; write more digits." if found else ""
+        many = f"{len(found)} model versions begin like this; write more digits." if found else ""
         raise ValueError(f"{many or 'No such model version.'} {listed}")
     return Artifact(name=MODEL, version=found[0], directory=store / found[0])

@@ -1,15 +1,15 @@
-"""The settings of a stack: their whole schema, and the only reader of Pulumi's configuration.
+"""The settings of a stack: types, defaults, limits and descriptions.
 
-The model's aliases are the very keys of the stack file, so that an error can name its key. Everything
-is checked before anything is created and without asking a cloud; every mistake is told at once, in the
-words of config/messages.py.
+The model's aliases are the keys of the stack file, so that an error can name its key. No rule needs a
+cloud: all settings are validated offline, before anything is created. config/validation.py applies the
+schema, config/messages.py writes the error report.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -23,16 +23,16 @@ from pydantic import (
     model_validator,
 )
 
-from config.catalogue import CATALOGUE, one_of
+from config.catalogue import CATALOGUE, catalogue_entry
 from config.clouds import Cloud
 from config.github import github_subject
 from config.messages import did_you_mean
-from config.model_store import Artifact, resolve
+from config.model_store import Artifact, artifact_of_version
 from config.tags import tag_problems
 
 
 def between(low: int, high: int) -> AfterValidator:
-    """A limit that says both its ends."""
+    """A range; the error names both its ends."""
 
     def check(value: int) -> int:
         if not low <= value <= high:
@@ -43,13 +43,13 @@ def between(low: int, high: int) -> AfterValidator:
 
 
 class Section(BaseModel):
-    """Settings that refuse what they do not know."""
+    """Settings in which an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Machines(Section):
-    """What the model endpoint runs on, an entry a cloud, so that switching clouds changes one word."""
+    """What the model endpoint runs on: one entry for each cloud, so that another cloud is one changed word."""
 
     aws: str = Field("serverless", description="`serverless`, or a SageMaker instance type")
     gcp: str = Field("n1-standard-2", description="Vertex AI machine type")
@@ -57,12 +57,12 @@ class Machines(Section):
 
     @field_validator("aws", "gcp", "azure")
     @classmethod
-    def offered(cls, value: str, info: ValidationInfo) -> str:
-        return one_of(str(info.field_name), "machines", value)
+    def machine_is_in_catalogue(cls, value: str, info: ValidationInfo) -> str:
+        return catalogue_entry(str(info.field_name), "machines", value)
 
 
 class Endpoint(Section):
-    """How far the model endpoint scales; serverless inference scales by itself, from nothing."""
+    """How far the model endpoint scales. Serverless inference ignores it: it scales by itself, from zero."""
 
     min_instances: Annotated[StrictInt, between(1, 20)] = Field(
         1, description="Instances that always run"
@@ -72,41 +72,41 @@ class Endpoint(Section):
     )
 
     @model_validator(mode="after")
-    def ordered(self) -> Endpoint:
+    def minimum_is_not_above_maximum(self) -> Endpoint:
         if self.min_instances > self.max_instances:
             raise ValueError(
                 f"min_instances ({self.min_instances}) is above max_instances ({self.max_instances})."
-                " Lower the one or raise the other."
+                " Lower the first or raise the second."
             )
         return self
 
 
 class Gateway(Section):
-    """Who may call the front door, and how much of it at once."""
+    """Who may call the gateway, how much it serves at once, and how large a request may be."""
 
     access: Literal["key", "public"] = Field(
         "key", description="`key`: holders of the key in the cloud's secret store; `public`: anyone"
     )
     key_rotation: Annotated[StrictInt, between(1, 1_000_000)] = Field(
-        1, description="Any other number makes a new key"
+        1, description="Another number creates a new key"
     )
     max_concurrency: Annotated[StrictInt, between(1, 1000)] = Field(
-        20, description="Requests served at once; more are turned away"
+        20, description="Requests served at once; more are rejected"
     )
-    # SageMaker serverless takes 4 MB a request, Vertex AI 1.5 MB, Azure ML 1.5 MB.
+    # The endpoints' own limits for a request: SageMaker serverless 4 MB, Vertex AI 1.5 MB, Azure ML 1.5 MB.
     max_body_kib: Annotated[StrictInt, between(1, 1024)] = Field(
         256, description="Largest request body, in KiB"
     )
 
 
 class Lake(Section):
-    """How long the lake keeps what nobody asked it to keep."""
+    """How long the lake keeps captures, and former versions of objects."""
 
     captures_days: Annotated[StrictInt, between(1, 3650)] = Field(
-        90, description="Captures of requests are deleted after so many days"
+        90, description="Days after which captures of requests are deleted"
     )
     noncurrent_days: Annotated[StrictInt, between(1, 3650)] = Field(
-        30, description="Overwritten or deleted versions of an object are kept for so many days"
+        30, description="Days for which overwritten or deleted versions of an object are kept"
     )
 
 
@@ -117,14 +117,14 @@ REPOSITORY = re.compile(
 
 
 class Delivery(Section):
-    """Which runs of GitHub Actions may deploy this stack."""
+    """Which jobs of GitHub Actions may deploy this stack."""
 
     repository: str = Field(
         "",
-        description="`owner/name` on GitHub, or `owner@id/name@id`: as its tokens' `sub` has it;"
-        " empty: no identity for deliveries is made",
+        description="`owner/name` on GitHub, or `owner@id/name@id`: the form in the `sub` of its tokens;"
+        " empty: no identity for deliveries is created",
     )
-    branch: str = Field("main", description="The branch from which it may be deployed")
+    branch: str = Field("main", description="Branch whose jobs may deploy")
     environment: str = Field(
         "", description="GitHub environment whose jobs may deploy; empty: any job on the branch"
     )
@@ -132,35 +132,35 @@ class Delivery(Section):
         False, description="AWS: the account already has an identity provider for GitHub"
     )
 
-    # No wildcards and no quotes anywhere: all three end up, word for word, in conditions of trust.
+    # No wildcards and no quotes in any of the three: they are copied unchanged into trust conditions.
     @field_validator("repository")
     @classmethod
-    def repository_named(cls, value: str) -> str:
+    def repository_is_a_name(cls, value: str) -> str:
         if not value:
             return value
         match = REPOSITORY.fullmatch(value)
         if not match:
-            near = re.sub(
+            candidate = re.sub(
                 r"^(https?://|git@)?github\.com[/:]|^repo:|\.git$|:(ref|environment):.*$", "", value
             )
-            hint = f" Did you mean {near}?" if REPOSITORY.fullmatch(near) else ""
+            hint = f" Did you mean {candidate}?" if REPOSITORY.fullmatch(candidate) else ""
             raise ValueError(
-                "Allowed: owner/name, as in the repository's address on GitHub, or with the ids of"
-                f" both, owner@123456/name@456789.{hint}"
+                "Allowed: owner/name, as in the repository's address on GitHub, or both with their"
+                f" ids, owner@123456/name@456789.{hint}"
             )
         owner, owner_id, name, name_id = match.groups()
         if (owner_id is None) != (name_id is None):
             raise ValueError(
                 "Only one of the two has its id. Allowed: owner/name or owner@123456/name@456789,"
-                " whichever the sub of the repository's tokens has: the clouds compare it word for word."
-                f" To find out: gh api repos/{owner}/{name}/actions/oidc/customization/sub"
+                " the form in the sub of the repository's tokens: the clouds compare the whole text."
+                f" To find it out: gh api repos/{owner}/{name}/actions/oidc/customization/sub"
                 " --jq .sub_claim_prefix"
             )
         return value
 
     @field_validator("branch")
     @classmethod
-    def branch_named(cls, value: str) -> str:
+    def branch_is_a_name(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}", value):
             raise ValueError(
                 "Allowed: one branch, 1 to 100 letters, digits and _ . / -; no wildcards."
@@ -169,45 +169,48 @@ class Delivery(Section):
 
     @field_validator("environment")
     @classmethod
-    def environment_named(cls, value: str) -> str:
+    def environment_is_a_name(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value):
             raise ValueError("Allowed: one environment, at most 100 letters, digits, _ and -.")
         return value
 
 
 class StackConfig(Section):
-    """All settings of a stack, checked."""
+    """All settings of a stack, validated."""
 
     model_config = ConfigDict(alias_generator=lambda name: f"triplane:{name}")
 
-    cloud: Cloud = Field(description="Where the platform stands: `aws`, `gcp` or `azure`")
+    cloud: Cloud = Field(description="Cloud that the platform runs on: `aws`, `gcp` or `azure`")
     environment: str = Field(
-        "dev", description="Name of the environment: part of names, and a tag on everything"
+        "dev", description="Name of the environment: part of names, and a tag of every resource"
     )
-    artifact: Annotated[Artifact, BeforeValidator(resolve)] = Field(
-        "champion",  # type: ignore[assignment]  # resolved by the validator
+    artifact: Annotated[Artifact, BeforeValidator(artifact_of_version)] = Field(
+        "champion",  # type: ignore[assignment]  # the validator returns the artifact
         alias="triplane:model",
         validate_default=True,
-        description="Version that serves: `champion`, or a version's SHA-256 or its beginning",
+        description="Model version to serve: `champion`, or a version's SHA-256 or its beginning",
     )
     machines: Machines = Field(
         Machines(), alias="triplane:machine", description="What the model endpoint runs on"
     )
     endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
-    gateway: Gateway = Field(Gateway(), description="The front door")
-    lake: Lake = Field(Lake(), description="How long the lake keeps things")
+    gateway: Gateway = Field(
+        Gateway(), description="The HTTP gateway in front of the model endpoint"
+    )
+    lake: Lake = Field(Lake(), description="How long the lake keeps captures and former versions")
     delivery: Delivery = Field(
-        Delivery(), description="Who deploys this stack from GitHub Actions, without a key"
+        Delivery(),
+        description="Which jobs of GitHub Actions may deploy this stack, without a stored key",
     )
     tags: dict[str, str] = Field(
-        {}, description="More tags (labels) for every resource that takes so many"
+        {}, description="More tags (labels) for every resource whose type allows that many"
     )
     keep_data: bool = Field(
         True,
-        description="`destroy` leaves the lake, with what is in it; on AWS and Azure the images, too",
+        description="`destroy` keeps the lake and its data; on AWS and Azure the images, too",
     )
 
-    # The providers' own settings, in their standard places; only the chosen cloud's are looked at.
+    # The providers' own settings, under their standard keys. Only those of the chosen cloud are validated.
     aws_region: str | None = Field(None, alias="aws:region", validate_default=True)
     gcp_region: str | None = Field(None, alias="gcp:region", validate_default=True)
     azure_location: str | None = Field(None, alias="azure-native:location", validate_default=True)
@@ -231,8 +234,8 @@ class StackConfig(Section):
 
     @field_validator("environment")
     @classmethod
-    def environment_fits(cls, value: str) -> str:
-        # One rule for all clouds: the setting must survive a change of the one word after `cloud`.
+    def environment_fits_into_names(cls, value: str) -> str:
+        # One rule for all clouds: the setting must stay valid when only `cloud` changes.
         if not re.fullmatch(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", value):
             raise ValueError(
                 "It becomes part of names on every cloud. Allowed: 1 to 16 lower-case letters, digits"
@@ -245,19 +248,19 @@ class StackConfig(Section):
 
     @field_validator("delivery")
     @classmethod
-    def subject_fits(cls, value: Delivery, info: ValidationInfo) -> Delivery:
+    def subject_fits_google_cloud(cls, value: Delivery, info: ValidationInfo) -> Delivery:
         # https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers
         subject = github_subject(value.repository, value.branch, value.environment)
         if value.repository and info.data.get("cloud") == "gcp" and len(subject) > 127:
             raise ValueError(
-                f"Google Cloud takes a subject of 127 characters at most, and {subject} has"
+                f"Google Cloud allows a subject of 127 characters at most, and {subject} has"
                 f" {len(subject)}. Choose a shorter {'environment' if value.environment else 'branch'}."
             )
         return value
 
     @field_validator("tags")
     @classmethod
-    def tags_fit(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def tags_are_allowed(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         cloud = info.data.get("cloud")
         problems = list(tag_problems(cloud, value)) if cloud else []
         if problems:
@@ -275,11 +278,11 @@ class StackConfig(Section):
                 f"Missing: the cloud is {cloud}, which needs it."
                 f" Allowed: {', '.join(CATALOGUE[cloud]['regions'])}."
             )
-        return one_of(cloud, "regions", value)
+        return catalogue_entry(cloud, "regions", value)
 
     @field_validator("gcp_project")
     @classmethod
-    def project_named(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def project_is_an_id(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("cloud") != "gcp":
             return value
         if value is None:
@@ -296,11 +299,20 @@ class StackConfig(Section):
         return value
 
 
-def schema() -> Iterator[tuple[str, Any, str]]:
-    """Key, default and description of every setting, sections first; None where there is no default."""
+class Setting(NamedTuple):
+    """What the documentation says of a setting."""
+
+    key: str
+    default: Any
+    """None where there is no default. A section's is the section."""
+    description: str
+
+
+def all_settings() -> Iterator[Setting]:
+    """Every setting; a section comes before the settings in it."""
     for field in StackConfig.model_fields.values():
         default = None if field.is_required() else field.default
-        yield str(field.alias), default, field.description or ""
+        yield Setting(str(field.alias), default, field.description or "")
         if isinstance(default, Section):
             for name, inner in type(default).model_fields.items():
-                yield f"{field.alias}.{name}", inner.default, inner.description or ""
+                yield Setting(f"{field.alias}.{name}", inner.default, inner.description or "")

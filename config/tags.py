@@ -1,4 +1,4 @@
-"""Tags and labels: the platform's own, and the rules of each cloud for a stack's."""
+"""Tags (on Google Cloud: labels): those that the platform sets, and each cloud's rules for those of a stack."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from config.clouds import CLOUD_NAMES, Cloud
-from config.messages import did_you_mean, shown
+from config.messages import did_you_mean, on_one_line
 
 PLATFORM_TAGS = ("project", "environment", "managed-by", "stack")
-"""The tags that every resource carries. Lower case with hyphens: the spelling all three clouds take.
+"""The tags that every resource has. Lower case with hyphens: the spelling that all three clouds allow.
 
-The stack's name tells two platforms of one environment apart when only the cloud is left to be asked, as
-`make adopt` does: most names are Pulumi's, and the same but for a random end.
+`stack` distinguishes two platforms of one environment when there is no state and only the cloud can be
+queried, as `make adopt` does: most physical names are Pulumi's and differ in a random suffix only.
 """
 
 
@@ -25,16 +25,16 @@ def platform_tags(environment: str, stack: str, extra: Mapping[str, str]) -> dic
 
 
 def only_platform_tags(all_tags: Mapping[str, str]) -> dict[str, str]:
-    """Of a resource's tags only the platform's own, for what takes fewer of them than the stack may set."""
+    """The platform's own tags without the stack's, for a resource type that allows fewer than a stack may set."""
     return {key: all_tags[key] for key in PLATFORM_TAGS}
 
 
-def tags_as_text(own: Mapping[str, str]) -> str:
-    """Tags as text, for what takes none; in at most 256 characters, what is longer is cut.
+def tags_as_text(tags: Mapping[str, str]) -> str:
+    """The platform's own tags as a description, for a resource type without tags; cut at 256 characters.
 
     Google Cloud's service accounts: https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts
     """
-    return " ".join(f"{key}={own[key]}" for key in PLATFORM_TAGS if key in own)[:256]
+    return " ".join(f"{key}={tags[key]}" for key in PLATFORM_TAGS if key in tags)[:256]
 
 
 def label_value(text: str) -> str:
@@ -46,6 +46,7 @@ def label_value(text: str) -> str:
 
 
 TAG_RULES: dict[str, tuple[str, str, str]] = {
+    # For each cloud the pattern of a key, the pattern of a value, and both in words.
     # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html says 128 and 256;
     # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html one less of both;
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules that aws: begins no value.
@@ -63,7 +64,7 @@ TAG_RULES: dict[str, tuple[str, str, str]] = {
         " and not goog-, which is Google's",
     ),
     # https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations;
-    # 128, because storage accounts allow no longer  The reserved beginnings:
+    # 128, because storage accounts allow no more. The reserved beginnings:
     # https://learn.microsoft.com/rest/api/resources/tags/create-or-update
     "azure": (
         r"(?!(?i:microsoft|azure|windows))[^<>%&\\?/\x00-\x1f]{1,128}",
@@ -72,33 +73,34 @@ TAG_RULES: dict[str, tuple[str, str, str]] = {
         " or windows; values of at most 256",
     ),
 }
-MOST_TAGS = {"aws": 50, "gcp": 63, "azure": 50}
-"""What takes fewer has the platform's own tags alone: S3 objects, Key Vault's secret, the autoscale setting.
-Google Cloud's 64th is the provider's own: goog-pulumi-provisioned."""
-ONE_KEY_IN_ANY_CASE = {
+MAX_TAGS = {"aws": 50, "gcp": 63, "azure": 50}
+"""Resource types that allow fewer have only the platform's own tags: S3 objects, Key Vault's secret, the autoscale
+setting. Google Cloud allows 64: the provider sets one more, goog-pulumi-provisioned."""
+CASE_INSENSITIVE_KEYS = {
     "aws": "IAM's roles",  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
     "azure": "Azure",
 }
 
 
 def tag_problems(cloud: Cloud, tags: Mapping[str, str]) -> Iterator[str]:
-    key_rule, value_rule, says = TAG_RULES[cloud]
-    allowed = f"{CLOUD_NAMES[cloud]} allows {says}."
+    """What is wrong with a stack's tags on this cloud, a sentence a problem."""
+    key_rule, value_rule, rules = TAG_RULES[cloud]
+    allowed = f"{CLOUD_NAMES[cloud]} allows {rules}."
     for key, value in tags.items():
         if key.lower() in PLATFORM_TAGS:
             yield f"{key} is set by the platform itself; choose another key."
         elif not re.fullmatch(key_rule, key):
-            yield f"The key {shown(key)} ({len(key)} characters) is not possible: {allowed}"
+            yield f"The key {on_one_line(key)} ({len(key)} characters) is not possible: {allowed}"
         elif not re.fullmatch(value_rule, value):
-            near = did_you_mean(value, [label_value(value)]) if cloud == "gcp" else ""
-            yield f"The value of {key}, {shown(value)} ({len(value)} characters), is not possible: {allowed}{near}"
-    spelt: dict[str, str] = {}
+            suggestion = did_you_mean(value, [label_value(value)]) if cloud == "gcp" else ""
+            yield f"The value of {key}, {on_one_line(value)} ({len(value)} characters), is not possible: {allowed}{suggestion}"
+    first_spelling: dict[str, str] = {}
     for key in tags:
-        other = spelt.setdefault(key.lower(), key)
-        if other != key and cloud in ONE_KEY_IN_ANY_CASE:
-            who = ONE_KEY_IN_ANY_CASE[cloud]
-            yield f"{other} and {key} differ in case alone, and to {who} they are one key; keep one of them."
-    most = MOST_TAGS[cloud] - len(PLATFORM_TAGS)
+        other = first_spelling.setdefault(key.lower(), key)
+        if other != key and cloud in CASE_INSENSITIVE_KEYS:
+            who = CASE_INSENSITIVE_KEYS[cloud]
+            yield f"{other} and {key} differ only in case, and for {who} they are one key; keep one of them."
+    most = MAX_TAGS[cloud] - len(PLATFORM_TAGS)
     if len(tags) > most:
         yield (
             f"{len(tags)} tags are too many: {CLOUD_NAMES[cloud]} leaves room for {most} beside the"

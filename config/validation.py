@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from config import messages
 from config.model_store import STORE
-from config.schema import StackConfig, schema
+from config.schema import StackConfig, all_settings
 from config.stack_file import StackFile
 
 
@@ -61,10 +61,10 @@ def config_of_values(
         for key, value in values.items()
         if key.startswith("triplane:") or key in fields
     }
-    known = [key for key, *_ in schema()]
+    known = [setting.key for setting in all_settings()]
     errors = {
-        **messages.misplaced(values, fields),
-        **messages.credentials({**values, **data}, secrets, known),
+        **messages.misspelt_namespaces(values, fields),
+        **messages.unencrypted_credentials({**values, **data}, secrets, known),
     }
     try:
         config = StackConfig.model_validate(data, context={"store": store})
@@ -74,15 +74,15 @@ def config_of_values(
             # A default that fails validation is reported under the field's own name.
             field = StackConfig.model_fields.get(str(top))
             detail["loc"] = (str(field.alias) if field else top, *rest)
-            key = messages.joined(detail["loc"])
+            key = messages.dotted_key(detail["loc"])
             if not any(key == reported or key.startswith(f"{reported}.") for reported in errors):
                 hidden = str(detail["loc"][0]) in secrets
                 errors[key] = (
-                    messages.written(detail, hidden),
-                    messages.explained(detail, values, known),
+                    messages.written_value(detail, hidden),
+                    messages.explanation(detail, values, known),
                 )
     if errors:
-        raise pulumi.RunError(messages.report(file, errors))
+        raise pulumi.RunError(messages.error_report(file, errors))
     return config
 
 

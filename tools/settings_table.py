@@ -1,42 +1,43 @@
-"""The table in docs/reference/settings.md, made from the schema so that it cannot be wrong."""
+"""The table in docs/reference/settings.md, generated from the schema."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from config import schema
+from config.schema import Section, all_settings
 from operations.engine.installation import HOME
 
 PAGE = HOME / "docs" / "reference" / "settings.md"
 BEGIN, END = "<!-- settings: made by `make format` -->\n", "<!-- end of settings -->\n"
 
 
-def table() -> str:
-    """Markdown: a row a setting, with its default and what it means."""
+def settings_table() -> str:
+    """A Markdown table: a row for each setting, with its default and its meaning."""
     rows = ["| setting | default | what it means |", "|---|---|---|"]
-    for key, default, description in schema.schema():
-        # A section's row would repeat what its settings' rows say.
-        if description and not isinstance(default, schema.Section):
-            rows.append(f"| `{key}` | {_shown(default)} | {description} |")
+    for setting in all_settings():
+        # A section has no row: the rows of its settings say the same in detail.
+        if setting.description and not isinstance(setting.default, Section):
+            default = _default_as_code(setting.default)
+            rows.append(f"| `{setting.key}` | {default} | {setting.description} |")
     return "\n".join(rows) + "\n"
 
 
-def _shown(default: Any) -> str:
+def _default_as_code(default: Any) -> str:
     if default is None:
         return "none: must be set"
-    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+    return f"`{default if default and isinstance(default, str) else json.dumps(default)}`"
 
 
-def renewed(page: str) -> str:
-    """The page with the table that the schema makes."""
+def page_with_current_table(page: str) -> str:
+    """The page's text with the table of today's schema."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{table()}{END}{after}"
+    return f"{before}{BEGIN}{settings_table()}{END}{after}"
 
 
 def main() -> None:
-    PAGE.write_text(renewed(PAGE.read_text()))
+    PAGE.write_text(page_with_current_table(PAGE.read_text()))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Delivery(contracts.Delivery):
         assert isinstance(foundation, Foundation)
         child = pulumi.ResourceOptions(parent=self)
 
-        host = github.GITHUB.removeprefix("https://")
+        host = github.ISSUER.removeprefix("https://")
         if args.existing_provider:
             self.provider = pulumi.Output.format(
                 "arn:{}:iam::{}:oidc-provider/{}", foundation.partition, foundation.account, host
@@ -49,7 +49,7 @@ class Delivery(contracts.Delivery):
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html
             self.provider = aws.iam.OpenIdConnectProvider(
                 f"{name}-github",
-                url=github.GITHUB,
+                url=github.ISSUER,
                 client_id_lists=[AUDIENCE],
                 tags=foundation.tags,
                 opts=child,
@@ -92,7 +92,9 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
         "ecr": [arn("ecr", f"repository/{own}")],
         "iam": [
             pulumi.Output.format("{}:role/{}", account, own),
-            pulumi.Output.format("{}:oidc-provider/{}", account, github.GITHUB.partition("//")[2]),
+            pulumi.Output.format(
+                "{}:oidc-provider/{}", account, github.ISSUER.partition("//")[2]
+            ),
         ],
         "lambda": [arn("lambda", f"function:{own}")],
         # The second form is what DescribeLogGroups is held against: it takes a prefix, no group.

@@ -53,7 +53,7 @@ class Delivery(contracts.Delivery):
             f"{name}-github",
             resource_group_name=foundation.group.name,
             resource_name_=identity.name,
-            issuer=github.GITHUB,
+            issuer=github.ISSUER,
             subject=args.subject,
             audiences=[AUDIENCE],
             opts=child,

@@ -63,7 +63,7 @@ class Delivery(contracts.Delivery):
             workload_identity_pool_id=pool.workload_identity_pool_id,
             workload_identity_pool_provider_id="github",
             display_name="GitHub Actions",
-            oidc={"issuer_uri": github.GITHUB},
+            oidc={"issuer_uri": github.ISSUER},
             attribute_mapping={"google.subject": "assertion.sub"},
             # The branch too: the subject of a job in an environment does not name it.
             attribute_condition=f"assertion.sub == '{args.subject}' && assertion.ref == '{args.ref}'",

@@ -11,7 +11,7 @@ from config import messages
 from config.catalogue import CATALOGUE
 from config.clouds import REGION_KEYS, Cloud
 from config.github import github_subject
-from config.tags import MOST_TAGS, PLATFORM_TAGS
+from config.tags import MAX_TAGS, PLATFORM_TAGS
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
@@ -69,7 +69,7 @@ TAGS: dict[Cloud, tuple[st.SearchStrategy[str], st.SearchStrategy[str], int, int
 def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
     """A few of any kind; now and then the longest, and as many as there may be."""
     keys, values, longest_key, longest_value = TAGS[cloud]
-    most = MOST_TAGS[cloud] - len(PLATFORM_TAGS)
+    most = MAX_TAGS[cloud] - len(PLATFORM_TAGS)
 
     def filled(drawn: dict[str, str], count: int, longest: bool) -> dict[str, str]:
         if longest:

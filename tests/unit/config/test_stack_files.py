@@ -13,10 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import schema
 from config.catalogue import CATALOGUE
 from config.clouds import CLOUD_NAMES
 from config.model_store import MODEL
+from config.schema import Section, all_settings
 from config.stack_file import StackFile
 from config.validation import config_of_file, config_of_values
 from tools import settings_table
@@ -189,12 +189,12 @@ def test_the_project_file_declares_the_same_settings_as_the_model() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     modelled = {
         key.removeprefix("triplane:"): (default, description)
-        for key, default, description in schema.schema()
+        for key, default, description in all_settings()
         if key.startswith("triplane:") and "." not in key
     }
     assert list(declared) == list(modelled)
     for name, (default, description) in modelled.items():
-        if isinstance(default, schema.Section):
+        if isinstance(default, Section):
             default = default.model_dump()
         assert declared[name]["default"] == (default if default is not None else "")
         assert declared[name]["description"] == description
@@ -202,7 +202,7 @@ def test_the_project_file_declares_the_same_settings_as_the_model() -> None:
 
 def test_the_settings_page_lists_the_settings_of_the_schema() -> None:
     page = settings_table.PAGE.read_text()
-    assert page == settings_table.renewed(page), "run `make format`"
+    assert page == settings_table.page_with_current_table(page), "run `make format`"
 
 
 def test_no_region_or_machine_is_in_two_clouds() -> None:

@@ -92,9 +92,7 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
         "ecr": [arn("ecr", f"repository/{own}")],
         "iam": [
             pulumi.Output.format("{}:role/{}", account, own),
-            pulumi.Output.format(
-                "{}:oidc-provider/{}", account, github.ISSUER.partition("//")[2]
-            ),
+            pulumi.Output.format("{}:oidc-provider/{}", account, github.ISSUER.partition("//")[2]),
         ],
         "lambda": [arn("lambda", f"function:{own}")],
         # The second form is what DescribeLogGroups is held against: it takes a prefix, no group.

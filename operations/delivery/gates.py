@@ -20,7 +20,7 @@ TESTS = {
         "pytest",
         "-q",
         "tests/contract",
-        "tests/unit/config/test_stack_files.py",
+        "tests/unit/config",
     ],
     "all": [str(PYTHON), "-m", "tools.verify"],
 }

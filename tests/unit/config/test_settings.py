@@ -1,4 +1,7 @@
-"""The settings: what every file in tests/configs must give, and that no input brings a traceback."""
+"""The settings: each file in tests/configs gives what its name says, and no input gives a traceback.
+
+`# says:` lines in these files are sentences of the error message, `# never says:` lines must not be in it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
-def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
+def test_a_file_is_valid_or_gives_the_errors_that_it_lists(file: Path, store: Path) -> None:
     text = file.read_text()
     cloud, outcome, _ = file.stem.split(".")
     if outcome == "ok":
@@ -47,25 +50,27 @@ def test_a_file_gives_what_its_name_says(file: Path, store: Path) -> None:
         return
     with pytest.raises(pulumi.RunError) as raised:
         config_of_file(StackFile(file.name, text), store)
-    told = str(raised.value)
-    assert told.startswith(file.name), "a message names the file first"
+    message = str(raised.value)
+    assert message.startswith(file.name), "a message names the file first"
     for sentence in re.findall(r"^# says: (.*)$", text, re.MULTILINE):
-        assert sentence in told
+        assert sentence in message
     for secret in re.findall(r"^# never says: (.*)$", text, re.MULTILINE):
-        assert secret not in told
+        assert secret not in message
     if "says: 4 settings" not in text and "not-yaml" not in file.name:
-        assert "a setting is wrong" in told, f"one mistake, told once:\n{told}"
+        assert "a setting is wrong" in message, f"one error, reported once:\n{message}"
 
 
-TAGGED = {"aws": (127, 255, 46), "gcp": (63, 63, 59), "azure": (128, 256, 46)}
-"""Characters of a key, of a value, and how many tags, that every resource of a cloud takes."""
+TAG_LIMITS = {"aws": (127, 255, 46), "gcp": (63, 63, 59), "azure": (128, 256, 46)}
+"""The longest key, the longest value and the most tags that every resource type of a cloud allows."""
 
 
-@pytest.mark.parametrize("cloud", TAGGED)
-def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> None:
-    key, value, most = TAGGED[cloud]
+@pytest.mark.parametrize("cloud", TAG_LIMITS)
+def test_tags_are_limited_by_the_strictest_resource_type_of_a_cloud(
+    cloud: str, store: Path
+) -> None:
+    key, value, most = TAG_LIMITS[cloud]
 
-    def taken(tags: dict[str, str]) -> bool:
+    def allowed(tags: dict[str, str]) -> bool:
         raw = {**worked_example(), "triplane:cloud": cloud, "triplane:tags": json.dumps(tags)}
         try:
             config_of_values(raw, "Pulumi.dev.yaml", store=store)
@@ -73,11 +78,11 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
             return False
         return True
 
-    assert taken({"k" * key: "v" * value})
-    assert not taken({"k" * (key + 1): ""})
-    assert not taken({"k": "v" * (value + 1)})
-    assert taken({f"k{number}": "" for number in range(most)})
-    assert not taken({f"k{number}": "" for number in range(most + 1)})
+    assert allowed({"k" * key: "v" * value})
+    assert not allowed({"k" * (key + 1): ""})
+    assert not allowed({"k": "v" * (value + 1)})
+    assert allowed({f"k{number}": "" for number in range(most)})
+    assert not allowed({f"k{number}": "" for number in range(most + 1)})
 
 
 @pytest.mark.parametrize(
@@ -89,13 +94,13 @@ def test_tags_end_where_the_narrowest_resource_ends(cloud: str, store: Path) -> 
         "config: {triplane:lake: {1: 2}, true: off, 1.5: {secure: x}}",
     ],
 )
-def test_whatever_yaml_there_is_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
+def test_yaml_of_any_shape_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
     with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
         config_of_file(StackFile("Pulumi.dev.yaml", text), store)
 
 
 def engine_values(config: dict[str, Any]) -> dict[str, str]:
-    """Settings as the engine hands them to a program: mappings as JSON, all else as text."""
+    """Settings as the engine passes them to a program: mappings as JSON, all else as text."""
     return {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
     }
@@ -113,7 +118,7 @@ def worked_example() -> dict[str, str]:
         ("azure", "westeurope", None, "Standard_DS3_v2"),
     ],
 )
-def test_one_word_switches_the_worked_example_to_another_cloud(
+def test_one_changed_word_moves_the_worked_example_to_another_cloud(
     cloud: str, region: str, project: str | None, machine: str, store: Path
 ) -> None:
     config = config_of_values(
@@ -124,7 +129,7 @@ def test_one_word_switches_the_worked_example_to_another_cloud(
     assert config.artifact.version == VERSIONS[0]
 
 
-def test_a_version_is_found_by_its_beginning(store: Path) -> None:
+def test_the_beginning_of_a_version_is_enough_to_name_it(store: Path) -> None:
     config = config_of_values(
         {**worked_example(), "triplane:model": "abcdabcd"}, "Pulumi.dev.yaml", store=store
     )
@@ -132,18 +137,18 @@ def test_a_version_is_found_by_its_beginning(store: Path) -> None:
     assert config.artifact.directory == store / "flight-delay" / VERSIONS[1]
 
 
-def test_an_empty_model_store_says_how_to_fill_it(tmp_path: Path) -> None:
+def test_with_an_empty_model_store_the_message_says_how_to_train(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError, match="make train"):
         config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
 
 
-def test_settings_cannot_be_changed_once_read(store: Path) -> None:
+def test_validated_settings_are_immutable(store: Path) -> None:
     config = config_of_values(worked_example(), "Pulumi.dev.yaml", store=store)
     with pytest.raises(ValueError, match="frozen"):
         config.endpoint.max_instances = 9
 
 
-def test_silence_keeps_the_data_and_asks_for_a_key(store: Path) -> None:
+def test_the_defaults_keep_the_data_and_require_a_key(store: Path) -> None:
     config = config_of_values(
         {"triplane:cloud": "aws", "aws:region": "eu-west-1"}, "Pulumi.prod.yaml", store=store
     )
@@ -158,7 +163,7 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-ours = st.sampled_from(
+setting_keys = st.sampled_from(
     [
         f"triplane:{name}"
         for name in ("cloud", "environment", "model", "machine", "endpoint", "gateway")
@@ -172,10 +177,12 @@ ours = st.sampled_from(
 @given(
     st.sampled_from(["aws", "gcp", "azure"]),
     st.dictionaries(
-        ours | st.text(max_size=30).map("triplane:{}".format) | st.text(), values, max_size=6
+        setting_keys | st.text(max_size=30).map("triplane:{}".format) | st.text(),
+        values,
+        max_size=6,
     ),
 )
-def test_whatever_is_written_gives_settings_or_a_message_never_a_traceback(
+def test_any_values_give_settings_or_a_message_and_never_a_traceback(
     store: Path, cloud: str, written: dict[str, Any]
 ) -> None:
     raw = engine_values({**worked_example(), "triplane:cloud": cloud, **written})
@@ -185,15 +192,15 @@ def test_whatever_is_written_gives_settings_or_a_message_never_a_traceback(
         assert str(error).startswith("Pulumi.dev.yaml: ")  # noqa: PT017  # not raising is fine too
 
 
-def test_the_project_file_declares_the_same_settings_as_the_model() -> None:
+def test_pulumi_yaml_declares_the_same_settings_as_the_schema() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    modelled = {
+    expected = {
         key.removeprefix("triplane:"): (default, description)
         for key, default, description in all_settings()
         if key.startswith("triplane:") and "." not in key
     }
-    assert list(declared) == list(modelled)
-    for name, (default, description) in modelled.items():
+    assert list(declared) == list(expected)
+    for name, (default, description) in expected.items():
         if isinstance(default, Section):
             default = default.model_dump()
         assert declared[name]["default"] == (default if default is not None else "")
@@ -205,7 +212,7 @@ def test_the_settings_page_lists_the_settings_of_the_schema() -> None:
     assert page == settings_table.page_with_current_table(page), "run `make format`"
 
 
-def test_no_region_or_machine_is_in_two_clouds() -> None:
+def test_no_region_or_machine_belongs_to_two_clouds() -> None:
     for table in ("regions", "machines"):
         listed = [entry for cloud in CLOUD_NAMES for entry in CATALOGUE[cloud][table]]
         assert len(listed) == len(set(listed))

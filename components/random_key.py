@@ -9,7 +9,7 @@ import secrets
 import uuid
 
 import pulumi
-from pulumi import dynamic
+from pulumi.dynamic import CreateResult, Resource
 
 from components.dynamic import Props, Provider
 
@@ -19,14 +19,14 @@ class RandomKeyProvider(Provider):
 
     replace_on = frozenset({"rotation"})
 
-    def create(self, props: Props) -> dynamic.CreateResult:
+    def create(self, props: Props) -> CreateResult:
         # 32 bytes: 256 bits, in 43 characters that need no quoting in a header, a URL or a shell.
-        return dynamic.CreateResult(
+        return CreateResult(
             str(uuid.uuid4()), {"rotation": props["rotation"], "value": secrets.token_urlsafe(32)}
         )
 
 
-class RandomKey(dynamic.Resource, module="triplane", name="RandomKey"):
+class RandomKey(Resource, module="triplane", name="RandomKey"):
     """A key of 43 URL-safe characters. Another ``rotation`` makes a new one."""
 
     value: pulumi.Output[str]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pulumi
 
 from components import contracts
 from components.azure import roles
 from components.azure.data_lake import DataLake
+from components.azure.dynamic.blob_folder import BlobFolder, BlobFolderProvider
 from components.azure.foundation import Foundation
-
-if TYPE_CHECKING:
-    pass
-from components.azure.dynamic.blob_folder import BlobFolder
 
 
 class ModelArtifact(contracts.ModelArtifact):
@@ -61,3 +56,7 @@ class ModelArtifact(contracts.ModelArtifact):
         self.path = folder.prefix
         self.uri = pulumi.Output.concat(lake.url, "/", container.name, "/", self.path)
         self.register_outputs({"uri": self.uri})
+
+
+# The name in old states: `components.former_names`.
+_BlobFolderProvider = BlobFolderProvider

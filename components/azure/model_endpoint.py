@@ -12,7 +12,7 @@ from components import contracts, names
 from components.azure import roles
 from components.azure.api_key import vault
 from components.azure.data_lake import DataLake
-from components.azure.dynamic.endpoint_traffic import Traffic
+from components.azure.dynamic.endpoint_traffic import EndpointTraffic
 from components.azure.foundation import Foundation
 from components.azure.model_artifact import ModelArtifact
 
@@ -66,7 +66,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
                 public_network_access=ml.PublicNetworkAccessType.ENABLED,
             ),
             tags=foundation.tags,
-            # A refresh finds the traffic that `Traffic` has set; without this, the next `up` would
+            # A refresh finds the traffic that `EndpointTraffic` has set; without this, the next `up` would
             # take it away again.
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=args.identity.ready, ignore_changes=["properties.traffic"]
@@ -164,7 +164,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
         )
         if args.max_instances > args.min_instances:
             _autoscale(name, foundation, deployment, args.min_instances, args.max_instances, child)
-        traffic = Traffic(
+        traffic = EndpointTraffic(
             f"{name}-traffic",
             endpoint_id=self.endpoint.id,
             endpoint_tags=self.endpoint.tags,

@@ -7,9 +7,9 @@ from pulumi_gcp import vertex
 
 from components import contracts, names
 from components.gcp import rest
-from components.gcp.dynamic.vertex_deployment import Deployment
-from components.gcp.dynamic.vertex_model import Model
-from components.gcp.dynamic.vertex_traffic import Traffic
+from components.gcp.dynamic.vertex_deployment import VertexDeployment
+from components.gcp.dynamic.vertex_model import VertexModel
+from components.gcp.dynamic.vertex_traffic import VertexTraffic
 from components.gcp.foundation import Foundation
 
 
@@ -46,7 +46,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             labels=foundation.labels,
             opts=foundation.child(self),
         )
-        uploaded = Model(
+        uploaded = VertexModel(
             f"{name}-model",
             project=foundation.project,
             region=foundation.region,
@@ -56,7 +56,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             labels=foundation.labels,
             opts=foundation.child(self),
         )
-        deployment = Deployment(
+        deployment = VertexDeployment(
             f"{name}-deployment",
             endpoint=self.endpoint.id,
             model=uploaded.id,
@@ -67,7 +67,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             service_account=args.identity.principal,
             opts=foundation.child(self, *args.identity.ready),
         )
-        traffic = Traffic(
+        traffic = VertexTraffic(
             f"{name}-traffic",
             endpoint=self.endpoint.id,
             region=foundation.region,

@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 import pulumi
-from pulumi import dynamic
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, gone, wait_for
 
@@ -23,7 +23,7 @@ class BuiltImageProvider(Provider):
 
     replace_on = frozenset({"repository", "tag"})
 
-    def create(self, props: Props) -> dynamic.CreateResult:
+    def create(self, props: Props) -> CreateResult:
         digest = find(props)
         if digest is None:
             build(props["region"], props["project"])
@@ -33,20 +33,40 @@ class BuiltImageProvider(Provider):
                 f"{props['project']} succeeded, but {props['repository']} has no tag {props['tag']}"
             )
         image = f"{props['repository']}@{digest}"
-        return dynamic.CreateResult(image, {**props, "image": image})
+        return CreateResult(image, {**props, "image": image})
 
-    def read(self, _id: str, props: Props) -> dynamic.ReadResult:
+    def read(self, _id: str, props: Props) -> ReadResult:
         digest = find(props)
         if digest is None:
             return gone()
         image = f"{props['repository']}@{digest}"
-        return dynamic.ReadResult(image, {**props, "image": image})
+        return ReadResult(image, {**props, "image": image})
 
-    def update(self, _id: str, olds: Props, news: Props) -> dynamic.UpdateResult:
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         # Another project or region name is no reason to build the same tag again.
-        return dynamic.UpdateResult({**news, "image": olds["image"]})
+        return UpdateResult({**news, "image": olds["image"]})
 
     # Deleting does nothing: images go with their repository, or by its lifecycle policy.
+
+
+class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
+    """The image of one tag, pinned by digest."""
+
+    image: pulumi.Output[str]
+    """``repository@sha256:…``"""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        project: pulumi.Input[str],
+        repository: pulumi.Input[str],
+        tag: str,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        props = {"region": region, "project": project, "repository": repository, "tag": tag}
+        super().__init__(BuiltImageProvider(), name, {**props, "image": None}, opts)
 
 
 def find(props: Props) -> str | None:
@@ -86,23 +106,3 @@ def _explain(build: dict[str, Any]) -> str:
     ]
     where = build.get("logs", {}).get("deepLink", "no log was written")
     return f"build {build['id']} ended as {build['buildStatus']} {'; '.join(reasons)}. Log: {where}"
-
-
-class BuiltImage(dynamic.Resource, module="triplane", name="AwsBuiltImage"):
-    """The image of one tag, pinned by digest."""
-
-    image: pulumi.Output[str]
-    """``repository@sha256:…``"""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        region: str,
-        project: pulumi.Input[str],
-        repository: pulumi.Input[str],
-        tag: str,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        props = {"region": region, "project": project, "repository": repository, "tag": tag}
-        super().__init__(BuiltImageProvider(), name, {**props, "image": None}, opts)

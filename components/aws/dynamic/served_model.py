@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 import pulumi
-from pulumi import dynamic
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, gone, wait_for
 
@@ -24,11 +24,11 @@ class ServedModelProvider(Provider):
 
     replace_on = frozenset({"endpoint"})
 
-    def create(self, props: Props) -> dynamic.CreateResult:
+    def create(self, props: Props) -> CreateResult:
         confirm(props)
-        return dynamic.CreateResult(props["endpoint"], dict(props))
+        return CreateResult(props["endpoint"], dict(props))
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+    def read(self, id_: str, props: Props) -> ReadResult:
         sagemaker = boto3.client("sagemaker", region_name=props["region"])
         try:
             found = sagemaker.describe_endpoint(EndpointName=props["endpoint"])
@@ -38,13 +38,38 @@ class ServedModelProvider(Provider):
             raise
         # Another configuration in service shows as a difference, which the next `up` looks into.
         serving = found["EndpointConfigName"]
-        return dynamic.ReadResult(id_, {**props, "configuration": serving})
+        return ReadResult(id_, {**props, "configuration": serving})
 
-    def update(self, _id: str, _olds: Props, news: Props) -> dynamic.UpdateResult:
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
         confirm(news)
-        return dynamic.UpdateResult(dict(news))
+        return UpdateResult(dict(news))
 
     # Deleting does nothing: this is a check, and the endpoint is deleted by its own resource.
+
+
+class ServedModel(Resource, module="triplane", name="AwsServedModel"):
+    """The model version that an endpoint was seen to serve."""
+
+    model_version: pulumi.Output[str]
+    """Known once the endpoint serves it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        endpoint: pulumi.Input[str],
+        configuration: pulumi.Input[str],
+        model_version: str,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        props = {
+            "region": region,
+            "endpoint": endpoint,
+            "configuration": configuration,
+            "model_version": model_version,
+        }
+        super().__init__(ServedModelProvider(), name, props, opts)
 
 
 def confirm(props: Props) -> None:
@@ -67,28 +92,3 @@ def confirm(props: Props) -> None:
         f" Logs: /aws/sagemaker/Endpoints/{props['endpoint']}."
         " Set `model` back, or mend the new version and run `pulumi up` again"
     )
-
-
-class ServedModel(dynamic.Resource, module="triplane", name="AwsServedModel"):
-    """The model version that an endpoint was seen to serve."""
-
-    model_version: pulumi.Output[str]
-    """Known once the endpoint serves it."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        region: str,
-        endpoint: pulumi.Input[str],
-        configuration: pulumi.Input[str],
-        model_version: str,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        props = {
-            "region": region,
-            "endpoint": endpoint,
-            "configuration": configuration,
-            "model_version": model_version,
-        }
-        super().__init__(ServedModelProvider(), name, props, opts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi import dynamic
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, gone, wait_for
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
 
-class _BlobFolderProvider(Provider):
+class BlobFolderProvider(Provider):
     """Uploads a folder's files; a file is known by its SHA-256, kept in the blob's metadata.
 
     azure-native's own `storage.Blob` signs with the account's key, which is off here:
@@ -25,21 +25,21 @@ class _BlobFolderProvider(Provider):
 
     replace_on = frozenset({"account_url", "container", "prefix"})
 
-    def diff(self, _id: str, olds: Props, news: Props) -> dynamic.DiffResult:
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         # Where the files lie on this machine is no part of what is in the lake.
         return super().diff(_id, olds, {k: v for k, v in news.items() if k != "directory"})
 
-    def create(self, props: Props) -> dynamic.CreateResult:
+    def create(self, props: Props) -> CreateResult:
         _upload(props)
-        return dynamic.CreateResult(
+        return CreateResult(
             "/".join((props["account_url"], props["container"], props["prefix"])), props
         )
 
-    def update(self, _id: str, _olds: Props, news: Props) -> dynamic.UpdateResult:
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
         _upload(news)
-        return dynamic.UpdateResult(news)
+        return UpdateResult(news)
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+    def read(self, id_: str, props: Props) -> ReadResult:
         from azure.core.exceptions import (
             ClientAuthenticationError,
             HttpResponseError,
@@ -59,14 +59,14 @@ class _BlobFolderProvider(Provider):
             if error.status_code != 403:
                 raise
             # The uploader's role is gone; the next `up` gives it back. Until then, no news.
-            return dynamic.ReadResult(id_, props)
-        return dynamic.ReadResult(id_, {**props, "files": found}) if found else gone()
+            return ReadResult(id_, props)
+        return ReadResult(id_, {**props, "files": found}) if found else gone()
 
     def delete(self, _id: str, _props: Props) -> None:
         """Leaves the blobs: an older version must be there when one goes back to it."""
 
 
-class BlobFolder(dynamic.Resource, module="triplane", name="AzureBlobFolder"):
+class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
     """The files of a local folder as blobs below a prefix."""
 
     prefix: pulumi.Output[str]
@@ -82,7 +82,7 @@ class BlobFolder(dynamic.Resource, module="triplane", name="AzureBlobFolder"):
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
-            _BlobFolderProvider(),
+            BlobFolderProvider(),
             name,
             {
                 "account_url": account_url,

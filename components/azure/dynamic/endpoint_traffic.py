@@ -13,21 +13,21 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi import dynamic
+from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, gone, wait_for
 
 
-class _TrafficProvider(Provider):
+class EndpointTrafficProvider(Provider):
     replace_on = frozenset({"endpoint_id"})
 
-    def create(self, props: Props) -> dynamic.CreateResult:
-        return dynamic.CreateResult(f"{props['endpoint_id']}/traffic", _shift(props))
+    def create(self, props: Props) -> CreateResult:
+        return CreateResult(f"{props['endpoint_id']}/traffic", _shift(props))
 
-    def update(self, _id: str, _olds: Props, news: Props) -> dynamic.UpdateResult:
-        return dynamic.UpdateResult(_shift(news))
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        return UpdateResult(_shift(news))
 
-    def read(self, id_: str, props: Props) -> dynamic.ReadResult:
+    def read(self, id_: str, props: Props) -> ReadResult:
         from components.azure import arm
 
         endpoint = arm.get(props["endpoint_id"])
@@ -35,16 +35,16 @@ class _TrafficProvider(Provider):
             return gone()
         split = {k: v for k, v in (endpoint["properties"].get("traffic") or {}).items() if v}
         if split == {props["deployment"]: 100}:
-            return dynamic.ReadResult(id_, {**props, "serving": props["model_version"]})
+            return ReadResult(id_, {**props, "serving": props["model_version"]})
         # Not what was set: say what is, so that the next `up` sees a difference and shifts it back.
         found = ", ".join(f"{name}={share:g}%" for name, share in sorted(split.items()))
-        return dynamic.ReadResult(id_, {**props, "deployment": found, "serving": None})
+        return ReadResult(id_, {**props, "deployment": found, "serving": None})
 
     def delete(self, _id: str, props: Props) -> None:
         _set(props["endpoint_id"], {})
 
 
-class Traffic(dynamic.Resource, module="triplane", name="AzureEndpointTraffic"):
+class EndpointTraffic(Resource, module="triplane", name="AzureEndpointTraffic"):
     """All of an endpoint's traffic to one deployment."""
 
     serving: pulumi.Output[str]
@@ -61,7 +61,7 @@ class Traffic(dynamic.Resource, module="triplane", name="AzureEndpointTraffic"):
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
-            _TrafficProvider(),
+            EndpointTrafficProvider(),
             name,
             {
                 "endpoint_id": endpoint_id,

@@ -39,6 +39,42 @@ class BuiltImageProvider(Provider):
     # No delete: the former image stays for a roll back until the registry's clean-up policy takes it.
 
 
+class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
+    """Builds the context that lies in a bucket, and pushes it to a repository."""
+
+    image: pulumi.Output[str]
+    """The image pinned by digest."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        region: str,
+        repository: pulumi.Input[str],
+        tag: str,
+        bucket: pulumi.Input[str],
+        context: pulumi.Input[str],
+        service_account: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            BuiltImageProvider(),
+            name,
+            {
+                "project": project,
+                "region": region,
+                "repository": repository,
+                "tag": tag,
+                "bucket": bucket,
+                "context": context,
+                "service_account": service_account,
+                "image": None,
+            },
+            opts,
+        )
+
+
 def _digest(props: Props) -> str | None:
     """What the tag names in Artifact Registry."""
     _host, project, repository, image = props["repository"].split("/")
@@ -90,39 +126,3 @@ def _build(props: Props) -> str:
         )
     digest: str = build["results"]["images"][0]["digest"]
     return digest
-
-
-class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
-    """Builds the context that lies in a bucket, and pushes it to a repository."""
-
-    image: pulumi.Output[str]
-    """The image pinned by digest."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        region: str,
-        repository: pulumi.Input[str],
-        tag: str,
-        bucket: pulumi.Input[str],
-        context: pulumi.Input[str],
-        service_account: pulumi.Input[str],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            BuiltImageProvider(),
-            name,
-            {
-                "project": project,
-                "region": region,
-                "repository": repository,
-                "tag": tag,
-                "bucket": bucket,
-                "context": context,
-                "service_account": service_account,
-                "image": None,
-            },
-            opts,
-        )

@@ -20,7 +20,7 @@ DEPLOY_SECONDS = 45 * 60
 """A deployment takes 5 to 20 minutes: machines are started for it."""
 
 
-class DeploymentProvider(Provider):
+class VertexDeploymentProvider(Provider):
     """A model on machines of its own behind an endpoint, without traffic yet."""
 
     replace_on = DEPLOYMENT_INPUTS
@@ -76,6 +76,38 @@ class DeploymentProvider(Provider):
             )
 
 
+class VertexDeployment(Resource, module="triplane", name="VertexDeployment"):
+    """A model deployed to an endpoint; its id is the deployed model's."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        endpoint: pulumi.Input[str],
+        model: pulumi.Input[str],
+        machine: str,
+        min_instances: int,
+        max_instances: int,
+        service_account: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            VertexDeploymentProvider(),
+            name,
+            {
+                "region": region,
+                "endpoint": endpoint,
+                "model": model,
+                "machine": machine,
+                "min_instances": min_instances,
+                "max_instances": max_instances,
+                "service_account": service_account,
+            },
+            opts,
+        )
+
+
 def deploy_request(props: Props) -> dict[str, Any]:
     """The body of ``endpoints:deployModel``. No trafficSplit: whatever serves now goes on serving."""
     return {
@@ -116,35 +148,3 @@ def find_deployment(props: Props, deployed_id: str) -> dict[str, Any] | None:
 def deployed_model(endpoint: dict[str, Any], deployed_id: str) -> dict[str, Any] | None:
     deployed: list[dict[str, Any]] = endpoint.get("deployedModels", [])
     return next((one for one in deployed if one["id"] == deployed_id), None)
-
-
-class Deployment(Resource, module="triplane", name="VertexDeployment"):
-    """A model deployed to an endpoint; its id is the deployed model's."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        region: str,
-        endpoint: pulumi.Input[str],
-        model: pulumi.Input[str],
-        machine: str,
-        min_instances: int,
-        max_instances: int,
-        service_account: pulumi.Input[str],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            DeploymentProvider(),
-            name,
-            {
-                "region": region,
-                "endpoint": endpoint,
-                "model": model,
-                "machine": machine,
-                "min_instances": min_instances,
-                "max_instances": max_instances,
-                "service_account": service_account,
-            },
-            opts,
-        )

@@ -16,7 +16,7 @@ PORT = 8080
 UPLOAD_SECONDS = 15 * 60
 
 
-class ModelProvider(Provider):
+class VertexModelProvider(Provider):
     """A model in the registry of Vertex AI. Its id is made from what it is, so that an upload that
     was interrupted is found again, and a replacement never has the id of what it replaces.
     """
@@ -64,6 +64,36 @@ class ModelProvider(Provider):
             rest.operate("DELETE", base, id_, what=f"deletion of {id_}", seconds=UPLOAD_SECONDS)
 
 
+class VertexModel(Resource, module="triplane", name="VertexModel"):
+    """An uploaded model: a container image and the folder of an artifact."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        region: str,
+        display_name: str,
+        image: pulumi.Input[str],
+        artifact_uri: pulumi.Input[str],
+        labels: Mapping[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            VertexModelProvider(),
+            name,
+            {
+                "project": project,
+                "region": region,
+                "display_name": display_name,
+                "image": image,
+                "artifact_uri": artifact_uri,
+                "labels": labels,
+            },
+            opts,
+        )
+
+
 def upload_request(props: Props) -> dict[str, Any]:
     """The body of ``models:upload``."""
     return {
@@ -81,33 +111,3 @@ def upload_request(props: Props) -> dict[str, Any]:
             "labels": props["labels"],
         },
     }
-
-
-class Model(Resource, module="triplane", name="VertexModel"):
-    """An uploaded model: a container image and the folder of an artifact."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        region: str,
-        display_name: str,
-        image: pulumi.Input[str],
-        artifact_uri: pulumi.Input[str],
-        labels: Mapping[str, str],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            ModelProvider(),
-            name,
-            {
-                "project": project,
-                "region": region,
-                "display_name": display_name,
-                "image": image,
-                "artifact_uri": artifact_uri,
-                "labels": labels,
-            },
-            opts,
-        )

@@ -13,7 +13,7 @@ from components.gcp import rest
 from components.gcp.dynamic.vertex_deployment import deployed_model
 
 
-class TrafficProvider(Provider):
+class VertexTrafficProvider(Provider):
     """All of an endpoint's traffic, to one of its deployed models."""
 
     replace_on = frozenset({"endpoint", "region"})
@@ -49,6 +49,34 @@ class TrafficProvider(Provider):
         return {**props, "model_version": _version(props, serving)}
 
 
+class VertexTraffic(Resource, module="triplane", name="VertexTraffic"):
+    """Who answers behind an endpoint."""
+
+    model_version: pulumi.Output[str]
+    """The version that answers, as Vertex AI tells it once the traffic is there."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        endpoint: pulumi.Input[str],
+        deployed_model: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            VertexTrafficProvider(),
+            name,
+            {
+                "region": region,
+                "endpoint": endpoint,
+                "deployed_model": deployed_model,
+                "model_version": None,
+            },
+            opts,
+        )
+
+
 def _version(props: Props, serving: dict[str, Any]) -> str:
     """The version of a deployed model."""
     model = rest.call("GET", rest.vertex_url(props["region"]) + serving["model"])
@@ -67,31 +95,3 @@ def _patch_traffic(props: Props, split: Mapping[str, int]) -> dict[str, Any]:
         f"{rest.vertex_url(props['region'])}{props['endpoint']}?updateMask=trafficSplit",
         traffic_request(props["endpoint"], split),
     )
-
-
-class Traffic(Resource, module="triplane", name="VertexTraffic"):
-    """Who answers behind an endpoint."""
-
-    model_version: pulumi.Output[str]
-    """The version that answers, as Vertex AI tells it once the traffic is there."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        region: str,
-        endpoint: pulumi.Input[str],
-        deployed_model: pulumi.Input[str],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        super().__init__(
-            TrafficProvider(),
-            name,
-            {
-                "region": region,
-                "endpoint": endpoint,
-                "deployed_model": deployed_model,
-                "model_version": None,
-            },
-            opts,
-        )

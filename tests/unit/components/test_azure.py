@@ -295,20 +295,20 @@ SHIFT = {
 
 
 def test_the_model_version_is_known_once_it_takes_the_traffic(manager: FakeManager) -> None:
-    result = endpoint_traffic._TrafficProvider().create(SHIFT)
+    result = endpoint_traffic.EndpointTrafficProvider().create(SHIFT)
     assert manager.get("")["properties"]["traffic"] == {"m-new": 100}  # type: ignore[index]
     assert result.outs is not None
     assert result.outs["serving"] == VERSION
 
 
 def test_a_shift_writes_back_nothing_that_azure_only_tells(manager: FakeManager) -> None:
-    endpoint_traffic._TrafficProvider().create(SHIFT)
+    endpoint_traffic.EndpointTrafficProvider().create(SHIFT)
     assert manager.written["properties"] == {"authMode": "AADToken", "traffic": {"m-new": 100}}
     assert manager.written["identity"]["userAssignedIdentities"] == {"/identity": {}}
 
 
 def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeManager) -> None:
-    provider = endpoint_traffic._TrafficProvider()
+    provider = endpoint_traffic.EndpointTrafficProvider()
     stands = dict(provider.create(SHIFT).outs or {})
     assert not provider.diff("id", provider.read("id", stands).outs, SHIFT).changes  # type: ignore[arg-type]
     manager.put("", {"properties": {"traffic": {"m-new": 10, "m-old": 90}}})
@@ -318,7 +318,7 @@ def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeMa
 
 
 def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeManager) -> None:
-    provider = endpoint_traffic._TrafficProvider()
+    provider = endpoint_traffic.EndpointTrafficProvider()
     provider.create(SHIFT)
     provider.delete("id", SHIFT)
     assert manager.get("")["properties"]["traffic"] == {}  # type: ignore[index]
@@ -326,12 +326,12 @@ def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeMan
 
 def test_traffic_of_an_endpoint_that_is_gone_is_gone(manager: FakeManager) -> None:
     manager.endpoint = None
-    assert endpoint_traffic._TrafficProvider().read("id", SHIFT).id == ""
-    endpoint_traffic._TrafficProvider().delete("id", SHIFT)
+    assert endpoint_traffic.EndpointTrafficProvider().read("id", SHIFT).id == ""
+    endpoint_traffic.EndpointTrafficProvider().delete("id", SHIFT)
 
 
 def test_files_are_the_same_wherever_they_lie_on_the_engineers_machine() -> None:
-    provider = blob_folder._BlobFolderProvider()
+    provider = blob_folder.BlobFolderProvider()
     here = {
         "account_url": "https://a",
         "container": "models",

@@ -16,9 +16,9 @@ import pytest
 
 from components.gcp import rest
 from components.gcp.dynamic.built_image import BuiltImageProvider
-from components.gcp.dynamic.vertex_deployment import DeploymentProvider
-from components.gcp.dynamic.vertex_model import ModelProvider
-from components.gcp.dynamic.vertex_traffic import TrafficProvider
+from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider
+from components.gcp.dynamic.vertex_model import VertexModelProvider
+from components.gcp.dynamic.vertex_traffic import VertexTrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import credentials, operations, permissions
 from rehearsal.provider.context import Context
@@ -133,7 +133,7 @@ class Platform(Project):
             "artifact_uri": self.artifact(version),
             "labels": {"team": "flights"},
         }
-        made = ModelProvider().create(props)
+        made = VertexModelProvider().create(props)
         assert made.outs
         return made.id, made.outs
 
@@ -150,7 +150,7 @@ class Platform(Project):
             "max_instances": 2.0,
             "service_account": self.builder,
         }
-        made = DeploymentProvider().create(props)
+        made = VertexDeploymentProvider().create(props)
         assert made.outs
         return made.id, made.outs
 
@@ -205,7 +205,7 @@ def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> 
     old_model, old_props = platform.upload(image, "a" * 64)
     old, old_deployment = platform.deploy(endpoint.id, old_model)
     traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": old}
-    assert TrafficProvider().create(traffic).outs == {**traffic, "model_version": "a" * 64}
+    assert VertexTrafficProvider().create(traffic).outs == {**traffic, "model_version": "a" * 64}
     assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("a" * 64)
 
     new_model, new_props = platform.upload(image, "b" * 64)
@@ -213,24 +213,24 @@ def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> 
     new, new_deployment = platform.deploy(endpoint.id, new_model)
     assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("a" * 64)
     with pytest.raises(rest.GoogleError, match="has 100 % of the traffic"):
-        DeploymentProvider().delete(old, old_deployment)
+        VertexDeploymentProvider().delete(old, old_deployment)
     shifted = {**traffic, "deployed_model": new}
-    outs = TrafficProvider().update(endpoint.id, traffic, shifted).outs
+    outs = VertexTrafficProvider().update(endpoint.id, traffic, shifted).outs
     assert outs == {**shifted, "model_version": "b" * 64}
     assert platform.predict("rawPredict")[1]["predictions"][0]["from"].endswith("b" * 64)
 
     with pytest.raises(rest.GoogleError, match="Please undeploy them first"):
-        ModelProvider().delete(old_model, old_props)
-    DeploymentProvider().delete(old, old_deployment)
-    ModelProvider().delete(old_model, old_props)
+        VertexModelProvider().delete(old_model, old_props)
+    VertexDeploymentProvider().delete(old, old_deployment)
+    VertexModelProvider().delete(old_model, old_props)
     assert platform.predict("rawPredict")[0] == 200
 
     with pytest.raises(Refusal, match="has deployed or being-deployed"):
         platform.delete(endpoint)
-    TrafficProvider().delete(endpoint.id, shifted)
+    VertexTrafficProvider().delete(endpoint.id, shifted)
     assert platform.predict("rawPredict")[0] == 400
-    DeploymentProvider().delete(new, new_deployment)
-    ModelProvider().delete(new_model, new_props)
+    VertexDeploymentProvider().delete(new, new_deployment)
+    VertexModelProvider().delete(new_model, new_props)
     platform.delete(endpoint)
 
 
@@ -251,30 +251,30 @@ def test_models_and_what_is_deployed_are_listed_for_their_own_project(platform: 
 def test_a_repeated_create_finds_what_an_interrupted_one_has_made(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, props = platform.upload(image, "a" * 64)
-    assert ModelProvider().create(props).id == model
+    assert VertexModelProvider().create(props).id == model
     deployed, outs = platform.deploy(endpoint.id, model)
-    assert DeploymentProvider().create(outs).id == deployed
+    assert VertexDeploymentProvider().create(outs).id == deployed
 
 
 def test_reading_sees_what_was_changed_by_hand(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, props = platform.upload(image, "a" * 64)
     deployed, outs = platform.deploy(endpoint.id, model)
-    assert ModelProvider().read(model, props).outs == props
-    assert DeploymentProvider().read(deployed, outs).outs == outs
+    assert VertexModelProvider().read(model, props).outs == props
+    assert VertexDeploymentProvider().read(deployed, outs).outs == outs
     scaled = {**outs, "max_instances": 3.0}
-    assert DeploymentProvider().diff(deployed, outs, scaled).replaces == []
-    DeploymentProvider().update(deployed, outs, scaled)
-    read = DeploymentProvider().read(deployed, outs).outs
+    assert VertexDeploymentProvider().diff(deployed, outs, scaled).replaces == []
+    VertexDeploymentProvider().update(deployed, outs, scaled)
+    read = VertexDeploymentProvider().read(deployed, outs).outs
     assert read
     assert read["max_instances"] == 3
     traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": deployed}
-    TrafficProvider().create(traffic)
+    VertexTrafficProvider().create(traffic)
     path = f"aiplatform/v1/{endpoint.id}:undeployModel"
     _, operation = platform.ask("POST", path, {"deployedModelId": deployed})
     platform.finish(operation)
-    assert DeploymentProvider().read(deployed, outs).id == ""
-    assert TrafficProvider().read(endpoint.id, traffic).id == ""
+    assert VertexDeploymentProvider().read(deployed, outs).id == ""
+    assert VertexTrafficProvider().read(endpoint.id, traffic).id == ""
 
 
 def test_a_model_that_does_not_start_is_not_deployed(platform: Platform) -> None:
@@ -289,7 +289,7 @@ def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) ->
     model, _ = platform.upload(image, "a" * 64)
     deployed, _ = platform.deploy(endpoint.id, model)
     traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": deployed}
-    TrafficProvider().create(traffic)
+    VertexTrafficProvider().create(traffic)
     gateway = platform.account("gateway")
     status, answer = platform.predict("rawPredict", gateway)
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")

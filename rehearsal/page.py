@@ -45,7 +45,8 @@ class Page:
         ]
 
     def _kind(self, record: Record) -> ResourceType:
-        return self._lifecycles[record.package].rules(record.token)
+        lifecycle = self._lifecycles.get(record.package)  # None: its SDK is not installed any more
+        return lifecycle.rules(record.token) if lifecycle else ResourceType()
 
     async def status(self, request: Request) -> Response:
         """How it is: counted, not listed."""
@@ -109,7 +110,8 @@ class Page:
         return [
             record
             for record in self._context.store.all()
-            if fnmatchcase(record.token, wish.get("on", "*"))
+            if record.package in self._lifecycles
+            and fnmatchcase(record.token, wish.get("on", "*"))
             and fnmatchcase(record.name, wish.get("name", "*"))
             and fnmatchcase(record.urn.split("::")[0], f"urn:pulumi:{wish.get('stack', '*')}")
         ]

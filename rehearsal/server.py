@@ -22,6 +22,7 @@ from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
+from rehearsal.core.schema import installed_sdks
 from rehearsal.core.store import Store
 from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
@@ -114,8 +115,12 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     lifecycles = {}
     servers = []
     mounts = []
-    environment = common_environment(context, ports)
-    for cloud in PROFILES:
+    # A program brings the SDKs of its clouds. The other clouds are not played.
+    clouds = [each for each in PROFILES if each.package in installed_sdks()]
+    environment = common_environment(
+        context, {each.package: ports[each.package] for each in clouds}
+    )
+    for cloud in clouds:
         package = cloud.package
         rules = {each.token: each() for each in cloud.resource_types}
         serving = service.Provider(context, package, rules, cloud.invokes)
@@ -158,13 +163,12 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         context.store.close()
 
 
-def common_environment(context: Context, ports: dict[str, int]) -> dict[str, str]:
-    """What every client needs, whatever the cloud. Where Pulumi keeps its state is not our matter."""
-    providers = ",".join(f"{each.package}:{ports[each.package]}" for each in PROFILES)
+def common_environment(context: Context, providers: dict[str, int]) -> dict[str, str]:
+    """What every client needs, whatever the cloud. It does not say where Pulumi keeps its state."""
     bundle = str(context.authority.bundle)
     return {
         "TRIPLANE_REHEARSAL_URL": context.base_url,
-        "PULUMI_DEBUG_PROVIDERS": providers,
+        "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in providers.items()),
         "REQUESTS_CA_BUNDLE": bundle,
         "SSL_CERT_FILE": bundle,
         "AWS_CA_BUNDLE": bundle,

@@ -23,6 +23,7 @@ import psutil
 
 from rehearsal.core.files import write_whole
 from rehearsal.core.ports import Ports, free
+from rehearsal.core.schema import installed_sdks
 from rehearsal.core.settings import (
     PACKAGE,
     PROJECT_VARIABLE,
@@ -155,6 +156,12 @@ def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any
 def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -> None:
     """Start the rehearsal and wait until it is ready; harmless when it runs already."""
     prepare(state)
+    if not installed_sdks():
+        raise Trouble(
+            "none of the clouds' SDKs is installed here, and resource types are read from them: install"
+            " the ones that the program uses (pulumi-aws, pulumi-gcp, pulumi-azure-native) into"
+            f" {sys.prefix}"
+        )
     if resident(state):
         _wait(state, None)
         pid = resident(state)

@@ -6,6 +6,7 @@ a process that ends when nobody asks, and the answers are kept on disk by SDK ve
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib.metadata
@@ -75,12 +76,21 @@ class UnknownType(Exception):
     """The installed SDK has no such type; the message names the nearest ones."""
 
 
+def installed_sdks() -> dict[str, str]:
+    """The clouds' SDKs that are installed beside the rehearsal: package to version."""
+    versions = {}
+    for package in MODULES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(f"pulumi-{package}")
+    return versions
+
+
 class Schemas:
     """The types of one SDK, each read once a version."""
 
     def __init__(self, package: str) -> None:
         self.package = package
-        self.version = importlib.metadata.version(MODULES[package].replace("_", "-"))
+        self.version = importlib.metadata.version(f"pulumi-{package}")
         reader = hashlib.sha256(Path(__file__).with_name("extract.py").read_bytes()).hexdigest()[:8]
         self._folder = CACHE / "schema" / f"{package}-{self.version}-{reader}"
         self._lock = threading.Lock()

@@ -1,15 +1,14 @@
-"""App Service: plans, and web apps that run an image behind a door of their own."""
+"""App Service: plans, and web apps that run an image behind an endpoint of their own."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Any, ClassVar
 
 from starlette.responses import HTMLResponse
 
-from rehearsal.azure import container_registry, key_vault
-from rehearsal.azure.resource_manager import IDENTITY, AzureResourceType, field, user_assigned
+from rehearsal.azure import container_registry, credentials, key_vault
+from rehearsal.azure.resource_type import IDENTITY, AzureResourceType, field, user_assigned
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
@@ -55,7 +54,7 @@ class WebApp(AzureResourceType):
 
     token = SITE
     source = "https://learn.microsoft.com/azure/app-service/configure-custom-container"
-    executes = "the image as a process on this machine, behind a TLS port of its own"
+    executes = "the image as a process on this machine, behind a TLS endpoint of its own"
     path = "Microsoft.Web/sites/{name}"
     references: ClassVar = {"serverFarmId": PLAN}
     name = Name(
@@ -67,30 +66,28 @@ class WebApp(AzureResourceType):
         taken="Conflict",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         _start(context, record)
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
         _start(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
         context.endpoints.close(_key(record))
         context.containers.stop(_key(record))
-        if header := context.kv.get("azure-headers", record.id):
-            context.kv.delete("azure-callers", header)
-            context.kv.delete("azure-headers", record.id)
+        credentials.delete_app_header(context, record.id)
 
 
 def reopen(context: Context) -> None:
-    """Open the doors of the web apps again, after a restart of the rehearsal."""
+    """Open the endpoints of all web apps again, after a restart of the rehearsal."""
     for record in context.all(SITE):
-        context.endpoints.open(_key(record), _behind(context, record), tls=True)
+        context.endpoints.open(_key(record), _handler(context, record), tls=True)
 
 
 def _start(context: Context, record: Record) -> None:
-    """Run the app's image. As on Azure, an app that cannot start is there, and answers 503."""
+    """Run the app's image. As on Azure, an app that cannot start exists and answers 503."""
     plan = context.refer(PLAN, record.inputs["serverFarmId"])
-    assert plan is not None  # a reference, and so checked before
+    assert plan is not None  # `references` has checked it
     tier = (plan.inputs.get("sku") or {}).get("tier", "")
     if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):
         raise Refusal(
@@ -104,9 +101,9 @@ def _start(context: Context, record: Record) -> None:
         problem = str(error)
         context.ledger.note("fault", record, f"the app does not start: {problem}")
     context.kv.put("azure-app-problems", record.id, problem)
-    host = context.endpoints.open(_key(record), _behind(context, record), tls=True).partition("//")[
-        2
-    ]
+    host = context.endpoints.open(_key(record), _handler(context, record), tls=True).partition(
+        "//"
+    )[2]
     record.outputs |= {
         "defaultHostName": host,
         "hostNames": [host],
@@ -123,7 +120,7 @@ def _container(context: Context, record: Record) -> Container:
     kind, _, reference = (config.get("linuxFxVersion") or "").partition("|")
     if kind.upper() != "DOCKER":
         raise Refusal("NotSupported", f"the rehearsal runs DOCKER|… only, not {kind or 'code'}")
-    image = container_registry.image(context, reference, _puller(context, record))
+    image = container_registry.pulled_image(context, reference, _puller(context, record))
     settings = {each["name"]: each["value"] for each in config.get("appSettings") or ()}
     return Container(
         image=image.reference,
@@ -132,10 +129,15 @@ def _container(context: Context, record: Record) -> Container:
             **{key: _resolved(context, record, value) for key, value in settings.items()},
             "WEBSITE_SITE_NAME": record.outputs["name"],
             "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
-            "IDENTITY_HEADER": _identity_header(context, record),
+            "IDENTITY_HEADER": credentials.app_header(context, record.id, _identities(record)),
         },
         health=config.get("healthCheckPath") or "/",
     )
+
+
+def _identities(record: Record) -> list[str]:
+    """The ids of the managed identities that are assigned to an app."""
+    return (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
 
 
 def _puller(context: Context, record: Record) -> str:
@@ -143,12 +145,15 @@ def _puller(context: Context, record: Record) -> str:
     config: dict[str, Any] = record.inputs.get("siteConfig") or {}
     client = config.get("acrUserManagedIdentityID")
     identity = context.find(IDENTITY, clientId=client) if client else None
-    assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
-    if not config.get("acrUseManagedIdentityCreds") or not identity or identity.id not in assigned:
+    if (
+        not config.get("acrUseManagedIdentityCreds")
+        or not identity
+        or identity.id not in _identities(record)
+    ):
         raise Refusal(
             "ImagePullUnauthorized",
             "the registry's admin user is off: set acrUseManagedIdentityCreds, and"
-            " acrUserManagedIdentityID to the client id of an identity that the app carries",
+            " acrUserManagedIdentityID to the client id of an identity that is assigned to the app",
         )
     principal: str = identity.outputs["principalId"]
     return principal
@@ -165,21 +170,13 @@ def _resolved(context: Context, record: Record, value: str) -> str:
     return key_vault.resolve(context, value, principal) or value
 
 
-def _identity_header(context: Context, record: Record) -> str:
-    """The header that proves to the identity endpoint which app asks."""
-    header: str = context.kv.get("azure-headers", record.id) or secrets.token_urlsafe(24)
-    context.kv.put("azure-headers", record.id, header)
-    assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or []
-    context.kv.put("azure-callers", header, assigned)
-    return header
-
-
-def _behind(context: Context, record: Record) -> Any:
-    """What is behind an app's door: its workload, or Azure's error page."""
+def _handler(context: Context, record: Record) -> Any:
+    """What answers at an app's endpoint: its container, or Azure's error page."""
     if not context.kv.get("azure-app-problems", record.id):
         return _key(record)
     return HTMLResponse(ERROR_PAGE, 503)
 
 
 def _key(record: Record) -> str:
+    """The key of an app's container and endpoint."""
     return f"azure/{record.outputs['name']}"

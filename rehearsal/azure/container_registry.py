@@ -12,14 +12,15 @@ from typing import ClassVar
 
 import yaml
 
-from rehearsal.azure import authorization
-from rehearsal.azure.resource_manager import IDENTITY, AzureResourceType, registry_of
+from rehearsal.azure import permissions
+from rehearsal.azure.resource_type import IDENTITY, AzureResourceType
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.images import BuildFailed, Image
 
 REGISTRY = "azure-native:containerregistry:Registry"
+TASK_RUN = "azure-native:containerregistry:TaskRun"
 PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 PUSH = "Microsoft.ContainerRegistry/registries/push/write"
 STEP_SECONDS = 600
@@ -41,7 +42,7 @@ class Registry(AzureResourceType):
         taken="AlreadyInUse",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         record.outputs["loginServer"] = f"{record.inputs['registryName'].lower()}.azurecr.io"
 
     def delete(self, context: Context, record: Record) -> None:
@@ -51,9 +52,9 @@ class Registry(AzureResourceType):
 
 
 class TaskRun(AzureResourceType):
-    """A run of a task: its steps are carried out in a folder of their own."""
+    """A run of a task. Its steps are executed in a folder of their own."""
 
-    token = "azure-native:containerregistry:TaskRun"
+    token = TASK_RUN
     source = "https://learn.microsoft.com/azure/container-registry/container-registry-tasks-reference-yaml"
     executes = (
         "`cmd: bash` steps run in this machine's bash, `build` steps in the rehearsal's builder"
@@ -62,10 +63,10 @@ class TaskRun(AzureResourceType):
     references: ClassVar = {"registryName": REGISTRY}
     volatile = frozenset({"runResult"})
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         record.outputs["runResult"] = _run(context, record, number=1)
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
         changed = [
             key
             for key in ("forceUpdateTag", "runRequest")
@@ -76,12 +77,12 @@ class TaskRun(AzureResourceType):
             record.outputs["runResult"] = _run(context, record, number)
 
 
-def image(context: Context, reference: str, principal: str) -> Image:
+def pulled_image(context: Context, reference: str, principal: str) -> Image:
     """The image that a service pulls as a principal, or Azure's refusal."""
-    registry = context.find(REGISTRY, loginServer=registry_of(reference))
+    registry = context.find(REGISTRY, loginServer=reference.partition("/")[0])
     if registry is None:
-        raise Refusal("ImagePullFailure", f"there is no registry for {reference}")
-    if not authorization.may(context, principal, PULL, registry.id):
+        raise Refusal("ImagePullFailure", f"no registry exists for {reference}")
+    if not permissions.allowed(context, principal, PULL, registry.id):
         raise Refusal(
             "ImagePullUnauthorized",
             f"unauthorized: authentication required: the identity {principal} does not hold AcrPull"
@@ -94,17 +95,17 @@ def image(context: Context, reference: str, principal: str) -> Image:
 
 
 def _run(context: Context, record: Record, number: int) -> Json:
-    """Carry out a run's steps; answers the run as Azure describes it."""
+    """Execute a run's steps; returns the run as Azure describes it."""
     registry = context.find(REGISTRY, name=record.inputs["registryName"])
-    assert registry is not None  # a reference, and so checked before
+    assert registry is not None  # `references` has checked it
     request = record.inputs["runRequest"]
     if request.get("type") != "EncodedTaskRunRequest":
         raise Refusal(
             "InvalidRunRequest",
-            f"the rehearsal carries out EncodedTaskRunRequest only, not {request.get('type')}",
+            f"the rehearsal executes EncodedTaskRunRequest only, not {request.get('type')}",
         )
     server = registry.outputs["loginServer"]
-    _may_push(context, registry, record, request)
+    _require_push(context, registry, record, request)
     steps = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))["steps"]
     built: dict[str, Image] = {}
     pushed: list[str] = []
@@ -159,27 +160,27 @@ def _run(context: Context, record: Record, number: int) -> Json:
 
 
 class _StepFailed(Exception):
-    """A step of a run ended badly."""
+    """A step of a run failed."""
 
 
-def _may_push(context: Context, registry: Record, record: Record, request: Json) -> None:
-    """Refuse a run that logs in to the registry as an identity that may not push, or as nobody."""
+def _require_push(context: Context, registry: Record, record: Record, request: Json) -> None:
+    """Refuse a run that logs in to the registry as an identity that may not push, or without one."""
     credentials = request.get("credentials") or {}
     if (credentials.get("sourceRegistry") or {}).get("loginMode", "Default") == "Default":
         return
     server = registry.outputs["loginServer"]
     client = ((credentials.get("customRegistries") or {}).get(server) or {}).get("identity")
     identity = context.find(IDENTITY, clientId=client) if client else None
-    carried = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or {}
+    assigned = (record.inputs.get("identity") or {}).get("userAssignedIdentities") or {}
     if (
         identity is None
-        or identity.id not in carried
-        or not authorization.may(context, identity.outputs["principalId"], PUSH, registry.id)
+        or identity.id not in assigned
+        or not permissions.allowed(context, identity.outputs["principalId"], PUSH, registry.id)
     ):
         raise Refusal(
             "TaskRunFailed",
             f"failed to push to {server}: unauthorized: authentication required. The run logs in as"
-            f" the identity with the client id {client}, which the task run must carry and which"
+            f" the identity with the client id {client}, which the task run must have and which"
             " must hold AcrPush.",
         )
 

@@ -1,4 +1,4 @@
-"""Key vaults and their secrets."""
+"""Key Vault: vaults, secrets, and the data plane that returns a secret's value."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import re
 import time
 from typing import ClassVar
 
-from rehearsal.azure import authorization, key_vault_secrets
-from rehearsal.azure.resource_manager import AzureResourceType, field, guid
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rehearsal.azure import credentials, errors, permissions
+from rehearsal.azure.ids import guid
+from rehearsal.azure.resource_type import AzureResourceType, field
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
 VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"
+AUDIENCE = "https://vault.azure.net"
+GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 DELETED = "azure-deleted-vaults"
 DAY = 86400
 
 
 class Vault(AzureResourceType):
-    """A key vault; deleted, it keeps its name for the days of its retention."""
+    """A key vault. A deleted one keeps its name for the days of its retention."""
 
     token = VAULT
     source = "https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview"
@@ -47,7 +55,7 @@ class Vault(AzureResourceType):
                 "properties.softDeleteRetentionInDays", f"{days:g} is not between 7 and 90"
             )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         name = record.inputs["vaultName"]
         until = context.kv.get(DELETED, name.lower())
         if until and until > time.time():
@@ -58,13 +66,13 @@ class Vault(AzureResourceType):
             )
         record.outputs["properties"] = {
             **record.inputs["properties"],
-            "vaultUri": f"{key_vault_secrets.url(context, name)}/",
+            "vaultUri": f"{url(context, name)}/",
             "provisioningState": "Succeeded",
             "hsmPoolResourceId": "",
             "privateEndpointConnections": [],
         }
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
         kept = ("vaultUri", "provisioningState", "hsmPoolResourceId", "privateEndpointConnections")
         before = old.outputs["properties"]
         record.outputs["properties"] = {
@@ -82,9 +90,9 @@ class Secret(AzureResourceType):
 
     token = SECRET
     source = "https://learn.microsoft.com/azure/key-vault/secrets/about-secrets"
-    executes = "handed to web apps whose settings refer to it"
+    executes = "web apps whose settings refer to it get its value"
     path = "Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}"
-    # The reference once said 256, of name and value, and says 512 now.
+    # The reference gave 256 characters for name and value in the past, and gives 512 now.
     most_tags, tag_name = 15, 256
     references: ClassVar = {"vaultName": VAULT}
     volatile = frozenset({"properties"})
@@ -96,17 +104,17 @@ class Secret(AzureResourceType):
         unique=("vaultName",),
     )
 
-    def make(self, context: Context, record: Record) -> None:
-        _version(context, record)
+    def on_create(self, context: Context, record: Record) -> None:
+        _add_version(context, record)
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
         record.outputs["properties"] = old.outputs["properties"]
         if old.inputs["properties"] != record.inputs["properties"]:
-            _version(context, record)
+            _add_version(context, record)
 
 
 def resolve(context: Context, reference: str, principal: str) -> str | None:
-    """The secret behind ``@Microsoft.KeyVault(SecretUri=…)``; None if this principal may not have it.
+    """The secret behind ``@Microsoft.KeyVault(SecretUri=…)``; None if this principal may not read it.
 
     https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
     """
@@ -116,19 +124,17 @@ def resolve(context: Context, reference: str, principal: str) -> str | None:
     for secret in context.all(SECRET):
         properties = secret.outputs["properties"]
         if match[1].rstrip("/") in (properties["secretUri"], properties["secretUriWithVersion"]):
-            if authorization.may(
-                context, principal, key_vault_secrets.GET_SECRET, secret.id, data=True
-            ):
+            if permissions.allowed(context, principal, GET_SECRET, secret.id, data=True):
                 return str(field(secret.inputs, "properties.value"))
             return None
     return None
 
 
-def _version(context: Context, record: Record) -> None:
-    """Make a version. Azure Resource Manager never answers the value."""
+def _add_version(context: Context, record: Record) -> None:
+    """Create a version. The Resource Manager never returns its value."""
     number = (context.kv.get("azure-secret-versions", record.id) or 0) + 1
     context.kv.put("azure-secret-versions", record.id, number)
-    vault = key_vault_secrets.url(context, record.inputs["vaultName"])
+    vault = url(context, record.inputs["vaultName"])
     uri = f"{vault}/secrets/{record.inputs['secretName']}"
     now = int(time.time())
     record.outputs["properties"] = {
@@ -137,3 +143,58 @@ def _version(context: Context, record: Record) -> None:
         "secretUri": uri,
         "secretUriWithVersion": f"{uri}/{guid(record.id, str(number)).replace('-', '')}",
     }
+
+
+def url(context: Context, vault: str) -> str:
+    """A vault's address, without trailing slash; on Azure ``https://<vault>.vault.azure.net``."""
+    return f"{context.endpoints.open('azure/vaults', data_plane(context), tls=True)}/{vault}"
+
+
+def data_plane(context: Context) -> Starlette:
+    """A secret's value, for callers with a role for it. Owners of the vault need such a role too.
+
+    https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
+    """
+
+    async def secret(request: Request) -> Response:
+        header = request.headers.get("authorization")
+        principal = credentials.principal_of(context, header, AUDIENCE)
+        if principal is None:
+            refused = errors.response(
+                Refusal("Unauthorized", "AKV10000: Request is missing a Bearer token.")
+            )
+            refused.headers["www-authenticate"] = (
+                f'Bearer authorization="https://login.microsoftonline.com/", resource="{AUDIENCE}"'
+            )
+            return refused
+        try:
+            record = _readable_secret(context, principal, str(request.url.replace(query="")))
+        except Refusal as refusal:
+            return errors.response(refusal)
+        value = field(record.inputs, "properties.value")
+        identifier = record.outputs["properties"]["secretUriWithVersion"]
+        return JSONResponse({"value": value, "id": identifier})
+
+    return Starlette(
+        routes=[
+            Route("/{vault}/secrets/{secret}", secret),
+            Route("/{vault}/secrets/{secret}/{version}", secret),
+        ]
+    )
+
+
+def _readable_secret(context: Context, principal: str, uri: str) -> Record:
+    """The secret at an address, with or without its version, or Key Vault's refusal."""
+    uri = uri.rstrip("/")
+    for record in context.all(SECRET):
+        properties = record.outputs["properties"]
+        if uri not in (properties["secretUri"], properties["secretUriWithVersion"]):
+            continue
+        if not permissions.allowed(context, principal, GET_SECRET, record.id, data=True):
+            raise Refusal(
+                "Forbidden",
+                "Caller is not authorized to perform action on resource. Action:"
+                f" '{GET_SECRET}', Resource: '{record.id}'. Inner error: ForbiddenByRbac",
+            )
+        return record
+    raise Refusal("SecretNotFound", f"A secret was not found in this key vault: {uri}.")

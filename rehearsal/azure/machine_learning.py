@@ -1,4 +1,4 @@
-"""Azure ML: the workspace, what is registered in it, and online endpoints that really score.
+"""Machine Learning: workspaces, what is registered in them, and online endpoints that really score.
 
 Rules: https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints and
 https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints
@@ -6,16 +6,19 @@ https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-en
 
 from __future__ import annotations
 
-import random
+import copy
 import re
 import shutil
 import time
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.azure import authorization, container_registry, storage
+from rehearsal.azure import container_registry, permissions, storage
+from rehearsal.azure.calls import Call
+from rehearsal.azure.ids import by_id, guid, last_name
 from rehearsal.azure.key_vault import VAULT
-from rehearsal.azure.resource_manager import AzureResourceType, by_id, field, guid, last
+from rehearsal.azure.monitor import INSIGHTS
+from rehearsal.azure.resource_type import AzureResourceType, described, field
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
@@ -44,7 +47,7 @@ class Workspace(AzureResourceType):
     references: ClassVar = {
         "storageAccount": storage.ACCOUNT,
         "keyVault": VAULT,
-        "applicationInsights": "azure-native:applicationinsights:Component",
+        "applicationInsights": INSIGHTS,
     }
     name = Name(
         property="workspaceName",
@@ -56,7 +59,7 @@ class Workspace(AzureResourceType):
         taken="WorkspaceAlreadyExists",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         until = context.kv.get(DELETED, record.id.lower())
         if until and until > time.time():
             raise Refusal(
@@ -102,7 +105,7 @@ class Datastore(AzureResourceType):
         unique=("resourceGroupName", "workspaceName"),
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         properties = record.inputs["properties"]
         if properties.get("datastoreType") == "AzureBlob":
             container = storage.container_id(
@@ -133,7 +136,7 @@ class ModelVersion(AzureResourceType):
     references: ClassVar = {"workspaceName": WORKSPACE}
     replace_on = frozenset({"version", "properties.modelUri", "properties.modelType"})
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         _model_path(context, record)
 
 
@@ -157,7 +160,7 @@ class OnlineEndpoint(AzureResourceType):
         taken="EndpointAlreadyExists",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         if field(record.inputs, "properties.traffic"):
             raise Refusal(
                 "BadArgument",
@@ -175,14 +178,14 @@ class OnlineEndpoint(AzureResourceType):
             "mirrorTraffic": {},
         }
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
-        # A PUT writes the whole endpoint: traffic that it does not name is taken away.
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
+        # A PUT writes the whole endpoint: traffic that it does not name is removed.
         record.outputs["properties"] = old.outputs["properties"] | record.inputs["properties"]
         set_traffic(context, record, field(record.inputs, "properties.traffic") or {})
 
     def delete(self, context: Context, record: Record) -> None:
         for deployment in deployments(context, record):
-            context.containers.stop(_key(deployment))
+            context.containers.stop(container_key(deployment))
             context.store.remove(deployment)
 
 
@@ -216,10 +219,10 @@ class OnlineDeployment(AzureResourceType):
         if capacity is not None and capacity < 1:
             raise CheckFailure("sku.capacity", "a deployment has at least 1 instance")
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         _deploy(context, record)
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
         if old.inputs["properties"] != record.inputs["properties"]:
             _deploy(context, record)
 
@@ -232,7 +235,7 @@ class OnlineDeployment(AzureResourceType):
                 f"Cannot delete deployment '{name}': it has live traffic allocated to it. Set the"
                 " traffic allocation for the deployment to 0% before deleting it.",
             )
-        context.containers.stop(_key(record))
+        context.containers.stop(container_key(record))
         shutil.rmtree(_folder(context, record), ignore_errors=True)
 
 
@@ -261,27 +264,33 @@ def set_traffic(context: Context, endpoint: Record, traffic: Json) -> None:
     endpoint.outputs["properties"]["traffic"] = shares
 
 
-def choose(context: Context, endpoint: Record, wanted: str | None) -> str | None:
-    """The workload and route of the deployment that answers a request; None if there is none."""
-    if wanted is not None:
-        return (
-            wanted
-            if wanted in {r.outputs["name"] for r in deployments(context, endpoint)}
-            else None
-        )
-    shares = endpoint.outputs["properties"]["traffic"]
-    if not shares:
-        return None
-    chosen: str = random.choices(list(shares), weights=list(shares.values()))[0]  # noqa: S311
-    return chosen
+def get_endpoint(call: Call) -> Json:
+    """https://learn.microsoft.com/rest/api/azureml/online-endpoints/get"""
+    return described(_called_endpoint(call))
 
 
-def scoring(context: Context, endpoint: Record, name: str) -> tuple[str, str]:
-    """The workload behind a deployment, and the path that its environment names for scoring."""
-    deployment = next(r for r in deployments(context, endpoint) if r.outputs["name"] == name)
-    environment = by_id(context, ENVIRONMENT, deployment.inputs["properties"]["environmentId"])
-    routes = field(environment.inputs, "properties.inferenceConfig") if environment else {}
-    return _key(deployment), ((routes or {}).get("scoringRoute") or {}).get("path", "/score")
+def put_endpoint(call: Call) -> Json:
+    """Write an endpoint that exists: what the body does not name is removed, the traffic too.
+
+    https://learn.microsoft.com/rest/api/azureml/online-endpoints/create-or-update
+    """
+    context, record = call.context, _called_endpoint(call)
+    before = copy.deepcopy(record.outputs["properties"].get("traffic"))
+    set_traffic(context, record, call.body["properties"].get("traffic") or {})
+    record.outputs["tags"] = call.body.get("tags") or {}
+    context.save(record)
+    after = record.outputs["properties"]["traffic"]
+    if after != before:
+        split = ", ".join(f"{name} {share}%" for name, share in after.items()) or "nowhere"
+        context.ledger.note("updated", record, f"traffic goes to {split}")
+    return described(record)
+
+
+def _called_endpoint(call: Call) -> Record:
+    record = by_id(call.context, ENDPOINT, call.url.path)
+    if record is None:
+        raise Refusal("ResourceNotFound", f"The Resource '{call.url.path}' was not found.")
+    return record
 
 
 def _deploy(context: Context, record: Record) -> None:
@@ -290,15 +299,17 @@ def _deploy(context: Context, record: Record) -> None:
     endpoint = endpoint_of(context, record)
     environment = by_id(context, ENVIRONMENT, properties["environmentId"])
     model = by_id(context, MODEL, properties["model"])
-    # References, and so checked before.
+    # `references` has checked them.
     assert endpoint is not None
     assert environment is not None
     assert model is not None
-    principal = _principal(endpoint)
-    image = container_registry.image(context, environment.inputs["properties"]["image"], principal)
+    principal = _endpoint_principal(endpoint)
+    image = container_registry.pulled_image(
+        context, environment.inputs["properties"]["image"], principal
+    )
     account, container, prefix = _model_path(context, model)
     scope = storage.container_id(context, account, container)
-    if not authorization.may(context, principal, f"{authorization.BLOBS}/read", scope, data=True):
+    if not permissions.allowed(context, principal, f"{permissions.BLOBS}/read", scope, data=True):
         raise Refusal(
             "BadArgument",
             "Authorization error: unable to download the user model. The endpoint's identity"
@@ -306,12 +317,12 @@ def _deploy(context: Context, record: Record) -> None:
         )
     folder = _folder(context, record)
     shutil.rmtree(folder, ignore_errors=True)
-    storage.download(context, account, container, prefix, folder / last(prefix))
-    routes = properties_of(environment).get("inferenceConfig") or {}
+    storage.download(context, account, container, prefix, folder / last_name(prefix))
+    routes = environment.inputs["properties"].get("inferenceConfig") or {}
     mounted = f"/var/azureml-app/azureml-models/{model.inputs['name']}/{model.inputs['version']}"
     try:
         context.containers.run(
-            _key(record),
+            container_key(record),
             Container(
                 image=image.reference,
                 env={
@@ -331,14 +342,8 @@ def _deploy(context: Context, record: Record) -> None:
     record.outputs["properties"] = {**properties, "provisioningState": "Succeeded"}
 
 
-def properties_of(record: Record) -> Json:
-    """The ``properties`` of a record's inputs."""
-    properties: Json = record.inputs["properties"]
-    return properties
-
-
-def _principal(endpoint: Record) -> str:
-    """The principal that an endpoint's containers are pulled and run as."""
+def _endpoint_principal(endpoint: Record) -> str:
+    """The principal as which an endpoint pulls and runs its containers."""
     assigned = (endpoint.outputs.get("identity") or {}).get("userAssignedIdentities") or {}
     if not assigned:
         raise Refusal(
@@ -349,7 +354,7 @@ def _principal(endpoint: Record) -> str:
 
 
 def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
-    """Account, container and prefix of a model; refused when nothing lies there."""
+    """Account, container and prefix of a model; refused when nothing is there."""
     uri = model.inputs["properties"].get("modelUri", "")
     match = re.fullmatch(r"azureml://.*/datastores/([^/]+)/paths/(.+?)/?", uri)
     if match is None:
@@ -365,7 +370,8 @@ def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
     return account, container, prefix
 
 
-def _key(deployment: Record) -> str:
+def container_key(deployment: Record) -> str:
+    """The key of a deployment's container."""
     return f"azure/{deployment.id.partition('/workspaces/')[2]}"
 
 

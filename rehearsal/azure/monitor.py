@@ -1,14 +1,16 @@
-"""Logs, metrics and autoscaling: recorded, nothing runs."""
+"""Azure Monitor: logs, metrics and autoscaling. They are checked and recorded, nothing runs."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from rehearsal.azure.resource_manager import AzureResourceType, guid
+from rehearsal.azure.ids import guid
+from rehearsal.azure.resource_type import AzureResourceType
 from rehearsal.core.records import CheckFailure, Inputs, Record
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
+INSIGHTS = "azure-native:applicationinsights:Component"
 LOGS = "azure-native:operationalinsights:Workspace"
 
 
@@ -27,19 +29,19 @@ class LogAnalyticsWorkspace(AzureResourceType):
         unique=("resourceGroupName",),
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         record.outputs["customerId"] = guid(record.id, "customer")
 
 
 class ApplicationInsights(AzureResourceType):
     """An Application Insights component."""
 
-    token = "azure-native:applicationinsights:Component"
+    token = INSIGHTS
     source = "https://learn.microsoft.com/azure/azure-monitor/app/create-workspace-resource"
     path = "Microsoft.Insights/components/{resourceName}"
     references: ClassVar = {"workspaceResourceId": LOGS}
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         key = guid(record.id, "key")
         record.outputs |= {
             "appId": guid(record.id, "app"),
@@ -50,7 +52,7 @@ class ApplicationInsights(AzureResourceType):
 
 
 class AutoscaleSetting(AzureResourceType):
-    """Rules by which a deployment would grow and shrink."""
+    """Rules by which a deployment or a plan would scale."""
 
     token = "azure-native:monitor:AutoscaleSetting"
     source = "https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints"

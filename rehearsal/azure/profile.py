@@ -6,61 +6,23 @@ from rehearsal.azure import (
     app_service,
     authorization,
     container_registry,
+    credentials,
     key_vault,
     machine_learning,
+    managed_identity,
     monitor,
+    resources,
     storage,
 )
-from rehearsal.azure.resource_manager import GROUP, group_id
-from rehearsal.azure.routes import ENGINEER, manager, routes
-from rehearsal.azure.tags import check_tags
-from rehearsal.core.records import Inputs, Json, Record
+from rehearsal.azure.routes import resource_manager_host, routes
+from rehearsal.core.records import Json
 from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
-from rehearsal.provider.resource_type import Name, ResourceType
+from rehearsal.provider.resource_type import ResourceType
 
-
-class ResourceGroup(ResourceType):
-    """A resource group; whatever is in it goes with it."""
-
-    token = GROUP
-    source = (
-        "https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group"
-    )
-    name = Name(
-        property="resourceGroupName",
-        pattern=r"[\w().-]*[\w()-]",
-        max=90,
-        says="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
-        taken="ResourceGroupAlreadyExists",
-    )
-
-    def check(self, context: Context, inputs: Inputs) -> None:
-        check_tags(inputs)
-
-    def create(self, context: Context, record: Record) -> None:
-        record.id = group_id(context, record.inputs["resourceGroupName"])
-        record.outputs |= {
-            "type": "Microsoft.Resources/resourceGroups",
-            "properties": {"provisioningState": "Succeeded"},
-        }
-
-    def delete(self, context: Context, record: Record) -> None:
-        # What refers to others comes after them in RESOURCE_TYPES, and so is taken away before them.
-        for kind in reversed(RESOURCE_TYPES):
-            for inside in context.all(kind.token) if kind is not ResourceGroup else ():
-                if authorization.within(inside.id, record.id):
-                    if kind is machine_learning.OnlineDeployment:
-                        continue  # goes with its endpoint, traffic or not
-                    kind().delete(context, inside)
-                    context.store.remove(inside)
-                    context.ledger.note("deleted", inside, "with its resource group")
-
-
-RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
-    ResourceGroup,
-    authorization.UserAssignedIdentity,
-    authorization.FederatedIdentityCredential,
+GROUP_CONTENTS: tuple[type[ResourceType], ...] = (
+    managed_identity.UserAssignedIdentity,
+    managed_identity.FederatedIdentityCredential,
     authorization.RoleDefinition,
     authorization.RoleAssignment,
     storage.StorageAccount,
@@ -83,6 +45,16 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     app_service.AppServicePlan,
     app_service.WebApp,
 )
+"""What can be in a resource group. A type comes after those that it refers to."""
+
+
+class ResourceGroup(resources.ResourceGroup):
+    """A resource group that knows the types of its contents, and so deletes them with it."""
+
+    contents = GROUP_CONTENTS
+
+
+RESOURCE_TYPES: tuple[type[ResourceType], ...] = (ResourceGroup, *GROUP_CONTENTS)
 
 
 def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
@@ -113,8 +85,8 @@ def environment(context: Context) -> dict[str, str]:
     """
     return {
         "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
-        "IDENTITY_HEADER": authorization.key(context, ENGINEER),
-        "ARM_METADATA_HOSTNAME": manager(context),
+        "IDENTITY_HEADER": credentials.engineer_header(context),
+        "ARM_METADATA_HOSTNAME": resource_manager_host(context),
     }
 
 

@@ -1,4 +1,4 @@
-"""Storage accounts: recorded here, their blobs in Azurite."""
+"""Storage: accounts and containers. Their blobs are in the emulator (Azurite)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.azure import authorization, storage_blobs
-from rehearsal.azure.resource_manager import AzureResourceType
-from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
+from rehearsal.azure import credentials, storage_proxy
+from rehearsal.azure.calls import Call
+from rehearsal.azure.resource_type import AzureResourceType, described
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
@@ -38,11 +39,11 @@ class StorageAccount(AzureResourceType):
         taken="StorageAccountAlreadyTaken",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         name = record.inputs["accountName"]
         context.object_stores.blob(name)
         record.outputs["primaryEndpoints"] = {
-            "blob": f"{storage_blobs.url(context, name)}/",
+            "blob": f"{storage_proxy.url(context, name)}/",
             **{
                 service: f"https://{name}.{service}.core.windows.net/"
                 for service in ("dfs", "file", "queue", "table", "web")
@@ -56,7 +57,7 @@ class StorageAccount(AzureResourceType):
 
 
 class BlobContainer(AzureResourceType):
-    """A container, made in Azurite too."""
+    """A container, created in Azurite too."""
 
     token = CONTAINER
     source = "https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"
@@ -73,7 +74,7 @@ class BlobContainer(AzureResourceType):
         taken="ContainerAlreadyExists",
     )
 
-    def make(self, context: Context, record: Record) -> None:
+    def on_create(self, context: Context, record: Record) -> None:
         account = account_of(context, record.inputs["accountName"])
         if record.inputs.get("publicAccess", "None") != "None" and not account.inputs.get(
             "allowBlobPublicAccess"
@@ -115,7 +116,7 @@ class BlobServiceProperties(AzureResourceType):
 
 
 class ManagementPolicy(AzureResourceType):
-    """Lifecycle rules. Recorded: Azurite carries none out."""
+    """Lifecycle rules. Recorded: Azurite applies none."""
 
     token = "azure-native:storage:ManagementPolicy"
     source = "https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-configure"
@@ -127,6 +128,19 @@ class ManagementPolicy(AzureResourceType):
     def check(self, context: Context, inputs: Inputs) -> None:
         if inputs.get("managementPolicyName", "default") != "default":
             raise CheckFailure("managementPolicyName", "must be default: an account has one policy")
+
+
+def list_accounts(call: Call) -> Json:
+    """https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list"""
+    # `primaryEndpoints` is flat in the provider's outputs, and below `properties` in Azure's answer.
+    accounts = [
+        {
+            **described(record),
+            "properties": {"primaryEndpoints": record.outputs["primaryEndpoints"]},
+        }
+        for record in call.context.all(ACCOUNT)
+    ]
+    return {"value": accounts}
 
 
 def account_of(context: Context, name: str) -> Record:
@@ -146,7 +160,7 @@ def container_id(context: Context, account: str, container: str) -> str:
 
 
 def download(context: Context, account: str, container: str, prefix: str, folder: Path) -> int:
-    """Fetch the blobs below a prefix into a folder; answers how many there are."""
+    """Fetch the blobs below a prefix into a folder; returns how many there are."""
     count = 0
     for blob in _names(context, account, container, f"{prefix}/"):
         url = f"{context.object_stores.blob(account)}/{container}/{urllib.parse.quote(blob)}"
@@ -185,8 +199,8 @@ def _send(
     context: Context, method: str, url: str, accepted: tuple[int, ...] = (200,)
 ) -> tuple[int, bytes]:
     """A request to Azurite, as the platform itself."""
-    bearer, _ = authorization.token(
-        context, context.account.azure_object, context.account.azure_client, storage_blobs.AUDIENCE
+    bearer, _ = credentials.token(
+        context, context.account.azure_object, context.account.azure_client, storage_proxy.AUDIENCE
     )
     request = urllib.request.Request(
         url,

@@ -17,15 +17,17 @@ from starlette.testclient import TestClient
 
 from rehearsal.azure import (
     app_service,
-    authorization,
+    credentials,
     key_vault,
     machine_learning,
+    permissions,
     routes,
     storage,
 )
 from rehearsal.azure.container_registry import REGISTRY
+from rehearsal.azure.ids import guid
 from rehearsal.azure.profile import RESOURCE_TYPES, environment
-from rehearsal.azure.resource_manager import GROUP, IDENTITY, guid
+from rehearsal.azure.resource_type import GROUP, IDENTITY
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.core.schema import Schemas
 from rehearsal.provider.context import Context
@@ -49,7 +51,7 @@ class Subscription:
 
     def make(self, token: str, /, **inputs: Any) -> Record:
         kind = self.kinds[token]
-        if token not in (GROUP, authorization.ASSIGNMENT, authorization.DEFINITION):
+        if token not in (GROUP, permissions.ASSIGNMENT, permissions.DEFINITION):
             inputs.setdefault("resourceGroupName", "rg")
         self.lifecycle.check_name(kind, inputs)
         kind.check(self.context, Inputs(inputs))
@@ -67,7 +69,7 @@ class Subscription:
         if "/" not in role:
             role = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
         return self.make(
-            authorization.ASSIGNMENT,
+            permissions.ASSIGNMENT,
             roleAssignmentName=guid(principal, role, scope),
             principalId=principal,
             roleDefinitionId=role,
@@ -79,7 +81,7 @@ class Subscription:
 
     def custom(self, name: str, **permission: list[str]) -> Record:
         return self.make(
-            authorization.DEFINITION,
+            permissions.DEFINITION,
             roleDefinitionId=guid(name),
             roleName=name,
             scope=self.group.id,
@@ -140,7 +142,7 @@ def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) ->
     azure.grant(principal, READER, azure.group.id)
     with pytest.raises(Refusal, match="RoleAssignmentExists: The role assignment already exists"):
         azure.make(
-            authorization.ASSIGNMENT,
+            permissions.ASSIGNMENT,
             roleAssignmentName=guid("another name"),
             principalId=principal,
             roleDefinitionId=f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{READER}",
@@ -168,7 +170,7 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
         azure.delete(role)
     with pytest.raises(Refusal, match="RoleDefinitionWithSameNameExists"):
         azure.make(
-            authorization.DEFINITION,
+            permissions.DEFINITION,
             **{**role.inputs, "roleDefinitionId": guid("other")},
         )
 
@@ -178,26 +180,26 @@ def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscripti
     principal = azure.identity().outputs["principalId"]
     role = azure.custom("caller", actions=[machine_learning.SCORE])
     azure.grant(principal, role.id, f"{azure.group.id}/providers/a/one")
-    assert authorization.may(
+    assert permissions.allowed(
         context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one"
     )
-    assert authorization.may(
+    assert permissions.allowed(
         context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one/b/two"
     )
-    assert not authorization.may(
+    assert not permissions.allowed(
         context, principal, machine_learning.SCORE, f"{azure.group.id}/providers/a/one-more"
     )
-    assert not authorization.may(context, principal, machine_learning.SCORE, azure.group.id)
+    assert not permissions.allowed(context, principal, machine_learning.SCORE, azure.group.id)
 
 
 def test_the_engineer_looks_into_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
     owner = azure.context.account.azure_object
-    assert authorization.may(azure.context, owner, machine_learning.SCORE, azure.group.id)
-    assert authorization.may(
-        azure.context, owner, f"{authorization.BLOBS}/read", azure.group.id, data=True
+    assert permissions.allowed(azure.context, owner, machine_learning.SCORE, azure.group.id)
+    assert permissions.allowed(
+        azure.context, owner, f"{permissions.BLOBS}/read", azure.group.id, data=True
     )
-    assert not authorization.may(
-        azure.context, owner, f"{authorization.BLOBS}/write", azure.group.id, data=True
+    assert not permissions.allowed(
+        azure.context, owner, f"{permissions.BLOBS}/write", azure.group.id, data=True
     )
 
 
@@ -316,7 +318,7 @@ def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint
     principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
 
     def ask(audience: str) -> int:
-        token, _ = authorization.token(azure.context, principal, client, audience)
+        token, _ = credentials.token(azure.context, principal, client, audience)
         answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
         return int(answer.status_code)
 
@@ -345,7 +347,7 @@ def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
     assert ask("guessed", mine.outputs["clientId"]).status_code == 400
     assert ask("secret-header", other.outputs["clientId"]).status_code == 400
     token = ask("secret-header", mine.outputs["clientId"]).json()["access_token"]
-    principal = authorization.bearer(azure.context, f"Bearer {token}", "https://ml.azure.com")
+    principal = credentials.principal_of(azure.context, f"Bearer {token}", "https://ml.azure.com")
     assert principal == mine.outputs["principalId"]
 
 
@@ -433,7 +435,7 @@ class Credential:
         self.context, self.principal = context, principal
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(*authorization.token(self.context, self.principal, "client", scopes[0]))
+        return AccessToken(*credentials.token(self.context, self.principal, "client", scopes[0]))
 
 
 @pytest.fixture
@@ -473,7 +475,7 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
     with container(azure, Credential(azure.context, gateway)) as client:
         with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
             client.upload_blob("a.json", b"{}")
-        role = azure.custom("creator", dataActions=[f"{authorization.BLOBS}/add/action"])
+        role = azure.custom("creator", dataActions=[f"{permissions.BLOBS}/add/action"])
         azure.grant(gateway, role.id, captures.id)
         client.upload_blob("a.json", b"{}")
         for forbidden in (

@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from rehearsal.aws import iam
-from rehearsal.azure import authorization, key_vault, key_vault_secrets, resource_lists, routes
-from rehearsal.azure.resource_manager import IDENTITY
-from rehearsal.gcp import credentials
+from rehearsal.azure import calls, credentials, key_vault, routes
+from rehearsal.azure.resource_type import IDENTITY
+from rehearsal.gcp import credentials as google
 from rehearsal.gcp.iam import ACCOUNT
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal import gcp_project as gcp
@@ -105,7 +105,7 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
     _, page = project.ask("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
-    storage = f"as/{credentials.engineer(live_context)}/storage/v1/b"
+    storage = f"as/{google.engineer(live_context)}/storage/v1/b"
     _, found = project.ask("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()
@@ -124,9 +124,9 @@ def azure(live_context: Context) -> Subscription:
 
 def manager(azure: Subscription, principal: str | None = None) -> Any:
     """Asks the Resource Manager for a list, as the engineer or another."""
-    client = TestClient(routes._resource_manager(azure.context), base_url="https://manager")
+    client = TestClient(routes.resource_manager(azure.context), base_url="https://manager")
     who = principal or azure.context.account.azure_object
-    token, _ = authorization.token(azure.context, who, "c", routes.MANAGEMENT)
+    token, _ = credentials.token(azure.context, who, "c", routes.MANAGEMENT)
 
     def ask(path: str) -> Any:
         url = path if path.startswith("https") else f"{path}?api-version=1"
@@ -145,7 +145,7 @@ def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_rea
     worker = azure.make(IDENTITY, resourceName="untagged", location="westeurope")
     ask = manager(azure)
     assert [each["name"] for each in ask(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
-    monkeypatch.setattr(resource_lists, "PAGE", 2)
+    monkeypatch.setattr(calls, "PAGE", 2)
     first = ask(f"{group}/resources")
     second = ask(first["nextLink"])
     assert [each["name"] for each in first["value"] + second["value"]] == ["one", "two", "three"]
@@ -165,13 +165,13 @@ def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Su
     secret = azure.make(
         key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
     )
-    client = TestClient(key_vault_secrets._app(azure.context))
+    client = TestClient(key_vault.data_plane(azure.context))
     uri = secret.outputs["properties"]["secretUri"]
     client.base_url = type(client.base_url)(uri.partition("/vault/")[0])
     owner = azure.context.account.azure_object
 
-    def ask(audience: str = key_vault_secrets.AUDIENCE) -> Any:
-        token, _ = authorization.token(azure.context, owner, "c", audience)
+    def ask(audience: str = key_vault.AUDIENCE) -> Any:
+        token, _ = credentials.token(azure.context, owner, "c", audience)
         return client.get(f"{uri}?api-version=7.4", headers={"authorization": f"Bearer {token}"})
 
     assert ask("https://management.azure.com").status_code == 401

@@ -1,11 +1,10 @@
-"""What the resource types of Azure have in common: ids, resource groups, identities."""
+"""What the resource types of Azure have in common: an id, a resource group, an identity, tags."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from typing import Any, ClassVar
 
+from rehearsal.azure.ids import by_id, group_id
 from rehearsal.azure.tags import check_tags
 from rehearsal.core.records import Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -13,6 +12,17 @@ from rehearsal.provider.resource_type import ResourceType
 
 GROUP = "azure-native:resources:ResourceGroup"
 IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+DESCRIBED = (
+    "location",
+    "tags",
+    "identity",
+    "kind",
+    "sku",
+    "properties",
+    "type",
+    "name",
+    "systemData",
+)
 
 
 class AzureResourceType(ResourceType):
@@ -27,8 +37,8 @@ class AzureResourceType(ResourceType):
     def check(self, context: Context, inputs: Inputs) -> None:
         check_tags(inputs, most=self.most_tags, name=self.tag_name)
 
-    def make(self, context: Context, record: Record) -> None:
-        """What a type's own `create` does, once the id is known."""
+    def on_create(self, context: Context, record: Record) -> None:
+        """What a type adds to `create`, once the id is known."""
 
     def create(self, context: Context, record: Record) -> None:
         group = record.inputs["resourceGroupName"]
@@ -40,25 +50,15 @@ class AzureResourceType(ResourceType):
         record.outputs["name"] = rest[-1]
         if assigned := record.inputs.get("identity"):
             record.outputs["identity"] = identity_block(context, assigned)
-        self.make(context, record)
+        self.on_create(context, record)
 
     def update(self, context: Context, old: Record, record: Record) -> None:
         if assigned := record.inputs.get("identity"):
             record.outputs["identity"] = identity_block(context, assigned)
-        self.change(context, old, record)
+        self.on_update(context, old, record)
 
-    def change(self, context: Context, old: Record, record: Record) -> None:
-        """What a type's own `update` does."""
-
-
-def group_id(context: Context, group: str) -> str:
-    """The id of a resource group."""
-    return f"/subscriptions/{context.account.azure_subscription}/resourceGroups/{group}"
-
-
-def guid(*parts: str) -> str:
-    """A GUID that depends on ``parts`` alone."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(parts)))
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
+        """What a type adds to `update`."""
 
 
 def identity_block(context: Context, assigned: Json) -> Json:
@@ -88,21 +88,6 @@ def user_assigned(context: Context, id_: str) -> Record:
     return record
 
 
-def by_id(context: Context, token: str, id_: str) -> Record | None:
-    """The record with this id; Azure does not mind the case of ids."""
-    return next((r for r in context.all(token) if r.id.lower() == id_.lower()), None)
-
-
-def invalid(code: str, text: str) -> Refusal:
-    """A refusal in Azure's words."""
-    return Refusal(code, text)
-
-
-def last(path: str) -> str:
-    """The name at the end of an id."""
-    return path.rstrip("/").rpartition("/")[2]
-
-
 def field(inputs: Json, dotted: str) -> Any:
     """An input by its dotted path, or None."""
     value: Any = inputs
@@ -111,6 +96,6 @@ def field(inputs: Json, dotted: str) -> Any:
     return value
 
 
-def registry_of(image: str) -> str:
-    """The registry's host in an image reference."""
-    return re.split(r"[/]", image, maxsplit=1)[0]
+def described(record: Record) -> Json:
+    """A record as the Resource Manager reports it."""
+    return {"id": record.id, **{k: record.outputs[k] for k in DESCRIBED if k in record.outputs}}

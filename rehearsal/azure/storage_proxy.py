@@ -1,4 +1,4 @@
-"""The blob service's front: Azurite knows no roles, so they are looked at here.
+"""The blob service's data plane: the emulator, which knows no roles, behind a check of them.
 
 https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
 """
@@ -6,7 +6,6 @@ https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import httpx
@@ -16,14 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rehearsal.azure import authorization as authorization_
-
-if TYPE_CHECKING:
-    from rehearsal.provider.context import Context
+from rehearsal.azure import credentials, permissions
+from rehearsal.provider.context import Context
 
 AUDIENCE = "https://storage.azure.com"
 CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
-# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what is set anew.
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and headers that the proxy sets itself.
 PER_CONNECTION = frozenset(
     [
         "authorization",
@@ -41,12 +38,12 @@ PER_CONNECTION = frozenset(
 
 
 def url(context: Context, account: str) -> str:
-    """The blob endpoint of an account, without trailing slash; opens the front if need be."""
-    return f"{context.endpoints.open('azure/blob', Front(context).app, tls=True)}/{account}"
+    """The blob endpoint of an account, without trailing slash; opens the proxy if it is not open."""
+    return f"{context.endpoints.open('azure/blob', StorageProxy(context).app, tls=True)}/{account}"
 
 
-class Front:
-    """Passes on to Azurite what the caller's roles allow."""
+class StorageProxy:
+    """Forwards to Azurite what the caller's roles allow."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -70,7 +67,7 @@ class Front:
                 "KeyBasedAuthenticationNotPermitted",
                 "Key based authentication is not permitted on this storage account.",
             )
-        principal = authorization_.bearer(self.context, authorization, AUDIENCE)
+        principal = credentials.principal_of(self.context, authorization, AUDIENCE)
         if principal is None:
             return _error(
                 401,
@@ -82,7 +79,7 @@ class Front:
         if account is None:
             # On Azure there is no such host.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
-        # Starting Azurite takes a moment, and must not hold up everybody else.
+        # Starting Azurite takes a moment, and must not block other requests.
         azurite = await anyio.to_thread.run_sync(self.context.object_stores.blob, name)
         if not await self._allowed(principal, account.id, request, azurite):
             return _error(
@@ -102,11 +99,11 @@ class Front:
         listing = request.query_params.get("comp") == "list"
         if not blob and not (container and listing):
             verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
-            return authorization_.may(self.context, principal, f"{CONTAINERS}/{verb}", scope)
+            return permissions.allowed(self.context, principal, f"{CONTAINERS}/{verb}", scope)
 
         def may(verb: str) -> bool:
-            return authorization_.may(
-                self.context, principal, f"{authorization_.BLOBS}/{verb}", scope, data=True
+            return permissions.allowed(
+                self.context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
             )
 
         if reads:
@@ -115,7 +112,7 @@ class Front:
             return may("delete")
         if may("write"):
             return True
-        # Who may only add may put a blob that is not there yet, in one piece.
+        # The right to add allows writing a blob that does not exist yet, in one request.
         if "comp" in request.query_params or not may("add/action"):
             return False
         return request.headers.get("if-none-match") == "*" or not await self._exists(
@@ -123,7 +120,7 @@ class Front:
         )
 
     async def _exists(self, request: Request, azurite: str) -> bool:
-        # Of the headers only these: the length, say, belongs to the body of the other request.
+        # Only these headers: others, as the length, belong to the body of the other request.
         kept = ("authorization", "x-ms-version")
         headers = {k: v for k, v in self._headers(request).items() if k in kept}
         head = await self._http().head(self._address(request, azurite), headers=headers)
@@ -155,7 +152,7 @@ class Front:
 
     def _headers(self, request: Request) -> dict[str, str]:
         account = self.context.account
-        token, _ = authorization_.token(
+        token, _ = credentials.token(
             self.context, account.azure_object, account.azure_client, AUDIENCE
         )
         kept = {k: v for k, v in request.headers.items() if k.lower() not in PER_CONNECTION}
@@ -164,7 +161,7 @@ class Front:
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             trust = ssl.create_default_context(cafile=str(self.context.authority.bundle))
-            # Connections are dropped before Azurite's server does it (5 s): none is reused too late.
+            # Idle connections are closed before Azurite's server closes them (5 s): none is reused too late.
             limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
             self._client = httpx.AsyncClient(
                 verify=trust, limits=limits, timeout=60, trust_env=False

@@ -1,0 +1,110 @@
+"""What a caller may do: role assignments, built-in and custom roles."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from rehearsal.azure.ids import same, within
+from rehearsal.core.records import Record
+from rehearsal.provider.context import Context
+
+ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+DEFINITION = "azure-native:authorization:RoleDefinition"
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+
+# Of the built-in roles what the rehearsal checks: their actions and data actions.
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+BUILT_IN: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": ("Owner", ("*",), ()),
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": ("Contributor", ("*",), ()),
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": ("Reader", ("*/read",), ()),
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": (
+        "Storage Blob Data Reader",
+        ("Microsoft.Storage/storageAccounts/blobServices/containers/read",),
+        (f"{BLOBS}/read",),
+    ),
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": (
+        "Storage Blob Data Contributor",
+        ("Microsoft.Storage/storageAccounts/blobServices/containers/*",),
+        tuple(
+            f"{BLOBS}/{verb}" for verb in ("read", "write", "delete", "add/action", "move/action")
+        ),
+    ),
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": (
+        "Storage Blob Data Owner",
+        ("Microsoft.Storage/storageAccounts/blobServices/containers/*",),
+        (f"{BLOBS}/*",),
+    ),
+    "7f951dda-4ed3-4680-a7ca-43fe172d538d": (
+        "AcrPull",
+        ("Microsoft.ContainerRegistry/registries/pull/read",),
+        (),
+    ),
+    "8311e382-0749-4cb8-b61a-304f252e45ec": (
+        "AcrPush",
+        (
+            "Microsoft.ContainerRegistry/registries/pull/read",
+            "Microsoft.ContainerRegistry/registries/push/write",
+        ),
+        (),
+    ),
+    "00482a5a-887f-4fb3-b363-3b7fe8e74483": (
+        "Key Vault Administrator",
+        ("Microsoft.KeyVault/vaults/*/read",),
+        ("Microsoft.KeyVault/vaults/*",),
+    ),
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": (
+        "Key Vault Secrets Officer",
+        (),
+        ("Microsoft.KeyVault/vaults/secrets/*",),
+    ),
+    "4633458b-17de-408a-b874-0445c86b69e6": (
+        "Key Vault Secrets User",
+        (),
+        (
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+        ),
+    ),
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": (
+        "AzureML Data Scientist",
+        ("Microsoft.MachineLearningServices/workspaces/*",),
+        (),
+    ),
+}
+
+
+def allowed(
+    context: Context, principal: str, action: str, scope: str, *, data: bool = False
+) -> bool:
+    """Whether a principal holds a role that allows an action on a scope.
+
+    Whoever runs Pulumi is Owner of the subscription, which allows every action and no data action, and
+    Storage Blob Data Reader of it, to read what is in the lake.
+    https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
+    """
+    if principal == context.account.azure_object and (not data or action == f"{BLOBS}/read"):
+        return True
+    return any(
+        within(scope, each.inputs["scope"])
+        and any(
+            fnmatchcase(action.lower(), pattern.lower())
+            for pattern in _patterns(context, each.inputs["roleDefinitionId"], data)
+        )
+        for each in context.all(ASSIGNMENT)
+        if each.inputs["principalId"] == principal
+    )
+
+
+def custom_role(context: Context, role: str) -> Record | None:
+    """The custom role with this id, if the id is one of a custom role."""
+    return next((r for r in context.all(DEFINITION) if same(r.id, role)), None)
+
+
+def _patterns(context: Context, role: str, data: bool) -> list[str]:
+    custom = custom_role(context, role)
+    if custom is None:
+        _, actions, data_actions = BUILT_IN[role.rpartition("/")[2]]
+        return list(data_actions if data else actions)
+    key = "dataActions" if data else "actions"
+    return [each for block in custom.inputs["permissions"] for each in block.get(key) or ()]

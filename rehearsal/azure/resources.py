@@ -1,0 +1,129 @@
+"""Resources: subscriptions, resource groups, and the lists of what is in them.
+
+https://learn.microsoft.com/rest/api/resources/resources/list-by-resource-group
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from rehearsal.azure import container_registry, machine_learning, managed_identity
+from rehearsal.azure.calls import Call
+from rehearsal.azure.ids import group_id, within
+from rehearsal.azure.resource_type import GROUP
+from rehearsal.azure.tags import check_tags
+from rehearsal.core.records import Inputs, Json, Record, Refusal
+from rehearsal.provider.context import Context
+from rehearsal.provider.resource_type import Name, ResourceType
+
+PARTS = {
+    "taskRuns": container_registry.TASK_RUN,
+    "federatedIdentityCredentials": managed_identity.FEDERATED_CREDENTIAL,
+}
+"""The parts of a resource that are listed by that resource, and in no list of its group."""
+ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/([^/]+)/providers/([^/]+)/(.+)")
+
+
+class ResourceGroup(ResourceType):
+    """A resource group. It is deleted with everything in it."""
+
+    token = GROUP
+    source = (
+        "https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group"
+    )
+    contents: ClassVar[tuple[type[ResourceType], ...]] = ()
+    """The types that can be in a group. A type comes after those that it refers to: it is deleted first."""
+    name = Name(
+        property="resourceGroupName",
+        pattern=r"[\w().-]*[\w()-]",
+        max=90,
+        says="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
+        taken="ResourceGroupAlreadyExists",
+    )
+
+    def check(self, context: Context, inputs: Inputs) -> None:
+        check_tags(inputs)
+
+    def create(self, context: Context, record: Record) -> None:
+        record.id = group_id(context, record.inputs["resourceGroupName"])
+        record.outputs |= {
+            "type": "Microsoft.Resources/resourceGroups",
+            "properties": {"provisioningState": "Succeeded"},
+        }
+
+    def delete(self, context: Context, record: Record) -> None:
+        for resource_type in reversed(self.contents):
+            for inside in context.all(resource_type.token):
+                if not within(inside.id, record.id):
+                    continue
+                if inside.token == machine_learning.DEPLOYMENT:
+                    continue  # deleted with its endpoint, whether it has traffic or not
+                resource_type().delete(context, inside)
+                context.store.remove(inside)
+                context.ledger.note("deleted", inside, "with its resource group")
+
+
+def list_subscriptions(call: Call) -> Json:
+    """https://learn.microsoft.com/rest/api/resources/subscriptions/list"""
+    return {"value": [_subscription(call)]}
+
+
+def get_subscription(call: Call) -> Json:
+    """https://learn.microsoft.com/rest/api/resources/subscriptions/get"""
+    return _subscription(call)
+
+
+def _subscription(call: Call) -> Json:
+    subscription = call.context.account.azure_subscription
+    return {"id": f"/subscriptions/{subscription}", "subscriptionId": subscription}
+
+
+def list_groups(call: Call) -> Json:
+    """The resource groups of the subscription."""
+    groups = (
+        {
+            "id": each.id,
+            "name": each.outputs["name"],
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": each.outputs.get("location"),
+            "tags": each.outputs.get("tags") or {},
+        }
+        for each in call.readable(call.context.all(GROUP))
+    )
+    return call.page(groups)
+
+
+def list_resources(call: Call) -> Json:
+    """The resources in a group that have a location and tags of their own, nested ones too."""
+    group = call.path["group"]
+    if call.context.find(GROUP, name=group) is None:
+        raise Refusal("ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+    records = call.readable(call.context.store.all())
+    return call.page(listed for each in records if (listed := _listed(each, group)))
+
+
+def list_parts(call: Call) -> Json:
+    """The parts of one resource."""
+    parent, _, kind = call.url.path.rpartition("/")
+    parts = (each for each in call.context.all(PARTS[kind]) if within(each.id, f"{parent}/{kind}"))
+    return call.page({"id": each.id, "name": each.outputs["name"]} for each in call.readable(parts))
+
+
+def _listed(record: Record, group: str) -> Json | None:
+    """A record as a group lists it; None if it is not listed."""
+    found = ID.fullmatch(record.id)
+    if record.package != "azure-native" or not found or "/providers/" in found[3]:
+        return None
+    if found[1].lower() != group.lower() or record.token in PARTS.values():
+        return None
+    if "tags" not in record.inputs or "location" not in record.outputs:
+        return None
+    words = found[3].split("/")
+    return {
+        "id": record.id,
+        "name": "/".join(words[1::2]),
+        "type": "/".join((found[2], *words[::2])),
+        "location": record.outputs["location"],
+        "tags": record.outputs.get("tags") or {},
+    }

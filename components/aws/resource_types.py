@@ -269,7 +269,6 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     ),
     f"{DYNAMIC}AwsBuiltImage": ResourceType(
         import_id="{repository}:{tag}",
-        keeps_import_id=False,  # afterwards it ends in the digest
         importable=False,
         deploy=compute(
             *_actions("codebuild", "BatchGetBuilds", "StartBuild"), "ecr:DescribeImages"

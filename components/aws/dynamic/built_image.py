@@ -10,50 +10,51 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, gone, wait_for
 
-# Queueing and building; a little above the project's own time-out, so that its message is seen.
-SECONDS = 25 * 60
+BUILD_SECONDS = 25 * 60
+"""Queueing and building; a little above the project's own time-out, so that its message is shown."""
 
 
 class BuildFailed(Exception):
-    """CodeBuild did not make the image; says in which phase, why, and where the log is."""
+    """CodeBuild did not make the image. The message has the phase, the reason and the place of the log."""
 
 
 class BuiltImageProvider(Provider):
-    """Reads the region from the inputs and the credentials, as boto3 does, when it acts."""
+    """The image is the resource, and its id is the tag. The tag is the hash of the context and the repository's
+    tags are immutable: an image that already exists under the tag is the right one, and is not built again.
+    """
 
     replace_on = frozenset({"repository", "tag"})
 
     def create(self, props: Props) -> CreateResult:
-        digest = find(props)
+        digest = _digest(props)
         if digest is None:
-            build(props["region"], props["project"])
-            digest = find(props)
+            _build(props)
+            digest = _digest(props)
         if digest is None:
             raise BuildFailed(
                 f"{props['project']} succeeded, but {props['repository']} has no tag {props['tag']}"
             )
         image = f"{props['repository']}@{digest}"
-        return CreateResult(image, {**props, "image": image})
+        return CreateResult(f"{props['repository']}:{props['tag']}", {**props, "image": image})
 
-    def read(self, _id: str, props: Props) -> ReadResult:
-        digest = find(props)
+    def read(self, id_: str, props: Props) -> ReadResult:
+        digest = _digest(props)
         if digest is None:
             return gone()
-        image = f"{props['repository']}@{digest}"
-        return ReadResult(image, {**props, "image": image})
+        return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        # Another project or region name is no reason to build the same tag again.
+        # Another project or region would build the same image.
         return UpdateResult({**news, "image": olds["image"]})
 
-    # Deleting does nothing: images go with their repository, or by its lifecycle policy.
+    # No delete: the former image stays for a rollback until the repository's lifecycle policy deletes it.
 
 
 class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
     """The image of one tag, pinned by digest."""
 
     image: pulumi.Output[str]
-    """``repository@sha256:…``"""
+    """The image pinned by digest."""
 
     def __init__(
         self,
@@ -69,8 +70,8 @@ class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
         super().__init__(BuiltImageProvider(), name, {**props, "image": None}, opts)
 
 
-def find(props: Props) -> str | None:
-    """The digest behind the tag; None if there is no such image, or no such repository."""
+def _digest(props: Props) -> str | None:
+    """The digest that the tag names in ECR; None if there is no such image or repository."""
     ecr = boto3.client("ecr", region_name=props["region"])
     repository = props["repository"].partition("/")[2]
     try:
@@ -82,16 +83,16 @@ def find(props: Props) -> str | None:
     return str(answer["imageDetails"][0]["imageDigest"])
 
 
-def build(region: str, project: str) -> None:
-    """Run the project once, to its end."""
-    codebuild = boto3.client("codebuild", region_name=region)
-    started = codebuild.start_build(projectName=project)["build"]["id"]
+def _build(props: Props) -> None:
+    """Build and push. Raises BuildFailed with CodeBuild's own reasons."""
+    codebuild = boto3.client("codebuild", region_name=props["region"])
+    started = codebuild.start_build(projectName=props["project"])["build"]["id"]
 
-    def ended() -> dict[str, Any] | None:
+    def finished() -> dict[str, Any] | None:
         found: dict[str, Any] = codebuild.batch_get_builds(ids=[started])["builds"][0]
         return None if found["buildStatus"] == "IN_PROGRESS" else found
 
-    result = wait_for(ended, what=f"build {started}", seconds=SECONDS)
+    result = wait_for(finished, what=f"build {started}", seconds=BUILD_SECONDS)
     if result["buildStatus"] != "SUCCEEDED":
         raise BuildFailed(_explain(result))
 

@@ -10,13 +10,13 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 from components.dynamic import Props, Provider, gone, wait_for
 from components.gcp import rest
 
-TIMEOUT = 20 * 60
-"""Seconds; a build from nothing takes about three minutes."""
+BUILD_SECONDS = 20 * 60
+"""A build without any cached layer takes about three minutes."""
 
 
 class BuiltImageProvider(Provider):
-    """The image is the resource. Its tag is the hash of the context and its repository's tags are
-    immutable, so that an image that is already there is the one wanted, and is not built again.
+    """The image is the resource, and its id is the tag. The tag is the hash of the context and the repository's
+    tags are immutable: an image that already exists under the tag is the right one, and is not built again.
     """
 
     replace_on = frozenset({"project", "region", "repository", "tag"})
@@ -36,11 +36,11 @@ class BuiltImageProvider(Provider):
         # Another account or bucket would build the same image.
         return UpdateResult({**news, "image": olds["image"]})
 
-    # No delete: the former image stays for a roll back until the registry's clean-up policy takes it.
+    # No delete: the former image stays for a rollback until the registry's clean-up policy deletes it.
 
 
 class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
-    """Builds the context that lies in a bucket, and pushes it to a repository."""
+    """The image of one tag, pinned by digest."""
 
     image: pulumi.Output[str]
     """The image pinned by digest."""
@@ -76,7 +76,7 @@ class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
 
 
 def _digest(props: Props) -> str | None:
-    """What the tag names in Artifact Registry."""
+    """The digest that the tag names in Artifact Registry; None if there is no such image."""
     _host, project, repository, image = props["repository"].split("/")
     tag = rest.find(
         f"{rest.artifact_registry_url()}projects/{project}/locations/{props['region']}"
@@ -101,12 +101,12 @@ def build_request(props: Props) -> dict[str, Any]:
         # Required with an account of one's own, or else a bucket for the log:
         # https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs
         "options": {"logging": "CLOUD_LOGGING_ONLY"},
-        "timeout": f"{TIMEOUT}s",
+        "timeout": f"{BUILD_SECONDS}s",
     }
 
 
 def _build(props: Props) -> str:
-    """Build, push, and tell the digest. Raises GoogleError with Cloud Build's own words."""
+    """Build and push; the digest. Raises GoogleError with Cloud Build's own reasons."""
     image = f"{props['repository']}:{props['tag']}"
     builds = (
         f"{rest.cloud_build_url()}projects/{props['project']}/locations/{props['region']}/builds"
@@ -114,11 +114,11 @@ def _build(props: Props) -> str:
     started = rest.call("POST", builds, build_request(props))
     url = f"{builds}/{started['metadata']['build']['id']}"
 
-    def poll() -> dict[str, Any] | None:
+    def finished() -> dict[str, Any] | None:
         build = rest.call("GET", url)
         return None if build["status"] in ("PENDING", "QUEUED", "WORKING") else build
 
-    build = wait_for(poll, what=f"Cloud Build of {image}", seconds=TIMEOUT)
+    build = wait_for(finished, what=f"Cloud Build of {image}", seconds=BUILD_SECONDS)
     if build["status"] != "SUCCESS":
         reason = build.get("failureInfo", {}).get("detail") or build.get("statusDetail", "")
         raise rest.GoogleError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import get_args
 
 import pytest
 
 from api_models import arm
-from components.resource_type import SHARED, DeployPermissions
+from components.resource_type import DYNAMIC, SHARED, DeployPermissions
 from components.resource_types import BY_CLOUD, RESOURCE_TYPES
 from config.clouds import Cloud
 from operations.recovery import physical_ids
@@ -62,3 +63,20 @@ def test_ids_on_azure_follow_the_api_models_resource_manager_types() -> None:
 def test_permissions_are_sorted_and_each_is_there_once() -> None:
     permissions = DeployPermissions.of(RESOURCE_TYPES).permissions
     assert permissions == sorted(set(permissions))
+
+
+@pytest.mark.parametrize(("cloud", "type_"), [("aws", "AwsBuiltImage"), ("gcp", "GcpBuiltImage")])
+def test_a_built_image_has_the_id_that_recovery_computes_from_its_inputs(
+    monkeypatch: pytest.MonkeyPatch, cloud: Cloud, type_: str
+) -> None:
+    built_image = import_module(f"components.{cloud}.dynamic.built_image")
+    monkeypatch.setattr(built_image, "_digest", lambda _: "sha256:00")
+    inputs = {"repository": "registry/images", "tag": "abc", "region": "r", "project": "p"}
+    resource = {"urn": "u", "type": f"{DYNAMIC}{type_}", "inputs": inputs}
+    computed = physical_ids.physical_id(resource, [])
+    provider = built_image.BuiltImageProvider()
+    assert provider.create(inputs).id == computed == "registry/images:abc"
+    assert provider.read(computed, inputs).id == computed
+    # A state of an earlier version has the digest in the id; it keeps it, for an id is only changed by a replacement.
+    assert provider.read("registry/images@sha256:00", inputs).id == "registry/images@sha256:00"
+    assert provider.read(computed, inputs).outs["image"] == "registry/images@sha256:00"

@@ -8,7 +8,7 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
-# As `bytecode` of operations/engine/environment.py, which says why.
+# As `bytecode_cache` of operations/engine/environment.py, which says why.
 ifdef PYTHONDONTWRITEBYTECODE
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/bytecode
@@ -25,33 +25,33 @@ bootstrap:
 
 .PHONY: up preview destroy outputs predict
 up: bootstrap ## Bring the platform up in the rehearsal, and ask it for a prediction
-	@$(python) -m operations.commands.deploy up $(CLOUD)
+	@$(python) -m operations up $(CLOUD)
 preview: bootstrap ## Show what `make up` would change
-	@$(python) -m operations.commands.deploy preview $(CLOUD)
+	@$(python) -m operations preview $(CLOUD)
 destroy: bootstrap ## Take all but the data down again; DATA=destroy: the data, too
-	@$(python) -m operations.commands.deploy destroy $(CLOUD)
+	@$(python) -m operations destroy $(CLOUD)
 outputs: bootstrap ## Show the stack's outputs
-	@$(python) -m operations.commands.deploy outputs $(CLOUD)
+	@$(python) -m operations outputs $(CLOUD)
 predict: bootstrap ## Ask the running platform about a real flight
-	@$(python) -m operations.commands.deploy predict $(CLOUD)
+	@$(python) -m operations predict $(CLOUD)
 
 .PHONY: repair adopt backup restore drill guard
 repair: bootstrap ## Find what was changed or lost behind the stack's back, and put it right (ALLOW=vanished)
-	@$(python) -m operations.commands.repair repair $(CLOUD)
+	@$(python) -m operations repair $(CLOUD)
 adopt: bootstrap ## Take over what stands when Pulumi's state is lost or broken
-	@$(python) -m operations.commands.repair adopt $(CLOUD)
+	@$(python) -m operations adopt $(CLOUD)
 backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
-	@$(python) -m operations.commands.repair backup $(CLOUD)
+	@$(python) -m operations backup $(CLOUD)
 restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
-	@$(python) -m operations.commands.repair restore $(CLOUD)
+	@$(python) -m operations restore $(CLOUD)
 drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
 	@$(python) -m operations.drill.drill $(CLOUD)
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
-	@$(python) -m operations.engine.guards
+	@$(python) -m operations guard
 
 .PHONY: env rehearsal down wipe train
 env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
-	@$(python) -m operations.engine.environment
+	@$(python) -m operations env
 rehearsal: bootstrap ## Start the rehearsal of the three clouds
 	@$(python) -m rehearsal start
 down: ## Stop the rehearsal and everything that it started

@@ -41,7 +41,7 @@ class Rehearsal:
 
     def start(self) -> None:
         self.command("start")
-        self.environment = dict(environment.exports(self.command("env")))
+        self.environment = dict(environment.parse_exports(self.command("env")))
 
     def command(self, *words: str) -> str:
         """``python -m rehearsal …`` for this folder."""
@@ -81,7 +81,7 @@ class Stack:
         return {
             **os.environ,
             **self.rehearsal.environment,
-            **environment.own(),
+            **environment.pulumi_environment(),
             "PULUMI_BACKEND_URL": f"file://{self.folder}",
             "PULUMI_HOME": str(self.folder / "home"),
         }

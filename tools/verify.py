@@ -36,10 +36,10 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
     # Only where Pulumi is: an e2e test starts a rehearsal of its own, and no other may answer for it.
     place = {
         **os.environ,
-        "PATH": environment.own()["PATH"],
+        "PATH": environment.pulumi_environment()["PATH"],
         # import-linter imports the packages; those that run in a cloud are below lambda/.
         "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "lambda")]),
-        **environment.bytecode(),
+        **environment.bytecode_cache(),
     }
     for number, stage in enumerate(stages, 1):
         print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)

@@ -5,7 +5,6 @@ Nothing here is needed for a real cloud: there it is plain `pulumi up`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 from typing import Any
@@ -17,11 +16,14 @@ from config.model_store import MODEL, STORE
 from config.stack_file import StackFile
 from config.validation import config_of_file
 from operations.data.state_copy import copy_state_into_lake
-from operations.engine import account, guards, preflight
+from operations.engine import account, guards
+from operations.engine.disk_space import disk_shortages
 from operations.engine.gateway import predict
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
+from operations.engine.resources import urns_with_dependencies
 from operations.engine.stack import SETTINGS, Stack
+from operations.engine.state_file import clock_behind_state
 from operations.recovery import interrupted_run, state_copies
 from operations.terminal import fail, say
 
@@ -34,7 +36,7 @@ def guard(stack: Stack) -> None:
     if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
         # A replacement that was cut short only deletes, which a preview shows when asked to.
         steps = stack.steps("preview", "--show-replacement-steps")
-        refuse(guards.account(steps) or guards.losses(steps, allowed()))
+        refuse(guards.another_account(steps) or guards.update_losses(steps, allowed()))
 
 
 def train() -> None:
@@ -58,7 +60,7 @@ def check(stack: Stack) -> schema.StackConfig:
 
 def whole(stack: Stack) -> None:
     """Refuse a state that cannot be read: to Pulumi some of those are a stack without resources."""
-    if wrong := stack.broken():
+    if wrong := stack.state_problem():
         fail(f"{wrong}. Nothing was changed. Put the newest whole copy in its place: make adopt")
 
 
@@ -68,7 +70,7 @@ def prepare(stack: Stack) -> schema.StackConfig:
     train()
     config = check(stack)
     whole(stack)
-    refuse(preflight.clock(stack.state, allowed()))
+    refuse(clock_behind_state(stack.state, allowed()))
     if not stack.exists():
         os.environ.update(stack.environment)
         refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))
@@ -122,7 +124,7 @@ def destroy(stack: Stack) -> None:
         print(f"There is no stack {stack.name}: nothing to destroy.")
         return
     config = prepare(stack)
-    refuse(account.another(stack, config))
+    refuse(account.another_account(stack, config))
     if os.environ.get("DATA") == "destroy":
         if config.keep_data:
             fail(
@@ -131,7 +133,7 @@ def destroy(stack: Stack) -> None:
             )
         stack.update("destroy")
         return
-    keep = guards.kept(stack.resources(), DATA)
+    keep = urns_with_dependencies(stack.resources(), DATA)
     stack.update("destroy", *(word for urn in keep for word in ("--exclude", urn)))
     copy_state_into_lake(stack)
     names = [
@@ -169,25 +171,9 @@ def ask(stack: Stack) -> None:
 
 
 def start_rehearsal() -> None:
-    refuse(preflight.room())
+    refuse(disk_shortages())
     if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
         fail("The rehearsal did not start; the reason is above.")
 
 
 COMMANDS = {"up": up, "preview": preview, "destroy": destroy, "outputs": outputs, "predict": ask}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m operations.commands.deploy", description=__doc__
-    )
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument(
-        "cloud", nargs="?", default="", help="aws, gcp or azure; default: the file's"
-    )
-    chosen = parser.parse_args()
-    COMMANDS[chosen.command](Stack.chosen(chosen.cloud))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -16,10 +15,12 @@ from operations.data.folder_lake import FolderLake
 from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
 from operations.data.state_copy import lake_of
-from operations.engine import account, guards, preflight
+from operations.engine import account, guards, previews
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME
+from operations.engine.resources import resource_type
 from operations.engine.stack import Stack
+from operations.engine.state_file import intact_copies
 from operations.recovery import discovery, importer, interrupted_run, state_copies
 from operations.recovery.trial_stack import trial_stack
 from operations.terminal import fail, say
@@ -27,12 +28,12 @@ from operations.terminal import fail, say
 
 def look(stack: Stack, config: schema.StackConfig) -> dict[str, list[str]]:
     """The drift, printed; refuses to believe what the wrong account shows, or a cloud without a stack."""
-    refuse(account.another(stack, config))
+    refuse(account.another_account(stack, config))
     steps = stack.steps("refresh", "--preview-only")
-    found = guards.drift(steps)
+    found = previews.drift(steps)
     for urn, properties in found.items():
-        print(f"  {guards.kind(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(properties)}")
-    refuse(guards.vanished(steps, allowed()))
+        print(f"  {resource_type(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(properties)}")
+    refuse(guards.refresh_losses(steps, allowed()))
     print(f"{len(found)} of {len(steps)} resources are not as the state has them.")
     return found
 
@@ -52,12 +53,12 @@ def take_over(stack: Stack) -> None:
     train()
     config = check(stack)
     os.environ.update(stack.environment)
-    wrong = stack.broken()
+    wrong = stack.state_problem()
     if not wrong and stack.exists() and stack.resources():
         fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
-    stack.unlock()
+    stack.remove_stale_locks()
     copy = state_copies.newest_copy(
-        state_copies.newest_lake_copy(config, stack.name), preflight.copies(stack.state, stack.name)
+        state_copies.newest_lake_copy(config, stack.name), intact_copies(stack.state, stack.name)
     )
     if wrong:
         say(wrong)
@@ -92,7 +93,9 @@ def take_over(stack: Stack) -> None:
     for step in (*creates, *replaced):
         seen = "is gone" if drift.get(step["urn"]) == ["gone"] else "was not found"
         why = ", ".join(step.get("replaceReasons") or ()) or seen
-        print(f"  {step['op']} {guards.kind(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}")
+        print(
+            f"  {step['op']} {resource_type(step['urn'])} {step['urn'].rsplit('::', 1)[-1]}: {why}"
+        )
     print(
         f"Adopted {len(stack.resources())} resources. The program would now create {len(creates)},"
         f" replace {len(replaced)} and change {len(changes) - len(creates) - len(replaced)}."
@@ -149,17 +152,3 @@ COMMANDS = {
     "backup": keep,
     "restore": restore,
 }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m operations.commands.repair", description=__doc__
-    )
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("cloud", nargs="?", default="", help="default: the settings file's")
-    chosen = parser.parse_args()
-    COMMANDS[chosen.command](Stack.chosen(chosen.cloud))
-
-
-if __name__ == "__main__":
-    main()

@@ -20,7 +20,7 @@ import psutil
 
 from config.stack_file import StackFile
 from operations.crash import vertex
-from operations.engine import environment, guards
+from operations.engine import environment, previews
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.stack import SETTINGS
@@ -130,7 +130,7 @@ class Checkout:
     def command(self, operation: str) -> tuple[str, ...]:
         """The plain command that does the operation, once `change_settings` has prepared it."""
         return (
-            "operations.commands.deploy",
+            "operations",
             "destroy" if operation == "delete" else "up",
             self.cloud,
         )
@@ -146,19 +146,19 @@ class Checkout:
         """
         refresh = self._pulumi("refresh", "--preview-only", "--json")
         try:
-            steps = guards.previewed(refresh.stdout)
+            steps = previews.parse_preview(refresh.stdout)
         except ValueError as error:
             raise ValueError(f"{error}:\n{refresh.stderr[-1500:]}") from error
         resources = (each for each in self.state().get("resources") or () if each["custom"])
         managed = {each["urn"] for each in resources if not each["type"].startswith("pulumi:")}
         if unread := sorted(managed - {step["urn"] for step in steps}):
             raise ValueError(f"a refresh did not read {', '.join(unread)}")
-        return guards.drift(steps)
+        return previews.drift(steps)
 
     @cached_property
     def _exports(self) -> dict[str, str]:
         """The output of `make -s env`. Its paths and ports do not change."""
-        return dict(environment.exports(self.run("operations.engine.environment")))
+        return dict(environment.parse_exports(self.run("operations", "env")))
 
     def _pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a plain Pulumi command, as after `eval "$(make -s env)"`."""

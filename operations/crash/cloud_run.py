@@ -50,7 +50,7 @@ def verdicts(cloud: str, selection: Selection, folder: Path) -> Iterator[Verdict
     checkout.create()
     try:
         checkout.run("rehearsal", "start")
-        checkout.run("operations.engine.environment")
+        checkout.run("operations", "env")
         checkout.save("empty")
         references = {"create": run_without_faults(checkout, "create")}
         checkout.save("created")

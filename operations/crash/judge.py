@@ -21,7 +21,7 @@ from operations.crash.resources import (
 )
 from operations.crash.steps import Step, steps_in
 from operations.crash.verdict import Verdict
-from operations.engine import guards
+from operations.engine.resources import resource_type, without_api_version
 
 
 @dataclass
@@ -103,7 +103,7 @@ def _query_cloud(checkout: Checkout, verdict: Verdict) -> None:
         verdict.other.append(f"the cloud could not be queried for its resources: {error}")
     else:
         verdict.drifted += [
-            f"{guards.kind(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(drift[urn])}"
+            f"{resource_type(urn)} {urn.rsplit('::', 1)[-1]}: {', '.join(drift[urn])}"
             for urn in sorted(drift)
         ]
 
@@ -122,5 +122,7 @@ def lost_or_replaced(
         f"{each['token']} {each['name']}: {each['id']}, which existed before, is replaced or gone"
         for each in before
         if (*type_and_id(each), each["created"]) not in existing
-        and (guards.plain(each["token"]) in PRECIOUS or type_and_name(each) not in with_reason)
+        and (
+            without_api_version(each["token"]) in PRECIOUS or type_and_name(each) not in with_reason
+        )
     ]

@@ -8,7 +8,7 @@ import sys
 from operations.commands import deploy
 from operations.delivery.evidence import write_file
 from operations.delivery.terminal_stack import TerminalStack
-from operations.engine import guards
+from operations.engine import guards, previews
 
 
 def report_drift(arguments: argparse.Namespace) -> None:
@@ -16,8 +16,8 @@ def report_drift(arguments: argparse.Namespace) -> None:
     stack = TerminalStack.named(arguments.stack)
     deploy.train()
     steps = stack.steps("refresh", "--preview-only")
-    guards.refuse(guards.account(steps))
-    drift = guards.drift(steps)
+    guards.refuse(guards.another_account(steps))
+    drift = previews.drift(steps)
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
     lines += [
         f"- `{urn.rpartition('::')[2]}`: {', '.join(properties)}"

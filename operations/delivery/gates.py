@@ -33,7 +33,7 @@ class GateFailed(Exception):
 def run_tests(selection: str) -> None:
     """Run the tests of this name in `TESTS`."""
     command = TESTS[selection]
-    path = {"PATH": environment.own()["PATH"]}
+    path = {"PATH": environment.pulumi_environment()["PATH"]}
     if code := subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
         raise GateFailed(f"{' '.join(command[1:])} exited with {code}")
 

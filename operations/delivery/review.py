@@ -38,7 +38,7 @@ def review_changes(arguments: argparse.Namespace) -> None:
         _bring_base_up(stack, base)
         cloud, steps = stack.name.partition("-")[2], preview_steps(stack)
         # Reported, not refused: the reader decides, and the delivery's own preview refuses what remains.
-        warnings = [f"guard: {each}" for each in guards.losses(steps, ())]
+        warnings = [f"guard: {each}" for each in guards.update_losses(steps, ())]
         report = "\n".join([_policy_report(cloud), *warnings])
         write_preview(stack, steps, f"What this changes on {cloud}", report)
     finally:

@@ -9,6 +9,7 @@ from operations.delivery import comment, gates
 from operations.delivery.evidence import Evidence, write_file
 from operations.delivery.load_gate import LoadGate, measure
 from operations.engine import guards
+from operations.engine.previews import Step
 from operations.engine.stack import Stack
 
 
@@ -26,7 +27,9 @@ def roll_out(
         found["changes"] = {
             verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
         }
-        guards.refuse(guards.account(steps) or guards.losses(steps, guards.allowed()))
+        guards.refuse(
+            guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
+        )
     with evidence.step(f"up {stack.name}"):
         deploy.apply(stack)
     with evidence.step(f"smoke test {stack.name}") as found:
@@ -40,11 +43,11 @@ def roll_out(
     return str(version)
 
 
-def preview_steps(stack: Stack) -> list[guards.Step]:
+def preview_steps(stack: Stack) -> list[Step]:
     """The steps of an update of the stack, unchanged resources included."""
     return stack.steps("preview", "--show-sames", "--show-replacement-steps")
 
 
-def write_preview(stack: Stack, steps: list[guards.Step], title: str, policy: str = "") -> None:
+def write_preview(stack: Stack, steps: list[Step], title: str, policy: str = "") -> None:
     """Write a preview for readers into ``.delivery/``."""
     write_file(f"preview-{stack.name}.md", comment.render({"steps": steps}, title, policy))

@@ -27,7 +27,7 @@ class TerminalStack(Stack):
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        path = environment.own()["PATH"]
+        path = environment.pulumi_environment()["PATH"]
         return {**os.environ, "PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}  # as `Stack` does
 
     @cached_property
@@ -35,8 +35,8 @@ class TerminalStack(Stack):
         """As `Stack` has it, with the engine's errors explained: only they show a lock in a backend elsewhere."""
         return replace(super().cli, explains_streams=True)
 
-    def unlock(self) -> None:
+    def remove_stale_locks(self) -> None:
         """Remove a stale lock if the backend is this clone's. Only Pulumi sees the locks of another backend."""
         backend = HOME / ".pulumi" / "backend"
         if self.environment.get("PULUMI_BACKEND_URL", "").startswith(f"file://{backend}"):
-            super().unlock()
+            super().remove_stale_locks()

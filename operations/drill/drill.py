@@ -28,9 +28,10 @@ from config.clouds import Cloud
 from operations.commands.deploy import DATA, check, start_rehearsal
 from operations.data.lake_locations import find_lakes
 from operations.data.state_copy import lake_of, state_copy_name
-from operations.engine import guards
+from operations.engine import guards, previews
 from operations.engine.gateway import FLIGHT
 from operations.engine.installation import HOME, PYTHON
+from operations.engine.resources import resource_type, urns_with_dependencies
 from operations.engine.stack import Stack
 
 FOLDER = HOME / ".drill"
@@ -181,7 +182,7 @@ class Drill:
         result.captures_lost = len(before - self.captures())
         quiet = [step["op"] for step in self.stack.steps("preview") if step["op"] != "same"]
         result.checks["another run would change nothing"] = not quiet
-        drifted = guards.drift(self.stack.steps("refresh", "--preview-only"))
+        drifted = previews.drift(self.stack.steps("refresh", "--preview-only"))
         result.checks["a refresh finds nothing"] = not drifted
 
     def run(self) -> Iterator[Result]:
@@ -200,21 +201,21 @@ class Drill:
     def compute_lost(self) -> Result:
         result = Result("compute destroyed, data kept", "make repair ALLOW=vanished")
         resources = self.stack.resources()
-        spared = set(guards.kept(resources, (*DATA, "Foundation")))
+        spared = set(urns_with_dependencies(resources, (*DATA, "Foundation")))
         doomed = [
             each["urn"]
             for each in resources
             if each["urn"] not in spared
-            and not guards.kind(each["urn"]).startswith("pulumi")
+            and not resource_type(each["urn"]).startswith("pulumi")
             and each.get("custom")
         ]
         for urn in reversed(doomed):
-            self.control("lose", on=guards.kind(urn), name=urn.rsplit("::", 1)[-1])
+            self.control("lose", on=resource_type(urn), name=urn.rsplit("::", 1)[-1])
         result.notes.append(f"{len(doomed)} of {len(resources)} resources lost")
         with self.timed(result):
             refused = self.make("repair", code=1)
             result.checks["refused until it is allowed"] = "ALLOW=vanished" in refused
-            self.make("repair", ALLOW=guards.VANISHED)
+            self.make("repair", ALLOW=guards.ALLOW_VANISHED)
         result.checks["no capture lost"] = result.captures_lost == 0
         return result
 

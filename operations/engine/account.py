@@ -1,6 +1,7 @@
-"""Which account the terminal's credentials lead to, asked of the cloud itself.
+"""The account that the credentials of this terminal lead to, as the cloud itself reports it.
 
-A preview knows, too (`guards.account`), but it runs the whole program, and takes ten times as long.
+A preview reports the account, too (`guards.another_account`), but it runs the whole program, and takes ten times
+as long.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from config.schema import StackConfig
 from operations.engine import guards
 from operations.engine.stack import Stack
 
-ABROAD = frozenset(
+CREDENTIAL_OVERRIDES = frozenset(
     (
         "accessKey",
         "assumeRoleWithWebIdentity",
@@ -24,25 +25,25 @@ ABROAD = frozenset(
         "token",
     )
 )
-"""Inputs of AWS's provider that lead it elsewhere than the environment leads boto3.
+"""Inputs of AWS's provider that give it other credentials than those that boto3 finds in the environment.
 https://www.pulumi.com/registry/packages/aws/api-docs/provider/#inputs"""
 
 
-def another(stack: Stack, config: StackConfig) -> list[str]:
-    """Refuse when the stack was made in another account than the one that would now be looked at."""
+def another_account(stack: Stack, config: StackConfig) -> list[str]:
+    """Reasons to refuse: the stack was created in another account than the current credentials' account."""
     resources = stack.resources()
-    was = guards.recorded(resources)
-    if was is None:
+    recorded = guards.recorded_account(resources)
+    if recorded is None:
         return []
-    # The clouds' clients look nowhere else, those of `operations.recovery.physical_ids` neither.
+    # The clouds' clients read nothing else. Those of `operations.recovery.physical_ids` run after this.
     os.environ.update(stack.environment)
-    if any(_own_credentials(each) for each in resources):
-        return guards.account(stack.steps("preview"))
-    return guards.elsewhere(was, reached(config, was))
+    if any(_overrides_credentials(each) for each in resources):
+        return guards.another_account(stack.steps("preview"))
+    return guards.accounts_differ(recorded, current_account(config, recorded))
 
 
-def reached(config: StackConfig, was: str) -> str:
-    """The AWS account of the credentials, the settings' project, the subscription if it can be seen."""
+def current_account(config: StackConfig, recorded: str) -> str:
+    """The credentials' AWS account; the settings' project; the recorded subscription, if it can be seen."""
     match config.cloud:
         case "aws":
             import boto3
@@ -54,12 +55,12 @@ def reached(config: StackConfig, was: str) -> str:
         case "azure":
             from components.azure import arm
 
-            # Every id names its subscription; but one that the credentials do not see answers 404,
-            # as a resource does that is gone.
-            seen = arm.get(f"/subscriptions/{was}", "2022-12-01")
-            return was if seen else "subscriptions without it"
+            # Every id names its subscription. But a subscription that the credentials do not see answers
+            # 404, as a deleted resource does.
+            visible = arm.get(f"/subscriptions/{recorded}", "2022-12-01")
+            return recorded if visible else "subscriptions without it"
 
 
-def _own_credentials(resource: dict[str, Any]) -> bool:
-    provider = resource["type"] == "pulumi:providers:aws"
-    return provider and not ABROAD.isdisjoint(resource.get("inputs") or {})
+def _overrides_credentials(resource: dict[str, Any]) -> bool:
+    is_provider = resource["type"] == "pulumi:providers:aws"
+    return is_provider and not CREDENTIAL_OVERRIDES.isdisjoint(resource.get("inputs") or {})

@@ -15,8 +15,8 @@ from rehearsal import supervisor
 from rehearsal.core.settings import state_folder
 
 
-def own() -> dict[str, str]:
-    """Where this clone's Pulumi keeps its state, and what keeps it from the network."""
+def pulumi_environment() -> dict[str, str]:
+    """Where this clone's Pulumi keeps its state, and the settings that keep it off the network."""
     backend = HOME / ".pulumi" / "backend"
     backend.mkdir(parents=True, exist_ok=True)
     first = [str(VENV / "bin"), str(pulumi_bin())]
@@ -33,22 +33,22 @@ def own() -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        # Of our own build alone it is known what it asks Python for.
-        **({"PULUMI_PYTHON_CMD": str(HOME / "tools" / "pulumi-python")} if ours() else {}),
-        **bytecode(),
+        # Only our own build is known to ask Python for what this script answers.
+        **({"PULUMI_PYTHON_CMD": str(HOME / "tools" / "pulumi-python")} if is_own_build() else {}),
+        **bytecode_cache(),
     }
 
 
-def ours() -> bool:
+def is_own_build() -> bool:
     """Whether Pulumi is this clone's own build, with a language host of its own (`tools.bootstrap`)."""
     return pulumi_bin() == BUILT
 
 
-def bytecode() -> dict[str, str]:
-    """Where compiled modules go if this environment forbids them beside the code.
+def bytecode_cache() -> dict[str, str]:
+    """Where compiled modules go, if this environment forbids to write them beside the code.
 
-    Container images often do. Then each process, and there are hundreds, compiles what it imports: with
-    the clouds' SDKs that is half of an update's time.
+    Container images often do. Then each of hundreds of processes compiles all that it imports. With the
+    clouds' SDKs that is half of an update's time.
     """
     if "PYTHONDONTWRITEBYTECODE" not in os.environ:  # the Makefile empties it
         return {}
@@ -56,15 +56,15 @@ def bytecode() -> dict[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
 
-def rehearsal() -> dict[str, str]:
-    """What points the clouds' clients and Pulumi's providers at the running rehearsal."""
+def rehearsal_environment() -> dict[str, str]:
+    """The variables that point the clouds' clients and Pulumi's providers at the running rehearsal."""
     try:
         return supervisor.environment(state_folder(HOME))
     except supervisor.Trouble as trouble:
         fail(f"rehearsal: {trouble}")
 
 
-def exports(script: str) -> Iterator[tuple[str, str]]:
+def parse_exports(script: str) -> Iterator[tuple[str, str]]:
     """The pairs of a script of ``export NAME=value`` lines, unquoted by the shell's own rules."""
     for line in script.splitlines():
         words = shlex.split(line)
@@ -73,11 +73,8 @@ def exports(script: str) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def main() -> None:
-    # The rehearsal knows neither this clone's state nor where the language host is: ours win.
-    for name, value in {**rehearsal(), **own()}.items():
+def print_exports() -> None:
+    """The environment for plain Pulumi, as the shell takes it."""
+    # The rehearsal does not know this clone's state or its language host: these come last, and win.
+    for name, value in {**rehearsal_environment(), **pulumi_environment()}.items():
         print(f"export {name}={shlex.quote(value)}")
-
-
-if __name__ == "__main__":
-    main()

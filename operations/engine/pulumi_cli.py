@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from operations.engine import preflight
+from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
 from operations.terminal import fail, say
 
@@ -147,7 +147,7 @@ def _run(
             except KeyboardInterrupt:
                 pass  # the terminal has sent it to the engine, too, which ends in order
             except subprocess.TimeoutExpired:
-                if not stopping and (reasons := preflight.room(preflight.LEFT)):
+                if not stopping and (reasons := disk_shortages(MINIMUM)):
                     stopping = True
                     say(f"stopping the engine, its state whole: {'; '.join(reasons)}")
                     # It finishes the operations in progress, and begins no more.

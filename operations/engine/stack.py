@@ -16,9 +16,12 @@ import pulumi
 from config.clouds import Cloud
 from config.messages import did_you_mean
 from config.stack_file import StackFile
-from operations.engine import environment, guards, preflight
+from operations.engine import environment
 from operations.engine.installation import HOME
+from operations.engine.locks import remove_stale_locks
+from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
+from operations.engine.state_file import state_problem
 from operations.terminal import fail
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
@@ -41,8 +44,8 @@ class Stack:
     file: Path
 
     @classmethod
-    def chosen(cls, cloud: str) -> Stack:
-        """The stack for CLOUD; without one, or with the one that the file names, `dev`."""
+    def for_cloud(cls, cloud: str) -> Stack:
+        """The stack for CLOUD. It is `dev` without one, or with the cloud that the file of `dev` names."""
         clouds = get_args(Cloud)
         if cloud and cloud not in clouds:
             near = did_you_mean(cloud, clouds)
@@ -68,9 +71,14 @@ class Stack:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        # `--event-log` is for programs that drive Pulumi, and hidden without this.
+        # `--event-log` is for programs that drive Pulumi, and does not exist without this.
         hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
-        return {**os.environ, **environment.rehearsal(), **environment.own(), **hidden}
+        return {
+            **os.environ,
+            **environment.rehearsal_environment(),
+            **environment.pulumi_environment(),
+            **hidden,
+        }
 
     @cached_property
     def cli(self) -> PulumiCli:
@@ -78,7 +86,7 @@ class Stack:
         return PulumiCli(self.name, self.file, self.environment, HOME)
 
     def pulumi(self, *words: str, check: bool = True) -> int:
-        """Run a command that acts on the stack, its output going to the terminal; its exit code."""
+        """Run a command on the stack in the terminal. Leaves with its exit code if it fails, unless ``check`` is off."""
         code = self.cli.stream(*words)
         if check and code:
             sys.exit(code)
@@ -89,12 +97,12 @@ class Stack:
         events = ("--event-log", str(self.events))
         self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
 
-    def steps(self, *words: str) -> list[guards.Step]:
-        """What a preview says would happen, step by step."""
+    def steps(self, *words: str) -> list[Step]:
+        """The steps of a preview: ``preview``, or ``refresh --preview-only``."""
         return list(self.cli.json(*words, "--json").get("steps") or ())  # an empty stack has none
 
     def init(self) -> None:
-        """Make the stack, unless it is there."""
+        """Create the stack, unless it exists."""
         if self.exists():
             return
         folder = self.file.parent
@@ -111,32 +119,32 @@ class Stack:
         )
 
     def exists(self) -> bool:
-        # The engine replaces this file atomically, so that it is never gone for a moment.
+        # The engine replaces this file atomically, so it is never missing for a moment.
         return self.state.exists()
 
-    def broken(self) -> str | None:
-        """What is wrong with the state's file; None if nothing is, or if there is none."""
-        return preflight.unreadable(self.state, self.name)
+    def state_problem(self) -> str | None:
+        """What is wrong with the state's file; None if it is intact, or does not exist."""
+        return state_problem(self.state, self.name)
 
     def export(self) -> dict[str, Any]:
         """The state, as `pulumi stack export` has it; its secrets stay encrypted."""
         return dict(self.cli.json("stack", "export"))
 
-    def write(self, state: dict[str, Any]) -> None:
-        """Put this in place of the state. Pulumi takes operations that are pending out of it."""
+    def import_state(self, state: dict[str, Any]) -> None:
+        """Replace the state. Pulumi removes pending operations from it."""
         self.cli.output("stack", "import", stdin=json.dumps(state))
 
     def resources(self) -> list[dict[str, Any]]:
-        """What the state holds."""
+        """The resources in the state."""
         return list((self.export().get("deployment") or {}).get("resources") or ())
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secret ones in plain text."""
+        """The stack's outputs, secrets in plain text."""
         return dict(self.cli.json("stack", "output", "--json", "--show-secrets"))
 
     @property
     def events(self) -> Path:
-        """What the last update told of itself: `operations.recovery.interrupted_run` reads it, and `make up` the counts."""
+        """The event log of the last update. `operations.recovery.interrupted_run` and `changes` read it."""
         return HOME / ".pulumi" / f"events-{self.name}.json"
 
     @property
@@ -155,6 +163,6 @@ class Stack:
                 return dict(summary["resourceChanges"])
         return {}
 
-    def unlock(self) -> None:
-        """Take away the lock of a run on this machine that is no more; leave when another has one."""
-        preflight.unlock(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)
+    def remove_stale_locks(self) -> None:
+        """Remove locks of exited processes on this machine. Leaves with a reason if another update runs."""
+        remove_stale_locks(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)

@@ -19,6 +19,7 @@ from components.resource_types import RESOURCE_TYPES
 from config.schema import StackConfig
 from config.tags import PLATFORM_TAGS
 from operations.engine import account, guards
+from operations.engine.previews import Step
 from operations.engine.wire import SECRET, SIGNATURE, UNKNOWN_STRINGS
 from operations.recovery import discovery
 from operations.recovery.physical_ids import Resource, facts, physical_id
@@ -52,7 +53,7 @@ UNREAD = (
 class Claimed:
     """What came of it."""
 
-    steps: list[guards.Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     """Of the last preview: what the program would still change."""
     found: list[str] = field(default_factory=list)
     """URNs of what was found, and is in the state now."""
@@ -92,16 +93,16 @@ def claim(tried: TrialStack, config: StackConfig) -> Claimed:
         state, found = probe(tried, state | {"deployment": deployment}, asked, UNREAD)
         found = own(state["deployment"], found, asked)
         keep_key(state["deployment"], wanted)
-        tried.write(state)
+        tried.import_state(state)
         claimed.found += found
         if not found:
             break
     if claimed.found:
-        tried.write(state | {"deployment": woven(state["deployment"], claimed.steps)})
+        tried.import_state(state | {"deployment": woven(state["deployment"], claimed.steps)})
     return claimed
 
 
-def _previewed(tried: TrialStack) -> tuple[list[guards.Step], str]:
+def _previewed(tried: TrialStack) -> tuple[list[Step], str]:
     """A preview's steps, those that change nothing among them, and its events.
 
     The file of the events is gone again at once: in the Python SDK's own words a secret is not hidden.
@@ -117,8 +118,8 @@ def _standing(
     config: StackConfig, stack: str, deployment: dict[str, Any], wanted: Collection[Resource]
 ) -> list[discovery.Thing]:
     """The census, asked with credentials that lead where the program's do."""
-    here = guards.recorded(deployment["resources"]) or ""
-    guards.refuse(guards.elsewhere(here, account.reached(config, here)))
+    here = guards.recorded_account(deployment["resources"]) or ""
+    guards.refuse(guards.accounts_differ(here, account.current_account(config, here)))
     try:
         return discovery.standing(config, stack, here, wanted)
     except Exception as error:  # each cloud's client has its own
@@ -287,7 +288,7 @@ def _value(secret: Resource) -> dict[str, Any] | None:
     return hidden
 
 
-def woven(deployment: dict[str, Any], steps: Iterable[guards.Step]) -> dict[str, Any]:
+def woven(deployment: dict[str, Any], steps: Iterable[Step]) -> dict[str, Any]:
     """The deployment in the program's order, and with what only the program knows: what depends on what.
 
     So what was found in the last round stands before what depends on it, and a destroy may follow at once.

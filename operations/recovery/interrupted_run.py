@@ -61,7 +61,7 @@ the state had for this URN when a recovery recorded the operation."""
 
 def recover(stack: Stack, config: StackConfig) -> None:
     """Remove the stale lock of an interrupted run, and resolve its operations with an unknown result."""
-    stack.unlock()
+    stack.remove_stale_locks()
     state = stack.export()
     deployment = state.get("deployment") or {}
     unresolved = unresolved_operations(deployment, stack.unresolved)
@@ -69,9 +69,9 @@ def recover(stack: Stack, config: StackConfig) -> None:
     if not unresolved and not lost:
         return
     # From here on the cloud is trusted more than the state, so it has to be the right one.
-    guards.refuse(account.another(stack, config))
+    guards.refuse(account.another_account(stack, config))
     if ALLOW_UNRESOLVED in guards.allowed():
-        stack.write(state | {"deployment": without_probes(deployment)})
+        stack.import_state(state | {"deployment": without_probes(deployment)})
     else:
         count = max(len(unresolved), len(lost))
         say(f"the last run was interrupted in {count} operations; reading them from the cloud")
@@ -91,7 +91,7 @@ def _resolve(
     changed = [each["resource"]["urn"] for each in unresolved if each["type"] != "creating"]
     since = run_start(stack.events)
     state, found = probe(stack, state, lost, UNREADABLE, others=changed, since=since)
-    stack.write(state)
+    stack.import_state(state)
     for urn in found:
         say(
             f"the interrupted run has created it, and the state has it now: {urn.rsplit('::', 1)[-1]}"

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from operations.engine import preflight
 from operations.engine.stack import Stack
+from operations.engine.state_file import CLOCK_SKEW
 from operations.engine.wire import DEFAULTS
 from operations.recovery.physical_ids import NOT_IMPORTABLE, Resource, physical_id
 from operations.terminal import fail, say
@@ -50,7 +50,7 @@ def probe(
     deployment = with_probes(state.get("deployment") or {}, wanted)
     urns = [*(each["urn"] for each in probes(deployment)), *others]
     state = state | {"deployment": deployment}
-    stack.write(state)
+    stack.import_state(state)
     known = {each["urn"] for each in deployment["resources"]}
     targets = [word for urn in urns if urn in known for word in ("--target", urn)]
     if not targets:
@@ -187,7 +187,7 @@ def _is_older(resource: Resource, since: datetime | None) -> bool:
     created = (resource.get("outputs") or {}).get("createTime")
     if not created or since is None:
         return False
-    return datetime.fromisoformat(created) < since - preflight.SKEW
+    return datetime.fromisoformat(created) < since - CLOCK_SKEW
 
 
 def _name(urn: str) -> str:

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from bench.harness import ROOT, Rehearsal, Stack, run
-from operations.engine import preflight, pulumi_cli
+from operations.engine import disk_space, pulumi_cli
+from operations.engine.locks import remove_stale_locks
+from operations.engine.state_file import state_problem
 from tests.e2e import full_disk
 
 
@@ -36,21 +38,21 @@ def test_an_engine_is_stopped_before_the_disk_is_full_and_goes_on_when_there_is_
     def nearly_full(_: Path) -> SimpleNamespace:
         """Asked once a second while the engine runs: there is room until it has the lock."""
         try:
-            preflight.unlock(program.folder / ".pulumi" / "locks", program.name)
+            remove_stale_locks(program.folder / ".pulumi" / "locks", program.name)
         except SystemExit as left:
             told.append(str(left))
-        return SimpleNamespace(free=preflight.LEFT - 1 if told else preflight.NEEDED)
+        return SimpleNamespace(free=disk_space.MINIMUM - 1 if told else disk_space.REQUIRED)
 
-    monkeypatch.setattr(preflight, "folders", lambda: (program.folder,))
+    monkeypatch.setattr(disk_space, "written_folders", lambda: (program.folder,))
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     rehearsal.command("fault", "slow", "--method", "create", "--times", "3", "--seconds", "2")
     assert program.cli.stream("up", "--yes", "--skip-preview") != 0
     assert "another update of stack any is in progress" in told[0]
 
     state = program.folder / ".pulumi" / "stacks" / "any-type" / f"{program.name}.json"
-    assert preflight.unreadable(state, program.name) is None
+    assert state_problem(state, program.name) is None
     assert not json.loads(state.read_bytes())["checkpoint"]["latest"].get("pending_operations")
-    preflight.unlock(program.folder / ".pulumi" / "locks", program.name)
+    remove_stale_locks(program.folder / ".pulumi" / "locks", program.name)
 
     def standing() -> list[str]:
         # The rehearsal has other stacks, too, whose former models stay beside the one that serves.

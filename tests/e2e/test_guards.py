@@ -10,6 +10,8 @@ import pytest
 from bench.harness import Stack
 from components.resource_types import PRECIOUS
 from operations.engine import guards
+from operations.engine.previews import Step
+from operations.engine.resources import resource_type
 
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "aws": {"aws:assumeRoles": [{"roleArn": "arn:aws:iam::210987654321:role/deploy"}]},
@@ -23,7 +25,7 @@ ANOTHER_REGION = {
 }
 
 
-def steps(stack: Stack, *words: str, **settings: Any) -> list[guards.Step]:
+def steps(stack: Stack, *words: str, **settings: Any) -> list[Step]:
     """A preview's steps with other settings, which are taken back afterwards."""
     before = dict(stack.settings)
     stack.configure(**settings)
@@ -36,7 +38,7 @@ def steps(stack: Stack, *words: str, **settings: Any) -> list[guards.Step]:
 
 def test_another_account_is_refused(stack: Stack) -> None:
     elsewhere = ELSEWHERE[stack.settings["triplane:cloud"]]
-    [reason] = guards.account(steps(stack, "preview", **elsewhere))
+    [reason] = guards.another_account(steps(stack, "preview", **elsewhere))
     assert "the stack was made in" in reason
 
 
@@ -44,18 +46,18 @@ def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:
     lake = next(
         each["urn"]
         for each in stack.resources()
-        if PRECIOUS.get(guards.kind(each["urn"])) == "lake"
+        if PRECIOUS.get(resource_type(each["urn"])) == "lake"
     )
     costly = steps(stack, "preview", "--replace", lake)
-    told = "\n".join(guards.losses(costly, frozenset()))
+    told = "\n".join(guards.update_losses(costly, frozenset()))
     assert "replaces the lake" in told
     named = {step["urn"] for step in costly}
-    assert guards.losses(costly, named) == []
+    assert guards.update_losses(costly, named) == []
 
 
 def test_another_region_would_cost_the_lake_and_is_refused(stack: Stack) -> None:
     elsewhere = ANOTHER_REGION[stack.settings["triplane:cloud"]]
-    refused = guards.losses(steps(stack, "preview", **elsewhere), frozenset())
+    refused = guards.update_losses(steps(stack, "preview", **elsewhere), frozenset())
     assert any("replaces the lake" in reason for reason in refused), refused
 
 
@@ -64,4 +66,4 @@ def test_a_refresh_in_another_account_is_refused(stack: Stack) -> None:
         pytest.skip("ids of Google Cloud and Azure name the project or subscription to look in")
     # With the program's settings; without, a refresh takes the provider's from the state.
     seen = steps(stack, "refresh", "--run-program", "--preview-only", **ELSEWHERE["aws"])
-    assert "resources gone" in guards.vanished(seen, frozenset())[0]
+    assert "resources gone" in guards.refresh_losses(seen, frozenset())[0]

@@ -14,7 +14,7 @@ import pytest
 
 from config.stack_file import StackFile
 from operations.crash.checkout import Checkout
-from operations.engine.environment import exports
+from operations.engine.environment import parse_exports
 
 GIT = {
     f"GIT_{who}_{what}": value
@@ -106,7 +106,7 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     # The environment of a CI runner: credentials and a backend elsewhere, without the rehearsal's address.
     states = checkout.folder / "states"
     states.mkdir()
-    runner = dict(exports(checkout.make_target("-s", "env")))
+    runner = dict(parse_exports(checkout.make_target("-s", "env")))
     runner["PULUMI_BACKEND_URL"] = f"file://{states}"
     init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
     subprocess.run(

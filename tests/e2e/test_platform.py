@@ -189,7 +189,7 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
-    monkeypatch.setattr(environment, "rehearsal", lambda: stack.rehearsal.environment)
+    monkeypatch.setattr(environment, "rehearsal_environment", lambda: stack.rehearsal.environment)
     trial = TrialStack(stack.name, stack.file, tmp_path)
     trial.load(stack)
     claimed = importer.claim(trial, config_of_file(StackFile.read(stack.file)))

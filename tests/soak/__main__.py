@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--engine", type=int, default=3, metavar="N", help="of them on each cloud")
     chosen = parser.parse_args()
     settings = {
-        "PATH": environment.own()["PATH"],
+        "PATH": environment.pulumi_environment()["PATH"],
         "TRIPLANE_SOAK_FILES": str(chosen.files),
         "TRIPLANE_SOAK_SEED": str(chosen.seed),
         "TRIPLANE_ENGINE_FILES": str(chosen.engine),

@@ -9,7 +9,6 @@ import pytest
 
 from operations.delivery import terminal_stack
 from operations.delivery.terminal_stack import TerminalStack
-from operations.engine import preflight
 from operations.engine import stack as stack_
 
 
@@ -25,7 +24,9 @@ def remote_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TerminalSta
     )
     pulumi.chmod(0o755)
     monkeypatch.setattr(
-        terminal_stack.environment, "own", lambda: {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        terminal_stack.environment,
+        "pulumi_environment",
+        lambda: {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
@@ -35,7 +36,7 @@ def remote_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TerminalSta
 def test_a_lock_in_a_remote_backend_is_reported_with_the_way_out_and_kept(
     remote_stack: TerminalStack, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    remote_stack.unlock()  # there is no lock that it could see or may remove
+    remote_stack.remove_stale_locks()  # there is no lock that it could see or may remove
     with pytest.raises(SystemExit):
         remote_stack.update("up")
     stderr = capfd.readouterr().err
@@ -49,12 +50,12 @@ def test_stale_locks_are_removed_only_from_the_backend_of_this_clone(
     remote_stack: TerminalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlocked: list[str] = []
-    monkeypatch.setattr(preflight, "unlock", lambda locks, name: unlocked.append(name))
-    remote_stack.unlock()
+    monkeypatch.setattr(stack_, "remove_stale_locks", lambda locks, name: unlocked.append(name))
+    remote_stack.remove_stale_locks()
     assert unlocked == []
     own = f"file://{stack_.HOME}/.pulumi/backend?metadata=skip"
     monkeypatch.setenv("PULUMI_BACKEND_URL", own)
-    TerminalStack("staging", remote_stack.file).unlock()
+    TerminalStack("staging", remote_stack.file).remove_stale_locks()
     assert unlocked == ["staging"]
 
 

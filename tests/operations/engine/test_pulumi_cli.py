@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from operations.engine.pulumi_cli import PulumiCli, explained, run_watched
-from tests.operations.engine.test_preflight import fill
+from tests.operations.engine.test_disk_space import free_space
 
 
 @pytest.fixture
@@ -91,15 +91,15 @@ def test_the_engine_is_stopped_before_the_disk_is_full(
         "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
         "time.sleep(60)"
     )
-    fill(monkeypatch, 15)
+    free_space(monkeypatch, 15)
     assert run_watched([sys.executable, "-c", ends], dict(os.environ)) == 7
-    told = capsys.readouterr().out
-    assert "stopping the engine" in told
-    assert "15.0 MiB free" in told
+    text = capsys.readouterr().out
+    assert "stopping the engine" in text
+    assert "15.0 MiB free" in text
 
 
 def test_an_engine_with_enough_disk_space_is_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(monkeypatch, 17)
+    free_space(monkeypatch, 17)
     command = [sys.executable, "-c", "import time; time.sleep(1.2)"]
     assert run_watched(command, dict(os.environ)) == 0
 
@@ -107,43 +107,43 @@ def test_an_engine_with_enough_disk_space_is_not_stopped(monkeypatch: pytest.Mon
 def test_a_lock_in_a_bucket_is_named_with_its_age_and_the_way_out() -> None:
     since = (datetime.now(UTC) - timedelta(minutes=47)).strftime("%Y-%m-%dT%H:%M:%SZ")
     where = "s3://states/.pulumi/locks/organization/triplane/staging/0b1c.json?region=eu-west-1"
-    said = (
+    error = (
         "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or"
         " delete the lock file with `pulumi cancel`.\n"
         f"  {where}: created by runner@fv-az1 (pid 2177) at {since}\n"
     )
-    told = explained(said, Path("Pulumi.staging.yaml"))
-    assert told.startswith(said)
-    assert f"{where}, made 47 minutes ago by process 2177 of runner on fv-az1" in told
-    assert "pulumi cancel --stack staging" in told
+    text = explained(error, Path("Pulumi.staging.yaml"))
+    assert text.startswith(error)
+    assert f"{where}, made 47 minutes ago by process 2177 of runner on fv-az1" in text
+    assert "pulumi cancel --stack staging" in text
 
 
 def test_a_lock_of_pulumi_cloud_has_the_same_way_out() -> None:
-    said = "error: [409] Conflict: Another update is currently in progress."
-    told = explained(said, Path(".pulumi/stacks/Pulumi.production-gcp.yaml"))
-    assert "pulumi cancel --stack production-gcp" in told
-    assert "does not say by whom or since when" in told
+    error = "error: [409] Conflict: Another update is currently in progress."
+    text = explained(error, Path(".pulumi/stacks/Pulumi.production-gcp.yaml"))
+    assert "pulumi cancel --stack production-gcp" in text
+    assert "does not say by whom or since when" in text
 
 
 def test_stderr_of_the_engine_is_shown_and_collected(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     assert (
         run_watched(
-            ["sh", "-c", "echo out; echo no >&2; exit 3"], dict(os.environ), stderr_lines=said
+            ["sh", "-c", "echo out; echo no >&2; exit 3"], dict(os.environ), stderr_lines=lines
         )
         == 3
     )
-    assert said == ["no\n"]
+    assert lines == ["no\n"]
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("out\n", "no\n")
 
 
 def test_a_wrong_passphrase_is_reported_with_the_way_out() -> None:
-    said = "error: getting stack configuration: get stack secrets manager: incorrect passphrase"
-    told = explained(said, Path("Pulumi.dev.yaml"))
-    assert told.startswith(said)
-    assert "PULUMI_CONFIG_PASSPHRASE" in told
-    assert "Pulumi.dev.yaml" in told
+    error = "error: getting stack configuration: get stack secrets manager: incorrect passphrase"
+    text = explained(error, Path("Pulumi.dev.yaml"))
+    assert text.startswith(error)
+    assert "PULUMI_CONFIG_PASSPHRASE" in text
+    assert "Pulumi.dev.yaml" in text
     assert explained("error: something else", Path("f")) == "error: something else"

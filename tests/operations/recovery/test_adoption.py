@@ -167,18 +167,18 @@ def clone(
     backend = tmp_path / ".pulumi" / "backend"
     for module in (stack_, trial_stack):
         monkeypatch.setattr(module, "HOME", tmp_path)
-    monkeypatch.setattr(environment, "rehearsal", dict)
+    monkeypatch.setattr(environment, "rehearsal_environment", dict)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     monkeypatch.setenv("PATH", path)  # where the engine is looked for
     monkeypatch.delenv("ALLOW", raising=False)
     own = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
-    monkeypatch.setattr(environment, "own", lambda: own)
+    monkeypatch.setattr(environment, "pulumi_environment", lambda: own)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # set by it, and put back after the test
     for step in ("start_rehearsal", "train"):
         monkeypatch.setattr(repair, step, lambda: None)
     settings = SimpleNamespace(cloud="aws", environment="dev")
     monkeypatch.setattr(repair, "check", lambda _: settings)
-    monkeypatch.setattr(account, "reached", lambda *_: "111111111111")
+    monkeypatch.setattr(account, "current_account", lambda *_: "111111111111")
     monkeypatch.setattr(lake_locations, "find_lakes", lambda *_: [str(tmp_path / "lake")])
     made = stack_.Stack("dev", stack_.SETTINGS)
     clone = Clone(tmp_path, made, lambda: capfd.readouterr().out)
@@ -205,7 +205,7 @@ def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
     with pytest.raises(SystemExit, match=r"(?s)Refused: .*Nothing was changed.*ALLOW=vanished"):
         repair.take_over(clone.stack)
     assert clone.state() is None
-    monkeypatch.setenv("ALLOW", guards.VANISHED)
+    monkeypatch.setenv("ALLOW", guards.ALLOW_VANISHED)
     clone.says()
     repair.take_over(clone.stack)
     assert clone.state() == ["other"]
@@ -275,7 +275,7 @@ def test_a_copy_of_another_account_is_refused_before_anything_is_written(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(account, "reached", lambda *_: "222222222222")
+        patched.setattr(account, "current_account", lambda *_: "222222222222")
         with pytest.raises(SystemExit, match=r"111111111111.*222222222222.*Nothing was\s+changed"):
             repair.take_over(clone.stack)
     assert clone.state() is None

@@ -89,13 +89,13 @@ class InterruptedStack:
         self.state, self.existing = state, existing
         self.commands: list[tuple[str, ...]] = []
 
-    def unlock(self) -> None:
+    def remove_stale_locks(self) -> None:
         self.commands.append(("unlock",))
 
     def export(self) -> dict[str, Any]:
         return {"deployment": self.state}
 
-    def write(self, state: dict[str, Any]) -> None:
+    def import_state(self, state: dict[str, Any]) -> None:
         self.state = state["deployment"]
 
     def pulumi(self, *words: str, check: bool) -> int:
@@ -109,7 +109,7 @@ class InterruptedStack:
 def account_refusals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the check of the account returns; nothing, unless a test adds a refusal."""
     refusals: list[str] = []
-    monkeypatch.setattr(interrupted_run.account, "another", lambda stack, config: refusals)
+    monkeypatch.setattr(interrupted_run.account, "another_account", lambda stack, config: refusals)
     return refusals
 
 

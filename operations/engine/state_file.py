@@ -1,0 +1,61 @@
+"""The file in which Pulumi keeps a stack's state: whether it is intact, its copies, and when it was written.
+
+What a person sees and does: docs/reference/refusals.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ALLOW_CLOCK = "clock"
+"""The word that trusts the clock more than the state: ``ALLOW=clock``."""
+CLOCK_SKEW = timedelta(minutes=5)
+"""The difference that is allowed between the clocks of two machines that use the same state."""
+
+
+def state_problem(state: Path, stack: str) -> str | None:
+    """What is wrong with the file of a stack's state; None if it is intact, or does not exist."""
+    try:
+        found = json.loads(state.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        return f"{state} is half-written, perhaps on a full disk ({error})"
+    # Pulumi reads any other JSON as a stack without resources, and would create everything a second time.
+    checkpoint = found.get("checkpoint") if isinstance(found, dict) else None
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("latest"), dict | None):
+        return f"{state} is JSON, but not a state of Pulumi"
+    owner = str(checkpoint.get("stack", "")).rpartition("/")[2]
+    if owner != stack:
+        return f"{state} is the state of another stack, {owner or 'without a name'}"
+    return None
+
+
+def intact_copies(state: Path, stack: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The intact copies that Pulumi keeps of a state: each file, and its state as `pulumi stack export` prints it."""
+    backups = state.parents[2] / "backups" / state.parent.name / stack
+    for path in (state.with_name(f"{state.name}.bak"), *backups.glob("*.json")):
+        if path.exists() and state_problem(path, stack) is None:
+            checkpoint = json.loads(path.read_bytes())["checkpoint"]
+            if (latest := checkpoint.get("latest") or {}).get("resources"):
+                yield path, {"version": 3, "deployment": latest}
+
+
+def clock_behind_state(state: Path, allow: Collection[str]) -> list[str]:
+    """Reasons to refuse: this machine's clock is behind the time in the state. Times decide between copies."""
+    if ALLOW_CLOCK in allow or not state.exists():
+        return []
+    latest = json.loads(state.read_bytes())["checkpoint"].get("latest") or {}
+    recorded = latest.get("manifest", {}).get("time")
+    now = datetime.now(UTC)
+    if recorded is None or (written := datetime.fromisoformat(recorded)) <= now + CLOCK_SKEW:
+        return []
+    return [
+        f"this machine's clock says {now:%Y-%m-%d %H:%M}, and {state.name} was written at"
+        f" {written:%Y-%m-%d %H:%M}. A cloud refuses what is signed with a wrong clock. Set the clock"
+        f" (`timedatectl set-ntp true`); if it is right now and was wrong then: ALLOW={ALLOW_CLOCK}"
+    ]

@@ -1,4 +1,4 @@
-"""Faults on demand: what the clouds do on a bad day, so that a program can be seen to survive it."""
+"""Faults on demand: what the clouds do on a bad day, to test that a program survives it."""
 
 from __future__ import annotations
 
@@ -70,8 +70,19 @@ class Fault:
             raise ValueError("times and seconds cannot be negative")
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of a provider, at which a fault can happen."""
+
+    package: str
+    token: str
+    name: str
+    """The resource's name in the program."""
+    method: str
+
+
 class Faults:
-    """The faults that are set, durable, and used up as they strike."""
+    """The faults that are set. They are durable, and each occurrence uses one up."""
 
     def __init__(self, store: Store) -> None:
         self._kv = store.kv
@@ -93,7 +104,7 @@ class Faults:
             self._kv.delete("faults", fault.id)
 
     def take(self, matches: Callable[[Fault], bool]) -> Fault | None:
-        """The first fault that matches, used up by one; it stays used up over a crash."""
+        """The first fault that matches. One occurrence of it is used up, also if a crash follows."""
         if not self._kv.items("faults"):
             return None
         with self._lock:
@@ -106,39 +117,39 @@ class Faults:
                     return fault
         return None
 
-    def step(
+    def apply(
         self,
+        step: Step,
         *,
-        package: str,
-        token: str,
-        name: str,
-        method: str,
         after: bool,
-        alive: Callable[[], bool],
-        told: Callable[[Fault], None],
+        is_awaited: Callable[[], bool],
+        report: Callable[[Fault], None],
     ) -> None:
-        """Let what is set for this step of a provider happen. ``alive``: whether anyone still waits."""
+        """Let the faults that are set for this step happen, before it or ``after`` it.
+
+        ``is_awaited`` returns whether the engine still waits for the answer.
+        """
 
         def matches(fault: Fault) -> bool:
             return (
                 not fault.path
                 and fault.after == after
-                and fnmatchcase(token, fault.on)
-                and fnmatchcase(name, fault.name)
-                and fnmatchcase(method, fault.method)
+                and fnmatchcase(step.token, fault.on)
+                and fnmatchcase(step.name, fault.name)
+                and fnmatchcase(step.method, fault.method)
             )
 
         for attempt in range(ATTEMPTS):
             fault = self.take(matches)
             if fault is None:
                 return
-            told(fault)
+            report(fault)
             match fault.what:
                 case "slow":
                     time.sleep(fault.seconds)
                     return
                 case "hang":
-                    while alive():
+                    while is_awaited():
                         time.sleep(0.2)
                     raise AnswerLost("nobody waits any more")
                 case "drop":
@@ -148,9 +159,9 @@ class Faults:
                 case "throttle" | "unavailable" if attempt < ATTEMPTS - 1:
                     time.sleep(BACKOFF * 2**attempt)
                 case "throttle":
-                    raise Refusal(*THROTTLED[package])
+                    raise Refusal(*THROTTLED[step.package])
                 case "unavailable":
-                    raise Refusal(*UNAVAILABLE[package])
+                    raise Refusal(*UNAVAILABLE[step.package])
 
     def path(self, path: str) -> Fault | None:
         """What is set for this path of the data planes."""

@@ -1,4 +1,4 @@
-"""What every resource type has without a `ResourceType`: a physical name, an id, outputs of the right shape."""
+"""What a resource type has without rules of its own: a physical name, an id, outputs of the right shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rehearsal.core.wire import UNKNOWN
 from rehearsal.provider.resource_type import ResourceType
 
 SCALARS: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "string": ""}
-# Where a change of place is a new resource, whatever the type.
+# Inputs that place a resource. A change of place is a replacement, whatever the type.
 PLACES = {
     "aws": frozenset({"region"}),
     "gcp": frozenset({"project", "region", "zone", "location"}),
@@ -30,7 +30,7 @@ def name_property(schema: Schema, kind: ResourceType) -> str | None:
 
 
 def replaces(schema: Schema, kind: ResourceType) -> set[str]:
-    """Top-level inputs and dotted paths whose change makes another resource of it."""
+    """Top-level inputs and dotted paths whose change is a replacement."""
     documented = {name for name, described in schema.inputs.items() if described.get("replaces")}
     places = PLACES[schema.package] & schema.inputs.keys()
     name = name_property(schema, kind)
@@ -44,7 +44,7 @@ def replaces(schema: Schema, kind: ResourceType) -> set[str]:
 
 
 def _style(schema: Schema, kind: ResourceType) -> tuple[str, int]:
-    """Separator and number of hexadecimal digits of the provider's own names."""
+    """Separator and number of hexadecimal digits in the names that the provider makes."""
     # https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
     separator, digits = ("", 8) if schema.package == "azure-native" else ("-", 7)
     if kind.name and kind.name.separator is not None:
@@ -78,14 +78,14 @@ def autoname(schema: Schema, kind: ResourceType, program_name: str, seed: bytes)
 
 
 def autonamed(schema: Schema, kind: ResourceType, program_name: str, name: str) -> bool:
-    """Whether this looks like a name that `autoname` made, so that a replacement gets another."""
+    """Whether `autoname` could have made this name: then a replacement gets another one."""
     separator, digits = _style(schema, kind)
     pattern = rf"{re.escape(program_name + separator)}[0-9a-f]{{{digits}}}"
     return re.fullmatch(pattern, name, re.IGNORECASE) is not None
 
 
 def fill(record: Record, schema: Schema, kind: ResourceType, account: Account) -> None:
-    """Give a new record its generic id and outputs: inputs echoed, the rest plausible by type."""
+    """Give a new record its generic id and outputs: the inputs, and plausible values for the rest."""
     place = _place(record, account)
     called = name_property(schema, kind) or "name"
     prefix = record.inputs.get(f"{called}Prefix", f"{record.name}-")
@@ -99,10 +99,10 @@ def fill(record: Record, schema: Schema, kind: ResourceType, account: Account) -
         if wire in ("id", "urn"):
             continue
         if record.inputs.get(wire) is not None:
-            record.outputs[wire] = answered(schema, wire, record.inputs[wire])
+            record.outputs[wire] = as_output(schema, wire, record.inputs[wire])
         elif described["required"] or wire in facts:
             record.outputs[wire] = facts.get(wire, UNKNOWN)
-    # The id may hold outputs, and what is left of the outputs may hold the id.
+    # The id may contain outputs, and the remaining outputs may contain the id.
     record.id = _id(record, schema, place, name, account)
     links = dict.fromkeys(("selfLink", "selfLinkUri"), _self_link(record))
     for wire, value in record.outputs.items():
@@ -112,10 +112,10 @@ def fill(record: Record, schema: Schema, kind: ResourceType, account: Account) -
 
 
 def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
-    """Carry changed inputs over to the outputs of the same name."""
+    """Copy changed inputs to the outputs of the same name."""
     for wire in schema.outputs:
         if record.inputs.get(wire) is not None:
-            record.outputs[wire] = answered(schema, wire, record.inputs[wire])
+            record.outputs[wire] = as_output(schema, wire, record.inputs[wire])
         elif wire in old_inputs:
             described = schema.outputs[wire]
             record.outputs.pop(wire, None)
@@ -126,10 +126,10 @@ def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
             record.outputs[wire] = value
 
 
-def answered(schema: Schema, wire: str, value: Any) -> Any:
+def as_output(schema: Schema, wire: str, value: Any) -> Any:
     """An input as the resource's output of the same name.
 
-    Where Azure takes a list of ids and answers a map by id (`userAssignedIdentities`), so does this.
+    Azure takes some lists of ids and returns maps by id (`userAssignedIdentities`): so does this.
     """
     return _shaped(schema, schema.outputs[wire]["type"], value)
 
@@ -155,15 +155,15 @@ def _plausible_object(schema: Schema, kind: Any) -> Any:
 
 
 def moved(schema: Schema, inputs: Json, outputs: Json, config: Json) -> dict[str, str]:
-    """Places that are the provider's to say and are no longer where the resource stands: it is replaced.
+    """Places that the provider's settings give and that differ from the resource's: it is replaced.
 
     AWS: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/guides/enhanced-region-support
     Google: https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference
     """
-    said = (PLACES[schema.package] & schema.inputs.keys() & config.keys()) - inputs.keys()
+    given = (PLACES[schema.package] & schema.inputs.keys() & config.keys()) - inputs.keys()
     return {
         name: "UPDATE_REPLACE"
-        for name in said
+        for name in given
         if outputs.get(name) and config[name] and outputs[name] != config[name]
     }
 
@@ -268,7 +268,7 @@ def _id(record: Record, schema: Schema, place: dict[str, str], name: str, accoun
 
 
 def name_property_of(schema: Schema) -> bool:
-    """Whether the type is known by a name that the program or the provider chooses."""
+    """Whether the type has a name that the program or the provider chooses."""
     return schema.name_property is not None or "{name}" in schema.id_template
 
 
@@ -280,7 +280,7 @@ def _self_link(record: Record) -> str:
 def _plausible(
     schema: Schema, wire: str, described: Json, record: Record, name: str, depth: int
 ) -> Any:
-    """A value of the right type for an output that nobody set."""
+    """A value of the right type for an output without a value."""
     kind = described["type"]
     if isinstance(kind, list):
         constructor, argument = kind

@@ -1,4 +1,4 @@
-"""The provider that the engine attaches to: Pulumi's protocol on one side, the context on the other.
+"""The provider that the engine attaches to: it translates Pulumi's protocol into calls of a `Lifecycle`.
 
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 """
@@ -21,7 +21,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from rehearsal.core import schema
-from rehearsal.core.faults import AnswerLost, Fault
+from rehearsal.core.faults import AnswerLost, Fault, Step
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
 from rehearsal.provider import diff, generic
@@ -37,8 +37,8 @@ WORKERS = 64
 """Steps at a time; the engine's own default is 4 a core."""
 
 
-def answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn refusals into the engine's errors, and let the faults set for a step happen around it."""
+def with_errors_and_faults(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn refusals into the engine's errors, and apply the faults that are set for a step."""
     word = method.__name__.lower()
 
     @functools.wraps(method)
@@ -46,31 +46,26 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
         token = request.tok if word == "invoke" else request.urn.split("::")[2].split("$")[-1]
         name = "" if word == "invoke" else request.urn.rsplit("::", 1)[-1]
         record = Record(self.package, token, "", "::" + name, {}, {})
-        previewed = getattr(request, "preview", False)
+        is_preview = getattr(request, "preview", False)
 
-        def told(fault: Fault) -> None:
+        def report(fault: Fault) -> None:
             self.context.ledger.note("fault", record, f"{fault.what} on {word}")
 
-        def step(after: bool) -> None:
-            if not previewed:
-                self.context.faults.step(
-                    package=self.package,
-                    token=token,
-                    name=name,
-                    method=word,
-                    after=after,
-                    alive=call.is_active,
-                    told=told,
+        def apply_faults(after: bool) -> None:
+            if not is_preview:
+                step = Step(self.package, token, name, word)
+                self.context.faults.apply(
+                    step, after=after, is_awaited=call.is_active, report=report
                 )
 
         try:
-            step(after=False)
+            apply_faults(after=False)
             result = method(self, request, call)
-            step(after=True)
+            apply_faults(after=True)
             return result
         except (Refusal, CheckFailure, schema.UnknownType) as refused:
             text = self._scrubbed(str(refused), request)
-            if not previewed:
+            if not is_preview:
                 with contextlib.suppress(Refusal):  # a full disk
                     self.context.ledger.note("refused", record, f"{word}: {text}")
             call.abort(grpc.StatusCode.UNKNOWN, text)
@@ -78,14 +73,14 @@ def answered(method: Callable[..., Any]) -> Callable[..., Any]:
             call.abort(grpc.StatusCode.UNKNOWN, str(lost))
         except Exception as failure:
             log.exception("%s of %s", word, request.urn if name else token)
-            text = f"the rehearsal itself failed ({failure!r}); its log tells more"
+            text = f"the rehearsal itself failed ({failure!r}); its log has the details"
             call.abort(grpc.StatusCode.INTERNAL, self._scrubbed(text, request))
 
     return answer
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """One cloud's provider. Types without a `ResourceType` get what `rehearsal.provider.generic` gives to all."""
+    """One cloud's provider. Types without a `ResourceType` get what `rehearsal.provider.generic` gives to every type."""
 
     def __init__(
         self,
@@ -99,11 +94,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self.schemas = schema.Schemas(package)
         self.lifecycle = Lifecycle(context, package, kinds, self.schemas)
         self._invokes = invokes
-        # The engine connects anew for each provider resource of a program, and says who it is in no
-        # request: the connection is what tells a provider in one region from one in another.
+        # The engine opens a connection for each provider resource of a program. Its requests do not name
+        # that resource: only the connection distinguishes a provider in one region from one in another.
         self._configs: OrderedDict[str, Json] = OrderedDict()
 
-    # Who this is, and its settings
+    # Identity and settings
 
     def Handshake(self, request: Any, call: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(
@@ -155,11 +150,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # Resources
 
-    @answered
+    @with_errors_and_faults
     def Check(self, request: Any, call: grpc.ServicerContext) -> Any:
         olds, _ = decode(request.olds)
         news, secrets = decode(request.news)
-        token, name = _which(request)
+        token, name = _token_and_name(request)
         shape, kind = self.lifecycle.shape(token)
         config = self._config(call)
         if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
@@ -200,46 +195,49 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         olds: Json,
         news: Json,
     ) -> list[str]:
-        """Fill in the physical name as the real provider would: keep the old one, else make one.
+        """Fill in the physical name as the real provider does: keep the old one, else create one.
 
-        Gives the input that was filled in, if one was. Those providers that are made of Terraform's keep
-        only an old one that they had filled in themselves, which an imported one is not:
+        Returns the inputs that were filled in. Providers that are bridged from Terraform keep an old name
+        only if they had filled it in themselves, which is not so after an import:
         https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
         """
         wire = generic.name_property(shape, kind)
         if wire is None or news.get(wire) is not None or news.get(f"{wire}Prefix") is not None:
             return []
-        own = request.olds.fields.get(DEFAULTS)
-        keeps = own is None or any(each.string_value == wire for each in own.list_value.values)
+        defaults = request.olds.fields.get(DEFAULTS)
+        keeps = defaults is None or any(
+            each.string_value == wire for each in defaults.list_value.values
+        )
         modes = provider_pb2.CheckRequest.AutonamingOptions
-        wish = request.autonaming if request.HasField("autonaming") else None
+        option = request.autonaming if request.HasField("autonaming") else None
         if isinstance(olds.get(wire), str) and (keeps or not self._bridged):
             news[wire] = olds[wire]
-        elif wish and wish.mode == modes.DISABLE:
+        elif option and option.mode == modes.DISABLE:
             return []
-        elif wish and wish.proposed_name:
-            news[wire] = wish.proposed_name
+        elif option and option.proposed_name:
+            news[wire] = option.proposed_name
         else:
             news[wire] = generic.autoname(shape, kind, name, request.randomSeed)
         return [wire]
 
     @property
     def _bridged(self) -> bool:
-        """Whether the real provider is made of Terraform's."""
+        """Whether the real provider is bridged from Terraform."""
         return self.package != "azure-native"
 
-    @answered
+    @with_errors_and_faults
     def Diff(self, request: Any, call: Any) -> Any:
-        token, name = _which(request)
+        token, name = _token_and_name(request)
         shape, kind = self.lifecycle.shape(token)
         olds, _ = decode(request.old_inputs)
         news, _ = decode(request.news)
-        # Writing down what the cloud had chosen already is no change.
-        stood = decode(request.olds)[0]
-        olds |= {w: stood[w] for w in news if w not in olds and w in stood and news[w] == stood[w]}
+        # An input that now repeats what the cloud had chosen is no change.
+        outputs = decode(request.olds)[0]
+        repeated = [wire for wire in news if wire in outputs and news[wire] == outputs[wire]]
+        olds |= {wire: news[wire] for wire in repeated if wire not in olds}
         changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
-        config = self._configs.get(call.peer(), {})  # no other connection's will do here
-        changes |= generic.moved(shape, news, stood, config)
+        config = self._configs.get(call.peer(), {})  # not another connection's
+        changes |= generic.moved(shape, news, outputs, config)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
@@ -264,14 +262,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    @answered
+    @with_errors_and_faults
     def Create(self, request: Any, call: Any) -> Any:
         inputs, secrets = decode(request.properties)
-        token, _ = _which(request)
+        token, _ = _token_and_name(request)
         if request.preview:
             shape, _kind = self.lifecycle.shape(token)
             outputs = {
-                wire: generic.answered(shape, wire, value)
+                wire: generic.as_output(shape, wire, value)
                 for wire, value in inputs.items()
                 if wire in shape.outputs
             }
@@ -279,30 +277,30 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(call))
         return provider_pb2.CreateResponse(id=record.id, properties=self._outputs(record))
 
-    @answered
+    @with_errors_and_faults
     def Read(self, request: Any, call: Any) -> Any:
-        token, _ = _which(request)
+        token, _ = _token_and_name(request)
         record = self.lifecycle.read(token, request.id)
-        if record is None or not self._mine(record, self._config(call)):
+        if record is None or not self._is_visible(record, self._config(call)):
             return provider_pb2.ReadResponse()
         inputs = encode(record.inputs, map(tuple, record.secrets))
-        own = request.inputs.fields.get(DEFAULTS)
+        defaults = request.inputs.fields.get(DEFAULTS)
         if self._bridged and not request.properties.fields:  # an import, which fills in nothing
             inputs.update({DEFAULTS: []})
-        elif own is not None:
-            inputs.fields[DEFAULTS].CopyFrom(own)
+        elif defaults is not None:
+            inputs.fields[DEFAULTS].CopyFrom(defaults)
         return provider_pb2.ReadResponse(
             id=record.id, properties=self._outputs(record), inputs=inputs
         )
 
-    @answered
+    @with_errors_and_faults
     def Update(self, request: Any, call: Any) -> Any:
         inputs, secrets = decode(request.news)
-        token, _ = _which(request)
+        token, _ = _token_and_name(request)
         if request.preview:
             shape, kind = self.lifecycle.shape(token)
             outputs = decode(request.olds)[0] | {
-                wire: generic.answered(shape, wire, value)
+                wire: generic.as_output(shape, wire, value)
                 for wire, value in inputs.items()
                 if wire in shape.outputs
             }
@@ -311,14 +309,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         record = self.lifecycle.update(token, request.id, request.urn, inputs, secrets)
         return provider_pb2.UpdateResponse(properties=self._outputs(record))
 
-    @answered
+    @with_errors_and_faults
     def Delete(self, request: Any, call: Any) -> Any:
-        token, _ = _which(request)
+        token, _ = _token_and_name(request)
         self.lifecycle.delete(token, request.id)
         return empty_pb2.Empty()
 
-    def _mine(self, record: Record, config: Json) -> bool:
-        """Whether these settings lead to the record. On AWS another account sees nothing there.
+    def _is_visible(self, record: Record, config: Json) -> bool:
+        """Whether a provider with these settings finds the record. On AWS another account does not.
 
         An id of Google Cloud names its project, one of Azure its subscription.
         """
@@ -330,7 +328,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         paths = [tuple(path) for path in record.secrets] + [(wire,) for wire in kind.secret_outputs]
         return encode(record.outputs, paths)
 
-    @answered
+    @with_errors_and_faults
     def Invoke(self, request: Any, call: grpc.ServicerContext) -> Any:
         invoke = self._invokes.get(request.tok)
         if invoke is None:
@@ -344,14 +342,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.InvokeResponse(**{"return": encode(answer, secrets)})
 
 
-def _which(request: Any) -> tuple[str, str]:
+def _token_and_name(request: Any) -> tuple[str, str]:
     """Type token and program name of a request's resource."""
     parts = request.urn.split("::", 3)
     return parts[2].split("$")[-1], parts[3]
 
 
 def serve(provider: Provider, port: int) -> grpc.Server:
-    """Start answering on this loopback port. Keep the server: it ends when it is collected."""
+    """Serve the provider on this loopback port. Keep a reference: a collected server ends."""
     server = grpc.server(
         ThreadPoolExecutor(WORKERS, thread_name_prefix=provider.package),
         options=[

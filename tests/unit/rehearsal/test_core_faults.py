@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from rehearsal.core import faults
-from rehearsal.core.faults import AnswerLost, Fault, Faults
+from rehearsal.core.faults import AnswerLost, Fault, Faults, Step
 from rehearsal.core.records import Refusal
 from rehearsal.core.store import Store
 
@@ -24,17 +24,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def step(set_: Faults, token: str = "aws:sqs/queue:Queue", after: bool = False) -> list[str]:
-    told: list[str] = []
-    set_.step(
-        package="aws",
-        token=token,
-        name="jobs",
-        method="create",
+    reported: list[str] = []
+    set_.apply(
+        Step("aws", token, "jobs", "create"),
         after=after,
-        alive=lambda: False,
-        told=lambda fault: told.append(fault.what),
+        is_awaited=lambda: False,
+        report=lambda fault: reported.append(fault.what),
     )
-    return told
+    return reported
 
 
 def test_a_throttled_step_succeeds_once_it_is_tried_often_enough(store: Store) -> None:

@@ -58,13 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="start it and wait until it is ready")
-    start.add_argument("--new-ports", action="store_true", help="forget the ports kept so far")
-    commands.add_parser("stop", help="stop it and everything it started")
-    commands.add_parser("status", help="what stands, what runs")
-    commands.add_parser("env", help="the lines that a shell evaluates to use it")
-    commands.add_parser("wipe", help="stop it and forget what stood")
+    start.add_argument("--new-ports", action="store_true", help="choose new ports")
+    commands.add_parser("stop", help="stop it and every process that it started")
+    commands.add_parser("status", help="count the resources, list the processes")
+    commands.add_parser("env", help="print the variables that point a shell at it")
+    commands.add_parser("wipe", help="stop it and delete its state")
     commands.add_parser("serve", help="be the resident process (start does this)")
-    ledger = commands.add_parser("ledger", help="what happened")
+    ledger = commands.add_parser("ledger", help="list what happened, oldest first")
     ledger.add_argument("--limit", type=int, default=50)
     fault = commands.add_parser("fault", help="make something go wrong")
     fault.add_argument("what", choices=[*What.__args__, "lose", "list", "clear"])  # type: ignore[attr-defined]
@@ -74,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     fault.add_argument(
         "--path", default="", metavar="GLOB", help="a path of the data planes: /aws/*"
     )
-    fault.add_argument("--times", type=int, default=1, help="0: until cleared")
+    fault.add_argument("--times", type=int, default=1, help="how often; 0: until cleared")
     fault.add_argument("--seconds", type=float, default=5, help="how long slow takes")
-    fault.add_argument("--after", action="store_true", help="once the step is done, not before")
+    fault.add_argument("--after", action="store_true", help="after the step is done, not before it")
     return parser
 
 
@@ -99,13 +99,13 @@ def _fault(arguments: argparse.Namespace) -> None:
         case "clear":
             supervisor.ask(state, "/_api/faults", "DELETE")
         case "lose":
-            wish = {"on": arguments.on, "name": arguments.name}
-            for lost in supervisor.ask(state, "/_api/lose", "POST", wish)["lost"]:
+            selection = {"on": arguments.on, "name": arguments.name}
+            for lost in supervisor.ask(state, "/_api/lose", "POST", selection)["lost"]:
                 print(f"lost: {lost}")
         case _:
             fields = {field.name for field in dataclasses.fields(Fault)} - {"id"}
-            wish = {name: getattr(arguments, name) for name in fields}
-            print(supervisor.ask(state, "/_api/faults", "POST", wish)["id"])
+            fault = {name: getattr(arguments, name) for name in fields}
+            print(supervisor.ask(state, "/_api/faults", "POST", fault)["id"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The local page and the JSON beside it: what stands, what happened, what is set to go wrong."""
+"""The local page, and the same as JSON: existing resources, what happened, which faults are set."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Page:
             Route("/_api/change", self.change, methods=["POST"]),
         ]
 
-    def _kind(self, record: Record) -> ResourceType:
+    def _rules(self, record: Record) -> ResourceType:
         lifecycle = self._lifecycles.get(record.package)  # None: its SDK is not installed any more
         return lifecycle.rules(record.token) if lifecycle else ResourceType()
 
     async def status(self, request: Request) -> Response:
-        """How it is: counted, not listed."""
+        """Its state: resources are counted, not listed."""
         records = self._context.store.all()
         entries = self._context.ledger.entries(1)
         return JSONResponse(
@@ -67,7 +67,7 @@ class Page:
         )
 
     async def resources(self, request: Request) -> Response:
-        """What stands; no inputs or outputs, for they may be secret."""
+        """The existing resources, without inputs and outputs: those may be secret."""
         return JSONResponse(
             [
                 {
@@ -77,21 +77,21 @@ class Page:
                     "id": record.id,
                     "urn": record.urn,
                     "created": record.created,
-                    "executes": self._kind(record).executes or None,
+                    "executes": self._rules(record).executes or None,
                 }
                 for record in self._context.store.all()
             ]
         )
 
     async def ledger(self, request: Request) -> Response:
-        """The newest entries; ``?limit=`` says how many."""
+        """The newest entries; ``?limit=`` is their number."""
         limit = request.query_params.get("limit", "200")
         if not limit.isdigit():
             return JSONResponse({"error": "limit must be a whole number"}, 400)
         return JSONResponse([asdict(entry) for entry in self._context.ledger.entries(int(limit))])
 
     async def faults(self, request: Request) -> Response:
-        """What is set to go wrong: list, set one, clear all."""
+        """The faults that are set: list them, set one, clear all."""
         if request.method == "GET":
             return JSONResponse([asdict(fault) for fault in self._context.faults.all()])
         if refused := _not_json(request):
@@ -105,43 +105,43 @@ class Page:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"id": self._context.faults.set(fault)})
 
-    def _meant(self, wish: Json) -> list[Record]:
-        """The records that ``{"on": glob, "name": glob, "stack": glob}`` names; left out is all."""
+    def _selected(self, selection: Json) -> list[Record]:
+        """The records that ``{"on": glob, "name": glob, "stack": glob}`` selects; a missing glob selects all."""
         return [
             record
             for record in self._context.store.all()
             if record.package in self._lifecycles
-            and fnmatchcase(record.token, wish.get("on", "*"))
-            and fnmatchcase(record.name, wish.get("name", "*"))
-            and fnmatchcase(record.urn.split("::")[0], f"urn:pulumi:{wish.get('stack', '*')}")
+            and fnmatchcase(record.token, selection.get("on", "*"))
+            and fnmatchcase(record.name, selection.get("name", "*"))
+            and fnmatchcase(record.urn.split("::")[0], f"urn:pulumi:{selection.get('stack', '*')}")
         ]
 
     async def lose(self, request: Request) -> Response:
-        """Take resources away behind the program's back; which ones: see `_meant`."""
+        """Delete resources without the program; which ones: see `_selected`."""
         if refused := _not_json(request):
             return refused
-        lost = self._meant(await request.json())
+        lost = self._selected(await request.json())
         for record in lost:
             lose = self._lifecycles[record.package].lose
             await anyio.to_thread.run_sync(lose, record)
         return JSONResponse({"lost": [f"{record.token} {record.id}" for record in lost]})
 
     async def change(self, request: Request) -> Response:
-        """Change resources behind the program's back, as if by hand in the console.
+        """Change resources without the program, as if by hand in the console.
 
-        Which ones: see `_meant`; ``"inputs"`` are laid over those that each has.
+        Which ones: see `_selected`; ``"inputs"`` replace those of the same name.
         """
         if refused := _not_json(request):
             return refused
-        wish = await request.json()
-        changed = self._meant(wish)
+        wanted = await request.json()
+        changed = self._selected(wanted)
         for record in changed:
             change = self._lifecycles[record.package].change
-            await anyio.to_thread.run_sync(change, record, wish["inputs"])
+            await anyio.to_thread.run_sync(change, record, wanted["inputs"])
         return JSONResponse({"changed": [f"{record.token} {record.id}" for record in changed]})
 
     async def page(self, request: Request) -> Response:
-        """Everything, for a person."""
+        """Everything, as a page."""
         records = self._context.store.all()
         entries = self._context.ledger.entries(200)
         sections = "".join(
@@ -162,10 +162,10 @@ class Page:
         )
         return HTMLResponse(
             TEMPLATE.substitute(
-                standing=sections,
+                resources=sections,
                 count=len(records),
-                rows=rows or '<tr><td colspan="5">Nothing happened yet.</td></tr>',
-                faults=f"<h2>Set to go wrong</h2><ul>{faults}</ul>" if faults else "",
+                rows=rows or '<tr><td colspan="5">Nothing has happened yet.</td></tr>',
+                faults=f"<h2>Faults that are set</h2><ul>{faults}</ul>" if faults else "",
                 last=entries[0].entry if entries else 0,
             )
         )
@@ -175,7 +175,7 @@ class Page:
             return ""
         rows = ""
         for record in sorted(records, key=lambda record: (record.token, record.name)):
-            executes = self._kind(record).executes
+            executes = self._rules(record).executes
             what = escape(executes) if executes else "recorded"
             mark = "executed" if executes else "recorded"
             rows += (
@@ -189,7 +189,7 @@ class Page:
 
 
 def _not_json(request: Request) -> Response | None:
-    """Refuse what a web page could send across origins without asking first."""
+    """Refuse requests that a page of another origin can send without a preflight request."""
     if request.headers.get("content-type", "").split(";")[0] == "application/json":
         return None
     return JSONResponse({"error": "the content type must be application/json"}, 415)

@@ -69,7 +69,7 @@ def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -
 
 
 class FaultyPaths:
-    """Lets the faults set for a path of the data planes happen before anything answers there."""
+    """Applies the faults that are set for a path of the data planes, before the path is served."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
@@ -109,7 +109,7 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 
 
 async def run(state_dir: Path, ports: dict[str, int]) -> None:
-    """Serve until asked to end. ``ports``: ``http`` and one a package."""
+    """Serve until a signal. ``ports`` has ``http`` and one port for each package."""
     listener = listen(ports["http"])
     context = assemble(state_dir, ports["http"], asyncio.get_running_loop())
     lifecycles = {}
@@ -126,7 +126,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         serving = service.Provider(context, package, rules, cloud.invokes)
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
-        # A reference to the server is what keeps it: it ends when it is collected.
+        # A server without a reference is collected, and ends.
         servers.append(service.serve(serving, ports[package]))
         mounts.append(Mount(cloud.path, routes=cloud.routes(context)))
         environment |= cloud.environment(context)
@@ -145,8 +145,8 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn has handlers of its own while it serves, and afterwards raises the signal again:
-        # without this, that would end the process before it has stopped its children.
+        # uvicorn has handlers of its own while it serves, and raises the signal again afterwards:
+        # without this handler the process would end before it has stopped those that it started.
         context.loop.add_signal_handler(number, end)
     resumed = asyncio.create_task(asyncio.to_thread(context.object_stores.resume))
     try:

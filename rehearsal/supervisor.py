@@ -1,4 +1,4 @@
-"""Starts and stops the resident process, and says how it is."""
+"""Starts and stops the resident process, and asks it for its state."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ from rehearsal.core.schema import installed_sdks
 from rehearsal.core.settings import (
     PACKAGE,
     PROJECT_VARIABLE,
+    START,
     STATE_VARIABLE,
+    WIPE,
     project_folder,
 )
 from rehearsal.runtime import processes
 
 FORMAT = 1
-"""Of the state directory. Raise it with any change that makes state written before unreadable."""
+"""Of the state folder. Raise it with any change after which older state cannot be read."""
 MARKER = "rehearsal.json"
 PARTS = ("http", "aws", "gcp", "azure-native")
 START_SECONDS = 30
@@ -46,12 +48,12 @@ class Trouble(Exception):
 
 
 def prepare(state: Path) -> None:
-    """Make the state directory, or check that this program can read it."""
+    """Create the state folder, or check that this version can read it."""
     marker = state / MARKER
     if not marker.exists():
         if state.exists() and any(state.iterdir()):
             raise Trouble(
-                f"{state} is not empty and not a rehearsal's: set TRIPLANE_REHEARSAL_DIR to another"
+                f"{state} is not empty and not a rehearsal's: set {STATE_VARIABLE} to another folder"
             )
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(marker, json.dumps({"format": FORMAT}))
@@ -63,23 +65,23 @@ def prepare(state: Path) -> None:
         return
     if not isinstance(found, int):
         raise Trouble(
-            f"{marker} does not say which format the state beside it has: half-written, perhaps on a"
-            f' full disk. If this version wrote the state, write {{"format": {FORMAT}}} into it; else'
-            " forget the state with `make wipe`"
+            f"{marker} does not name the format of the state beside it: it is incomplete, perhaps because"
+            f' of a full disk. If this version wrote the state, write {{"format": {FORMAT}}} into it; if'
+            f" not, delete the state with {WIPE}"
         )
     other = "newer" if found > FORMAT else "older"
     raise Trouble(
         f"the state in {state} is a{'n' if other == 'older' else ''} {other} version's (format {found}),"
-        f" and this one reads format {FORMAT}. Nothing was touched. Go back to the version that wrote it"
-        " (and there `make destroy` what matters), or forget what stands with `make wipe`"
+        f" and this one reads format {FORMAT}. Nothing was changed. Go back to the version that wrote it"
+        f" (and destroy there the stacks that matter), or delete this state with {WIPE}"
     )
 
 
 def resident(state: Path) -> int | None:
     """The process id of the running rehearsal, or None.
 
-    It runs while the kernel says that its lock is held: that outlasts neither a kill nor a reboot, and
-    no clock that is set, or process id that is given to another, makes it wrong.
+    It runs as long as the kernel reports its lock. The lock ends with a kill or a reboot, and neither a
+    changed clock nor a reused process id makes the answer wrong.
     """
     try:
         with (state / "lock").open() as lock:
@@ -92,7 +94,7 @@ def resident(state: Path) -> int | None:
     try:
         return int(json.loads((state / "resident.json").read_text())[0])
     except (FileNotFoundError, ValueError):
-        return None  # it is just starting
+        return None  # it is starting
 
 
 def code() -> str:
@@ -110,7 +112,7 @@ def code() -> str:
 
 
 def _started_from(state: Path) -> str:
-    """The digest of the code that the running rehearsal was started from; nothing before there was one."""
+    """The digest of the code that the running rehearsal was started from; empty if it has none."""
     try:
         return (state / "code").read_text()
     except FileNotFoundError:
@@ -128,21 +130,21 @@ def _in_use(state: Path, pid: int) -> bool:
 
 
 def url(state: Path) -> str:
-    """Where the rehearsal answers HTTP."""
+    """The address of the rehearsal's HTTP server."""
     return f"http://127.0.0.1:{Ports(state / 'addresses.json').get('http')}"
 
 
 def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
-    """Ask the running rehearsal; raises `Trouble` with its own words when it refuses."""
+    """The running rehearsal's answer to a request; raises `Trouble` with its words if it refuses."""
     if resident(state) is None:
-        raise Trouble("the rehearsal is not running: `make rehearsal` starts it")
+        raise Trouble(f"the rehearsal is not running. Start it with {START}")
     request = urllib.request.Request(
         url(state) + path,
         data=None if method == "GET" else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
         method=method,
     )
-    # Not through a proxy that the machine may have set: this is loopback.
+    # Never through a proxy of this machine: this is loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=60) as answer:
@@ -154,7 +156,7 @@ def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any
 
 
 def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -> None:
-    """Start the rehearsal and wait until it is ready; harmless when it runs already."""
+    """Start the rehearsal and wait until it is ready; no effect if it runs already."""
     prepare(state)
     if not installed_sdks():
         raise Trouble(
@@ -167,9 +169,11 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
         pid = resident(state)
         if pid and _started_from(state) != code():
             if _in_use(state, pid):
-                say("the rehearsal's code was changed, but an update is using it: kept as it runs")
+                say(
+                    "the rehearsal's code was changed, but an update is using it: it is not restarted"
+                )
                 return
-            say("the rehearsal's code was changed: starting it anew; what stands in it is kept")
+            say("the rehearsal's code was changed: it is restarted; its resources are kept")
             stop(state, say)
         else:
             say(f"the rehearsal runs already: {url(state)}")
@@ -184,8 +188,8 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
         port = ports.keep(part)
         if kept[part] and not _becomes_free(port):
             raise Trouble(
-                f"port {port} (of {part}) is taken by another program. URLs with it are in the"
-                " stacks' state, so it does not move by itself: stop that program, or choose new"
+                f"port {port} (of {part}) is taken by another program. The stacks' state contains URLs"
+                " with this port, so it is not changed automatically: stop that program, or choose new"
                 " ports with `python -m rehearsal start --new-ports` and run `pulumi up` again"
             )
     say("starting the rehearsal …")
@@ -208,7 +212,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
 
 
 def _becomes_free(port: int) -> bool:
-    """Whether nobody listens there; a process that was just killed takes a moment to let go."""
+    """Whether no process listens there; a process that was just killed releases it after a moment."""
     deadline = time.monotonic() + 2
     while not free(port):
         if time.monotonic() > deadline:
@@ -235,24 +239,27 @@ def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
 
 
 def stop(state: Path, say: Callable[[str], None]) -> None:
-    """Stop the rehearsal and everything it started, also when it was killed before."""
+    """Stop the rehearsal and everything that it started, also if it was killed before."""
     if not (state / MARKER).exists():
         say("there is no rehearsal to stop")
         return
     pid = resident(state)
     if pid:
-        # Its children are in sessions of their own; it stops them itself, and then ends.
+        # The processes that it started are in sessions of their own; it stops them, and then ends.
         processes.end([(pid, processes.started(pid) or 0)], grace=20)
     left = _orphans(state)
     (state / "resident.json").unlink(missing_ok=True)
     if pid or left:
-        say("the rehearsal is stopped" + (f", and {left} processes it had left" if left else ""))
+        say(
+            "the rehearsal is stopped"
+            + (f", and {left} processes that it had started" if left else "")
+        )
     else:
         say("the rehearsal was not running")
 
 
 def _orphans(state: Path) -> int:
-    """Stop what a killed rehearsal left behind; how many processes that were."""
+    """Stop the processes that a killed rehearsal left; returns their number."""
     if not (state / "rehearsal.sqlite").exists():
         return 0
     from rehearsal.core.credentials import storage_key
@@ -261,7 +268,7 @@ def _orphans(state: Path) -> int:
     try:
         store = Store(state / "rehearsal.sqlite", storage_key(state))
     except Unreadable:
-        return 0  # nobody knows their ids; `start` tells what is wrong
+        return 0  # their ids cannot be read; `start` reports what is wrong
     try:
         return processes.Processes(store).stop_all()
     finally:
@@ -269,28 +276,32 @@ def _orphans(state: Path) -> int:
 
 
 def wipe(state: Path, say: Callable[[str], None]) -> None:
-    """Stop, and forget everything that stood."""
+    """Stop, and delete the state."""
     if not state.exists():
-        say("there is nothing to forget")
+        say("there is no state to delete")
         return
     if not (state / MARKER).exists():
-        raise Trouble(f"{state} is not a rehearsal's directory (no {MARKER} in it): left alone")
+        raise Trouble(
+            f"{state} is not a rehearsal's directory (no {MARKER} in it): nothing was deleted"
+        )
     stop(state, say)
     shutil.rmtree(state)
-    say(f"forgotten: {state}. Stacks that stood here still list their resources: `make wipe` takes"
-        " them away too, `pulumi refresh` on a stack notices")  # fmt: skip
+    say(
+        f"deleted: {state}. The stacks that were rehearsed here still list their resources:"
+        " `make wipe` in Triplane's clone deletes these stacks, too; `pulumi refresh` corrects one"
+    )
 
 
 def environment(state: Path) -> dict[str, str]:
     """What clients need to reach the rehearsal."""
     if resident(state) is None:
-        raise Trouble("the rehearsal is not running: `make rehearsal` starts it")
+        raise Trouble(f"the rehearsal is not running. Start it with {START}")
     settings: dict[str, str] = json.loads((state / "environment.json").read_text())
     return settings
 
 
 def _locked(lock: IO[str]) -> bool:
-    """Take the lock, unless another rehearsal has it; `resident` only touches it for a moment."""
+    """Take the lock, unless another rehearsal has it; `resident` takes it for a moment only."""
     deadline = time.monotonic() + 1
     while True:
         try:
@@ -304,7 +315,7 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def serve(state: Path) -> None:
-    """Be the resident process. The lock is the kernel's: it goes with the process, however it ends."""
+    """Be the resident process. The kernel releases the lock when the process ends, in any way."""
     from rehearsal import server
     from rehearsal.core.store import Unreadable
 

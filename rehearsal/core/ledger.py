@@ -1,4 +1,4 @@
-"""The ledger: what was created, updated, replaced, deleted, refused, and what went wrong on purpose."""
+"""The ledger: what was created, updated, replaced, deleted or refused, and which faults happened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Verb = Literal[
     "executed",
     "lost",
     "changed",
-    "let go",
+    "kept",
     "fault",
     "interrupted",
 ]
@@ -27,7 +27,7 @@ Verb = Literal[
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger. Never holds a secret."""
+    """One line of the ledger. It never contains a secret."""
 
     entry: int
     time: float
@@ -45,13 +45,13 @@ class Entry:
 
 
 class Ledger:
-    """Written in the same transaction as what it tells of."""
+    """Entries are written in the same transaction as the change that they report."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def note(self, verb: Verb, record: Record, text: str = "") -> None:
-        """Tell what happened to a record, in words without secrets."""
+        """Add what happened to a record, in words without secrets."""
         self._store.note(
             *(time.time(), verb, record.package, record.token, record.name, record.id, text)
         )

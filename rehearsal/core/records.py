@@ -1,4 +1,4 @@
-"""A resource as the rehearsal keeps it, and how a cloud refuses one."""
+"""A resource as the rehearsal stores it, and the ways in which a cloud refuses one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class Refusal(Exception):
-    """What the cloud would have answered instead of doing it: its own code, its own words."""
+    """The cloud's answer when it refuses: its own code and words."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -28,9 +28,9 @@ class CheckFailure(Exception):
 
 
 class Inputs(dict[str, Any]):
-    """A resource's inputs at check time, without the values that a preview cannot know yet.
+    """A resource's inputs at check time, without the values that are not known during a preview.
 
-    So what is absent may be unknown: look at `unknown` before refusing an absence.
+    So an absent input may be an unknown one: look at `unknown` before refusing it.
     """
 
     def __init__(self, values: Mapping[str, Any], unknown: frozenset[str] = frozenset()) -> None:
@@ -41,7 +41,7 @@ class Inputs(dict[str, Any]):
 
 @dataclass
 class Record:
-    """One resource as it stands. Wire names (camelCase), plain JSON, secrets unwrapped.
+    """One existing resource. Wire names (camelCase), plain JSON, secrets unwrapped.
 
     Assets and archives stay in their wire form; `asset_bytes` and `archive_bytes` read them.
     """
@@ -56,7 +56,7 @@ class Record:
     config: Json = field(default_factory=dict)
     """The provider's settings when it was created: ``region``; ``project``; ``location``…"""
     secrets: list[list[str | int]] = field(default_factory=list)
-    """Paths of the inputs that came as secrets; the provider wraps them again on the way out."""
+    """Paths of the inputs that arrived as secrets; the provider returns them as secrets again."""
     created: float = 0.0
     """Seconds since the epoch."""
 

@@ -15,6 +15,10 @@ from pathlib import Path
 PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
 STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
 
+# For messages. The second command is this repository's own.
+START = "`python -m rehearsal start` (in Triplane's clone: `make rehearsal`)"
+WIPE = "`python -m rehearsal wipe` (in Triplane's clone: `make wipe`, which also deletes the stacks in it)"
+
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of this package."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"

@@ -1,7 +1,7 @@
-"""What stands, on disk: one SQLite file that a kill -9 at any moment leaves whole.
+"""The records of all resources: one SQLite file, which stays intact if the process is killed at any moment.
 
-Everything is also held in memory: reads never touch the disk, writes reach it before they return.
-Records and key-values are encrypted (`cryptography.fernet`): inputs may hold secrets.
+Everything is also in memory: a read never touches the disk, a write is on the disk before it returns.
+Records and key-values are encrypted (`cryptography.fernet`): inputs may contain secrets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken
 
 from rehearsal.core.records import Record, Refusal
+from rehearsal.core.settings import WIPE
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS records (token TEXT, id TEXT, pending INTEGER, document BLOB,
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS ledger (entry INTEGER PRIMARY KEY, time REAL, verb TE
                                    token TEXT, name TEXT, id TEXT, text TEXT);
 CREATE TABLE IF NOT EXISTS children (pid INTEGER PRIMARY KEY, started REAL, key TEXT);
 """
-# What one resource may be called by in another's inputs.
+# The outputs by which the inputs of other resources refer to one.
 HANDLES = ("arn", "name", "selfLink", "selfLinkUri", "email", "member", "invokeArn", "url")
 INSERT_LEDGER = (
     "INSERT INTO ledger (time, verb, package, token, name, id, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -36,17 +37,17 @@ INSERT_LEDGER = (
 
 
 class Unreadable(Exception):
-    """The file, or what is in it, cannot be read; the message says which and what to do."""
+    """The file or its content cannot be read; the message says why and what to do."""
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(
-            f"{path} cannot be read ({reason}). Nothing was changed in it. Put back a copy of the folder"
-            " that it is in, if you have one, or forget what stood in it with `make wipe`"
+            f"{path} cannot be read ({reason}). Nothing was changed in it. Restore a copy of its folder"
+            f" if you have one, or delete this state with {WIPE}"
         )
 
 
 class Store:
-    """Records, key-values, ledger and children. Safe to use from any thread."""
+    """Records, key-values, ledger and processes. Safe to use from any thread."""
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
@@ -132,14 +133,14 @@ class Store:
             if undo:
                 self._open.undo.append(undo)
 
-    def _put(self, held: dict[str, Any], key: str, value: Any) -> Callable[[], None]:
-        """Change what is in memory; returns what changes it back."""
-        before = held.get(key)
+    def _put(self, values: dict[str, Any], key: str, value: Any) -> Callable[[], None]:
+        """Change the value in memory; returns the function that undoes it."""
+        before = values.get(key)
         if value is None:
-            held.pop(key, None)
+            values.pop(key, None)
         else:
-            held[key] = value
-        return lambda: held.pop(key, None) if before is None else held.__setitem__(key, before)
+            values[key] = value
+        return lambda: values.pop(key, None) if before is None else values.__setitem__(key, before)
 
     def _seal(self, document: object) -> bytes:
         return self._fernet.encrypt(json.dumps(document).encode())
@@ -150,10 +151,10 @@ class Store:
     # Records
 
     def save(self, record: Record) -> None:
-        """Keep a record; one with the same type and id is overwritten."""
+        """Store a record; one with the same type and id is overwritten."""
         with self._lock:
-            held = self._records.setdefault(record.token, {})
-            undo = self._put(held, record.id, copy.deepcopy(record))
+            values = self._records.setdefault(record.token, {})
+            undo = self._put(values, record.id, copy.deepcopy(record))
             self._write(
                 "INSERT INTO records VALUES (?, ?, 0, ?) ON CONFLICT DO UPDATE SET document=excluded.document",
                 *(record.token, record.id, self._seal(asdict(record))),
@@ -171,18 +172,18 @@ class Store:
             )
 
     def begin(self, record: Record) -> None:
-        """Remember, beside what stands, that this record is being made."""
+        """Note, beside the existing records, that this one is being created."""
         self._write(
             "INSERT OR REPLACE INTO records VALUES (?, ?, 1, ?)",
             *(record.token, record.id, self._seal(asdict(record))),
         )
 
     def end(self, token: str, id: str) -> None:
-        """The record is made, or given up."""
+        """The creation has succeeded or failed."""
         self._write("DELETE FROM records WHERE token = ? AND id = ? AND pending = 1", token, id)
 
     def unfinished(self) -> list[Record]:
-        """Records whose making was cut short by the end of the process."""
+        """Records whose creation the end of the process has interrupted."""
         rows = self._db.execute("SELECT document FROM records WHERE pending = 1")
         return [self._record(document) for (document,) in rows]
 
@@ -195,7 +196,7 @@ class Store:
         """Copies of the records of a type, or of all types, oldest first."""
         with self._lock:
             types = [self._records.get(token, {})] if token else list(self._records.values())
-            return [copy.deepcopy(record) for held in types for record in held.values()]
+            return [copy.deepcopy(record) for values in types for record in values.values()]
 
     def find(
         self, token: str, outputs: Mapping[str, object], inputs: Mapping[str, object] | None = None
@@ -211,7 +212,7 @@ class Store:
         return None
 
     def with_urn(self, urn: str) -> Record | None:
-        """A copy of the record that a program's resource has made, if it stands."""
+        """A copy of the record of a program's resource, if it exists."""
         with self._lock:
             for record in self._records.get(urn.split("::")[2].split("$")[-1], {}).values():
                 if record.urn == urn:
@@ -219,18 +220,18 @@ class Store:
         return None
 
     def refer(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
-        """A copy of the record that is called so: by id, name, ARN, self link or last path part."""
+        """A copy of the record with this id, name, ARN, self link or last path part."""
         with self._lock:
             for token in (tokens,) if isinstance(tokens, str) else tokens:
-                held = self._records.get(token, {})
-                if reference in held:
-                    return copy.deepcopy(held[reference])
-                for record in held.values():
+                values = self._records.get(token, {})
+                if reference in values:
+                    return copy.deepcopy(values[reference])
+                for record in values.values():
                     if any(record.outputs.get(handle) == reference for handle in HANDLES):
                         return copy.deepcopy(record)
         return None
 
-    # Ledger and children: rows as they are
+    # Ledger and processes: rows, unchanged
 
     def note(self, *row: Any) -> None:
         """Append a row (time, verb, package, token, name, id, text) to the ledger."""
@@ -243,16 +244,16 @@ class Store:
             return rows.fetchall()
 
     def add_process(self, pid: int, started: float, key: str) -> None:
-        """Put a process on record, at once, whatever transaction is open."""
+        """Record a process at once, also while a transaction is open."""
         self._commit([("INSERT OR REPLACE INTO children VALUES (?, ?, ?)", (pid, started, key))])
 
     def remove_processes(self, pids: list[int]) -> None:
-        """Take ended processes off the record."""
+        """Forget processes that have ended."""
         if pids:
             self._commit([("DELETE FROM children WHERE pid = ?", (pid,)) for pid in pids])
 
     def processes(self) -> list[tuple[int, float, str]]:
-        """Process id, start time and key of each process on record."""
+        """Process id, start time and key of each recorded process."""
         with self._lock:
             return self._db.execute("SELECT * FROM children").fetchall()
 
@@ -274,12 +275,12 @@ class KeyValues:
             return copy.deepcopy(self._store._values.get(namespace, {}))
 
     def put(self, namespace: str, key: str, value: Any) -> None:
-        """Keep a value; it must not be None."""
+        """Store a value; it must not be None."""
         if value is None:
-            raise ValueError("None is what `get` answers for nothing; use `delete`")
+            raise ValueError("None is what `get` returns for a missing key; use `delete`")
         with self._store._lock:
-            held = self._store._values.setdefault(namespace, {})
-            undo = self._store._put(held, key, copy.deepcopy(value))
+            values = self._store._values.setdefault(namespace, {})
+            undo = self._store._put(values, key, copy.deepcopy(value))
             self._store._write(
                 "INSERT INTO kv VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document=excluded.document",
                 *(namespace, key, self._store._seal(value)),
@@ -289,8 +290,8 @@ class KeyValues:
     def delete(self, namespace: str, key: str) -> None:
         """Forget a value; an unknown key is fine."""
         with self._store._lock:
-            held = self._store._values.setdefault(namespace, {})
-            undo = self._store._put(held, key, None)
+            values = self._store._values.setdefault(namespace, {})
+            undo = self._store._put(values, key, None)
             self._store._write(
                 "DELETE FROM kv WHERE namespace = ? AND key = ?", namespace, key, undo=undo
             )

@@ -24,35 +24,35 @@ PLACES = {
 }
 
 
-def name_property(schema: Schema, kind: ResourceType) -> str | None:
+def name_property(schema: Schema, rules: ResourceType) -> str | None:
     """The input that holds the physical name."""
-    return kind.name.property if kind.name else schema.name_property
+    return rules.name.property if rules.name else schema.name_property
 
 
-def replaces(schema: Schema, kind: ResourceType) -> set[str]:
+def replaces(schema: Schema, rules: ResourceType) -> set[str]:
     """Top-level inputs and dotted paths whose change is a replacement."""
     documented = {name for name, described in schema.inputs.items() if described.get("replaces")}
     places = PLACES[schema.package] & schema.inputs.keys()
-    name = name_property(schema, kind)
+    name = name_property(schema, rules)
     return (
         documented
         | places
         | set(schema.path_parameters)
-        | kind.replace_on
+        | rules.replace_on
         | ({name} if name else set())
     )
 
 
-def _style(schema: Schema, kind: ResourceType) -> tuple[str, int]:
+def _style(schema: Schema, rules: ResourceType) -> tuple[str, int]:
     """Separator and number of hexadecimal digits in the names that the provider makes."""
     # https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming
     separator, digits = ("", 8) if schema.package == "azure-native" else ("-", 7)
-    if kind.name and kind.name.separator is not None:
-        separator = kind.name.separator
+    if rules.name and rules.name.separator is not None:
+        separator = rules.name.separator
     return separator, digits
 
 
-def autoname(schema: Schema, kind: ResourceType, program_name: str, seed: bytes) -> str:
+def autoname(schema: Schema, rules: ResourceType, program_name: str, seed: bytes) -> str:
     """The physical name that the provider makes; the same in preview and up, by ``seed``.
 
     Raises `CheckFailure` when it would be too long.
@@ -60,34 +60,34 @@ def autoname(schema: Schema, kind: ResourceType, program_name: str, seed: bytes)
     random = (
         hashlib.sha256(seed + schema.token.encode()).digest() if seed else secrets.token_bytes(32)
     )
-    if schema.name_property == "roleAssignmentName" or (kind.name and kind.name.form == "uuid"):
+    if schema.name_property == "roleAssignmentName" or (rules.name and rules.name.form == "uuid"):
         return str(uuid.UUID(bytes=random[:16], version=4))
-    separator, digits = _style(schema, kind)
+    separator, digits = _style(schema, rules)
     name = f"{program_name}{separator}{random.hex()[:digits]}"
-    if kind.name and kind.name.lower:
+    if rules.name and rules.name.lower:
         name = name.lower()
-    if kind.name and len(name) > kind.name.max:
-        over = len(name) - kind.name.max
+    if rules.name and len(name) > rules.name.max:
+        over = len(name) - rules.name.max
         raise CheckFailure(
-            kind.name.property,
+            rules.name.property,
             f'the name "{program_name}" plus {digits + len(separator)} characters that make it unique'
-            f" is {len(name)} long, and at most {kind.name.max} are allowed; shorten it by {over},"
-            f" or set {kind.name.property}",
+            f" is {len(name)} long, and at most {rules.name.max} are allowed; shorten it by {over},"
+            f" or set {rules.name.property}",
         )
     return name
 
 
-def autonamed(schema: Schema, kind: ResourceType, program_name: str, name: str) -> bool:
+def autonamed(schema: Schema, rules: ResourceType, program_name: str, name: str) -> bool:
     """Whether `autoname` could have made this name: then a replacement gets another one."""
-    separator, digits = _style(schema, kind)
+    separator, digits = _style(schema, rules)
     pattern = rf"{re.escape(program_name + separator)}[0-9a-f]{{{digits}}}"
     return re.fullmatch(pattern, name, re.IGNORECASE) is not None
 
 
-def fill(record: Record, schema: Schema, kind: ResourceType, account: Account) -> None:
+def fill(record: Record, schema: Schema, rules: ResourceType, account: Account) -> None:
     """Give a new record its generic id and outputs: the inputs, and plausible values for the rest."""
     place = _place(record, account)
-    called = name_property(schema, kind) or "name"
+    called = name_property(schema, rules) or "name"
     prefix = record.inputs.get(f"{called}Prefix", f"{record.name}-")
     name = str(
         record.inputs.get(called) or record.inputs.get("name") or f"{prefix}{secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""A resource's life: created, read, updated and deleted, each whole or not at all."""
+"""The life of a resource: create, read, update and delete, each completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
 
 log = logging.getLogger(__name__)
-GONE = {
+NOT_FOUND = {
     "aws": ("ResourceNotFoundException", "{what} {id} does not exist"),
     "gcp": ("notFound", "Error 404: {what} {id} was not found"),
     "azure-native": ("ResourceNotFound", "The Resource '{id}' ({what}) was not found."),
@@ -28,32 +28,32 @@ TAKEN = {"aws": "AlreadyExistsException", "gcp": "alreadyExists", "azure-native"
 
 
 class Lifecycle:
-    """What the provider of one cloud does to records."""
+    """The operations of one cloud's provider on records."""
 
     def __init__(
-        self, context: Context, package: str, kinds: Mapping[str, ResourceType], schemas: Schemas
+        self, context: Context, package: str, rules: Mapping[str, ResourceType], schemas: Schemas
     ) -> None:
         self.context = context
         self.package = package
-        self._kinds = kinds
+        self._rules = rules
         self._schemas = schemas
         self._plain = ResourceType()
         self._names = threading.Lock()
         self._taken: set[tuple[Any, ...]] = set()
 
-    def shape(self, token: str) -> tuple[Schema, ResourceType]:
-        """What the SDK says of a type, and its rules."""
+    def schema_and_rules(self, token: str) -> tuple[Schema, ResourceType]:
+        """The SDK's description of a type, and its rules."""
         return self._schemas.get(token), self.rules(token)
 
     def rules(self, token: str) -> ResourceType:
-        """The type's rules; none, for a type that nobody wrote any for."""
-        return self._kinds.get(token, self._plain)
+        """The type's rules; empty ones for a type that has none of its own."""
+        return self._rules.get(token, self._plain)
 
     def create(
         self, token: str, urn: str, inputs: Json, secrets: list[Path], config: Json
     ) -> Record:
-        """Make a resource; on disk before this returns, so that a lost answer leaves it standing."""
-        schema, kind = self.shape(token)
+        """Create a resource. It is on disk before this returns: it exists even if the answer is lost."""
+        schema, rules = self.schema_and_rules(token)
         record = Record(
             self.package,
             token,
@@ -65,175 +65,175 @@ class Lifecycle:
             secrets=[list(path) for path in secrets],
             created=time.time(),
         )
-        generic.fill(record, schema, kind, self.context.account)
-        self._must_exist(kind, record)
-        with self._named(schema, kind, record):
+        generic.fill(record, schema, rules, self.context.account)
+        self._check_references(rules, record)
+        with self._named(schema, rules, record):
             begun = record.id
             self.context.store.begin(record)
             try:
                 with self.context.store.transaction():
-                    kind.create(self.context, record)
+                    rules.create(self.context, record)
                     if not record.id:
                         raise RuntimeError(f"{token} was created without an id")
                     former = self.context.store.with_urn(urn)
                     self.context.store.save(record)
                     self.context.store.end(token, begun)
                     if former:
-                        text = f"{former.id} made room; {kind.executes}".removesuffix("; ")
+                        text = f"instead of {former.id}; {rules.executes}".removesuffix("; ")
                         self.context.ledger.note("replaced", record, text)
                     else:
-                        self.context.ledger.note("created", record, kind.executes)
+                        self.context.ledger.note("created", record, rules.executes)
             except BaseException:
                 self.context.store.end(token, begun)
                 raise
         return record
 
     def read(self, token: str, id: str) -> Record | None:
-        """The resource as it is now; None when it is gone. Known by its id or its import id, by no other name."""
-        kind = self.rules(token)
-        record = self.context.store.get(token, id) or self._imported(kind, id)
+        """The resource as it is now, by its id or import id; None if it does not exist any more."""
+        rules = self.rules(token)
+        record = self.context.store.get(token, id) or self._imported(rules, id)
         if record is None:
             return None
         before = copy.deepcopy(record)
         with self.context.store.transaction():
-            if not kind.read(self.context, record):
+            if not rules.read(self.context, record):
                 self.context.store.remove(record)
-                self.context.ledger.note("lost", record, "found gone")
+                self.context.ledger.note("lost", record, "does not exist any more")
                 return None
             if record != before:
                 self.context.store.save(record)
         return record
 
-    def _imported(self, kind: ResourceType, id: str) -> Record | None:
+    def _imported(self, rules: ResourceType, id: str) -> Record | None:
         """The record that ``pulumi import`` means by ``id``, where that is not the id itself."""
-        if type(kind).imported_as is ResourceType.imported_as and not kind.import_as:
+        if type(rules).imported_as is ResourceType.imported_as and not rules.import_as:
             return None
-        called = (each for each in self.context.all(kind.token) if kind.imported_as(each) == id)
-        return next(called, None)
+        found = (each for each in self.context.all(rules.token) if rules.imported_as(each) == id)
+        return next(found, None)
 
     def update(self, token: str, id: str, urn: str, inputs: Json, secrets: list[Path]) -> Record:
         """Change a resource in place."""
-        schema, kind = self.shape(token)
+        schema, rules = self.schema_and_rules(token)
         old = self.context.get(token, id)
         if old is None:
-            raise self._gone(token, id)
+            raise self._not_found(token, id)
         record = copy.deepcopy(old)
         record.urn, record.inputs = urn, inputs
         record.secrets = [list(path) for path in secrets]
         generic.echo(record, schema, old.inputs)
-        self._must_exist(kind, record)
+        self._check_references(rules, record)
         with self.context.store.transaction():
-            kind.update(self.context, old, record)
+            rules.update(self.context, old, record)
             self.context.store.save(record)
             self.context.ledger.note("updated", record)
         return record
 
     def delete(self, token: str, id: str) -> None:
-        """Take a resource away; one that is gone already is no failure, as on the clouds."""
+        """Delete a resource. One that does not exist is no failure, as on the clouds."""
         record = self.context.get(token, id)
         if record is None:
             return
-        kind = self.rules(token)
-        if kind.stays(record):
-            self.context.ledger.note("let go", record)
+        rules = self.rules(token)
+        if rules.stays(record):
+            self.context.ledger.note("kept", record, "deleted in the program only")
             return
         with self.context.store.transaction():
-            kind.delete(self.context, record)
+            rules.delete(self.context, record)
             self.context.store.remove(record)
             self.context.ledger.note("deleted", record)
 
     def lose(self, record: Record) -> None:
-        """Take a resource away behind the program's back, whatever the rules say."""
-        kind = self.rules(record.token)
+        """Delete a resource without the program, whatever its rules are."""
+        rules = self.rules(record.token)
         with self.context.store.transaction():
             with contextlib.suppress(Refusal):
-                kind.delete(self.context, record)
+                rules.delete(self.context, record)
             self.context.store.remove(record)
             self.context.ledger.note("lost", record, "on request")
 
     def change(self, record: Record, inputs: Json) -> None:
-        """Change a resource behind the program's back, by the same rules as the program."""
+        """Change a resource without the program, by the same rules."""
         paths: list[Path] = [tuple(path) for path in record.secrets]
         self.update(record.token, record.id, record.urn, {**record.inputs, **inputs}, paths)
         self.context.ledger.note("changed", record, f"by hand: {', '.join(inputs)}")
 
     def clean_up(self) -> None:
-        """Take away what was being made when the process ended."""
+        """Delete the resources that were being created when the process ended."""
         for record in self.context.store.unfinished():
             if record.package != self.package:
                 continue
-            kind = self.rules(record.token)
+            rules = self.rules(record.token)
             with contextlib.suppress(Refusal):
-                kind.delete(self.context, record)
+                rules.delete(self.context, record)
             self.context.store.end(record.token, record.id)
             self.context.ledger.note("interrupted", record, "was being created")
 
-    def check_name(self, kind: ResourceType, inputs: Json) -> None:
-        """Raise `CheckFailure` for a physical name that the cloud would not take."""
-        rule = kind.name
+    def check_name(self, rules: ResourceType, inputs: Json) -> None:
+        """Raise `CheckFailure` for a physical name that the cloud refuses."""
+        rule = rules.name
         value = inputs.get(rule.property) if rule else None
         if rule is None or value is None:
             return
         if not isinstance(value, str) or not re.fullmatch(rule.pattern, value):
-            reason = f'"{value}" is not a valid name: {rule.says} ({kind.source})'
+            reason = f'"{value}" is not a valid name: {rule.says} ({rules.source})'
             raise CheckFailure(rule.property, reason)
         if not rule.min <= len(value) <= rule.max:
             raise CheckFailure(
                 rule.property,
                 f'"{value}" has {len(value)} characters, and {rule.min} to {rule.max} are allowed'
-                f" ({kind.source})",
+                f" ({rules.source})",
             )
 
     @contextlib.contextmanager
-    def _named(self, schema: Schema, kind: ResourceType, record: Record) -> Iterator[None]:
-        """Hold the physical name while the resource is made; refuse one that another holds."""
-        wire = generic.name_property(schema, kind)
+    def _named(self, schema: Schema, rules: ResourceType, record: Record) -> Iterator[None]:
+        """Reserve the physical name during the creation; refuse a name that another resource has."""
+        wire = generic.name_property(schema, rules)
         name = record.inputs.get(wire or "")
-        if wire is None or name is None or (kind.name and kind.name.unique is None):
+        if wire is None or name is None or (rules.name and rules.name.unique is None):
             yield
             return
-        if kind.name and kind.name.unique is not None:
+        if rules.name and rules.name.unique is not None:
             facts = {**record.config, **record.outputs, **record.inputs}
-            scope = {each: facts.get(each) for each in kind.name.unique}
+            scope = {each: facts.get(each) for each in rules.name.unique}
         else:
             scope = {}
-        mine = (record.token, name, record.id if not kind.name else "", *scope.values())
+        reservation = (record.token, name, record.id if not rules.name else "", *scope.values())
         with self._names:
-            other = self._holder(record, wire, name, scope, by_id=kind.name is None)
-            if other or mine in self._taken:
-                code = kind.name.taken if kind.name else TAKEN[self.package]
+            other = self._holder(record, wire, name, scope, by_id=rules.name is None)
+            if other or reservation in self._taken:
+                code = rules.name.taken if rules.name else TAKEN[self.package]
                 holder = f", as {other.name}" if other else ""
                 raise Refusal(code, f'a {record.token} with {wire} "{name}" exists already{holder}')
-            self._taken.add(mine)
+            self._taken.add(reservation)
         try:
             yield
         finally:
-            self._taken.discard(mine)
+            self._taken.discard(reservation)
 
     def _holder(
         self, record: Record, wire: str, name: str, scope: Json, *, by_id: bool
     ) -> Record | None:
-        if by_id:  # nobody wrote down where the name is unique: the id says it well enough
+        if by_id:  # no rule says where the name is unique: the id contains its scope
             return self.context.get(record.token, record.id)
         in_outputs = {each: value for each, value in scope.items() if each in record.outputs}
         in_inputs = {each: value for each, value in scope.items() if each not in record.outputs}
         return self.context.store.find(record.token, in_outputs, {wire: name, **in_inputs})
 
-    def _must_exist(self, kind: ResourceType, record: Record) -> None:
-        """Refuse what refers to something that is not there, or needs an API that is not enabled."""
-        for path, tokens in kind.references.items():
-            for value in _walk(record.inputs, path.split(".")):
+    def _check_references(self, rules: ResourceType, record: Record) -> None:
+        """Refuse a reference to something that does not exist, and a type whose API is not enabled."""
+        for path, tokens in rules.references.items():
+            for value in _strings_at(record.inputs, path.split(".")):
                 if value.startswith("arn:aws:iam::aws:"):
-                    continue  # AWS's own managed policies are always there
+                    continue  # AWS's own managed policies always exist
                 if self.context.refer(tokens, value) is None:
                     token = tokens if isinstance(tokens, str) else " or ".join(tokens)
-                    code, text = GONE[self.package]
+                    code, text = NOT_FOUND[self.package]
                     raise Refusal(code, f"{path}: {text.format(what=token, id=value)}")
-        if kind.needs and self._disabled(kind.needs, record):
+        if rules.needs and self._disabled(rules.needs, record):
             project = record.outputs.get("project")
             raise Refusal(
                 "SERVICE_DISABLED",
-                f"Error 403: {kind.needs} has not been used in project {project} before or it is"
+                f"Error 403: {rules.needs} has not been used in project {project} before or it is"
                 f" disabled. Enable it (gcp.projects.Service) and make this resource depend on that.",
             )
 
@@ -244,18 +244,18 @@ class Lifecycle:
             for each in self.context.all("gcp:projects/service:Service")
         )
 
-    def _gone(self, token: str, id: str) -> Refusal:
-        code, text = GONE[self.package]
+    def _not_found(self, token: str, id: str) -> Refusal:
+        code, text = NOT_FOUND[self.package]
         return Refusal(code, text.format(what=token, id=id))
 
 
-def _walk(value: Any, path: list[str]) -> Iterator[str]:
+def _strings_at(value: Any, path: list[str]) -> Iterator[str]:
     """Every string at this path; lists are walked through."""
     if isinstance(value, list):
         for item in value:
-            yield from _walk(item, path)
+            yield from _strings_at(item, path)
     elif not path:
         if isinstance(value, str) and value:
             yield value
     elif isinstance(value, dict):
-        yield from _walk(value.get(path[0]), path[1:])
+        yield from _strings_at(value.get(path[0]), path[1:])

@@ -1,8 +1,8 @@
-"""What a resource type's rules look like: one small class a type, each citing where its rules come from.
+"""The rules of resource types: one small class for each type, which cites its sources.
 
-A type without a class here still works: `rehearsal.provider.service` checks it against the installed SDK and
-gives it outputs of the right shape. A `ResourceType` adds what the SDK cannot know: names, references, what
-is refused while in use, and what really runs.
+A type without a class works, too: `rehearsal.provider.service` checks it against the installed SDK and gives
+it outputs of the right shape. A `ResourceType` adds what the SDK does not contain: names, references, what is
+refused while in use, and what really runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rehearsal.provider.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class Name:
-    """How a type's physical name is made and what it may look like."""
+    """How a type's physical name is made, and which names are allowed."""
 
     property: str
-    """The input that holds it: ``bucket``, ``name``, ``accountName``."""
+    """The input that contains it: ``bucket``, ``name``, ``accountName``."""
     pattern: str
     """Regular expression that the whole name matches."""
     max: int
@@ -32,7 +32,7 @@ class Name:
     """The inputs or outputs within which it is unique (``("region",)``, ``("resourceGroupName",)``);
     empty: in the whole rehearsal; None: not unique."""
     taken: str = "AlreadyExists"
-    """The cloud's error code when another resource holds the name."""
+    """The cloud's error code when another resource has the name."""
     separator: str | None = None
     """Between the program's name and the random suffix; None: the provider's own (``-``, Azure none)."""
     lower: bool = False
@@ -45,9 +45,9 @@ class ResourceType:
     """The rules of one resource type. Hooks are synchronous and run on worker threads, in parallel.
 
     A hook's `Context.save`, `kv` writes and its record are committed together when it returns, and
-    undone when it raises. What it starts outside (workloads, doors, objects) must be keyed by the
+    undone when it raises. What it starts outside (containers, endpoints, objects) must be keyed by the
     record, so that doing it twice is harmless: after a crash in the middle, `delete` is called for
-    the half-made record at the next start.
+    the incomplete record at the next start.
     """
 
     token: ClassVar[str]
@@ -68,31 +68,31 @@ class ResourceType:
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secret whatever came in (access keys, passwords)."""
     import_as: ClassVar[str] = ""
-    """What `pulumi import` takes where that is not the id: a template over the outputs."""
+    """The id for `pulumi import` where it is not the id itself: a template over the outputs."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
     keep their value there."""
 
     def imported_as(self, record: Record) -> str:
-        """What ``pulumi import`` calls this record; nothing, where that is its id."""
+        """The record's id for ``pulumi import``; empty where that is the id itself."""
         return self.import_as.format_map(defaultdict(str, record.outputs))
 
     def check(self, context: Context, inputs: Inputs) -> None:
-        """Raise `CheckFailure` (or `Refusal`) for inputs that this cloud would not take."""
+        """Raise `CheckFailure` (or `Refusal`) for inputs that the cloud refuses."""
 
     def create(self, context: Context, record: Record) -> None:
-        """Make it: set ``record.id`` and ``record.outputs`` (both hold generic values already)."""
+        """Create it: set ``record.id`` and ``record.outputs`` (both hold generic values already)."""
 
     def read(self, context: Context, record: Record) -> bool:
-        """Bring ``record.outputs`` up to date; False: it is gone."""
+        """Update ``record.outputs`` to what is true now; False: it does not exist any more."""
         return True
 
     def update(self, context: Context, old: Record, record: Record) -> None:
         """Change it in place: ``record`` has the new inputs and the old outputs with those echoed."""
 
     def delete(self, context: Context, record: Record) -> None:
-        """Take it away; raise `Refusal` while it is in use or not empty."""
+        """Delete it; raise `Refusal` while it is in use or not empty."""
 
     def stays(self, record: Record) -> bool:
-        """Whether a deletion only lets go of it: the program forgets it, the cloud keeps it."""
+        """Whether the cloud keeps it after a deletion: only the program forgets it."""
         return False

@@ -86,13 +86,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self,
         context: Context,
         package: str,
-        kinds: Mapping[str, ResourceType],
+        rules: Mapping[str, ResourceType],
         invokes: Mapping[str, Invoke],
     ) -> None:
         self.context = context
         self.package = package
         self.schemas = schema.Schemas(package)
-        self.lifecycle = Lifecycle(context, package, kinds, self.schemas)
+        self.lifecycle = Lifecycle(context, package, rules, self.schemas)
         self._invokes = invokes
         # The engine opens a connection for each provider resource of a program. Its requests do not name
         # that resource: only the connection distinguishes a provider in one region from one in another.
@@ -155,20 +155,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         olds, _ = decode(request.olds)
         news, secrets = decode(request.news)
         token, name = _token_and_name(request)
-        shape, kind = self.lifecycle.shape(token)
+        shape, rules = self.lifecycle.schema_and_rules(token)
         config = self._config(call)
         if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
             news.setdefault("location", config["location"])
         failures = []
         filled: list[str] = []
         try:
-            filled = self._name(shape, kind, name, request, olds, news)
+            filled = self._name(shape, rules, name, request, olds, news)
             failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
             if not failures:
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
                 stripped = {w: known(value) for w, value in news.items() if value is not UNKNOWN}
-                self.lifecycle.check_name(kind, stripped)
-                kind.check(self.context, Inputs(stripped, unknown))
+                self.lifecycle.check_name(rules, stripped)
+                rules.check(self.context, Inputs(stripped, unknown))
         except CheckFailure as failure:
             failures.append(failure)
         for each in failures:
@@ -189,7 +189,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _name(
         self,
         shape: schema.Schema,
-        kind: ResourceType,
+        rules: ResourceType,
         name: str,
         request: Any,
         olds: Json,
@@ -201,7 +201,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         only if they had filled it in themselves, which is not so after an import:
         https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
         """
-        wire = generic.name_property(shape, kind)
+        wire = generic.name_property(shape, rules)
         if wire is None or news.get(wire) is not None or news.get(f"{wire}Prefix") is not None:
             return []
         defaults = request.olds.fields.get(DEFAULTS)
@@ -217,7 +217,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         elif option and option.proposed_name:
             news[wire] = option.proposed_name
         else:
-            news[wire] = generic.autoname(shape, kind, name, request.randomSeed)
+            news[wire] = generic.autoname(shape, rules, name, request.randomSeed)
         return [wire]
 
     @property
@@ -228,20 +228,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @with_errors_and_faults
     def Diff(self, request: Any, call: Any) -> Any:
         token, name = _token_and_name(request)
-        shape, kind = self.lifecycle.shape(token)
+        shape, rules = self.lifecycle.schema_and_rules(token)
         olds, _ = decode(request.old_inputs)
         news, _ = decode(request.news)
         # An input that now repeats what the cloud had chosen is no change.
         outputs = decode(request.olds)[0]
         repeated = [wire for wire in news if wire in outputs and news[wire] == outputs[wire]]
         olds |= {wire: news[wire] for wire in repeated if wire not in olds}
-        changes = diff.changes(olds, news, generic.replaces(shape, kind), shape)
+        changes = diff.changes(olds, news, generic.replaces(shape, rules), shape)
         config = self._configs.get(call.peer(), {})  # not another connection's
         changes |= generic.moved(shape, news, outputs, config)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
-        wire = generic.name_property(shape, kind)
+        wire = generic.name_property(shape, rules)
         fixed = news.get(wire or "")
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME
@@ -251,7 +251,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=bool(replaced)
             and isinstance(fixed, str)
             and fixed == olds.get(wire or "")
-            and not generic.autonamed(shape, kind, name, fixed),
+            and not generic.autonamed(shape, rules, name, fixed),
             diffs=sorted({path.split(".")[0].split("[")[0] for path in changes}),
             detailedDiff={
                 path: provider_pb2.PropertyDiff(
@@ -267,7 +267,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs, secrets = decode(request.properties)
         token, _ = _token_and_name(request)
         if request.preview:
-            shape, _kind = self.lifecycle.shape(token)
+            shape, _ = self.lifecycle.schema_and_rules(token)
             outputs = {
                 wire: generic.as_output(shape, wire, value)
                 for wire, value in inputs.items()
@@ -298,13 +298,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs, secrets = decode(request.news)
         token, _ = _token_and_name(request)
         if request.preview:
-            shape, kind = self.lifecycle.shape(token)
+            shape, rules = self.lifecycle.schema_and_rules(token)
             outputs = decode(request.olds)[0] | {
                 wire: generic.as_output(shape, wire, value)
                 for wire, value in inputs.items()
                 if wire in shape.outputs
             }
-            outputs |= dict.fromkeys(kind.volatile, UNKNOWN)
+            outputs |= dict.fromkeys(rules.volatile, UNKNOWN)
             return provider_pb2.UpdateResponse(properties=encode(outputs, secrets))
         record = self.lifecycle.update(token, request.id, request.urn, inputs, secrets)
         return provider_pb2.UpdateResponse(properties=self._outputs(record))
@@ -324,8 +324,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return self.package != "aws" or of(config) == of(record.config)
 
     def _outputs(self, record: Record) -> Any:
-        kind = self.lifecycle.rules(record.token)
-        paths = [tuple(path) for path in record.secrets] + [(wire,) for wire in kind.secret_outputs]
+        rules = self.lifecycle.rules(record.token)
+        paths = [tuple(path) for path in record.secrets] + [
+            (wire,) for wire in rules.secret_outputs
+        ]
         return encode(record.outputs, paths)
 
     @with_errors_and_faults

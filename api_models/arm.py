@@ -1,12 +1,12 @@
-"""A record of Azure as the Resource Manager takes it: the body of each PUT, and an ARM template of all."""
+"""Azure resources as Resource Manager receives them: the body of each PUT, and a plan as an ARM template."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from policy.record import Plan, Resource
+from api_models.resource import Plan, Resource
 
-# Resource Manager's type, and the inputs that make up the name; what is not listed cannot be converted.
+# Resource Manager's type, and the inputs that form the name. A type that is not listed cannot be converted.
 TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "applicationinsights:Component": ("Microsoft.Insights/components", ("resourceName",)),
     "authorization:RoleAssignment": (
@@ -78,36 +78,41 @@ TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "web:AppServicePlan": ("Microsoft.Web/serverfarms", ("name",)),
     "web:WebApp": ("Microsoft.Web/sites", ("name",)),
 }
-# Beside `properties`; azure-native takes whatever else is inside them as inputs of its own.
+# The members beside `properties`. azure-native takes the members of `properties` as inputs of their own.
 # https://github.com/Azure/azure-resource-manager-rpc/blob/master/v1.0/common-api-details.md
 ENVELOPE = {"location", "tags", "sku", "kind", "identity", "plan", "zones", "extendedLocation"}
-# azure-native's names for properties that are called otherwise on the wire.
-WIRE = {
+# Properties that have another name in the request than in azure-native.
+REQUEST_NAMES = {
     ("azure-native:authorization:RoleDefinition", "roleType"): "type",
     ("azure-native:storage:StorageAccount", "enableHttpsTrafficOnly"): "supportsHttpsTrafficOnly",
 }
-# Types whose `sku` is inside `properties` all the same.
+# Types whose `sku` is a member of `properties`.
 SKU_INSIDE = {"azure-native:operationalinsights:Workspace", "azure-native:keyvault:Vault"}
-PLACE = {"resourceGroupName", "scope"}
+# Inputs that say where the resource is. They are part of the URL.
+LOCATION_INPUTS = {"resourceGroupName", "scope"}
 
 
 def convertible(resource: Resource) -> bool:
-    """Whether Resource Manager's name for the type is known here."""
+    """Whether `TYPES` has Resource Manager's name of the type."""
     return resource.type.removeprefix("azure-native:") in TYPES
 
 
 def body(resource: Resource) -> dict[str, Any]:
-    """What is sent to create the resource."""
+    """The request body that creates the resource."""
     _, names = TYPES[resource.type.removeprefix("azure-native:")]
-    given = {key: value for key, value in resource.inputs.items() if key not in {*names, *PLACE}}
+    rest = {
+        key: value
+        for key, value in resource.inputs.items()
+        if key not in {*names, *LOCATION_INPUTS}
+    }
     outside = ENVELOPE - {"sku"} if resource.type in SKU_INSIDE else ENVELOPE
-    result = {key: given.pop(key) for key in list(given) if key in outside}
+    result = {key: rest.pop(key) for key in list(rest) if key in outside}
     result["properties"] = {
-        **given.pop("properties", {}),
-        **{WIRE.get((resource.type, key), key): value for key, value in given.items()},
+        **rest.pop("properties", {}),
+        **{REQUEST_NAMES.get((resource.type, key), key): value for key, value in rest.items()},
     }
     identities = (result.get("identity") or {}).get("userAssignedIdentities")
-    if isinstance(identities, list):  # a list goes in, a map by id goes over the wire
+    if isinstance(identities, list):  # the input is a list, the request has a map by id
         result["identity"] = {
             **result["identity"],
             "userAssignedIdentities": {each: {} for each in identities},
@@ -116,20 +121,20 @@ def body(resource: Resource) -> dict[str, Any]:
 
 
 def template(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
-    """The ARM template, and the resources that have no place in it.
+    """The ARM template, and the resources that cannot be converted.
 
     https://learn.microsoft.com/azure/azure-resource-manager/templates/syntax
     """
-    ours = [each for each in plan if convertible(each)]
+    converted = [each for each in plan if convertible(each)]
     resources = []
-    for each in ours:
+    for each in converted:
         type_, names = TYPES[each.type.removeprefix("azure-native:")]
-        *parents, own = (each.inputs.get(name) for name in names)
-        name = "/".join(str(part) for part in [*parents, own or each.id])
+        *parents, last = (each.inputs.get(name) for name in names)
+        name = "/".join(str(part) for part in [*parents, last or each.id])
         resources.append({"type": type_, "apiVersion": "2024-01-01", "name": name, **body(each)})
     document = {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
         "contentVersion": "1.0.0.0",
         "resources": resources,
     }
-    return document, [each for each in plan if each not in ours]
+    return document, [each for each in plan if each not in converted]

@@ -1,4 +1,4 @@
-"""AWS: botocore's models. Types, required members, lengths, ranges, patterns and enums."""
+"""AWS: botocore's models. They state types, required members, lengths, ranges, patterns and enumerations."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from typing import Any
 import botocore.session
 from botocore.model import Shape
 
-from api_models.matching import Json, NotLookedAt, complaints, matches, member, put
-from policy.record import Resource
+from api_models.matching import (
+    Json,
+    NotChecked,
+    matching_member,
+    pattern_problems,
+    problems_among,
+    set_path,
+)
+from api_models.resource import Resource
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """An API operation, and how a resource's inputs become its members where names alone do not say."""
+    """An API operation, and where a resource's inputs go in its request if their names do not say it."""
 
     service: str
     name: str
-    own: str = ""
-    """The member that is the resource's physical name, when the provider makes it up."""
-    under: str = ""
-    """The member below which inputs go that the operation does not have itself."""
+    name_member: str = ""
+    """The member that is the resource's physical name, if the provider generates it."""
+    parent_member: str = ""
+    """The member that holds the inputs which the operation itself does not have."""
     renames: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """Required members that the provider takes from elsewhere: a file's content, a bucket's name."""
+    filled: Mapping[str, Any] = field(default_factory=dict)
+    """Required members that the provider fills from elsewhere: a file's content, a bucket's name."""
 
     def __str__(self) -> str:
         return f"{self.service}:{self.name}"
@@ -34,23 +41,23 @@ class Operation:
 
 OPERATIONS: dict[str, tuple[Operation, ...]] = {
     "aws:appautoscaling/policy:Policy": (
-        Operation("application-autoscaling", "PutScalingPolicy", own="PolicyName"),
+        Operation("application-autoscaling", "PutScalingPolicy", name_member="PolicyName"),
     ),
     "aws:appautoscaling/target:Target": (
         Operation("application-autoscaling", "RegisterScalableTarget"),
     ),
     "aws:cloudwatch/logGroup:LogGroup": (
-        Operation("logs", "CreateLogGroup", own="logGroupName"),
-        Operation("logs", "PutRetentionPolicy", own="logGroupName"),
+        Operation("logs", "CreateLogGroup", name_member="logGroupName"),
+        Operation("logs", "PutRetentionPolicy", name_member="logGroupName"),
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": (
-        Operation("cloudwatch", "PutMetricAlarm", own="AlarmName"),
+        Operation("cloudwatch", "PutMetricAlarm", name_member="AlarmName"),
     ),
     "aws:codebuild/project:Project": (
         Operation(
             "codebuild",
             "CreateProject",
-            own="name",
+            name_member="name",
             renames={"buildTimeout": "timeoutInMinutes"},
         ),
     ),
@@ -61,7 +68,9 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
             renames={"policy": "lifecyclePolicyText", "repository": "repositoryName"},
         ),
     ),
-    "aws:ecr/repository:Repository": (Operation("ecr", "CreateRepository", own="repositoryName"),),
+    "aws:ecr/repository:Repository": (
+        Operation("ecr", "CreateRepository", name_member="repositoryName"),
+    ),
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": (
         Operation("iam", "CreateOpenIDConnectProvider", renames={"clientIdLists": "ClientIDList"}),
     ),
@@ -69,7 +78,7 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
         Operation(
             "iam",
             "CreateRole",
-            own="RoleName",
+            name_member="RoleName",
             renames={"assumeRolePolicy": "AssumeRolePolicyDocument"},
         ),
     ),
@@ -77,60 +86,70 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
         Operation(
             "iam",
             "PutRolePolicy",
-            own="PolicyName",
+            name_member="PolicyName",
             renames={"policy": "PolicyDocument", "role": "RoleName"},
         ),
     ),
     "aws:lambda/alias:Alias": (Operation("lambda", "CreateAlias"),),
     "aws:lambda/function:Function": (
-        Operation("lambda", "CreateFunction", own="FunctionName", given={"Code": {"ZipFile": b""}}),
-        Operation("lambda", "PutFunctionConcurrency", own="FunctionName"),
+        Operation(
+            "lambda",
+            "CreateFunction",
+            name_member="FunctionName",
+            filled={"Code": {"ZipFile": b""}},
+        ),
+        Operation("lambda", "PutFunctionConcurrency", name_member="FunctionName"),
     ),
     "aws:lambda/functionUrl:FunctionUrl": (
         Operation("lambda", "CreateFunctionUrlConfig", renames={"authorizationType": "AuthType"}),
     ),
     "aws:lambda/permission:Permission": (
         Operation(
-            "lambda", "AddPermission", own="StatementId", renames={"function": "FunctionName"}
+            "lambda",
+            "AddPermission",
+            name_member="StatementId",
+            renames={"function": "FunctionName"},
         ),
     ),
     "aws:s3/bucket:Bucket": (
-        Operation("s3", "CreateBucket", own="Bucket"),
-        Operation("s3", "PutBucketTagging", own="Bucket", renames={"tags": "Tagging.TagSet"}),
+        Operation("s3", "CreateBucket", name_member="Bucket"),
+        Operation(
+            "s3", "PutBucketTagging", name_member="Bucket", renames={"tags": "Tagging.TagSet"}
+        ),
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": (
-        Operation("s3", "PutBucketLifecycleConfiguration", under="LifecycleConfiguration"),
+        Operation("s3", "PutBucketLifecycleConfiguration", parent_member="LifecycleConfiguration"),
     ),
     "aws:s3/bucketObjectv2:BucketObjectv2": (
-        Operation("s3", "PutObject", given={"Body": b""}),
+        Operation("s3", "PutObject", filled={"Body": b""}),
         Operation(  # sent with the object, as a header: key=value&…
             "s3",
             "PutObjectTagging",
             renames={"tags": "Tagging.TagSet"},
-            given={"Bucket": "its", "Key": "its"},
+            filled={"Bucket": "bucket", "Key": "key"},
         ),
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": (
-        Operation("s3", "PutBucketOwnershipControls", under="OwnershipControls"),
+        Operation("s3", "PutBucketOwnershipControls", parent_member="OwnershipControls"),
     ),
     "aws:s3/bucketPolicy:BucketPolicy": (Operation("s3", "PutBucketPolicy"),),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": (
-        Operation("s3", "PutPublicAccessBlock", under="PublicAccessBlockConfiguration"),
+        Operation("s3", "PutPublicAccessBlock", parent_member="PublicAccessBlockConfiguration"),
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": (
-        Operation("s3", "PutBucketEncryption", under="ServerSideEncryptionConfiguration"),
+        Operation("s3", "PutBucketEncryption", parent_member="ServerSideEncryptionConfiguration"),
     ),
     "aws:s3/bucketVersioning:BucketVersioning": (Operation("s3", "PutBucketVersioning"),),
     "aws:sagemaker/endpoint:Endpoint": (
         Operation("sagemaker", "CreateEndpoint", renames={"name": "EndpointName"}),
     ),
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": (
-        Operation("sagemaker", "CreateEndpointConfig", own="EndpointConfigName"),
+        Operation("sagemaker", "CreateEndpointConfig", name_member="EndpointConfigName"),
     ),
-    "aws:sagemaker/model:Model": (Operation("sagemaker", "CreateModel", own="ModelName"),),
+    "aws:sagemaker/model:Model": (Operation("sagemaker", "CreateModel", name_member="ModelName"),),
     "aws:secretsmanager/secret:Secret": (
-        Operation("secretsmanager", "CreateSecret", own="Name"),
-        Operation("secretsmanager", "DeleteSecret", own="SecretId"),
+        Operation("secretsmanager", "CreateSecret", name_member="Name"),
+        Operation("secretsmanager", "DeleteSecret", name_member="SecretId"),
     ),
     "aws:secretsmanager/secretVersion:SecretVersion": (
         Operation("secretsmanager", "PutSecretValue"),
@@ -138,8 +157,8 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
 }
 NOT_COVERED: dict[str, str] = {}
 
-# Inputs that tell the provider what to do, or that it reads from a file, and that are not sent as such.
-PROVIDERS_OWN = {
+# Inputs that are not part of a request: they control the provider, or name a file that it reads.
+NOT_SENT = {
     ("aws:ecr/repository:Repository", "forceDelete"),
     ("aws:lambda/function:Function", "code"),
     ("aws:s3/bucket:Bucket", "forceDestroy"),
@@ -148,12 +167,12 @@ PROVIDERS_OWN = {
 
 
 def title(type_: str) -> str:
-    """The operations that a type maps to."""
+    """The operations that a type is compared with."""
     return ", ".join(map(str, OPERATIONS[type_]))
 
 
 @cache
-def shape(operation: Operation) -> Any:
+def input_shape(operation: Operation) -> Any:
     """The model of an operation's input."""
     service = botocore.session.get_session().get_service_model(operation.service)
     return service.operation_model(operation.name).input_shape
@@ -161,87 +180,88 @@ def shape(operation: Operation) -> Any:
 
 def problems(resource: Resource) -> Iterator[str]:
     """What AWS would refuse of a resource's inputs."""
-    return complaints(findings(resource))
+    return problems_among(findings(resource))
 
 
 def findings(resource: Resource) -> Iterator[str]:
-    """The complaints, and what is not looked at."""
+    """The problems, and the paths that are not checked."""
     left = dict(resource.inputs)
     for name in resource.inputs:
-        if (resource.type, name) in PROVIDERS_OWN:
-            yield NotLookedAt(name)
+        if (resource.type, name) in NOT_SENT:
+            yield NotChecked(name)
             del left[name]
     for operation in OPERATIONS[resource.type]:
-        request = dict(operation.given)
-        if operation.own:
-            request[operation.own] = resource.id
+        request = dict(operation.filled)
+        if operation.name_member:
+            request[operation.name_member] = resource.id
         for name in list(left):
-            if path := place(name, operation):
-                put(request, path, left.pop(name))
-        yield from held(request, shape(operation), operation.name)
+            if path := request_path(name, operation):
+                set_path(request, path, left.pop(name))
+        yield from value_findings(request, input_shape(operation), operation.name)
     for name in left:
         yield f"{name} belongs to none of {title(resource.type)}"
 
 
-def place(name: str, operation: Operation) -> str | None:
+def request_path(name: str, operation: Operation) -> str | None:
     """Where an input goes in an operation's request; None if it has no place there."""
     if name in operation.renames:
         return operation.renames[name]
-    if name == "name" and operation.own:
-        return operation.own
-    model = shape(operation)
-    if found := member(name, model.members):
+    if name == "name" and operation.name_member:
+        return operation.name_member
+    members = input_shape(operation).members
+    if found := matching_member(name, members):
         return found
-    if operation.under and (below := member(name, model.members[operation.under].members)):
-        return f"{operation.under}.{below}"
+    parent = operation.parent_member
+    if parent and (found := matching_member(name, members[parent].members)):
+        return f"{parent}.{found}"
     return None
 
 
-def held(value: Any, model: Shape, path: str) -> Iterator[str]:
-    """A value against its shape."""
-    match model.type_name:
+def value_findings(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """The findings of a value under its shape."""
+    match shape.type_name:
         case "structure":
-            yield from structure(value, model, path)
+            yield from structure_findings(value, shape, path)
         case "list":
-            mapped = isinstance(value, Mapping) and keyed(model)
-            items = pairs(value, model) if mapped else value
+            is_map = isinstance(value, Mapping) and has_key_value_members(shape)
+            items = key_value_list(value, shape) if is_map else value
             if not isinstance(items, list):
                 yield f"{path}: a list is needed, not {value!r}"
                 return
-            yield from limits(len(items), model, path)
+            yield from bound_problems(len(items), shape, path)
             for index, item in enumerate(items):
-                yield from held(item, model.member, f"{path}[{index}]")
+                yield from value_findings(item, shape.member, f"{path}[{index}]")
         case "map":
             if not isinstance(value, Mapping):
                 yield f"{path}: a mapping is needed, not {value!r}"
                 return
-            yield from limits(len(value), model, path)
+            yield from bound_problems(len(value), shape, path)
             for key, item in value.items():
-                yield from held(key, model.key, f"{path}.{key}")
-                yield from held(item, model.value, f"{path}.{key}")
+                yield from value_findings(key, shape.key, f"{path}.{key}")
+                yield from value_findings(item, shape.value, f"{path}.{key}")
         case "string":
             if not isinstance(value, str):
-                yield f"{path}: a text is needed, not {value!r}"
+                yield f"{path}: a string is needed, not {value!r}"
                 return
-            yield from limits(len(value), model, path)
-            if model.enum and value not in model.enum:
-                yield f"{path}: {value!r} is none of {', '.join(model.enum[:8])} …"
-            if pattern := model.metadata.get("pattern"):
-                yield from matches(pattern, value, path)
+            yield from bound_problems(len(value), shape, path)
+            if shape.enum and value not in shape.enum:
+                yield f"{path}: {value!r} is not one of {', '.join(shape.enum[:8])} …"
+            if pattern := shape.metadata.get("pattern"):
+                yield from pattern_problems(pattern, value, path)
         case "integer" | "long" | "float" | "double":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 yield f"{path}: a number is needed, not {value!r}"
                 return
-            yield from limits(value, model, path)
+            yield from bound_problems(value, shape, path)
         case "boolean":
             if not isinstance(value, bool):
                 yield f"{path}: true or false is needed, not {value!r}"
-        case _ if not isinstance(value, bytes):  # what is `given`
-            yield NotLookedAt(path)
+        case _ if not isinstance(value, bytes):  # bytes come from `Operation.filled` only
+            yield NotChecked(path)
 
 
-def structure(value: Any, model: Shape, path: str) -> Iterator[str]:
-    """A mapping against a structure; a list of one is Terraform's block."""
+def structure_findings(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """The findings of a mapping under a structure. A list of one mapping is a block of Terraform."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, Mapping):
@@ -249,38 +269,39 @@ def structure(value: Any, model: Shape, path: str) -> Iterator[str]:
         return
     found: Json = {}
     for name, item in value.items():
-        if (key := member(name, model.members)) is None:
-            yield f"{path}: has no {name}; there are {', '.join(list(model.members)[:8])} …"
+        if (key := matching_member(name, shape.members)) is None:
+            yield f"{path}: has no {name}; there are {', '.join(list(shape.members)[:8])} …"
         elif item is not None:
             found[key] = item
-    for name in model.required_members:
+    for name in shape.required_members:
         if name not in found:
             yield f"{path}: {name} is required"
     for name, item in found.items():
-        child = model.members[name]
+        member = shape.members[name]
         # Where Terraform allows one block, AWS may take a list of them.
-        listed = child.type_name == "list" and isinstance(item, Mapping)
-        yield from held([item] if listed and not keyed(child) else item, child, f"{path}.{name}")
+        is_block = member.type_name == "list" and isinstance(item, Mapping)
+        listed = [item] if is_block and not has_key_value_members(member) else item
+        yield from value_findings(listed, member, f"{path}.{name}")
 
 
-def keyed(model: Shape) -> bool:
-    """Whether a list stands for a mapping: of Key (Name) and Value."""
-    if model.member.type_name != "structure":
+def has_key_value_members(shape: Shape) -> bool:
+    """Whether a list represents a mapping: its members have a Key (or Name) and a Value."""
+    if shape.member.type_name != "structure":
         return False
-    return {each.lower() for each in model.member.members} in (
+    return {each.lower() for each in shape.member.members} in (
         {"key", "value"},
         {"name", "value"},
     )
 
 
-def pairs(value: Mapping[str, Any], model: Shape) -> list[Json]:
+def key_value_list(value: Mapping[str, Any], shape: Shape) -> list[Json]:
     """A mapping as AWS's list of keys and values."""
-    key, second = sorted(model.member.members, key=str.lower)
+    key, second = sorted(shape.member.members, key=str.lower)
     return [{key: name, second: item} for name, item in value.items()]
 
 
-def limits(number: float, model: Shape, path: str) -> Iterator[str]:
-    """A number, or a length, against a shape's bounds."""
-    low, high = model.metadata.get("min"), model.metadata.get("max")
+def bound_problems(number: float, shape: Shape, path: str) -> Iterator[str]:
+    """A problem when a number, or a length, is outside of the shape's bounds."""
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low is not None and number < low) or (high is not None and number > high):
         yield f"{path}: {number} is not within {low} to {high}"

@@ -1,8 +1,8 @@
-"""Azure: the models of the azure-mgmt packages. Properties, types, required ones, enums, some limits and
-patterns, and what the packages know of the names in a request's URL.
+"""Azure: the models of the azure-mgmt packages. They state properties, types, what is required, enumerations,
+some limits and patterns, and rules of the names in a request's URL.
 
-The packages come in two styles: generated before 2025 (`_attribute_map`, `_validation`) and after (fields
-with types). Neither has a generic way to ask "what is wrong with this JSON", hence the two walks.
+The packages have two styles: generated before 2025 (`_attribute_map`, `_validation`), and after (fields with
+types). Neither can validate a JSON document by itself, so this module walks both styles.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
-from api_models.arm import PLACE, TYPES, body
-from api_models.matching import Json, NotLookedAt, Said, compiled, complaints, matches, same
-from policy.record import Resource
+from api_models.arm import LOCATION_INPUTS, TYPES, body
+from api_models.matching import (
+    Json,
+    NotChecked,
+    ProseRule,
+    compiled,
+    normalized,
+    pattern_problems,
+    problems_among,
+)
+from api_models.resource import Resource
 
 MODELS = {
     "applicationinsights:Component": "applicationinsights.models:ApplicationInsightsComponent",
@@ -49,8 +57,8 @@ MODELS = {
     "web:WebApp": "web.models:Site",
 }
 NOT_COVERED: dict[str, str] = {}
-# The functions that build the requests: they know the rules of the names in the URL.
-BUILDERS = {
+# The functions that build the requests. They know the rules of the names in the URL.
+REQUEST_BUILDERS = {
     "applicationinsights:Component": "applicationinsights.v2020_02_02.operations._components_operations:build_create_or_update_request",
     "authorization:RoleAssignment": "authorization.v2022_04_01.operations._role_assignments_operations:build_create_request",
     "authorization:RoleDefinition": "authorization.v2022_04_01.operations._role_definitions_operations:build_create_or_update_request",
@@ -76,17 +84,18 @@ BUILDERS = {
     "web:AppServicePlan": "web.operations._operations:build_app_service_plans_create_or_update_request",
     "web:WebApp": "web.operations._operations:build_web_apps_create_or_update_request",
 }
-GROUPS = "machinelearningservices:Workspace"
-# What the packages say of a name in prose only: of storage's two, whatever the resource.
+KNOWS_RESOURCE_GROUPS = "machinelearningservices:Workspace"
+"""A type whose package states the rule of a resource group's name; not every package does."""
+# The rules of storage's two names, for every type of storage. The packages state them in descriptions only.
 _CONTAINERS = "storage.operations:BlobContainersOperations.create"
-SAID = {
-    "accountname": Said(
+NAME_RULES = {
+    "accountname": ProseRule(
         _CONTAINERS,
         "Storage account names must be between 3 and 24 characters in length and use numbers and "
         "lower-case letters only.",
         r"[a-z0-9]{3,24}",
     ),
-    "containername": Said(
+    "containername": ProseRule(
         _CONTAINERS,
         "Blob container names must be between 3 and 63 characters in length and use numbers, lower-case "
         "letters and dash (-) only. Every dash (-) character must be immediately preceded and followed by "
@@ -94,11 +103,11 @@ SAID = {
         r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*",
     ),
 }
-# Newer than the models of azure-mgmt-machinelearningservices 2.0.0b2, the last package with endpoints: what
-# they may be, by Microsoft's reference.
+# Properties that azure-mgmt-machinelearningservices 2.0.0b2, the last package with endpoints, does not know yet.
+# The patterns are from Microsoft's reference.
 # https://learn.microsoft.com/azure/templates/microsoft.machinelearningservices/workspaces
 # https://learn.microsoft.com/azure/templates/microsoft.machinelearningservices/workspaces/datastores
-NEWER = {
+NEWER_PROPERTIES = {
     "machinelearningservices:Datastore": {
         "properties.resourceGroup": r"[-\w.()]{1,90}",
         "properties.subscriptionId": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -111,120 +120,124 @@ NEWER = {
 
 
 def title(type_: str) -> str:
-    """The model that a type maps to."""
+    """The model that a type is compared with."""
     return "azure.mgmt." + MODELS[type_.removeprefix("azure-native:")].replace(":", ".")
 
 
-def located(place: str) -> tuple[Any, Any]:
-    """A module of the SDK and a thing in it: ``storage.models:StorageAccount``."""
+def imported(place: str) -> tuple[Any, Any]:
+    """A module of the SDK (or the class of a method), and what it has: ``storage.models:StorageAccount``."""
     module, _, name = place.partition(":")
-    inside: Any = importlib.import_module(f"azure.mgmt.{module}")
-    holder = inside
+    found: Any = importlib.import_module(f"azure.mgmt.{module}")
+    owner = found
     for step in name.split("."):
-        inside = getattr(inside, step)
-    return holder, inside
+        found = getattr(found, step)
+    return owner, found
 
 
-def prose(where: str) -> str:
-    """What an operation's documentation says."""
-    return " ".join((inspect.getdoc(located(where)[1]) or "").split())
+def documentation(where: str) -> str:
+    """The docstring of an operation."""
+    return " ".join((inspect.getdoc(imported(where)[1]) or "").split())
 
 
 def problems(resource: Resource) -> Iterator[str]:
     """What Azure would refuse of a resource's inputs."""
-    return complaints(findings(resource))
+    return problems_among(findings(resource))
 
 
 def findings(resource: Resource) -> Iterator[str]:
-    """The complaints, and what is not looked at."""
+    """The problems, and the paths that are not checked."""
     short = resource.type.removeprefix("azure-native:")
-    yield from named(resource, short)
-    _, model = located(MODELS[short])
+    yield from name_findings(resource, short)
+    _, model = imported(MODELS[short])
     identity = resource.inputs.get("identity")
-    if isinstance(identity, Mapping):  # a list goes in, a map by id goes over the wire
+    if isinstance(identity, Mapping):  # the input is a list, the request has a map by id
         for each in identity.get("userAssignedIdentities") or ():
             if not isinstance(each, str):
-                yield f"identity.userAssignedIdentities: a text is needed, not {each!r}"
+                yield f"identity.userAssignedIdentities: a string is needed, not {each!r}"
                 return
-    sent = body(resource)
-    if not sent["properties"]:
-        del sent["properties"]  # a model without any has no place for an empty one
-    for path, pattern in NEWER.get(short, {}).items():
-        *way, last = path.split(".")
-        holder = sent
-        for step in way:
+    request = body(resource)
+    if not request["properties"]:
+        del request["properties"]  # some models have no properties at all
+    yield from newer_property_problems(request, NEWER_PROPERTIES.get(short, {}))
+    yield from value_findings(request, model, MODELS[short].partition(":")[2])
+
+
+def newer_property_problems(request: Json, patterns: Mapping[str, str]) -> Iterator[str]:
+    """The problems of the properties that the model does not know yet. Removes them from the request."""
+    for path, pattern in patterns.items():
+        *parents, last = path.split(".")
+        holder = request
+        for step in parents:
             holder = holder.get(step) or {}
         if (value := holder.pop(last, None)) is not None:
             if isinstance(value, str):
-                yield from matches(pattern, value, path)
+                yield from pattern_problems(pattern, value, path)
             else:
-                yield f"{path}: a text is needed, not {value!r}"
-    yield from held(sent, model, MODELS[short].partition(":")[2])
+                yield f"{path}: a string is needed, not {value!r}"
 
 
-class Rules:
-    """In the place of an SDK's serializer: keeps the rules of the names in a URL, and says none."""
+class RecordingSerializer:
+    """Replaces an SDK's serializer: it records the rules of the names in a URL, and checks none."""
 
     def __init__(self) -> None:
-        self.of: dict[str, Json] = {}
+        self.rules: dict[str, Json] = {}
 
     def url(self, name: str, _data: object, kind: str, **rules: Any) -> str:
-        """What a builder calls for each name."""
-        self.of[same(name)] = {"kind": kind, **rules}
-        return "it"
+        """A request builder calls this for each name in the path."""
+        self.rules[normalized(name)] = {"kind": kind, **rules}
+        return "value"
 
     def query(self, *_: object, **__: object) -> str:
-        """What it calls for what is not in the path."""
-        return "it"
+        """A request builder calls this for each parameter outside of the path."""
+        return "value"
 
     header = query
 
 
 @cache
 def url_rules(short: str) -> Mapping[str, Json]:
-    """What the request's builder knows of each name in the URL."""
-    module, build = located(BUILDERS[short])
-    needed = [
+    """The rules of each name in the URL, as the request's builder states them."""
+    module, build = imported(REQUEST_BUILDERS[short])
+    required = [
         each.name
         for each in inspect.signature(build).parameters.values()
         if each.default is each.empty and each.kind is not each.VAR_KEYWORD
     ]
-    with mock.patch.object(module, "_SERIALIZER", Rules()) as rules:
-        build(**dict.fromkeys(needed, "it"))
-    return rules.of
+    with mock.patch.object(module, "_SERIALIZER", RecordingSerializer()) as serializer:
+        build(**dict.fromkeys(required, "value"))
+    return serializer.rules
 
 
-def named(resource: Resource, short: str) -> Iterator[str]:
-    """The names in the URL. One that the program leaves to azure-native is the resource's id."""
+def name_findings(resource: Resource, short: str) -> Iterator[str]:
+    """The findings of the names in the URL. A name that the program leaves to azure-native is the id."""
     _, names = TYPES[short]
-    for name in dict.fromkeys((*names, *sorted(PLACE))):
+    for name in dict.fromkeys((*names, *sorted(LOCATION_INPUTS))):
         value = resource.inputs.get(name)
         if value is None and name == names[-1]:
             value = resource.id
         if value is None:
             continue
-        # What a resource group may be called does not depend on what is in it; not every package says it.
-        knows = GROUPS if name == "resourceGroupName" else short
-        rule = url_rules(knows).get(same(name), {})
-        said = SAID.get(same(name)) if short.startswith("storage:") else None
+        knows = KNOWS_RESOURCE_GROUPS if name == "resourceGroupName" else short
+        rule = url_rules(knows).get(normalized(name), {})
+        prose = NAME_RULES.get(normalized(name)) if short.startswith("storage:") else None
         if not isinstance(value, str):
-            yield f"{name}: a text is needed, not {value!r}"
-        elif said:
-            yield from matches(said.pattern, value, name)
+            yield f"{name}: a string is needed, not {value!r}"
+        elif prose:
+            yield from pattern_problems(prose.pattern, value, name)
         elif rule.keys() & LIMITS.keys():
-            yield from limited(value, rule, name)
+            yield from limit_problems(value, rule, name)
         else:
-            yield NotLookedAt(name)
+            yield NotChecked(name)
 
 
-def held(value: Any, model: Any, path: str) -> Iterator[str]:
-    """A mapping against a model of either style."""
+def value_findings(value: Any, model: Any, path: str) -> Iterator[str]:
+    """The findings of a mapping under a model of either style."""
     if not isinstance(value, Mapping):
         yield f"{path}: a mapping is needed, not {value!r}"
     elif hasattr(model, "_attribute_map"):
-        yield from held_by_map(value, subtype(value, model), path)
+        yield from attribute_map_findings(value, subtype(value, model), path)
     else:
-        yield from held_by_fields(value, subtype(value, model), path)
+        yield from field_findings(value, subtype(value, model), path)
 
 
 # https://github.com/Azure/autorest.python: `Serializer.validation` in each package's _serialization.py
@@ -243,9 +256,8 @@ LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def limited(value: Any, rule: Mapping[str, Any], path: str) -> Iterator[str]:
-    """A value against the limits that a rule states, as far as they are of its type: the type is
-    complained of elsewhere."""
+def limit_problems(value: Any, rule: Mapping[str, Any], path: str) -> Iterator[str]:
+    """The limits of a rule that a value breaks. A limit of another type is skipped: the type has its own check."""
     for name, (words, holds) in LIMITS.items():
         if name in rule:
             try:
@@ -257,7 +269,7 @@ def limited(value: Any, rule: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def subtype(value: Mapping[str, Any], model: Any) -> Any:
-    """The model that a discriminator names; each style keeps them in its own place."""
+    """The model that the discriminator names. Each style keeps its subtypes in another attribute."""
     for name in model.__dict__.get("__mapping__", {}):
         if name in value.values() and model.__mapping__[name] is not model:
             return model.__mapping__[name]
@@ -268,67 +280,71 @@ def subtype(value: Mapping[str, Any], model: Any) -> Any:
     return model
 
 
-def held_by_map(value: Mapping[str, Any], model: Any, path: str) -> Iterator[str]:
+def attribute_map_findings(value: Mapping[str, Any], model: Any, path: str) -> Iterator[str]:
     """The older style: a flat map of attributes to paths and types, and a map of their limits."""
-    # Some services spell theirs Application_Type where azure-native says applicationType.
-    places = {spelt(entry["key"]): name for name, entry in model._attribute_map.items()}
+    # Some services write Application_Type where azure-native writes applicationType.
+    attributes = {normalized_path(each["key"]): name for name, each in model._attribute_map.items()}
     limits = getattr(model, "_validation", {})
-    given = dict(flat(value, places))
+    given = dict(flattened(value, attributes))
     for key, item in given.items():
-        if key not in places:
+        if key not in attributes:
             yield f"{path}.{key}: is no property of {model.__name__}"
             continue
-        name = places[key]
+        name = attributes[key]
         rule = limits.get(name, {})
         if rule.get("readonly"):
             yield f"{path}.{key}: cannot be written"
-        yield from limited(item, rule, f"{path}.{key}")
+        yield from limit_problems(item, rule, f"{path}.{key}")
         kind = model._attribute_map[name]["type"]
-        yield from typed(item, kind, model, f"{path}.{key}", words(model).get(name))
+        allowed = enumerated_values(model).get(name)
+        yield from typed_findings(item, kind, model, f"{path}.{key}", allowed)
     for name, rule in limits.items():
-        if rule.get("required") and name not in {places.get(key) for key in given}:
+        if rule.get("required") and name not in {attributes.get(key) for key in given}:
             yield f"{path}.{name}: is required"
 
 
-def spelt(key: str) -> str:
-    """A dotted key without what spellings differ in."""
-    return ".".join(same(part) for part in key.split("."))
+def normalized_path(path: str) -> str:
+    """A dotted path without what spellings differ in."""
+    return ".".join(normalized(part) for part in path.split("."))
 
 
-def flat(
-    value: Mapping[str, Any], places: Mapping[str, str], at: str = ""
+def flattened(
+    value: Mapping[str, Any], attributes: Mapping[str, str], parent: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """The entries of a mapping by the dotted keys that a flattened model has."""
+    """The entries of a mapping by the dotted paths that a flattened model has."""
     for name, item in value.items():
-        key = at + same(name)
-        inside = any(place.startswith(f"{key}.") for place in places)
-        if inside and key not in places and isinstance(item, Mapping):
-            yield from flat(item, places, f"{key}.")
+        key = parent + normalized(name)
+        has_children = any(path.startswith(f"{key}.") for path in attributes)
+        if has_children and key not in attributes and isinstance(item, Mapping):
+            yield from flattened(item, attributes, f"{key}.")
         elif item is not None:
             yield key, item
 
 
 @cache
-def words(model: Any) -> Mapping[str, Any]:
-    """The enumerations of the older style: a map calls them ``str``, only the constructor names them. Of a
-    discriminator, which is no argument of it, the words are those of the subtypes."""
-    enums: dict[str, Any] = {}
+def enumerated_values(model: Any) -> Mapping[str, Any]:
+    """The values of the older style's enumerations, by attribute.
+
+    The attribute map calls an enumeration ``str``; only the constructor names it. The discriminator is no
+    argument of the constructor; its values are those of the subtypes.
+    """
+    values: dict[str, Any] = {}
     for name, each in inspect.signature(model.__init__).parameters.items():
-        named = isinstance(each.annotation, str) or "_models." in repr(each.annotation)
-        if named and (found := enumeration(resolved(each.annotation, model))):
-            enums[name] = {word.value for word in found}
+        by_name = isinstance(each.annotation, str) or "_models." in repr(each.annotation)
+        if by_name and (found := enumeration(resolved(each.annotation, model))):
+            values[name] = {member.value for member in found}
     for base in model.__mro__:
         for name, subtypes in base.__dict__.get("_subtype_map", {}).items():
-            enums[name] = set(subtypes)
-    return enums
+            values[name] = set(subtypes)
+    return values
 
 
 def enumeration(annotation: Any) -> type[Enum] | None:
     """The enumeration inside an annotation; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return annotation
-    inside = (enumeration(each) for each in typing.get_args(annotation))
-    return next((each for each in inside if each), None)
+    inner = (enumeration(each) for each in typing.get_args(annotation))
+    return next((each for each in inner if each), None)
 
 
 # https://learn.microsoft.com/azure/templates: "ISO 8601 duration"; a dot or a comma before a fraction.
@@ -336,28 +352,32 @@ DURATION = r"-?P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]
 TIME = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?"
 
 
-def typed(item: Any, kind: str, model: Any, path: str, words: Any = None) -> Iterator[str]:
-    """A value against a type as the older style writes it: ``str``, ``[Thing]``, ``{Thing}``, ``Thing``;
-    a text may have to be one of some ``words``."""
+def typed_findings(
+    item: Any, kind: str, model: Any, path: str, allowed: Any = None
+) -> Iterator[str]:
+    """The findings of a value under a type of the older style: ``str``, ``[Thing]``, ``{Thing}``, ``Thing``.
+
+    A string may have to be one of the ``allowed`` values.
+    """
     if kind.startswith("["):
         if not isinstance(item, list):
             yield f"{path}: a list is needed, not {item!r}"
             return
         for index, each in enumerate(item):
-            yield from typed(each, kind[1:-1], model, f"{path}[{index}]", words)
+            yield from typed_findings(each, kind[1:-1], model, f"{path}[{index}]", allowed)
     elif kind.startswith("{"):
         if not isinstance(item, Mapping):
             yield f"{path}: a mapping is needed, not {item!r}"
             return
         for name, each in item.items():
-            yield from typed(each, kind[1:-1], model, f"{path}.{name}", words)
+            yield from typed_findings(each, kind[1:-1], model, f"{path}.{name}", allowed)
     elif kind in ("str", "iso-8601", "duration"):
         if not isinstance(item, str):
-            yield f"{path}: a text is needed, not {item!r}"
-        elif words and item not in words:
-            yield f"{path}: {item!r} is none of {', '.join(sorted(map(str, words)))}"
+            yield f"{path}: a string is needed, not {item!r}"
+        elif allowed and item not in allowed:
+            yield f"{path}: {item!r} is not one of {', '.join(sorted(map(str, allowed)))}"
         elif kind != "str":
-            yield from matches(DURATION if kind == "duration" else TIME, item, path)
+            yield from pattern_problems(DURATION if kind == "duration" else TIME, item, path)
     elif kind in ("int", "long", "float"):
         if isinstance(item, bool) or not isinstance(item, int | float):
             yield f"{path}: a number is needed, not {item!r}"
@@ -365,13 +385,13 @@ def typed(item: Any, kind: str, model: Any, path: str, words: Any = None) -> Ite
         if not isinstance(item, bool):
             yield f"{path}: true or false is needed, not {item!r}"
     elif (inner := getattr(sys.modules[model.__module__], kind, None)) is not None:
-        yield from held(item, inner, path)
+        yield from value_findings(item, inner, path)
     else:
-        yield NotLookedAt(path)
+        yield NotChecked(path)
 
 
-def held_by_fields(value: Mapping[str, Any], model: Any, path: str) -> Iterator[str]:
-    """The newer style: annotated fields, whose names on the wire are known to the field."""
+def field_findings(value: Mapping[str, Any], model: Any, path: str) -> Iterator[str]:
+    """The newer style: annotated fields that know their names in the request."""
     known = fields(model)
     for key, item in value.items():
         if key not in known:
@@ -380,7 +400,7 @@ def held_by_fields(value: Mapping[str, Any], model: Any, path: str) -> Iterator[
             field, annotation = known[key]
             if field._visibility == ["read"]:
                 yield f"{path}.{key}: cannot be written"
-            yield from annotated(item, annotation, f"{path}.{key}")
+            yield from annotated_findings(item, annotation, f"{path}.{key}")
     for key, (field, annotation) in known.items():
         optional = type(None) in typing.get_args(annotation) or field._visibility == ["read"]
         if not optional and value.get(key) is None and not field._is_discriminator:
@@ -389,7 +409,7 @@ def held_by_fields(value: Mapping[str, Any], model: Any, path: str) -> Iterator[
 
 @cache
 def fields(model: Any) -> Mapping[str, tuple[Any, Any]]:
-    """A newer model's fields and their types, by the names on the wire."""
+    """The fields of a newer model and their types, by their names in the request."""
     result = {}
     for base in reversed(model.__mro__):
         for name, annotation in getattr(base, "__annotations__", {}).items():
@@ -400,47 +420,46 @@ def fields(model: Any) -> Mapping[str, tuple[Any, Any]]:
 
 
 def resolved(annotation: Any, base: Any) -> Any:
-    """An annotation with the names of its own package's models looked up."""
+    """An annotation with the names of its package's models looked up."""
     package = base.__module__.rpartition(".")[0]
     names = types.SimpleNamespace(**vars(importlib.import_module(package)))
-    holder: Json = {
+    namespace: Json = {
+        **vars(sys.modules[base.__module__]),
         "_models": names,
         "_enums": names,
         "datetime": importlib.import_module("datetime"),
     }
-    shell = type("Shell", (), {"__annotations__": {"value": annotation}})
-    return typing.get_type_hints(shell, globalns={**vars(sys.modules[base.__module__]), **holder})[
-        "value"
-    ]
+    holder = type("Holder", (), {"__annotations__": {"value": annotation}})
+    return typing.get_type_hints(holder, globalns=namespace)["value"]
 
 
-def annotated(item: Any, annotation: Any, path: str) -> Iterator[str]:
-    """A value against a resolved annotation."""
+def annotated_findings(item: Any, annotation: Any, path: str) -> Iterator[str]:
+    """The findings of a value under a resolved annotation."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Union or origin is types.UnionType:
         members = [each for each in arguments if each is not type(None)]
         enums = [each for each in members if isinstance(each, type) and issubclass(each, Enum)]
         if enums:  # written Union[str, SomeEnum]
-            known = [str(word.value) for word in enums[0]]
-            if item not in known:
-                yield f"{path}: {item!r} is none of {', '.join(sorted(known))}"
+            allowed = [str(member.value) for member in enums[0]]
+            if item not in allowed:
+                yield f"{path}: {item!r} is not one of {', '.join(sorted(allowed))}"
             return
-        yield from min((list(annotated(item, each, path)) for each in members), key=len)
+        yield from min((list(annotated_findings(item, each, path)) for each in members), key=len)
     elif origin is list:
         if not isinstance(item, list):
             yield f"{path}: a list is needed, not {item!r}"
             return
         for index, each in enumerate(item):
-            yield from annotated(each, arguments[0], f"{path}[{index}]")
+            yield from annotated_findings(each, arguments[0], f"{path}[{index}]")
     elif origin is dict:
         if not isinstance(item, Mapping):
             yield f"{path}: a mapping is needed, not {item!r}"
             return
         for name, each in item.items():
-            yield from annotated(each, arguments[1], f"{path}.{name}")
+            yield from annotated_findings(each, arguments[1], f"{path}.{name}")
     elif origin is typing.Literal:
         if item not in arguments:
-            yield f"{path}: {item!r} is none of {', '.join(map(str, arguments))}"
+            yield f"{path}: {item!r} is not one of {', '.join(map(str, arguments))}"
     elif annotation is bool or annotation is str:
         if not isinstance(item, annotation):
             yield f"{path}: {annotation.__name__} is needed, not {item!r}"
@@ -448,6 +467,6 @@ def annotated(item: Any, annotation: Any, path: str) -> Iterator[str]:
         if isinstance(item, bool) or not isinstance(item, int | float):
             yield f"{path}: a number is needed, not {item!r}"
     elif isinstance(annotation, type) and annotation.__module__.startswith("azure.mgmt."):
-        yield from held(item, annotation, path)
+        yield from value_findings(item, annotation, path)
     else:
-        yield NotLookedAt(path)
+        yield NotChecked(path)

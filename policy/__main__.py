@@ -1,4 +1,4 @@
-"""`make policy`: hold the rules against what the program registers, or against a stack's exported state.
+"""`make policy`: check what the program registers, or a stack's exported state, against the rules.
 
 Usage: python -m policy [aws|gcp|azure …] [--state EXPORT.json]
 """
@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from string import ascii_uppercase
 
-from policy import aws, azure, gcp, record, rules  # noqa: F401  # the clouds add their checks
+from api_models.resource import Plan
+from policy import record
+from policy.enforcement import check_count, violations
+from policy.rules import RULES
 
-Table = dict[str, record.Plan]
 
-
-def recorded(clouds: list[str]) -> Table:
+def program_plans(clouds: list[str]) -> dict[str, Plan]:
     """What the program registers, for each cloud with each set of settings."""
     return {
         f"{cloud}, {variant}": record.of_program(cloud, settings)
@@ -25,36 +26,42 @@ def recorded(clouds: list[str]) -> Table:
     }
 
 
-def shown(table: Table) -> tuple[str, int]:
-    """The verdicts as text, rules by plans; and how many violations there are."""
-    titles = list(table)
+def report(plans: dict[str, Plan]) -> tuple[str, int]:
+    """A table of rules by plans with all violations, and the number of violations."""
+    titles = list(plans)
     letters = ascii_uppercase[: len(titles)]
-    lines = [f"  {letter}: {title}, {len(table[title])} resources"
+    lines = [f"  {letter}: {title}, {len(plans[title])} resources"
              for letter, title in zip(letters, titles, strict=True)]  # fmt: skip
     lines.append(f"\n  {'rule':<22}" + "".join(f"{letter:>6}" for letter in letters))
     found = []
-    for rule in rules.RULES:
+    for rule in RULES:
         row = f"  {rule.name:<22}"
-        for title, plan in table.items():
-            broken = rules.violations(rule, plan)
+        for title, plan in plans.items():
+            broken = violations(rule, plan)
             found += [f"{title}: {violation}" for violation in broken]
-            row += f"{'BROKEN' if broken else rules.held(rule, plan) or '-':>6}"
+            row += f"{'BROKEN' if broken else check_count(rule, plan) or '-':>6}"
         lines.append(row)
-    lines += ["  (how many checks held; -: nothing there that could break it)", "", *found]
-    lines.append(f"{len(table)} plans, {len(rules.RULES)} rules, {len(found)} violations")
+    lines += [
+        "  (the number of checks that passed; -: no resource that could break the rule)",
+        "",
+        *found,
+    ]
+    lines.append(f"{len(plans)} plans, {len(RULES)} rules, {len(found)} violations")
     return "\n".join(lines), len(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="policy", description=__doc__)
     parser.add_argument("clouds", nargs="*", choices=[*record.CLOUDS, []], metavar="CLOUD")
-    parser.add_argument("--state", type=Path, help="what `pulumi stack export` printed")
+    parser.add_argument("--state", type=Path, help="the output of `pulumi stack export`")
     chosen = parser.parse_args()
     if chosen.state:
-        table: Table = {chosen.state.name: record.of_state(json.loads(chosen.state.read_text()))}
+        plans: dict[str, Plan] = {
+            chosen.state.name: record.of_state(json.loads(chosen.state.read_text()))
+        }
     else:
-        table = recorded(chosen.clouds or list(record.CLOUDS))
-    text, broken = shown(table)
+        plans = program_plans(chosen.clouds or list(record.CLOUDS))
+    text, broken = report(plans)
     print(text)
     sys.exit(broken > 0)
 

@@ -1,14 +1,45 @@
-"""How AWS shows that the rules are kept; who may do what there, and whom it trusts: access/aws.py."""
+"""How AWS's resources are checked for each rule. For permissions and trust: access/aws.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from policy import rules, secrecy
-from policy.access.aws import USERS, everybody, statements
-from policy.record import Plan, Resource, strings
+from api_models.resource import Plan, Resource
+from policy import secrecy
+from policy.access.aws import USERS, is_everybody, statements
+from policy.checks import (
+    Check,
+    ProblemFinder,
+    companions,
+    missing_tags,
+    requires,
+    unpinned_image,
+)
+from policy.plain import strings
+from policy.rules import (
+    AUTHENTICATED,
+    ENCRYPTED,
+    IDENTITY,
+    PINNED_IMAGE,
+    PRIVATE,
+    RETENTION,
+    SECRETS,
+    TAGGED,
+    TLS,
+    VERSIONED,
+)
 
 BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_ENCRYPTION = (
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+)
+BUCKET_LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+BUCKET_OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+BUCKET_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+FUNCTION = "aws:lambda/function:Function"
+REPOSITORY = "aws:ecr/repository:Repository"
 
 UNTAGGED = {
     "aws:appautoscaling/policy:Policy",
@@ -30,109 +61,71 @@ UNTAGGED = {
     "aws:secretsmanager/secretVersion:SecretVersion",
     "aws:sqs/queuePolicy:QueuePolicy",
 }
-"""Types that take no tags; a test holds this against the SDK."""
+"""Types that have no tags; a test compares this with the SDK."""
 
 
-def required(type_: str, what: str, resource: Resource, plan: Plan) -> Iterator[str]:
-    """A complaint when a bucket has no such companion."""
-    if not rules.companions(resource, plan, type_, "bucket"):
-        yield f"{what}: the bucket has no {type_.rpartition(':')[2]}"
+def bucket_needs(type_: str, consequence: str) -> ProblemFinder:
+    """A finder for buckets without a companion of this type."""
+
+    def problems(bucket: Resource, plan: Plan) -> Iterator[str]:
+        if not companions(bucket, plan, type_, "bucket"):
+            yield f"{consequence}: the bucket has no {type_.rpartition(':')[2]}"
+
+    return problems
 
 
-rules.PRIVATE.expects(
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-    blockPublicAcls=True,
-    blockPublicPolicy=True,
-    ignorePublicAcls=True,
-    restrictPublicBuckets=True,
-)
-rules.PRIVATE.expects(
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    rule__objectOwnership="BucketOwnerEnforced",  # access control lists have no effect
-)
-
-
-@rules.PRIVATE.on(BUCKET)
-def _closed(bucket: Resource, plan: Plan) -> Iterator[str]:
-    for type_ in (
-        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-    ):
-        yield from required(type_, "it may be opened", bucket, plan)
-
-
-@rules.PRIVATE.on("aws:*")
-def _policy_for_nobody(resource: Resource, _plan: Plan) -> Iterator[str]:
-    """Whatever has a policy of its own: a bucket, a repository, a secret, a key, a queue."""
+def policy_for_everybody(resource: Resource, _plan: Plan) -> Iterator[str]:
+    """A resource that has a policy of its own: a bucket, a repository, a secret, a key, a queue."""
     if resource.type.startswith("aws:iam/"):
-        return  # whom a role trusts is for rule trusted-by-name
-    written = [value for value in resource.inputs.values() if isinstance(value, Mapping)]
+        return  # the rule trusted-by-name examines whom a role trusts
+    documents = [value for value in resource.inputs.values() if isinstance(value, Mapping)]
     texts = [text for _, text in strings(resource.inputs) if text.startswith("{")]
-    for document in [*written, *(text for text in texts if '"Statement"' in text)]:
+    for document in [*documents, *(text for text in texts if '"Statement"' in text)]:
         for statement in statements(document):
             if statement["Effect"] != "Allow":
                 continue
             if "NotPrincipal" in statement:
-                yield "a statement allows something to everybody but some (NotPrincipal)"
-            elif everybody(statement.get("Principal")):
-                yield "a statement allows something to everybody"
+                yield "a statement allows an action to everybody but some (NotPrincipal)"
+            elif is_everybody(statement.get("Principal")):
+                yield "a statement allows an action to everybody"
 
 
-@rules.ONE_DOOR.on("aws:lambda/functionUrl:FunctionUrl")
-def _url(url: Resource, plan: Plan) -> Iterator[str]:
+def open_url(url: Resource, plan: Plan) -> Iterator[str]:
+    """A function URL without AWS's authentication, whose function checks no caller."""
     if url.inputs.get("authorizationType") != "NONE":
         return
     for function in plan:
-        if function.type == "aws:lambda/function:Function" and (
+        if function.type == FUNCTION and (
             url.inputs.get("functionName") in (function.id, function.get("name"))
         ):
             access = function.get("environment.variables.ACCESS")
-            if access in ("key", "public"):
-                return
-            yield f"the URL is open, and ACCESS of its function is {access!r}: it checks no caller"
+            if access not in ("key", "public"):
+                yield f"the URL is open, and ACCESS of its function is {access!r}: it checks no caller"
             return
     yield "the URL is open, and its function is not in this stack"
 
 
-@rules.ONE_DOOR.on("aws:lambda/permission:Permission")
-def _by_url_only(permission: Resource, _plan: Plan) -> Iterator[str]:
+def invocation_by_everybody(permission: Resource, _plan: Plan) -> Iterator[str]:
     through_url = permission.get("invokedViaFunctionUrl") or permission.get("functionUrlAuthType")
     if permission.inputs.get("principal") == "*" and not through_url:
-        yield "every AWS account may invoke the function; only its URL is a door"
+        yield "every AWS account may invoke the function; only its URL may be open"
 
 
-@rules.ENCRYPTED.on(BUCKET)
-def _bucket_encrypted(bucket: Resource, plan: Plan) -> Iterator[str]:
-    type_ = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-    yield from required(type_, "how it is encrypted is left open", bucket, plan)
-
-
-@rules.ENCRYPTED.on(
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-)
-def _algorithm(encryption: Resource, _plan: Plan) -> Iterator[str]:
+def weak_bucket_encryption(encryption: Resource, _plan: Plan) -> Iterator[str]:
     for rule in encryption.inputs["rules"]:
         found = (rule.get("applyServerSideEncryptionByDefault") or {}).get("sseAlgorithm")
         if found not in ("AES256", "aws:kms", "aws:kms:dsse"):
             yield f"sseAlgorithm is {found!r}"
 
 
-@rules.ENCRYPTED.on("aws:ecr/repository:Repository")
-def _images_encrypted(repository: Resource, _plan: Plan) -> Iterator[str]:
+def unspecified_image_encryption(repository: Resource, _plan: Plan) -> Iterator[str]:
     if not repository.inputs.get("encryptionConfigurations"):
-        yield "how images are encrypted is left open"
+        yield "the encryption of images is not specified"
 
 
-@rules.TLS.on(BUCKET)
-def _bucket_tls(bucket: Resource, plan: Plan) -> Iterator[str]:
-    yield from required(
-        "aws:s3/bucketPolicy:BucketPolicy", "clear text is not refused", bucket, plan
-    )
-
-
-@rules.TLS.on("aws:s3/bucketPolicy:BucketPolicy")
-def _refuses_clear_text(policy: Resource, _plan: Plan) -> Iterator[str]:
-    """On the bucket and on everything in it, and under no other condition, which would let some through."""
+def accepts_clear_text(policy: Resource, _plan: Plan) -> Iterator[str]:
+    """The policy must refuse clear text on the bucket and on everything in it, under no other condition: a further
+    condition would accept some clear text."""
     # https://repost.aws/knowledge-center/s3-bucket-policy-for-config-rule
     bucket = f":{policy.inputs.get('bucket')}"
     for statement in statements(policy.inputs["policy"]):
@@ -154,78 +147,89 @@ def _refuses_clear_text(policy: Resource, _plan: Plan) -> Iterator[str]:
     yield "no statement denies requests without TLS (aws:SecureTransport) on the bucket and all in it"
 
 
-@rules.IDENTITY.on(*USERS)
-def _no_users(resource: Resource, _plan: Plan) -> Iterator[str]:
-    yield f"there must be none: {resource.type.rpartition(':')[2]}s have credentials that last"
+def permanent_credentials(resource: Resource, _plan: Plan) -> Iterator[str]:
+    yield f"no {resource.type.rpartition(':')[2]} is allowed: its credentials do not expire"
 
 
-@rules.PINNED_IMAGE.on("aws:sagemaker/model:Model")
-def _model_image(model: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.pinned(model.get("primaryContainer.image"))
+def unpinned_model_image(model: Resource, _plan: Plan) -> Iterator[str]:
+    yield from unpinned_image(model.get("primaryContainer.image"))
 
 
-@rules.PINNED_IMAGE.on("aws:ecr/repository:Repository")
-def _immutable(repository: Resource, _plan: Plan) -> Iterator[str]:
+def movable_tags(repository: Resource, _plan: Plan) -> Iterator[str]:
     if repository.inputs.get("imageTagMutability") != "IMMUTABLE":
         yield "tags can be moved: imageTagMutability must be IMMUTABLE"
 
 
-@rules.TAGGED.on("aws:*")
-def _tags(resource: Resource, _plan: Plan) -> Iterator[str]:
+def untagged(resource: Resource, _plan: Plan) -> Iterator[str]:
     if resource.type not in UNTAGGED:
-        yield from rules.tagged(resource, resource.inputs.get("tags"))
+        yield from missing_tags(resource.inputs.get("tags"))
 
 
-@rules.VERSIONED.on(BUCKET)
-def _bucket_versioned(bucket: Resource, plan: Plan) -> Iterator[str]:
-    yield from required(
-        "aws:s3/bucketVersioning:BucketVersioning", "nothing can be brought back", bucket, plan
-    )
-
-
-rules.VERSIONED.expects(
-    "aws:s3/bucketVersioning:BucketVersioning", versioningConfiguration__status="Enabled"
-)
-
-
-@rules.RETENTION.on("aws:cloudwatch/logGroup:LogGroup")
-def _logs_end(group: Resource, _plan: Plan) -> Iterator[str]:
+def endless_logs(group: Resource, _plan: Plan) -> Iterator[str]:
     if not group.inputs.get("retentionInDays"):
-        yield "retentionInDays is not set: logs are kept for ever"
+        yield "retentionInDays is not set: logs are kept forever"
 
 
-@rules.RETENTION.on(BUCKET)
-def _bucket_lifecycle(bucket: Resource, plan: Plan) -> Iterator[str]:
-    type_ = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    yield from required(type_, "nothing ever ends", bucket, plan)
-
-
-@rules.RETENTION.on("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
-def _ends(lifecycle: Resource, _plan: Plan) -> Iterator[str]:
+def endless_objects(lifecycle: Resource, _plan: Plan) -> Iterator[str]:
     enabled = [rule for rule in lifecycle.inputs["rules"] if rule.get("status") == "Enabled"]
     if not any(rule.get("noncurrentVersionExpiration") for rule in enabled):
-        yield "old versions are kept for ever"
+        yield "old versions are kept forever"
     if not any((rule.get("expiration") or {}).get("days") for rule in enabled):
-        yield "captures are kept for ever"
+        yield "captures are kept forever"
 
 
-@rules.RETENTION.on("aws:ecr/repository:Repository")
-def _images_end(repository: Resource, plan: Plan) -> Iterator[str]:
+def endless_images(repository: Resource, plan: Plan) -> Iterator[str]:
     type_ = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
-    if not rules.companions(repository, plan, type_, "repository"):
-        yield "old images are kept for ever: the repository has no LifecyclePolicy"
+    if not companions(repository, plan, type_, "repository"):
+        yield "old images are kept forever: the repository has no LifecyclePolicy"
 
 
-@rules.SECRETS.on("aws:lambda/function:Function")
-def _variables(function: Resource, _plan: Plan) -> Iterator[str]:
-    yield from secrecy.clear(function.get("environment.variables") or {})
+def clear_variables(function: Resource, _plan: Plan) -> Iterator[str]:
+    yield from secrecy.clear_credentials(function.get("environment.variables") or {})
 
 
-@rules.SECRETS.on("aws:codebuild/project:Project")
-def _build_variables(project: Resource, _plan: Plan) -> Iterator[str]:
+def clear_build_variables(project: Resource, _plan: Plan) -> Iterator[str]:
     plain = {
         each["name"]: each["value"]
         for each in project.get("environment.environmentVariables") or []
         if each.get("type", "PLAINTEXT") == "PLAINTEXT"
     }
-    yield from secrecy.clear(plain)
+    yield from secrecy.clear_credentials(plain)
+
+
+CHECKS = (
+    Check(
+        PRIVATE,
+        (PUBLIC_ACCESS_BLOCK,),
+        requires(
+            blockPublicAcls=True,
+            blockPublicPolicy=True,
+            ignorePublicAcls=True,
+            restrictPublicBuckets=True,
+        ),
+    ),
+    # Then access control lists have no effect.
+    Check(PRIVATE, (BUCKET_OWNERSHIP,), requires(rule__objectOwnership="BucketOwnerEnforced")),
+    Check(PRIVATE, (BUCKET,), bucket_needs(PUBLIC_ACCESS_BLOCK, "it may be made public")),
+    Check(PRIVATE, (BUCKET,), bucket_needs(BUCKET_OWNERSHIP, "it may be made public")),
+    Check(PRIVATE, ("aws:*",), policy_for_everybody),
+    Check(AUTHENTICATED, ("aws:lambda/functionUrl:FunctionUrl",), open_url),
+    Check(AUTHENTICATED, ("aws:lambda/permission:Permission",), invocation_by_everybody),
+    Check(ENCRYPTED, (BUCKET,), bucket_needs(BUCKET_ENCRYPTION, "its encryption is not specified")),
+    Check(ENCRYPTED, (BUCKET_ENCRYPTION,), weak_bucket_encryption),
+    Check(ENCRYPTED, (REPOSITORY,), unspecified_image_encryption),
+    Check(TLS, (BUCKET,), bucket_needs(BUCKET_POLICY, "clear text is not refused")),
+    Check(TLS, (BUCKET_POLICY,), accepts_clear_text),
+    Check(IDENTITY, USERS, permanent_credentials),
+    Check(PINNED_IMAGE, ("aws:sagemaker/model:Model",), unpinned_model_image),
+    Check(PINNED_IMAGE, (REPOSITORY,), movable_tags),
+    Check(TAGGED, ("aws:*",), untagged),
+    Check(VERSIONED, (BUCKET,), bucket_needs(BUCKET_VERSIONING, "nothing can be restored")),
+    Check(VERSIONED, (BUCKET_VERSIONING,), requires(versioningConfiguration__status="Enabled")),
+    Check(RETENTION, ("aws:cloudwatch/logGroup:LogGroup",), endless_logs),
+    Check(RETENTION, (BUCKET,), bucket_needs(BUCKET_LIFECYCLE, "everything is kept forever")),
+    Check(RETENTION, (BUCKET_LIFECYCLE,), endless_objects),
+    Check(RETENTION, (REPOSITORY,), endless_images),
+    Check(SECRETS, (FUNCTION,), clear_variables),
+    Check(SECRETS, ("aws:codebuild/project:Project",), clear_build_variables),
+)

@@ -1,15 +1,26 @@
-"""How Azure shows that the rules are kept. It encrypts everything that it stores.
+"""How Azure's resources are checked for each rule. For permissions and trust: access/azure.py.
 
-Who may do what there, and whom it trusts: access/azure.py.
+Azure encrypts everything at rest, so nothing is checked for that rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy import rules, secrecy
-from policy.access import azure as _access  # noqa: F401  # adds its checks
-from policy.record import Plan, Resource
+from api_models.resource import Plan, Resource
+from policy import secrecy
+from policy.checks import Check, companions, missing_tags, requires, unpinned_image
+from policy.rules import (
+    AUTHENTICATED,
+    IDENTITY,
+    PINNED_IMAGE,
+    PRIVATE,
+    RETENTION,
+    SECRETS,
+    TAGGED,
+    TLS,
+    VERSIONED,
+)
 
 UNTAGGED = {
     "azure-native:authorization:RoleAssignment",
@@ -23,114 +34,128 @@ UNTAGGED = {
     "azure-native:storage:BlobServiceProperties",
     "azure-native:storage:ManagementPolicy",
 }
-"""Types that take no tags, or theirs inside `properties`; a test holds this against the SDK."""
+"""Types that have no tags, or have them inside `properties`; a test compares this with the SDK."""
 TLS_VERSIONS = {"1.2", "1.3"}
 ACCOUNT = "azure-native:storage:StorageAccount"
+BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
+LIFECYCLE = "azure-native:storage:ManagementPolicy"
 REGISTRY = "azure-native:containerregistry:Registry"
+VAULT = "azure-native:keyvault:Vault"
 WEB_APP = "azure-native:web:WebApp"
+ML = "azure-native:machinelearningservices:"
+ONLINE_ENDPOINT = f"{ML}OnlineEndpoint"
 
 
-def settings(app: Resource) -> dict[str, str]:
-    """The environment of a web app."""
+def app_settings(app: Resource) -> dict[str, str]:
+    """The environment variables of a web app."""
     return {each["name"]: each.get("value") for each in app.get("siteConfig.appSettings") or []}
 
 
-rules.PRIVATE.expects(ACCOUNT, allowBlobPublicAccess=False, allowCrossTenantReplication=False)
-rules.PRIVATE.expects("azure-native:storage:BlobContainer", publicAccess="None")
-rules.PRIVATE.expects(REGISTRY, anonymousPullEnabled=False)
-
-
-@rules.ONE_DOOR.on(WEB_APP)
-def _app(app: Resource, _plan: Plan) -> Iterator[str]:
-    access = settings(app).get("ACCESS")
+def open_app(app: Resource, _plan: Plan) -> Iterator[str]:
+    access = app_settings(app).get("ACCESS")
     if access not in ("key", "public"):
         yield f"the app is open, and its ACCESS is {access!r}: it checks no caller"
 
 
-rules.ONE_DOOR.expects(
-    "azure-native:machinelearningservices:OnlineEndpoint", properties__authMode="AADToken"
-)
-rules.TLS.expects(ACCOUNT, enableHttpsTrafficOnly=True, minimumTlsVersion={"TLS1_2", "TLS1_3"})
-rules.TLS.expects(
-    WEB_APP,
-    httpsOnly=True,
-    siteConfig__minTlsVersion=TLS_VERSIONS,
-    siteConfig__scmMinTlsVersion=TLS_VERSIONS,
-    siteConfig__ftpsState={"Disabled", "FtpsOnly"},
-)
-rules.IDENTITY.expects(ACCOUNT, allowSharedKeyAccess=False, isLocalUserEnabled=False)
-rules.IDENTITY.expects(REGISTRY, adminUserEnabled=False)
-rules.IDENTITY.expects(
-    WEB_APP, identity__type="UserAssigned", siteConfig__acrUseManagedIdentityCreds=True
-)
-rules.IDENTITY.expects(
-    "azure-native:machinelearningservices:Datastore",
-    properties__credentials__credentialsType="None",
-)
-rules.IDENTITY.expects(
-    "azure-native:machinelearningservices:Workspace",
-    identity__type="UserAssigned",
-    systemDatastoresAuthMode="Identity",
-)
-rules.IDENTITY.expects(
-    "azure-native:machinelearningservices:OnlineEndpoint", identity__type="UserAssigned"
-)
-rules.IDENTITY.expects("azure-native:keyvault:Vault", properties__enableRbacAuthorization=True)
+def unpinned_model_image(environment: Resource, _plan: Plan) -> Iterator[str]:
+    yield from unpinned_image(environment.get("properties.image"))
 
 
-@rules.PINNED_IMAGE.on("azure-native:machinelearningservices:EnvironmentVersion")
-def _model_image(environment: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.pinned(environment.get("properties.image"))
+def unpinned_app_image(app: Resource, _plan: Plan) -> Iterator[str]:
+    yield from unpinned_image(str(app.get("siteConfig.linuxFxVersion")).removeprefix("DOCKER|"))
 
 
-@rules.PINNED_IMAGE.on(WEB_APP)
-def _app_image(app: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.pinned(str(app.get("siteConfig.linuxFxVersion")).removeprefix("DOCKER|"))
-
-
-@rules.TAGGED.on("azure-native:*")
-def _tags(resource: Resource, _plan: Plan) -> Iterator[str]:
+def untagged(resource: Resource, _plan: Plan) -> Iterator[str]:
     if resource.type not in UNTAGGED:
-        yield from rules.tagged(resource, resource.inputs.get("tags"))
+        yield from missing_tags(resource.inputs.get("tags"))
 
 
-rules.VERSIONED.expects(
-    "azure-native:storage:BlobServiceProperties",
-    isVersioningEnabled=True,
-    deleteRetentionPolicy__enabled=True,
-    containerDeleteRetentionPolicy__enabled=True,
-)
-rules.VERSIONED.expects("azure-native:keyvault:Vault", properties__enableSoftDelete=True)
+def unversioned_account(account: Resource, plan: Plan) -> Iterator[str]:
+    if not companions(account, plan, BLOB_SERVICE, "accountName"):
+        yield "nothing can be restored: the account has no BlobServiceProperties"
 
 
-@rules.VERSIONED.on(ACCOUNT)
-def _account_versioned(account: Resource, plan: Plan) -> Iterator[str]:
-    type_ = "azure-native:storage:BlobServiceProperties"
-    if not rules.companions(account, plan, type_, "accountName"):
-        yield "nothing can be brought back: the account has no BlobServiceProperties"
-
-
-@rules.RETENTION.on("azure-native:operationalinsights:Workspace")
-def _logs_end(workspace: Resource, _plan: Plan) -> Iterator[str]:
+def endless_logs(workspace: Resource, _plan: Plan) -> Iterator[str]:
     if not workspace.inputs.get("retentionInDays"):
         yield "retentionInDays is not set"
 
 
-@rules.RETENTION.on(ACCOUNT)
-def _account_lifecycle(account: Resource, plan: Plan) -> Iterator[str]:
-    type_ = "azure-native:storage:ManagementPolicy"
-    if not rules.companions(account, plan, type_, "accountName"):
-        yield "nothing ever ends: the account has no ManagementPolicy"
+def account_without_lifecycle(account: Resource, plan: Plan) -> Iterator[str]:
+    if not companions(account, plan, LIFECYCLE, "accountName"):
+        yield "everything is kept forever: the account has no ManagementPolicy"
 
 
-@rules.RETENTION.on("azure-native:storage:ManagementPolicy")
-def _ends(policy: Resource, _plan: Plan) -> Iterator[str]:
+def endless_blobs(policy: Resource, _plan: Plan) -> Iterator[str]:
     actions = [rule["definition"]["actions"] for rule in policy.get("policy.rules") or []]
     for part, what in (("baseBlob", "captures"), ("version", "old versions")):
         if not any((each.get(part) or {}).get("delete") for each in actions):
-            yield f"{what} are kept for ever"
+            yield f"{what} are kept forever"
 
 
-@rules.SECRETS.on(WEB_APP)
-def _variables(app: Resource, _plan: Plan) -> Iterator[str]:
-    yield from secrecy.clear(settings(app), ["@Microsoft.KeyVault("])
+def clear_variables(app: Resource, _plan: Plan) -> Iterator[str]:
+    yield from secrecy.clear_credentials(app_settings(app), ["@Microsoft.KeyVault("])
+
+
+CHECKS = (
+    Check(
+        PRIVATE,
+        (ACCOUNT,),
+        requires(allowBlobPublicAccess=False, allowCrossTenantReplication=False),
+    ),
+    Check(PRIVATE, ("azure-native:storage:BlobContainer",), requires(publicAccess="None")),
+    Check(PRIVATE, (REGISTRY,), requires(anonymousPullEnabled=False)),
+    Check(AUTHENTICATED, (WEB_APP,), open_app),
+    Check(AUTHENTICATED, (ONLINE_ENDPOINT,), requires(properties__authMode="AADToken")),
+    Check(
+        TLS,
+        (ACCOUNT,),
+        requires(enableHttpsTrafficOnly=True, minimumTlsVersion={"TLS1_2", "TLS1_3"}),
+    ),
+    Check(
+        TLS,
+        (WEB_APP,),
+        requires(
+            httpsOnly=True,
+            siteConfig__minTlsVersion=TLS_VERSIONS,
+            siteConfig__scmMinTlsVersion=TLS_VERSIONS,
+            siteConfig__ftpsState={"Disabled", "FtpsOnly"},
+        ),
+    ),
+    Check(IDENTITY, (ACCOUNT,), requires(allowSharedKeyAccess=False, isLocalUserEnabled=False)),
+    Check(IDENTITY, (REGISTRY,), requires(adminUserEnabled=False)),
+    Check(
+        IDENTITY,
+        (WEB_APP,),
+        requires(identity__type="UserAssigned", siteConfig__acrUseManagedIdentityCreds=True),
+    ),
+    Check(
+        IDENTITY,
+        (f"{ML}Datastore",),
+        requires(properties__credentials__credentialsType="None"),
+    ),
+    Check(
+        IDENTITY,
+        (f"{ML}Workspace",),
+        requires(identity__type="UserAssigned", systemDatastoresAuthMode="Identity"),
+    ),
+    Check(IDENTITY, (ONLINE_ENDPOINT,), requires(identity__type="UserAssigned")),
+    Check(IDENTITY, (VAULT,), requires(properties__enableRbacAuthorization=True)),
+    Check(PINNED_IMAGE, (f"{ML}EnvironmentVersion",), unpinned_model_image),
+    Check(PINNED_IMAGE, (WEB_APP,), unpinned_app_image),
+    Check(TAGGED, ("azure-native:*",), untagged),
+    Check(
+        VERSIONED,
+        (BLOB_SERVICE,),
+        requires(
+            isVersioningEnabled=True,
+            deleteRetentionPolicy__enabled=True,
+            containerDeleteRetentionPolicy__enabled=True,
+        ),
+    ),
+    Check(VERSIONED, (VAULT,), requires(properties__enableSoftDelete=True)),
+    Check(VERSIONED, (ACCOUNT,), unversioned_account),
+    Check(RETENTION, ("azure-native:operationalinsights:Workspace",), endless_logs),
+    Check(RETENTION, (ACCOUNT,), account_without_lifecycle),
+    Check(RETENTION, (LIFECYCLE,), endless_blobs),
+    Check(SECRETS, (WEB_APP,), clear_variables),
+)

@@ -1,7 +1,7 @@
-"""`make checkov`: the recorded plans held against checkov, offline; every failed check fixed or waived.
+"""`make checkov`: check the recorded plans with checkov, offline. Every failed check is fixed or waived.
 
-checkov pins packages that the platform needs in other versions, so it lives in an environment of its own
-(policy/requirements.txt), made at the first call.
+checkov pins packages that the platform needs in other versions. So it has an environment of its own
+(policy/requirements.txt), which the first call creates.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from api_models import arm
+from api_models.resource import Plan
 from policy import record, terraform
 
 HOME = Path(__file__).resolve().parents[1]
@@ -30,24 +31,24 @@ LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
 ENVIRONMENT = VENV / "policy"
 
-# Made by dynamic providers through the clouds' own APIs: no scanner has a word for them.
+# Dynamic providers make these through the clouds' own APIs: no scanner knows the types.
 DYNAMIC = "pulumi-python:dynamic/"
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A check that checkov saw fail."""
+    """A check that failed."""
 
     check: str
     cloud: str
     resource: str
     """``aws_s3_bucket.triplane-lake-bucket``, ``Microsoft.Storage/storageAccounts.…``"""
-    says: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """A check that may fail, where, and why."""
+    """A check that may fail: on which resources, and why."""
 
     check: str
     resources: tuple[str, ...]
@@ -61,51 +62,51 @@ class Waiver:
 
 
 class NotConverted(Exception):
-    """Resources that no scanner would have seen; names them."""
+    """Some resources would be left out of the scan; the message names them."""
 
 
 def waivers(file: Path = WAIVERS) -> list[Waiver]:
-    """All waivers; each must say everything."""
+    """All waivers; each has all four values."""
     return [
         Waiver(each["check"], tuple(each["resources"]), each["reason"], each["date"])
         for each in tomllib.loads(file.read_text())["waiver"]
     ]
 
 
-def document(cloud: str, plan: record.Plan) -> dict[str, Any]:
-    """A plan as checkov reads it. Raises NotConverted rather than leave a resource out silently."""
-    made, left = arm.template(plan) if cloud == "azure" else terraform.converted(plan)
-    lost = sorted({each.type for each in left if not each.type.startswith(DYNAMIC)})
-    if lost:
+def document(cloud: str, plan: Plan) -> dict[str, Any]:
+    """A plan as checkov reads it. Raises NotConverted instead of leaving a resource out silently."""
+    converted, left = arm.template(plan) if cloud == "azure" else terraform.converted(plan)
+    unknown = sorted({each.type for each in left if not each.type.startswith(DYNAMIC)})
+    if unknown:
         raise NotConverted(
-            f"policy/{'arm' if cloud == 'azure' else 'terraform'}.py cannot convert"
-            f" {', '.join(lost)}: add what is missing to its table"
+            f"{'api_models/arm' if cloud == 'azure' else 'policy/terraform'}.py cannot convert"
+            f" {', '.join(unknown)}: add the missing types to its table"
         )
-    return made
+    return converted
 
 
 def environment() -> Path:
-    """checkov's own environment, made anew when its lock changes."""
+    """checkov's own environment; re-created when its lock changes."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     stamp = ENVIRONMENT / "requirements"
     if not stamp.exists() or stamp.read_text() != digest:
-        print("making checkov's environment (about 200 MB, once)", file=sys.stderr, flush=True)
+        print("Creating checkov's environment (about 200 MB, once)", file=sys.stderr, flush=True)
         uv = str(VENV / "bin" / "uv")
         python = str(ENVIRONMENT / "bin" / "python")
-        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(ENVIRONMENT)]
-        subprocess.run(make, check=True)
+        create = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(ENVIRONMENT)]
+        subprocess.run(create, check=True)
         install = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(LOCK)]
         subprocess.run(install, check=True)
         stamp.write_text(digest)
     return ENVIRONMENT
 
 
-def scan(plans: Mapping[str, record.Plan]) -> tuple[list[Failed], int]:
-    """Every failed check of these plans (named ``aws-1`` …), and how many passed."""
+def scan(plans: Mapping[str, Plan]) -> tuple[list[Failed], int]:
+    """Every failed check of these plans (named ``aws-1`` …), and the number of checks that passed."""
     with tempfile.TemporaryDirectory() as folder:
         for name, plan in plans.items():
             cloud = name.partition("-")[0]
-            # checkov knows both kinds of file by what is in them.
+            # checkov recognizes both kinds of file by their content.
             (Path(folder) / f"{name}.json").write_text(json.dumps(document(cloud, plan), indent=1))
         scanned = subprocess.run(
             [
@@ -119,14 +120,14 @@ def scan(plans: Mapping[str, record.Plan]) -> tuple[list[Failed], int]:
             timeout=600,
         )  # fmt: skip
     if scanned.returncode:
-        raise RuntimeError(f"checkov left with {scanned.returncode}:\n{scanned.stderr[-4000:]}")
-    told = json.loads(scanned.stdout)
-    reports = told if isinstance(told, list) else [told]
+        raise RuntimeError(f"checkov exited with {scanned.returncode}:\n{scanned.stderr[-4000:]}")
+    output = json.loads(scanned.stdout)
+    reports = output if isinstance(output, list) else [output]
     if any(report.get("summary", {}).get("parsing_errors") for report in reports):
         raise RuntimeError(f"checkov could not read a plan: {scanned.stdout[:2000]}")
-    seen = {Path(each).stem for report in reports for each in files(report)}
-    if seen != set(plans):
-        raise RuntimeError(f"checkov looked at {sorted(seen)} only, of {sorted(plans)}")
+    scanned_plans = {Path(each).stem for report in reports for each in checked_files(report)}
+    if scanned_plans != set(plans):
+        raise RuntimeError(f"checkov checked only {sorted(scanned_plans)} of {sorted(plans)}")
     failed = [
         Failed(
             each["check_id"],
@@ -140,8 +141,8 @@ def scan(plans: Mapping[str, record.Plan]) -> tuple[list[Failed], int]:
     return failed, sum(report["summary"]["passed"] for report in reports)
 
 
-def files(report: dict[str, Any]) -> set[str]:
-    """The files in which checkov found something to check."""
+def checked_files(report: dict[str, Any]) -> set[str]:
+    """The files in which checkov checked at least one resource."""
     results = report["results"]
     return {
         each["file_path"]
@@ -168,9 +169,9 @@ def main() -> None:
         if count:
             print(f"  waived {waiver.check:<14}{dict(count)!s:<28}{waiver.reason.strip()[:70]}")
     for each in open_:
-        print(f"  FAILED {each.check:<14}{each.resource}: {each.says}")
+        print(f"  FAILED {each.check:<14}{each.resource}: {each.message}")
     for waiver in unused:
-        print(f"  UNUSED {waiver.check}: nothing fails it any more; take it out of {WAIVERS.name}")
+        print(f"  UNUSED {waiver.check}: no check fails it now; remove it from {WAIVERS.name}")
     print(
         f"checkov: {len(plans)} plans, {passed} checks passed, {len(failed)} failed and waived"
         if not open_

@@ -1,6 +1,6 @@
-"""How Google Cloud shows that the rules are kept. It encrypts everything, and speaks TLS only.
+"""How Google Cloud's resources are checked for each rule. For permissions and trust: access/gcp.py.
 
-Who may do what there, and whom it trusts: access/gcp.py.
+Google Cloud encrypts everything at rest and accepts TLS only, so nothing is checked for those two rules.
 """
 
 from __future__ import annotations
@@ -8,9 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from policy import rules, secrecy
+from api_models.resource import Plan, Resource
+from policy import secrecy
 from policy.access.gcp import BINDINGS, CUSTOM_ROLE
-from policy.record import Plan, Resource
+from policy.checks import Check, missing_tags, requires, unpinned_image
+from policy.rules import (
+    AUTHENTICATED,
+    IDENTITY,
+    PINNED_IMAGE,
+    PRIVATE,
+    RETENTION,
+    SECRETS,
+    TAGGED,
+    VERSIONED,
+)
 
 UNLABELLED = {
     *BINDINGS,
@@ -26,8 +37,12 @@ UNLABELLED = {
     "gcp:storage/bucketIAMPolicy:BucketIAMPolicy",
     "gcp:storage/bucketObject:BucketObject",
 }
-"""Types that take no labels; a test holds this against the SDK."""
+"""Types that have no labels; a test compares this with the SDK."""
+BUCKET = "gcp:storage/bucket:Bucket"
+REPOSITORY = "gcp:artifactregistry/repository:Repository"
 SERVICE = "gcp:cloudrunv2/service:Service"
+MODEL = "pulumi-python:dynamic/triplane:VertexModel"
+DEPLOYMENT = "pulumi-python:dynamic/triplane:VertexDeployment"
 
 
 def containers(service: Resource) -> list[dict[str, Any]]:
@@ -35,100 +50,98 @@ def containers(service: Resource) -> list[dict[str, Any]]:
     return list(service.get("template.containers") or [])
 
 
-rules.PRIVATE.expects(
-    "gcp:storage/bucket:Bucket", publicAccessPrevention="enforced", uniformBucketLevelAccess=True
-)
-
-
-@rules.PRIVATE.on(*BINDINGS)
-def _for_nobody(binding: Resource, _plan: Plan) -> Iterator[str]:
+def grant_to_everybody(binding: Resource, _plan: Plan) -> Iterator[str]:
     if binding.inputs.get("member") in ("allUsers", "allAuthenticatedUsers"):
         yield f"{binding.inputs.get('role')} is granted to {binding.inputs['member']}"
 
 
-@rules.ONE_DOOR.on(SERVICE)
-def _service(service: Resource, _plan: Plan) -> Iterator[str]:
+def open_service(service: Resource, _plan: Plan) -> Iterator[str]:
+    """A service without Google's authentication that checks no caller."""
     if not service.inputs.get("invokerIamDisabled"):
         return
     for container in containers(service):
-        access = {each["name"]: each.get("value") for each in container.get("envs", [])}.get(
-            "ACCESS"
-        )
+        variables = {each["name"]: each.get("value") for each in container.get("envs", [])}
+        access = variables.get("ACCESS")
         if access not in ("key", "public"):
             yield f"the service is open, and its ACCESS is {access!r}: it checks no caller"
 
 
-@rules.IDENTITY.on("gcp:serviceaccount/key:Key")
-def _no_keys(_key: Resource, _plan: Plan) -> Iterator[str]:
-    yield "there must be none: a service account's key does not expire"
+def account_key(_key: Resource, _plan: Plan) -> Iterator[str]:
+    yield "no service account key is allowed: it does not expire"
 
 
-@rules.IDENTITY.on(SERVICE)
-def _own_account(service: Resource, _plan: Plan) -> Iterator[str]:
+def service_on_default_account(service: Resource, _plan: Plan) -> Iterator[str]:
     if not service.get("template.serviceAccount"):
-        yield "runs as the project's default account, which others share"
+        yield "runs as the project's default account, which other workloads share"
 
 
-@rules.IDENTITY.on("pulumi-python:dynamic/triplane:VertexDeployment")
-def _model_account(deployment: Resource, _plan: Plan) -> Iterator[str]:
+def model_on_default_account(deployment: Resource, _plan: Plan) -> Iterator[str]:
     if not deployment.inputs.get("service_account"):
-        yield "serves as the project's default account, which others share"
+        yield "serves as the project's default account, which other workloads share"
 
 
-@rules.PINNED_IMAGE.on(SERVICE)
-def _service_image(service: Resource, _plan: Plan) -> Iterator[str]:
+def unpinned_service_image(service: Resource, _plan: Plan) -> Iterator[str]:
     for container in containers(service):
-        yield from rules.pinned(container.get("image"))
+        yield from unpinned_image(container.get("image"))
 
 
-@rules.PINNED_IMAGE.on("pulumi-python:dynamic/triplane:VertexModel")
-def _model_image(model: Resource, _plan: Plan) -> Iterator[str]:
-    yield from rules.pinned(model.inputs.get("image"))
+def unpinned_model_image(model: Resource, _plan: Plan) -> Iterator[str]:
+    yield from unpinned_image(model.inputs.get("image"))
 
 
-rules.PINNED_IMAGE.expects(
-    "gcp:artifactregistry/repository:Repository", dockerConfig__immutableTags=True
-)
-
-
-@rules.TAGGED.on("gcp:*")
-def _labels(resource: Resource, _plan: Plan) -> Iterator[str]:
+def unlabelled(resource: Resource, _plan: Plan) -> Iterator[str]:
     if resource.type not in UNLABELLED:
-        yield from rules.tagged(resource, resource.inputs.get("labels"))
+        yield from missing_tags(resource.inputs.get("labels"))
 
 
-rules.VERSIONED.expects("gcp:storage/bucket:Bucket", versioning__enabled=True)
-
-
-@rules.RETENTION.on("gcp:storage/bucket:Bucket")
-def _ends(bucket: Resource, _plan: Plan) -> Iterator[str]:
+def endless_objects(bucket: Resource, _plan: Plan) -> Iterator[str]:
     deleted = [
         rule.get("condition") or {}
         for rule in bucket.inputs.get("lifecycleRules") or []
         if (rule.get("action") or {}).get("type") == "Delete"
     ]
     if not any(condition.get("age") for condition in deleted):
-        yield "captures are kept for ever"
+        yield "captures are kept forever"
     if not any(
         condition.get("daysSinceNoncurrentTime") or condition.get("numNewerVersions")
         for condition in deleted
     ):
-        yield "old versions are kept for ever"
+        yield "old versions are kept forever"
 
 
-@rules.RETENTION.on("gcp:artifactregistry/repository:Repository")
-def _images_end(repository: Resource, _plan: Plan) -> Iterator[str]:
+def endless_images(repository: Resource, _plan: Plan) -> Iterator[str]:
     cleanup = repository.inputs.get("cleanupPolicies") or []
     if repository.inputs.get("cleanupPolicyDryRun") or not any(
         each.get("action") == "DELETE" for each in cleanup
     ):
-        yield "old images are kept for ever: no clean-up policy deletes any"
+        yield "old images are kept forever: no clean-up policy deletes any"
 
 
-@rules.SECRETS.on(SERVICE)
-def _variables(service: Resource, _plan: Plan) -> Iterator[str]:
+def clear_variables(service: Resource, _plan: Plan) -> Iterator[str]:
     for container in containers(service):
         plain = {
             each["name"]: each["value"] for each in container.get("envs", []) if "value" in each
         }
-        yield from secrecy.clear(plain)
+        yield from secrecy.clear_credentials(plain)
+
+
+CHECKS = (
+    Check(
+        PRIVATE,
+        (BUCKET,),
+        requires(publicAccessPrevention="enforced", uniformBucketLevelAccess=True),
+    ),
+    Check(PRIVATE, BINDINGS, grant_to_everybody),
+    Check(AUTHENTICATED, (SERVICE,), open_service),
+    Check(IDENTITY, ("gcp:serviceaccount/key:Key",), account_key),
+    Check(IDENTITY, (SERVICE,), service_on_default_account),
+    Check(IDENTITY, (DEPLOYMENT,), model_on_default_account),
+    Check(PINNED_IMAGE, (SERVICE,), unpinned_service_image),
+    Check(PINNED_IMAGE, (MODEL,), unpinned_model_image),
+    Check(PINNED_IMAGE, (REPOSITORY,), requires(dockerConfig__immutableTags=True)),
+    Check(TAGGED, ("gcp:*",), unlabelled),
+    Check(VERSIONED, (BUCKET,), requires(versioning__enabled=True)),
+    Check(RETENTION, (BUCKET,), endless_objects),
+    Check(RETENTION, (REPOSITORY,), endless_images),
+    Check(SECRETS, (SERVICE,), clear_variables),
+)

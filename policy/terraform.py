@@ -1,6 +1,6 @@
-"""A record of AWS or Google Cloud as Terraform's plan JSON, which scanners read.
+"""A plan of AWS or Google Cloud as Terraform's plan JSON, which scanners read.
 
-Both providers are Terraform's, bridged: types and properties are the same under names that are made from
+Pulumi bridges both providers from Terraform: types and properties are the same, and their names are derived from
 one another. https://developer.hashicorp.com/terraform/internals/json-format#plan-representation
 """
 
@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from policy.record import Plan, Resource, strings
+from api_models.resource import Plan, Resource
+from policy.plain import strings
 
 PROVIDERS = {"aws": "aws", "gcp": "google"}
 
-# Where the name is not made mechanically from the token, by its module or as a whole.
+# Names that are not derived mechanically from the token: of a module, and of a whole type.
 MODULES = {
     "artifactregistry": "artifact_registry",
     "cloudrunv2": "cloud_run_v2",
@@ -27,7 +28,7 @@ TYPES = {
     "aws:s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
     "gcp:serviceaccount/account:Account": "google_service_account",
 }
-# The bridge names a list of blocks in the plural, where Terraform repeats the block: `rule {…} rule {…}`.
+# The bridge has the plural for a list of blocks. Terraform repeats the block: `rule {…} rule {…}`.
 SINGULAR = {
     "encryption_configurations": "encryption_configuration",
     "environment_variables": "environment_variable",
@@ -36,13 +37,13 @@ SINGULAR = {
     "matches_prefixes": "matches_prefix",
     "rules": "rule",
 }
-# Maps, whose keys are the user's own; any other mapping is a block, which Terraform writes as a list.
+# Maps whose keys the user chooses. Any other mapping is a block, which Terraform writes as a list.
 MAPS = {"annotations", "dimensions", "labels", "limits", "tags", "variables"}
 
 
 def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
-    """The plan JSON, and the resources that have no place in it (dynamic ones, other clouds')."""
-    ours = [each for each in plan if each.type.partition(":")[0] in PROVIDERS]
+    """The plan JSON, and the resources that cannot be converted: dynamic ones, and those of Azure."""
+    bridged = [each for each in plan if each.type.partition(":")[0] in PROVIDERS]
     resources = [
         {
             "address": address(each),
@@ -52,14 +53,14 @@ def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
             "provider_name": PROVIDERS[each.type.partition(":")[0]],
             "values": block(each.inputs),
         }
-        for each in ours
+        for each in bridged
     ]
     configured = [
         {
             **{key: each[key] for key in ("address", "mode", "type", "name")},
-            "expressions": references(resource, ours),
+            "expressions": references(resource, bridged),
         }
-        for each, resource in zip(resources, ours, strict=True)
+        for each, resource in zip(resources, bridged, strict=True)
     ]
     document = {
         "format_version": "1.2",
@@ -71,7 +72,7 @@ def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
         ],
         "configuration": {"root_module": {"resources": configured}},
     }
-    return document, [each for each in plan if each not in ours]
+    return document, [each for each in plan if each not in bridged]
 
 
 def type_name(token: str) -> str:
@@ -85,7 +86,7 @@ def type_name(token: str) -> str:
 
 def snake(name: str) -> str:
     """``block_public_acls`` of ``blockPublicAcls``; capitals in a row are one word."""
-    # The bridge writes a first word of capitals as iAMMember.
+    # The bridge writes IAMMember as iAMMember.
     words = re.sub(r"^iAM(?=[A-Z]|$)", "Iam", name)
     words = re.sub(r"IAM(?=[A-Z]|$)", "Iam", words)
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words).lower()
@@ -101,7 +102,7 @@ def block(inputs: Any) -> dict[str, Any]:
 
 
 def nested(value: Any) -> Any:
-    """A block is a list of one, a list of blocks stays a list, everything else is as it is."""
+    """A block becomes a list of one block, a list of blocks stays a list, any other value is unchanged."""
     if isinstance(value, dict):
         return [block(value)]
     if isinstance(value, list):
@@ -110,12 +111,12 @@ def nested(value: Any) -> Any:
 
 
 def address(resource: Resource) -> str:
-    """Where Terraform would find it: ``aws_s3_bucket.triplane-lake-bucket``."""
+    """The resource's address in Terraform: ``aws_s3_bucket.triplane-lake-bucket``."""
     return f"{type_name(resource.type)}.{re.sub(r'[^A-Za-z0-9_-]', '_', resource.name)}"
 
 
 def references(resource: Resource, plan: Plan) -> dict[str, Any]:
-    """Which other resources each property names: a scanner follows these from a bucket to its policy."""
+    """The other resources that each property refers to. A scanner follows them from a bucket to its policy."""
 
     def found(value: Any) -> Iterator[str]:
         for _, text in strings({"": value}):

@@ -1,1 +1,1 @@
-"""Who may do what (least-privilege), and whom one trusts to act (trusted-by-name): one room a cloud."""
+"""Permissions and trust: who may do what, and whose tokens are trusted."""

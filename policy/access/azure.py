@@ -1,33 +1,34 @@
-"""Who may do what on Azure, and whose tokens are taken."""
+"""Azure: who may do what, and whose tokens are trusted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from policy import rules
-from policy.record import Plan, Resource
+from api_models.resource import Plan, Resource
+from policy.checks import Check, inexact_subject, untrusted_issuer
+from policy.rules import LEAST_PRIVILEGE, TRUST
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"
 CREDENTIAL = "azure-native:managedidentity:FederatedIdentityCredential"
-READ = {
+KNOWN_TYPES = {
     ASSIGNMENT,
     DEFINITION,
     CREDENTIAL,
-    "azure-native:managedidentity:UserAssignedIdentity",  # may do what it is assigned
+    "azure-native:managedidentity:UserAssignedIdentity",  # its role assignments say what it may do
 }
-"""The types of Azure's authorization and identities that the rules read."""
-# Azure's own roles that may be assigned; any other is unread, and may be Owner by another name.
+"""The types of Azure's authorization and identities that the rules examine."""
+# Azure's built-in roles that may be assigned. Any other is not known, and may allow as much as Owner.
 # The ids are the same in every tenant: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-ROLES = {
+ALLOWED_ROLES = {
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
     "8311e382-0749-4cb8-b61a-304f252e45ec": "AcrPush",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
 }
-# Roles that are too much, but for what is named below.
+# Roles that allow too much, except where `BROAD_BECAUSE` has a reason.
 BROAD_ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
@@ -36,64 +37,77 @@ BROAD_ROLES = {
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
 }
 BROAD_BECAUSE = {
-    # Azure ML's workspace needs these on its own account, vault and insights, and says so:
+    # Azure ML's documentation asks for these on the workspace's own account, vault and insights:
     # https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication#workspace
     "-workspace-": {"Contributor", "Key Vault Administrator"},
 }
-# Everything, a subscription, a management group: above what a stack makes.
+# Scopes above the resources of a stack: everything, a subscription, a management group.
 # https://learn.microsoft.com/azure/role-based-access-control/scope-overview
-ABOVE = re.compile(r"/?(subscriptions/[^/]+)?/?|.*microsoft\.management/managementgroups/.*")
-# Actions that widen somebody's rights: an assignment, a role's contents, or one more trusted token.
-WIDENS = re.compile(r"microsoft\.authorization/.*(?<!/read)|.*/federatedidentitycredentials/write")
+TOO_WIDE = re.compile(r"/?(subscriptions/[^/]+)?/?|.*microsoft\.management/managementgroups/.*")
+# Actions that extend permissions: an assignment, a change of a role, one more trusted token.
+EXTENDS_PERMISSIONS = re.compile(
+    r"microsoft\.authorization/.*(?<!/read)|.*/federatedidentitycredentials/write"
+)
 AUDIENCES = ["api://AzureADTokenExchange"]
 
 
-def last(identifier: object) -> str:
-    """The last part of a resource's id; ids are compared in any case.
+def last_part(identifier: object) -> str:
+    """The last part of a resource's id, in lower case: Azure compares ids in any case.
 
     https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
     """
     return str(identifier).rpartition("/")[2].lower()
 
 
-@rules.LEAST_PRIVILEGE.on("azure-native:authorization*", "azure-native:managedidentity*")
-def _unread(resource: Resource, _plan: Plan) -> Iterator[str]:
-    if resource.type not in READ:
-        yield f"no rule knows what a {resource.type} grants: read it in policy/access/azure.py first"
+def unknown_identity_type(resource: Resource, _plan: Plan) -> Iterator[str]:
+    if resource.type not in KNOWN_TYPES:
+        yield f"no rule knows what a {resource.type} grants: add a check to policy/access/azure.py first"
 
 
-@rules.LEAST_PRIVILEGE.on(ASSIGNMENT)
-def _narrow(assignment: Resource, plan: Plan) -> Iterator[str]:
-    role = last(assignment.inputs.get("roleDefinitionId"))
+def broad_assignment(assignment: Resource, plan: Plan) -> Iterator[str]:
+    role = last_part(assignment.inputs.get("roleDefinitionId"))
     broad = BROAD_ROLES.get(role)
-    allowed = (roles for part, roles in BROAD_BECAUSE.items() if part in assignment.name)
-    own = {
-        last(name)
+    excepted = (roles for part, roles in BROAD_BECAUSE.items() if part in assignment.name)
+    of_this_stack = {
+        last_part(name)
         for each in plan
         if each.type == DEFINITION
         for name in (each.id, each.inputs.get("roleDefinitionId"))
     }
-    if broad and broad not in set().union(*allowed):
+    if broad and broad not in set().union(*excepted):
         yield f"grants {broad}"
-    elif not broad and role not in {*ROLES, *own}:
-        yield f"grants {role}, of which no rule knows what it allows"
+    elif not broad and role not in {*ALLOWED_ROLES, *of_this_stack}:
+        yield f"grants {role}; no rule knows what it allows"
     scope = str(assignment.inputs.get("scope"))
-    if ABOVE.fullmatch(scope.lower()):
+    if TOO_WIDE.fullmatch(scope.lower()):
         yield f"grants a role on the whole of {scope or '/'}"
 
 
-@rules.LEAST_PRIVILEGE.on(DEFINITION)
-def _no_wildcards(role: Resource, _plan: Plan) -> Iterator[str]:
+def broad_definition(role: Resource, _plan: Plan) -> Iterator[str]:
     for permission in role.inputs.get("permissions") or []:
         for action in [*permission.get("actions", []), *permission.get("dataActions", [])]:
-            if "*" in action or WIDENS.fullmatch(action.lower()):
+            if "*" in action or EXTENDS_PERMISSIONS.fullmatch(action.lower()):
                 yield f"allows {action}"
 
 
-@rules.TRUST.on(CREDENTIAL)
-def _one_subject(credential: Resource, _plan: Plan) -> Iterator[str]:
-    """https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust-user-assigned-managed-identity"""
-    yield from rules.issuer(credential.inputs.get("issuer"))
-    yield from rules.subject(credential.inputs.get("subject"))
+def inexact_trust(credential: Resource, _plan: Plan) -> Iterator[str]:
+    """A problem, unless the credential trusts one subject of a known issuer.
+
+    https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust-user-assigned-managed-identity
+    """
+    yield from untrusted_issuer(credential.inputs.get("issuer"))
+    yield from inexact_subject(credential.inputs.get("subject"))
     if credential.inputs.get("audiences") != AUDIENCES:
-        yield f"takes tokens for {credential.inputs.get('audiences')}; Azure's own is {AUDIENCES}"
+        yield f"trusts tokens for {credential.inputs.get('audiences')}; Azure's own is {AUDIENCES}"
+
+
+CHECKS = (
+    Check(
+        LEAST_PRIVILEGE,
+        ("azure-native:authorization*", "azure-native:managedidentity*"),
+        unknown_identity_type,
+    ),
+    Check(LEAST_PRIVILEGE, (ASSIGNMENT,), broad_assignment),
+    Check(LEAST_PRIVILEGE, (DEFINITION,), broad_definition),
+    Check(TRUST, (CREDENTIAL,), inexact_trust),
+)

@@ -1,4 +1,4 @@
-"""The rules as a Pulumi policy pack: one stack policy a rule, mandatory, with the verdicts of `make policy`."""
+"""The rules as a Pulumi policy pack: one mandatory stack policy a rule, with the findings of `make policy`."""
 
 import sys
 from pathlib import Path
@@ -12,19 +12,24 @@ from pulumi_policy import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from policy import aws, azure, gcp, pack_rules, rules  # noqa: F401  # after the path
+from policy.pack_rules import PackRules  # the path must come first
+from policy.rules import RULES
+
+pack_rules = PackRules()
 
 PolicyPack(
     "triplane",
     [
         ResourceValidationPolicy(
-            "inputs", "Forbids nothing: the rules need it.", pack_rules.remember
+            "inputs",
+            "Forbids nothing; the rules need the inputs that it keeps.",
+            pack_rules.remember,
         ),
         *(
             StackValidationPolicy(
                 rule.name, f"{rule.demands} {rule.why}", pack_rules.validation(rule)
             )
-            for rule in rules.RULES
+            for rule in RULES
         ),
     ],
     EnforcementLevel.MANDATORY,

@@ -1,4 +1,4 @@
-"""What makes a plan insecure: one input written, one resource left out, one more."""
+"""Changes that make a plan insecure: another input, a missing resource, an additional resource."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from policy.record import Plan, Resource
+from api_models.resource import Plan, Resource
 
 BASE = "deployed by GitHub Actions"
-"""The recorded plan that is made insecure: it has all that the smallest has, and the delivery's trust."""
+"""The recorded plan that each mutation changes: the smallest plan, with the delivery's trust."""
 Change = Callable[[list[Resource]], list[Resource]]
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One thing made insecure."""
+    """One insecure change of a plan."""
 
     rule: str
     type: str
-    """The type whose check must see it."""
+    """The type whose check must find it."""
     what: str
     change: Change
 
@@ -34,14 +34,14 @@ class Mutation:
 
 
 def put(type_: str, path: str, value: Any, name: str = "") -> Change:
-    """Write an input of one resource of a type; steps into lists by number."""
+    """Write an input of one resource of a type; a number in the path is the index of a list."""
 
     def change(plan: list[Resource]) -> list[Resource]:
         index = next(i for i, r in enumerate(plan) if r.type == type_ and name in r.name)
         inputs = copy.deepcopy(dict(plan[index].inputs))
-        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+        *parents, last = [int(step) if step.isdigit() else step for step in path.split(".")]
         inner: Any = inputs
-        for step in way:
+        for step in parents:
             inner = inner[step] if isinstance(step, int) else inner.setdefault(step, {})
         inner[last] = value
         return [*plan[:index], replace(plan[index], inputs=inputs), *plan[index + 1 :]]
@@ -50,17 +50,17 @@ def put(type_: str, path: str, value: Any, name: str = "") -> Change:
 
 
 def drop(type_: str) -> Change:
-    """Leave out every resource of a type."""
+    """Remove every resource of a type."""
     return lambda plan: [each for each in plan if each.type != type_]
 
 
 def add(type_: str, **inputs: Any) -> Change:
-    """One more resource."""
+    """Add one resource."""
     return lambda plan: [*plan, Resource(type_, "added", "added", inputs)]
 
 
 def edit(type_: str, path: str, old: str, new: str, name: str = "") -> Change:
-    """Replace a part of a text."""
+    """Replace a part of a string."""
 
     def change(plan: list[Resource]) -> list[Resource]:
         found = next(r for r in plan if r.type == type_ and name in r.name)
@@ -71,5 +71,5 @@ def edit(type_: str, path: str, old: str, new: str, name: str = "") -> Change:
 
 
 def mutated(plan: Plan, mutation: Mutation) -> list[Resource]:
-    """The plan made insecure; the one that was recorded stays as it is."""
+    """The insecure plan; the recorded plan is unchanged."""
     return mutation.change(list(plan))

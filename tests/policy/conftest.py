@@ -1,4 +1,4 @@
-"""The recorded plans, made once."""
+"""The recorded plans, built once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from api_models.resource import Plan
 from policy import record
 
-Plans = Mapping[str, Mapping[str, record.Plan]]
+Plans = Mapping[str, Mapping[str, Plan]]
 
 
 @pytest.fixture(scope="session")
 def plans() -> Plans:
-    """By cloud and by what the settings ask for."""
+    """By cloud and by variant of the settings."""
     return {
         cloud: {
             variant: record.of_program(cloud, settings)

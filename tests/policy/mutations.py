@@ -1,6 +1,6 @@
 """Insecure variants: for each check of each rule, a plan that breaks it and nothing else.
 
-Of who may do what, and whom one trusts: mutations_access.py.
+For permissions and trust: mutations_access.py.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from policy.record import SECRET, Resource
+from api_models.resource import Resource
+from policy.plain import SECRET
 from tests.policy import mutations_access
 from tests.policy.changes import Change, Mutation, add, drop, edit, put
 
 TAGS = mutations_access.TAGS
+
+AUTHENTICATED = "authenticated-callers"
 
 S3 = "aws:s3/bucket:Bucket"
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -60,6 +63,17 @@ def with_statement(statement: dict[str, Any]) -> Change:
 
 def listed() -> Iterator[Mutation]:
     """All of them, cloud by cloud."""
+    yield from aws_exposure()
+    yield from aws_encryption()
+    yield from aws_operation()
+    yield from gcp_exposure()
+    yield from gcp_operation()
+    yield from azure_exposure()
+    yield from azure_identity()
+    yield from azure_operation()
+
+
+def aws_exposure() -> Iterator[Mutation]:
     for switch in (
         "blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets",
     ):  # fmt: skip
@@ -89,20 +103,23 @@ def listed() -> Iterator[Mutation]:
     )  # fmt: skip
     url = "aws:lambda/functionUrl:FunctionUrl"
     yield Mutation(
-        "one-door", url, "an open function that checks nobody",
+        AUTHENTICATED, url, "an open function that checks nobody",
         put(FUNCTION, "environment.variables.ACCESS", "anyone"),
     )  # fmt: skip
     yield Mutation(
-        "one-door", PERMISSION, "every account may invoke",
+        AUTHENTICATED, PERMISSION, "every account may invoke",
         put(PERMISSION, "invokedViaFunctionUrl", None, "may-invoke-by-url"),
     )  # fmt: skip
-    yield Mutation("encrypted", S3, "no encryption said", drop(S3_ENCRYPTION))
+
+
+def aws_encryption() -> Iterator[Mutation]:
+    yield Mutation("encrypted", S3, "encryption not specified", drop(S3_ENCRYPTION))
     yield Mutation(
         "encrypted", S3_ENCRYPTION, "no algorithm",
         put(S3_ENCRYPTION, "rules.0.applyServerSideEncryptionByDefault", {}),
     )  # fmt: skip
     yield Mutation(
-        "encrypted", ECR, "images as they come", put(ECR, "encryptionConfigurations", [])
+        "encrypted", ECR, "image encryption not specified", put(ECR, "encryptionConfigurations", [])
     )
     yield Mutation("tls", S3, "no bucket policy", drop(S3_POLICY))
     for what, old, new in (
@@ -113,13 +130,16 @@ def listed() -> Iterator[Mutation]:
         ("clear text refused at one address", '"Condition": {', '"Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.1"}, '),
     ):  # fmt: skip
         yield Mutation("tls", S3_POLICY, what, edit(S3_POLICY, "policy", old, new))
+
+
+def aws_operation() -> Iterator[Mutation]:
     for credential in ("aws:iam/accessKey:AccessKey", "aws:iam/user:User"):
         yield Mutation("identity", credential, credential, add(credential, tags=TAGS))
     yield Mutation(
         "pinned-image", "aws:sagemaker/model:Model", "the model server by tag",
         put("aws:sagemaker/model:Model", "primaryContainer.image", "images:latest"),
     )  # fmt: skip
-    yield Mutation("pinned-image", ECR, "tags that move", put(ECR, "imageTagMutability", "MUTABLE"))
+    yield Mutation("pinned-image", ECR, "movable tags", put(ECR, "imageTagMutability", "MUTABLE"))
     yield Mutation("tagged", "aws:*", "no tags", put(S3, "tags", {}))
     yield Mutation("tagged", "aws:*", "no stack tag", put(S3, "tags.stack", None))
     yield Mutation("versioned", S3, "no versions", drop(S3_VERSIONING))
@@ -128,15 +148,15 @@ def listed() -> Iterator[Mutation]:
         put(S3_VERSIONING, "versioningConfiguration.status", "Suspended"),
     )  # fmt: skip
     log = "aws:cloudwatch/logGroup:LogGroup"
-    yield Mutation("retention", log, "logs for ever", put(log, "retentionInDays", 0))
+    yield Mutation("retention", log, "logs forever", put(log, "retentionInDays", 0))
     yield Mutation("retention", S3, "no lifecycle", drop(S3_LIFECYCLE))
     for index, what in enumerate(("captures", "old versions")):
         yield Mutation(
-            "retention", S3_LIFECYCLE, f"{what} for ever",
+            "retention", S3_LIFECYCLE, f"{what} forever",
             put(S3_LIFECYCLE, f"rules.{index}.status", "Disabled"),
         )  # fmt: skip
     yield Mutation(
-        "retention", ECR, "images for ever", drop("aws:ecr/lifecyclePolicy:LifecyclePolicy")
+        "retention", ECR, "images forever", drop("aws:ecr/lifecyclePolicy:LifecyclePolicy")
     )
     yield Mutation(
         "secrets-by-reference", "aws:*", "the key in a variable",
@@ -151,6 +171,8 @@ def listed() -> Iterator[Mutation]:
         put(BUILD, "environment.environmentVariables.0", {"name": "API_TOKEN", "value": "t"}),
     )  # fmt: skip
 
+
+def gcp_exposure() -> Iterator[Mutation]:
     yield Mutation(
         "private", GCS, "may become public", put(GCS, "publicAccessPrevention", "inherited")
     )
@@ -160,11 +182,11 @@ def listed() -> Iterator[Mutation]:
     for binding, role in mutations_access.BINDINGS.items():
         token = f"gcp:{binding}"
         yield Mutation(
-            "private", token, f"{role} for everybody",
+            "private", token, f"{role} foreverybody",
             add(token, role=f"roles/{role}", member="allUsers"),
         )  # fmt: skip
     yield Mutation(
-        "one-door", RUN, "an open service that checks nobody",
+        AUTHENTICATED, RUN, "an open service that checks nobody",
         put(RUN, "template.containers.0.envs.0", {"name": "ACCESS", "value": "anyone"}),
     )  # fmt: skip
     yield Mutation(
@@ -185,17 +207,20 @@ def listed() -> Iterator[Mutation]:
         put(f"{DYNAMIC}VertexModel", "image", "platform@sha256:0"),
     )  # fmt: skip
     yield Mutation(
-        "pinned-image", GAR, "tags that move", put(GAR, "dockerConfig.immutableTags", False)
+        "pinned-image", GAR, "movable tags", put(GAR, "dockerConfig.immutableTags", False)
     )
+
+
+def gcp_operation() -> Iterator[Mutation]:
     yield Mutation("tagged", "gcp:*", "no labels", put(RUN, "labels", None))
     yield Mutation("tagged", "gcp:*", "no stack label", put(RUN, "labels.stack", None))
     yield Mutation("versioned", GCS, "no versions", put(GCS, "versioning.enabled", False))
     for index, what in enumerate(("captures", "old versions")):
         yield Mutation(
-            "retention", GCS, f"{what} for ever",
+            "retention", GCS, f"{what} forever",
             put(GCS, f"lifecycleRules.{index}.action.type", "SetStorageClass"),
         )  # fmt: skip
-    yield Mutation("retention", GAR, "images for ever", put(GAR, "cleanupPolicyDryRun", True))
+    yield Mutation("retention", GAR, "images forever", put(GAR, "cleanupPolicyDryRun", True))
     yield Mutation(
         "secrets-by-reference", "gcp:*", "the key in an argument",
         put(RUN, "template.containers.0.args", [f"--key={SECRET}"]),
@@ -205,10 +230,12 @@ def listed() -> Iterator[Mutation]:
         put(f"{DYNAMIC}VertexModel", "display_name", SECRET),
     )  # fmt: skip
     yield Mutation(
-        "secrets-by-reference", RUN, "the key in clear",
+        "secrets-by-reference", RUN, "the key in clear text",
         put(RUN, "template.containers.0.envs.1", {"name": "API_KEY", "value": "k"}),
     )  # fmt: skip
 
+
+def azure_exposure() -> Iterator[Mutation]:
     yield Mutation("private", ACCOUNT, "public blobs", put(ACCOUNT, "allowBlobPublicAccess", True))
     yield Mutation(
         "private", ACCOUNT, "copies to another tenant", put(ACCOUNT, "allowCrossTenantReplication", True)
@@ -217,12 +244,12 @@ def listed() -> Iterator[Mutation]:
     yield Mutation(
         "private", container, "a public container", put(container, "publicAccess", "Blob")
     )
-    yield Mutation("private", ACR, "anybody pulls", put(ACR, "anonymousPullEnabled", True))
+    yield Mutation("private", ACR, "everybody pulls", put(ACR, "anonymousPullEnabled", True))
     yield Mutation(
-        "one-door", APP, "an open app that checks nobody", put(APP, "siteConfig.appSettings", [])
+        AUTHENTICATED, APP, "an open app that checks nobody", put(APP, "siteConfig.appSettings", [])
     )
     yield Mutation(
-        "one-door", f"{ML}OnlineEndpoint", "an endpoint with a key",
+        AUTHENTICATED, f"{ML}OnlineEndpoint", "an endpoint with a key",
         put(f"{ML}OnlineEndpoint", "properties.authMode", "Key"),
     )  # fmt: skip
     for path, value in (("enableHttpsTrafficOnly", False), ("minimumTlsVersion", "TLS1_0")):
@@ -234,6 +261,9 @@ def listed() -> Iterator[Mutation]:
         ("siteConfig.ftpsState", "AllAllowed"),
     ):
         yield Mutation("tls", APP, f"{path}={value}", put(APP, path, value))
+
+
+def azure_identity() -> Iterator[Mutation]:
     for type_, path, value in (
         (ACCOUNT, "allowSharedKeyAccess", True),
         (ACCOUNT, "isLocalUserEnabled", True),
@@ -255,6 +285,9 @@ def listed() -> Iterator[Mutation]:
         "pinned-image", APP, "the gateway by tag",
         put(APP, "siteConfig.linuxFxVersion", "DOCKER|images.azurecr.io/triplane:v1"),
     )  # fmt: skip
+
+
+def azure_operation() -> Iterator[Mutation]:
     yield Mutation("tagged", "azure-native:*", "one tag missing", put(APP, "tags.project", None))
     yield Mutation("tagged", "azure-native:*", "no stack tag", put(APP, "tags.stack", None))
     for path in (
@@ -265,14 +298,14 @@ def listed() -> Iterator[Mutation]:
         yield Mutation("versioned", BLOBS, f"{path} off", put(BLOBS, path, False))
     yield Mutation("versioned", ACCOUNT, "no blob service settings", drop(BLOBS))
     yield Mutation(
-        "versioned", VAULT, "deleted is deleted", put(VAULT, "properties.enableSoftDelete", False)
+        "versioned", VAULT, "no soft delete", put(VAULT, "properties.enableSoftDelete", False)
     )
     logs = "azure-native:operationalinsights:Workspace"
-    yield Mutation("retention", logs, "logs as it comes", put(logs, "retentionInDays", None))
+    yield Mutation("retention", logs, "log retention not set", put(logs, "retentionInDays", None))
     yield Mutation("retention", ACCOUNT, "no lifecycle", drop(AZURE_LIFECYCLE))
     for index, what in enumerate(("old versions", "captures")):
         yield Mutation(
-            "retention", AZURE_LIFECYCLE, f"{what} for ever",
+            "retention", AZURE_LIFECYCLE, f"{what} forever",
             put(AZURE_LIFECYCLE, f"policy.rules.{index}.definition.actions", {}),
         )  # fmt: skip
     yield Mutation(
@@ -283,7 +316,7 @@ def listed() -> Iterator[Mutation]:
         put("azure-native:keyvault:Secret", "tags.note", SECRET),
     )  # fmt: skip
     yield Mutation(
-        "secrets-by-reference", APP, "the key in clear",
+        "secrets-by-reference", APP, "the key in clear text",
         put(APP, "siteConfig.appSettings", [*SETTING, {"name": "API_KEY", "value": "k"}]),
     )  # fmt: skip
 

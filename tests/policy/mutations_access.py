@@ -1,4 +1,4 @@
-"""Insecure variants of who may do what, and of whom one trusts."""
+"""Insecure variants of permissions and trust."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from api_models.resource import Resource
 from config.tags import platform_tags
-from policy.record import Resource
 from tests.policy.changes import Change, Mutation, add, edit, put
 
 LEAST_PRIVILEGE, TRUST = "least-privilege", "trusted-by-name"
@@ -35,7 +35,7 @@ BINDINGS = {
     "storage/bucketIAMMember:BucketIAMMember": "storage.objectViewer",
     "vertex/aiEndpointIamMember:AiEndpointIamMember": "aiplatform.user",
 }
-"""Types of bindings, each with a role that may be granted by it."""
+"""Types of bindings, each with a role that it may grant."""
 POOL = "iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p"
 
 AUTHORIZATION = "azure-native:authorization:"
@@ -46,9 +46,9 @@ ROLE_IDS = {
     "an owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     "an owner in capitals": "8E3AF657-A8FF-443C-A75C-2FE8C4BCB635",
     "a contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
-    "who gives access": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
-    "who gives roles": "f58310d9-a9f6-439a-9e8d-f62e7b41a168",
-    "a role that nobody has read": "00000000-1111-4222-8333-444444444444",
+    "an access administrator": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
+    "a role administrator": "f58310d9-a9f6-439a-9e8d-f62e7b41a168",
+    "an unknown role": "00000000-1111-4222-8333-444444444444",
 }
 
 
@@ -63,19 +63,21 @@ def listed() -> Iterator[Mutation]:
 
 
 def allowing(action: str, resource: str) -> Change:
-    """One more policy, of one statement."""
+    """Add a policy with one statement."""
     statement = {"Effect": "Allow", "Action": action, "Resource": resource}
     return add(ROLE_POLICY, policy=json.dumps({"Statement": statement}))
 
 
 def trusting(**changed: Any) -> Change:
-    """The delivery's role with another statement of trust."""
+    """Change the trust statement of the delivery's role."""
 
     def change(plan: list[Resource]) -> list[Resource]:
         role = next(each for each in plan if each.type == ROLE and "delivery" in each.name)
         (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        said = {key: each for key, each in {**statement, **changed}.items() if each is not None}
-        document = json.dumps({"Statement": [said]})
+        changed_statement = {
+            key: each for key, each in {**statement, **changed}.items() if each is not None
+        }
+        document = json.dumps({"Statement": [changed_statement]})
         return put(ROLE, "assumeRolePolicy", document, "delivery")(plan)
 
     return change
@@ -84,7 +86,7 @@ def trusting(**changed: Any) -> Change:
 def aws_grants() -> Iterator[Mutation]:
     for what, old, new in (
         ("every action", "s3:PutObject", "s3:*"),
-        ("every action that begins alike", "s3:PutObject", "s3:Put?bject"),
+        ("every action with a prefix", "s3:PutObject", "s3:Put?bject"),
         ("every resource", '"Action": ["s3:PutObject"], "Resource": ["', '"Action": ["s3:PutObject"], "Resource": ["*", "'),
         ("all but one action", '"Action": ["s3:PutObject"]', '"NotAction": ["iam:CreateUser"]'),
         ("all but one resource", '"Action": ["s3:PutObject"], "Resource"', '"Action": ["s3:PutObject"], "NotResource"'),
@@ -131,14 +133,14 @@ def aws_grants() -> Iterator[Mutation]:
         "userPolicyAttachment:UserPolicyAttachment",
         "groupPolicy:GroupPolicy",
     ):
-        unread = add(f"{IAM}{type_}", policyArn=ADMINISTRATOR, policy=EVERYTHING, tags=TAGS)
-        yield Mutation(LEAST_PRIVILEGE, f"{IAM}*", type_, unread)
+        unknown = add(f"{IAM}{type_}", policyArn=ADMINISTRATOR, policy=EVERYTHING, tags=TAGS)
+        yield Mutation(LEAST_PRIVILEGE, f"{IAM}*", type_, unknown)
     for type_ in (
         "aws-native:iam:Role",
         "azure:role/assignment:Assignment",
         "azure-native:authorization/v20220401:RoleAssignment",
     ):
-        yield Mutation(LEAST_PRIVILEGE, "*", f"{type_}, unread", add(type_, tags=TAGS))
+        yield Mutation(LEAST_PRIVILEGE, "*", f"{type_}, unknown", add(type_, tags=TAGS))
 
 
 def aws_trust() -> Iterator[Mutation]:
@@ -157,8 +159,8 @@ def aws_trust() -> Iterator[Mutation]:
             "StringEquals": AUDIENCE, "StringLike": {f"{GITHUB}:sub": "repo:*"}},
         "every branch": {
             "StringEquals": AUDIENCE, "StringLike": {f"{GITHUB}:sub": "repo:acme/triplane:*"}},
-        "whoever has a subject like it, or none": {"StringEqualsIfExists": exact},
-        "whoever has no other subject": {"ForAllValues:StringEquals": exact},
+        "a token with this subject, or none": {"StringEqualsIfExists": exact},
+        "a token without another subject": {"ForAllValues:StringEquals": exact},
         "one subject of two by a pattern": {
             "StringEquals": {**AUDIENCE, f"{GITHUB}:sub": [SUBJECT, "repo:*"]}},
         "pull requests": {

@@ -1,4 +1,4 @@
-"""The recorded inputs against the clouds' own request models; and that those models bite."""
+"""The clouds' request models accept the recorded inputs, and refuse wrong inputs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 from botocore.model import Shape
 
 from api_models import arm, aws, azure, gcp
-from api_models.matching import Json, NotLookedAt, Said, compiled, same
+from api_models.matching import Json, NotChecked, ProseRule, compiled, normalized
+from api_models.resource import Plan, Resource
 from components.azure.dynamic import endpoint_traffic
 from components.gcp.dynamic import vertex_deployment
-from policy import api_coverage, record
+from policy import api_coverage, record, request_models
 from tests.policy.changes import put
 from tests.policy.conftest import Plans
 
 LEAST = "as little as possible"
 
 
-def problems(cloud: str, plan: record.Plan) -> list[str]:
-    held = api_coverage.model_of(cloud)
+def problems(cloud: str, plan: Plan) -> list[str]:
     return [
-        f"{each.name} ({each.type}): {said}"
+        f"{each.name} ({each.type}): {problem}"
         for each in plan
-        if api_coverage.mapped(cloud, each.type)
-        for said in held.problems(each)
+        if request_models.is_covered(cloud, each.type)
+        for problem in request_models.problems(cloud, each)
     ]
 
 
@@ -41,14 +41,17 @@ def test_the_clouds_models_accept_what_is_registered(
 
 
 @pytest.mark.parametrize("cloud", record.CLOUDS)
-def test_every_registered_type_is_held_or_has_a_reason(cloud: str, plans: Plans) -> None:
+def test_every_registered_type_has_a_model_or_a_reason_for_having_none(
+    cloud: str, plans: Plans
+) -> None:
     types = {each.type for plan in plans[cloud].values() for each in plan}
     left = {
         each
         for each in types
-        if not api_coverage.mapped(cloud, each) and not api_coverage.reason(cloud, each)
+        if not request_models.is_covered(cloud, each)
+        and not request_models.reason_not_covered(cloud, each)
     }
-    assert not left, f"map them in policy/models/{cloud}.py, or say there why not"
+    assert not left, f"add them to api_models/{cloud}.py or to its NOT_COVERED"
 
 
 AML = "azure-native:machinelearningservices:"
@@ -62,7 +65,7 @@ WRONG = [
     ("aws", "aws:lambda/function:Function", "memmorySize", 512),  # no such member
     ("aws", "aws:lambda/function:Function", "tags", ["a"]),  # no map
     ("aws", "aws:sagemaker/model:Model", "executionRoleArn", 5),  # a type
-    ("aws", "aws:sagemaker/model:Model", "tags.team", "no!"),  # Unicode's classes
+    ("aws", "aws:sagemaker/model:Model", "tags.team", "no!"),  # Unicode classes
     ("aws", "aws:sagemaker/endpoint:Endpoint", "endpointConfigName", None),  # required
     ("aws", "aws:s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status", "On"),
     ("aws", "aws:s3/bucketObjectv2:BucketObjectv2", "tags", {"": "v"}),
@@ -153,7 +156,7 @@ WRONGS = [
 
 
 @pytest.mark.parametrize(("variant", "cloud", "type_", "path", "value"), WRONGS)
-def test_a_model_refuses_what_the_cloud_would(
+def test_a_model_refuses_what_the_cloud_would_refuse(
     variant: str, cloud: str, type_: str, path: str, value: object, plans: Plans
 ) -> None:
     plan = put(type_, path, value)(list(plans[cloud][variant]))
@@ -162,11 +165,11 @@ def test_a_model_refuses_what_the_cloud_would(
 
 
 NONSENSE = {"no": [{"such": "thing"}]}
-"""What no cloud takes for any value."""
+"""A value that no cloud accepts anywhere."""
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The way to every value inside of inputs that is neither a mapping nor a list."""
+    """The path of every value in the inputs that is neither a mapping nor a list."""
     inside = value.items() if isinstance(value, Mapping) else enumerate(value)
     for step, item in inside:
         if isinstance(item, Mapping | list):
@@ -175,9 +178,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
             yield (*path, step)
 
 
-def with_value(
-    resource: record.Resource, path: Sequence[str | int], value: object
-) -> record.Resource:
+def with_value(resource: Resource, path: Sequence[str | int], value: object) -> Resource:
     """The resource with another value at the end of the path."""
     inputs = copy.deepcopy(dict(resource.inputs))
     inner: Any = inputs
@@ -188,58 +189,57 @@ def with_value(
 
 
 @pytest.mark.parametrize("cloud", record.CLOUDS)
-def test_every_input_of_every_type_is_held_or_listed_as_not_looked_at(
+def test_every_input_of_every_type_is_checked_or_listed_as_not_checked(
     cloud: str, plans: Plans
 ) -> None:
-    """The proof of the table: whatever is broken is refused, but for what the table admits."""
-    model = api_coverage.model_of(cloud)
+    """The proof of docs/api-coverage.md: a wrong value is refused, except where the page lists it."""
     silent = []
     for each in fullest(cloud, plans):
-        admitted = {
-            same(str(place).rpartition(".")[2])
-            for place in model.findings(each)
-            if isinstance(place, NotLookedAt)
+        listed = {
+            normalized(str(path).rpartition(".")[2])
+            for path in request_models.findings(cloud, each)
+            if isinstance(path, NotChecked)
         }
         silent += [
             f"{each.type}: {'.'.join(map(str, path))}"
             for path in leaves(each.inputs)
-            if not any(True for _ in model.problems(with_value(each, path, NONSENSE)))
-            and same(str(path[-1])) not in admitted
+            if not any(request_models.problems(cloud, with_value(each, path, NONSENSE)))
+            and normalized(str(path[-1])) not in listed
         ]
-    assert not silent, f"broken, and neither refused nor listed: {silent}"
+    assert not silent, f"wrong, but neither refused nor listed: {silent}"
 
 
-def fullest(cloud: str, plans: Plans) -> list[record.Resource]:
-    """Of each type that is held the recorded resource with the most inputs."""
-    found: dict[str, record.Resource] = {}
+def fullest(cloud: str, plans: Plans) -> list[Resource]:
+    """The recorded resource with the most inputs, of each type that is compared with a model."""
+    found: dict[str, Resource] = {}
     for plan in plans[cloud].values():
         for each in plan:
-            if api_coverage.mapped(cloud, each.type) and not each.type.startswith(DYNAMIC):
+            if request_models.is_covered(cloud, each.type) and not each.type.startswith(DYNAMIC):
                 found[each.type] = max(found.get(each.type, each), each, key=size)
     return list(found.values())
 
 
-# Inputs that are one of a model's words on each cloud, over all types. More is better; fewer means that a
+# The number of inputs with an enumerated value on each cloud, over all types. More is better; fewer means that a
 # newer model, or a change here, has lost some.
-WORDS = {"aws": 26, "gcp": 6, "azure": 53}
+ENUMERATED = {"aws": 26, "gcp": 6, "azure": 53}
 
 
 @pytest.mark.parametrize("cloud", record.CLOUDS)
-def test_a_misspelt_word_is_refused_with_those_that_there_are(cloud: str, plans: Plans) -> None:
-    model = api_coverage.model_of(cloud)
+def test_a_misspelt_value_is_refused_with_the_allowed_values(cloud: str, plans: Plans) -> None:
     refused = [
         (each.type, path, value)
         for each in fullest(cloud, plans)
         for path in leaves(each.inputs)
         if isinstance(value := at(each, path), str)
         and any(
-            "is none of" in said for said in model.problems(with_value(each, path, f"{value}z"))
+            "is not one of" in problem
+            for problem in request_models.problems(cloud, with_value(each, path, f"{value}z"))
         )
     ]
-    assert len(refused) >= WORDS[cloud], f"words that are still held: {refused}"
+    assert len(refused) >= ENUMERATED[cloud], f"enumerations that are still checked: {refused}"
 
 
-def at(resource: record.Resource, path: Sequence[str | int]) -> Any:
+def at(resource: Resource, path: Sequence[str | int]) -> Any:
     """The value at the end of the path."""
     inner: Any = resource.inputs
     for step in path:
@@ -247,7 +247,7 @@ def at(resource: record.Resource, path: Sequence[str | int]) -> Any:
     return inner
 
 
-def size(resource: record.Resource) -> int:
+def size(resource: Resource) -> int:
     return sum(1 for _ in leaves(resource.inputs))
 
 
@@ -267,20 +267,20 @@ def patterns(shape: Shape, known: set[Any]) -> Iterator[str]:
         yield from patterns(each, known)
 
 
-def test_no_pattern_of_aws_is_left_out_because_python_cannot_read_it() -> None:
+def test_python_can_read_every_pattern_of_aws() -> None:
     known: set[Any] = set()
     every = [
         pattern
         for operations in aws.OPERATIONS.values()
         for each in operations
-        for pattern in patterns(aws.shape(each), known)
+        for pattern in patterns(aws.input_shape(each), known)
     ]
     assert any(r"\p{L}" in each for each in every)
     for each in every:
         compiled(each)  # raises re.error
 
 
-def test_the_classes_of_unicode_are_those_of_java() -> None:
+def test_unicode_classes_match_the_same_characters_as_in_java() -> None:
     tag = compiled(r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)")
     assert tag.search("équipe été 2 東京 ½")
     assert not tag.search("a!")
@@ -291,35 +291,39 @@ def test_the_classes_of_unicode_are_those_of_java() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cloud", "said"),
+    ("cloud", "rule"),
     [
-        (cloud, said)
-        for cloud, rules in (("gcp", gcp.SAID), ("azure", azure.SAID))
-        for said in rules.values()
+        *(
+            ("gcp", rule)
+            for body in request_models.GCP_BODIES.values()
+            for rule in body.names.values()
+        ),
+        *(("azure", rule) for rule in azure.NAME_RULES.values()),
     ],
 )
-def test_a_rule_in_prose_stands_in_the_installed_model(cloud: str, said: Said) -> None:
-    assert said.sentence in api_coverage.model_of(cloud).prose(said.where)
+def test_a_rule_in_prose_is_in_the_installed_model(cloud: str, rule: ProseRule) -> None:
+    assert rule.sentence in request_models.module_of(cloud).documentation(rule.where)
 
 
 @pytest.mark.parametrize("type_", azure.MODELS)
-def test_every_builder_of_a_url_tells_its_names(type_: str) -> None:
+def test_every_request_builder_of_azure_states_the_names_in_its_url(type_: str) -> None:
     assert azure.url_rules(type_)
 
 
-def google(body: Json, schema: str, part: bool = False) -> list[str]:
+def vertex_problems(body: Json, schema: str, partial: bool = False) -> list[str]:
     """What Vertex AI would refuse of a body."""
     schemas = gcp.document("aiplatform.v1")["schemas"]
     name = f"GoogleCloudAiplatformV1{schema}"
-    return list(gcp.held(body, schemas[name], schemas, name, gcp.exactly, part))
+    find = gcp.exact_property
+    return list(gcp.value_findings(body, schemas[name], schemas, name, find, partial))
 
 
-def test_the_requests_to_vertex_ai_are_held_to_the_letter(plans: Plans) -> None:
+def test_the_requests_to_vertex_ai_fit_its_models_to_the_letter(plans: Plans) -> None:
     deployment = next(e for e in plans["gcp"][LEAST] if e.type == f"{DYNAMIC}VertexDeployment")
     scale = vertex_deployment.scale_request("1", dict(deployment.inputs))
-    assert google(scale, "MutateDeployedModelRequest", part=True) == []
+    assert vertex_problems(scale, "MutateDeployedModelRequest", partial=True) == []
     deploy = vertex_deployment.deploy_request(dict(deployment.inputs))
-    assert google(deploy, "DeployModelRequest") == []
+    assert vertex_problems(deploy, "DeployModelRequest") == []
     deployed = deploy["deployedModel"]
     for wrong in (
         {"deployedmodel": deployed},
@@ -328,26 +332,30 @@ def test_the_requests_to_vertex_ai_are_held_to_the_letter(plans: Plans) -> None:
         {"deployedModel": {**deployed, "createTime": "2026-01-01T00:00:00Z"}},
         {"deployedModel": deployed, "trafficSplit": {"0": "all"}},
     ):
-        assert google(wrong, "DeployModelRequest"), f"{wrong} was accepted"
+        assert vertex_problems(wrong, "DeployModelRequest"), f"{wrong} was accepted"
 
 
-def test_what_shifts_azures_traffic_is_an_endpoint_as_azure_takes_it(plans: Plans) -> None:
+def test_the_request_that_shifts_traffic_on_azure_is_a_valid_endpoint(plans: Plans) -> None:
     sent = arm.body(next(e for e in plans["azure"][LEAST] if e.type == f"{AML}OnlineEndpoint"))
-    said = {
+    answer = {
         **sent,
         "id": "/…",
         "kind": "Managed",
         "systemData": {"createdBy": "me"},
         "properties": {**sent["properties"], "provisioningState": "Succeeded", "scoringUri": "x"},
     }
-    put = endpoint_traffic.traffic_request(said, {"blue": 100})
-    _, model = azure.located("machinelearningservices.models:OnlineEndpoint")
-    assert list(azure.held(put, model, "")) == []
+    put = endpoint_traffic.traffic_request(answer, {"blue": 100})
+    _, model = azure.imported("machinelearningservices.models:OnlineEndpoint")
+    assert list(azure.value_findings(put, model, "")) == []
     assert put["properties"]["traffic"] == {"blue": 100}
-    assert list(azure.held(said, model, "")), "what only Azure writes was accepted"
-    assert list(azure.held(endpoint_traffic.traffic_request(said, {"blue": "all"}), model, ""))  # type: ignore[dict-item]
+    assert list(azure.value_findings(answer, model, "")), "a read-only property was accepted"
+    assert list(
+        azure.value_findings(endpoint_traffic.traffic_request(answer, {"blue": "all"}), model, "")
+    )  # type: ignore[dict-item]
 
 
-def test_the_table_in_the_docs_is_current(plans: Plans) -> None:
-    made = api_coverage.table({cloud: list(variants.values()) for cloud, variants in plans.items()})
-    assert api_coverage.DOCUMENT.read_text() == made, "run `make api-coverage`"
+def test_the_coverage_page_in_the_docs_is_current(plans: Plans) -> None:
+    page = api_coverage.document(
+        {cloud: list(variants.values()) for cloud, variants in plans.items()}
+    )
+    assert api_coverage.DOCUMENT.read_text() == page, "run `make api-coverage`"

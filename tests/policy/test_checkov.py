@@ -1,4 +1,4 @@
-"""What checkov is given: nothing is left out, and connected as the program connected it. `make checkov` runs it."""
+"""The input of checkov: no resource is left out, and references are kept. `make checkov` runs checkov."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_blocks_are_lists_and_maps_stay_maps() -> None:
 
 @pytest.mark.parametrize("variant", record.VARIANTS)
 @pytest.mark.parametrize("cloud", record.CLOUDS)
-def test_no_resource_is_left_out_but_dynamic_ones(cloud: str, variant: str, plans: Plans) -> None:
+def test_only_dynamic_resources_are_left_out_of_the_scan(
+    cloud: str, variant: str, plans: Plans
+) -> None:
     plan = plans[cloud][variant]
     document = checkov.document(cloud, plan)
     resources = (
@@ -63,30 +65,30 @@ def test_no_resource_is_left_out_but_dynamic_ones(cloud: str, variant: str, plan
         assert len({each["address"] for each in resources}) == len(wanted), "addresses collide"
 
 
-def test_a_type_that_cannot_be_converted_is_told_not_dropped(plans: Plans) -> None:
+def test_a_type_that_cannot_be_converted_is_an_error_and_not_left_out(plans: Plans) -> None:
     plan = plans["azure"]["as little as possible"]
     unknown = replace(plan[0], type="azure-native:sql:Server")
     with pytest.raises(checkov.NotConverted, match="azure-native:sql:Server"):
         checkov.document("azure", [*plan, unknown])
 
 
-def test_a_bucket_and_what_guards_it_are_connected(plans: Plans) -> None:
-    """Without the references checkov would say of each bucket that nothing guards it."""
+def test_a_bucket_is_connected_with_the_resources_that_protect_it(plans: Plans) -> None:
+    """Without the references checkov would report every bucket as unprotected."""
     document = checkov.document("aws", plans["aws"]["as little as possible"])
     configured = {
         each["address"]: each["expressions"]
         for each in document["configuration"]["root_module"]["resources"]
     }
     bucket = "aws_s3_bucket.triplane-lake-bucket"
-    for guard in (
+    for protection in (
         "aws_s3_bucket_public_access_block.triplane-lake-public-access",
         "aws_s3_bucket_policy.triplane-lake-policy",
         "aws_s3_bucket_versioning.triplane-lake-versioning",
     ):
-        assert bucket in configured[guard]["bucket"]["references"]
+        assert bucket in configured[protection]["bucket"]["references"]
 
 
-def test_what_azure_native_flattens_is_put_back_into_properties(plans: Plans) -> None:
+def test_flattened_inputs_of_azure_native_go_back_into_properties(plans: Plans) -> None:
     plan = plans["azure"]["as little as possible"]
     account = next(r for r in plan if r.type == "azure-native:storage:StorageAccount")
     body = arm.body(account)
@@ -95,16 +97,16 @@ def test_what_azure_native_flattens_is_put_back_into_properties(plans: Plans) ->
     assert "resourceGroupName" not in body["properties"]
 
 
-def test_every_waiver_says_why_and_since_when() -> None:
+def test_every_waiver_has_a_reason_and_a_date() -> None:
     for waiver in checkov.waivers():
         assert waiver.check.startswith("CKV")
         assert waiver.resources, waiver.check
-        assert not any(each in ("*", "") for each in waiver.resources), "name the type at least"
+        assert not any(each in ("*", "") for each in waiver.resources), "name at least the type"
         assert len(waiver.reason.split()) >= 2, waiver.check
         assert waiver.date <= datetime.datetime.now(datetime.UTC).date()
 
 
-def test_no_check_is_waived_twice_for_the_same() -> None:
+def test_no_check_is_waived_twice_for_the_same_resource() -> None:
     waived = [(w.check, resource) for w in checkov.waivers() for resource in w.resources]
     assert len(waived) == len(set(waived))
 

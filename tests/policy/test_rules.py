@@ -1,4 +1,4 @@
-"""The rules hold for what the program registers, and each of their checks sees what breaks it."""
+"""The program keeps the rules, and each check finds a plan that breaks its rule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from policy import aws, azure, gcp, record, rules
+from api_models.resource import Plan, Resource
+from policy import aws, azure, gcp, record
 from policy.access import aws as aws_access
-from policy.record import SECRET, SECRET_SIGNATURE, SIGNATURE
+from policy.checks import inexact_subject
+from policy.enforcement import CHECKS, Violation, violations
+from policy.plain import SECRET, SECRET_SIGNATURE, SIGNATURE
+from policy.rules import RULES
 from tests.policy.changes import BASE, Change, Mutation, mutated, put
 from tests.policy.conftest import Plans
 from tests.policy.mutations import ACCOUNT, MUTATIONS
@@ -20,8 +24,12 @@ LEAST = "as little as possible"
 PROJECT_MEMBER = "gcp:projects/iAMMember:IAMMember"
 
 
-def broken(plan: record.Plan) -> set[str]:
-    return {rule.name for rule in rules.RULES if rules.violations(rule, plan)}
+def all_violations(plan: Plan) -> list[Violation]:
+    return [each for rule in RULES for each in violations(rule, plan)]
+
+
+def broken_rules(plan: Plan) -> set[str]:
+    return {each.rule for each in all_violations(plan)}
 
 
 @pytest.mark.parametrize("variant", record.VARIANTS)
@@ -29,57 +37,55 @@ def broken(plan: record.Plan) -> set[str]:
 def test_every_rule_holds_for_what_the_program_registers(
     cloud: str, variant: str, plans: Plans
 ) -> None:
-    found = [v for rule in rules.RULES for v in rules.violations(rule, plans[cloud][variant])]
+    found = all_violations(plans[cloud][variant])
     assert not found, "\n".join(map(str, found))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
-def test_what_is_made_insecure_breaks_its_rule_and_no_other(
-    mutation: Mutation, plans: Plans
-) -> None:
+def test_an_insecure_change_breaks_its_rule_and_no_other(mutation: Mutation, plans: Plans) -> None:
     plan = mutated(plans[mutation.cloud][BASE], mutation)
-    assert broken(plan) == {mutation.rule}
+    assert broken_rules(plan) == {mutation.rule}
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        # The deployer's own excuse, in another role; another permission, in the deployer's.
+        # The deployer's exception in another role; another permission in the deployer's role.
         (put(CUSTOM_ROLE, "permissions", ["run.services.setIamPolicy"], "predictor"), "allows"),
         (put(CUSTOM_ROLE, "permissions", ["storage.buckets.setIamPolicy"], "deployer"), "allows"),
         (put(PROJECT_MEMBER, "role", "projects/p/roles/predictor", "delivery"), "whole project"),
     ],
 )
-def test_what_delivery_is_excused_is_excused_to_it_alone(
-    change: Change, says: str, plans: Plans
+def test_the_exceptions_of_the_delivery_role_are_for_this_role_only(
+    change: Change, message: str, plans: Plans
 ) -> None:
     plan = change(list(plans["gcp"]["deployed by GitHub Actions"]))
-    (found,) = (v for rule in rules.RULES for v in rules.violations(rule, plan))
-    assert says in found.says
+    (found,) = all_violations(plan)
+    assert message in found.message
 
 
 def test_each_check_of_each_rule_has_an_insecure_variant() -> None:
-    """A check that nothing was seen to break proves nothing when it holds."""
-    checks = {(rule.name, type_) for rule in rules.RULES for type_ in rule.checks}
+    """A check that no test has ever seen fail proves nothing."""
+    checks = {(check.rule.name, type_) for check in CHECKS for type_ in check.types}
     proved = {(mutation.rule, mutation.type) for mutation in MUTATIONS}
     assert checks - proved == set(), "add a mutation to tests/policy/mutations.py"
     assert proved - checks == set()
 
 
 @pytest.mark.parametrize("cloud", record.CLOUDS)
-def test_the_check_of_the_type_itself_sees_the_mutation(cloud: str, plans: Plans) -> None:
-    """Not only some check of the rule: the one that the mutation says it proves."""
+def test_the_check_of_the_type_itself_finds_the_mutation(cloud: str, plans: Plans) -> None:
+    """Not only some check of the rule: the check that the mutation names."""
     for mutation in (each for each in MUTATIONS if each.cloud == cloud):
         plan = mutated(plans[cloud][BASE], mutation)
-        checks = {rule.name: rule.checks for rule in rules.RULES}[mutation.rule][mutation.type]
-        seen = [
-            said
+        found = [
+            message
             for resource in plan
             if fnmatchcase(resource.type, mutation.type)
-            for check in checks
-            for said in check(resource, plan)
+            for check in CHECKS
+            if check.rule.name == mutation.rule and mutation.type in check.types
+            for message in check.problems(resource, plan)
         ]
-        assert seen, str(mutation)
+        assert found, str(mutation)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,9 @@ def test_the_check_of_the_type_itself_sees_the_mutation(cloud: str, plans: Plans
         ("pulumi_azure_native", azure.UNTAGGED),
     ],
 )
-def test_only_types_without_tags_are_excused_from_them(module: str, untagged: set[str]) -> None:
+def test_only_types_without_tags_are_exempt_from_the_rule_on_tags(
+    module: str, untagged: set[str]
+) -> None:
     from rehearsal.core.schema import Schemas
 
     schemas = Schemas(module.removeprefix("pulumi_").replace("_", "-"))
@@ -102,8 +110,8 @@ def test_only_types_without_tags_are_excused_from_them(module: str, untagged: se
     assert with_tags == set()
 
 
-def test_a_state_gives_the_record_that_its_program_gave() -> None:
-    """Secrets as the engine writes them; providers and components are no resources of a cloud."""
+def test_a_state_gives_the_same_plan_as_its_program() -> None:
+    """Secrets are as the engine writes them; providers and components are no resources of a cloud."""
     stack = "urn:pulumi:dev::triplane::"
     exported = {
         "deployment": {
@@ -132,17 +140,17 @@ def test_a_state_gives_the_record_that_its_program_gave() -> None:
     }
     plan = record.of_state(json.loads(json.dumps(exported)))
     assert plan == [
-        record.Resource(
+        Resource(
             "aws:secretsmanager/secretVersion:SecretVersion",
             "version",
             "v",
             {"secretId": "s", "secretString": SECRET},
         )
     ]
-    assert broken(plan) == set()
+    assert broken_rules(plan) == set()
 
 
-def test_what_guards_an_account_is_found_when_ids_are_paths_as_in_azures_state(
+def test_companions_are_found_when_ids_are_paths_as_in_the_state_of_azure(
     plans: Plans,
 ) -> None:
     group = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/"
@@ -150,10 +158,10 @@ def test_what_guards_an_account_is_found_when_ids_are_paths_as_in_azures_state(
         replace(each, id=group + each.id) if each.type == ACCOUNT else each
         for each in plans["azure"][LEAST]
     ]
-    assert broken(plan) == set()
+    assert broken_rules(plan) == set()
 
 
-def test_a_state_that_is_empty_has_nothing_to_hold() -> None:
+def test_an_empty_state_has_no_resources() -> None:
     assert record.of_state({"version": 3, "deployment": None}) == []
 
 
@@ -179,8 +187,10 @@ def test_a_state_that_is_empty_has_nothing_to_hold() -> None:
         ("arn:aws:iam::123456789012:role/triplane-*", True),
     ],
 )
-def test_an_arn_says_how_the_name_begins_or_means_everything(arn: str, named: bool) -> None:
-    assert aws_access.named(arn) is named
+def test_an_arn_names_a_resource_by_at_least_the_beginning_of_its_name(
+    arn: str, named: bool
+) -> None:
+    assert aws_access.names_resource(arn) is named
 
 
 @pytest.mark.parametrize(
@@ -202,4 +212,4 @@ def test_an_arn_says_how_the_name_begins_or_means_everything(arn: str, named: bo
 def test_a_subject_is_one_branch_or_one_environment_of_one_repository(
     subject: str | None, allowed: bool
 ) -> None:
-    assert bool(list(rules.subject(subject))) is not allowed
+    assert bool(list(inexact_subject(subject))) is not allowed

@@ -183,13 +183,13 @@ def go_elsewhere() -> None:
 
 def told(value: Any) -> Any:
     """Inputs with files and archives by what is in them, and without the dynamic providers' byte code."""
-    from policy import record
+    from policy.plain import SIGNATURE
 
     if isinstance(value, list):
         return [told(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    if record.SIGNATURE in value and "path" in value:
+    if SIGNATURE in value and "path" in value:
         return {"file": hashlib.sha256(Path(value["path"]).read_bytes()).hexdigest()}
     return {name: told(item) for name, item in value.items() if name != "__provider"}
 

@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from api_models.resource import Plan, Resource
 from config.model_store import MODEL
 from config.schema import all_settings
 from config.validation import config_of_values
-from policy import api_coverage, aws, azure, gcp, mock_engine, record, rules  # noqa: F401  # the clouds add their checks
+from policy import mock_engine, request_models
+from policy.enforcement import violations
+from policy.plain import plain
+from policy.rules import RULES
 from tests.soak import elsewhere
 from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
 
@@ -45,13 +49,13 @@ def filled(store: Path) -> Path:
     return store
 
 
-def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], record.Plan]:
+def built(raw: dict[str, Any], store: Path) -> tuple[bytes, dict[str, Any], Plan]:
     """The whole program under mocks: everything it registers as bytes, its outputs, and the plan."""
     config = config_of_values(raw, "Pulumi.soak.yaml", store=store)
     registered, outputs = mock_engine.platform(config)
-    whole = [[each.type, each.name, record.plain(each.inputs)] for each in registered]
+    whole = [[each.type, each.name, plain(each.inputs)] for each in registered]
     plan = [
-        record.Resource(each.type, each.name, each.id, record.plain(each.inputs))
+        Resource(each.type, each.name, each.id, plain(each.inputs))
         for each in registered
         if each.custom
     ]
@@ -78,14 +82,14 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
             render, outputs, plan = built(raw, store)
             assert all(isinstance(value, str) and value for value in outputs.values()), outputs
             contracts[cloud] = set(outputs)
-            broken = [str(v) for rule in rules.RULES for v in rules.violations(rule, plan)]
+            broken = [str(v) for rule in RULES for v in violations(rule, plan)]
             assert not broken, "\n".join(broken)
             if cloud == file["triplane:cloud"]:
                 unlike = [
-                    f"{each.name} ({each.type}): {said}"
+                    f"{each.name} ({each.type}): {problem}"
                     for each in plan
-                    if api_coverage.mapped(cloud, each.type)
-                    for said in api_coverage.model_of(cloud).problems(each)
+                    if request_models.is_covered(cloud, each.type)
+                    for problem in request_models.problems(cloud, each)
                 ]
                 assert not unlike, "\n".join(unlike)
                 again, outputs_again, _ = built(raw, store)

@@ -10,7 +10,8 @@ import pytest
 
 from components.contracts import Access, Grant, IdentityArgs, Workload
 from config.schema import StackConfig
-from policy.mock_engine import ACCOUNT, Build, Built, Engine, build
+from policy.mock_engine import Build, Built, Engine, build
+from policy.mock_values import ACCOUNT
 
 
 def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,55 @@
+"""Inputs as plain JSON: secrets replaced by a word, files and archives by their names.
+
+Imports nothing of the platform: the policy pack runs in an environment of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SECRET = "(secret)"  # noqa: S105  # the word, not a secret
+"""Replaces every value that the state keeps encrypted."""
+
+# How Pulumi marks a value that is not plain JSON: a secret by the second signature, files and archives by others.
+# https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+
+
+def plain(value: Any, *secrets: str) -> Any:
+    """``value`` as plain JSON. Both marked secrets and these ``secrets`` become `SECRET`."""
+    if isinstance(value, Mapping):
+        if value.get(SIGNATURE) == SECRET_SIGNATURE:
+            return SECRET
+        if SIGNATURE in value:
+            return f"file:{value.get('path') or value.get('hash')}"
+        return {
+            name: plain(item, *secrets) for name, item in value.items() if not name.startswith("__")
+        }
+    if isinstance(value, list | tuple):
+        return [plain(item, *secrets) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # protobuf has no integers
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, SECRET)
+        return value
+    if hasattr(value, "assets"):
+        return "archive"
+    if hasattr(value, "path"):
+        return f"file:{Path(str(value.path)).name}"
+    return value
+
+
+def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every string inside ``value``, with its path."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from strings(item, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from strings(item, f"{path}[{index}]")
+    elif isinstance(value, str):
+        yield path, value

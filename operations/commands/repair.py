@@ -21,7 +21,8 @@ from operations.engine.installation import HOME
 from operations.engine.resources import resource_type
 from operations.engine.stack import Stack
 from operations.engine.state_file import intact_copies
-from operations.recovery import discovery, importer, interrupted_run, state_copies
+from operations.recovery import importer, interrupted_run, state_copies
+from operations.recovery.discovered_resource import stack_tags
 from operations.recovery.trial_stack import trial_stack
 from operations.terminal import fail, say
 
@@ -72,9 +73,9 @@ def take_over(stack: Stack) -> None:
             tried.pulumi("refresh", "--yes", "--skip-preview", "--suppress-outputs")
         else:
             say("there is no copy of the state: looking for what stands by its names and tags")
-        claimed = importer.claim(tried, config)
-        if not copy and not claimed.found:
-            tags = ", ".join(f"{k}={v}" for k, v in discovery.own(config, stack.name).items())
+        result = importer.import_resources(tried, config)
+        if not copy and not result.imported:
+            tags = ", ".join(f"{k}={v}" for k, v in stack_tags(config, stack.name).items())
             fail(
                 f"No lake of {config.cloud} that these credentials can see holds a state of stack"
                 f" {stack.name}, Pulumi has kept no whole copy, and nothing stands that carries its tags"
@@ -87,7 +88,7 @@ def take_over(stack: Stack) -> None:
             say(f"the broken state is kept as {aside.name}")
         tried.replace_state_of(stack)
     say(f"it is stack {stack.name}'s state now; this is what the program would change")
-    changes = [step for step in claimed.steps if step["op"] != "same"]
+    changes = [step for step in result.steps if step["op"] != "same"]
     creates = [step for step in changes if step["op"] == "create"]
     replaced = [step for step in changes if "replace" in step["op"]]
     for step in (*creates, *replaced):

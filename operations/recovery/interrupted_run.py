@@ -32,16 +32,11 @@ from typing import Any
 from config.files import write_private
 from config.schema import StackConfig
 from operations.engine import account, guards
+from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.wire import SIGNATURE
-from operations.recovery.physical_ids import Resource
-from operations.recovery.probes import (
-    PROBE_SUFFIX,
-    Deployment,
-    probe,
-    probes,
-    without_probes,
-)
+from operations.recovery.probes import PROBE_SUFFIX, probe, probes, without_probes
+from operations.recovery.state import Deployment
 from operations.terminal import say
 
 ALLOW_UNRESOLVED = "unseen"
@@ -93,9 +88,7 @@ def _resolve(
     state, found = probe(stack, state, lost, UNREADABLE, others=changed, since=since)
     stack.import_state(state)
     for urn in found:
-        say(
-            f"the interrupted run has created it, and the state has it now: {urn.rsplit('::', 1)[-1]}"
-        )
+        say(f"the interrupted run has created it, and the state has it now: {resource_name(urn)}")
 
 
 def unresolved_operations(deployment: Deployment, file: Path) -> list[Operation]:

@@ -19,17 +19,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.state_file import CLOCK_SKEW
 from operations.engine.wire import DEFAULTS
-from operations.recovery.physical_ids import NOT_IMPORTABLE, Resource, physical_id
+from operations.recovery.physical_ids import NOT_IMPORTABLE, physical_id
+from operations.recovery.state import Deployment, with_known_dependencies
 from operations.terminal import fail, say
 
 PROBE_SUFFIX = "--was-it-made"
 """Ends the URN of a probe. States on disk can have it: do not change the value."""
-
-Deployment = dict[str, Any]
-"""What a state has under ``deployment``: ``resources`` and ``pending_operations``."""
 
 
 def probe(
@@ -57,7 +56,8 @@ def probe(
         return state, []
     options = ("--yes", "--skip-preview", "--suppress-outputs")
     if stack.pulumi("refresh", *options, *targets, check=False):
-        fail(refusal.format(names=", ".join(sorted(_name(urn) for urn in urns))))
+        names = sorted(resource_name(urn).removesuffix(PROBE_SUFFIX) for urn in urns)
+        fail(refusal.format(names=", ".join(names)))
     state = stack.export()
     deployment, found = with_found_resources(state["deployment"], since)
     return state | {"deployment": with_autonaming_marks(deployment, wanted)}, found
@@ -166,18 +166,6 @@ def with_autonaming_marks(deployment: Deployment, wanted: Iterable[Resource]) ->
     return deployment
 
 
-def with_known_dependencies(resource: Resource, known: set[str]) -> Resource:
-    """The resource without dependencies that are not in ``known``; the next update writes all of them."""
-    return {
-        **resource,
-        "dependencies": [urn for urn in resource.get("dependencies") or () if urn in known],
-        "propertyDependencies": {
-            name: [urn for urn in urns or () if urn in known]
-            for name, urns in (resource.get("propertyDependencies") or {}).items()
-        },
-    }
-
-
 def _is_probe(resource: Resource) -> bool:
     return str(resource["urn"]).endswith(PROBE_SUFFIX)
 
@@ -188,7 +176,3 @@ def _is_older(resource: Resource, since: datetime | None) -> bool:
     if not created or since is None:
         return False
     return datetime.fromisoformat(created) < since - CLOCK_SKEW
-
-
-def _name(urn: str) -> str:
-    return urn.rsplit("::", 1)[-1].removesuffix(PROBE_SUFFIX)

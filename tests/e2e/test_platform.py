@@ -192,8 +192,8 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     monkeypatch.setattr(environment, "rehearsal_environment", lambda: stack.rehearsal.environment)
     trial = TrialStack(stack.name, stack.file, tmp_path)
     trial.load(stack)
-    claimed = importer.claim(trial, config_of_file(StackFile.read(stack.file)))
-    assert {step["op"] for step in claimed.steps} == {"same"}
+    result = importer.import_resources(trial, config_of_file(StackFile.read(stack.file)))
+    assert {step["op"] for step in result.steps} == {"same"}
     mine, found = stack.resources(), trial.cli.json("stack", "export", "--show-secrets")
     resources = found["deployment"]["resources"]
     [key] = [each for each in resources if each["type"] == RANDOM_KEY]

@@ -23,6 +23,7 @@ from operations.data.state_copy import write_state_copy
 from operations.engine import account, environment, guards
 from operations.engine import stack as stack_
 from operations.recovery import discovery, interrupted_run, trial_stack
+from operations.recovery.discovered_resource import DiscoveredResource
 
 PLATFORM = "urn:pulumi:dev::triplane::triplane:index:Platform"
 FOUNDATION = {
@@ -125,11 +126,11 @@ class Clone:
         world = {**dict.fromkeys(ids, "dev"), **{k.replace("_", "-"): v for k, v in others.items()}}
         (self.home / "bin" / "world").write_text(json.dumps(world))
 
-    def listed(self, *_: Any) -> list[discovery.Thing]:
+    def listed(self, *_: Any) -> list[DiscoveredResource]:
         """The census: what carries this stack's tags."""
         world = json.loads((self.home / "bin" / "world").read_text())
         return [
-            discovery.Thing("aws:s3/bucket:Bucket", id_) for id_ in world if world[id_] == "dev"
+            DiscoveredResource("aws:s3/bucket:Bucket", id_) for id_ in world if world[id_] == "dev"
         ]
 
     def has(self, *names: str) -> None:
@@ -182,7 +183,7 @@ def clone(
     monkeypatch.setattr(lake_locations, "find_lakes", lambda *_: [str(tmp_path / "lake")])
     made = stack_.Stack("dev", stack_.SETTINGS)
     clone = Clone(tmp_path, made, lambda: capfd.readouterr().out)
-    monkeypatch.setattr(discovery, "standing", clone.listed)
+    monkeypatch.setattr(discovery, "discovered_resources", clone.listed)
     copy = {"version": 3, "deployment": deployment("lake", "other")}
     write_state_copy(FolderLake(tmp_path / "lake"), "dev", copy)
     clone.stands("lake", "other")
@@ -241,7 +242,7 @@ def test_without_a_copy_nothing_is_guessed_and_nothing_changed(
     shutil.rmtree(clone.home / "lake")
     clone.stands("lake-1234567", "lake-7654321", "other-1234567")
     with pytest.raises(
-        SystemExit, match=r"2 things may be lake .*lake-1234567, lake-7654321.*ALLOW="
+        SystemExit, match=r"2 resources may be lake .*lake-1234567, lake-7654321.*ALLOW="
     ):
         repair.take_over(clone.stack)
     assert clone.state() is None
@@ -261,10 +262,10 @@ def test_where_nothing_stands_there_is_nothing_to_adopt(clone: Clone) -> None:
 def test_a_cloud_that_does_not_list_is_not_taken_for_an_empty_one(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: Any) -> list[discovery.Thing]:
+    def refused(*_: Any) -> list[DiscoveredResource]:
         raise PermissionError("AccessDenied: tag:GetResources")
 
-    monkeypatch.setattr(discovery, "standing", refused)
+    monkeypatch.setattr(discovery, "discovered_resources", refused)
     clone.has("lake", "other", "newer")
     with pytest.raises(SystemExit, match=r"cannot be listed: AccessDenied.*Nothing was changed"):
         repair.take_over(clone.stack)

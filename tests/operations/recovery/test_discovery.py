@@ -1,4 +1,4 @@
-"""What stands by names and tags, before clouds that answer as the real ones are documented to."""
+"""What discovery returns, before clouds that answer as the real ones are documented to."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ import pytest
 from components.azure import arm
 from components.gcp import rest
 from operations.recovery import discovery
-from operations.recovery.discovery import Thing
+from operations.recovery.discovered_resource import (
+    DiscoveredResource,
+    autonamed_input,
+    has_tags,
+    matching_resources,
+)
+from operations.recovery.queries import gcp
 
-MINE = {"project": "triplane", "environment": "dev", "managed-by": "pulumi", "stack": "dev"}
-OTHERS = (
-    {**MINE, "stack": "dev-2"},
-    {**MINE, "environment": "production"},
-    {**MINE, "project": "another"},
-    {key: value for key, value in MINE.items() if key != "stack"},
+OWN_TAGS = {"project": "triplane", "environment": "dev", "managed-by": "pulumi", "stack": "dev"}
+FOREIGN_TAGS = (
+    {**OWN_TAGS, "stack": "dev-2"},
+    {**OWN_TAGS, "environment": "production"},
+    {**OWN_TAGS, "project": "another"},
+    {key: value for key, value in OWN_TAGS.items() if key != "stack"},
     {},
 )
+ALL_TAGS = (OWN_TAGS, *FOREIGN_TAGS)
 ROLE, BUCKET = "aws:iam/role:Role", "aws:s3/bucket:Bucket"
 
 
@@ -29,51 +36,53 @@ def config(cloud: str) -> Any:
     return SimpleNamespace(cloud=cloud, environment="dev", region="r", project="p")
 
 
-def resource(type_: str, called: str, /, **inputs: Any) -> dict[str, Any]:
-    return {"urn": f"urn:pulumi:dev::triplane::{type_}::{called}", "type": type_, "inputs": inputs}
+def resource(type_: str, resource_name: str, /, **inputs: Any) -> dict[str, Any]:
+    urn = f"urn:pulumi:dev::triplane::{type_}::{resource_name}"
+    return {"urn": urn, "type": type_, "inputs": inputs}
 
 
-def test_a_name_of_pulumis_making_is_told_from_one_that_the_program_chose() -> None:
-    assert discovery.autonamed(resource(BUCKET, "b", tags={}, bucket="b-1234567")) == "bucket"
-    assert discovery.autonamed(resource("azure-native:web:WebApp", "a", name="a12345678")) == "name"
+def test_names_with_pulumis_suffix_are_distinguished_from_chosen_names() -> None:
+    assert autonamed_input(resource(BUCKET, "b", tags={}, bucket="b-1234567")) == "bucket"
+    assert autonamed_input(resource("azure-native:web:WebApp", "a", name="a12345678")) == "name"
     for chosen in ("b", "b-1234567-x", "b-serverless", "other-1234567", "b-123"):
-        assert discovery.autonamed(resource(BUCKET, "b", bucket=chosen)) is None, chosen
+        assert autonamed_input(resource(BUCKET, "b", bucket=chosen)) is None, chosen
 
 
-def test_only_a_thing_of_the_same_type_name_and_place_may_be_the_resource() -> None:
-    things = [
-        Thing(BUCKET, "lake-1234567"),
-        Thing(BUCKET, "lake-bucket-1234567"),
-        Thing(BUCKET, "my-lake-1234567"),
-        Thing(ROLE, "lake-1234567"),
-        Thing(BUCKET, "lake-7654321", {"resourceGroupName": "another"}),
+def test_a_match_has_the_same_type_name_and_place() -> None:
+    discovered = [
+        DiscoveredResource(BUCKET, "lake-1234567"),
+        DiscoveredResource(BUCKET, "lake-bucket-1234567"),
+        DiscoveredResource(BUCKET, "my-lake-1234567"),
+        DiscoveredResource(ROLE, "lake-1234567"),
+        DiscoveredResource(BUCKET, "lake-7654321", {"resourceGroupName": "another"}),
     ]
-    wanted = resource(BUCKET, "lake", resourceGroupName="mine")
-    assert discovery.candidates(wanted, things) == [things[0]]
-    # While the group is not known, all groups of the stack are looked into.
-    assert discovery.candidates(resource(BUCKET, "lake"), things) == [things[0], things[4]]
+    lake = resource(BUCKET, "lake", resourceGroupName="mine")
+    assert matching_resources(lake, discovered) == [discovered[0]]
+    # While the group is not known, all groups of the stack count.
+    lake = resource(BUCKET, "lake")
+    assert matching_resources(lake, discovered) == [discovered[0], discovered[4]]
 
 
-@pytest.mark.parametrize("tags", OTHERS)
-def test_what_carries_other_tags_is_not_this_stacks(tags: dict[str, str]) -> None:
-    assert not discovery.carries(tags, MINE)
-    assert discovery.carries({**MINE, "team": "flights"}, MINE)
+@pytest.mark.parametrize("tags", FOREIGN_TAGS)
+def test_a_resource_without_all_four_tags_belongs_to_another_stack(tags: dict[str, str]) -> None:
+    assert not has_tags(tags, OWN_TAGS)
+    assert has_tags({**OWN_TAGS, "team": "flights"}, OWN_TAGS)
 
 
 class Aws:
-    """The tagging API and IAM, two a page."""
+    """The tagging API, two ARNs a page, and IAM."""
 
-    roles: ClassVar = {f"role-000000{n}": tags for n, tags in enumerate((MINE, *OTHERS))}
+    roles: ClassVar = {f"role-000000{n}": tags for n, tags in enumerate(ALL_TAGS)}
 
     def __init__(self, *_: str, **__: str) -> None:
-        self.asked: list[str] = []
+        pass
 
     def get_paginator(self, operation: str) -> Any:
         return SimpleNamespace(paginate=getattr(self, operation))
 
     def get_resources(self, TagFilters: list[Any]) -> Iterator[Any]:  # noqa: N803
         assert {each["Key"]: each["Values"] for each in TagFilters} == {
-            key: [value] for key, value in MINE.items()
+            key: [value] for key, value in OWN_TAGS.items()
         }
         arns = [
             "arn:aws:s3:::lake-1234567",
@@ -93,16 +102,17 @@ class Aws:
             yield {"Roles": [{"RoleName": name}]}
 
     def list_role_tags(self, RoleName: str) -> Iterator[Any]:  # noqa: N803
-        assert RoleName in self.roles, "only who has a wanted name is asked for tags"
+        assert RoleName in self.roles, "only roles with the name of a missing one are queried"
         for key, value in self.roles[RoleName].items():
             yield {"Tags": [{"Key": key, "Value": value}]}
 
 
-def test_aws_is_asked_for_all_tagged_things_at_once_and_for_roles_one_by_one(
+def test_aws_returns_tagged_resources_at_once_and_roles_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(boto3, "client", Aws)
-    found = discovery.standing(config("aws"), "dev", "1", [resource(ROLE, "role", name="role-9")])
+    missing = [resource(ROLE, "role", name="role-9")]
+    found = discovery.discovered_resources(config("aws"), "dev", "1", missing)
     assert [(each.type.rpartition(":")[2], each.name) for each in found] == [
         ("Bucket", "lake-1234567"),
         ("LogGroup", "logs-1234567"),
@@ -113,13 +123,10 @@ def test_aws_is_asked_for_all_tagged_things_at_once_and_for_roles_one_by_one(
     ]
 
 
-def test_google_cloud_is_asked_service_by_service_and_accounts_for_their_description(
+def test_google_cloud_returns_labels_by_service_and_accounts_by_description(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from google.cloud import storage
-
-    def labelled(name: str, tags: Any) -> dict[str, Any]:
-        return {"name": f"projects/1/x/{name}", "labels": tags}
 
     def listed(url: str, what: str) -> Iterator[dict[str, Any]]:
         if what == "services":
@@ -130,32 +137,31 @@ def test_google_cloud_is_asked_service_by_service_and_accounts_for_their_descrip
             yield {"email": "sa-7654321@p.iam", "description": text + "-2"}
             yield {"email": "by-hand@p.iam"}
         else:
-            yield from (labelled(f"s-{n}", tags) for n, tags in enumerate((MINE, *OTHERS)))
+            for number, labels in enumerate(ALL_TAGS):
+                yield {"name": f"projects/1/x/s-{number}", "labels": labels}
 
-    buckets = [SimpleNamespace(name=f"b-{n}", labels=t) for n, t in enumerate((MINE, *OTHERS))]
+    buckets = [SimpleNamespace(name=f"b-{n}", labels=tags) for n, tags in enumerate(ALL_TAGS)]
     monkeypatch.setattr(rest, "listed", listed)
     monkeypatch.setattr(
         storage, "Client", lambda **_: SimpleNamespace(list_buckets=lambda: buckets)
     )
-    found = discovery.standing(config("gcp"), "dev", "p", [])
+    found = discovery.discovered_resources(config("gcp"), "dev", "p", [])
     assert [each.name for each in found] == ["b-0", "s-0", "sa-1234567"]
 
 
-def test_a_service_that_may_not_be_listed_is_not_taken_for_empty(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refused(*_: str) -> Iterator[Any]:
+def test_a_google_service_that_refuses_to_list_does_not_count_as_empty() -> None:
+    def refused() -> Iterator[Any]:
         raise rest.GoogleError(403, "Permission 'secretmanager.secrets.list' denied")
         yield
 
     with pytest.raises(rest.GoogleError):
-        list(discovery._enabled(refused()))
+        list(gcp.enabled(refused()))
 
 
-def test_azure_is_asked_for_the_stacks_groups_and_what_is_in_them(
+def test_azure_returns_the_stacks_groups_and_the_tagged_resources_in_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    groups = {f"/subscriptions/1/resourceGroups/g-{n}": t for n, t in enumerate((MINE, *OTHERS))}
+    groups = {f"/subscriptions/1/resourceGroups/g-{n}": t for n, t in enumerate(ALL_TAGS)}
     ml = "microsoft.machinelearningservices/workspaces"
 
     def listed(url: str, _version: str) -> list[dict[str, Any]]:
@@ -164,21 +170,21 @@ def test_azure_is_asked_for_the_stacks_groups_and_what_is_in_them(
                 {"id": each, "name": each.rpartition("/")[2], "tags": tags}
                 for each, tags in groups.items()
             ]
-        assert url == "/subscriptions/1/resourceGroups/g-0/resources", "another's group is entered"
+        assert url == "/subscriptions/1/resourceGroups/g-0/resources", "another stack's group"
         return [
-            {"type": "Microsoft.Web/sites", "name": "app12345678", "tags": MINE},
-            {"type": "Microsoft.Web/sites", "name": "app87654321", "tags": OTHERS[0]},
-            {"type": f"{ml}/onlineEndpoints", "name": "ws/ep12345678", "tags": MINE},
+            {"type": "Microsoft.Web/sites", "name": "app12345678", "tags": OWN_TAGS},
+            {"type": "Microsoft.Web/sites", "name": "app87654321", "tags": FOREIGN_TAGS[0]},
+            {"type": f"{ml}/onlineEndpoints", "name": "ws/ep12345678", "tags": OWN_TAGS},
             {"type": "microsoft.alertsmanagement/rules", "name": "azures-own", "tags": None},
         ]
 
     monkeypatch.setattr(arm, "listed", listed)
-    found = discovery.standing(config("azure"), "dev", "1", [])
+    found = discovery.discovered_resources(config("azure"), "dev", "1", [])
     assert [str(each) for each in found] == ["g-0", "g-0/app12345678", "g-0/ws/ep12345678"]
-    assert found[2].inside == {"resourceGroupName": "g-0", "workspaceName": "ws"}
+    assert found[2].parents == {"resourceGroupName": "g-0", "workspaceName": "ws"}
 
 
-def test_a_page_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_follows_its_next_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = {
         "u": {"them": [{"n": 1}], "nextPageToken": "a/b"},
         "u?pageToken=a/b": {"nextPageToken": "c"},
@@ -188,7 +194,7 @@ def test_a_page_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(rest.listed("u", "them")) == [{"n": 1}, {"n": 2}]
 
 
-def test_what_is_inside_is_not_asked_for_before_its_parent_is_known() -> None:
+def test_children_are_not_queried_before_their_parent_is_known() -> None:
     policy = "aws:iam/rolePolicy:RolePolicy"
-    assert discovery.parts(resource(policy, "p"), {"region": "r"}) == []
-    assert discovery.parts(resource(BUCKET, "b"), {}) == []
+    assert discovery.discovered_children(resource(policy, "p"), {"region": "r"}) == []
+    assert discovery.discovered_children(resource(BUCKET, "b"), {}) == []

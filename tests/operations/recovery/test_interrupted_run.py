@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from operations.engine.wire import SIGNATURE
 from operations.recovery import interrupted_run
 from operations.recovery.probes import PROBE_SUFFIX, with_probes
-from rehearsal.core.assets import SIGNATURE
 from tests.operations.recovery.states import deployment, refreshed, role
 
 RUN_START = datetime(2026, 11, 22, 12, tzinfo=UTC)

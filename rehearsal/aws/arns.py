@@ -12,7 +12,7 @@ def arn(context: Context, service: str, region: str, resource: str) -> str:
 
 
 def region(context: Context, record: Record) -> str:
-    """Where a resource stands."""
+    """The region of a resource."""
     return str(record.outputs.get("region") or context.account.aws_region)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rehearsal.aws import iam
+from rehearsal.aws import permissions
 from rehearsal.aws.arns import arn
 from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import Context
@@ -13,22 +13,22 @@ from rehearsal.provider.context import Context
 
 @dataclass(frozen=True)
 class Call:
-    """Who asks for what, where."""
+    """What is requested, by whom, in which region."""
 
     context: Context
     caller: Record | None
-    """The role of the workload that asks; None: the deployer."""
+    """The role of the workload that calls; None: the deployer."""
     region: str
     body: Json
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN of the region that is asked."""
+        """An ARN of the region of the call."""
         return arn(self.context, service, self.region, resource)
 
-    def may(self, action: str, resource: str = "*") -> None:
+    def require(self, action: str, resource: str = "*") -> None:
         """Raise AWS's refusal unless the caller's role allows it."""
-        iam.authorize(self.context, self.caller, action, resource)
+        permissions.require(self.context, self.caller, action, resource)
 
 
 Operation = Callable[[Call], Json]
-"""Synchronous, run on a thread; raises `Refusal`."""
+"""An operation of an API. Synchronous, runs on a thread, raises `Refusal`."""

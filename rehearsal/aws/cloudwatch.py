@@ -23,7 +23,7 @@ class LogGroup(ResourceType):
         property="name",
         pattern=r"(?!aws/)[.\-_/#A-Za-z0-9]+",
         max=512,
-        says="letters, digits and _-/.# are allowed, and aws/ may not stand first",
+        says="letters, digits and _-/.# are allowed, and the name may not begin with aws/",
         unique=("region",),
         taken="ResourceAlreadyExistsException",
     )

@@ -1,7 +1,7 @@
-"""CodeBuild: a project's context is fetched from S3 and its buildspec is followed.
+"""CodeBuild: a build fetches the project's source from S3 and executes its buildspec.
 
-Of the commands, ``docker build``, ``docker push`` and the login to ECR are carried out, with the
-permissions of the project's role; any other is written to the log and not run.
+Of the commands, ``docker build``, ``docker push`` and the login to ECR are executed, with the
+permissions of the project's role. Any other is written to the log and not run.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from rehearsal.aws import ecr, iam, s3
+from rehearsal.aws import ecr, permissions, s3
 from rehearsal.aws.arns import give_arn, region
-from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.ledger import Verb
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
@@ -33,7 +33,7 @@ PROJECT = "aws:codebuild/project:Project"
 BUILDS = "aws.codebuild"
 PHASES = ("install", "pre_build", "build", "post_build")
 PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
-# Builds of this process; one that is in progress without being here was cut off by a restart.
+# Builds of this process. A build in progress that is not here was interrupted by a restart.
 _running: set[str] = set()
 
 
@@ -69,7 +69,7 @@ class Project(ResourceType):
 
     def update(self, context: Context, old: Record, record: Record) -> None:
         role = record.inputs["serviceRole"]
-        if iam.role_for(context, role, "codebuild.amazonaws.com") is None:
+        if permissions.role_for(context, role, "codebuild.amazonaws.com") is None:
             raise Refusal(
                 "InvalidInputException",
                 f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
@@ -91,7 +91,7 @@ def start_build(call: Call) -> Json:
             "ResourceNotFoundException",
             f"Project cannot be found: {call.arn('codebuild', f'project/{name}')}",
         )
-    call.may("codebuild:StartBuild", project.outputs["arn"])
+    call.require("codebuild:StartBuild", project.outputs["arn"])
     id = f"{name}:{uuid.uuid4()}"
     build: Json = {
         "id": id,
@@ -116,7 +116,7 @@ def batch_get_builds(call: Call) -> Json:
     builds = []
     for id in call.body["ids"]:
         project = call.arn("codebuild", f"project/{id.partition(':')[0]}")
-        call.may("codebuild:BatchGetBuilds", project)
+        call.require("codebuild:BatchGetBuilds", project)
         build = call.context.kv.get(BUILDS, id)
         if build and build["buildStatus"] == "IN_PROGRESS" and id not in _running:
             build |= {"buildStatus": "FAULT", "buildComplete": True}
@@ -146,10 +146,12 @@ class Build:
             "CODEBUILD_BUILD_ID": build["id"],
             **{v["name"]: v["value"] for v in environment.get("environmentVariables") or []},
         }
-        self.role = iam.role_for(context, project.inputs["serviceRole"], "codebuild.amazonaws.com")
+        self.role = permissions.role_for(
+            context, project.inputs["serviceRole"], "codebuild.amazonaws.com"
+        )
 
     def run(self) -> None:
-        """To the end, whatever happens."""
+        """Run the build to its end, whatever happens."""
         phase, status, message = "DOWNLOAD_SOURCE", "SUCCEEDED", ""
         try:
             with tempfile.TemporaryDirectory(dir=self.log.parent) as scratch:
@@ -176,7 +178,7 @@ class Build:
     def _fetch(self, scratch: Path) -> None:
         if self.role is None:
             raise Refusal(
-                "AccessDenied", "CodeBuild may not assume the project's service role any more"
+                "AccessDenied", "CodeBuild may no longer assume the project's service role"
             )
         source = self.project.inputs["source"]
         if source["type"] != "S3":
@@ -191,7 +193,7 @@ class Build:
         self._write(f"$ {command}")
         command = Template(command).safe_substitute(self.variables)
         if re.match(r"aws ecr get-login-password\b", command):
-            iam.authorize(self.context, self.role, "ecr:GetAuthorizationToken")
+            permissions.require(self.context, self.role, "ecr:GetAuthorizationToken")
             self._write("Login Succeeded")
             return
         words = shlex.split(command)
@@ -219,7 +221,7 @@ class Build:
         if repository is None:
             raise BuildFailed(f"name unknown: The repository behind {url} does not exist")
         for action in PUSH:
-            iam.authorize(self.context, self.role, action, repository.outputs["arn"])
+            permissions.require(self.context, self.role, action, repository.outputs["arn"])
         image = self.context.images.build(
             self.build_context,
             self.built[name],
@@ -256,9 +258,3 @@ def _phase(build: Json, phase: str, status: str, message: str = "") -> None:
         ended["contexts"] = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": message}]
     build["phases"].append(ended)
     build["currentPhase"] = phase
-
-
-OPERATIONS: dict[str, Operation] = {
-    "StartBuild": start_build,
-    "BatchGetBuilds": batch_get_builds,
-}

@@ -1,4 +1,4 @@
-"""ECR: repositories whose images the rehearsal's build service makes."""
+"""ECR: repositories of images that CodeBuild makes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import ClassVar
 
 from rehearsal.aws.arns import give_arn, region
-from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -81,12 +81,12 @@ class LifecyclePolicy(ResourceType):
 
 def describe_images(call: Call) -> Json:
     """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html"""
-    repository = _repository(call)
-    call.may("ecr:DescribeImages", repository.outputs["arn"])
+    repository = _called_repository(call)
+    call.require("ecr:DescribeImages", repository.outputs["arn"])
     url, wanted = repository.outputs["repositoryUrl"], call.body.get("imageIds")
     if not wanted:
         tagged = call.context.images.list(url)
-        return {"imageDetails": [_detail(call, repository, i, [t]) for t, i in tagged.items()]}
+        return {"imageDetails": [_described(call, repository, i, [t]) for t, i in tagged.items()]}
     found = []
     for each in wanted:
         reference = each.get("imageDigest") or each.get("imageTag", "")
@@ -100,13 +100,16 @@ def describe_images(call: Call) -> Json:
                 f" '{call.context.account.aws_account}'",
             )
         tags = [
-            t for t, held in call.context.images.list(url).items() if held.digest == image.digest
+            t
+            for t, tagged in call.context.images.list(url).items()
+            if tagged.digest == image.digest
         ]
-        found.append(_detail(call, repository, image, tags))
+        found.append(_described(call, repository, image, tags))
     return {"imageDetails": found}
 
 
-def _repository(call: Call) -> Record:
+def _called_repository(call: Call) -> Record:
+    """The repository that a request names, or ECR's refusal."""
     name = call.body.get("repositoryName", "")
     found = call.context.find(REPOSITORY, name=name, region=call.region)
     if found is None:
@@ -118,7 +121,7 @@ def _repository(call: Call) -> Record:
     return found
 
 
-def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Json:
+def _described(call: Call, repository: Record, image: Image, tags: list[str]) -> Json:
     return {
         "registryId": call.context.account.aws_account,
         "repositoryName": repository.id,
@@ -126,6 +129,3 @@ def _detail(call: Call, repository: Record, image: Image, tags: list[str]) -> Js
         "imageTags": tags,
         "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
     }
-
-
-OPERATIONS: dict[str, Operation] = {"DescribeImages": describe_images}

@@ -1,22 +1,24 @@
-"""IAM: roles and their policies, and who may do what."""
+"""IAM: roles, their policies, identity providers, and the lists of them. `permissions` evaluates policies."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import ClassVar
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
+from rehearsal.aws import permissions
+from rehearsal.aws.calls import Call
+from rehearsal.aws.credentials import base32
+from rehearsal.aws.policy_documents import check_policy
+from rehearsal.aws.query_protocol import elements
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
-ROLE = "aws:iam/role:Role"
-ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
-POLICY = "aws:iam/policy:Policy"
-ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 NAME = Name(
     property="name",
     pattern=r"[\w+=,.@-]+",
@@ -24,11 +26,12 @@ NAME = Name(
     says="letters, digits and _+=,.@- are allowed",
     taken="EntityAlreadyExists",
 )
-ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
+PAGE = 100
+"""IAM's own default for MaxItems."""
 
 
 class Role(ResourceType):
-    token = ROLE
+    token = permissions.ROLE
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html"
     executes = "its policies decide what a workload with this role may do in the rehearsal"
     name = NAME
@@ -45,22 +48,22 @@ class Role(ResourceType):
         record.outputs |= {
             "arn": f"arn:aws:iam::{context.account.aws_account}:role{path}{name}",
             "name": name,
-            "uniqueId": "AROA" + _base32(record.urn),
+            "uniqueId": "AROA" + base32(record.urn),
         }
 
     def delete(self, context: Context, record: Record) -> None:
-        for token in (ROLE_POLICY, ATTACHMENT):
+        for token in (permissions.ROLE_POLICY, permissions.ATTACHMENT):
             if any(each.inputs.get("role") == record.id for each in context.all(token)):
-                what = "delete" if token == ROLE_POLICY else "detach all"
+                what = "delete" if token == permissions.ROLE_POLICY else "detach all"
                 raise Refusal(
                     "DeleteConflict", f"Cannot delete entity, must {what} policies first."
                 )
 
 
 class RolePolicy(ResourceType):
-    token = ROLE_POLICY
+    token = permissions.ROLE_POLICY
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"
-    executes = "held against what the workload asks for"
+    executes = "checked against what the workload calls"
     name = Name(
         property="name",
         pattern=r"[\w+=,.@-]+",
@@ -69,7 +72,7 @@ class RolePolicy(ResourceType):
         unique=("role",),
         taken="EntityAlreadyExists",
     )
-    references: ClassVar = {"role": ROLE}
+    references: ClassVar = {"role": permissions.ROLE}
 
     def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
@@ -106,197 +109,61 @@ class OpenIdConnectProvider(ResourceType):
         record.outputs["arn"] = record.id
 
 
-def check_policy(
-    inputs: Inputs, property: str, *, trust: bool = False, principal: bool = False
-) -> None:
-    """Raise `CheckFailure` for what IAM calls a malformed policy; ``principal``: it must name one."""
-    text = inputs.get(property)
-    if text is None:
-        return
-    try:
-        document = json.loads(text) if isinstance(text, str) else text
-        if not isinstance(document, dict) or not _listed(document.get("Statement")):
-            raise ValueError("it has no Statement")
-        if document.get("Version") not in (None, "2012-10-17", "2008-10-17"):
-            raise ValueError(f"unknown Version {document['Version']!r}")
-        for statement in _listed(document["Statement"]):
-            _check_statement(statement, trust=trust, principal=principal or trust)
-    except ValueError as error:
-        raise CheckFailure(property, f"MalformedPolicyDocument: {error}") from None
+def list_roles(call: Call) -> str:
+    """Without their tags, which ListRoles does not return.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
+    """
+    call.require("iam:ListRoles", f"arn:aws:iam::{call.context.account.aws_account}:role/")
+    roles = sorted(call.context.all(permissions.ROLE), key=lambda each: each.id)
+    return _page(call, "Roles", (elements(_described(role)) for role in roles))
 
 
-def _check_statement(statement: Json, *, trust: bool, principal: bool) -> None:
-    if statement.get("Effect") not in ("Allow", "Deny"):
-        raise ValueError(f"Effect is {statement.get('Effect')!r}, not Allow or Deny")
-    if ("Principal" in statement or "NotPrincipal" in statement) != principal:
-        raise ValueError(
-            "a statement must name a Principal here"
-            if principal
-            else "Policy document should not specify a principal."
-        )
-    actions = _listed(statement.get("Action", statement.get("NotAction")))
-    if not actions:
-        raise ValueError("Policy statement must contain actions.")
-    for action in actions:
-        if not ACTION.fullmatch(str(action)):
-            raise ValueError(f"{action!r} is no action: it is written service:Action")
-    if trust:
-        return
-    resources = _listed(statement.get("Resource", statement.get("NotResource")))
-    if not resources:
-        raise ValueError("Policy statement must contain resources.")
-    for resource in resources:
-        if resource != "*" and not str(resource).startswith("arn:"):
-            raise ValueError(f'Resource {resource} must be in ARN format or "*".')
+def list_role_tags(call: Call) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html"""
+    tags = _called_role(call, "iam:ListRoleTags").outputs.get("tags") or {}
+    return _page(call, "Tags", (elements({"Key": k, "Value": v}) for k, v in tags.items()))
 
 
-def access_key(role_arn: str) -> str:
-    """The access key id of a role's temporary credentials, here always the same."""
-    return "ASIA" + _base32(role_arn)
+def list_role_policies(call: Call) -> str:
+    """The names of a role's inline policies.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRolePolicies.html
+    """
+    role = _called_role(call, "iam:ListRolePolicies")
+    policies = call.context.all(permissions.ROLE_POLICY)
+    names = (escape(each.inputs["name"]) for each in policies if each.inputs["role"] == role.id)
+    return _page(call, "PolicyNames", names)
 
 
-def credentials(context: Context, role_arn: str, region: str) -> dict[str, str]:
-    """The environment that AWS gives a workload with this role, and where this AWS is."""
+def _described(role: Record) -> dict[str, str]:
+    """A role as ListRoles reports it."""
     return {
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": access_key(role_arn),
-        "AWS_SECRET_ACCESS_KEY": context.account.aws_secret_access_key,
-        "AWS_SESSION_TOKEN": f"session-of-{role_arn}",
-        "AWS_ENDPOINT_URL": f"{context.base_url}/aws/",
+        "RoleName": role.id,
+        "Arn": role.outputs["arn"],
+        "Path": role.inputs.get("path", "/"),
+        "RoleId": role.outputs["uniqueId"],
+        "CreateDate": datetime.fromtimestamp(role.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "AssumeRolePolicyDocument": quote(str(role.inputs["assumeRolePolicy"])),
     }
 
 
-def caller(context: Context, key: str) -> Record | None:
-    """The role behind an access key id; None: the deployer. Raises `Refusal` for a stranger."""
-    if key == context.account.aws_access_key_id:
-        return None
-    for role in context.all(ROLE):
-        if access_key(role.outputs["arn"]) == key:
-            return role
-    raise Refusal(
-        "UnrecognizedClientException", "The security token included in the request is invalid."
-    )
+def _called_role(call: Call, action: str) -> Record:
+    """The role that a form names, if the caller may do this to it, or IAM's refusal."""
+    name = call.body["RoleName"]
+    call.require(action, f"arn:aws:iam::{call.context.account.aws_account}:role/{name}")
+    if role := call.context.get(permissions.ROLE, name):
+        return role
+    raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.")
 
 
-def authorize(
-    context: Context, role: Record | None, action: str, resource: str = "*", **conditions: str
-) -> None:
-    """Raise AWS's refusal unless the role's policies allow it; a Deny outweighs every Allow."""
-    if role is None:
-        return
-    held = [
-        statement
-        for document in _documents(context, role)
-        for statement in _listed(document["Statement"])
-        if _applies(statement, action, resource, conditions)
-    ]
-    if any(statement["Effect"] == "Deny" for statement in held):
-        reason = "with an explicit deny in an identity-based policy"
-    elif not held:
-        reason = f"because no identity-based policy allows the {action} action"
-    else:
-        return
-    account = context.account.aws_account
-    raise Refusal(
-        "AccessDeniedException",
-        f"User: arn:aws:sts::{account}:assumed-role/{role.id}/rehearsal is not authorized to"
-        f" perform: {action} on resource: {resource} {reason}",
-    )
-
-
-def role_for(context: Context, reference: str, service: str) -> Record | None:
-    """The role, if it exists and trusts this service acting for this account."""
-    role = context.refer(ROLE, reference)
-    if role is None:
-        return None
-    conditions = {"aws:SourceAccount": context.account.aws_account}
-    trust = _parsed(role.inputs["assumeRolePolicy"])
-    for statement in _listed(trust["Statement"]):
-        principal = statement.get("Principal", {})
-        services = _listed(principal.get("Service")) if isinstance(principal, dict) else []
-        trusted = service in services and _applies(
-            {**statement, "Resource": "*"}, "sts:AssumeRole", "*", conditions
-        )
-        if trusted and statement["Effect"] == "Allow":
-            return role
-    return None
-
-
-def _documents(context: Context, role: Record) -> Iterator[Json]:
-    """The role's inline policies and the account's own policies attached to it."""
-    for inline in role.inputs.get("inlinePolicies") or []:
-        if inline.get("policy"):
-            yield _parsed(inline["policy"])
-    for each in context.all(ROLE_POLICY):
-        if each.inputs["role"] == role.id:
-            yield _parsed(each.inputs["policy"])
-    for each in context.all(ATTACHMENT):
-        if each.inputs["role"] == role.id and (
-            policy := context.refer(POLICY, each.inputs["policyArn"])
-        ):
-            yield _parsed(policy.inputs["policy"])
-
-
-def _applies(statement: Json, action: str, resource: str, conditions: Mapping[str, str]) -> bool:
-    """Whether a statement speaks of this request. NotAction and NotResource are not understood."""
-    if "NotAction" in statement or "NotResource" in statement:
-        raise Refusal("NotRehearsed", "the rehearsal does not evaluate NotAction and NotResource")
+def _page(call: Call, name: str, items: Iterable[str]) -> str:
+    """A page of a list, each item the XML inside its ``member``."""
+    members = [f"<member>{each}</member>" for each in items]
+    start, most = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
+    more = start + most < len(members)
     return (
-        any(_like(action.lower(), each.lower()) for each in _listed(statement["Action"]))
-        and any(_like(resource, each) for each in _listed(statement["Resource"]))
-        and all(
-            _holds(operator, key, values, conditions)
-            for operator, keys in (statement.get("Condition") or {}).items()
-            for key, values in keys.items()
-        )
+        f"<{name}>{''.join(members[start : start + most])}</{name}>"
+        f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+        + (f"<Marker>{start + most}</Marker>" if more else "")
     )
-
-
-def _like(value: str, pattern: str) -> bool:
-    """IAM's wildcards: ``*`` is any text, ``?`` one character."""
-    return (
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value, re.DOTALL)
-        is not None
-    )
-
-
-OPERATORS: dict[str, Callable[[str, str], bool]] = {
-    "StringEquals": lambda value, wanted: value == wanted,
-    "StringLike": _like,
-    "ArnEquals": _like,
-    "ArnLike": _like,
-    "Bool": lambda value, wanted: value.lower() == wanted.lower(),
-}
-
-
-def _holds(operator: str, key: str, wanted: Any, conditions: Mapping[str, str]) -> bool:
-    if operator not in OPERATORS:
-        raise Refusal(
-            "NotRehearsed",
-            f"the rehearsal does not evaluate the condition {operator}; it does {', '.join(OPERATORS)}",
-        )
-    values = {name.lower(): value for name, value in conditions.items()}
-    value = values.get(key.lower())
-    return value is not None and any(OPERATORS[operator](value, str(w)) for w in _listed(wanted))
-
-
-def _parsed(policy: Any) -> Json:
-    document: Json = json.loads(policy) if isinstance(policy, str) else policy
-    return document
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return (
-        list(value)
-        if isinstance(value, Iterable) and not isinstance(value, str | dict)
-        else [value]
-    )
-
-
-def _base32(text: str) -> str:
-    """Sixteen characters of the kind that AWS's ids are made of."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[byte % 32] for byte in digest[:16])

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rehearsal.aws import iam
+from rehearsal.aws import credentials, permissions
 from rehearsal.aws.arns import give_arn, region
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
@@ -29,7 +29,7 @@ ALIAS = "aws:lambda/alias:Alias"
 PERMISSION = "aws:lambda/permission:Permission"
 GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
 LATEST = "$LATEST"
-# Published versions by "function:version"; they stay as they were published.
+# Published versions by "function:version". They never change.
 VERSIONS = "aws.lambda.versions"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ACCOUNT_CONCURRENCY, UNRESERVED_CONCURRENCY = 1000, 100
@@ -118,8 +118,8 @@ class Function(ResourceType):
 
     def delete(self, context: Context, record: Record) -> None:
         for each in aliases(context, record.id):
-            context.functions.stop(key(record.id, each.inputs["name"]))
-        context.functions.stop(key(record.id, LATEST))
+            context.functions.stop(instance_key(record.id, each.inputs["name"]))
+        context.functions.stop(instance_key(record.id, LATEST))
         for each_key in context.kv.items(VERSIONS):
             if each_key.startswith(f"{record.id}:"):
                 context.kv.delete(VERSIONS, each_key)
@@ -130,7 +130,7 @@ class Function(ResourceType):
 
     def _put(self, context: Context, record: Record) -> None:
         role = record.inputs["role"]
-        if iam.role_for(context, role, "lambda.amazonaws.com") is None:
+        if permissions.role_for(context, role, "lambda.amazonaws.com") is None:
             raise Refusal(
                 "InvalidParameterValueException",
                 f"The role defined for the function cannot be assumed by Lambda: {role}",
@@ -161,7 +161,9 @@ class Function(ResourceType):
         }
         context.kv.put(VERSIONS, f"{record.id}:{LATEST}", version)
         _run(context, record, LATEST, LATEST)
-        for alias in aliases(context, record.id):  # the reserved concurrency is for all of them
+        for alias in aliases(
+            context, record.id
+        ):  # the reserved concurrency is shared by all of them
             _run(context, record, alias.inputs["name"], alias.inputs["functionVersion"])
 
     def _check_concurrency(self, context: Context, record: Record) -> None:
@@ -207,7 +209,7 @@ class Alias(ResourceType):
 
     def delete(self, context: Context, record: Record) -> None:
         if function := context.refer(FUNCTION, record.inputs["functionName"]):
-            context.functions.stop(key(function.id, record.inputs["name"]))
+            context.functions.stop(instance_key(function.id, record.inputs["name"]))
 
     def _point(self, context: Context, record: Record) -> None:
         function = context.refer(FUNCTION, record.inputs["functionName"])
@@ -240,13 +242,13 @@ class Permission(ResourceType):
         record.outputs["statementId"] = record.id
 
 
-def key(function: str, qualifier: str) -> str:
-    """What runs behind an alias, or behind the function without one."""
+def instance_key(function: str, qualifier: str) -> str:
+    """The key of what runs for an alias, or for the function itself ($LATEST)."""
     return f"{function}:{qualifier}"
 
 
 def aliases(context: Context, function: str) -> list[Record]:
-    """The aliases of a function, by whichever of its names they call it."""
+    """The aliases of a function, by whatever form of its name they use."""
     return [
         each
         for each in context.all(ALIAS)
@@ -259,12 +261,13 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
     name = name.rpartition("function:")[2]
     name, _, inline = name.partition(":")
     qualifier = request.query_params.get("Qualifier") or inline or LATEST
-    call.may("lambda:InvokeFunction", call.arn("lambda", f"function:{name}"))
+    call.require("lambda:InvokeFunction", call.arn("lambda", f"function:{name}"))
     body: Any = await request.json() if await request.body() else {}
     headers = {"X-Amz-Executed-Version": qualifier}
     try:
         return JSONResponse(
-            await call.context.functions.invoke(key(name, qualifier), body), headers=headers
+            await call.context.functions.invoke(instance_key(name, qualifier), body),
+            headers=headers,
         )
     except KeyError:
         arn = call.arn("lambda", f"function:{name}:{qualifier}")
@@ -319,7 +322,7 @@ def _run(context: Context, function: Record, qualifier: str, version: str) -> No
     reserved = function.inputs.get("reservedConcurrentExecutions", -1)
     where = region(context, function)
     context.functions.run(
-        key(function.id, qualifier),
+        instance_key(function.id, qualifier),
         Running(
             name=function.id,
             version=version,
@@ -329,7 +332,7 @@ def _run(context: Context, function: Record, qualifier: str, version: str) -> No
             handler=found["handler"],
             runtime=found["runtime"],
             env=found["env"],
-            platform_env=iam.credentials(context, found["role"], where),
+            platform_env=credentials.workload_environment(context, found["role"], where),
             timeout=found["timeout"],
             memory_mb=found["memory"],
             max_concurrency=int(reserved) if reserved >= 0 else None,

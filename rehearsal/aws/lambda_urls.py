@@ -1,4 +1,4 @@
-"""Lambda's function URLs: each is a door on loopback, and a request at it an invocation."""
+"""Lambda's function URLs: each is an endpoint on loopback, and a request to it is an invocation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from rehearsal.aws.lambda_functions import FUNCTION, GUIDE, LATEST, PERMISSION, aliases, key
+from rehearsal.aws.lambda_functions import (
+    FUNCTION,
+    GUIDE,
+    LATEST,
+    PERMISSION,
+    aliases,
+    instance_key,
+)
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
@@ -32,7 +39,7 @@ FORBIDDEN = (
 class FunctionUrl(ResourceType):
     token = URL
     source = f"{GUIDE}/urls-configuration.html"
-    executes = "a door on loopback that invokes the function with payload format 2.0"
+    executes = "an endpoint on loopback that invokes the function with payload format 2.0"
     references: ClassVar = {"functionName": FUNCTION}
     replace_on = frozenset({"functionName", "qualifier"})
 
@@ -51,7 +58,7 @@ class FunctionUrl(ResourceType):
             )
         record.id = f"{name}/{qualifier}" if qualifier else name
         record.outputs |= {
-            "functionUrl": f"{open_door(context, record)}/",
+            "functionUrl": f"{open_endpoint(context, record)}/",
             "functionArn": function.outputs["arn"] if function else "",
             "urlId": hashlib.sha256(record.id.encode()).hexdigest()[:32],
         }
@@ -60,15 +67,21 @@ class FunctionUrl(ResourceType):
         context.endpoints.close(f"lambda-url/{record.id}")
 
 
-def open_door(context: Context, record: Record) -> str:
-    """Open a function URL's door; again after a restart."""
+def open_endpoint(context: Context, record: Record) -> str:
+    """Open a function URL's endpoint; its address."""
     name, _, qualifier = record.id.partition("/")
     return context.endpoints.open(
-        f"lambda-url/{record.id}", Door(context, name, qualifier or LATEST)
+        f"lambda-url/{record.id}", UrlHandler(context, name, qualifier or LATEST)
     )
 
 
-class Door:
+def reopen(context: Context) -> None:
+    """Open the endpoints of all function URLs again, after a restart of the rehearsal."""
+    for record in context.all(URL):
+        open_endpoint(context, record)
+
+
+class UrlHandler:
     """What answers at a function URL. https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html"""
 
     def __init__(self, context: Context, function: str, qualifier: str) -> None:
@@ -82,14 +95,14 @@ class Door:
 
     async def answer(self, request: Request) -> Response:
         """One request, one invocation."""
-        if not self._open():
+        if not self._is_public():
             return JSONResponse({"Message": FORBIDDEN}, 403)
         body = await request.body()
         if len(body) > PAYLOAD_BYTES:
             return JSONResponse({"Message": "Request Entity Too Large"}, 413)
         try:
             result = await self.context.functions.invoke(
-                key(self.function, self.qualifier), event(request, body)
+                instance_key(self.function, self.qualifier), event(request, body)
             )
         except TooManyRequests:
             return JSONResponse(
@@ -99,20 +112,20 @@ class Door:
             return JSONResponse({"Message": "Internal Server Error"}, 502)
         return _response(result)
 
-    def _open(self) -> bool:
-        """Both permissions, for everybody, on what the URL is for.
+    def _is_public(self) -> bool:
+        """Whether everybody has both permissions on what the URL invokes.
 
         https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
         """
-        held = {
+        granted = {
             (each.inputs["action"], each.inputs.get("functionUrlAuthType"))
             for each in self.context.all(PERMISSION)
             if each.inputs["principal"] == "*"
             and each.inputs["function"].rpartition(":")[2] == self.function
             and each.inputs.get("qualifier", LATEST) == self.qualifier
         }
-        return ("lambda:InvokeFunctionUrl", "NONE") in held and any(
-            action == "lambda:InvokeFunction" for action, _ in held
+        return ("lambda:InvokeFunctionUrl", "NONE") in granted and any(
+            action == "lambda:InvokeFunction" for action, _ in granted
         )
 
 

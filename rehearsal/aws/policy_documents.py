@@ -1,12 +1,77 @@
-"""The provider's function that writes an IAM policy document."""
+"""IAM policy documents: the rules for writing one, and the provider's function that writes one."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from rehearsal.core.records import Json
+from rehearsal.core.records import CheckFailure, Inputs, Json
 from rehearsal.provider.context import Context
+
+ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
+
+
+def check_policy(
+    inputs: Inputs, property: str, *, trust: bool = False, principal: bool = False
+) -> None:
+    """Raise `CheckFailure` for what IAM calls a malformed policy; ``principal``: it must name one."""
+    text = inputs.get(property)
+    if text is None:
+        return
+    try:
+        document = json.loads(text) if isinstance(text, str) else text
+        if not isinstance(document, dict) or not as_list(document.get("Statement")):
+            raise ValueError("it has no Statement")
+        if document.get("Version") not in (None, "2012-10-17", "2008-10-17"):
+            raise ValueError(f"unknown Version {document['Version']!r}")
+        for statement in as_list(document["Statement"]):
+            _check_statement(statement, trust=trust, principal=principal or trust)
+    except ValueError as error:
+        raise CheckFailure(property, f"MalformedPolicyDocument: {error}") from None
+
+
+def _check_statement(statement: Json, *, trust: bool, principal: bool) -> None:
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        raise ValueError(f"Effect is {statement.get('Effect')!r}, not Allow or Deny")
+    if ("Principal" in statement or "NotPrincipal" in statement) != principal:
+        raise ValueError(
+            "a statement must name a Principal here"
+            if principal
+            else "Policy document should not specify a principal."
+        )
+    actions = as_list(statement.get("Action", statement.get("NotAction")))
+    if not actions:
+        raise ValueError("Policy statement must contain actions.")
+    for action in actions:
+        if not ACTION.fullmatch(str(action)):
+            raise ValueError(f"{action!r} is no action: it is written service:Action")
+    if trust:
+        return
+    resources = as_list(statement.get("Resource", statement.get("NotResource")))
+    if not resources:
+        raise ValueError("Policy statement must contain resources.")
+    for resource in resources:
+        if resource != "*" and not str(resource).startswith("arn:"):
+            raise ValueError(f'Resource {resource} must be in ARN format or "*".')
+
+
+def parsed(policy: Any) -> Json:
+    """A policy document, given as JSON text or as JSON."""
+    document: Json = json.loads(policy) if isinstance(policy, str) else policy
+    return document
+
+
+def as_list(value: Any) -> list[Any]:
+    """A single value, or a list of them, as a list."""
+    if value is None:
+        return []
+    return (
+        list(value)
+        if isinstance(value, Iterable) and not isinstance(value, str | dict)
+        else [value]
+    )
 
 
 def get_policy_document(context: Context, arguments: Json, config: Json) -> Json:
@@ -22,9 +87,9 @@ def get_policy_document(context: Context, arguments: Json, config: Json) -> Json
     merged: dict[Any, Json] = {}
     sources = arguments.get("sourcePolicyDocuments") or []
     overrides = arguments.get("overridePolicyDocuments") or []
-    listed = [each for text in sources for each in _statements(text)]
-    listed += [_statement(each) for each in arguments.get("statements") or []]
-    listed += [each for text in overrides for each in _statements(text)]
+    listed = [each for text in sources for each in _statements_in(text)]
+    listed += [_written_statement(each) for each in arguments.get("statements") or []]
+    listed += [each for text in overrides for each in _statements_in(text)]
     for statement in listed:
         merged[statement.get("Sid") or len(merged)] = statement
     document["Statement"] = list(merged.values())
@@ -33,12 +98,12 @@ def get_policy_document(context: Context, arguments: Json, config: Json) -> Json
     return {**arguments, "version": version, "id": "0", "json": text, "minifiedJson": minified}
 
 
-def _statements(text: str) -> list[Json]:
+def _statements_in(text: str) -> list[Json]:
     found = json.loads(text).get("Statement", [])
     return found if isinstance(found, list) else [found]
 
 
-def _statement(given: Json) -> Json:
+def _written_statement(given: Json) -> Json:
     made: Json = {"Effect": given.get("effect") or "Allow"}
     if given.get("sid"):
         made = {"Sid": given["sid"], **made}

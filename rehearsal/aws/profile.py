@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rehearsal.aws import (
-    autoscaling,
+    application_autoscaling,
     cloudwatch,
     codebuild,
     ecr,
@@ -13,10 +13,10 @@ from rehearsal.aws import (
     policy_documents,
     s3,
     sagemaker,
-    secretsmanager,
-    sts,
+    secrets_manager,
 )
 from rehearsal.aws.routes import routes
+from rehearsal.aws.sts import DEPLOYER_ID
 from rehearsal.core.records import Json
 from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
@@ -43,14 +43,25 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     iam.OpenIdConnectProvider,
     cloudwatch.LogGroup,
     cloudwatch.MetricAlarm,
-    autoscaling.ScalingTarget,
-    autoscaling.ScalingPolicy,
+    application_autoscaling.ScalingTarget,
+    application_autoscaling.ScalingPolicy,
     sagemaker.Model,
     sagemaker.EndpointConfiguration,
     sagemaker.Endpoint,
-    secretsmanager.Secret,
-    secretsmanager.SecretVersion,
+    secrets_manager.Secret,
+    secrets_manager.SecretVersion,
 )
+
+
+def get_caller_identity(context: Context, arguments: Json, config: Json) -> Json:
+    """The account and the user of the provider's settings."""
+    account = context.account.aws_account_of(config)
+    return {
+        "accountId": account,
+        "arn": f"arn:aws:iam::{account}:user/rehearsal",
+        "id": account,
+        "userId": DEPLOYER_ID,
+    }
 
 
 def get_region(context: Context, arguments: Json, config: Json) -> Json:
@@ -85,7 +96,7 @@ def get_availability_zones(context: Context, arguments: Json, config: Json) -> J
 
 
 INVOKES: dict[str, Invoke] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": sts.get_caller_identity,
+    "aws:index/getCallerIdentity:getCallerIdentity": get_caller_identity,
     "aws:index/getRegion:getRegion": get_region,
     "aws:index/getPartition:getPartition": get_partition,
     "aws:index/getAvailabilityZones:getAvailabilityZones": get_availability_zones,

@@ -1,4 +1,4 @@
-"""S3: buckets and objects are real, in the emulator; what else is said of a bucket is recorded."""
+"""S3: buckets and objects are real ones of the emulator; other settings of a bucket are recorded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode
 
 import defusedxml.ElementTree
 
-from rehearsal.aws import iam
+from rehearsal.aws import permissions
 from rehearsal.aws.arns import region
+from rehearsal.aws.policy_documents import check_policy
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
@@ -79,15 +80,15 @@ class Bucket(ResourceType):
         for key, version in versions:
             send(context, "DELETE", record.id, key, {"versionId": version})
         expect(send(context, "DELETE", record.id), 204, 404)
-        # What a program retained inside it is gone with it.
-        for token in (kind.token for kind in RESOURCE_TYPES if kind is not Bucket):
-            for inside in context.all(token):
+        # Resources in it that the program retained are deleted with it.
+        for resource_type in IN_BUCKETS:
+            for inside in context.all(resource_type.token):
                 if inside.inputs["bucket"] == record.id:
                     context.store.remove(inside)
 
 
-class OfBucket(ResourceType):
-    """Something said of a bucket: known by the bucket's name, and one of its kind a bucket."""
+class BucketSetting(ResourceType):
+    """A setting of a bucket. Its id is the bucket's name: a bucket has one of each type."""
 
     references: ClassVar = {"bucket": BUCKET}
     replace_on = frozenset({"bucket"})
@@ -96,7 +97,7 @@ class OfBucket(ResourceType):
         record.id = record.inputs["bucket"]
 
 
-class Versioning(OfBucket):
+class Versioning(BucketSetting):
     token = "aws:s3/bucketVersioning:BucketVersioning"
     source = f"{GUIDE}/Versioning.html"
     executes = "the S3 emulator keeps versions"
@@ -109,7 +110,7 @@ class Versioning(OfBucket):
         self._put(context, record.id, record.inputs["versioningConfiguration"]["status"])
 
     def delete(self, context: Context, record: Record) -> None:
-        # Versioning can be suspended, never taken away.
+        # Versioning can be suspended, never removed.
         self._put(context, record.id, "Suspended")
 
     def _put(self, context: Context, bucket: str, status: str) -> None:
@@ -119,30 +120,30 @@ class Versioning(OfBucket):
         expect(send(context, "PUT", bucket, query={"versioning": ""}, body=body), 200, 404)
 
 
-class PublicAccessBlock(OfBucket):
+class PublicAccessBlock(BucketSetting):
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     source = f"{GUIDE}/access-control-block-public-access.html"
 
 
-class OwnershipControls(OfBucket):
+class OwnershipControls(BucketSetting):
     token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     source = f"{GUIDE}/about-object-ownership.html"
 
 
-class Encryption(OfBucket):
+class Encryption(BucketSetting):
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     source = f"{GUIDE}/serv-side-encryption.html"
 
 
-class BucketPolicy(OfBucket):
+class BucketPolicy(BucketSetting):
     token = "aws:s3/bucketPolicy:BucketPolicy"
     source = f"{GUIDE}/example-bucket-policies.html"
 
     def check(self, context: Context, inputs: Inputs) -> None:
-        iam.check_policy(inputs, "policy", principal=True)
+        check_policy(inputs, "policy", principal=True)
 
 
-class Lifecycle(OfBucket):
+class Lifecycle(BucketSetting):
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     source = f"{GUIDE}/object-lifecycle-mgmt.html"
 
@@ -191,8 +192,8 @@ class BucketObject(ResourceType):
     def delete(self, context: Context, record: Record) -> None:
         """With all its versions, as the provider does."""
         bucket, key = record.inputs["bucket"], record.inputs["key"]
-        for held, version in list(_versions(context, bucket, key)):
-            if held == key:
+        for found, version in list(_versions(context, bucket, key)):
+            if found == key:
                 send(context, "DELETE", bucket, key, {"versionId": version})
 
     def _put(self, context: Context, record: Record) -> None:
@@ -210,9 +211,9 @@ class BucketObject(ResourceType):
 
 
 def read_object(context: Context, uri: str, role: Record | None = None) -> bytes:
-    """What lies at ``s3://bucket/key``, read with a role's permissions. Raises `Refusal`."""
+    """The object at ``s3://bucket/key``, read with a role's permissions. Raises `Refusal`."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    iam.authorize(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    permissions.require(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
     answer = send(context, "GET", bucket, key)
     if answer.status == 404:
         missing = "NoSuchKey" if send(context, "HEAD", bucket).status == 200 else "NoSuchBucket"
@@ -222,7 +223,7 @@ def read_object(context: Context, uri: str, role: Record | None = None) -> bytes
 
 
 def object_exists(context: Context, uri: str) -> bool:
-    """Whether something lies at ``s3://bucket/key``."""
+    """Whether there is an object at ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bool(key) and send(context, "HEAD", bucket, key).status == 200
 
@@ -236,7 +237,7 @@ def send(
     body: bytes | None = None,
     content_type: str = "application/xml",
 ) -> Answer:
-    """One request to the emulator; refusals come back as answers."""
+    """One request to the emulator; an error status is returned, not raised."""
     path = quote(f"{bucket}/{key}" if key else bucket)
     url = f"{context.object_stores.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
     headers = {"content-type": content_type} if body is not None else {}
@@ -254,17 +255,17 @@ def expect(answer: Answer, *statuses: int) -> Answer:
     if answer.status in statuses:
         return answer
     try:
-        told = {
+        fields = {
             element.tag.rpartition("}")[2]: element.text or ""
             for element in defusedxml.ElementTree.fromstring(answer.body)
         }
     except defusedxml.ElementTree.ParseError:
-        told = {}
-    raise Refusal(told.get("Code", str(answer.status)), told.get("Message", "no message"))
+        fields = {}
+    raise Refusal(fields.get("Code", str(answer.status)), fields.get("Message", "no message"))
 
 
 def _versions(context: Context, bucket: str, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Key and version id of everything that a bucket holds, delete markers too."""
+    """Key and version id of everything in a bucket, delete markers too."""
     query = {"versions": "", "prefix": prefix}
     while True:
         answer = send(context, "GET", bucket, query=query)
@@ -289,8 +290,7 @@ def _content(record: Record) -> bytes:
     return archive_bytes(source) if source.get(SIGNATURE) == ARCHIVE else asset_bytes(source)
 
 
-RESOURCE_TYPES = (
-    Bucket,
+IN_BUCKETS = (
     BucketObject,
     BucketPolicy,
     Encryption,

@@ -1,4 +1,4 @@
-"""SageMaker: an endpoint is the model's own container as a local process, with its archive unpacked.
+"""SageMaker: an endpoint runs the model's own container as a local process, with its archive unpacked.
 
 Serverless or not, one process serves; instance types and memory sizes are checked and recorded.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import shutil
 import tarfile
 import tempfile
@@ -15,9 +14,9 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.aws import iam, s3
+from rehearsal.aws import credentials, permissions, s3
 from rehearsal.aws.arns import give_arn, region
-from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.calls import Call
 from rehearsal.aws.cloudwatch import ALARM
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
@@ -30,13 +29,13 @@ CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 API = "https://docs.aws.amazon.com/sagemaker/latest/APIReference"
 SERVICE = "sagemaker.amazonaws.com"
-# What an endpoint really serves, which after a rollback is not what its record asks for.
+# What an endpoint really serves. After a rollback it differs from the inputs of its record.
 SERVING = "aws.sagemaker"
 SERVERLESS_MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)
 PULL = ("ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
 
 
-def named() -> Name:
+def _name_rule() -> Name:
     return Name(
         property="name",
         pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9])*",
@@ -50,7 +49,7 @@ def named() -> Name:
 class Model(ResourceType):
     token = MODEL
     source = f"{API}/API_CreateModel.html"
-    name = named()
+    name = _name_rule()
     replace_on = frozenset(
         {
             "containers",
@@ -70,7 +69,7 @@ class Model(ResourceType):
         record.id = record.inputs["name"]
         give_arn(context, record, "sagemaker", f"model/{record.id.lower()}")
         arn = record.inputs["executionRoleArn"]
-        role = iam.role_for(context, arn, SERVICE)
+        role = permissions.role_for(context, arn, SERVICE)
         if role is None:
             raise Refusal(
                 "ValidationException",
@@ -88,7 +87,7 @@ class EndpointConfiguration(ResourceType):
 
     token = CONFIGURATION
     source = f"{API}/API_CreateEndpointConfig.html"
-    name = named()
+    name = _name_rule()
     references: ClassVar = {"productionVariants.modelName": MODEL}
     replace_on = frozenset(
         {"asyncInferenceConfig", "dataCaptureConfig", "kmsKeyArn", "name", "productionVariants"}
@@ -121,7 +120,7 @@ class Endpoint(ResourceType):
     token = ENDPOINT
     source = f"{API}/API_CreateEndpoint.html"
     executes = "the model's container runs as a local process and answers InvokeEndpoint"
-    name = named()
+    name = _name_rule()
     references: ClassVar = {
         "endpointConfigName": CONFIGURATION,
         "deploymentConfig.autoRollbackConfiguration.alarms.alarmName": ALARM,
@@ -136,12 +135,12 @@ class Endpoint(ResourceType):
         try:
             _serve(context, record)
         except ContainerFailed as failure:
-            context.containers.stop(key(record.id))
+            context.containers.stop(container_key(record.id))
             raise Refusal("Failed", _unhealthy(record, failure)) from failure
-        _note(context, record, record.inputs["endpointConfigName"])
+        _record_state(context, record, record.inputs["endpointConfigName"])
 
     def update(self, context: Context, old: Record, record: Record) -> None:
-        """A new version that does not come up is rolled back, and the update looks like a success.
+        """A new version that does not start is rolled back, and the update looks like a success.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
         """
@@ -159,10 +158,10 @@ class Endpoint(ResourceType):
             _serve(context, record)
         except ContainerFailed as failure:
             serving = context.kv.get(SERVING, record.id, {}).get("config", "")
-            _note(context, record, serving, _unhealthy(record, failure))
-            context.ledger.note("refused", record, f"rolled back: {serving} goes on serving")
+            _record_state(context, record, serving, _unhealthy(record, failure))
+            context.ledger.note("refused", record, f"rolled back: {serving} continues to serve")
             return
-        _note(context, record, record.inputs["endpointConfigName"])
+        _record_state(context, record, record.inputs["endpointConfigName"])
 
     def read(self, context: Context, record: Record) -> bool:
         if serving := context.kv.get(SERVING, record.id):
@@ -171,19 +170,19 @@ class Endpoint(ResourceType):
         return True
 
     def delete(self, context: Context, record: Record) -> None:
-        context.containers.stop(key(record.id))
+        context.containers.stop(container_key(record.id))
         context.kv.delete(SERVING, record.id)
         shutil.rmtree(_models(context, record), ignore_errors=True)
 
 
-def key(endpoint: str) -> str:
-    """The endpoint's workload."""
+def container_key(endpoint: str) -> str:
+    """The key of an endpoint's container."""
     return f"sagemaker/{endpoint}"
 
 
 def describe_endpoint(call: Call) -> Json:
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
-    endpoint = find_endpoint(call, "sagemaker:DescribeEndpoint", call.body["EndpointName"])
+    endpoint = called_endpoint(call, "sagemaker:DescribeEndpoint", call.body["EndpointName"])
     serving = call.context.kv.get(SERVING, endpoint.id, {})
     reason = {"FailureReason": serving["failure"]} if serving.get("failure") else {}
     return {
@@ -202,7 +201,7 @@ def describe_endpoint_config(call: Call) -> Json:
     name = call.body["EndpointConfigName"]
     found = call.context.find(CONFIGURATION, name=name, region=call.region)
     arn = call.arn("sagemaker", f"endpoint-config/{name.lower()}")
-    call.may("sagemaker:DescribeEndpointConfig", arn)
+    call.require("sagemaker:DescribeEndpointConfig", arn)
     if found is None:
         raise Refusal("ValidationException", f'Could not find endpoint configuration "{arn}".')
     return {
@@ -220,10 +219,10 @@ def describe_endpoint_config(call: Call) -> Json:
     }
 
 
-def find_endpoint(call: Call, action: str, name: str) -> Record:
+def called_endpoint(call: Call, action: str, name: str) -> Record:
     """The endpoint, if the caller may do this to it and it exists."""
     arn = call.arn("sagemaker", f"endpoint/{name.lower()}")
-    call.may(action, arn)
+    call.require(action, arn)
     found = call.context.find(ENDPOINT, name=name, region=call.region)
     if found is None:
         raise Refusal("ValidationException", f'Could not find endpoint "{arn}".')
@@ -231,13 +230,13 @@ def find_endpoint(call: Call, action: str, name: str) -> Record:
 
 
 def _serve(context: Context, record: Record) -> None:
-    """Put the configuration's model behind the endpoint; the former serves until it is healthy."""
+    """Put the configuration's model behind the endpoint; the previous one serves until it is healthy."""
     configuration = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
     variant = configuration.inputs["productionVariants"][0] if configuration else {}
     model = context.refer(MODEL, variant.get("modelName", ""))
     if model is None:
         raise Refusal("ValidationException", f'Could not find model "{variant.get("modelName")}".')
-    role = iam.role_for(context, model.inputs["executionRoleArn"], SERVICE)
+    role = permissions.role_for(context, model.inputs["executionRoleArn"], SERVICE)
     container = _containers(model)[0]
     isolated = model.inputs.get("enableNetworkIsolation")
     where = region(context, record)
@@ -246,15 +245,15 @@ def _serve(context: Context, record: Record) -> None:
     if uri := container.get("modelDataUrl"):
         files["opt/ml/model"] = _unpacked(context, record, uri, role)
     context.containers.run(
-        key(record.id),
+        container_key(record.id),
         Container(
             image=container["image"],
             args=("serve",),
             env={
-                # Where SageMaker mounts the archive's content. A local process can be told of another
-                # place, but not be given /opt/ml/model.
+                # Where SageMaker mounts the archive's content. A local process can be given another
+                # path in this variable, but not /opt/ml/model itself.
                 "SM_MODEL_DIR": "/opt/ml/model",
-                **({} if isolated else iam.credentials(context, arn, where)),
+                **({} if isolated else credentials.workload_environment(context, arn, where)),
                 **(container.get("environment") or {}),
             },
             port_env="SAGEMAKER_BIND_TO_PORT",
@@ -264,7 +263,7 @@ def _serve(context: Context, record: Record) -> None:
     )
 
 
-def _note(context: Context, record: Record, configuration: str, failure: str = "") -> None:
+def _record_state(context: Context, record: Record, configuration: str, failure: str = "") -> None:
     state = {"config": configuration, "failure": failure, "since": time.time()}
     context.kv.put(SERVING, record.id, state)
 
@@ -303,9 +302,9 @@ def _check_image(context: Context, image: str, role: Record) -> None:
     host = image.partition("/")[0].split(".")
     arn = f"arn:aws:ecr:{host[3]}:{host[0]}:repository/{repository}"
     try:
-        iam.authorize(context, role, "ecr:GetAuthorizationToken")
+        permissions.require(context, role, "ecr:GetAuthorizationToken")
         for action in PULL:
-            iam.authorize(context, role, action, arn)
+            permissions.require(context, role, action, arn)
     except Refusal as refused:
         raise Refusal(
             "ValidationException",
@@ -316,7 +315,7 @@ def _check_image(context: Context, image: str, role: Record) -> None:
 def _check_data(context: Context, uri: str, role: Record, where: str) -> None:
     try:
         bucket, _, path = uri.removeprefix("s3://").partition("/")
-        iam.authorize(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{path}")
+        permissions.require(context, role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{path}")
         allowed = True
     except Refusal:
         allowed = False
@@ -359,22 +358,3 @@ def _unhealthy(record: Record, failure: ContainerFailed) -> str:
         "The primary container for the production variant did not pass the ping health check."
         f" Please check CloudWatch logs for this endpoint ({record.id}). {failure}"
     )
-
-
-def model_error(status: int, text: str) -> Json:
-    """What InvokeEndpoint answers, with status 424, when the container answers an error.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-    """
-    side = "client" if status < 500 else "server"
-    return {
-        "OriginalStatusCode": status,
-        "OriginalMessage": text,
-        "Message": f"Received {side} error ({status}) from primary with message {json.dumps(text)}.",
-    }
-
-
-OPERATIONS: dict[str, Operation] = {
-    "DescribeEndpoint": describe_endpoint,
-    "DescribeEndpointConfig": describe_endpoint_config,
-}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from rehearsal.core.records import Json
-from rehearsal.provider.context import Context
+from rehearsal.aws.calls import Call
+from rehearsal.aws.query_protocol import elements
+
+DEPLOYER_ID = "AIDAREHEARSAL00000001"
 
 
-def get_caller_identity(context: Context, arguments: Json, config: Json) -> Json:
-    """The function of the provider: the account and the user that its settings lead to."""
-    account = context.account.aws_account_of(config)
-    return {
-        "accountId": account,
-        "arn": f"arn:aws:iam::{account}:user/rehearsal",
-        "id": account,
-        "userId": "AIDAREHEARSAL00000001",
-    }
+def get_caller_identity(call: Call) -> str:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
+    account = call.context.account.aws_account
+    if call.caller:
+        arn = f"arn:aws:sts::{account}:assumed-role/{call.caller.id}/rehearsal"
+        user = f"{call.caller.outputs['uniqueId']}:rehearsal"
+    else:
+        arn, user = f"arn:aws:iam::{account}:user/rehearsal", DEPLOYER_ID
+    return elements({"Arn": arn, "UserId": user, "Account": account})

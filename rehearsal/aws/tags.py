@@ -1,4 +1,4 @@
-"""What tags AWS takes, for all types that take some."""
+"""The rules for tags, for all types that take some."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.aws import iam, routes
+from rehearsal.aws import credentials, permissions, routes
 from rehearsal.aws.profile import RESOURCE_TYPES
 from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
@@ -47,10 +47,10 @@ class Account:
 
     def role(self, name: str, service: str, *statements: Json) -> Record:
         """A role that a service may assume, with these permissions."""
-        role = self.make(iam.ROLE, name, assumeRolePolicy=trust(service))
+        role = self.make(permissions.ROLE, name, assumeRolePolicy=trust(service))
         if statements:
             policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-            self.make(iam.ROLE_POLICY, f"{name}-grants", role=role.id, policy=policy)
+            self.make(permissions.ROLE_POLICY, f"{name}-grants", role=role.id, policy=policy)
         return role
 
     def function(self, name: str, role: Record, code: str, **inputs: Any) -> Record:
@@ -76,7 +76,7 @@ class Account:
     def signed(self, service: str, caller: Record | None = None) -> str:
         """An Authorization header as far as the rehearsal looks at it."""
         key = (
-            iam.access_key(caller.outputs["arn"])
+            credentials.access_key(caller.outputs["arn"])
             if caller
             else self.context.account.aws_access_key_id
         )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import codebuild, iam, s3
+from rehearsal.aws import codebuild, credentials, permissions, s3
+from rehearsal.aws.policy_documents import check_policy
 from rehearsal.core.records import CheckFailure, Inputs, Refusal
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.aws_account import Account, allow, trust
@@ -23,29 +24,29 @@ def account(live_context: Context) -> Account:
 
 def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> None:
     role = account.role("gateway", "lambda", allow("s3:PutObject", "arn:aws:s3:::lake/captures/*"))
-    iam.authorize(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
+    permissions.require(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
     with pytest.raises(
         Refusal,
         match=r"AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/gateway-"
         r".* is not authorized to perform: s3:PutObject on resource: arn:aws:s3:::lake/raw/a.json"
         " because no identity-based policy allows the s3:PutObject action",
     ):
-        iam.authorize(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
+        permissions.require(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
 
 
 def test_the_deployer_may_do_everything_and_a_stranger_nothing(account: Account) -> None:
     key = account.context.account.aws_access_key_id
-    assert iam.caller(account.context, key) is None
+    assert credentials.caller(account.context, key) is None
     with pytest.raises(Refusal, match="UnrecognizedClientException"):
-        iam.caller(account.context, "AKIASOMEBODYELSE0000")
+        credentials.caller(account.context, "AKIASOMEBODYELSE0000")
 
 
 def test_an_explicit_deny_outweighs_every_allow(account: Account) -> None:
     deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::lake/secret/*"}
     role = account.role("reader", "lambda", allow("s3:GetObject", "*"), deny)
-    iam.authorize(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/raw/a")
+    permissions.require(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/raw/a")
     with pytest.raises(Refusal, match="with an explicit deny"):
-        iam.authorize(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/secret/a")
+        permissions.require(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/secret/a")
 
 
 def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
@@ -57,7 +58,7 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
 
     def listing(prefix: str) -> None:
         context = {"s3:prefix": prefix}
-        iam.authorize(account.context, role, "s3:ListBucket", "arn:aws:s3:::lake", **context)
+        permissions.require(account.context, role, "s3:ListBucket", "arn:aws:s3:::lake", **context)
 
     listing("models/flight-delay")
     with pytest.raises(Refusal, match="s3:ListBucket"):
@@ -83,17 +84,22 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
 def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, says: str) -> None:
     text = policy if isinstance(policy, str) else json.dumps(policy)
     with pytest.raises(CheckFailure, match=f"MalformedPolicyDocument.*{says}"):
-        iam.check_policy(Inputs({"policy": text}), "policy")
+        check_policy(Inputs({"policy": text}), "policy")
 
 
 def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account) -> None:
     role = account.role("build", "codebuild")
-    assert iam.role_for(account.context, role.outputs["arn"], "codebuild.amazonaws.com")
-    assert iam.role_for(account.context, role.outputs["arn"], "lambda.amazonaws.com") is None
-    foreign = account.make(
-        iam.ROLE, "foreign", assumeRolePolicy=trust("lambda", account="999999999999")
+    assert permissions.role_for(account.context, role.outputs["arn"], "codebuild.amazonaws.com")
+    assert (
+        permissions.role_for(account.context, role.outputs["arn"], "lambda.amazonaws.com") is None
     )
-    assert iam.role_for(account.context, foreign.outputs["arn"], "lambda.amazonaws.com") is None
+    foreign = account.make(
+        permissions.ROLE, "foreign", assumeRolePolicy=trust("lambda", account="999999999999")
+    )
+    assert (
+        permissions.role_for(account.context, foreign.outputs["arn"], "lambda.amazonaws.com")
+        is None
+    )
     with pytest.raises(Refusal, match="cannot be assumed by Lambda"):
         account.function("gateway", role, "def handler(event, context): return {}")
 
@@ -101,7 +107,7 @@ def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account
 def test_a_role_with_policies_is_not_deleted(account: Account) -> None:
     role = account.role("reader", "lambda", allow("s3:GetObject", "*"))
     with pytest.raises(Refusal, match="DeleteConflict"):
-        account.lifecycle.delete(iam.ROLE, role.id)
+        account.lifecycle.delete(permissions.ROLE, role.id)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def many(count: int) -> dict[str, str]:
         (BUCKET, {"k" * 128: "v" * 256}, {"k" * 129: ""}, "has 129 characters, above 128"),
         (codebuild.PROJECT, {"k" * 127: "v" * 255}, {"k" * 128: ""}, "128 characters, above 127"),
         (codebuild.PROJECT, {}, {"k": "v" * 256}, "256 characters, above 255"),
-        (iam.ROLE, {"team": ""}, {"team": "", "Team": ""}, "Tag keys are case insensitive"),
+        (permissions.ROLE, {"team": ""}, {"team": "", "Team": ""}, "Tag keys are case insensitive"),
         (BUCKET, {"team": "", "Team": ""}, {"AWS:team": ""}, "begins with aws:"),
     ],
 )

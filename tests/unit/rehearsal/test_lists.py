@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from rehearsal.aws import iam
+from rehearsal.aws.permissions import ROLE
 from rehearsal.azure import calls, credentials, key_vault, routes
 from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.gcp import credentials as google
@@ -34,7 +34,7 @@ def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_contex
         content="",
         tags=MINE,
     )
-    account.make(iam.ROLE, "role", assumeRolePolicy=trust("lambda"), tags=MINE)
+    account.make(ROLE, "role", assumeRolePolicy=trust("lambda"), tags=MINE)
     for name, tags in (("one", MINE), ("two", MINE), ("other", {**MINE, "stack": "dev-2"})):
         account.make(LOG_GROUP, name, tags=tags)
     account.make(LOG_GROUP, "none")
@@ -57,7 +57,7 @@ def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_contex
 def test_iam_lists_roles_without_tags_and_each_ones_own(live_context: Context) -> None:
     account = Account(live_context)
     for name in ("a", "b"):
-        account.make(iam.ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
+        account.make(ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
     worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
 
     def ask(action: str, caller: Any = None, **form: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import hashlib
 from typing import ClassVar
 
 from rehearsal.aws.arns import give_arn
-from rehearsal.aws.calls import Call, Operation
+from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -15,14 +15,14 @@ from rehearsal.provider.resource_type import Name, ResourceType
 SECRET = "aws:secretsmanager/secret:Secret"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 API = "https://docs.aws.amazon.com/secretsmanager/latest/apireference"
-# Names of secrets that wait for their deletion: they stay taken for so long.
-WAITING = "aws.secretsmanager.waiting"
+# Names of secrets that are scheduled for deletion: a name is taken until the deletion.
+SCHEDULED = "aws.secretsmanager.waiting"
 
 
 class Secret(ResourceType):
     token = SECRET
     source = f"{API}/API_CreateSecret.html"
-    executes = "GetSecretValue answers with the version asked for, or else the current one"
+    executes = "GetSecretValue returns the requested version, or else the current one"
     name = Name(
         property="name",
         pattern=r"[A-Za-z0-9/_+=.@-]+",
@@ -40,19 +40,19 @@ class Secret(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         name = record.inputs["name"]
-        if context.kv.get(WAITING, name):
+        if context.kv.get(SCHEDULED, name):
             raise Refusal(
                 "InvalidRequestException",
                 "You can't create this secret because a secret with this name is already scheduled"
                 f" for deletion: {name}",
             )
-        # Six characters that make the ARN of a secret of the same name another one.
+        # Six characters, so that another secret of the same name has another ARN.
         suffix = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:6]
         record.id = give_arn(context, record, "secretsmanager", f"secret:{name}-{suffix}")
 
     def delete(self, context: Context, record: Record) -> None:
         if record.inputs.get("recoveryWindowInDays", 30):
-            context.kv.put(WAITING, record.inputs["name"], True)
+            context.kv.put(SCHEDULED, record.inputs["name"], True)
 
 
 class SecretVersion(ResourceType):
@@ -84,13 +84,13 @@ def get_secret_value(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html"""
     secret = call.context.refer(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
-    call.may("secretsmanager:GetSecretValue", arn)
+    call.require("secretsmanager:GetSecretValue", arn)
     if secret is None:
         raise Refusal(
             "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
         )
     of_secret = [each for each in call.context.all(VERSION) if each.outputs["arn"] == arn]
-    # A version that comes takes the stage AWSCURRENT away from the one before it.
+    # A new version takes the stage AWSCURRENT from the previous one.
     staged = [each for each in of_secret if "AWSCURRENT" in each.outputs["versionStages"]]
     current = max(staged, key=lambda each: each.created, default=None)
     wanted = call.body.get("VersionId")
@@ -121,7 +121,7 @@ def describe_secret(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html"""
     secret = call.context.refer(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
-    call.may("secretsmanager:DescribeSecret", arn)
+    call.require("secretsmanager:DescribeSecret", arn)
     if secret is None:
         raise Refusal(
             "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
@@ -134,9 +134,3 @@ def describe_secret(call: Call) -> Json:
     if versions:
         stages[versions[-1].outputs["versionId"]] = ["AWSCURRENT"]
     return {"ARN": arn, "Name": secret.inputs["name"], "VersionIdsToStages": stages}
-
-
-OPERATIONS: dict[str, Operation] = {
-    "DescribeSecret": describe_secret,
-    "GetSecretValue": get_secret_value,
-}

@@ -18,11 +18,11 @@ UNLISTED = (
 
 
 def get_resources(call: Call) -> Json:
-    """Of the filters, tags and types. Not listed, as in AWS: IAM's roles, and the objects in a bucket.
+    """Filters by tags and by types. Not listed, as on AWS: IAM's roles, and the objects in a bucket.
 
     https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
     """
-    call.may("tag:GetResources")
+    call.require("tag:GetResources")
     wanted = {each["Key"]: each.get("Values", []) for each in call.body.get("TagFilters", [])}
     types = call.body.get("ResourceTypeFilters") or ["*"]
     found = []

@@ -1,0 +1,43 @@
+"""The query protocol, which IAM and STS speak: a form goes in, XML comes out.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/programming.html
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from xml.sax.saxutils import escape
+
+from rehearsal.aws.calls import Call
+
+NAMESPACES = {
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+}
+RESPONSE = """\
+<{action}Response xmlns="{namespace}"><{action}Result>{result}</{action}Result>\
+<ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></{action}Response>"""
+ERROR = """\
+<ErrorResponse xmlns="{namespace}"><Error><Type>Sender</Type>\
+<Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"""
+
+Query = Callable[[Call], str]
+"""An operation of the query protocol: the form is the call's body; returns the XML of the result."""
+
+
+def elements(fields: Mapping[str, str]) -> str:
+    """XML elements with text in them."""
+    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+
+
+def response(service: str, action: str, result: str) -> str:
+    """The XML of a response."""
+    return RESPONSE.format(
+        action=action, namespace=NAMESPACES[service], result=result, request=uuid.uuid4()
+    )
+
+
+def error(service: str, code: str, message: str) -> str:
+    """The XML of an error."""
+    return ERROR.format(namespace=NAMESPACES[service], code=code, message=escape(message))

@@ -45,7 +45,7 @@ backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another buc
 restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
 	@$(python) -m operations restore $(CLOUD)
 drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
-	@$(python) -m operations.drill.drill $(CLOUD)
+	@$(python) -m operations.drill $(CLOUD)
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
 	@$(python) -m operations guard
 

@@ -1,0 +1,77 @@
+"""`make drill`: the recovery drill on one cloud or on all three, and a report on each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import get_args
+
+from config.clouds import Cloud
+from operations.commands.deploy import start_rehearsal
+from operations.drill.disasters import DISASTERS
+from operations.drill.drill_stack import FOLDER, DrillStack
+from operations.drill.measuring import Baseline, Result
+from operations.drill.report import report_facts, report_text
+from operations.engine.installation import HOME, PYTHON
+
+
+def run_drill(cloud: str) -> bool:
+    """Run the drill on one cloud, from an empty rehearsal to an empty one; returns whether it is signed off."""
+    FOLDER.mkdir(exist_ok=True)
+    # Before anything reads the environment: everything happens in this rehearsal.
+    os.environ["TRIPLANE_REHEARSAL_DIR"] = str(FOLDER / f"rehearsal-{cloud}")
+    subprocess.run([str(PYTHON), "-m", "rehearsal", "wipe"], cwd=HOME, check=True)
+    start_rehearsal()
+    stack = DrillStack(cloud)
+    stack.delete_state()  # of an interrupted drill
+    shutil.rmtree(stack.backup, ignore_errors=True)
+    prediction = b""
+    results: list[Result] = []
+    try:
+        stack.make("up")
+        prediction = stack.predict()
+        for disaster in DISASTERS:
+            result = disaster(stack, Baseline(prediction, frozenset(stack.add_captures())))
+            _print_result(cloud, result)
+            results.append(result)
+    finally:
+        facts = report_facts(cloud, results, prediction)
+        (FOLDER / f"report-{cloud}.md").write_text(report_text(facts, results))
+        (FOLDER / f"report-{cloud}.json").write_text(json.dumps(facts, indent=2) + "\n")
+        stack.delete_state()
+        subprocess.run([str(PYTHON), "-m", "rehearsal", "wipe"], cwd=HOME)
+    for result in results:
+        for name, passed in result.checks.items():
+            if not passed:
+                print(f"  FAILED, {result.disaster}: {name}")
+    signed_off = bool(facts["signed_off"])
+    print(f"  report: .drill/report-{cloud}.md, {'signed off' if signed_off else 'NOT signed off'}")
+    return signed_off
+
+
+def _print_result(cloud: str, result: Result) -> None:
+    print(
+        f"  {cloud:<6} {result.disaster:<50} {result.seconds:6.1f} s,"
+        f" {result.captures_lost} of {result.captures_before} captures lost,"
+        f" {sum(result.checks.values())} of {len(result.checks)} checks passed",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m operations.drill", description=__doc__)
+    parser.add_argument("clouds", nargs="*", metavar="cloud", help="default: all three")
+    clouds = parser.parse_args().clouds or get_args(Cloud)
+    if unknown := set(clouds) - set(get_args(Cloud)):
+        parser.error(f"no such cloud: {', '.join(unknown)}; there are {', '.join(get_args(Cloud))}")
+    signed_off = [run_drill(cloud) for cloud in clouds]
+    print(f"drills: {sum(signed_off)} signed off, {len(signed_off) - sum(signed_off)} not")
+    sys.exit(not all(signed_off))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`make up`, `repair`, `adopt`, … on the drill's stack: ``python -m operations.drill.command TARGET CLOUD``.
+
+The drill runs each in a process of its own, as an engineer does: with the settings in its environment, and with an
+exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from operations.commands import deploy, repair
+from operations.drill.drill_stack import DrillStack
+
+COMMANDS = {**deploy.COMMANDS, **repair.COMMANDS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m operations.drill.command", description=__doc__)
+    parser.add_argument("target", choices=COMMANDS)
+    parser.add_argument("cloud")
+    arguments = parser.parse_args()
+    COMMANDS[arguments.target](DrillStack(arguments.cloud).stack)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The four disasters: each destroys something, recovers with the plain command, and returns what it cost."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from operations.commands.deploy import DATA, check
+from operations.data.lake_locations import find_lakes
+from operations.drill.drill_stack import DrillStack
+from operations.drill.measuring import Baseline, Result, measured
+from operations.engine.guards import ALLOW_VANISHED
+from operations.engine.resources import resource_type, urns_with_dependencies
+
+CHANGES_BY_HAND: dict[str, dict[str, dict[str, Any]]] = {
+    "aws": {
+        "aws:lambda/function:Function": {"timeout": 3},
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {"blockPublicPolicy": False},
+    },
+    "gcp": {
+        "gcp:cloudrunv2/service:Service": {"ingress": "INGRESS_TRAFFIC_INTERNAL_ONLY"},
+        "gcp:storage/bucket:Bucket": {"publicAccessPrevention": "inherited"},
+    },
+    "azure": {
+        "azure-native:web:WebApp": {"httpsOnly": False},
+        "azure-native:storage:StorageAccount": {"allowBlobPublicAccess": True},
+    },
+}
+"""What somebody changes in a console: settings of the gateway and of the lake, by resource type."""
+
+
+def compute_lost(stack: DrillStack, baseline: Baseline) -> Result:
+    """Everything but the data is destroyed."""
+    result = Result("compute destroyed, data kept", "make repair ALLOW=vanished")
+    resources = stack.stack.resources()
+    spared = set(urns_with_dependencies(resources, (*DATA, "Foundation")))
+    destroyed = [
+        each["urn"]
+        for each in resources
+        if each["urn"] not in spared
+        and not resource_type(each["urn"]).startswith("pulumi")
+        and each.get("custom")
+    ]
+    for urn in reversed(destroyed):
+        stack.destroy_resources(on=resource_type(urn), name=urn.rsplit("::", 1)[-1])
+    result.notes.append(f"{len(destroyed)} of {len(resources)} resources lost")
+    with measured(stack, baseline, result):
+        refusal = stack.make("repair", fails=True)
+        result.checks["refused until it is allowed"] = "ALLOW=vanished" in refusal
+        stack.make("repair", ALLOW=ALLOW_VANISHED)
+    result.check_no_capture_lost()
+    return result
+
+
+def changed_by_hand(stack: DrillStack, baseline: Baseline) -> Result:
+    """Somebody changes settings of the gateway and of the lake in a console."""
+    result = Result("settings changed by hand", "make repair")
+    changed = [
+        (token, name)
+        for token, inputs in CHANGES_BY_HAND[stack.cloud].items()
+        if stack.change_resource(token, inputs)
+        for name in inputs
+    ]
+    with measured(stack, baseline, result):
+        output = stack.make("repair")
+    result.checks["each change was found and named"] = len(changed) == 2 and all(
+        any(token in line and name in line for line in output.splitlines())
+        for token, name in changed
+    )
+    result.notes += [f"{token}: {name}" for token, name in changed]
+    result.check_no_capture_lost()
+    return result
+
+
+def state_lost(stack: DrillStack, baseline: Baseline) -> Result:
+    """The state is lost together with its copy in the lake, so that only names and tags remain."""
+    result = Result("state and its copy lost, the cloud unchanged", "make adopt, make up")
+    key, ids = stack.stack.outputs()["gateway_key"], stack.resource_ids()
+    stack.delete_state_copy()
+    stack.delete_state()
+    with measured(stack, baseline, result):
+        refusal = stack.make("up", fails=True)
+        result.checks["no second platform is created"] = "make adopt" in refusal
+        output = stack.make("adopt")
+        stack.make("up")
+    result.checks["zero creates, zero replacements"] = "create 0, replace 0 " in output
+    result.checks["the same resources, each once"] = stack.resource_ids() == ids
+    result.checks["the gateway's key is the same"] = stack.stack.outputs()["gateway_key"] == key
+    result.notes += [line for line in output.splitlines() if line.startswith("Adopted ")]
+    result.check_no_capture_lost()
+    return result
+
+
+def region_lost(stack: DrillStack, baseline: Baseline) -> Result:
+    """Everything is destroyed after a backup, with the state; requests after the backup are lost."""
+    result = Result("everything in the region destroyed, with the state", "make restore")
+    stack.make("backup")
+    backed_up = time.monotonic()
+    last = Baseline(baseline.prediction, frozenset(stack.add_captures()))
+    after_backup = last.captures - baseline.captures
+    destroyed = stack.destroy_resources()
+    stack.delete_state()
+    result.window_seconds = round(time.monotonic() - backed_up, 1)
+    result.checks["nothing was left, not even the lake"] = not find_lakes(check(stack.stack))
+    result.notes.append(f"{len(destroyed)} resources lost")
+    with measured(stack, last, result):
+        stack.make("restore")
+    result.checks["only captures after the backup are lost"] = result.captures_lost == len(
+        after_backup
+    )
+    return result
+
+
+DISASTERS = (compute_lost, changed_by_hand, state_lost, region_lost)

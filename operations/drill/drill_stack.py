@@ -1,0 +1,138 @@
+"""The platform on one cloud, in the drill's own rehearsal: its commands, its data, and what can be destroyed of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from components.contracts import Zone
+from operations.data.state_copy import lake_of, state_copy_name
+from operations.engine import previews
+from operations.engine.gateway import FLIGHT
+from operations.engine.installation import HOME, PYTHON
+from operations.engine.stack import Stack
+
+FOLDER = HOME / ".drill"
+CAPTURES = 5
+"""Requests sent before each disaster. Each of them leaves a capture in the lake."""
+
+
+class DrillStack:
+    """The drill's stack on one cloud."""
+
+    def __init__(self, cloud: str) -> None:
+        self.cloud = cloud
+        self.stack = Stack.copy_of_dev(f"drill-{cloud}", {"triplane:cloud": cloud})
+
+    @property
+    def backup(self) -> Path:
+        """The folder of `make backup`."""
+        return FOLDER / f"backup-{self.cloud}"
+
+    # What an engineer does
+
+    def make(self, target: str, *, fails: bool = False, **settings: str) -> str:
+        """Run what ``make TARGET`` runs, on this stack, in a process of its own; returns what it printed.
+
+        Raises SystemExit with that unless the command fails or succeeds as expected.
+        """
+        done = subprocess.run(
+            [str(PYTHON), "-m", "operations.drill.command", target, self.cloud],
+            cwd=HOME,
+            env={**os.environ, "BACKUP": str(self.backup), "PYTHONPATH": str(HOME), **settings},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=900,
+        )
+        if (done.returncode != 0) != fails:
+            raise SystemExit(f"{done.stdout}\nmake {target} exited with {done.returncode}")
+        return done.stdout
+
+    def predict(self) -> bytes:
+        """The bytes of the gateway's answer for the fixed flight; tried for two minutes."""
+        outputs = self.stack.outputs()
+        headers = {"content-type": "application/json", "x-api-key": outputs["gateway_key"]}
+        request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
+            f"{outputs['gateway_url']}/predict", FLIGHT.read_bytes(), headers
+        )
+        trust = ssl.create_default_context(cafile=self.stack.environment["SSL_CERT_FILE"])
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30, context=trust) as response:  # noqa: S310
+                    return bytes(response.read())
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def add_captures(self) -> set[str]:
+        """Send requests and wait until the lake has a capture of each; returns the names of all captures."""
+        expected = len(self.captures()) + CAPTURES
+        for _ in range(CAPTURES):
+            self.predict()
+        deadline = time.monotonic() + 60
+        while len(found := self.captures()) < expected:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{len(found)} captures, {expected} expected")
+            time.sleep(0.3)
+        return found
+
+    def captures(self) -> set[str]:
+        """The names of the captures in the lake."""
+        lake = lake_of(self.stack)
+        return set(lake.names(f"{Zone.CAPTURES}/")) if lake else set()
+
+    def resource_ids(self) -> set[tuple[str, str]]:
+        """URNs and ids in the state, of what exists in the cloud. A random key exists in the state only."""
+        return {
+            (each["urn"], each["id"])
+            for each in self.stack.resources()
+            if each.get("id")
+            and not each["type"].startswith("pulumi:")
+            and "RandomKey" not in each["type"]
+        }
+
+    def would_change(self) -> bool:
+        """Whether another update would change anything."""
+        return any(step["op"] != "same" for step in self.stack.steps("preview"))
+
+    def has_drifted(self) -> bool:
+        """Whether a refresh would find a difference."""
+        return bool(previews.drift(self.stack.steps("refresh", "--preview-only")))
+
+    # What a disaster does
+
+    def destroy_resources(self, **which: str) -> list[str]:
+        """Have the rehearsal lose resources of this stack, all of them by default; returns their names."""
+        return self._control("lose", which)
+
+    def change_resource(self, token: str, inputs: dict[str, Any]) -> list[str]:
+        """Have the rehearsal change inputs of this stack's resources of a type; returns their names."""
+        return self._control("change", {"on": token, "inputs": inputs})
+
+    def _control(self, verb: str, body: dict[str, Any]) -> list[str]:
+        url = f"{self.stack.environment['TRIPLANE_REHEARSAL_URL']}/_api/{verb}"
+        data = json.dumps({"stack": self.stack.name, **body}).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(url, data, headers)  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
+            return list(next(iter(json.load(response).values())))
+
+    def delete_state(self) -> None:
+        """Delete the stack's state, with the copies and the history that Pulumi has beside it."""
+        for found in self.stack.state.parents[2].rglob(f"{self.stack.name}*"):
+            shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+
+    def delete_state_copy(self) -> None:
+        """Empty the copy of the state in the lake."""
+        if lake := lake_of(self.stack):
+            lake.write(state_copy_name(self.stack.name), b'{"deployment": {}}')

@@ -20,7 +20,7 @@ CLOUDS = get_args(Cloud)
 ISSUER = "https://token.actions.githubusercontent.com"
 IN_PRODUCTION = "repo:acme/triplane:environment:production"
 ON_MAIN = "repo:acme/triplane:ref:refs/heads/main"
-# GitHub's form for repositories made or renamed since 15 July 2026, from the example in
+# GitHub's form for repositories created or renamed since 15 July 2026, from the example in
 # https://github.com/github/docs/pull/45221.
 WITH_IDS = {"repository": "octocat@123456/my-repo@456789"}
 ON_MAIN_WITH_IDS = "repo:octocat@123456/my-repo@456789:ref:refs/heads/main"
@@ -30,11 +30,11 @@ Configured = Callable[..., StackConfig]
 
 @pytest.fixture
 def delivered(platform: Build) -> Build:
-    """The platform with a delivery identity for ``acme/triplane``, and changes to that setting."""
+    """Builds the platform with a delivery identity for ``acme/triplane``; takes changes to that setting."""
     return lambda cloud, **changes: platform(
         cloud,
         delivery={"repository": "acme/triplane", **changes},
-        # Instances, not serverless: the most resource types that there can be.
+        # Instances, not serverless: this has the most resource types.
         machine={"aws": "ml.m5.large"},
     )
 
@@ -44,14 +44,14 @@ def deploy_permissions(cloud: Cloud) -> DeployPermissions:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_without_the_setting_no_pipeline_may_do_anything(platform: Build, cloud: Cloud) -> None:
+def test_without_the_setting_there_is_no_delivery_identity(platform: Build, cloud: Cloud) -> None:
     engine, outputs = platform(cloud)
     assert not [each.name for each in engine if "delivery" in each.name]
     assert not [name for name in outputs if "delivery" in name]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_identity_is_a_part_of_the_contract_when_it_is_asked_for(
+def test_with_the_setting_the_outputs_have_the_delivery_identity(
     delivered: Build, cloud: Cloud
 ) -> None:
     engine, outputs = delivered(cloud)
@@ -126,15 +126,15 @@ def test_only_one_repository_and_one_branch_or_environment_is_trusted(
         ("environment", "production:ref"),
     ],
 )
-def test_trust_cannot_be_widened_by_what_is_written_in_the_settings(
-    configured: Configured, key: str, value: str
-) -> None:
+def test_no_setting_can_widen_the_trust(configured: Configured, key: str, value: str) -> None:
     with pytest.raises(pulumi.RunError, match=f"delivery.{key}"):
         configured("aws", delivery={"repository": "acme/triplane", key: value})
 
 
 @pytest.mark.parametrize("one_id", ["acme@123456/triplane", "acme/triplane@456789"])
-def test_who_writes_one_id_is_told_how_to_find_both(configured: Configured, one_id: str) -> None:
+def test_a_repository_with_one_id_is_refused_with_how_to_find_both(
+    configured: Configured, one_id: str
+) -> None:
     with pytest.raises(pulumi.RunError) as raised:
         configured("aws", delivery={"repository": one_id})
     assert "gh api repos/acme/triplane/actions/oidc/customization/sub" in str(raised.value)
@@ -148,12 +148,14 @@ def test_who_writes_one_id_is_told_how_to_find_both(configured: Configured, one_
         "https://github.com/acme@123456/triplane@456789",
     ],
 )
-def test_a_whole_claim_is_shortened_to_what_is_wanted(configured: Configured, written: str) -> None:
+def test_a_whole_claim_is_refused_with_the_repository_in_it(
+    configured: Configured, written: str
+) -> None:
     with pytest.raises(pulumi.RunError, match=r"Did you mean acme@123456/triplane@456789\?"):
         configured("aws", delivery={"repository": written})
 
 
-def test_a_subject_that_google_cloud_would_cut_is_refused_there_alone(
+def test_a_subject_that_google_cloud_would_cut_is_refused_only_there(
     configured: Configured,
 ) -> None:
     # Each in itself is allowed; with the ids they make 128 characters.
@@ -166,7 +168,7 @@ def test_a_subject_that_google_cloud_would_cut_is_refused_there_alone(
     configured("gcp", delivery={**long, "environment": "productio"})
 
 
-def test_an_account_that_knows_github_already_gets_no_second_provider(
+def test_an_existing_identity_provider_for_github_is_used_and_not_created_again(
     delivered: Build,
 ) -> None:
     engine, outputs = delivered("aws", existing_provider=True)
@@ -176,7 +178,9 @@ def test_an_account_that_knows_github_already_gets_no_second_provider(
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud: Cloud) -> None:
+def test_each_resource_type_is_in_one_group_of_deploy_permissions(
+    delivered: Build, cloud: Cloud
+) -> None:
     engine, _ = delivered(cloud)
     registered = {each.type for each in engine if each.custom}
     granted = deploy_permissions(cloud)
@@ -187,10 +191,10 @@ def test_every_type_of_the_platform_is_within_reach_once(delivered: Build, cloud
     assert sum(map(len, groups)) == len(registered), "a type is in two groups"
 
 
-# How the clouds spell a look, what takes away data, and what gives rights.
+# How the clouds spell permissions that read, that delete, and that grant permissions.
 READS = re.compile(r":(Get|Describe|List)\w+$|\.(get|list|getIamPolicy)$|/read$")
 DELETES = re.compile(r":(Delete|Purge)|\.(delete|destroy)$|/delete$")
-GIVES = re.compile(
+GRANTS = re.compile(
     r"iam:(Create|Put|Attach|Update|Delete|Add|Set|Tag)|:Put\w*(Policy|PublicAccessBlock|Ownership\w*|Acl)$"
     r"|setIamPolicy|iam\.\w+\.(create|update|delete|actAs)|Microsoft\.Authorization/.+/(write|delete)"
     r"|listKeys|serviceusage\.services\.enable|federatedIdentityCredentials/(write|delete)"
@@ -204,8 +208,8 @@ def test_no_permission_is_a_wildcard(cloud: Cloud) -> None:
     assert not [each for each in permissions if "*" in each]
 
 
-# A rotation of the key writes the new one.
-VALUES = {
+# A rotation of the key writes the new value.
+SECRET_VALUES = {
     "secretsmanager:PutSecretValue",
     "secretsmanager:UpdateSecretVersionStage",
     "Microsoft.KeyVault/vaults/secrets/write",
@@ -213,13 +217,13 @@ VALUES = {
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) -> None:
-    """A lifecycle, a public container, a label: each comes with the right to change the others."""
-    for part in (deploy_permissions(cloud).data, deploy_permissions(cloud).access):
-        for token, permissions in part.items():
+def test_the_settings_of_data_and_access_are_only_read(cloud: Cloud) -> None:
+    """The permission to change a lifecycle, a public container or a label includes the others."""
+    for group in (deploy_permissions(cloud).data, deploy_permissions(cloud).access):
+        for token, permissions in group.items():
             changes = {p for p in permissions if not READS.search(p)}
-            assert changes <= VALUES, f"{token}: {changes - VALUES}"
-    # Nor by the way of another type: the whole of a role is one list.
+            assert changes <= SECRET_VALUES, f"{token}: {changes - SECRET_VALUES}"
+    # Nor through the permissions of another type: a role is one list of them all.
     settings = re.compile(
         r"s3:Put(?!Object)|s3:(Tag|Untag|Create|DeleteBucket)|ecr:(Put|Delete|Tag|Batch)"
         r"|storage\.buckets\.(?!get)|repositories\.(update|delete|create)"
@@ -230,25 +234,25 @@ def test_how_data_is_kept_and_who_may_do_what_is_only_looked_at(cloud: Cloud) ->
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_a_pipeline_grants_no_rights(cloud: Cloud) -> None:
-    # In what runs: who may call the gateway (components/gcp/delivery.py says why), and two policies that
-    # grant nothing.
-    runs = [p for part in deploy_permissions(cloud).compute.values() for p in part]
+def test_a_pipeline_cannot_grant_permissions(cloud: Cloud) -> None:
+    # The exceptions: who may call the gateway (components/gcp/delivery.py gives the reason), and two policies
+    # that grant nothing.
+    compute = [p for group in deploy_permissions(cloud).compute.values() for p in group]
     allowed = {
         "run.services.setIamPolicy",
         "application-autoscaling:PutScalingPolicy",
         "logs:PutRetentionPolicy",
     }
-    assert not [p for p in runs if GIVES.search(p) and p not in allowed]
+    assert not [p for p in compute if GRANTS.search(p) and p not in allowed]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_what_runs_can_be_made_read_and_taken_away(cloud: Cloud) -> None:
-    makes = re.compile(r":(Create|Put|Register|Add|Start)|\.(create|add|upload|deploy)$|/write$")
+def test_compute_resources_can_be_created_read_and_deleted(cloud: Cloud) -> None:
+    creates = re.compile(r":(Create|Put|Register|Add|Start)|\.(create|add|upload|deploy)$|/write$")
     reads = re.compile(r":(Get|Describe|List|BatchGet)|\.(get|access)$|/read$")
     for token, permissions in deploy_permissions(cloud).compute.items():
         if permissions and "ServedModel" not in token and "VertexTraffic" not in token:
-            assert any(makes.search(p) for p in permissions), f"{token}: nothing makes it"
+            assert any(creates.search(p) for p in permissions), f"{token}: nothing creates it"
             assert any(reads.search(p) for p in permissions), f"{token}: nothing reads it"
             dynamic = token.startswith("pulumi-python") or "permission:" in token
             assert dynamic or any(DELETES.search(p) or "Deregister" in p for p in permissions), (
@@ -257,11 +261,11 @@ def test_what_runs_can_be_made_read_and_taken_away(cloud: Cloud) -> None:
 
 
 def test_every_aws_action_exists() -> None:
-    """Held against AWS's own API models: an action is an operation, but for the ones listed here."""
+    """By AWS's own API models: each action is an operation, except those that are listed here."""
     import botocore.session
 
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
-    unlike_operations = {
+    not_operations = {
         "s3:GetAccelerateConfiguration",
         "s3:GetBucketCORS",
         "s3:GetBucketObjectLockConfiguration",
@@ -276,14 +280,14 @@ def test_every_aws_action_exists() -> None:
     }
     session = botocore.session.get_session()
     operations: dict[str, set[str]] = {}
-    for action in set(deploy_permissions("aws").permissions) - unlike_operations:
+    for action in set(deploy_permissions("aws").permissions) - not_operations:
         service, _, operation = action.partition(":")
         if service not in operations:
             operations[service] = set(session.get_service_model(service).operation_names)
-        assert operation in operations[service], f"{action} is no operation of {service}"
+        assert operation in operations[service], f"{action} is not an operation of {service}"
 
 
-def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
+def test_aws_permissions_are_for_the_resources_of_the_platform_and_fit_a_policy(
     delivered: Build,
 ) -> None:
     from components.aws.delivery import NO_RESOURCE
@@ -307,8 +311,8 @@ def test_aws_permissions_are_on_the_platforms_own_resources_and_fit_in_a_policy(
     assert everywhere == NO_RESOURCE
 
 
-def test_a_pipeline_on_aws_deletes_versions_of_build_contexts_alone(delivered: Build) -> None:
-    """What the provider does with a context that is no more; tests/unit/rehearsal/test_aws_rules.py plays it."""
+def test_a_pipeline_on_aws_deletes_only_versions_of_build_contexts(delivered: Build) -> None:
+    """The provider deletes an old context so; see tests/unit/rehearsal/test_aws_rules.py."""
     engine, _ = delivered("aws")
     (granted,) = (
         r.inputs["policy"]
@@ -331,11 +335,11 @@ def test_a_pipeline_on_aws_deletes_versions_of_build_contexts_alone(delivered: B
     assert lists["Action"] == ["s3:ListBucketVersions"]
     assert lists["Resource"] == [arn.removesuffix("/builds/*")]
     assert lists["Condition"] == {"StringLike": {"s3:prefix": "builds/*"}}
-    # A marker hides an object until its versions expire; the provider of a versioned bucket sets none.
+    # A delete marker hides an object until its versions expire. The provider sets none in a versioned bucket.
     assert not [s for s in statements if "s3:DeleteObject" in s["Action"]]
 
 
-def test_a_pipeline_on_google_cloud_pulls_from_the_platforms_repository_alone(
+def test_a_pipeline_on_google_cloud_pulls_only_from_the_repository_of_the_platform(
     delivered: Build,
 ) -> None:
     engine, _ = delivered("gcp")
@@ -352,23 +356,25 @@ def test_a_pipeline_on_google_cloud_pulls_from_the_platforms_repository_alone(
         "artifactregistry.repositories.downloadArtifacts",
         "artifactregistry.tags.get",
     }
-    inside = {p for p in roles["triplane-delivery-deployer"]["permissions"] if "artifact" in p}
-    assert inside == {
+    for_artifacts = {
+        p for p in roles["triplane-delivery-deployer"]["permissions"] if "artifact" in p
+    }
+    assert for_artifacts == {
         "artifactregistry.repositories.get",
         "artifactregistry.repositories.getIamPolicy",
     }
 
 
-def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes_three_zones(
+def test_a_pipeline_on_google_cloud_assigns_three_accounts_and_writes_three_zones(
     delivered: Build,
 ) -> None:
     engine, _ = delivered("gcp")
-    handed = {
+    assignable = {
         r.inputs["serviceAccountId"].split("-")[1]
         for r in engine.of("gcp:serviceaccount/iAMMember:IAMMember")
         if r.inputs["role"] == "roles/iam.serviceAccountUser"
     }
-    assert handed == {"build", "gateway", "serving"}
+    assert assignable == {"build", "gateway", "serving"}
     zones = {
         r.inputs["condition"]["title"]
         for r in engine.of("gcp:storage/bucketIAMMember:BucketIAMMember")
@@ -383,7 +389,7 @@ def test_a_pipeline_on_google_cloud_hands_over_the_workloads_accounts_and_writes
     assert not [p for p in deployer if p.startswith("storage.objects.")]
 
 
-def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
+def test_a_pipeline_on_azure_acts_only_in_the_resource_group_of_the_platform(
     delivered: Build,
 ) -> None:
     engine, _ = delivered("azure")
@@ -401,7 +407,7 @@ def test_a_pipeline_on_azure_acts_in_the_platforms_resource_group_alone(
     assert len(scopes) == 7
 
 
-def test_a_pipeline_on_azure_runs_nothing_as_the_workspaces_identity_and_deletes_no_blob(
+def test_a_pipeline_on_azure_cannot_use_the_workspace_identity_or_delete_blobs(
     delivered: Build,
 ) -> None:
     """That identity is Contributor of the lake's account, and reads and writes everything in it."""
@@ -412,14 +418,14 @@ def test_a_pipeline_on_azure_runs_nothing_as_the_workspaces_identity_and_deletes
         if "delivery" in r.name
     }
     assign = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
-    having = [name for name, may in definitions.items() if assign in may.get("actions", ())]
-    assert having == ["triplane-delivery-assigner"]
+    assigners = [name for name, role in definitions.items() if assign in role.get("actions", ())]
+    assert assigners == ["triplane-delivery-assigner"]
     assert definitions["triplane-delivery-assigner"]["actions"] == [assign]
     blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
     assert definitions["triplane-delivery-uploader"] == {
         "dataActions": [f"{blobs}/read", f"{blobs}/write"]
     }
-    # Built-in roles carry more than their names say: none is given to the pipeline.
+    # Built-in roles have more permissions than their names say: the pipeline has none of them.
     for assignment in engine.of("azure-native:authorization:RoleAssignment"):
         if "delivery" in assignment.name:
             assert assignment.inputs["roleDefinitionId"].startswith("triplane-delivery-")

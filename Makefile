@@ -45,7 +45,7 @@ backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another buc
 restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
 	@$(python) -m operations restore $(CLOUD)
 drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
-	@$(python) -m operations.drill $(CLOUD)
+	@$(python) -m operations drill $(CLOUD)
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
 	@$(python) -m operations guard
 
@@ -64,13 +64,13 @@ train: bootstrap ## Train a model version on the flights of 2013
 
 .PHONY: deliver release drift review
 deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
-	@$(python) -m operations.delivery merge $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
-	@$(python) -m operations.delivery release $(STACK) --version "$$VERSION"
+	@$(python) -m operations release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
-	@$(python) -m operations.delivery drift $(STACK)
+	@$(python) -m operations drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
-	@$(python) -m operations.delivery review $(CLOUD) --base $(or $(BASE),HEAD)
+	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 
 .PHONY: install lint format all test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install everything that the other targets need; each of them calls it
@@ -97,7 +97,7 @@ checkov: bootstrap ## The same plans held against checkov; what is waived, and w
 pack: bootstrap ## The policy pack on the real engine, in checkov's environment: what stands, and an insecure change
 	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
-	@$(python) -m operations.crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+	@$(python) -m operations crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 api-coverage: bootstrap ## Write docs/reference/api-coverage.md: what is held against which of the clouds' API models
 	@$(python) -m policy.api_coverage
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Run = Callable[[argparse.Namespace], None]
 
 # A command's modules are imported when it runs: `guard` and `env` need none of the platform, and take a tenth
 # of the time without it.
@@ -41,7 +47,70 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("guard", help=guard, description=guard).set_defaults(run=_guard)
     env = "print the environment for plain Pulumi, as the shell takes it"
     commands.add_parser("env", help=env, description=env).set_defaults(run=_print_environment)
+    _add_delivery_commands(commands)
+    _add_tests_of_recovery(commands)
     return parser
+
+
+def _add_delivery_commands(commands: Subparsers) -> None:
+    deliver = _command(
+        commands,
+        "deliver",
+        _deliver,
+        "deliver a merge in the rehearsal: tests, staging, load gate, production",
+    )
+    deliver.add_argument("--tests", choices=("fast", "all", "none"), default="fast")
+    release = _command(
+        commands, "release", _release, "deliver to one stack of the terminal's own environment"
+    )
+    release.add_argument("--version", default="", help="the model version that must serve")
+    for each in (deliver, release):
+        each.add_argument("--p95-ms", type=float, help="the highest p95 latency of the load gate")
+        each.add_argument("--errors", type=float, help="the highest share of failed requests")
+    drift = _command(
+        commands,
+        "drift",
+        _drift,
+        "list what was changed by hand in one stack of the terminal's own environment",
+    )
+    review = _command(
+        commands, "review", _review, "show what this tree would change of what a base commit builds"
+    )
+    review.add_argument("--base", default="HEAD")
+    for each in (deliver, review):
+        each.add_argument("cloud", nargs="?", default="", help="default: the stack file's")
+    for each in (release, drift):
+        each.add_argument("stack")
+    comment = _command(
+        commands,
+        "comment",
+        _comment,
+        "write `pulumi preview --json` on stdin as a Markdown comment",
+    )
+    comment.add_argument("title", nargs="?", default="Preview")
+
+
+def _add_tests_of_recovery(commands: Subparsers) -> None:
+    drill = _command(
+        commands, "drill", _drill, "run four disasters in a rehearsal, and report what each costs"
+    )
+    drill.add_argument("clouds", nargs="*", metavar="cloud", help="default: all three")
+    crash = _command(
+        commands,
+        "crash",
+        _crash,
+        "run the scenarios of the crash matrix, and print a verdict on each",
+    )
+    crash.add_argument("clouds", nargs="*", metavar="cloud", help="default: all three, in parallel")
+    crash.add_argument("--only", default="*", metavar="GLOB", help="aws/create/kill-*")
+    crash.add_argument("--sample", type=int, default=0, metavar="N", help="steps of each scenario")
+    crash.add_argument("--seed", type=int, default=None, help="determines the sample")
+
+
+def _command(commands: Subparsers, name: str, run: Run, help_: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help_, description=help_)
+    command.set_defaults(run=run)
+    return command
 
 
 def _run_on_stack(arguments: argparse.Namespace) -> None:
@@ -62,6 +131,52 @@ def _print_environment(_: argparse.Namespace) -> None:
     from operations.engine.environment import print_exports
 
     print_exports()
+
+
+def _deliver(arguments: argparse.Namespace) -> None:
+    from operations.delivery.merge import deliver_merge
+
+    deliver_merge(
+        arguments.cloud, tests=arguments.tests, p95_ms=arguments.p95_ms, errors=arguments.errors
+    )
+
+
+def _release(arguments: argparse.Namespace) -> None:
+    from operations.delivery.release import release_stack
+
+    release_stack(
+        arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
+    )
+
+
+def _drift(arguments: argparse.Namespace) -> None:
+    from operations.delivery.drift import report_drift
+
+    report_drift(arguments.stack)
+
+
+def _review(arguments: argparse.Namespace) -> None:
+    from operations.delivery.review import review_changes
+
+    review_changes(arguments.cloud, arguments.base)
+
+
+def _comment(arguments: argparse.Namespace) -> None:
+    from operations.delivery.comment import render
+
+    print(render(json.load(sys.stdin), arguments.title), end="")
+
+
+def _drill(arguments: argparse.Namespace) -> None:
+    from operations.drill.drills import run_drills
+
+    run_drills(arguments.clouds)
+
+
+def _crash(arguments: argparse.Namespace) -> None:
+    from operations.crash.matrix_run import run_matrix
+
+    run_matrix(arguments.clouds, arguments.only, arguments.sample, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def selected_clouds(clouds: Sequence[str], only: str) -> list[str]:
     for cloud in clouds:
         if cloud not in get_args(Cloud):
             near = did_you_mean(cloud, get_args(Cloud))
-            _refuse(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(get_args(Cloud))}.{near}")
+            refuse(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(get_args(Cloud))}.{near}")
     selected = [cloud for cloud in clouds if scenarios_of(cloud, only)]
     if not selected:
-        _refuse(
+        refuse(
             f"ONLY={only}: no such scenario. A scenario's name is CLOUD/OPERATION/FAULT:\n"
             f"  cloud      {', '.join(clouds)}\n"
             f"  operation  {', '.join(OPERATIONS)}\n"
@@ -51,7 +51,7 @@ def selected_clouds(clouds: Sequence[str], only: str) -> list[str]:
     return selected
 
 
-def _refuse(text: str) -> NoReturn:
+def refuse(text: str) -> NoReturn:
     """Exit with 2, as for any other wrong word on the command line."""
     print(text, file=sys.stderr)
     sys.exit(2)

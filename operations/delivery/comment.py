@@ -1,14 +1,12 @@
 """A preview as a comment on a pull request: losses first, then the other changes, then a graph.
 
-``pulumi preview --json | python -m operations.delivery.comment TITLE`` prints Markdown. Names of properties are shown,
+``pulumi preview --json | python -m operations comment TITLE`` prints it as Markdown. Names of properties are shown,
 values never: a comment is read by more people than a state.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -192,11 +190,3 @@ def _owner(urn: str, states: Mapping[str, Any], nodes: Mapping[str, str]) -> str
     while urn and urn not in nodes:
         urn = (states.get(urn) or {}).get("parent") or ""
     return urn
-
-
-def main() -> None:
-    print(render(json.load(sys.stdin), sys.argv[1] if len(sys.argv) > 1 else "Preview"), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from operations.commands import deploy
@@ -11,9 +10,9 @@ from operations.delivery.terminal_stack import TerminalStack
 from operations.engine import guards, previews
 
 
-def report_drift(arguments: argparse.Namespace) -> None:
+def report_drift(name: str) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
-    stack = TerminalStack.named(arguments.stack)
+    stack = TerminalStack.named(name)
     deploy.train()
     steps = stack.steps("refresh", "--preview-only")
     guards.refuse(guards.another_account(steps))

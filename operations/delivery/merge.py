@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from operations.commands import deploy
 from operations.delivery import gates
 from operations.delivery.evidence import Evidence, commit, recorded
@@ -13,13 +11,18 @@ from operations.delivery.stage_stack import stage_stack
 from operations.engine.stack import Stack
 
 
-def deliver_merge(arguments: argparse.Namespace) -> None:
-    """Deliver a merge in the rehearsal: tests, policies, staging with the load gate, production."""
+def deliver_merge(
+    cloud: str, *, tests: str, p95_ms: float | None = None, errors: float | None = None
+) -> None:
+    """Deliver a merge in the rehearsal: tests, policies, staging with the load gate, production.
+
+    ``tests`` is a name in `gates.TESTS`, or ``none``. ``p95_ms`` and ``errors`` override the gate's limits.
+    """
     # Each has a delivery identity, as a stack that CI delivers to has. Both are in one account.
     staging, production = (
         stage_stack(
             stage,
-            arguments.cloud,
+            cloud,
             repository="triplane/triplane",
             environment=stage,
             existing_provider=stage == "production",
@@ -27,14 +30,14 @@ def deliver_merge(arguments: argparse.Namespace) -> None:
         for stage in ("staging", "production")
     )
     evidence = Evidence(f"merge-{staging.name.partition('-')[2]}", commit())
-    gate = LoadGate.from_settings({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
+    gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
     with recorded(evidence):
-        if arguments.tests in gates.TESTS:
-            with evidence.step(f"tests ({arguments.tests})"):
-                gates.run_tests(arguments.tests)
+        if tests != "none":
+            with evidence.step(f"tests ({tests})"):
+                gates.run_tests(tests)
         with evidence.step("policies") as found:
-            cloud = deploy.check(staging).cloud
-            found["result"] = gates.policy_report(cloud).splitlines()[-1]
+            config = deploy.check(staging)
+            found["result"] = gates.policy_report(config.cloud).splitlines()[-1]
         deploy.prepare(staging)
         _deliver_stages(staging, production, evidence, gate)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from config.model_store import STORE
@@ -17,10 +16,14 @@ from operations.recovery import interrupted_run
 from operations.terminal import fail
 
 
-def release_stack(arguments: argparse.Namespace) -> None:
-    """Deliver to one stack of the terminal's environment."""
-    stack = TerminalStack.named(arguments.stack)
-    version = str(arguments.version)
+def release_stack(
+    name: str, version: str = "", *, p95_ms: float | None = None, errors: float | None = None
+) -> None:
+    """Deliver to the stack of this name in the terminal's environment.
+
+    With ``version``, the stack must serve that model version. ``p95_ms`` and ``errors`` override the gate's limits.
+    """
+    stack = TerminalStack.named(name)
     if stack.name.startswith("production") and not version:
         fail(
             f"STACK={stack.name} needs VERSION=…, the model version that was tested in staging: a release of"
@@ -28,7 +31,7 @@ def release_stack(arguments: argparse.Namespace) -> None:
             " produce another version."
         )
     evidence = Evidence(f"release-{stack.name}", commit())
-    gate = LoadGate.from_settings({"p95_ms": arguments.p95_ms, "errors": arguments.errors})
+    gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
     deploy.train()
     config = deploy.check(stack)
     with recorded(evidence):

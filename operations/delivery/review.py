@@ -6,7 +6,6 @@ program. No credentials are needed: so a fork's pull request is shown without tr
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
@@ -23,14 +22,14 @@ from operations.engine.stack import SETTINGS, Stack
 from operations.terminal import fail
 
 
-def review_changes(arguments: argparse.Namespace) -> None:
-    """Bring the base up, preview this tree over it, and print the preview for readers."""
-    stack = stage_stack("review", arguments.cloud)
+def review_changes(cloud: str, base_commit: str) -> None:
+    """Bring the base commit up, preview this tree over it, and print the preview for readers."""
+    stack = stage_stack("review", cloud)
     deploy.prepare(stack)
     base = EVIDENCE / "base"
     _remove_worktree(base)
     EVIDENCE.mkdir(exist_ok=True)
-    git("worktree", "add", "--detach", str(base), arguments.base)
+    git("worktree", "add", "--detach", str(base), base_commit)
     try:
         # The same interpreter and models; only the program is the base's.
         for shared in (".models", ".venv"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -69,7 +68,7 @@ class FakeDeliveries:
             merge, "last_update", lambda stack: f"{self.done.count(stack.name)} updates"
         )
         monkeypatch.setattr(deploy, "prepare", lambda stack: None)
-        monkeypatch.setattr(deploy, "check", lambda stack: argparse.Namespace(cloud="aws"))
+        monkeypatch.setattr(deploy, "check", lambda stack: SimpleNamespace(cloud="aws"))
         monkeypatch.setattr(deploy, "apply", lambda stack: self.done.append(stack.name))
         monkeypatch.setattr(gateway, "predict", lambda stack, outputs: None)
         monkeypatch.setattr(
@@ -78,9 +77,8 @@ class FakeDeliveries:
 
     def merge(self, **changes: Any) -> dict[str, Any]:
         """Deliver a merge; returns its evidence, and records whether it exited as failed."""
-        defaults = {"cloud": "aws", "tests": "none", "p95_ms": None, "errors": None}
         try:
-            merge.deliver_merge(argparse.Namespace(**{**defaults, **changes}))
+            merge.deliver_merge("aws", **{"tests": "none", **changes})
         except SystemExit:
             self.done.append("stopped")
         (file,) = evidence.EVIDENCE.glob("merge-aws.json")
@@ -89,9 +87,8 @@ class FakeDeliveries:
 
     def release(self, name: str, **changes: Any) -> dict[str, Any]:
         """Release one stack; returns its evidence, and records whether it exited as failed."""
-        defaults = {"stack": name, "version": "", "p95_ms": None, "errors": None}
         try:
-            release.release_stack(argparse.Namespace(**{**defaults, **changes}))
+            release.release_stack(name, **changes)
         except SystemExit:
             self.done.append("stopped")
         file = evidence.EVIDENCE / f"release-{name}.json"
@@ -202,7 +199,7 @@ def test_a_version_that_fails_the_load_gate_is_not_recorded_as_tested(
 
 def test_production_without_a_tested_version_is_refused(stages: FakeDeliveries) -> None:
     with pytest.raises(SystemExit, match=r"STACK=production needs VERSION=….* models/tested"):
-        release.release_stack(argparse.Namespace(stack="production", version=""))
+        release.release_stack("production", "")
     assert stages.done == []
 
 

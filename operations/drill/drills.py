@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
@@ -62,16 +62,12 @@ def _print_result(cloud: str, result: Result) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m operations.drill", description=__doc__)
-    parser.add_argument("clouds", nargs="*", metavar="cloud", help="default: all three")
-    clouds = parser.parse_args().clouds or get_args(Cloud)
-    if unknown := set(clouds) - set(get_args(Cloud)):
-        parser.error(f"no such cloud: {', '.join(unknown)}; there are {', '.join(get_args(Cloud))}")
-    signed_off = [run_drill(cloud) for cloud in clouds]
+def run_drills(clouds: Sequence[str]) -> None:
+    """Run the drill on these clouds, or on all three; exits with 1 unless all are signed off."""
+    known = get_args(Cloud)
+    if unknown := set(clouds) - set(known):
+        print(f"no such cloud: {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        sys.exit(2)
+    signed_off = [run_drill(cloud) for cloud in clouds or known]
     print(f"drills: {sum(signed_off)} signed off, {len(signed_off) - sum(signed_off)} not")
     sys.exit(not all(signed_off))
-
-
-if __name__ == "__main__":
-    main()

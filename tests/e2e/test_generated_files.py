@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from bench.harness import FLIGHT, Rehearsal, Stack, ask
 from config.clouds import Cloud
-from tests.soak.stack_files import CLOUDS, VERSIONS, on, stack_files
+from tests.soak.stack_files import CLOUDS, VERSIONS, settings_for, stack_files
 
 FILES = int(os.environ.get("TRIPLANE_ENGINE_FILES", "1"))
 SEED = int(os.environ.get("TRIPLANE_SOAK_SEED", "0"))
@@ -58,7 +58,7 @@ def test_a_generated_file_comes_up_stays_and_goes(
 ) -> None:
     # The soak's model versions are made up; these are trained.
     real = dict(zip((*VERSIONS, VERSIONS[1][:8]), (*models, models[1][:8]), strict=True))
-    file = on(cloud, drawn(number))
+    file = settings_for(cloud, drawn(number))
     if "max_concurrency" in file.get("triplane:gateway", {}):
         # An account with the usual quota reserves 900 (docs/reference/aws.md), and other functions stand in it.
         gateway = file["triplane:gateway"]

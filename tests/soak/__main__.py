@@ -1,6 +1,6 @@
 """`make soak`: many more stack files than `make test` draws, and other ones each time.
 
-First all of them under mocks, on every core; then some of them on the real engine, one after the other.
+First all of them run under mocks, on every core. Then some of them run on the real engine, one after the other.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ ENGINE = "tests/e2e/test_generated_files.py"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("files", nargs="?", type=int, default=10_000, help="stack files in all")
+    parser.add_argument("files", nargs="?", type=int, default=10_000, help="number of stack files")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--engine", type=int, default=3, metavar="N", help="of them on each cloud")
+    parser.add_argument(
+        "--engine",
+        type=int,
+        default=3,
+        metavar="N",
+        help="stack files for each cloud on the real engine",
+    )
     chosen = parser.parse_args()
     settings = {
         "PATH": environment.pulumi_environment()["PATH"],
@@ -34,23 +40,23 @@ def main() -> None:
         "TRIPLANE_ENGINE_FILES": str(chosen.engine),
     }
     failed = False
-    for what, tests in (
+    for title, tests in (
         (
             f"{chosen.files} stack files under mocks, {4 * chosen.files} builds",
             ["-n", "auto", MOCKS],
         ),
         (f"{chosen.engine} stack files a cloud on the real engine", [ENGINE]),
     ):
-        print(f"soak: {what}", flush=True)
+        print(f"soak: {title}", flush=True)
         started = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
         code = subprocess.run(command, env={**os.environ, **settings}).returncode
         failed |= code != 0
         print(
-            f"soak: {'FAILED' if code else 'held'} in {time.monotonic() - started:.0f} s",
+            f"soak: {'FAILED' if code else 'passed'} in {time.monotonic() - started:.0f} s",
             flush=True,
         )
-    print(f"soak: the same again: make soak FILES='{chosen.files} --seed {chosen.seed}'")
+    print(f"soak: to repeat it: make soak FILES='{chosen.files} --seed {chosen.seed}'")
     sys.exit(failed)
 
 

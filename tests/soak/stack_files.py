@@ -1,4 +1,4 @@
-"""Valid stack files, drawn by hypothesis: everything that docs/reference/settings.md allows."""
+"""Valid stack files, drawn by hypothesis: everything that the schema of the settings allows."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from config.tags import MAX_TAGS, PLATFORM_TAGS
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
-"""What the model store of these tests holds; the first is the champion."""
+"""The versions in the model store of these tests; the first is the champion."""
 
 
-def fully(pattern: str) -> st.SearchStrategy[str]:
+def matching(pattern: str) -> st.SearchStrategy[str]:
     return st.from_regex(pattern, fullmatch=True)
 
 
 def between(low: int, high: int) -> st.SearchStrategy[int]:
-    """Both ends, often; and what lies between them."""
+    """Integers from low to high, often one of these two."""
     return st.sampled_from((low, high)) | st.integers(low, high)
 
 
 def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A section in which each setting may be left out; but a delivery without its repository is none."""
+    """A section in which each setting may be missing, except the repository of a delivery."""
     named = {key: fields.pop(key) for key in ("repository",) if key in fields}
     return st.fixed_dictionaries(named, optional=fields)
 
 
-def ordered(endpoint: dict[str, int]) -> bool:
+def minimum_is_not_above_maximum(endpoint: dict[str, int]) -> bool:
     return endpoint.get("min_instances", 1) <= endpoint.get("max_instances", 2)
 
 
 def unreserved(key: str) -> bool:
-    """Neither the platform's, nor a cloud's, nor one that looks like a credential's."""
+    """Whether a tag's key is not the platform's, not a cloud's, and does not look like a credential's."""
     reserved = ("aws:", "goog-", "microsoft", "azure", "windows")
     return (
         key.lower() not in PLATFORM_TAGS
@@ -56,20 +56,20 @@ TAGS: dict[Cloud, tuple[st.SearchStrategy[str], st.SearchStrategy[str], int, int
         st.text(LETTERS, max_size=255).filter(lambda text: not text.lower().startswith("aws:")),
         *(127, 255),
     ),
-    "gcp": (fully(r"[a-z][a-z0-9_-]{0,62}"), fully(r"[a-z0-9_-]{0,63}"), 63, 63),
+    "gcp": (matching(r"[a-z][a-z0-9_-]{0,62}"), matching(r"[a-z0-9_-]{0,63}"), 63, 63),
     "azure": (
         st.text(NAMES, min_size=1, max_size=128),
         st.text(VALUES, max_size=256),
         *(128, 256),
     ),
 }
-"""Keys and values that a cloud takes, and the lengths of the longest."""
+"""For each cloud the keys and values that it allows, and the lengths of the longest ones."""
 
 
 def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
-    """A few of any kind; now and then the longest, and as many as there may be."""
+    """A few tags of any kind; sometimes the longest one, and sometimes as many as are allowed."""
     keys, values, longest_key, longest_value = TAGS[cloud]
-    most = MAX_TAGS[cloud] - len(PLATFORM_TAGS)
+    maximum = MAX_TAGS[cloud] - len(PLATFORM_TAGS)
 
     def filled(drawn: dict[str, str], count: int, longest: bool) -> dict[str, str]:
         if longest:
@@ -79,7 +79,7 @@ def tags(cloud: Cloud) -> st.SearchStrategy[dict[str, str]]:
         return dict(list(one_case.values())[-max(count, len(drawn)) :])
 
     few = st.dictionaries(keys.filter(unreserved), values, max_size=3)
-    return st.builds(filled, few, st.sampled_from((0, 0, 0, 0, 0, 0, 0, most)), st.booleans())
+    return st.builds(filled, few, st.sampled_from((0, 0, 0, 0, 0, 0, 0, maximum)), st.booleans())
 
 
 OWNER, NAME, ID = (
@@ -88,16 +88,15 @@ OWNER, NAME, ID = (
     r"@[1-9][0-9]{0,19}",
 )
 LONGEST = "e" * (127 - len("repo:acme/triplane:environment:"))
-"""Of an environment of acme/triplane: Google Cloud takes a subject of 127 characters."""
+"""The longest environment of acme/triplane: Google Cloud allows a subject of 127 characters."""
 
-catalogue = CATALOGUE
 required = {
     "triplane:cloud": st.sampled_from(CLOUDS),
-    "gcp:project": fully(r"[a-z][a-z0-9-]{4,28}[a-z0-9]"),
-    **{key: st.sampled_from(catalogue[cloud]["regions"]) for cloud, key in REGION_KEYS.items()},
+    "gcp:project": matching(r"[a-z][a-z0-9-]{4,28}[a-z0-9]"),
+    **{key: st.sampled_from(CATALOGUE[cloud]["regions"]) for cloud, key in REGION_KEYS.items()},
 }
 sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
-    "triplane:machine": {cloud: st.sampled_from(catalogue[cloud]["machines"]) for cloud in CLOUDS},
+    "triplane:machine": {cloud: st.sampled_from(CATALOGUE[cloud]["machines"]) for cloud in CLOUDS},
     "triplane:endpoint": {"min_instances": between(1, 20), "max_instances": between(1, 20)},
     "triplane:gateway": {
         "access": st.sampled_from(["key", "public"]),
@@ -108,33 +107,39 @@ sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "triplane:lake": {"captures_days": between(1, 3650), "noncurrent_days": between(1, 3650)},
     "triplane:delivery": {
         "repository": st.sampled_from(("", "acme/triplane"))
-        | fully(f"{OWNER}/{NAME}")
-        | fully(f"{OWNER}{ID}/{NAME}{ID}"),
-        "branch": fully(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"),
-        "environment": st.sampled_from(("", LONGEST)) | fully(r"[A-Za-z0-9_-]{0,100}"),
+        | matching(f"{OWNER}/{NAME}")
+        | matching(f"{OWNER}{ID}/{NAME}{ID}"),
+        "branch": matching(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"),
+        "environment": st.sampled_from(("", LONGEST)) | matching(r"[A-Za-z0-9_-]{0,100}"),
         "existing_provider": st.booleans(),
     },
 }
 settings = {
-    "triplane:environment": fully(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?"),
+    "triplane:environment": matching(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?"),
     "triplane:model": st.sampled_from(["champion", *VERSIONS, VERSIONS[1][:8]]),
     **{
-        key: optional(**inside).filter(ordered) if key.endswith("endpoint") else optional(**inside)
+        key: optional(**inside).filter(minimum_is_not_above_maximum)
+        if key.endswith("endpoint")
+        else optional(**inside)
         for key, inside in sections.items()
     },
     "triplane:tags": st.fixed_dictionaries({cloud: tags(cloud) for cloud in CLOUDS}),
     "triplane:keep_data": st.booleans(),
 }
 
-DRAWN = {*required, *settings, *(f"{top}.{key}" for top in sections for key in sections[top])}
-"""Every setting that there is."""
+DRAWN_SETTINGS = {
+    *required,
+    *settings,
+    *(f"{top}.{key}" for top in sections for key in sections[top]),
+}
+"""The keys of all settings that are drawn. A test holds that these are all that exist."""
 stack_files = st.fixed_dictionaries(required, optional=settings)
-"""The keys of a stack file and their values; of the tags, each cloud's. `on` makes it a cloud's file."""
+"""Settings by key; the tags have an entry for each cloud. `settings_for` gives the settings for one cloud."""
 
 
-def on(cloud: Cloud, file: dict[str, Any]) -> dict[str, Any]:
-    """The file with this cloud in it, and with what only this cloud takes."""
-    file = {**file, "triplane:cloud": cloud}
+def settings_for(cloud: Cloud, drawn: dict[str, Any]) -> dict[str, Any]:
+    """The drawn settings for one cloud: its name, its tags, and a delivery that it allows."""
+    file = {**drawn, "triplane:cloud": cloud}
     if "triplane:tags" in file:
         file["triplane:tags"] = file["triplane:tags"][cloud]
     delivery = {"branch": "main", "environment": "", **file.get("triplane:delivery", {})}
@@ -145,8 +150,8 @@ def on(cloud: Cloud, file: dict[str, Any]) -> dict[str, Any]:
     return file
 
 
-def handed_over(file: dict[str, Any]) -> dict[str, Any]:
-    """The settings as the engine hands them to a program: mappings and truth values as JSON."""
+def engine_values(file: dict[str, Any]) -> dict[str, Any]:
+    """The settings as the engine passes them to a program: mappings as JSON, all else as text."""
     return {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in file.items()
     }

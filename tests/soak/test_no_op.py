@@ -1,10 +1,11 @@
-"""The no-op proof without an engine: whatever a valid stack file says, rerunning the program changes nothing.
+"""The no-op proof without an engine: for any valid stack file, a second run of the program changes nothing.
 
-`make test` draws 300 files, always the same ones; `make soak` as many as it is told, and other ones.
+`make test` draws 300 files, always the same ones. `make soak` draws as many as it is asked to, and other ones.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -23,22 +24,29 @@ from policy import mock_engine, request_models
 from policy.enforcement import violations
 from policy.plain import plain
 from policy.rules import RULES
-from tests.soak import elsewhere
-from tests.soak.stack_files import CLOUDS, DRAWN, VERSIONS, handed_over, on, stack_files
+from tests.soak import render
+from tests.soak.stack_files import (
+    CLOUDS,
+    DRAWN_SETTINGS,
+    VERSIONS,
+    engine_values,
+    settings_for,
+    stack_files,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = int(os.environ.get("TRIPLANE_SOAK_FILES", "300"))
 SEED = int(os.environ.get("TRIPLANE_SOAK_SEED", "0"))
 PARTS = 6
-"""The files are drawn in parts, each with a seed of its own, so that every core has some."""
+"""The files are drawn in parts, each with its own seed, so that the parts can run on several cores."""
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return filled(tmp_path_factory.mktemp("models"))
+    return with_versions(tmp_path_factory.mktemp("models"))
 
 
-def filled(store: Path) -> Path:
+def with_versions(store: Path) -> Path:
     """A model store with `VERSIONS`, the first of which is the champion."""
     for version in VERSIONS:
         folder = store / MODEL / version
@@ -75,67 +83,71 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(stack_files)
-    def holds(file: dict[str, Any]) -> None:
+    def check(file: dict[str, Any]) -> None:
         contracts = {}
         for cloud in CLOUDS:
-            raw = handed_over(on(cloud, file))
-            render, outputs, plan = built(raw, store)
+            raw = engine_values(settings_for(cloud, file))
+            registrations, outputs, plan = built(raw, store)
             assert all(isinstance(value, str) and value for value in outputs.values()), outputs
             contracts[cloud] = set(outputs)
             broken = [str(v) for rule in RULES for v in violations(rule, plan)]
             assert not broken, "\n".join(broken)
             if cloud == file["triplane:cloud"]:
-                unlike = [
+                refused = [
                     f"{each.name} ({each.type}): {problem}"
                     for each in plan
                     if request_models.is_covered(cloud, each.type)
                     for problem in request_models.problems(cloud, each)
                 ]
-                assert not unlike, "\n".join(unlike)
+                assert not refused, "\n".join(refused)
                 again, outputs_again, _ = built(raw, store)
-                assert render == again, f"{cloud}: two renders differ"
+                assert registrations == again, f"{cloud}: two renders differ"
                 assert outputs == outputs_again, f"{cloud}: two renders export different values"
         assert contracts["aws"] == contracts["gcp"] == contracts["azure"]
 
-    holds()
+    check()
 
 
 def test_every_setting_is_drawn() -> None:
-    assert {setting.key for setting in all_settings()} == DRAWN
+    assert {setting.key for setting in all_settings()} == DRAWN_SETTINGS
 
 
-def test_the_file_rendered_elsewhere_sets_everything() -> None:
-    whole = next(iter(elsewhere.FILES.values())) | dict.fromkeys(
-        (*elsewhere.PLACES, "triplane:cloud")
-    )
+def test_the_first_rendered_file_sets_every_setting() -> None:
+    whole = next(iter(render.FILES.values())) | dict.fromkeys((*render.REGIONS, "triplane:cloud"))
     for key in (setting.key for setting in all_settings()):
         top, _, inner = key.partition(".")
         assert top in whole, f"{key} is not set"
         assert not inner or inner in whole[top], f"{key} is not set"
 
 
-def test_another_process_time_and_machine_render_the_same(store: Path, tmp_path: Path) -> None:
-    """Within one process a set has the same order twice, and it is the same day.
+def test_another_process_clock_and_host_give_the_same_render(store: Path, tmp_path: Path) -> None:
+    """Within one process a set has the same order twice, and both renders are of the same day.
 
-    Files and archives are compared by what is in them, and resources with their options.
+    Files and archives are compared by content, and resources with their options.
     """
-    away = {
+    altered = {
         "PYTHONHASHSEED": "2",
         "TZ": "Pacific/Kiritimati",
-        **dict.fromkeys(("USER", "LOGNAME", "HOSTNAME"), "elsewhere"),
+        **dict.fromkeys(("USER", "LOGNAME", "HOSTNAME"), "another"),
         "HOME": str(tmp_path),
     }
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.elsewhere", where, str(store)],
-            cwd=ROOT,  # as the engine does, wherever it was called
+            [sys.executable, "-m", "tests.soak.render", variant, str(store)],
+            cwd=ROOT,  # as the engine does
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             text=True,
         )
-        for where, environment in (("here", {"PYTHONHASHSEED": "1"}), ("elsewhere", away))
+        for variant, environment in (
+            (render.PLAIN, {"PYTHONHASHSEED": "1"}),
+            (render.ALTERED, altered),
+        )
     ]
-    here, there = (json.loads(process.communicate(timeout=600)[0]) for process in processes)
-    assert here.keys() == there.keys()
-    differing = {what: (here[what], there[what]) for what in here if here[what] != there[what]}
-    assert not differing, "\n".join(f"{what}:\n{both}" for what, both in differing.items())
+    plain, other = (json.loads(process.communicate(timeout=600)[0]) for process in processes)
+    assert plain.keys() == other.keys()
+    for cloud, title in itertools.product(CLOUDS, render.FILES):
+        prefix = f"{cloud}, {title}: triplane:"
+        assert [key for key in plain if key.startswith(prefix)], f"nothing is recorded of {prefix}"
+    differing = {key: (plain[key], other[key]) for key in plain if plain[key] != other[key]}
+    assert not differing, "\n".join(f"{key}:\n{both}" for key, both in differing.items())

@@ -22,6 +22,7 @@ from config.model_store import MODEL
 from config.schema import Section, all_settings
 from config.stack_file import StackFile
 from config.validation import config_of_file, config_of_values
+from tests.soak.stack_files import engine_values
 from tools import settings_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -97,13 +98,6 @@ def test_tags_are_limited_by_the_strictest_resource_type_of_a_cloud(
 def test_yaml_of_any_shape_gives_a_message_that_names_the_file(text: str, store: Path) -> None:
     with pytest.raises(pulumi.RunError, match=r"^Pulumi\.dev\.yaml"):
         config_of_file(StackFile("Pulumi.dev.yaml", text), store)
-
-
-def engine_values(config: dict[str, Any]) -> dict[str, str]:
-    """Settings as the engine passes them to a program: mappings as JSON, all else as text."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
-    }
 
 
 def worked_example() -> dict[str, str]:

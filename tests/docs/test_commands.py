@@ -1,0 +1,91 @@
+"""Every command in the documentation exists: its target and variables, its module, its options.
+
+tests/e2e/test_docs.py runs those that the rehearsal can run. The two together cover every command: one that
+is in neither list fails here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+import pytest
+
+from tests.docs.pages import ROOT, Command, commands
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
+FROM_THE_ENVIRONMENT = {"ALLOW", "BACKUP", "DATA", "VERSION"}
+"""Variables that the commands read by themselves; `test_variables_of_the_environment_are_read` holds them."""
+OF_SOMEBODY_ELSE = {
+    "$EDITOR": "opens an editor",
+    "aws": "AWS's own client, on a real account",
+    "azcopy": "Azure's own client, on a real account",
+    "az": "Azure's own client, on a real account",
+    "curl": "asks a gateway; tests/e2e/test_platform.py does so",
+    "eval": "evaluates `make env`, which tests/e2e/test_docs.py does",
+    "for": "a loop over Azure's client, on a real account",
+    "gcloud": "Google Cloud's own client, on a real account",
+    "gh": "GitHub's own client",
+    "git": "git itself",
+    "grep": "copies the stack file for a real stack",
+    "pip": "installs into somebody's own environment",
+    "pytest": "this very test run",
+    ".": "activates the environment",
+    "export": "sets a variable of a real account",
+    "uv": "installs into somebody's own environment",
+    "zizmor": "asks GitHub, which no test does",
+}
+"""Programs that are not ours: nothing of the repository can make them wrong."""
+
+
+def programs(command: Command) -> list[list[str]]:
+    """The words of each program of a command: pipes and sequences taken apart, assignments left out."""
+    found: list[list[str]] = [[]]
+    for word in command.words:
+        if word in ("|", "&&", ";", "||"):
+            found.append([])
+        elif found[-1] or not re.match(r"[A-Z_]+=", word):
+            found[-1].append(word.rstrip(";"))
+    return [words for words in found if words]
+
+
+EVERY = [pytest.param(each, id=f"{each.page}: {each.text}") for each in commands()]
+
+
+def test_the_documentation_has_commands() -> None:
+    assert len(EVERY) > 80
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_every_command_in_the_docs_exists(command: Command) -> None:
+    for program, *words in programs(command):
+        match program:
+            case "make":
+                targets = [word for word in words if not word.startswith("-") and "=" not in word]
+                for target in targets:
+                    for each in target.split("|"):
+                        assert each in TARGETS, f"{command.text}: the Makefile has no {each}"
+                for variable in (word.partition("=")[0] for word in words if "=" in word):
+                    known = f"$({variable})" in MAKEFILE or f"$${variable}" in MAKEFILE
+                    assert known or variable in FROM_THE_ENVIRONMENT, f"nobody reads {variable}"
+            case "pulumi":
+                pass  # its options are held against the CLI itself: tests/e2e/test_docs.py
+            case "python" | "python3" | ".venv/bin/python":
+                if "-m" in words:
+                    module = words[words.index("-m") + 1]
+                    assert importlib.util.find_spec(module), f"{command.text}: no {module}"
+            case _:
+                assert program in OF_SOMEBODY_ELSE, f"{command.text}: what is {program}?"
+
+
+@pytest.mark.parametrize("variable", sorted(FROM_THE_ENVIRONMENT))
+def test_variables_of_the_environment_are_read(variable: str) -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "operations").rglob("*.py"))
+    assert f'"{variable}"' in sources or f"$${variable}" in MAKEFILE
+
+
+def test_every_target_of_the_makefile_is_documented() -> None:
+    page = (ROOT / "docs/reference/commands.md").read_text()
+    documented = set(re.findall(r"`make ([a-z0-9-]+)", page))
+    assert TARGETS - {"bootstrap", "help"} <= documented

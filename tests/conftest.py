@@ -1,9 +1,16 @@
-"""Settings and a model for tests that build the platform; nothing here needs an engine or an account."""
+"""Settings and a model for tests that build the platform, and the markers that say what a test needs.
+
+Every test has one of three markers, which are put on here: `unit` (no engine, no emulator, seconds), `emulator` (the
+rehearsal's processes: object stores, functions, containers) or `slow` (the real engine, or many builds of the platform).
+A `unit` test that starts an engine or an emulator fails.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,47 @@ from config.validation import config_of_values
 from policy import mock_engine
 
 MODEL = b"not a model, but a file with a known hash"
+HERE = Path(__file__).parent
+REAL_CONTEXTS = {"contexts", "live_context"}
+"""Fixtures of the rehearsal's tests whose context starts real processes."""
+NOT_IN_UNIT_TESTS = ("pulumi", "rehearsal.runtime.s3_server", "fake-gcs-server", "serve.cjs")
+"""Programs and modules that are an engine or an emulator."""
+_running: list[pytest.Item] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE / "e2e"):
+            item.add_marker("slow")
+        elif REAL_CONTEXTS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("emulator")
+        elif not any(item.iter_markers("slow")) and not any(item.iter_markers("emulator")):
+            item.add_marker("unit")
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse an engine or an emulator that a `unit` test starts."""
+    if event != "subprocess.Popen" or not _running or not any(_running[-1].iter_markers("unit")):
+        return
+    words = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[1]]
+    for word in words:
+        name = os.path.basename(os.fsdecode(word)) if isinstance(word, str | os.PathLike) else ""
+        if name in NOT_IN_UNIT_TESTS:
+            raise AssertionError(
+                f"a test that is marked unit starts {name}: mark it slow or emulator"
+            )
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.pop()
 
 
 @pytest.fixture(scope="session")

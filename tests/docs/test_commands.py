@@ -29,6 +29,7 @@ OF_SOMEBODY_ELSE = {
     "gh": "GitHub's own client",
     "git": "git itself",
     "grep": "copies the stack file for a real stack",
+    "mkdir": "makes a folder",
     "pip": "installs into somebody's own environment",
     "pytest": "this very test run",
     ".": "activates the environment",

@@ -192,7 +192,7 @@ def with_value(resource: Resource, path: Sequence[str | int], value: object) -> 
 def test_every_input_of_every_type_is_checked_or_listed_as_not_checked(
     cloud: str, plans: Plans
 ) -> None:
-    """The proof of docs/api-coverage.md: a wrong value is refused, except where the page lists it."""
+    """The proof of docs/reference/api-coverage.md: a wrong value is refused, except where the page lists it."""
     silent = []
     for each in fullest(cloud, plans):
         listed = {

@@ -7,8 +7,8 @@ from components import clouds, stack_readme
 from components.platform import Platform
 from config.validation import config_of_running_stack
 
-# The SDK tells the engine of each component's outputs, secret ones in clear, as a message for debugging; the
-# engine writes it into an event log (`pulumi up --event-log`, which a recovery reads).
+# The SDK sends each component's outputs to the engine as a debug message, secret ones in plain text. The engine
+# writes it into the event log (`pulumi up --event-log`, which a recovery reads). So no debug message is sent.
 pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()

@@ -86,6 +86,7 @@ class Checkout:
 
     @cached_property
     def stack(self) -> str:
+        """The name of the stack that `make` uses for this cloud."""
         settings = StackFile.read(self.folder / SETTINGS.name).settings
         return "dev" if settings["triplane:cloud"] == self.cloud else f"dev-{self.cloud}"
 
@@ -99,9 +100,11 @@ class Checkout:
         """The output of the last command."""
         return (self.folder / "output.txt").read_text(errors="replace")
 
+    # Commands
+
     @contextlib.contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """Start ``python -m WORDS``, with its output in a file. At the end, its processes that still run are killed."""
+        """Start ``python -m WORDS``, with its output in a file. At the end, its remaining processes are killed."""
         with (self.folder / "output.txt").open("w") as output:
             process = subprocess.Popen(
                 [str(self.folder / ".venv/bin/python"), "-m", *words],
@@ -120,7 +123,7 @@ class Checkout:
                 kill(process)
 
     def run(self, *words: str) -> str:
-        """Run ``python -m WORDS`` to its end; returns its output. Raises RuntimeError with it if the command fails."""
+        """Run ``python -m WORDS``; returns its output. Raises RuntimeError with it if the command fails."""
         with self.running(*words) as process:
             code = process.wait(RUN_TIMEOUT)
         if code:
@@ -129,18 +132,16 @@ class Checkout:
 
     def command(self, operation: str) -> tuple[str, ...]:
         """The plain command that does the operation, once `change_settings` has prepared it."""
-        return (
-            "operations",
-            "destroy" if operation == "delete" else "up",
-            self.cloud,
-        )
+        return ("operations", "destroy" if operation == "delete" else "up", self.cloud)
+
+    # The engine
 
     def preview(self) -> subprocess.CompletedProcess[str]:
         """A preview that fails if it finds a change."""
         return self._pulumi("preview", "--expect-no-changes")
 
     def drift(self) -> dict[str, list[str]]:
-        """The resources that the cloud reports otherwise than the state has them, with their properties.
+        """The resources that differ between cloud and state, with the properties that differ.
 
         Raises ValueError unless the engine has read each resource of the state.
         """
@@ -164,8 +165,8 @@ class Checkout:
         """Run a plain Pulumi command, as after `eval "$(make -s env)"`."""
         scratch = self.folder / ".pulumi/stacks"
         file = (self.folder if self.stack == "dev" else scratch) / f"Pulumi.{self.stack}.yaml"
-        place = {**self.environment, **self._exports}
-        return PulumiCli(self.stack, file, place, self.folder).capture(*words)
+        exported = {**self.environment, **self._exports}
+        return PulumiCli(self.stack, file, exported, self.folder).capture(*words)
 
     def state(self) -> dict[str, Any]:
         """The state as it is on disk."""
@@ -177,9 +178,11 @@ class Checkout:
         return found
 
     def pending(self) -> set[str]:
-        """Names of the resources with a pending operation: in progress, or in progress when the engine was killed."""
+        """Names of the resources whose operation is in progress, or was when the engine was killed."""
         operations = self.state().get("pending_operations") or ()
         return {each["resource"]["urn"].rsplit("::", 1)[-1] for each in operations}
+
+    # The rehearsal
 
     def control(self, path: str, body: object = None, method: str | None = None) -> Any:
         """Call the rehearsal's control API; returns its answer."""
@@ -197,6 +200,8 @@ class Checkout:
     def unrecorded_resources(self) -> list[dict[str, Any]]:
         """The cloud's resources that no provider of the rehearsal records."""
         return vertex.models_and_deployments(self.folder) if self.cloud == "gcp" else []
+
+    # The starting point of a scenario
 
     def save(self, name: str) -> None:
         """Save the stacks and the rehearsal's clouds, so that scenarios can start from them."""

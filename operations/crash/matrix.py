@@ -46,7 +46,7 @@ def selected_clouds(clouds: Sequence[str], only: str) -> list[str]:
             f"  operation  {', '.join(OPERATIONS)}\n"
             f"  fault      {', '.join(FAULTS)}\n"
             "* matches any of them: ONLY='*/update/kill-*'. Only delete/kill-before does not exist: before it"
-            " deletes, the engine asks for no check."
+            " deletes, the engine requests no check."
         )
     return selected
 

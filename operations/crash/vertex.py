@@ -1,4 +1,4 @@
-"""The models and deployments that Vertex AI has. No record of the rehearsal lists them: dynamic resources create them."""
+"""The models and deployments that Vertex AI has. The rehearsal's records lack them: dynamic resources create them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from operations.commands import deploy, repair
-from operations.drill.drill_stack import DrillStack
+from operations.drill.drill_platform import DrillPlatform
 
 COMMANDS = {**deploy.COMMANDS, **repair.COMMANDS}
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("target", choices=COMMANDS)
     parser.add_argument("cloud")
     arguments = parser.parse_args()
-    COMMANDS[arguments.target](DrillStack(arguments.cloud).stack)
+    COMMANDS[arguments.target](DrillPlatform(arguments.cloud).stack)
 
 
 if __name__ == "__main__":

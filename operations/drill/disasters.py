@@ -7,7 +7,7 @@ from typing import Any
 
 from operations.commands.deploy import DATA, check
 from operations.data.lake_locations import find_lakes
-from operations.drill.drill_stack import DrillStack
+from operations.drill.drill_platform import DrillPlatform
 from operations.drill.measuring import Baseline, Result, measured
 from operations.engine.guards import ALLOW_VANISHED
 from operations.engine.resources import resource_type, urns_with_dependencies
@@ -29,10 +29,10 @@ CHANGES_BY_HAND: dict[str, dict[str, dict[str, Any]]] = {
 """What somebody changes in a console: settings of the gateway and of the lake, by resource type."""
 
 
-def compute_lost(stack: DrillStack, baseline: Baseline) -> Result:
+def compute_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
     """Everything but the data is destroyed."""
     result = Result("compute destroyed, data kept", "make repair ALLOW=vanished")
-    resources = stack.stack.resources()
+    resources = platform.stack.resources()
     spared = set(urns_with_dependencies(resources, (*DATA, "Foundation")))
     destroyed = [
         each["urn"]
@@ -42,27 +42,27 @@ def compute_lost(stack: DrillStack, baseline: Baseline) -> Result:
         and each.get("custom")
     ]
     for urn in reversed(destroyed):
-        stack.destroy_resources(on=resource_type(urn), name=urn.rsplit("::", 1)[-1])
+        platform.destroy_resources(on=resource_type(urn), name=urn.rsplit("::", 1)[-1])
     result.notes.append(f"{len(destroyed)} of {len(resources)} resources lost")
-    with measured(stack, baseline, result):
-        refusal = stack.make("repair", fails=True)
+    with measured(platform, baseline, result):
+        refusal = platform.make("repair", fails=True)
         result.checks["refused until it is allowed"] = "ALLOW=vanished" in refusal
-        stack.make("repair", ALLOW=ALLOW_VANISHED)
+        platform.make("repair", ALLOW=ALLOW_VANISHED)
     result.check_no_capture_lost()
     return result
 
 
-def changed_by_hand(stack: DrillStack, baseline: Baseline) -> Result:
+def changed_by_hand(platform: DrillPlatform, baseline: Baseline) -> Result:
     """Somebody changes settings of the gateway and of the lake in a console."""
     result = Result("settings changed by hand", "make repair")
     changed = [
         (token, name)
-        for token, inputs in CHANGES_BY_HAND[stack.cloud].items()
-        if stack.change_resource(token, inputs)
+        for token, inputs in CHANGES_BY_HAND[platform.cloud].items()
+        if platform.change_resource(token, inputs)
         for name in inputs
     ]
-    with measured(stack, baseline, result):
-        output = stack.make("repair")
+    with measured(platform, baseline, result):
+        output = platform.make("repair")
     result.checks["each change was found and named"] = len(changed) == 2 and all(
         any(token in line and name in line for line in output.splitlines())
         for token, name in changed
@@ -72,39 +72,39 @@ def changed_by_hand(stack: DrillStack, baseline: Baseline) -> Result:
     return result
 
 
-def state_lost(stack: DrillStack, baseline: Baseline) -> Result:
+def state_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
     """The state is lost together with its copy in the lake, so that only names and tags remain."""
     result = Result("state and its copy lost, the cloud unchanged", "make adopt, make up")
-    key, ids = stack.stack.outputs()["gateway_key"], stack.resource_ids()
-    stack.delete_state_copy()
-    stack.delete_state()
-    with measured(stack, baseline, result):
-        refusal = stack.make("up", fails=True)
+    key, ids = platform.stack.outputs()["gateway_key"], platform.resource_ids()
+    platform.delete_state_copy()
+    platform.delete_state()
+    with measured(platform, baseline, result):
+        refusal = platform.make("up", fails=True)
         result.checks["no second platform is created"] = "make adopt" in refusal
-        output = stack.make("adopt")
-        stack.make("up")
+        output = platform.make("adopt")
+        platform.make("up")
     result.checks["zero creates, zero replacements"] = "create 0, replace 0 " in output
-    result.checks["the same resources, each once"] = stack.resource_ids() == ids
-    result.checks["the gateway's key is the same"] = stack.stack.outputs()["gateway_key"] == key
+    result.checks["the same resources, each once"] = platform.resource_ids() == ids
+    result.checks["the gateway's key is the same"] = platform.stack.outputs()["gateway_key"] == key
     result.notes += [line for line in output.splitlines() if line.startswith("Adopted ")]
     result.check_no_capture_lost()
     return result
 
 
-def region_lost(stack: DrillStack, baseline: Baseline) -> Result:
+def region_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
     """Everything is destroyed after a backup, with the state; requests after the backup are lost."""
     result = Result("everything in the region destroyed, with the state", "make restore")
-    stack.make("backup")
+    platform.make("backup")
     backed_up = time.monotonic()
-    last = Baseline(baseline.prediction, frozenset(stack.add_captures()))
+    last = Baseline(baseline.prediction, frozenset(platform.add_captures()))
     after_backup = last.captures - baseline.captures
-    destroyed = stack.destroy_resources()
-    stack.delete_state()
+    destroyed = platform.destroy_resources()
+    platform.delete_state()
     result.window_seconds = round(time.monotonic() - backed_up, 1)
-    result.checks["nothing was left, not even the lake"] = not find_lakes(check(stack.stack))
+    result.checks["nothing was left, not even the lake"] = not find_lakes(check(platform.stack))
     result.notes.append(f"{len(destroyed)} resources lost")
-    with measured(stack, last, result):
-        stack.make("restore")
+    with measured(platform, last, result):
+        platform.make("restore")
     result.checks["only captures after the backup are lost"] = result.captures_lost == len(
         after_backup
     )

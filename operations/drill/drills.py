@@ -13,7 +13,7 @@ from typing import get_args
 from config.clouds import Cloud
 from operations.commands.deploy import start_rehearsal
 from operations.drill.disasters import DISASTERS
-from operations.drill.drill_stack import FOLDER, DrillStack
+from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result
 from operations.drill.report import report_facts, report_text
 from operations.engine.installation import HOME, PYTHON
@@ -26,23 +26,23 @@ def run_drill(cloud: str) -> bool:
     os.environ["TRIPLANE_REHEARSAL_DIR"] = str(FOLDER / f"rehearsal-{cloud}")
     subprocess.run([str(PYTHON), "-m", "rehearsal", "wipe"], cwd=HOME, check=True)
     start_rehearsal()
-    stack = DrillStack(cloud)
-    stack.delete_state()  # of an interrupted drill
-    shutil.rmtree(stack.backup, ignore_errors=True)
+    platform = DrillPlatform(cloud)
+    platform.delete_state()  # of an interrupted drill
+    shutil.rmtree(platform.backup, ignore_errors=True)
     prediction = b""
     results: list[Result] = []
     try:
-        stack.make("up")
-        prediction = stack.predict()
+        platform.make("up")
+        prediction = platform.predict()
         for disaster in DISASTERS:
-            result = disaster(stack, Baseline(prediction, frozenset(stack.add_captures())))
+            result = disaster(platform, Baseline(prediction, frozenset(platform.add_captures())))
             _print_result(cloud, result)
             results.append(result)
     finally:
         facts = report_facts(cloud, results, prediction)
         (FOLDER / f"report-{cloud}.md").write_text(report_text(facts, results))
         (FOLDER / f"report-{cloud}.json").write_text(json.dumps(facts, indent=2) + "\n")
-        stack.delete_state()
+        platform.delete_state()
         subprocess.run([str(PYTHON), "-m", "rehearsal", "wipe"], cwd=HOME)
     for result in results:
         for name, passed in result.checks.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from operations.drill.drill_stack import DrillStack
+from operations.drill.drill_platform import DrillPlatform
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Result:
 
 
 @contextmanager
-def measured(stack: DrillStack, baseline: Baseline, result: Result) -> Iterator[None]:
+def measured(platform: DrillPlatform, baseline: Baseline, result: Result) -> Iterator[None]:
     """Measure the recovery inside, and check the platform after it."""
     started = time.monotonic()
     yield
-    identical = stack.predict() == baseline.prediction
+    identical = platform.predict() == baseline.prediction
     result.seconds = round(time.monotonic() - started, 1)
     result.checks["the prediction is identical, byte for byte"] = identical
     result.captures_before = len(baseline.captures)
-    result.captures_lost = len(baseline.captures - stack.captures())
-    result.checks["another run would change nothing"] = not stack.would_change()
-    result.checks["a refresh finds no drift"] = not stack.has_drifted()
+    result.captures_lost = len(baseline.captures - platform.captures())
+    result.checks["another run would change nothing"] = not platform.would_change()
+    result.checks["a refresh finds no drift"] = not platform.has_drifted()

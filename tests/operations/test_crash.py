@@ -274,7 +274,7 @@ def test_only_clouds_with_a_selected_scenario_run() -> None:
         ("awz", "*", "Did you mean aws?"),
         ("aws", "aws/craete/*", "operation  create, update"),
         ("aws", "gcp/*", "cloud      aws\n"),
-        ("aws", "aws/delete/kill-before", "asks for no check"),
+        ("aws", "aws/delete/kill-before", "requests no check"),
     ],
 )
 def test_a_pattern_that_matches_no_scenario_is_refused(

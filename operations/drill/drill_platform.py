@@ -1,4 +1,4 @@
-"""The platform on one cloud, in the drill's own rehearsal: its commands, its data, and what can be destroyed of it."""
+"""The platform on one cloud, in the drill's own rehearsal: its commands, its data, and its destruction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from operations.engine.stack import Stack
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5
-"""Requests sent before each disaster. Each of them leaves a capture in the lake."""
+"""Requests sent before each disaster. Each of them adds a capture to the lake."""
 
 
-class DrillStack:
-    """The drill's stack on one cloud."""
+class DrillPlatform:
+    """The platform on one cloud, as a separate stack."""
 
     def __init__(self, cloud: str) -> None:
         self.cloud = cloud

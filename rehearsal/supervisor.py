@@ -22,7 +22,7 @@ from typing import IO, Any
 import psutil
 
 from rehearsal.core.files import write_whole
-from rehearsal.core.ports import Ports, free
+from rehearsal.core.ports import Ports, is_free
 from rehearsal.core.schema import installed_sdks
 from rehearsal.core.settings import (
     PACKAGE,
@@ -214,7 +214,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
 def _becomes_free(port: int) -> bool:
     """Whether no process listens there; a process that was just killed releases it after a moment."""
     deadline = time.monotonic() + 2
-    while not free(port):
+    while not is_free(port):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

@@ -20,7 +20,7 @@ def _file(path: str) -> Path:
     """The file or folder of an asset; a relative path counts from the program's folder."""
     found = project_folder() / path
     if not found.exists():
-        raise Refusal("AssetNotFound", f"{path} is not there (looked for {found})")
+        raise Refusal("AssetNotFound", f"{path} does not exist (looked for {found})")
     return found
 
 
@@ -34,7 +34,7 @@ def asset_bytes(value: Json) -> bytes:
 
 
 def archive_bytes(value: Json) -> bytes:
-    """The content of an archive: the file itself when it is one, else a zip of what it lists."""
+    """The content of an archive: the file itself if it is one, else a zip of the listed files."""
     if "path" in value and (file := _file(value["path"])).is_file():
         return file.read_bytes()
     buffer = io.BytesIO()

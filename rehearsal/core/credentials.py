@@ -1,4 +1,4 @@
-"""Keys and certificates of the rehearsal itself: made once, kept private in its state directory."""
+"""Keys and certificates of the rehearsal: created once, private files in its state folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rehearsal.core.files import write_private
 
 YEARS = timedelta(days=3650)
 MARGIN = timedelta(days=30)
-"""How long before its end a certificate is made anew."""
+"""A certificate is renewed this long before its end."""
 
 
 def now() -> datetime:
@@ -28,7 +28,7 @@ def now() -> datetime:
 
 
 def storage_key(state_dir: Path) -> bytes:
-    """The key that encrypts the store; made at first use."""
+    """The key that encrypts the store; created at its first use."""
     path = state_dir / "key"
     if not path.exists():
         write_private(path, Fernet.generate_key())
@@ -36,15 +36,15 @@ def storage_key(state_dir: Path) -> bytes:
 
 
 class Authority:
-    """A certificate authority for loopback names, trusted by nobody but this rehearsal's clients."""
+    """A certificate authority for loopback names, trusted only by this rehearsal's clients."""
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "certificates"
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self.certificate_path = self._folder / "ca.pem"
-        if not _in_force(self.certificate_path):
-            # What it has signed is worth nothing any more.
+        if not _is_valid(self.certificate_path):
+            # The certificates that it has signed are not valid any more.
             for path in self._folder.glob("*.pem"):
                 path.unlink()
             key = ec.generate_private_key(ec.SECP256R1())
@@ -65,11 +65,11 @@ class Authority:
         write_private(self.bundle, trusted.read_bytes() + self.certificate_path.read_bytes())
 
     def certificate(self, host: str) -> tuple[Path, Path]:
-        """Certificate and key files for a host name or address, made at first use."""
+        """Certificate and key files for a host name or address, created at its first use."""
         certificate_path = self._folder / f"{host}.pem"
         key_path = self._folder / f"{host}.key"
         with self._lock:
-            if not _in_force(certificate_path):
+            if not _is_valid(certificate_path):
                 authority = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
                 signer = serialization.load_pem_private_key(
                     (self._folder / "ca.key").read_bytes(), None
@@ -99,8 +99,8 @@ class Authority:
 _PEM = serialization.Encoding.PEM
 
 
-def _in_force(path: Path) -> bool:
-    """Whether a certificate is there and valid by the clock, which was perhaps set since it was made."""
+def _is_valid(path: Path) -> bool:
+    """Whether a certificate exists and is valid now; the clock may have been changed since it was created."""
     if not path.exists():
         return False
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -117,15 +117,15 @@ def _name(host: str) -> x509.GeneralName:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    made = now()
+    created = now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(made - timedelta(days=1))
-        .not_valid_after(made + YEARS)
+        .not_valid_before(created - timedelta(days=1))
+        .not_valid_after(created + YEARS)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -1,7 +1,7 @@
-"""Reads one resource type at a time out of an installed Pulumi SDK. Runs as a process of its own.
+"""Reads one resource type at a time from an installed Pulumi SDK. It is a process of its own.
 
 ``python -m rehearsal.core.extract pulumi_aws`` takes tokens on standard input, one a line, and answers
-each with one line of JSON (`describe`). An SDK holds hundreds of megabytes; this process ends soon.
+each with one line of JSON (`describe`). An SDK takes hundreds of megabytes of memory, so this process ends soon.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pulumi.runtime import rpc
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 # What annotations inside the SDK refer to without importing it.
 FORWARD: dict[str, Any] = {"Output": pulumi.Output, "T": type(None)}
-# How the SDKs' documentation says that a change means a new resource.
+# The words by which the SDKs' documentation says that a change is a replacement.
 REPLACES = re.compile(
     r"forc\w+ (?:a |the |an |resource |terraform to |destroy\w* and )*"
     r"(?:re-?creat|new|replace|creat\w+ (?:of )?(?:a )?new)"
@@ -37,7 +37,7 @@ DEFAULT = re.compile(
     r"defaults? (?:value )?(?:to|is|for this attribute is) (?:`\"?([^`\"]+)\"?`|(\d+|true|false)\b)",
     re.IGNORECASE,
 )
-# What an id is made of, from the documentation of `pulumi import`: Google's path template, or the
+# The parts of an id, from the documentation of `pulumi import`: Google's path template, or the
 # one AWS property that is the id.
 TEMPLATE = re.compile(r"\$ pulumi import gcp:\S+ default (\S*\{\{\S+)")
 PROPERTY = re.compile(
@@ -101,7 +101,7 @@ class Describer:
         return name
 
     def properties(self, cls: type) -> dict[str, Any]:
-        """Every property: its type, whether it must be there, what its documentation says."""
+        """Every property: its type, whether it is required, and facts from its documentation."""
         space = _types._globals_for_cls(cls)
         given = inspect.signature(cls).parameters if _types.is_input_type(cls) else {}
         described = {}
@@ -162,7 +162,7 @@ def describe(token: str) -> dict[str, Any]:
             for name in typing.cast(Any, module).mod_info["classes"]
         ]
         return {"similar": difflib.get_close_matches(token, known, 3)}
-    # The SDK generator says "InitArgs" where a nested type took the plain name (aws.s3.BucketVersioning).
+    # The SDK generator writes "InitArgs" where a nested type has the plain name (aws.s3.BucketVersioning).
     module, name = sys.modules[cls.__module__], cls.__name__
     args = getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
     describer = Describer()

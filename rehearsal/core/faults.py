@@ -16,8 +16,7 @@ from rehearsal.core.records import Refusal
 from rehearsal.core.store import Store
 
 What = Literal["throttle", "unavailable", "slow", "hang", "drop", "crash"]
-# The providers' own clients try again; they give up later than this (the AWS SDK after 25 attempts),
-# but a rehearsal should not keep one waiting.
+# The real providers' clients try more often (the AWS SDK 25 times). Fewer attempts save time here.
 ATTEMPTS = 5
 BACKOFF = 0.1
 """Seconds before the first retry; doubled each time."""
@@ -37,12 +36,12 @@ UNAVAILABLE = {
 
 
 class AnswerLost(Exception):
-    """The step was done, or not begun, and the connection broke before the answer."""
+    """The connection broke before the answer; the step was either done or not begun."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to go wrong. Globs as in a shell; a path makes it a fault of the data planes."""
+    """One fault. Globs as in a shell; with a path it is a fault of the data planes."""
 
     what: What
     on: str = "*"
@@ -58,7 +57,7 @@ class Fault:
     seconds: float = 5
     """How long ``slow`` takes."""
     after: bool = False
-    """``crash`` and ``drop`` come after the step is done instead of before it."""
+    """``crash`` and ``drop`` happen after the step instead of before it."""
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -95,11 +94,11 @@ class Faults:
         return key
 
     def all(self) -> list[Fault]:
-        """What is set, oldest first."""
+        """The faults that are set, oldest first."""
         return [Fault(**fault) for fault in self._kv.items("faults").values()]
 
     def clear(self) -> None:
-        """Take every fault away."""
+        """Remove all faults."""
         for fault in self.all():
             self._kv.delete("faults", fault.id)
 
@@ -125,7 +124,7 @@ class Faults:
         is_awaited: Callable[[], bool],
         report: Callable[[Fault], None],
     ) -> None:
-        """Let the faults that are set for this step happen, before it or ``after`` it.
+        """Apply the faults that are set for this step, before it or ``after`` it.
 
         ``is_awaited`` returns whether the engine still waits for the answer.
         """
@@ -151,7 +150,7 @@ class Faults:
                 case "hang":
                     while is_awaited():
                         time.sleep(0.2)
-                    raise AnswerLost("nobody waits any more")
+                    raise AnswerLost("the caller does not wait any more")
                 case "drop":
                     raise AnswerLost("connection reset by peer")
                 case "crash":
@@ -164,5 +163,5 @@ class Faults:
                     raise Refusal(*UNAVAILABLE[step.package])
 
     def path(self, path: str) -> Fault | None:
-        """What is set for this path of the data planes."""
+        """The fault for this path of the data planes, if one is set."""
         return self.take(lambda fault: bool(fault.path) and fnmatchcase(path, fault.path))

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a full disk or a kill leaves the former one."""
+"""Files that are written completely or not at all: after a full disk or a kill the old one remains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
-    """Write a file, on the disk and in its place when this returns. Raises OSError with nothing changed."""
+    """Write a file. It is on the disk when this returns. After an OSError nothing is changed."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -21,5 +21,5 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
 
 
 def write_private(path: Path, content: str | bytes) -> None:
-    """The same, for its owner's eyes only."""
+    """The same; only the owner can read the file."""
     write_whole(path, content, mode=0o600)

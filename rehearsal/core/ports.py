@@ -1,4 +1,4 @@
-"""Loopback ports that stay the same over restarts: URLs with them are in the engine's state."""
+"""Loopback ports that stay the same over restarts: the engine's state contains URLs with them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 from rehearsal.core.files import write_whole
 from rehearsal.core.settings import CACHE
 
-# Below the range that Linux (32768 and up) and macOS (49152 and up) hand out to outgoing
-# connections, so that none of those holds a kept port at the moment of a restart.
+# Below the range that Linux (from 32768) and macOS (from 49152) use for outgoing connections, so that
+# none of these has a kept port at the moment of a restart.
 RANGE = range(20000, 32000)
-CLAIMS = CACHE / "ports"
-"""A file for each port that a rehearsal of this user keeps, with the path of its `Ports`: while one does
-not run, its ports look free to the others."""
+RESERVATIONS = CACHE / "ports"
+"""A file for each port that a rehearsal of this user keeps; it contains the path of its `Ports`. Without it, the
+ports of a stopped rehearsal would look free to the others."""
 
 
 _lock = threading.Lock()
 
 
 class Ports:
-    """Ports by key, in a file of its own: a port in use must not be undone with a failed update."""
+    """Ports by key, in a separate file: the rollback of a failed update must not release a used port."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def keep(self, key: str) -> int:
-        """The port of ``key``, chosen free at the first call."""
+        """The port of ``key``; the first call chooses a free one."""
         with _lock:
             kept = self._read()
             if key not in kept:
                 kept[key] = self._choose(set(kept.values()))
                 self._write(kept)
-            self._claim(kept[key])  # again, should the claims have been cleared away
+            self._reserve(kept[key])  # again, in case the cache was deleted
             return kept[key]
 
     def get(self, key: str) -> int | None:
@@ -44,31 +44,31 @@ class Ports:
             return self._read().get(key)
 
     def release(self, key: str) -> None:
-        """Give the port of ``key`` back; an unknown key is fine."""
+        """Release the port of ``key``; an unknown key is ignored."""
         with _lock:
             kept = self._read()
             if (port := kept.pop(key, None)) is not None:
                 self._write(kept)
-                (CLAIMS / str(port)).unlink(missing_ok=True)
+                (RESERVATIONS / str(port)).unlink(missing_ok=True)
 
     def _choose(self, taken: set[int]) -> int:
         for port in random.sample(RANGE, len(RANGE)):
-            if port not in taken and free(port) and self._claim(port):
+            if port not in taken and is_free(port) and self._reserve(port):
                 return port
         raise OSError(f"no free port on 127.0.0.1 from {RANGE.start} to {RANGE.stop - 1}")
 
-    def _claim(self, port: int) -> bool:
-        """Whether the port is kept here from now on, and by no other rehearsal."""
-        CLAIMS.mkdir(parents=True, exist_ok=True)
-        claim, ours = CLAIMS / str(port), str(self._path.resolve())
+    def _reserve(self, port: int) -> bool:
+        """Reserve the port; False if another rehearsal keeps it."""
+        RESERVATIONS.mkdir(parents=True, exist_ok=True)
+        reservation, path = RESERVATIONS / str(port), str(self._path.resolve())
         try:
-            with claim.open("x") as file:
-                file.write(ours)
+            with reservation.open("x") as file:
+                file.write(path)
         except FileExistsError:
-            holder = claim.read_text()
-            if holder and holder != ours and port in Ports(Path(holder))._read().values():
+            holder = reservation.read_text()
+            if holder and holder != path and port in Ports(Path(holder))._read().values():
                 return False
-            claim.write_text(ours)  # whoever had it has been wiped
+            reservation.write_text(path)  # the holder was wiped
         return True
 
     def _read(self) -> dict[str, int]:
@@ -79,10 +79,10 @@ class Ports:
         write_whole(self._path, json.dumps(kept, indent=1))
 
 
-def free(port: int) -> bool:
-    """Whether nobody listens on this loopback port."""
+def is_free(port: int) -> bool:
+    """Whether no process listens on this loopback port."""
     with socket.socket() as probe:
-        # As servers do: connections of a former listener that linger do not count as taken.
+        # As servers do: lingering connections of a former listener do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -106,8 +106,8 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def listens(port: int) -> bool:
-    """Whether somebody takes connections on this loopback port."""
+def is_listening(port: int) -> bool:
+    """Whether a process accepts connections on this loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

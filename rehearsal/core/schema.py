@@ -1,7 +1,7 @@
-"""What the installed SDKs say of a resource type, and whether a program's inputs agree with it.
+"""The installed SDKs' descriptions of resource types, and the check of a program's inputs against them.
 
-The SDKs are too large to keep in a resident process: `rehearsal.core.extract` reads one type at a time in
-a process that ends when nobody asks, and the answers are kept on disk by SDK version.
+The SDKs are too large for a resident process: `rehearsal.core.extract` reads one type at a time, in a process
+that ends when it is idle. Its answers are stored on disk by SDK version.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IDLE = 5.0
 
 @dataclass(frozen=True)
 class Schema:
-    """One resource type. Properties are described as in `rehearsal.extract.Describer.properties`."""
+    """One resource type. Properties are described as in `rehearsal.core.extract.Describer.properties`."""
 
     package: str
     version: str
@@ -46,13 +46,13 @@ class Schema:
 
     @property
     def name_property(self) -> str | None:
-        """The input that the providers name by themselves when the program leaves it out."""
+        """The input for which the provider makes a name if the program gives none."""
         if self.package != "azure-native":
             for wire in ("name", self.id_template.strip("{}")):
                 if self.inputs.get(wire, {}).get("type") == "string":
                     return wire
             return None
-        # In azure-native it is the resource's own path parameter: the one that may be left out.
+        # In azure-native it is the path parameter of the resource itself: the one that is optional.
         # Path parameters are no outputs, except `name`.
         word = self.token.rsplit(":", 1)[-1].lower()
         candidates = [
@@ -66,7 +66,7 @@ class Schema:
 
     @property
     def path_parameters(self) -> list[str]:
-        """Inputs that locate the resource; another value is another resource."""
+        """Inputs that are part of the resource's address; another value is another resource."""
         if self.package == "azure-native":
             return [n for n in self.inputs if n not in self.outputs and n.endswith("Name")]
         return [name for name in self.inputs if f"{{{name}}}" in self.id_template]
@@ -86,7 +86,7 @@ def installed_sdks() -> dict[str, str]:
 
 
 class Schemas:
-    """The types of one SDK, each read once a version."""
+    """The types of one SDK. Each is read once for each version."""
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -149,7 +149,7 @@ class Schemas:
 
 
 def check(schema: Schema, inputs: Json) -> Iterator[tuple[str, str]]:
-    """What is wrong with the inputs: property path and reason."""
+    """The errors in the inputs: property path and reason."""
     return _object(schema, schema.inputs, inputs, "")
 
 

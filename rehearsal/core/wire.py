@@ -27,7 +27,7 @@ UNKNOWN_STRINGS = frozenset(
 )
 
 DEFAULTS = "__defaults"
-"""The input in which a provider made of Terraform's keeps which others it has filled in."""
+"""The input in which a provider that is bridged from Terraform lists the inputs that it filled in."""
 
 Path = tuple[str | int, ...]
 
@@ -46,12 +46,12 @@ UNKNOWN = Unknown()
 
 
 def decode(struct: struct_pb2.Struct) -> tuple[dict[str, Any], list[Path]]:
-    """Plain values, with `UNKNOWN` for what is not known, and the paths of what is secret."""
+    """Plain values, with `UNKNOWN` for those that are not known, and the paths of the secret ones."""
     secrets: list[Path] = []
     return {
         name: _decode(value, (name,), secrets)
         for name, value in struct.fields.items()
-        if not name.startswith("__")  # the bridge's own notes (__defaults, __meta)
+        if not name.startswith("__")  # the bridge's notes (__defaults, __meta)
     }, secrets
 
 
@@ -79,7 +79,7 @@ def _decode(value: struct_pb2.Value, path: Path, secrets: list[Path]) -> Any:
 
 
 def encode(values: dict[str, Any], secrets: Iterable[Path] = ()) -> struct_pb2.Struct:
-    """The wire form, with secret paths wrapped; and, wherever it stands, any value found on one."""
+    """The wire form. Values at secret paths are wrapped, and the same values wherever else they occur."""
     paths = {tuple(path) for path in secrets}
     hidden = {text for path in paths if len(text := str(_at(values, path) or "")) > 3}
     struct = struct_pb2.Struct()
@@ -111,7 +111,7 @@ def _at(value: Any, path: Path) -> Any:
 
 
 def scrub(text: str, values: dict[str, Any], secrets: Iterable[Path]) -> str:
-    """A message without the secret values that it may quote."""
+    """A message without the secret values that it may contain."""
     for path in secrets:
         found = _at(values, tuple(path))
         if isinstance(found, str) and found:
@@ -120,7 +120,7 @@ def scrub(text: str, values: dict[str, Any], secrets: Iterable[Path]) -> str:
 
 
 def known(value: Any) -> Any:
-    """The value without what is not known; `UNKNOWN` when nothing of it is."""
+    """The value without its unknown parts; `UNKNOWN` if all of it is unknown."""
     if isinstance(value, dict):
         return {k: known(v) for k, v in value.items() if v is not UNKNOWN}
     if isinstance(value, list):

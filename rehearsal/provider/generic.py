@@ -25,7 +25,7 @@ PLACES = {
 
 
 def name_property(schema: Schema, rules: ResourceType) -> str | None:
-    """The input that holds the physical name."""
+    """The input that contains the physical name."""
     return rules.name.property if rules.name else schema.name_property
 
 

@@ -1,9 +1,9 @@
-"""Containers of the rehearsal: an image's own program as a local process behind a stable key.
+"""Containers: the program of an image as a local process, addressed by a stable key.
 
-There is no isolation but the environment and the working folder: the process runs as the user who
-runs the rehearsal, on this machine's Python. What the platform would mount is reached through the
-environment and the arguments, in which a mounted path, or one of the image's own, is replaced by
-where it really lies; a program that opens ``/opt/ml/model`` without being told of it finds nothing.
+Only the environment and the working folder are isolated: the process runs as the user of the rehearsal, on
+this machine's Python. Mounted files are reached through environment and arguments: in these, a mounted path,
+or a path of the image, is replaced by the real one. A program that opens the literal path ``/opt/ml/model``
+finds nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ MAX_BODY = 32 * 1024 * 1024
 """Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
 DRAIN_SECONDS = 30
 RETRY_SECONDS = 2
-"""A container that failed to start again is not tried more often."""
+"""Minimum time between two attempts to start a failed container."""
 LOG_BYTES = 5_000_000
+KEYS = "workloads"
+"""The namespace of the stored containers."""
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
 PER_CONNECTION = frozenset(
     [
@@ -54,18 +56,18 @@ class ContainerFailed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """What to run. All of it is stored, encrypted, so that it can be started again after a restart."""
+    """What to run. It is stored, encrypted, so that it can be started again after a restart."""
 
     image: str
     """``repository@sha256:…`` or ``repository:tag``."""
     args: tuple[str, ...] = ()
     """Replaces the image's CMD, not its ENTRYPOINT."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """What the platform gives. The program sees this, the image's ENV, and little else."""
+    """The platform's variables. The program gets these, the image's ENV, and few others."""
     port_env: str = "PORT"
-    """The variable that tells the program its port."""
+    """The variable with the program's port."""
     health: str = "/healthz"
-    """Route that answers 200 once the container may take requests."""
+    """Route that answers 200 as soon as the container can take requests."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Files or folders that the platform mounts: path inside the container -> source here."""
     start_timeout: float = 30
@@ -99,7 +101,7 @@ class Instance:
 
 
 class Containers:
-    """Runs containers, each behind a key; another container under the same key takes over."""
+    """Runs containers by key; a new container under the same key takes over from the former one."""
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class Containers:
         self._images = images
         self._processes = processes
         self._authority = authority
-        self._folder = state_dir / "workloads"
+        self._folder = state_dir / "workloads"  # names on disk are those of earlier versions
         self._instances: dict[str, Instance] = {}
         self._changing: dict[str, threading.RLock] = {}
         self._guard = threading.Lock()  # of the three dictionaries and of Instance.in_flight
@@ -123,8 +125,8 @@ class Containers:
     def run(self, key: str, container: Container) -> None:
         """Start ``container``, wait until healthy, switch ``key`` over, drain and stop the former.
 
-        Blocking. Raises `ContainerFailed`; then the former goes on serving. The same container as
-        the running one: nothing happens.
+        Blocking. Raises `ContainerFailed`; then the former one continues to serve. If the same container
+        is running, nothing changes.
         """
         with self._change(key):
             former = self._instances.get(key)
@@ -134,14 +136,14 @@ class Containers:
             with self._guard:
                 self._instances[key] = instance
                 self._failed.pop(key, None)
-            self._kv.put("workloads", key, container.to_json())
+            self._kv.put(KEYS, key, container.to_json())
             if former:
                 self._drain(former)
 
     def stop(self, key: str) -> None:
-        """Stop and forget; an unknown key is fine."""
+        """Stop and forget a container; an unknown key is ignored."""
         with self._change(key):
-            self._kv.delete("workloads", key)
+            self._kv.delete(KEYS, key)
             with self._guard:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
@@ -149,7 +151,7 @@ class Containers:
                 self._processes.stop(instance.process)
 
     async def forward(self, key: str, request: Request, path: str) -> Response:
-        """Pass ``request`` on to ``path`` (plus its query) of the container; 503 when it is down."""
+        """Forward ``request`` to ``path`` (plus its query) of the container; 503 when it is down."""
         body = b""
         async for chunk in request.stream():
             body += chunk
@@ -166,7 +168,7 @@ class Containers:
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> Response:
-        """Ask the container; 503 when there is none or it cannot be started, 504 after a minute."""
+        """Send a request to the container. 503 if there is none or it cannot be started, 504 after a minute."""
         instance = self._acquire(key)
         if instance is None:
             try:
@@ -196,11 +198,11 @@ class Containers:
         return response
 
     def logs(self, key: str, lines: int = 50) -> str:
-        """The end of what the container wrote."""
+        """The last lines of the container's log."""
         return _tail(self._log(key), 0, lines)
 
     async def close(self) -> None:
-        """Let go of the connections. The processes are the context's children."""
+        """Close the connections. `Processes.stop_all` stops the containers."""
         if self._client:
             await self._client.aclose()
 
@@ -210,7 +212,7 @@ class Containers:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            # Idle connections are dropped before uvicorn drops them (5 s): none is reused too late.
+            # Idle connections are closed earlier than uvicorn closes them (after 5 s): none is reused too late.
             limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
             transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
             self._client = httpx.AsyncClient(transport=transport, timeout=60, trust_env=False)
@@ -226,11 +228,11 @@ class Containers:
             return instance
 
     def _revive(self, key: str) -> Instance:
-        """Start again what should run: it has crashed, or the rehearsal was restarted."""
+        """Start a container again: it has crashed, or the rehearsal was restarted."""
         with self._change(key):
-            if instance := self._acquire(key):  # somebody else was faster
+            if instance := self._acquire(key):  # another thread was faster
                 return instance
-            stored = self._kv.get("workloads", key)
+            stored = self._kv.get(KEYS, key)
             if stored is None:
                 raise ContainerFailed(f"nothing is deployed as {key}")
             since, message = self._failed.get(key, (0.0, ""))
@@ -258,7 +260,10 @@ class Containers:
         begin = log.stat().st_size if log.exists() else 0
         port = _any_port()
         process = self._processes.spawn(
-            [_rerooted(word, image, container, rootfs=True) for word in _command(image, container)],
+            [
+                _with_real_paths(word, image, container, rootfs=True)
+                for word in _command(image, container)
+            ],
             key=f"workload/{key}",
             log=log,
             env={**self._environment(image, container), container.port_env: str(port)},
@@ -295,15 +300,18 @@ class Containers:
             "HOME": str(scratch),
             "TMPDIR": str(scratch),
             "LANG": "C.UTF-8",
-            # Laid-out images stay as they are, and still start fast the second time.
+            # The files of images do not change, and yet the second start is fast.
             "PYTHONPYCACHEPREFIX": str(self._folder / "pycache"),
             # The trust store of the machine that the container runs on.
             "SSL_CERT_FILE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
-            # Our servers' address; in a real container they must listen on all of them.
+            # By convention the server's address. In a real container it listens on all addresses.
             "HOST": "127.0.0.1",
-            **{k: _rerooted(v, image, container, rootfs=True) for k, v in given.items()},
-            **{k: _rerooted(v, image, container, rootfs=False) for k, v in container.env.items()},
+            **{k: _with_real_paths(v, image, container, rootfs=True) for k, v in given.items()},
+            **{
+                k: _with_real_paths(v, image, container, rootfs=False)
+                for k, v in container.env.items()
+            },
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         }
 
@@ -323,15 +331,15 @@ def _command(image: Image, container: Container) -> list[str]:
     return command
 
 
-def _rerooted(value: str, image: Image, container: Container, *, rootfs: bool) -> str:
-    """``value`` with mounted paths, and those of the image's files, as they are on this machine.
+def _with_real_paths(value: str, image: Image, container: Container, *, rootfs: bool) -> str:
+    """``value`` with the real paths of mounted files and of the image's files on this machine.
 
-    A list of paths (``PYTHONPATH``) is taken apart at its colons.
+    A list of paths (``PYTHONPATH``) is split at its colons.
     """
-    return ":".join(_path(part, image, container, rootfs) for part in value.split(":"))
+    return ":".join(_real_path(part, image, container, rootfs) for part in value.split(":"))
 
 
-def _path(part: str, image: Image, container: Container, rootfs: bool) -> str:
+def _real_path(part: str, image: Image, container: Container, rootfs: bool) -> str:
     if not part.startswith("/"):
         return part
     for mount, source in container.files.items():

@@ -1,8 +1,8 @@
-"""Interprets a small Dockerfile without a container runtime: lays files out, collects the settings.
+"""Interprets a Dockerfile without a container runtime: copies its files and collects its settings.
 
 Of the instructions, COPY and ADD (of local files), ENV, ARG, WORKDIR, LABEL, EXPOSE, USER, ENTRYPOINT
-and CMD do what they say. FROM and RUN are recorded: the rehearsal's own Python takes the place of the
-base image, and what ``pip install`` would install is compared with what that Python has.
+and CMD are executed. FROM and RUN are only recorded: the rehearsal's Python replaces the base image, and the
+requirements of ``pip install`` are compared with the packages of this Python.
 https://docs.docker.com/reference/dockerfile/
 """
 
@@ -32,12 +32,12 @@ BASE_ENV = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bi
 
 
 class BuildFailed(Exception):
-    """The Dockerfile or its context is at fault. Reads like the message of ``docker build``."""
+    """An error in the Dockerfile or its context, worded like a message of ``docker build``."""
 
 
 @dataclass
 class Build:
-    """A build as it goes on; afterwards, what came of it."""
+    """The state of a build, and its result at the end."""
 
     context: Path
     rootfs: Path
@@ -71,7 +71,7 @@ class Build:
 
 
 def build(context: Path, dockerfile: str, rootfs: Path) -> Build:
-    """Carry out ``dockerfile`` (a path inside ``context``), laying files out below ``rootfs``."""
+    """Execute ``dockerfile`` (a path inside ``context``); the files go below ``rootfs``."""
     file = context / dockerfile
     if not file.is_file():
         raise BuildFailed(
@@ -94,7 +94,7 @@ def build(context: Path, dockerfile: str, rootfs: Path) -> Build:
                 f"dockerfile parse error on line {line}: no build stage in current context"
             )
         try:
-            _carry_out(state, name, value)
+            _execute(state, name, value)
         except BuildFailed as failure:
             raise BuildFailed(f"{dockerfile}:{line} {name} {value}: {failure}") from None
     if not state.history:
@@ -120,7 +120,7 @@ def _steps(text: str) -> Iterator[tuple[int, str, str]]:
         yield start, name.upper(), value[0].strip() if value else ""
 
 
-def _carry_out(state: Build, name: str, value: str) -> None:
+def _execute(state: Build, name: str, value: str) -> None:
     if re.search(r"<<-?['\"]?\w", value):
         raise BuildFailed("the rehearsal reads no here-documents")
     if name not in ("RUN", "CMD", "ENTRYPOINT"):  # those are expanded by the shell that runs them
@@ -227,7 +227,7 @@ def _copy(state: Build, value: str) -> None:
 
 
 def _sources(context: Path, pattern: str) -> list[Path]:
-    """What a COPY source names: a file, a folder or a wildcard; ignored files are not there."""
+    """The files of a COPY source: a file, a folder or a wildcard, without ignored files."""
     ignored = Ignored(context)
     if pattern.startswith(("http://", "https://", "git@")):
         raise BuildFailed("the rehearsal copies from the context only, not from a URL")
@@ -262,7 +262,7 @@ class Ignored:
         ]
 
     def has(self, path: Path) -> bool:
-        """Whether the path, or a folder it lies in, is left out of the context."""
+        """Whether the path, or a folder above it, is excluded from the context."""
         relative = path.relative_to(self._context)
         names = [relative.as_posix(), *(parent.as_posix() for parent in relative.parents)]
         out = False
@@ -287,7 +287,7 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 
 def _run(state: Build, command: str) -> list[str]:
-    """What is known of a RUN without running it."""
+    """What can be said about a RUN without executing it."""
     notes = [f"RUN {command}: recorded, not executed."]
     for part in re.split(r"&&|;|\n", command):
         try:
@@ -300,7 +300,7 @@ def _run(state: Build, command: str) -> list[str]:
 
 
 def _missing(state: Build, words: Sequence[str]) -> list[str]:
-    """Compares the requirements of a ``pip install`` with what this interpreter has."""
+    """The requirements of a ``pip install``, compared with the packages of this interpreter."""
     lines: list[str] = []
     arguments = iter(words)
     for word in arguments:
@@ -320,12 +320,15 @@ def _missing(state: Build, words: Sequence[str]) -> list[str]:
         try:
             has = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            notes.append(f"{line} is asked for; the rehearsal's Python does not have it.")
+            notes.append(f"{line} is required; the rehearsal's Python does not have it.")
             continue
         if not requirement.specifier.contains(has, prereleases=True):
-            notes.append(f"{line} is asked for; the rehearsal's Python has {has}.")
+            notes.append(f"{line} is required; the rehearsal's Python has {has}.")
     same = wanted - len(notes)
-    return [f"{same} of {wanted} required packages are here in the version asked for.", *notes]
+    return [
+        f"{same} of {wanted} required packages are installed here in the required version.",
+        *notes,
+    ]
 
 
 def _requirements(state: Build, name: str) -> list[str]:

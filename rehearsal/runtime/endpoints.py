@@ -1,4 +1,4 @@
-"""Public front doors: a loopback port of its own for each function URL, web service and web app."""
+"""Public endpoints: a loopback port for each function URL, web service and web app."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from rehearsal.core.ports import Ports, listen
 from rehearsal.runtime.containers import Containers
 
 CLOSE_SECONDS = 10
-"""So long do requests in flight have when a door is closed."""
+"""The time that requests in flight have when an endpoint is closed."""
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the process's signals to the rehearsal's own server."""
+        """Leave the process's signals to the rehearsal's server."""
         yield
 
 
 class Endpoint:
-    """What is behind a port; it can be exchanged while the port is served."""
+    """The application that serves a port. It can be exchanged while it serves."""
 
     def __init__(
         self, app: ASGIApp, max_concurrency: int | None, tls: tuple[Path, Path] | None = None
@@ -53,7 +53,7 @@ class Endpoint:
         self._served: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer 429 as Cloud Run and Lambda do at their limit."""
+        """Handle a request, or answer 429 as Cloud Run and Lambda do at their limit."""
         if self.max_concurrency is not None and self._inside >= self.max_concurrency:
             await PlainTextResponse("Rate exceeded.", 429)(scope, receive, send)
             return
@@ -64,10 +64,10 @@ class Endpoint:
             self._inside -= 1
 
     def serve(self, listener: socket.socket) -> None:
-        """Start to answer what comes in at ``listener``. On the event loop."""
+        """Start to serve ``listener``. Call it on the event loop."""
         self._served = asyncio.create_task(self._server.serve(sockets=[listener]))
 
-    async def shut(self) -> None:
+    async def close(self) -> None:
         """Finish the requests in flight, then stop."""
         self._server.should_exit = True
         if self._served:
@@ -75,7 +75,7 @@ class Endpoint:
 
 
 class Endpoints:
-    """Opens and closes doors. A door keeps its port until it is closed for good."""
+    """Opens and closes endpoints. An endpoint keeps its port until it is closed."""
 
     def __init__(
         self,
@@ -94,21 +94,21 @@ class Endpoints:
     def open(
         self, key: str, app: ASGIApp | str, *, max_concurrency: int | None = None, tls: bool = False
     ) -> str:
-        """Serve ``app`` (an ASGI app, or the key of a workload) and return ``http://127.0.0.1:PORT``.
+        """Serve ``app`` (an ASGI app, or the key of a container) and return ``http://127.0.0.1:PORT``.
 
         With ``tls``: ``https://``, and a certificate of the rehearsal's own CA.
-        Opening an open door exchanges what is behind it, without a failed request. Above
-        ``max_concurrency`` requests at a time: 429. Callable from any thread. Endpoints do not open by
-        themselves after a restart: whoever opened them does it again.
+        For an open endpoint the application is exchanged, without a failed request. Above
+        ``max_concurrency`` requests at a time: 429. Callable from any thread. After a restart an
+        endpoint is closed until it is opened again.
         """
         if isinstance(app, str):
-            app = self._workload(app)
+            app = self._container(app)
         with self._lock:
-            port = self._ports.keep(f"doors/{key}")
+            port = self._ports.keep(_port_key(key))
             if endpoint := self._endpoints.get(key):
                 endpoint.app, endpoint.max_concurrency = app, max_concurrency
             else:
-                # From here on connections are taken, if only answered once the server runs.
+                # From here on connections are accepted. They are answered as soon as the server runs.
                 listener = _listen(key, port)
                 certificate = self._authority.certificate("127.0.0.1") if tls else None
                 endpoint = self._endpoints[key] = Endpoint(app, max_concurrency, certificate)
@@ -116,24 +116,24 @@ class Endpoints:
         return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
 
     def url(self, key: str) -> str | None:
-        """The door's URL, open or not; None if it was never opened or is closed for good."""
-        port = self._ports.get(f"doors/{key}")
+        """The endpoint's URL, also before it is opened again; None if it has no port."""
+        port = self._ports.get(_port_key(key))
         return None if port is None else f"http://127.0.0.1:{port}"
 
     def close(self, key: str) -> None:
-        """Close for good: the port is given back. An unknown key is fine. Only from worker threads."""
+        """Close an endpoint and release its port; an unknown key is ignored. Only from worker threads."""
         with self._lock:
             endpoint = self._endpoints.pop(key, None)
         if endpoint:
-            asyncio.run_coroutine_threadsafe(endpoint.shut(), self._loop).result()
-        self._ports.release(f"doors/{key}")
+            asyncio.run_coroutine_threadsafe(endpoint.close(), self._loop).result()
+        self._ports.release(_port_key(key))
 
     async def close_all(self) -> None:
-        """Stop serving. Every door keeps its port for the next start."""
+        """Stop serving. Every endpoint keeps its port for the next start."""
         endpoints = [self._endpoints.pop(key) for key in list(self._endpoints)]
-        await asyncio.gather(*(endpoint.shut() for endpoint in endpoints))
+        await asyncio.gather(*(endpoint.close() for endpoint in endpoints))
 
-    def _workload(self, key: str) -> ASGIApp:
+    def _container(self, key: str) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
@@ -143,11 +143,17 @@ class Endpoints:
         return app
 
 
+def _port_key(key: str) -> str:
+    """The name on disk is that of earlier versions."""
+    return f"doors/{key}"
+
+
 def _listen(key: str, port: int) -> socket.socket:
     try:
         return listen(port)
     except OSError as error:
         raise OSError(
-            f"port {port} of {key} is taken by another program; its URL is in a stack's state, so it "
-            "does not move by itself: stop that program, or destroy and make the front door again"
+            f"port {port} of {key} is taken by another program. A stack's state contains a URL with this"
+            " port, so it is not changed automatically: stop that program, or destroy and create this"
+            " endpoint again"
         ) from error

@@ -1,8 +1,8 @@
-"""The build service and registry of the rehearsal: Dockerfile in, OCI image out, no daemon.
+"""Builds an OCI image from a Dockerfile, without a daemon, and keeps images as a registry does.
 
 An image is a real one: manifest, config and one layer as the OCI image specification has them, below
-``images/blobs/sha256``, so its digest is one that a registry would give the same bytes. Nothing of
-the base image is in it. Two builds of the same context give the same digest.
+``images/blobs/sha256``, so a registry would give the same bytes the same digest. It contains nothing of the
+base image. Two builds of the same context give the same digest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOTHING: dict[str, Any] = {"tags": {}, "images": {}}
 
 
 class TagImmutable(Exception):
-    """The tag names another image already, and the repository's tags are immutable."""
+    """The tag already names another image, and the repository's tags are immutable."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Image:
     config: Mapping[str, Any]
     """The OCI image config's ``config``: Env, WorkingDir, Entrypoint, Cmd, ExposedPorts, User, Labels."""
     rootfs: Path
-    """The laid-out file system. Read-only by convention: workloads share it."""
+    """The files of the image. Read-only by convention: containers share them."""
     notes: tuple[str, ...]
-    """What was executed and what was only recorded, in plain sentences."""
+    """What was executed and what was only recorded, in sentences."""
 
     @property
     def reference(self) -> str:
@@ -90,9 +90,9 @@ class ImageStore:
             blobs = _blobs(build)
             digest = list(blobs)[-1]
             with self._lock:
-                held = self._kv.get("images", repository, NOTHING)
-                if immutable and held["tags"].get(tag, digest) != digest:
-                    # As Amazon ECR says it; the other registries' wording is alike.
+                stored = self._kv.get("images", repository, NOTHING)
+                if immutable and stored["tags"].get(tag, digest) != digest:
+                    # The words of Amazon ECR; those of the other registries are similar.
                     raise TagImmutable(
                         f"The image tag '{tag}' already exists in the '{repository}' repository "
                         "and cannot be overwritten because the tag is immutable."
@@ -101,51 +101,51 @@ class ImageStore:
                     rootfs.rename(self._root(digest))
                 for name, content in blobs.items():
                     self._keep(name, content)
-                held["tags"][tag] = digest
-                held["images"][digest] = {
+                stored["tags"][tag] = digest
+                stored["images"][digest] = {
                     "config": build.config,
                     "notes": build.notes,
                     "blobs": list(blobs),
                 }
-                self._kv.put("images", repository, held)
-        return self._image(repository, digest, held["images"][digest])
+                self._kv.put("images", repository, stored)
+        return self._image(repository, digest, stored["images"][digest])
 
     def get(self, repository: str, reference: str) -> Image | None:
-        """The image behind a tag or a ``sha256:…`` digest of a repository."""
-        held = self._kv.get("images", repository, NOTHING)
-        digest = held["tags"].get(reference, reference)
-        facts = held["images"].get(digest)
+        """The image with a tag or a ``sha256:…`` digest of a repository."""
+        stored = self._kv.get("images", repository, NOTHING)
+        digest = stored["tags"].get(reference, reference)
+        facts = stored["images"].get(digest)
         return None if facts is None else self._image(repository, digest, facts)
 
     def find(self, reference: str) -> Image | None:
-        """The image behind ``repository@sha256:…`` or ``repository:tag``."""
+        """The image ``repository@sha256:…`` or ``repository:tag``."""
         repository, _, version = reference.rpartition("@" if "@" in reference else ":")
         return self.get(repository, version)
 
     def list(self, repository: str) -> dict[str, Image]:
         """Images of a repository by tag."""
-        held = self._kv.get("images", repository, NOTHING)
+        stored = self._kv.get("images", repository, NOTHING)
         return {
-            tag: self._image(repository, digest, held["images"][digest])
-            for tag, digest in held["tags"].items()
+            tag: self._image(repository, digest, stored["images"][digest])
+            for tag, digest in stored["tags"].items()
         }
 
     def drop_repository(self, repository: str) -> None:
         """Forget a repository with its tags; files that no other repository uses are deleted."""
         with self._lock:
-            gone = self._kv.get("images", repository, NOTHING)["images"]
+            dropped = self._kv.get("images", repository, NOTHING)["images"]
             self._kv.delete("images", repository)
             kept: dict[str, Any] = {}
-            for held in self._kv.items("images").values():
-                kept |= held["images"]
+            for stored in self._kv.items("images").values():
+                kept |= stored["images"]
             blobs = {blob for facts in kept.values() for blob in facts["blobs"]}
-            for digest in gone.keys() - kept.keys():
+            for digest in dropped.keys() - kept.keys():
                 shutil.rmtree(self._root(digest), ignore_errors=True)
-                for blob in set(gone[digest]["blobs"]) - blobs:
+                for blob in set(dropped[digest]["blobs"]) - blobs:
                     self._blob(blob).unlink(missing_ok=True)
 
     def manifest(self, image: Image) -> dict[str, Any]:
-        """The OCI manifest that the image's digest is of."""
+        """The OCI manifest of the image; its digest is the image's."""
         manifest: dict[str, Any] = json.loads(self._blob(image.digest).read_bytes())
         return manifest
 
@@ -195,7 +195,7 @@ def _digest(content: bytes) -> str:
 
 
 def _layer(rootfs: Path) -> bytes:
-    """The files as a tar archive that depends on nothing but their names, modes and contents."""
+    """The files as a tar archive that depends only on their names, modes and contents."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(rootfs.rglob("*")):

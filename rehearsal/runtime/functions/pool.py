@@ -1,4 +1,4 @@
-"""The processes of one function: how many there are, and which of them takes the next invocation."""
+"""The processes of one function: their number, and which of them takes the next invocation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from rehearsal.runtime.functions.sandbox import Sandbox
 
 PROCESSES = 4
-"""Of one function at a time: more cold starts at once than this are slower than waiting, on 2 cores."""
+"""At most, for one function. On 2 cores, more cold starts at once are slower than waiting."""
 
 
 class TooManyRequests(Exception):
@@ -34,7 +34,7 @@ class Pool:
         self._invocations = 0
 
     def invoke(self, event: bytes) -> bytes:
-        """The function's answer. Blocks until it is there, not until the process is idle again."""
+        """The function's answer. Blocks until it exists, not until the process is idle again."""
         with self._changed:
             if self._function is None:
                 raise KeyError("the function was deleted")
@@ -51,7 +51,7 @@ class Pool:
             threading.Thread(target=self._give_back, args=(sandbox,), daemon=True).start()
 
     def replace(self, function: Mapping[str, Any] | None) -> None:
-        """Use another function from now on; None: no longer any."""
+        """Use another function from now on; None: the function is deleted."""
         with self._changed:
             self._function = function
             former = [sandbox for _, sandbox in self._idle]
@@ -60,12 +60,12 @@ class Pool:
             self._stop(sandbox)
 
     def wait(self, seconds: float) -> None:
-        """Wait until no process is left."""
+        """Wait until no process exists any more."""
         with self._changed:
             self._changed.wait_for(lambda: not self._running, seconds)
 
     def retire(self, idle_seconds: float) -> None:
-        """Stop processes that were not needed for so long."""
+        """Stop the processes that were idle for that long."""
         with self._changed:
             limit = time.monotonic() - idle_seconds
             old = [sandbox for since, sandbox in self._idle if since < limit]

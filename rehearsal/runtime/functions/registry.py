@@ -1,4 +1,4 @@
-"""Which functions there are, their code and their environment: stored, so that a restart knows them."""
+"""The functions, their code and their environment. They are stored, so that they exist after a restart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLOSE_SECONDS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """What to run. All of it is stored, so that it runs again after a restart."""
+    """What to run. It is stored, so that it can run again after a restart."""
 
     name: str
     version: str
@@ -41,7 +41,7 @@ class Function:
     """The zip."""
     handler: str
     runtime: str
-    """``python3.13``: told to the function, see the package's docstring."""
+    """``python3.13``: only reported to the function, see the package's docstring."""
     env: Mapping[str, str]
     """The function's own variables."""
     platform_env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -54,7 +54,7 @@ class Function:
 
 
 class Functions:
-    """Lambda functions, each behind a key; another function under the same key takes over."""
+    """Lambda functions by key; a new function under the same key takes over from the former one."""
 
     def __init__(self, state_dir: Path, kv: KeyValues, processes: Processes) -> None:
         self._kv = kv
@@ -67,9 +67,9 @@ class Functions:
         threading.Thread(target=self._retire_idle, name="lambda-idle", daemon=True).start()
 
     def run(self, key: str, function: Function) -> None:
-        """Make ``function`` the one behind ``key``. Invocations under way finish where they are.
+        """Set the function of ``key``. Running invocations finish in their processes.
 
-        Nothing is started: as on Lambda, the first invocation does. Callable from any thread.
+        No process is started: as on Lambda, the first invocation does. Callable from any thread.
         """
         code = hashlib.sha256(function.code).hexdigest()
         _unpack(function.code, self._folder / code)
@@ -81,7 +81,7 @@ class Functions:
                     pool.replace(stored)
 
     def stop(self, key: str) -> None:
-        """Stop and forget. Unknown keys are fine."""
+        """Stop and forget a function; an unknown key is ignored."""
         self._kv.delete("functions", key)
         with self._lock:
             pool = self._pools.pop(key, None)
@@ -93,9 +93,9 @@ class Functions:
                 shutil.rmtree(folder, ignore_errors=True)
 
     async def invoke(self, key: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The handler's result for ``event``, as soon as it is there: extensions may still be at work.
+        """The handler's result for ``event``, as soon as it exists: extensions may still be working.
 
-        Raises `TooManyRequests`, `FunctionError`, `KeyError` for a key that nothing runs behind.
+        Raises `TooManyRequests`, `FunctionError`, `KeyError` for a key without a function.
         """
         payload = json.dumps(event).encode()
         pool = self._pool(key)
@@ -105,14 +105,14 @@ class Functions:
         return result
 
     def logs(self, key: str, lines: int = 50) -> str:
-        """The end of what the function wrote."""
+        """The last lines of the function's log."""
         log = self._log(key)
         return (
             "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
         )
 
     def close(self) -> None:
-        """Stop every process, once its invocation is done; the functions stay known."""
+        """Stop every process after its invocation; the functions stay stored."""
         with self._lock:
             pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
@@ -158,7 +158,7 @@ class Functions:
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
-    """Unpack once; a folder that is there is whole."""
+    """Unpack once; an existing folder is complete."""
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def _unpack(archive: bytes, folder: Path) -> None:
         opened.extractall(part)
     try:
         part.rename(folder)
-    except OSError:  # somebody else was first
+    except OSError:  # another thread was first
         shutil.rmtree(part)
 
 
@@ -178,14 +178,14 @@ def _safe(key: str) -> str:
 def _environment(
     function: Mapping[str, Any], code: Path, scratch: Path, runtime_api: str
 ) -> dict[str, str]:
-    """What a function finds in its environment, and nothing of the engineer's own
+    """The environment of a function, without the variables of the engineer
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
     return {
         **function["env"],
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        # A home of its own, or boto3 would read the engineer's ~/.aws.
+        # Not the engineer's home: boto3 would read ~/.aws there.
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "_HANDLER": function["handler"],

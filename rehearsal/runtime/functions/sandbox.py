@@ -1,4 +1,4 @@
-"""One process of a function, and the Runtime API and the Extensions API that it talks to."""
+"""One process of a function, and the Runtime API and the Extensions API that it uses."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class FunctionError(Exception):
 
 @dataclass(eq=False)
 class Invocation:
-    """One event on its way through a process."""
+    """One event, and its answer."""
 
     event: bytes
     deadline: float
     """As `time.time`."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     taken: set[str] = field(default_factory=set)
-    """Who has seen it: the runtime and each extension."""
+    """Who has received it: the runtime and each extension."""
     answer: bytes | None = None
     error: Mapping[str, Any] | None = None
 
@@ -52,7 +52,7 @@ class Invocation:
 
 
 class Sandbox:
-    """One process, and the APIs that it talks to."""
+    """One process, and the APIs that it uses."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Sandbox:
         self._stop = stop
         self._changed = threading.Condition()
         self._members = {"runtime"}
-        """Who is to see each event."""
-        self._asking: set[str] = set()
+        """Who receives each event."""
+        self._waiting: set[str] = set()
         """Who waits for the next event."""
         self._initialised = False
         self._init_error: Mapping[str, Any] | None = None
@@ -111,9 +111,9 @@ class Sandbox:
             raise _timed_out(invocation.id, timeout)
 
     def settle(self) -> bool:
-        """Wait until the runtime and the extensions are done with the invocation, then freeze.
+        """Wait until the runtime and the extensions have finished the invocation, then freeze.
 
-        False: the process is of no further use, because it ended or was not done in time.
+        False: the process cannot be used any more, because it ended or did not finish in time.
         """
         with self._changed:
             if self._ended or self._invocation is None or not self._invocation.answered:
@@ -125,17 +125,17 @@ class Sandbox:
             return True
 
     def stop(self) -> None:
-        """End the process; a frozen one too."""
+        """End the process, also a frozen one."""
         self._signal(signal.SIGCONT)
         self._stop(self._process, STOP_SECONDS)
         self._close()
 
-    # What the APIs call, on the server's threads.
+    # Called by the APIs, on the server's threads.
 
     def register(self) -> str | None:
         """The identifier of a new extension; None when the process has finished its start."""
         with self._changed:
-            if "runtime" in self._asking or self._initialised:
+            if "runtime" in self._waiting or self._initialised:
                 return None
             identifier = str(uuid.uuid4())
             self._members.add(identifier)
@@ -145,19 +145,19 @@ class Sandbox:
         return member in self._members
 
     def next(self, member: str) -> Invocation | None:
-        """The next event for the runtime or an extension. Blocks; None when there is no more."""
+        """The next event for the runtime or an extension. Blocks; None when the process has ended."""
         with self._changed:
-            self._asking.add(member)
+            self._waiting.add(member)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._ended or self._has_for(member))
             if self._ended or self._invocation is None:
                 return None
-            self._asking.discard(member)
+            self._waiting.discard(member)
             self._invocation.taken.add(member)
             return self._invocation
 
     def answer(self, id: str, answer: bytes | None, error: Mapping[str, Any] | None) -> bool:
-        """Take the runtime's answer to an invocation; False when it is not for the present one."""
+        """Store the runtime's answer to an invocation; False if it is not for the current one."""
         with self._changed:
             invocation = self._invocation
             if invocation is None or invocation.id != id or invocation.answered:
@@ -167,7 +167,7 @@ class Sandbox:
             return True
 
     def fail_init(self, error: Mapping[str, Any]) -> None:
-        """The runtime says that the function's code could not be loaded."""
+        """Store the runtime's report that the function's code could not be loaded."""
         with self._changed:
             self._init_error = error
             self._changed.notify_all()
@@ -175,7 +175,7 @@ class Sandbox:
     @property
     def _ready(self) -> bool:
         seen = self._invocation is None or self._members <= self._invocation.taken
-        return seen and self._members <= self._asking
+        return seen and self._members <= self._waiting
 
     def _has_for(self, member: str) -> bool:
         return self._invocation is not None and member not in self._invocation.taken
@@ -206,7 +206,7 @@ def _timed_out(id: str, seconds: int) -> FunctionError:
 
 
 class Api(ThreadingHTTPServer):
-    """The Runtime API and the Extensions API of one process, on a loopback port of its own."""
+    """The Runtime API and the Extensions API of one process, on a loopback port."""
 
     daemon_threads = True
     block_on_close = False
@@ -216,7 +216,7 @@ class Api(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A killed process leaves broken connections; there is nothing to say about them."""
+        """Not logged: a killed process leaves broken connections."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -313,7 +313,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Every request here is one of Lambda's own: not worth a line."""
+        """Not logged: every request is part of Lambda's protocol."""
 
 
 def _error(body: bytes) -> Mapping[str, Any]:

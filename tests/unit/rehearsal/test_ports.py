@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from rehearsal.core import ports
-from rehearsal.core.ports import Ports, free
+from rehearsal.core.ports import Ports, is_free
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """So few ports that two rehearsals must meet; the claims of this machine are left alone."""
-    start = next(port for port in ports.RANGE if all(free(port + more) for more in range(3)))
+    """So few ports that two rehearsals must meet; the reservations of this machine are not used."""
+    start = next(port for port in ports.RANGE if all(is_free(port + more) for more in range(3)))
     monkeypatch.setattr(ports, "RANGE", range(start, start + 3))
-    monkeypatch.setattr(ports, "CLAIMS", tmp_path / "claims")
+    monkeypatch.setattr(ports, "RESERVATIONS", tmp_path / "ports")
 
 
 def test_a_port_is_kept_by_its_key(tmp_path: Path) -> None:

@@ -127,9 +127,9 @@ def test_a_build_says_what_it_only_recorded_and_which_packages_differ(
     assert notes[0].startswith("FROM python:3.99-slim: recorded; the Python 3.")
     assert notes[0].endswith("takes its place, not 3.99.")
     assert any(note.startswith("RUN pip install") and "not executed" in note for note in notes)
-    assert "1 of 3 required packages are here in the version asked for." in notes
-    assert any("starlette==0.0.1 is asked for; the rehearsal's Python has" in n for n in notes)
-    assert "no-such-package==1 is asked for; the rehearsal's Python does not have it." in notes
+    assert "1 of 3 required packages are installed here in the required version." in notes
+    assert any("starlette==0.0.1 is required; the rehearsal's Python has" in n for n in notes)
+    assert "no-such-package==1 is required; the rehearsal's Python does not have it." in notes
 
 
 def test_images_are_found_by_tag_and_digest_also_after_a_restart(
@@ -205,5 +205,5 @@ def test_the_platforms_own_dockerfile_builds(images: ImageStore) -> None:
     image = images.build(workloads, "Dockerfile", "registry/app", "one")
     assert image.config["Entrypoint"] == ["python", "entrypoint.py"]
     assert image.config["Cmd"] == ["serve"]
-    differ = [note for note in image.notes if "is asked for" in note]
+    differ = [note for note in image.notes if "is required; the" in note]
     assert not differ, differ

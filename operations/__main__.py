@@ -114,11 +114,10 @@ def _command(commands: Subparsers, name: str, run: Run, help_: str) -> argparse.
 
 
 def _run_on_stack(arguments: argparse.Namespace) -> None:
-    from operations.commands import deploy, repair
+    from operations.commands.registry import COMMANDS
     from operations.engine.stack import Stack
 
-    functions = {**deploy.COMMANDS, **repair.COMMANDS}
-    functions[arguments.command](Stack.for_cloud(arguments.cloud))
+    COMMANDS[arguments.command](Stack.for_cloud(arguments.cloud))
 
 
 def _guard(_: argparse.Namespace) -> None:

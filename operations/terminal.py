@@ -1,4 +1,4 @@
-"""What a command prints on its way, and how it leaves. Standard library only."""
+"""Lines of progress, and a way to leave with a reason. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NoReturn
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     print(f"\033[2m• {text}\033[0m" if sys.stdout.isatty() else f"• {text}", flush=True)
 
 
 def fail(text: str) -> NoReturn:
-    """Leave, with one sentence that says what to do."""
+    """Leave with exit code 1 and this text, which says what to do."""
     sys.exit(text)

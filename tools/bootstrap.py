@@ -1,7 +1,7 @@
-"""Everything that `make up` stands on: Pulumi, the virtual environment, the rehearsal's emulators.
+"""Installs what `make up` needs: Pulumi, the virtual environment, the rehearsal's emulators.
 
-Runs with nothing but the standard library, under any Python 3; looks for one that is new enough. Does
-nothing, in well under a second, when all is there.
+It uses the standard library only, runs under any Python 3, and looks for a Python that is new enough. If
+everything is installed, it does nothing, in well under a second.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from operations.engine.installation import BUILT, HOME, PULUMI, PYTHON, VENV, pu
 from operations.terminal import fail, say
 
 UV = "uv==0.13.9"
-OLDEST_PULUMI = (3, 200, 0)  # the oldest that this project's Pulumi.yaml was tried with
+OLDEST_PULUMI = (3, 200, 0)  # the oldest version with which this project's Pulumi.yaml was tested
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 
 def check_pulumi() -> None:
-    """An installed Pulumi that is new enough, or Go to build one with."""
+    """Leave, unless Pulumi is installed and new enough, or Go is installed to build it."""
     if pulumi_bin() == BUILT:
         if not (BUILT / "pulumi").exists() and not shutil.which("go"):
             fail(
@@ -35,19 +35,19 @@ def check_pulumi() -> None:
                 " `make up` builds it."
             )
         return
-    said = subprocess.run(["pulumi", "version"], capture_output=True, text=True).stdout.strip()
-    found = re.match(r"v(\d+)\.(\d+)\.(\d+)", said)
+    version = subprocess.run(["pulumi", "version"], capture_output=True, text=True).stdout.strip()
+    found = re.match(r"v(\d+)\.(\d+)\.(\d+)", version)
     if found and tuple(map(int, found.groups())) < OLDEST_PULUMI:
         oldest = ".".join(map(str, OLDEST_PULUMI))
         fail(
-            f"The installed Pulumi ({pulumi_bin() / 'pulumi'}) is {said}, and Triplane needs v{oldest}"
-            " or newer: https://www.pulumi.com/docs/install/ says how to bring it up to date."
+            f"The installed Pulumi ({pulumi_bin() / 'pulumi'}) is {version}, and Triplane needs v{oldest}"
+            " or newer: https://www.pulumi.com/docs/install/ says how to update it."
         )
 
 
 def find_python() -> str:
     """This interpreter, or another on PATH, that is 3.11 or newer."""
-    # Tried by running: a pyenv shim may be there for a version that is not switched on.
+    # Each is run: a pyenv shim may exist for a version that is not enabled.
     for name in (
         sys.executable,
         "python3",
@@ -75,7 +75,7 @@ def build_pulumi() -> None:
     if all((BUILT / name).exists() for name in wanted):
         return
     BUILT.mkdir(parents=True, exist_ok=True)
-    # The two scripts are not part of a Go build: they lie in the SDK's module.
+    # The two scripts are not part of a Go build: they are in the SDK's module.
     module = subprocess.run(
         ["go", "mod", "download", "-json", SDK],
         cwd=HOME / "tools" / "pulumi-cli", check=True, stdout=subprocess.PIPE, text=True,
@@ -100,21 +100,21 @@ def go_build(folder: str, package: str, ldflags: str) -> None:
     command = ["go", "build", "-v", "-ldflags", ldflags, "-o", str(unfinished), package]
     with subprocess.Popen(command, cwd=where, stderr=subprocess.PIPE, text=True) as build:
         assert build.stderr is not None  # noqa: S101  # it is a pipe
-        said: list[str] = []
+        lines: list[str] = []
         shown = time.monotonic()
         for line in build.stderr:
-            said.append(line)
+            lines.append(line)
             if time.monotonic() - shown > 10:
                 shown = time.monotonic()
-                say(f"  {len(said)} packages compiled, of {total} at most")
+                say(f"  {len(lines)} packages compiled, of {total} at most")
     if build.returncode:
-        sys.stderr.writelines(said[-20:])
+        sys.stderr.writelines(lines[-20:])
         fail(f"Go could not build {package}; the reason is above.")
     unfinished.replace(target)
 
 
 def install(source: Path, target: Path) -> None:
-    """Copy an executable into place at once, so that nobody sees half of it."""
+    """Copy an executable into place in one step, so that nobody runs half of it."""
     unfinished = target.with_name(f".{target.name}-{os.getpid()}")
     unfinished.write_bytes(source.read_bytes())
     unfinished.chmod(0o755)
@@ -122,7 +122,7 @@ def install(source: Path, target: Path) -> None:
 
 
 def make_venv() -> bool:
-    """The virtual environment with the pinned packages, renewed when a pin changes; says if it was."""
+    """Install the pinned packages if a pin has changed. Returns whether it installed them."""
     locks = [HOME / lock for lock in LOCKS]
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
     stamp = VENV / "triplane-requirements"
@@ -149,7 +149,7 @@ def make_venv() -> bool:
 
 
 def uv_install(requirements: list[str]) -> bool:
-    """Install with uv, in a tenth of pip's time; shows what it downloads, not the list of all packages."""
+    """Install with uv, in a tenth of pip's time. Shows the downloads, not the list of all packages."""
     command = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), *requirements]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as uv:
         assert uv.stderr is not None  # noqa: S101  # it is a pipe
@@ -160,7 +160,7 @@ def uv_install(requirements: list[str]) -> bool:
 
 
 def install_azurite() -> None:
-    """The rehearsal's Azure Blob emulator, from npm: now, with the other downloads, not on first use."""
+    """Install the rehearsal's Azure Blob emulator from npm, now with the other downloads, not on first use."""
     if subprocess.run(
         [str(PYTHON), "-m", "rehearsal.runtime.object_stores", "install"], cwd=HOME
     ).returncode:
@@ -170,7 +170,7 @@ def install_azurite() -> None:
 def main() -> None:
     check_pulumi()
     if sys.version_info < (3, 11) and not PYTHON.exists():
-        find_python()  # says so before anything is built
+        find_python()  # leaves before anything is built
     if pulumi_bin() == BUILT:
         build_pulumi()
     if make_venv():

@@ -1,7 +1,7 @@
-"""What ``python -m pip list -v --format json`` says of installed wheels, in a thirtieth of its time.
+"""The answer of ``python -m pip list -v --format json`` for installed wheels, in a thirtieth of the time.
 
-Nothing is imported that Python has not imported by itself, but for json: this runs before each run of the
-engine (tools/pulumi-python).
+This runs before each run of the engine (tools/pulumi-python), so it imports only json and what Python itself has
+imported already.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def installed() -> Iterator[dict[str, str]]:
                     found = dict(fields(lines))
                 package = {"name": found["Name"], "version": found["Version"], "location": folder}
             except (OSError, KeyError):
-                continue  # half of one, which pip leaves out, too
+                continue  # half of a package, which pip leaves out, too
             if package["name"] not in seen:
                 seen.add(package["name"])
                 yield package
 
 
 def fields(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """The headers, as far as name and version; a description follows an empty line."""
+    """The name and the version among the headers. A description follows after an empty line."""
     for line in lines:
         name, _, value = line.rstrip().partition(": ")
         if name in ("Name", "Version"):

@@ -1,4 +1,4 @@
-"""`make lock`: pin requirements*.in, with everything below them, into requirements*.txt."""
+"""`make lock`: pin the packages of requirements*.in, and their dependencies, in requirements*.txt."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import subprocess
 
 from operations.engine.installation import HOME, VENV
 
-# --universal: one lock for every platform and Python from 3.11 on. No index and no path of the machine
-# that locked may stand in the files.
+# --universal: one lock for every platform and for Python from 3.11 on. The files must not contain a package
+# index or a path of the machine that wrote them.
 COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--python-version=3.11",
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
@@ -15,7 +15,7 @@ COMMAND = [
 
 
 def main() -> None:
-    # The first is a constraint of the second: in this order.
+    # In this order: the first is a constraint of the second.
     # policy/ has an environment of its own: see policy/requirements.in.
     for name in ("requirements", "requirements-dev", "policy/requirements"):
         command = [str(VENV / "bin" / "uv"), *COMMAND, f"{name}.in", "-o", f"{name}.txt"]

@@ -1,4 +1,4 @@
-"""`make test`: every check and every test, one after the other, with a summary of what held."""
+"""`make test`: every check and every test, one after the other, with a summary of what passed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from operations.engine.installation import HOME, PYTHON
 
 BIN = PYTHON.parent
 PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
-# On every core, but no more than 4: each worker imports the three SDKs, which takes seconds and 400 MB.
-# Work is stolen, not dealt out, because a drawn test takes a thousand times as long as a plain one.
+# On every core, but on no more than 4: each worker imports the three SDKs, which takes seconds and 400 MB.
+# Idle workers take tests from the others, because a property-based test takes a thousand times as long as a simple one.
 SPREAD = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
-# Two at a time: each test waits for the engine and its processes; with a third all of them take half as long again.
+# Two at a time: each test waits for the engine and its processes. With a third worker all of them take 50 % longer.
 BY_CLOUD = ["-n", "2", "--dist", "loadgroup"]
 STAGES = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
@@ -28,13 +28,14 @@ STAGES = {
     "pack": [*PYTEST, "tests/e2e/pack"],
 }
 ON_DEMAND = ("pack",)
-"""What needs more than `make test` should install."""
+"""Stages that need more than `make test` should install."""
 
 
 def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
-    """Each stage's name, whether it held, and its seconds. A failure does not stop the others."""
-    # Only where Pulumi is: an e2e test starts a rehearsal of its own, and no other may answer for it.
-    place = {
+    """Each stage's name, whether it passed, and its seconds. A failed stage does not stop the others."""
+    # Of this clone's environment only where Pulumi is: an e2e test starts a rehearsal of its own, and must not
+    # reach another one.
+    variables = {
         **os.environ,
         "PATH": environment.pulumi_environment()["PATH"],
         # import-linter imports the packages; those that run in a cloud are below lambda/.
@@ -44,18 +45,18 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
     for number, stage in enumerate(stages, 1):
         print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)
         started = time.monotonic()
-        held = subprocess.run(STAGES[stage], cwd=HOME, env=place).returncode == 0
-        yield stage, held, time.monotonic() - started
+        passed = subprocess.run(STAGES[stage], cwd=HOME, env=variables).returncode == 0
+        yield stage, passed, time.monotonic() - started
 
 
 def main() -> None:
     chosen = sys.argv[1:] or [stage for stage in STAGES if stage not in ON_DEMAND]
     results = list(run(chosen))
     print()
-    for stage, held, seconds in results:
-        print(f"  {stage:<8} {'held' if held else 'FAILED':<8} {seconds:6.1f} s")
-    failed = sum(not held for _, held, _ in results)
-    # The line by which a machine reads what ran.
+    for stage, passed, seconds in results:
+        print(f"  {stage:<8} {'passed' if passed else 'FAILED':<8} {seconds:6.1f} s")
+    failed = sum(not passed for _, passed, _ in results)
+    # A machine reads this line.
     print(f"stages: {len(results) - failed} passed, {failed} failed")
     sys.exit(failed > 0)
 

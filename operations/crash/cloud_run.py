@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.model_store import MODEL, STORE
-from operations.commands import deploy
+from operations.commands import preparation
 from operations.crash.checkout import Checkout
 from operations.crash.faults import FAULTS
 from operations.crash.judge import Reference, judge, run_without_faults
@@ -76,7 +76,7 @@ def verdicts(cloud: str, selection: Selection, folder: Path) -> Iterator[Verdict
 
 def another_model() -> str:
     """A model version that is not the champion; it is trained if the store has none."""
-    deploy.train()
+    preparation.train_model()
     versions = STORE / MODEL
     champion = (versions / "champion").read_text().strip()
     for each in versions.iterdir():

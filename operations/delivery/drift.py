@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from operations.commands import deploy
+from operations.commands import preparation
 from operations.delivery.evidence import write_file
 from operations.delivery.terminal_stack import TerminalStack
 from operations.engine import guards, previews
@@ -13,7 +13,7 @@ from operations.engine import guards, previews
 def report_drift(name: str) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
     stack = TerminalStack.named(name)
-    deploy.train()
+    preparation.train_model()
     steps = stack.steps("refresh", "--preview-only")
     guards.refuse(guards.another_account(steps))
     drift = previews.drift(steps)

@@ -54,7 +54,7 @@ def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
     Raises `GateFailed` if the stack serves another model version than ``version``.
     """
     outputs = stack.outputs()
-    gateway.predict(stack, outputs)
+    gateway.print_prediction(stack, outputs)
     if version and outputs["model_version"] != version:
         raise GateFailed(
             f"{stack.name} serves model {outputs['model_version'][:12]}, but {version[:12]} was tested"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.commands import deploy
+from operations.commands import preparation
 from operations.delivery import gates
 from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
@@ -36,9 +36,9 @@ def deliver_merge(
             with evidence.step(f"tests ({tests})"):
                 gates.run_tests(tests)
         with evidence.step("policies") as found:
-            config = deploy.check(staging)
+            config = preparation.read_settings(staging)
             found["result"] = gates.policy_report(config.cloud).splitlines()[-1]
-        deploy.prepare(staging)
+        preparation.prepare(staging)
         _deliver_stages(staging, production, evidence, gate)
 
 
@@ -47,7 +47,7 @@ def _deliver_stages(staging: Stack, production: Stack, evidence: Evidence, gate:
     before = last_update(production)
     try:
         version = roll_out(staging, evidence, gate=gate)
-        deploy.prepare(production)
+        preparation.prepare(production)
         # Production gets no load but that of its callers.
         roll_out(production, evidence, gate=None, version=version)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.model_store import STORE
 from config.schema import StackConfig
-from operations.commands import deploy
+from operations.commands import preparation
 from operations.delivery import gates
 from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
@@ -32,8 +32,8 @@ def release_stack(
         )
     evidence = Evidence(f"release-{stack.name}", commit())
     gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
-    deploy.train()
-    config = deploy.check(stack)
+    preparation.train_model()
+    config = preparation.read_settings(stack)
     with recorded(evidence):
         if version:
             with evidence.step(f"model of {stack.name}") as found:

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from config.stack_file import StackFile
-from operations.commands import deploy
+from operations.commands import preparation
 from operations.delivery import gates
 from operations.delivery.evidence import EVIDENCE, git
 from operations.delivery.rollout import preview_steps, write_preview
@@ -25,7 +25,7 @@ from operations.terminal import fail
 def review_changes(cloud: str, base_commit: str) -> None:
     """Bring the base commit up, preview this tree over it, and print the preview for readers."""
     stack = stage_stack("review", cloud)
-    deploy.prepare(stack)
+    preparation.prepare(stack)
     base = EVIDENCE / "base"
     _remove_worktree(base)
     EVIDENCE.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from operations.commands import deploy
+from operations.commands import update
 from operations.delivery import comment, gates
 from operations.delivery.evidence import Evidence, write_file
 from operations.delivery.load_gate import LoadGate, measure
@@ -31,7 +31,7 @@ def roll_out(
             guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
         )
     with evidence.step(f"up {stack.name}"):
-        deploy.apply(stack)
+        update.bring_up(stack)
     with evidence.step(f"smoke test {stack.name}") as found:
         found |= gates.smoke_test(stack, version)
         version = found["model_version"]

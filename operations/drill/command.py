@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from operations.commands import deploy, repair
+from operations.commands.registry import COMMANDS
 from operations.drill.drill_platform import DrillPlatform
-
-COMMANDS = {**deploy.COMMANDS, **repair.COMMANDS}
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from operations.commands.deploy import DATA, check
+from operations.commands.deploy import DATA_COMPONENTS
+from operations.commands.preparation import read_settings
 from operations.data.lake_locations import find_lakes
 from operations.drill.drill_platform import DrillPlatform
 from operations.drill.measuring import Baseline, Result, measured
@@ -33,7 +34,7 @@ def compute_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
     """Everything but the data is destroyed."""
     result = Result("compute destroyed, data kept", "make repair ALLOW=vanished")
     resources = platform.stack.resources()
-    spared = set(urns_with_dependencies(resources, (*DATA, "Foundation")))
+    spared = set(urns_with_dependencies(resources, (*DATA_COMPONENTS, "Foundation")))
     destroyed = [
         each["urn"]
         for each in resources
@@ -101,7 +102,9 @@ def region_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
     destroyed = platform.destroy_resources()
     platform.delete_state()
     result.window_seconds = round(time.monotonic() - backed_up, 1)
-    result.checks["nothing was left, not even the lake"] = not find_lakes(check(platform.stack))
+    result.checks["nothing was left, not even the lake"] = not find_lakes(
+        read_settings(platform.stack)
+    )
     result.notes.append(f"{len(destroyed)} resources lost")
     with measured(platform, last, result):
         platform.make("restore")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
-from operations.commands.deploy import start_rehearsal
+from operations.commands.preparation import start_rehearsal
 from operations.drill.disasters import DISASTERS
 from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result

@@ -1,4 +1,4 @@
-"""`make predict`: the stack's front door, asked as any caller would ask it."""
+"""A prediction from a stack's gateway, requested over HTTP as any caller does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from operations.engine.stack import Stack
 from operations.terminal import fail
 
 FLIGHT = HOME / "docs" / "flight.json"
+"""A request about a real flight."""
 
 
-def predict(stack: Stack, outputs: dict[str, Any]) -> None:
-    """Ask the stack's front door about a real flight, over HTTP, as any caller would."""
+def print_prediction(stack: Stack, outputs: dict[str, Any]) -> None:
+    """Request a prediction about a real flight from the stack's gateway, and print it."""
     if "gateway_url" not in outputs:
         fail(f"Stack {stack.name} has no gateway yet. Bring it up with `make up`.")
     body = FLIGHT.read_bytes()
@@ -27,24 +28,26 @@ def predict(stack: Stack, outputs: dict[str, Any]) -> None:
         headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
     )
     started = time.monotonic()
-    # The rehearsal's web apps are Azure's: HTTPS, with a certificate of the rehearsal's own authority.
+    # The rehearsal's web apps use HTTPS, as Azure's do, with a certificate of the rehearsal's own authority.
     trust = ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
-    answer = _patiently(request, trust)
-    took = time.monotonic() - started
+    answer = _answer_when_ready(request, trust)
+    milliseconds = (time.monotonic() - started) * 1000
     prediction = answer["predictions"][0]
-    says = "late" if prediction["late"] else "on time"
+    verdict = "late" if prediction["late"] else "on time"
     flight = ", ".join(
         f"{name} {value}" for name, value in json.loads(body)["instances"][0].items()
     )
     print(f"\n  A real flight: {flight}")
     print(
-        f"  {says}: more than 15 minutes late with probability {prediction['probability']:.2f},"
-        f" says model {answer['model_version'][:12]} ({took * 1000:.0f} ms)"
+        f"  {verdict}: more than 15 minutes late with probability {prediction['probability']:.2f},"
+        f" says model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
     )
 
 
-def _patiently(request: urllib.request.Request, trust: ssl.SSLContext, seconds: float = 60) -> Any:
-    """The answer, once the service is awake: a cold start may answer 5xx or nothing for a while."""
+def _answer_when_ready(
+    request: urllib.request.Request, trust: ssl.SSLContext, seconds: float = 60
+) -> Any:
+    """The answer, as soon as the service is ready: during a cold start it may answer 5xx or nothing."""
     until = time.monotonic() + seconds
     while True:
         try:

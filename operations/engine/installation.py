@@ -1,4 +1,4 @@
-"""Where this clone, its virtual environment and its Pulumi are. Standard library only."""
+"""Where this clone, its virtual environment and its Pulumi are. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
+"""The folder of this clone."""
 VENV = HOME / ".venv"
 PYTHON = VENV / "bin" / "python"
 PULUMI = "v3.250.0"
+"""The version that is built where Pulumi is not installed."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triplane"
 BUILT = CACHE / f"pulumi-{PULUMI}" / "bin"
+"""The folder of that build."""
 
 
 def pulumi_bin() -> Path:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from operations.commands import deploy
+from operations.commands import deploy, preparation
+from operations.commands.registry import COMMANDS
 
 
-@pytest.mark.parametrize("command", deploy.COMMANDS)
+@pytest.mark.parametrize("command", ["up", "preview", "destroy", "outputs", "predict"])
 def test_every_command_refuses_an_unreadable_state(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -20,7 +21,8 @@ def test_every_command_refuses_an_unreadable_state(
         def state_problem(self) -> str:
             return "dev.json is half-written"
 
-    for step in ("start_rehearsal", "train", "check"):
-        monkeypatch.setattr(deploy, step, lambda *_: None)
+    for module in (deploy, preparation):
+        for step in ("start_rehearsal", "train_model", "read_settings"):
+            monkeypatch.setattr(module, step, lambda *_: None)
     with pytest.raises(SystemExit, match=r"half-written.*make adopt"):
-        deploy.COMMANDS[command](Broken())  # type: ignore[arg-type]
+        COMMANDS[command](Broken())  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 from config.model_store import Artifact
 from config.stack_file import StackFile
 from config.validation import config_of_file
-from operations.commands import deploy
+from operations.commands import preparation, update
 from operations.delivery import evidence, gates, merge, release, rollout
 from operations.delivery.gates import GateFailed
 from operations.delivery.load_gate import Load
@@ -67,10 +67,12 @@ class FakeDeliveries:
         monkeypatch.setattr(
             merge, "last_update", lambda stack: f"{self.done.count(stack.name)} updates"
         )
-        monkeypatch.setattr(deploy, "prepare", lambda stack: None)
-        monkeypatch.setattr(deploy, "check", lambda stack: SimpleNamespace(cloud="aws"))
-        monkeypatch.setattr(deploy, "apply", lambda stack: self.done.append(stack.name))
-        monkeypatch.setattr(gateway, "predict", lambda stack, outputs: None)
+        monkeypatch.setattr(preparation, "prepare", lambda stack: None)
+        monkeypatch.setattr(
+            preparation, "read_settings", lambda stack: SimpleNamespace(cloud="aws")
+        )
+        monkeypatch.setattr(update, "bring_up", lambda stack: self.done.append(stack.name))
+        monkeypatch.setattr(gateway, "print_prediction", lambda stack, outputs: None)
         monkeypatch.setattr(
             stack_.Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
         )
@@ -106,8 +108,10 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
     deliveries.serves = {"staging": SERVES, "production": SERVES}
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
-    monkeypatch.setattr(deploy, "train", lambda: None)
-    monkeypatch.setattr(deploy, "check", lambda stack: SimpleNamespace(artifact=artifact))
+    monkeypatch.setattr(preparation, "train_model", lambda: None)
+    monkeypatch.setattr(
+        preparation, "read_settings", lambda stack: SimpleNamespace(artifact=artifact)
+    )
     monkeypatch.setattr(
         interrupted_run,
         "recover",
@@ -235,6 +239,6 @@ def test_recovery_follows_a_failed_update_while_its_event_log_exists(
         stages.done.append(stack.name)
         raise SystemExit(255)
 
-    monkeypatch.setattr(deploy, "apply", failing)
+    monkeypatch.setattr(update, "bring_up", failing)
     assert stages.release("staging")["outcome"] == "failed: 255"
     assert stages.done == ["recover staging", "staging", "recover staging", "stopped"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from operations.commands import repair
+from operations.commands import adopt
 from operations.data import lake_locations
 from operations.data.folder_lake import FolderLake
 from operations.data.state_copy import write_state_copy
@@ -142,7 +142,7 @@ class Clone:
         file = self.home / "bin" / "killed"
         file.write_text(command)
         process = multiprocessing.get_context("fork").Process(
-            target=repair.take_over, args=(self.stack,)
+            target=adopt.adopt, args=(self.stack,)
         )
         process.start()
         process.join(30)
@@ -175,10 +175,10 @@ def clone(
     own = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
     monkeypatch.setattr(environment, "pulumi_environment", lambda: own)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # set by it, and put back after the test
-    for step in ("start_rehearsal", "train"):
-        monkeypatch.setattr(repair, step, lambda: None)
+    for step in ("start_rehearsal", "train_model"):
+        monkeypatch.setattr(adopt, step, lambda: None)
     settings = SimpleNamespace(cloud="aws", environment="dev")
-    monkeypatch.setattr(repair, "check", lambda _: settings)
+    monkeypatch.setattr(adopt, "read_settings", lambda _: settings)
     monkeypatch.setattr(account, "current_account", lambda *_: "111111111111")
     monkeypatch.setattr(lake_locations, "find_lakes", lambda *_: [str(tmp_path / "lake")])
     made = stack_.Stack("dev", stack_.SETTINGS)
@@ -192,11 +192,11 @@ def clone(
 
 
 def test_the_copy_is_taken_over(clone: Clone) -> None:
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.state() == ["lake", "other"]
     assert "Adopted 3 resources. The program would now create 0, replace 0" in clone.says()
     with pytest.raises(SystemExit, match="nothing to adopt"):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
 
 
 def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
@@ -204,11 +204,11 @@ def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
 ) -> None:
     clone.stands("other")
     with pytest.raises(SystemExit, match=r"(?s)Refused: .*Nothing was changed.*ALLOW=vanished"):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
     assert clone.state() is None
     monkeypatch.setenv("ALLOW", guards.ALLOW_VANISHED)
     clone.says()
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.state() == ["other"]
     assert "create aws:s3/bucket:Bucket lake: is gone" in clone.says()
 
@@ -216,8 +216,8 @@ def test_a_refusal_has_changed_nothing_and_its_own_advice_helps(
 def test_what_was_made_after_the_copy_is_found_and_what_was_not_is_told(clone: Clone) -> None:
     clone.has("lake", "other", "newer", "not-made")
     clone.stands("lake", "other", "newer-1234567")
-    with pytest.raises(SystemExit, match="may stand all the same"):
-        repair.take_over(clone.stack)
+    with pytest.raises(SystemExit, match="may exist all the same"):
+        adopt.adopt(clone.stack)
     assert "create aws:s3/bucket:Bucket not-made: was not found" in clone.says()
     assert clone.state() == ["lake", "other", "newer-1234567"]
 
@@ -226,8 +226,8 @@ def test_without_a_copy_what_stands_is_found_by_its_names_and_tags(clone: Clone)
     shutil.rmtree(clone.home / "lake")
     clone.stands("lake-1234567", "other-1234567", lake_7654321="dev-2", more_1234567="dev-2")
     clone.has("lake", "other", "more")
-    with pytest.raises(SystemExit, match="may stand all the same"):
-        repair.take_over(clone.stack)
+    with pytest.raises(SystemExit, match="may exist all the same"):
+        adopt.adopt(clone.stack)
     said = clone.says()
     assert "Adopted 3 resources. The program would now create 1, replace 0 and change 0" in said
     assert "create aws:s3/bucket:Bucket more: was not found" in said, (
@@ -244,18 +244,18 @@ def test_without_a_copy_nothing_is_guessed_and_nothing_changed(
     with pytest.raises(
         SystemExit, match=r"2 resources may be lake .*lake-1234567, lake-7654321.*ALLOW="
     ):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
     assert clone.state() is None
     monkeypatch.setenv("ALLOW", "lake-7654321")
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.state() == ["lake-7654321", "other-1234567"]
 
 
 def test_where_nothing_stands_there_is_nothing_to_adopt(clone: Clone) -> None:
     shutil.rmtree(clone.home / "lake")
     clone.stands(lake_7654321="dev-2")
-    with pytest.raises(SystemExit, match=r"nothing stands that carries its tags .*stack=dev\)"):
-        repair.take_over(clone.stack)
+    with pytest.raises(SystemExit, match=r"no resource exists that carries its tags .*stack=dev\)"):
+        adopt.adopt(clone.stack)
     assert clone.state() is None
 
 
@@ -268,7 +268,7 @@ def test_a_cloud_that_does_not_list_is_not_taken_for_an_empty_one(
     monkeypatch.setattr(discovery, "discovered_resources", refused)
     clone.has("lake", "other", "newer")
     with pytest.raises(SystemExit, match=r"cannot be listed: AccessDenied.*Nothing was changed"):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
     assert clone.state() is None
 
 
@@ -278,9 +278,9 @@ def test_a_copy_of_another_account_is_refused_before_anything_is_written(
     with monkeypatch.context() as patched:
         patched.setattr(account, "current_account", lambda *_: "222222222222")
         with pytest.raises(SystemExit, match=r"111111111111.*222222222222.*Nothing was\s+changed"):
-            repair.take_over(clone.stack)
+            adopt.adopt(clone.stack)
     assert clone.state() is None
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.state() == ["lake", "other"]
 
 
@@ -289,11 +289,11 @@ def test_a_broken_state_stays_where_it_is_until_a_copy_is_good(clone: Clone) -> 
     clone.stack.state.write_text("{half")
     clone.stands()
     with pytest.raises(SystemExit, match="Refused"):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
     assert clone.stack.state.read_text() == "{half"
     assert not clone.stack.state.with_suffix(".broken").exists()
     clone.stands("lake", "other")
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.stack.state.with_suffix(".broken").read_text() == "{half"
     assert clone.state() == ["lake", "other"]
 
@@ -302,7 +302,7 @@ def test_a_broken_state_stays_where_it_is_until_a_copy_is_good(clone: Clone) -> 
 def test_one_that_was_killed_is_run_again_and_ends_well(clone: Clone, command: str) -> None:
     assert clone.killed_in(command) == -signal.SIGKILL
     assert clone.state() is None
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert clone.state() == ["lake", "other"]
     assert not list(clone.home.glob(".pulumi/adopting*")), "what the first one left, neither"
 
@@ -321,7 +321,7 @@ def test_what_the_copy_has_as_pending_is_not_forgotten(
         seen.extend(stack.export()["deployment"]["pending_operations"])
 
     monkeypatch.setattr(interrupted_run, "recover", noticed)
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert seen == [creating]
 
 
@@ -333,10 +333,10 @@ def test_what_a_recovery_still_doubts_goes_with_the_state_that_it_settled(clone:
     clone.stack.events.write_text(log)
     clone.stands()
     with pytest.raises(SystemExit, match="Refused"):
-        repair.take_over(clone.stack)
+        adopt.adopt(clone.stack)
     assert clone.stack.events.read_text() == log, "as if it had never been run"
     clone.stands("lake", "other")
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert not clone.stack.events.exists()
     assert not clone.stack.unresolved.exists()
 
@@ -348,6 +348,6 @@ def test_a_list_that_the_former_version_left_is_read_and_then_removed(clone: Clo
     former.write_text('[{"type": "updating", "resource": {"urn": "u"}}]')
     [operation] = interrupted_run.unresolved_operations({}, clone.stack.unresolved)
     assert operation["resource"]["urn"] == "u"
-    repair.take_over(clone.stack)
+    adopt.adopt(clone.stack)
     assert not former.exists()
     assert clone.stack.unresolved.name == "unresolved-dev.json"

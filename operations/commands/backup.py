@@ -1,0 +1,64 @@
+"""`make backup` and `make restore`: the lake's data, in a folder or another bucket, and back again.
+
+Where the backup is, ``BACKUP`` says: a folder, or another lake's URI. Default: ``.backups`` in this clone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from components.contracts import Zone
+from config.model_store import STORE
+from operations.commands.preparation import prepare, start_rehearsal
+from operations.commands.update import bring_up, report_update
+from operations.data import backup
+from operations.data.folder_lake import FolderLake
+from operations.data.lake import Lake
+from operations.data.lake_locations import open_lake
+from operations.data.state_copy import lake_of
+from operations.engine.installation import HOME
+from operations.engine.stack import Stack
+from operations.terminal import fail
+
+MIB = 2**20
+
+
+def back_up(stack: Stack) -> None:
+    """Copy the lake's objects that are new, or were written again since the last backup."""
+    start_rehearsal()
+    source = lake_of(stack)
+    if source is None:
+        fail(f"Stack {stack.name} has no lake to back up.")
+    found, copied, size = backup.copy(source, _backup_of(stack), update=True)
+    print(f"Backup: {copied} of {found} objects were new or changed, {size / MIB:.1f} MiB.")
+
+
+def restore(stack: Stack) -> None:
+    """Build the platform again if it is gone, and fill its lake from the backup. Existing objects stay."""
+    source = _backup_of(stack)
+    _restore_model_store(source)
+    prepare(stack)
+    bring_up(stack)
+    target = lake_of(stack)
+    if target is None:
+        fail(f"Stack {stack.name} came up without a lake: nowhere to restore to.")
+    found, copied, size = backup.copy(source, target)
+    print(f"Restored {copied} of {found} objects, {size / MIB:.1f} MiB; the others exist already.")
+    report_update(stack)
+
+
+def _restore_model_store(source: Lake) -> None:
+    """Copy the backup's models that this clone does not have: the platform is built with one of them."""
+    names = list(source.names(f"{Zone.MODELS}/"))
+    if not names:
+        fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
+    store = FolderLake(STORE)
+    existing = set(store.names())
+    for name in names:
+        file = name.removeprefix(f"{Zone.MODELS}/")
+        if file and file not in existing and (data := source.read(name)) is not None:
+            store.write(file, data)
+
+
+def _backup_of(stack: Stack) -> Lake:
+    return open_lake(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))

@@ -1,0 +1,70 @@
+"""What a command does before it changes a stack: the rehearsal, the model, the settings, the state."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pulumi
+
+from config.model_store import MODEL, STORE
+from config.schema import StackConfig
+from config.stack_file import StackFile
+from config.validation import config_of_file
+from operations.engine.disk_space import disk_shortages
+from operations.engine.guards import allowed, refuse
+from operations.engine.installation import HOME, PYTHON
+from operations.engine.stack import SETTINGS, Stack
+from operations.engine.state_file import clock_behind_state
+from operations.recovery import interrupted_run, state_copies
+from operations.terminal import fail, say
+
+
+def prepare(stack: Stack) -> StackConfig:
+    """Prepare an update; returns the settings.
+
+    Refuses to create a stack whose platform exists already, and recovers from an interrupted run.
+    """
+    start_rehearsal()
+    train_model()
+    config = read_settings(stack)
+    refuse_unreadable_state(stack)
+    refuse(clock_behind_state(stack.state, allowed()))
+    if not stack.exists():
+        os.environ.update(stack.environment)
+        refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))
+        stack.init()
+    interrupted_run.recover(stack, config)
+    return config
+
+
+def start_rehearsal() -> None:
+    """Start the rehearsal, unless it runs already."""
+    refuse(disk_shortages())
+    if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
+        fail("The rehearsal did not start; the reason is above.")
+
+
+def train_model() -> None:
+    """Train the model, unless the store has a champion."""
+    if (STORE / MODEL / "champion").exists():
+        return
+    say("training the model on the flights of 2013 (once, about a minute)")
+    path = {"PYTHONPATH": str(HOME / "lambda")}
+    command = [str(PYTHON), "-m", "model_server", "train"]
+    if subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
+        fail("The model could not be trained; the reason is above.")
+
+
+def read_settings(stack: Stack) -> StackConfig:
+    """The stack's settings. Leaves with all errors in them, before a stack is created."""
+    try:
+        return config_of_file(StackFile.read(stack.file, SETTINGS.name))
+    except pulumi.RunError as error:
+        fail(str(error))
+
+
+def refuse_unreadable_state(stack: Stack) -> None:
+    """Leave if the state cannot be read. Pulumi would take some of those for a stack without resources."""
+    if problem := stack.state_problem():
+        fail(f"{problem}. Nothing was changed. Put the newest intact copy in its place: make adopt")

@@ -1,0 +1,23 @@
+"""The commands on a stack, by the name that `make` and ``python -m operations`` have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from operations.commands.adopt import adopt
+from operations.commands.backup import back_up, restore
+from operations.commands.deploy import destroy, outputs, predict, preview, up
+from operations.commands.repair import repair
+from operations.engine.stack import Stack
+
+COMMANDS: dict[str, Callable[[Stack], None]] = {
+    "up": up,
+    "preview": preview,
+    "destroy": destroy,
+    "outputs": outputs,
+    "predict": predict,
+    "repair": repair,
+    "adopt": adopt,
+    "backup": back_up,
+    "restore": restore,
+}

@@ -1,0 +1,54 @@
+"""An update of a stack: what it must not lose, the update itself, and what is printed afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operations.data.state_copy import copy_state_into_lake
+from operations.engine import guards
+from operations.engine.gateway import print_prediction
+from operations.engine.stack import Stack
+
+
+def refuse_losses(stack: Stack) -> None:
+    """Refuse an update of another account's stack, or one that loses precious resources."""
+    if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
+        # The rest of an interrupted replacement only deletes. A preview shows that only on request.
+        steps = stack.steps("preview", "--show-replacement-steps")
+        guards.refuse(
+            guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
+        )
+
+
+def bring_up(stack: Stack) -> None:
+    """Bring the stack up, and copy its state into its lake, after a failure too."""
+    try:
+        stack.update("up", "--suppress-outputs")
+    finally:
+        copy_state_into_lake(stack)
+
+
+def report_update(stack: Stack) -> None:
+    """Print the outputs, a prediction, and how many resources the last update changed."""
+    outputs = stack.outputs()
+    print_outputs(outputs)
+    print_prediction(stack, outputs)
+    changes = stack.changes()
+    changed = sum(count for operation, count in changes.items() if operation != "same")
+    print(
+        f"\nStack {stack.name}: {changed} resources changed."
+        if changed
+        else f"\nStack {stack.name}: no change; {changes.get('same', 0)} resources are unchanged."
+    )
+
+
+def print_outputs(outputs: dict[str, Any]) -> None:
+    """Print the outputs, a line each, without the gateway's key."""
+    shown = {
+        name: value for name, value in outputs.items() if name not in ("readme", "gateway_key")
+    }
+    if "gateway_key" in outputs:
+        shown["gateway_key"] = "(secret: pulumi stack output gateway_key --show-secrets)"
+    print()
+    for name, value in shown.items():
+        print(f"  {name:<14} {value}")

@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
-from operations.__main__ import _parser
+from operations.__main__ import STACK_COMMANDS, _parser, main
+from operations.commands.registry import COMMANDS
 from operations.delivery import gates
 from operations.engine.installation import HOME
+from operations.engine.stack import Stack
 
 VARIABLES = {
     "": ["CLOUD=gcp", "STACK=staging"],
@@ -40,3 +42,34 @@ def test_each_command_of_the_makefile_is_parsed(variables: list[str]) -> None:
 @pytest.mark.parametrize("selection", [*gates.TESTS, "none"])
 def test_each_selection_of_tests_can_be_chosen_for_a_delivery(selection: str) -> None:
     assert _parser().parse_args(["deliver", "--tests", selection]).tests == selection
+
+
+def test_every_command_on_a_stack_has_a_function_and_a_help_text() -> None:
+    assert list(COMMANDS) == list(STACK_COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("cloud", ["", "gcp"])
+def test_a_command_runs_on_the_stack_of_its_cloud(
+    command: str, cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, str]] = []
+    monkeypatch.setitem(COMMANDS, command, lambda stack: ran.append((command, stack)))
+    monkeypatch.setattr(Stack, "for_cloud", lambda name: name)
+    main([command, cloud] if cloud else [command])
+    assert ran == [(command, cloud)]
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["upp"])
+    assert left.value.code == 2
+    assert "restore" in capsys.readouterr().err
+
+
+def test_make_runs_the_operations_by_this_command_line_only() -> None:
+    makefile = (HOME / "Makefile").read_text()
+    assert "-m operations up" in makefile
+    assert not re.findall(r"-m operations\.", makefile)

@@ -6,12 +6,14 @@ import hashlib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import pulumi
+
 
 def context_files(folder: Path) -> list[Path]:
     """The files of a build context, sorted, relative to ``folder``.
 
-    Left out: hidden files, Python's byte code, and what ``.dockerignore`` names (patterns of one
-    path each; of its exceptions, ``!…``, none are understood, and one raises ValueError).
+    Without hidden files, Python's byte code, and what ``.dockerignore`` names (patterns of one path each).
+    Raises ValueError for an exception, ``!…``, in it: they are not supported.
     """
     ignored = _dockerignore(folder / ".dockerignore")
 
@@ -36,6 +38,16 @@ def content_hash(folder: Path) -> str:
         digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def archive(folder: Path, prefix: str = "") -> pulumi.AssetArchive:
+    """The context's files as an archive, with ``prefix`` before their paths."""
+    return pulumi.AssetArchive(
+        {
+            f"{prefix}{path.as_posix()}": pulumi.FileAsset(str(folder / path))
+            for path in context_files(folder)
+        }
+    )
 
 
 def _dockerignore(file: Path) -> list[str]:

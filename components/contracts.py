@@ -1,8 +1,8 @@
-"""The nouns that every cloud package builds, and what they promise each other.
+"""The interfaces of the components: what each takes, and what it offers to the others, on every cloud.
 
-A cloud package (``components/aws``, ``components/gcp``, ``components/azure``) has one module a noun,
-and each module has one class of the noun's own name. The wiring between nouns is written once, in
-``components/platform.py``; a cloud package only builds parts.
+A cloud package (``components/aws``, ``components/gcp``, ``components/azure``) has one module a component,
+and each module has one class of the component's own name. How the components are connected is written once, in
+``components/platform.py``; a cloud package only builds them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import pulumi
 
@@ -54,9 +54,27 @@ class Workload(StrEnum):
     GATEWAY = "gateway"
 
 
+class Component(pulumi.ComponentResource):
+    """A part of the platform. Each cloud has a class of its own for it."""
+
+    @classmethod
+    def of(cls, component: Component) -> Self:
+        """``component`` as an instance of this class: with the attributes that only this cloud's class has.
+
+        Raises TypeError if it is another cloud's.
+        """
+        if not isinstance(component, cls):
+            raise TypeError(
+                f"{cls.__module__}.{cls.__name__} is needed, and"
+                f" {type(component).__module__}.{type(component).__name__} was given:"
+                " all components of a platform are of the same cloud"
+            )
+        return component
+
+
 @dataclass(frozen=True, kw_only=True)
 class FoundationArgs:
-    """Where the platform stands. ``project`` is set on Google Cloud only."""
+    """Where the platform is built. ``project`` is set on Google Cloud only."""
 
     region: str
     environment: str
@@ -65,10 +83,11 @@ class FoundationArgs:
     project: str | None = None
 
 
-class Foundation(pulumi.ComponentResource):
-    """What everything else on this cloud stands on: account facts, enabled APIs, a resource group."""
+class Foundation(Component):
+    """What everything else on this cloud needs: facts about the account, enabled APIs, a resource group."""
 
     args: FoundationArgs
+    region: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +99,11 @@ class DataLakeArgs:
     """Overwritten or deleted versions of an object are kept for so many days."""
 
 
-class DataLake(pulumi.ComponentResource):
+class DataLake(Component):
     """A private, encrypted, versioned object store with the zones of `Zone`."""
 
     uri: pulumi.Output[str]
-    """Where the lake is, in the words of the cloud's own tools: ``s3://…``, ``gs://…``, ``https://…``."""
+    """The lake's place, in the form of the cloud's own tools: ``s3://…``, ``gs://…``, ``https://…``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +111,7 @@ class ImageRegistryArgs:
     foundation: Foundation
 
 
-class ImageRegistry(pulumi.ComponentResource):
+class ImageRegistry(Component):
     """A private registry for the platform's one image."""
 
     repository: pulumi.Output[str]
@@ -101,7 +120,7 @@ class ImageRegistry(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class Grant:
-    """One permission, as data: who gets it is the identity that carries it."""
+    """One permission, as data. The identity that has the grant gets the permission."""
 
     target: DataLake | ImageRegistry | ModelEndpoint | ApiKey
     access: Access
@@ -120,13 +139,14 @@ class IdentityArgs:
     grants: Sequence[Grant]
 
 
-class Identity(pulumi.ComponentResource):
-    """The identity of one workload, holding exactly its grants."""
+class Identity(Component):
+    """The identity of one workload, with exactly its grants."""
 
+    workload: Workload
     principal: pulumi.Output[str]
     """Role ARN, service account e-mail or managed identity resource id."""
-    ready: list[pulumi.Resource]
-    """What must exist before the workload starts: the attachments, not only the identity."""
+    attachments: list[pulumi.Resource]
+    """What gives the identity its grants. A workload depends on them, not on the identity alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +161,7 @@ class ImageBuildArgs:
     """The context's content hash; a changed context is a new tag, and so a new build."""
 
 
-class ImageBuild(pulumi.ComponentResource):
+class ImageBuild(Component):
     """The image, built by the cloud's own build service from a folder of this repository."""
 
     image: pulumi.Output[str]
@@ -155,11 +175,11 @@ class ModelArtifactArgs:
     artifact: Artifact
 
 
-class ModelArtifact(pulumi.ComponentResource):
+class ModelArtifact(Component):
     """The artifact's files in the lake's models zone. They stay there when another version serves."""
 
     uri: pulumi.Output[str]
-    """What the cloud's model service takes: the archive's URI on AWS, the folder's elsewhere."""
+    """The URI that the cloud's model service takes: the archive's on AWS, the folder's elsewhere."""
     version: str
 
 
@@ -176,7 +196,7 @@ class ModelEndpointArgs:
     max_instances: int
 
 
-class ModelEndpoint(pulumi.ComponentResource):
+class ModelEndpoint(Component):
     """The managed ML service serving one model version; another version rolls without downtime."""
 
     endpoint_name: pulumi.Output[str]
@@ -185,18 +205,18 @@ class ModelEndpoint(pulumi.ComponentResource):
     model_version: pulumi.Output[str]
     """The version that takes the traffic, known once it does."""
     gateway_settings: pulumi.Output[dict[str, str]]
-    """Environment variables that tell the gateway how to reach this endpoint; nothing secret."""
+    """The gateway's environment variables for calling this endpoint; nothing secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKeyArgs:
     foundation: Foundation
     rotation: int
-    """Any other number makes a new key."""
+    """Another number makes a new key."""
 
 
-class ApiKey(pulumi.ComponentResource):
-    """The key that callers of the gateway hold, kept in the cloud's own secret store."""
+class ApiKey(Component):
+    """The key that callers of the gateway send, stored in the cloud's own secret store."""
 
     value: pulumi.Output[str]
     """The key itself, always secret."""
@@ -217,9 +237,24 @@ class GatewayArgs:
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that mean the same on every cloud; nothing secret."""
 
+    def environment(self, **cloud: pulumi.Input[str]) -> pulumi.Output[dict[str, str]]:
+        """The gateway's environment variables, ``cloud`` being this cloud's own; nothing secret.
 
-class Gateway(pulumi.ComponentResource):
-    """The public front door: validates, asks the model endpoint, keeps a capture in the lake."""
+        Sorted by name, so that their order is never a change.
+        """
+        known = {
+            **self.settings,
+            "ACCESS": "key" if self.key else "public",
+            "CAPTURE_URI": pulumi.Output.concat(self.lake.uri, "/", Zone.CAPTURES.value),
+            **cloud,
+        }
+        return pulumi.Output.all(known, self.endpoint.gateway_settings).apply(
+            lambda parts: dict(sorted({**parts[0], **parts[1]}.items()))
+        )
+
+
+class Gateway(Component):
+    """The public entry: validates a request, calls the model endpoint, keeps a capture in the lake."""
 
     url: pulumi.Output[str]
     """Without a trailing slash."""
@@ -230,20 +265,20 @@ class DeliveryArgs:
     foundation: Foundation
     lake: DataLake
     identities: Sequence[Identity]
-    """The workloads' identities: the ones that the pipeline may hand to the services it sets up."""
+    """The workloads' identities: those that the pipeline may assign to the services that it sets up."""
     registry: ImageRegistry
     repository: str
-    """``owner/name`` on GitHub, or ``owner@id/name@id``: as it stands in the subject of its tokens."""
+    """``owner/name`` on GitHub, or ``owner@id/name@id``: as in the subject of its tokens."""
     branch: str
     environment: str | None
-    """GitHub's word for a gate in front of a job; not the stack's environment."""
+    """GitHub's environment, a gate in front of a job; not the stack's environment."""
     existing_provider: bool
-    """AWS only: the account has the identity provider for GitHub already, and takes no second."""
+    """AWS only: the account has the identity provider for GitHub already, and allows no second one."""
     prefix: str
-    """How the physical names of everything that the platform makes begin."""
+    """How the physical names of all of the platform's resources begin."""
 
     zones = (Zone.BUILDS, Zone.MODELS, Zone.STATE)
-    """The zones that a deployment writes to: nobody's captures, no training data."""
+    """The zones that a deployment writes to: no captures, no training data."""
 
     @property
     def subject(self) -> str:
@@ -256,37 +291,37 @@ class DeliveryArgs:
         return f"refs/heads/{self.branch}"
 
 
-class Delivery(pulumi.ComponentResource):
+class Delivery(Component):
     """The identity that a pipeline on GitHub deploys as, without a key that could be stolen."""
 
     identity: pulumi.Output[str]
-    """Role ARN, service account e-mail or client id: what the pipeline signs in as."""
+    """The identity that the pipeline signs in as: role ARN, service account e-mail or client id."""
     provider: pulumi.Output[str]
-    """What checks the pipeline's tokens: identity provider's ARN, pool provider's name, credential's id."""
+    """The checker of the pipeline's tokens: identity provider's ARN, pool provider's name, credential's id."""
 
 
 Args = TypeVar("Args", contravariant=True)
-Noun = TypeVar("Noun", covariant=True)
+Built = TypeVar("Built", covariant=True)
 
 
-class Builds(Protocol[Args, Noun]):
-    """A noun's class, seen as what makes one."""
+class ComponentClass(Protocol[Args, Built]):
+    """A component's class, as far as it is called to build one."""
 
     def __call__(
         self, name: str, args: Args, opts: pulumi.ResourceOptions | None = None
-    ) -> Noun: ...
+    ) -> Built: ...
 
 
 class CloudPackage(Protocol):
     """What a cloud package exports."""
 
-    Foundation: Builds[FoundationArgs, Foundation]
-    DataLake: Builds[DataLakeArgs, DataLake]
-    ImageRegistry: Builds[ImageRegistryArgs, ImageRegistry]
-    Identity: Builds[IdentityArgs, Identity]
-    ImageBuild: Builds[ImageBuildArgs, ImageBuild]
-    ModelArtifact: Builds[ModelArtifactArgs, ModelArtifact]
-    ModelEndpoint: Builds[ModelEndpointArgs, ModelEndpoint]
-    ApiKey: Builds[ApiKeyArgs, ApiKey]
-    Gateway: Builds[GatewayArgs, Gateway]
-    Delivery: Builds[DeliveryArgs, Delivery]
+    Foundation: ComponentClass[FoundationArgs, Foundation]
+    DataLake: ComponentClass[DataLakeArgs, DataLake]
+    ImageRegistry: ComponentClass[ImageRegistryArgs, ImageRegistry]
+    Identity: ComponentClass[IdentityArgs, Identity]
+    ImageBuild: ComponentClass[ImageBuildArgs, ImageBuild]
+    ModelArtifact: ComponentClass[ModelArtifactArgs, ModelArtifact]
+    ModelEndpoint: ComponentClass[ModelEndpointArgs, ModelEndpoint]
+    ApiKey: ComponentClass[ApiKeyArgs, ApiKey]
+    Gateway: ComponentClass[GatewayArgs, Gateway]
+    Delivery: ComponentClass[DeliveryArgs, Delivery]

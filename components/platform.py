@@ -1,4 +1,4 @@
-"""The platform: how the nouns fit together, written once for all clouds."""
+"""The platform: how the components are connected, written once for all clouds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from components import build_context, contracts
+from components.contracts import Access, Grant, Workload, Zone
 from config.schema import StackConfig
 from config.tags import platform_tags
 
@@ -14,16 +15,18 @@ WORKLOADS = Path(__file__).resolve().parent.parent / "lambda"
 
 
 class Platform(pulumi.ComponentResource):
-    """A lake, an image, a served model and a front door, on one cloud."""
+    """A lake, an image, a served model and a gateway, on one cloud."""
 
     outputs: dict[str, pulumi.Input[object]]
     """The contract: the same names and types on every cloud."""
 
     def __init__(self, name: str, config: StackConfig, cloud: contracts.CloudPackage) -> None:
         super().__init__("triplane:index:Platform", name)
-        child = pulumi.ResourceOptions(parent=self)
+        self._name, self._config, self._cloud = name, config, cloud
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._identities: list[contracts.Identity] = []
 
-        foundation = cloud.Foundation(
+        self._foundation = cloud.Foundation(
             f"{name}-foundation",
             contracts.FoundationArgs(
                 region=config.region,
@@ -32,126 +35,32 @@ class Platform(pulumi.ComponentResource):
                 tags=platform_tags(config.environment, pulumi.get_stack(), config.tags),
                 keep_data=config.keep_data,
             ),
-            child,
+            self._child,
         )
-        lake = cloud.DataLake(
+        self._lake = cloud.DataLake(
             f"{name}-lake",
             contracts.DataLakeArgs(
-                foundation=foundation,
+                foundation=self._foundation,
                 captures_days=config.lake.captures_days,
                 noncurrent_days=config.lake.noncurrent_days,
             ),
-            child,
+            self._child,
         )
-        registry = cloud.ImageRegistry(
-            f"{name}-registry", contracts.ImageRegistryArgs(foundation=foundation), child
+        self._registry = cloud.ImageRegistry(
+            f"{name}-registry",
+            contracts.ImageRegistryArgs(foundation=self._foundation),
+            self._child,
         )
-
-        identities: list[contracts.Identity] = []
-
-        def identity(workload: contracts.Workload, *grants: contracts.Grant) -> contracts.Identity:
-            made = cloud.Identity(
-                f"{name}-{workload}",
-                contracts.IdentityArgs(foundation=foundation, workload=workload, grants=grants),
-                child,
-            )
-            identities.append(made)
-            return made
-
-        image = cloud.ImageBuild(
-            f"{name}-image",
-            contracts.ImageBuildArgs(
-                foundation=foundation,
-                lake=lake,
-                registry=registry,
-                identity=identity(
-                    contracts.Workload.BUILD,
-                    contracts.Grant(lake, contracts.Access.READ, contracts.Zone.BUILDS),
-                    contracts.Grant(registry, contracts.Access.PUSH),
-                ),
-                context=WORKLOADS,
-                tag=build_context.content_hash(WORKLOADS),
-            ),
-            child,
-        )
-        model = cloud.ModelArtifact(
-            f"{name}-model",
-            contracts.ModelArtifactArgs(foundation=foundation, lake=lake, artifact=config.artifact),
-            child,
-        )
-        endpoint = cloud.ModelEndpoint(
-            f"{name}-endpoint",
-            contracts.ModelEndpointArgs(
-                foundation=foundation,
-                lake=lake,
-                identity=identity(
-                    contracts.Workload.SERVING,
-                    contracts.Grant(lake, contracts.Access.READ, contracts.Zone.MODELS),
-                    contracts.Grant(registry, contracts.Access.PULL),
-                ),
-                image=image.image,
-                model=model,
-                machine=config.machine,
-                min_instances=config.endpoint.min_instances,
-                max_instances=config.endpoint.max_instances,
-            ),
-            child,
-        )
-        key = (
-            cloud.ApiKey(
-                f"{name}-key",
-                contracts.ApiKeyArgs(foundation=foundation, rotation=config.gateway.key_rotation),
-                child,
-            )
-            if config.gateway.access == "key"
-            else None
-        )
-        gateway = cloud.Gateway(
-            f"{name}-gateway",
-            contracts.GatewayArgs(
-                foundation=foundation,
-                lake=lake,
-                identity=identity(
-                    contracts.Workload.GATEWAY,
-                    contracts.Grant(endpoint, contracts.Access.INVOKE),
-                    contracts.Grant(lake, contracts.Access.WRITE, contracts.Zone.CAPTURES),
-                    contracts.Grant(registry, contracts.Access.PULL),
-                    *([contracts.Grant(key, contracts.Access.READ)] if key else []),
-                ),
-                endpoint=endpoint,
-                image=image.image,
-                code=WORKLOADS,
-                key=key,
-                max_concurrency=config.gateway.max_concurrency,
-                settings={"MAX_BODY_BYTES": str(config.gateway.max_body_kib * 1024)},
-            ),
-            child,
-        )
-
-        delivery = (
-            cloud.Delivery(
-                f"{name}-delivery",
-                contracts.DeliveryArgs(
-                    foundation=foundation,
-                    lake=lake,
-                    registry=registry,
-                    identities=identities,
-                    repository=config.delivery.repository,
-                    branch=config.delivery.branch,
-                    environment=config.delivery.environment or None,
-                    existing_provider=config.delivery.existing_provider,
-                    prefix=name,
-                ),
-                child,
-            )
-            if config.delivery.repository
-            else None
-        )
+        image = self._image()
+        endpoint = self._endpoint(image)
+        key = self._key() if config.gateway.access == "key" else None
+        gateway = self._gateway(image, endpoint, key)
+        delivery = self._delivery() if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
             "environment": config.environment,
-            "lake_uri": lake.uri,
+            "lake_uri": self._lake.uri,
             "image": image.image,
             "model_version": endpoint.model_version,
             "endpoint_name": endpoint.endpoint_name,
@@ -164,3 +73,113 @@ class Platform(pulumi.ComponentResource):
             self.outputs["delivery_identity"] = delivery.identity
             self.outputs["delivery_provider"] = delivery.provider
         self.register_outputs(self.outputs)
+
+    def _identity(self, workload: Workload, *grants: Grant) -> contracts.Identity:
+        identity = self._cloud.Identity(
+            f"{self._name}-{workload}",
+            contracts.IdentityArgs(foundation=self._foundation, workload=workload, grants=grants),
+            self._child,
+        )
+        self._identities.append(identity)
+        return identity
+
+    def _image(self) -> contracts.ImageBuild:
+        return self._cloud.ImageBuild(
+            f"{self._name}-image",
+            contracts.ImageBuildArgs(
+                foundation=self._foundation,
+                lake=self._lake,
+                registry=self._registry,
+                identity=self._identity(
+                    Workload.BUILD,
+                    Grant(self._lake, Access.READ, Zone.BUILDS),
+                    Grant(self._registry, Access.PUSH),
+                ),
+                context=WORKLOADS,
+                tag=build_context.content_hash(WORKLOADS),
+            ),
+            self._child,
+        )
+
+    def _endpoint(self, image: contracts.ImageBuild) -> contracts.ModelEndpoint:
+        model = self._cloud.ModelArtifact(
+            f"{self._name}-model",
+            contracts.ModelArtifactArgs(
+                foundation=self._foundation, lake=self._lake, artifact=self._config.artifact
+            ),
+            self._child,
+        )
+        return self._cloud.ModelEndpoint(
+            f"{self._name}-endpoint",
+            contracts.ModelEndpointArgs(
+                foundation=self._foundation,
+                lake=self._lake,
+                identity=self._identity(
+                    Workload.SERVING,
+                    Grant(self._lake, Access.READ, Zone.MODELS),
+                    Grant(self._registry, Access.PULL),
+                ),
+                image=image.image,
+                model=model,
+                machine=self._config.machine,
+                min_instances=self._config.endpoint.min_instances,
+                max_instances=self._config.endpoint.max_instances,
+            ),
+            self._child,
+        )
+
+    def _key(self) -> contracts.ApiKey:
+        return self._cloud.ApiKey(
+            f"{self._name}-key",
+            contracts.ApiKeyArgs(
+                foundation=self._foundation, rotation=self._config.gateway.key_rotation
+            ),
+            self._child,
+        )
+
+    def _gateway(
+        self,
+        image: contracts.ImageBuild,
+        endpoint: contracts.ModelEndpoint,
+        key: contracts.ApiKey | None,
+    ) -> contracts.Gateway:
+        gateway = self._config.gateway
+        return self._cloud.Gateway(
+            f"{self._name}-gateway",
+            contracts.GatewayArgs(
+                foundation=self._foundation,
+                lake=self._lake,
+                identity=self._identity(
+                    Workload.GATEWAY,
+                    Grant(endpoint, Access.INVOKE),
+                    Grant(self._lake, Access.WRITE, Zone.CAPTURES),
+                    Grant(self._registry, Access.PULL),
+                    *([Grant(key, Access.READ)] if key else []),
+                ),
+                endpoint=endpoint,
+                image=image.image,
+                code=WORKLOADS,
+                key=key,
+                max_concurrency=gateway.max_concurrency,
+                settings={"MAX_BODY_BYTES": str(gateway.max_body_kib * 1024)},
+            ),
+            self._child,
+        )
+
+    def _delivery(self) -> contracts.Delivery:
+        delivery = self._config.delivery
+        return self._cloud.Delivery(
+            f"{self._name}-delivery",
+            contracts.DeliveryArgs(
+                foundation=self._foundation,
+                lake=self._lake,
+                registry=self._registry,
+                identities=self._identities,
+                repository=delivery.repository,
+                branch=delivery.branch,
+                environment=delivery.environment or None,
+                existing_provider=delivery.existing_provider,
+                prefix=self._name,
+            ),
+            self._child,
+        )

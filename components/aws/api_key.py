@@ -6,39 +6,38 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts
+from components.aws.foundation import Foundation
 from components.random_key import RandomKey
 
 RECOVERY_DAYS = 30
 
 
 class ApiKey(contracts.ApiKey):
-    """A random key; another rotation becomes the secret's current version, the former one stays behind."""
+    """A random key; another rotation becomes the secret's current version, and the former version stays."""
 
-    arn: pulumi.Output[str]
-    version: pulumi.Output[str]
-    """The version of the secret that holds this rotation's key."""
+    secret: aws.secretsmanager.Secret
+    version: aws.secretsmanager.SecretVersion
+    """The version of the secret that has this rotation's key."""
 
     def __init__(
         self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:ApiKey", name, None, opts)
-        foundation = args.foundation.args
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
 
         key = RandomKey(f"{name}-random", args.rotation, child)
-        secret = aws.secretsmanager.Secret(
+        self.secret = aws.secretsmanager.Secret(
             f"{name}-secret",
             description="What callers of the gateway send as x-api-key",
-            # 0: gone at once, so that a stack that is made again is not in its own way.
-            recovery_window_in_days=RECOVERY_DAYS if foundation.keep_data else 0,
+            # 0: deleted at once, so that a stack that is created again finds the name free.
+            recovery_window_in_days=RECOVERY_DAYS if foundation.args.keep_data else 0,
             tags=foundation.tags,
             opts=child,
         )
-        version = aws.secretsmanager.SecretVersion(
-            f"{name}-version", secret_id=secret.id, secret_string=key.value, opts=child
+        self.version = aws.secretsmanager.SecretVersion(
+            f"{name}-version", secret_id=self.secret.id, secret_string=key.value, opts=child
         )
 
         self.value = key.value
-        self.arn = secret.arn
-        self.version = version.version_id
-        self.register_outputs({"arn": self.arn})
+        self.register_outputs({})

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts
+from components.aws.foundation import Foundation
 
 
 class DataLake(contracts.DataLake):
@@ -13,22 +14,42 @@ class DataLake(contracts.DataLake):
 
     bucket: aws.s3.Bucket
     bucket_name: pulumi.Output[str]
-    """Known once versioning is on, so that whoever writes to it by this name is never too early."""
+    """Known once versioning is on, so that nothing is written by this name before that."""
 
     def __init__(
         self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:DataLake", name, None, opts)
-        foundation = args.foundation.args
-        # With keep_data a destroy forgets the bucket together with everything that guards it.
-        child = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.keep_data)
+        foundation = Foundation.of(args.foundation)
+        keep_data = foundation.args.keep_data
+        # With keep_data a destroy forgets the bucket together with everything that protects it.
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=keep_data)
 
         self.bucket = aws.s3.Bucket(
             f"{name}-bucket",
-            force_destroy=not foundation.keep_data,
+            force_destroy=not keep_data,
             tags=foundation.tags,
             opts=child,
         )
+        self._close(name, child)
+        versioning = aws.s3.BucketVersioning(
+            f"{name}-versioning",
+            bucket=self.bucket.bucket,
+            versioning_configuration={"status": "Enabled"},
+            opts=child,
+        )
+        self.bucket_name = versioning.bucket
+        self._expire(name, args, child)
+
+        self.uri = pulumi.Output.format("s3://{}", self.bucket_name)
+        self.register_outputs({"uri": self.uri})
+
+    def key(self, zone: contracts.Zone, path: str) -> str:
+        """The key of an object of a zone."""
+        return f"{zone}/{path}"
+
+    def _close(self, name: str, child: pulumi.ResourceOptions) -> None:
+        """Private, encrypted, and reached over TLS only."""
         aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access",
             bucket=self.bucket.bucket,
@@ -58,13 +79,11 @@ class DataLake(contracts.DataLake):
             policy=pulumi.Output.json_dumps(_tls_only(self.bucket.arn)),
             opts=child,
         )
-        versioning = aws.s3.BucketVersioning(
-            f"{name}-versioning",
-            bucket=self.bucket.bucket,
-            versioning_configuration={"status": "Enabled"},
-            opts=child,
-        )
-        self.bucket_name = versioning.bucket
+
+    def _expire(
+        self, name: str, args: contracts.DataLakeArgs, child: pulumi.ResourceOptions
+    ) -> None:
+        """Captures, old versions and uploads that were cut short are deleted after some days."""
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=self.bucket_name,
@@ -86,13 +105,6 @@ class DataLake(contracts.DataLake):
             ],
             opts=child,
         )
-
-        self.uri = pulumi.Output.format("s3://{}", self.bucket_name)
-        self.register_outputs({"uri": self.uri})
-
-    def key(self, zone: contracts.Zone, path: str) -> str:
-        """The key of an object of a zone."""
-        return f"{zone}/{path}"
 
 
 def _tls_only(bucket_arn: pulumi.Output[str]) -> dict[str, object]:

@@ -25,7 +25,7 @@ NO_RESOURCE = frozenset(
         "application-autoscaling:DescribeScalingPolicies",
     }
 )
-"""Lists that AWS does not let one limit to a resource; what they show is no secret."""
+"""Lists that AWS cannot limit to a resource; their answers are no secret."""
 
 
 class Delivery(contracts.Delivery):
@@ -35,8 +35,7 @@ class Delivery(contracts.Delivery):
         self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Delivery", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
 
         host = github.ISSUER.removeprefix("https://")
@@ -82,34 +81,33 @@ class Delivery(contracts.Delivery):
 
 
 def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator[Statement]:
-    """A statement a service, each on the platform's own resources of that service."""
-    assert isinstance(args.lake, DataLake)
-    own, bucket, arn = f"{args.prefix}-*", args.lake.bucket.arn, foundation.arn
+    """One statement a service, each on the platform's own resources of that service."""
+    names, bucket, arn = f"{args.prefix}-*", DataLake.of(args.lake).bucket.arn, foundation.arn
     account = pulumi.Output.format("arn:{}:iam::{}", foundation.partition, foundation.account)
     resources: dict[str, list[pulumi.Input[str]]] = {
-        "cloudwatch": [arn("cloudwatch", f"alarm:{own}")],
-        "codebuild": [arn("codebuild", f"project/{own}")],
-        "ecr": [arn("ecr", f"repository/{own}")],
+        "cloudwatch": [arn("cloudwatch", f"alarm:{names}")],
+        "codebuild": [arn("codebuild", f"project/{names}")],
+        "ecr": [arn("ecr", f"repository/{names}")],
         "iam": [
-            pulumi.Output.format("{}:role/{}", account, own),
+            pulumi.Output.format("{}:role/{}", account, names),
             pulumi.Output.format("{}:oidc-provider/{}", account, github.ISSUER.partition("//")[2]),
         ],
-        "lambda": [arn("lambda", f"function:{own}")],
-        # The second form is what DescribeLogGroups is held against: it takes a prefix, no group.
-        "logs": [arn("logs", f"log-group:{own}"), arn("logs", "log-group::log-stream:")],
+        "lambda": [arn("lambda", f"function:{names}")],
+        # DescribeLogGroups needs the second form: it takes a prefix, no group.
+        "logs": [arn("logs", f"log-group:{names}"), arn("logs", "log-group::log-stream:")],
         "sagemaker": [
-            arn("sagemaker", f"{kind}/{own}") for kind in ("model", "endpoint-config", "endpoint")
+            arn("sagemaker", f"{kind}/{names}") for kind in ("model", "endpoint-config", "endpoint")
         ],
-        "secretsmanager": [arn("secretsmanager", f"secret:{own}")],
-        # A target's id is made by AWS.
+        "secretsmanager": [arn("secretsmanager", f"secret:{names}")],
+        # AWS chooses a target's id.
         "application-autoscaling": [arn("application-autoscaling", "scalable-target/*")],
         "s3": [
             bucket,
             *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in args.zones),
         ],
     }
-    apart = {DELETE_VERSION, LIST_VERSIONS, *NO_RESOURCE}
-    narrow = [each for each in PERMISSIONS if each not in apart]
+    separate = {DELETE_VERSION, LIST_VERSIONS, *NO_RESOURCE}
+    narrow = [each for each in PERMISSIONS if each not in separate]
     for service, actions in groupby(narrow, key=lambda action: action.partition(":")[0]):
         yield allow(list(actions), *resources[service])
     yield allow(

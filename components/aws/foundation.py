@@ -1,4 +1,4 @@
-"""The account, region and partition that everything else on AWS stands in."""
+"""The account, region and partition of everything else on AWS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.tags import only_platform_tags
 
 
 class Foundation(contracts.Foundation):
-    """Creates nothing: an AWS account needs no services switched on and no group to hold things."""
+    """Creates nothing: in an AWS account no service must be enabled, and no group contains the resources."""
 
     account: pulumi.Output[str]
     """Twelve digits."""
@@ -22,11 +22,12 @@ class Foundation(contracts.Foundation):
     def __init__(
         self, name: str, args: contracts.FoundationArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        asks = pulumi.InvokeOptions(parent=opts.parent if opts else None)
-        account = aws.get_caller_identity_output(opts=asks).account_id
+        parent = pulumi.InvokeOptions(parent=opts.parent if opts else None)
+        account = aws.get_caller_identity_output(opts=parent).account_id
         # An input, because a preview shows inputs: so operations/engine/guards.py sees that it is another one.
         super().__init__("triplane:aws:Foundation", name, {"account": account}, opts)
         self.args = args
+        self.region = args.region
 
         partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self))
         self.account = account
@@ -36,12 +37,12 @@ class Foundation(contracts.Foundation):
 
     @property
     def tags(self) -> dict[str, str]:
-        """For every resource that takes tags; the provider's own default tags are the engineer's."""
+        """For every resource that takes tags; the provider's own default tags are left to the engineer."""
         return dict(self.args.tags)
 
     @property
-    def object_tags(self) -> dict[str, str]:
-        """For S3 objects, which take 10 tags at most: the platform's own, and not the stack's.
+    def platform_tags(self) -> dict[str, str]:
+        """Without the stack's own, for S3 objects: they take 10 tags at most.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
         """
@@ -53,7 +54,7 @@ class Foundation(contracts.Foundation):
             "arn:{}:{}:{}:{}:{}",
             self.partition,
             service,
-            self.args.region,
+            self.region,
             self.account,
             resource,
         )

@@ -1,4 +1,4 @@
-"""The front door on AWS: a Lambda function from a zip, behind a function URL."""
+"""The gateway on AWS: a Lambda function from a zip, behind a function URL."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pulumi_aws as aws
 
 from components import build_context, contracts
 from components.aws.api_key import ApiKey
-from components.aws.data_lake import DataLake
-from components.aws.logs import open_log
+from components.aws.foundation import Foundation
+from components.aws.logs import create_log_group
 
 TIMEOUT_SECONDS = 30
 # CPU comes in proportion: four times the smallest function's, for the import of boto3 at a cold start.
@@ -23,10 +23,10 @@ class Gateway(contracts.Gateway):
         self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Gateway", name, None, opts)
-        foundation = args.foundation.args
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
 
-        log, may_log = open_log(name, foundation, args.identity, self)
+        log, log_permission = create_log_group(name, foundation, args.identity, self)
         function = aws.lambda_.Function(
             f"{name}-function",
             description="Validates flights, asks the model endpoint, keeps a capture",
@@ -35,23 +35,17 @@ class Gateway(contracts.Gateway):
             runtime="python3.13",
             architectures=["arm64"],
             handler="gateway.lambda_handler.handler",
-            code=pulumi.AssetArchive(
-                {
-                    f"gateway/{path.as_posix()}": pulumi.FileAsset(
-                        str(args.code / "gateway" / path)
-                    )
-                    for path in build_context.context_files(args.code / "gateway")
-                }
-            ),
+            code=build_context.archive(args.code / "gateway", prefix="gateway/"),
             publish=True,
             timeout=TIMEOUT_SECONDS,
             memory_size=MEMORY_MB,
             reserved_concurrent_executions=args.max_concurrency,
-            environment={"variables": _settings(args)},
+            environment={"variables": _environment(args)},
             logging_config={"log_format": "JSON", "log_group": log},
             tags=foundation.tags,
             opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=[*args.identity.ready, may_log])
+                child,
+                pulumi.ResourceOptions(depends_on=[*args.identity.attachments, log_permission]),
             ),
         )
         alias = aws.lambda_.Alias(
@@ -61,8 +55,8 @@ class Gateway(contracts.Gateway):
             function_version=function.version,
             opts=child,
         )
-        # Open to the internet on purpose: who may call is decided by the gateway itself (ACCESS), so
-        # that callers need a key and not AWS credentials.
+        # Open to the internet on purpose: the gateway itself decides who may call (ACCESS), so that
+        # callers need a key and no AWS credentials.
         url = aws.lambda_.FunctionUrl(
             f"{name}-url",
             function_name=function.name,
@@ -70,49 +64,54 @@ class Gateway(contracts.Gateway):
             authorization_type="NONE",
             opts=child,
         )
-        # Since October 2025 a URL needs both, and answers 403 without either.
-        # https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
-        aws.lambda_.Permission(
-            f"{name}-may-call-url",
-            # A name of one's own, so that a statement whose answer was lost is found again.
-            statement_id=pulumi.Output.concat(function.name, "-may-call-url"),
-            function=function.name,
-            qualifier=alias.name,
-            principal="*",
-            action="lambda:InvokeFunctionUrl",
-            function_url_auth_type="NONE",
-            opts=child,
-        )
-        aws.lambda_.Permission(
-            f"{name}-may-invoke-by-url",
-            statement_id=pulumi.Output.concat(function.name, "-may-invoke-by-url"),
-            function=function.name,
-            qualifier=alias.name,
-            principal="*",
-            action="lambda:InvokeFunction",
-            # Through the URL only: nobody may call the function's own API.
-            invoked_via_function_url=True,
-            opts=child,
-        )
+        _allow_calls_by_url(name, function, alias, child)
 
         self.url = url.function_url.apply(lambda found: found.rstrip("/"))
         self.register_outputs({"url": self.url})
 
 
-def _settings(args: contracts.GatewayArgs) -> pulumi.Output[dict[str, str]]:
-    """The function's environment; of the key only the place, for the function to read it there."""
-    assert isinstance(args.lake, DataLake)
-    settings: dict[str, pulumi.Input[str]] = {
-        **args.settings,
-        "ACCESS": "key" if args.key else "public",
-        "CAPTURE_URI": pulumi.Output.format("{}/{}", args.lake.uri, str(contracts.Zone.CAPTURES)),
-    }
-    if args.key:
-        assert isinstance(args.key, ApiKey)
-        settings["API_KEY_SECRET_ARN"] = args.key.arn
+def _environment(args: contracts.GatewayArgs) -> pulumi.Output[dict[str, str]]:
+    """The function's environment. Of the key it has the place only, and reads it there."""
+    if not args.key:
+        return args.environment()
+    key = ApiKey.of(args.key)
+    return args.environment(
+        API_KEY_SECRET_ARN=key.secret.arn,
         # The version, so that a rotation publishes another version of the function: what runs behind
         # the alias then knows the new key only, as soon as `up` has ended.
-        settings["API_KEY_SECRET_VERSION"] = args.key.version
-    return pulumi.Output.all(settings, args.endpoint.gateway_settings).apply(
-        lambda both: both[0] | both[1]
+        API_KEY_SECRET_VERSION=key.version.version_id,
+    )
+
+
+def _allow_calls_by_url(
+    name: str,
+    function: aws.lambda_.Function,
+    alias: aws.lambda_.Alias,
+    child: pulumi.ResourceOptions,
+) -> None:
+    """Since October 2025 a URL needs both permissions, and answers 403 without either.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    """
+    aws.lambda_.Permission(
+        f"{name}-may-call-url",
+        # A name of its own, so that a statement whose answer was lost is found again.
+        statement_id=pulumi.Output.concat(function.name, "-may-call-url"),
+        function=function.name,
+        qualifier=alias.name,
+        principal="*",
+        action="lambda:InvokeFunctionUrl",
+        function_url_auth_type="NONE",
+        opts=child,
+    )
+    aws.lambda_.Permission(
+        f"{name}-may-invoke-by-url",
+        statement_id=pulumi.Output.concat(function.name, "-may-invoke-by-url"),
+        function=function.name,
+        qualifier=alias.name,
+        principal="*",
+        action="lambda:InvokeFunction",
+        # Through the URL only: nobody may call the function's own API.
+        invoked_via_function_url=True,
+        opts=child,
     )

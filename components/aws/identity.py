@@ -41,9 +41,9 @@ class Identity(contracts.Identity):
         self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:Identity", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
+        self.workload = args.workload
 
         self.role = aws.iam.Role(
             f"{name}-role",
@@ -56,18 +56,18 @@ class Identity(contracts.Identity):
             role=self.role.name,
             policy=policy(
                 *(each for grant in args.grants for each in _grant(grant, args.workload)),
-                *_of_the_service(foundation, args.workload),
+                *_service_statements(foundation, args.workload),
             ),
             opts=child,
         )
 
         self.principal = self.role.arn
-        self.ready = [grants]
+        self.attachments = [grants]
         self.register_outputs({"principal": self.principal})
 
 
 def _trust(foundation: Foundation, workload: contracts.Workload) -> Statement:
-    """The service, acting for this account: nobody else's build or function can borrow the role.
+    """The service, on behalf of this account: nobody else's build or function can use the role.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
@@ -80,7 +80,7 @@ def _trust(foundation: Foundation, workload: contracts.Workload) -> Statement:
 
 
 def _grant(grant: contracts.Grant, workload: contracts.Workload) -> list[Statement]:
-    """A grant in AWS's narrowest permissions."""
+    """A grant, as the narrowest permissions on AWS."""
     match grant.target, grant.access:
         case DataLake() as lake, contracts.Access.READ:
             # Without ListBucket a missing object reads as "access denied", which hides typing errors.
@@ -94,29 +94,29 @@ def _grant(grant: contracts.Grant, workload: contracts.Workload) -> list[Stateme
             inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
             return [allow(["s3:PutObject"], inside)]
         case ImageRegistry(), contracts.Access.PULL if workload is contracts.Workload.GATEWAY:
-            # The gateway is a zip here: it pulls no image, so it gets nothing.
+            # The gateway is a zip here and pulls no image.
             return []
         case ImageRegistry() as registry, contracts.Access.PULL | contracts.Access.PUSH:
             actions = PUSH if grant.access is contracts.Access.PUSH else PULL
             return [
-                allow(actions, registry.repository_arn),
-                # GetAuthorizationToken takes no resource: the token is for the whole registry, and what
-                # it opens is decided by the statement above.
+                allow(actions, registry.registry.arn),
+                # GetAuthorizationToken takes no resource: the token is for the whole registry, and the
+                # statement above decides what it allows.
                 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
                 allow(["ecr:GetAuthorizationToken"], "*"),
             ]
         case ModelEndpoint() as endpoint, contracts.Access.INVOKE:
-            return [allow(["sagemaker:InvokeEndpoint"], endpoint.arn)]
+            return [allow(["sagemaker:InvokeEndpoint"], endpoint.endpoint.arn)]
         case ApiKey() as key, contracts.Access.READ:
-            return [allow(["secretsmanager:GetSecretValue"], key.arn)]
+            return [allow(["secretsmanager:GetSecretValue"], key.secret.arn)]
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")
 
 
-def _of_the_service(foundation: Foundation, workload: contracts.Workload) -> list[Statement]:
+def _service_statements(foundation: Foundation, workload: contracts.Workload) -> list[Statement]:
     """What the service itself does with the workload's role.
 
-    Builds and functions are told their log group (`logs.open_log`); SageMaker makes one named after
-    the endpoint, which does not exist yet when the role must, so the name ends in a wildcard.
+    Builds and functions have a log group of ours (`logs.create_log_group`). SageMaker creates one that is named
+    after the endpoint. The role must exist before the endpoint, so the name here ends in a wildcard.
     PutMetricData takes no resource, only a namespace.
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """

@@ -9,13 +9,13 @@ from components import build_context, contracts
 from components.aws.data_lake import DataLake
 from components.aws.dynamic.built_image import BuiltImage
 from components.aws.foundation import Foundation
-from components.aws.logs import open_log
+from components.aws.logs import create_log_group
 
 BUILD_MINUTES = 20
 
 # Provenance off: BuildKit would wrap image and attestation in an index, which SageMaker refuses.
 # https://docs.docker.com/build/metadata/attestations/slsa-provenance/
-# Both commands stand in one phase: CodeBuild runs `post_build` after a failed `build`, too.
+# Both commands are in one phase, because CodeBuild runs `post_build` after a failed `build`, too.
 BUILDSPEC = """\
 version: 0.2
 phases:
@@ -30,31 +30,24 @@ phases:
 
 
 class ImageBuild(contracts.ImageBuild):
-    """A CodeBuild project that is started whenever the registry has no image of this context."""
+    """A CodeBuild project, which runs when the registry has no image of this context."""
 
     def __init__(
         self, name: str, args: contracts.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:aws:ImageBuild", name, None, opts)
-        foundation, lake = args.foundation.args, args.lake
-        assert isinstance(args.foundation, Foundation)
-        assert isinstance(lake, DataLake)
+        foundation, lake = Foundation.of(args.foundation), DataLake.of(args.lake)
         child = pulumi.ResourceOptions(parent=self)
 
         context = aws.s3.BucketObjectv2(
             f"{name}-context",
             bucket=lake.bucket_name,
             key=lake.key(contracts.Zone.BUILDS, f"{args.tag}.zip"),
-            source=pulumi.AssetArchive(
-                {
-                    path.as_posix(): pulumi.FileAsset(str(args.context / path))
-                    for path in build_context.context_files(args.context)
-                }
-            ),
-            tags=args.foundation.object_tags,
+            source=build_context.archive(args.context),
+            tags=foundation.platform_tags,
             opts=child,
         )
-        log, may_log = open_log(name, foundation, args.identity, self)
+        log, log_permission = create_log_group(name, foundation, args.identity, self)
         project = aws.codebuild.Project(
             f"{name}-project",
             description="Builds the platform's image from a context in the lake",
@@ -86,7 +79,7 @@ class ImageBuild(contracts.ImageBuild):
             logs_config={"cloudwatch_logs": {"status": "ENABLED", "group_name": log}},
             tags=foundation.tags,
             opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=args.identity.ready)
+                child, pulumi.ResourceOptions(depends_on=args.identity.attachments)
             ),
         )
         built = BuiltImage(
@@ -95,7 +88,9 @@ class ImageBuild(contracts.ImageBuild):
             project=project.name,
             repository=args.registry.repository,
             tag=args.tag,
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[may_log])),
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(depends_on=[log_permission])
+            ),
         )
 
         self.image = built.image

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts
+from components.aws.foundation import Foundation
 
 KEPT_IMAGES = 20
 
@@ -13,7 +14,7 @@ KEPT_IMAGES = 20
 class ImageRegistry(contracts.ImageRegistry):
     """A repository whose tags cannot be moved and whose images are scanned."""
 
-    repository_arn: pulumi.Output[str]
+    registry: aws.ecr.Repository
 
     def __init__(
         self,
@@ -22,21 +23,22 @@ class ImageRegistry(contracts.ImageRegistry):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:aws:ImageRegistry", name, None, opts)
-        foundation = args.foundation.args
-        child = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.keep_data)
+        foundation = Foundation.of(args.foundation)
+        keep_data = foundation.args.keep_data
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=keep_data)
 
-        repository = aws.ecr.Repository(
+        self.registry = aws.ecr.Repository(
             f"{name}-repository",
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration={"scan_on_push": True},
             encryption_configurations=[{"encryption_type": "AES256"}],
-            force_delete=not foundation.keep_data,
+            force_delete=not keep_data,
             tags=foundation.tags,
             opts=child,
         )
         aws.ecr.LifecyclePolicy(
             f"{name}-lifecycle",
-            repository=repository.name,
+            repository=self.registry.name,
             policy=pulumi.Output.json_dumps(
                 {
                     "rules": [
@@ -56,6 +58,5 @@ class ImageRegistry(contracts.ImageRegistry):
             opts=child,
         )
 
-        self.repository = repository.repository_url
-        self.repository_arn = repository.arn
+        self.repository = self.registry.repository_url
         self.register_outputs({"repository": self.repository})

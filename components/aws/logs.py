@@ -1,4 +1,4 @@
-"""Where a workload writes its log: a group of its own, which its role may write to, and no other."""
+"""A workload's log: a group of its own, which its role may write to, and no other."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts
+from components.aws.foundation import Foundation
 from components.aws.policies import allow, policy
 
 LOG_DAYS = 30
 
 
-def open_log(
+def create_log_group(
     name: str,
-    foundation: contracts.FoundationArgs,
+    foundation: Foundation,
     identity: contracts.Identity,
     parent: pulumi.Resource,
 ) -> tuple[pulumi.Output[str], pulumi.Resource]:
-    """The name of a new log group, and the permission to write there, on which to depend.
+    """The name of a new log group, and the permission to write there, for the workload to depend on.
 
-    Made before the workload: the service would make a group of its own and keep it forever.
+    Created before the workload: otherwise the service creates a group of its own and keeps it forever.
     """
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.cloudwatch.LogGroup(
         f"{name}-logs", retention_in_days=LOG_DAYS, tags=foundation.tags, opts=child
     )
-    may_log = aws.iam.RolePolicy(
+    log_permission = aws.iam.RolePolicy(
         f"{name}-may-log",
         role=identity.principal.apply(lambda arn: arn.rpartition("/")[2]),
         policy=policy(
@@ -36,4 +37,4 @@ def open_log(
         ),
         opts=child,
     )
-    return group.name, may_log
+    return group.name, log_permission

@@ -1,4 +1,4 @@
-"""A model's files in the lake's S3 bucket."""
+"""The model artifact on AWS: its files as objects in the lake's bucket."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ class ModelArtifact(contracts.ModelArtifact):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:aws:ModelArtifact", name, None, opts)
-        foundation, lake = args.foundation, args.lake
-        assert isinstance(foundation, Foundation)
-        assert isinstance(lake, DataLake)
-        # Another version is other keys: the former version's objects stay for a way back.
+        foundation, lake = Foundation.of(args.foundation), DataLake.of(args.lake)
+        # Another version has other keys, and the former version's objects stay for a rollback.
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
 
         objects = {
@@ -34,7 +32,7 @@ class ModelArtifact(contracts.ModelArtifact):
                 bucket=lake.bucket_name,
                 key=lake.key(contracts.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
                 source=pulumi.FileAsset(str(args.artifact.directory / file)),
-                tags=foundation.object_tags,
+                tags=foundation.platform_tags,
                 opts=child,
             )
             for file in FILES

@@ -20,7 +20,7 @@ SERVERLESS_MEMORY_MB = 2048
 # A new account's quota is 10 for all its serverless endpoints together (docs/reference/aws.md).
 SERVERLESS_CONCURRENCY = 10
 
-# A new model is watched for so long beside the old one; an alarm in this time takes it back.
+# A new model runs beside the old one for so long; an alarm in this time rolls it back.
 BAKE_SECONDS = 300
 # Metric, statistic, threshold. A share of failed answers, and microseconds inside the container.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
@@ -29,14 +29,14 @@ ALARMS = {
     "latency": ("ModelLatency", "p99", 500_000),
 }
 # A minute. A thousand a second is well below what one core was measured to answer (docs/design/measurements.md):
-# another instance takes minutes to come, so it is asked for early.
+# another instance takes minutes to start, so it is requested early.
 INVOCATIONS_PER_INSTANCE = 60_000
 
 
 class ModelEndpoint(contracts.ModelEndpoint):
-    """A model and its configuration are replaced for each version; the endpoint moves over to them."""
+    """Each version has a new model and configuration; the endpoint is updated to use them."""
 
-    arn: pulumi.Output[str]
+    endpoint: aws.sagemaker.Endpoint
 
     def __init__(
         self,
@@ -45,13 +45,12 @@ class ModelEndpoint(contracts.ModelEndpoint):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:aws:ModelEndpoint", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
         serverless = args.machine == SERVERLESS
 
-        # Neither the model nor the configuration has a name of ours: both are immutable, so the new
-        # one must stand beside the old one until the endpoint has moved.
+        # Neither the model nor the configuration has a fixed name: both are immutable, so the new one
+        # must exist beside the old one until the endpoint uses it.
         model = aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=args.identity.principal,
@@ -60,7 +59,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             enable_network_isolation=not serverless,
             tags=foundation.tags,
             opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=args.identity.ready)
+                child, pulumi.ResourceOptions(depends_on=args.identity.attachments)
             ),
         )
         configuration = aws.sagemaker.EndpointConfiguration(
@@ -76,106 +75,38 @@ class ModelEndpoint(contracts.ModelEndpoint):
         # not is in the name, because instances cannot become serverless: a switch makes another
         # endpoint, instead of failing half-way.
         # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
-        way = SERVERLESS if serverless else "instances"
-        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}-{way}", 63, "a-zA-Z0-9-")
-        endpoint = aws.sagemaker.Endpoint(
+        capacity = SERVERLESS if serverless else "instances"
+        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
+        self.endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=endpoint_name,
             endpoint_config_name=configuration.name,
-            deployment_config=None if serverless else self._rollback(name, endpoint_name, args),
+            deployment_config=None if serverless else _rollback(name, endpoint_name, args, child),
             tags=foundation.tags,
             opts=child,
         )
         if args.max_instances > args.min_instances and not serverless:
-            self._autoscale(name, endpoint, args)
+            _autoscale(name, self.endpoint, args, child)
         served = ServedModel(
             f"{name}-served",
-            region=foundation.args.region,
-            endpoint=endpoint.name,
+            region=foundation.region,
+            endpoint=self.endpoint.name,
             configuration=configuration.name,
             model_version=args.model.version,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[endpoint]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.endpoint]),
         )
 
-        self.arn = endpoint.arn
-        self.endpoint_name = endpoint.name
+        self.endpoint_name = self.endpoint.name
         self.endpoint_url = pulumi.Output.format(
             "https://runtime.sagemaker.{}.{}/endpoints/{}/invocations",
-            foundation.args.region,
+            foundation.region,
             foundation.dns_suffix,
-            endpoint.name,
+            self.endpoint.name,
         )
         self.model_version = served.model_version
-        self.gateway_settings = pulumi.Output.from_input({"SAGEMAKER_ENDPOINT": endpoint.name})
+        self.gateway_settings = pulumi.Output.from_input({"SAGEMAKER_ENDPOINT": self.endpoint.name})
         self.register_outputs(
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
-        )
-
-    def _rollback(
-        self, name: str, endpoint_name: str, args: contracts.ModelEndpointArgs
-    ) -> dict[str, Any]:
-        """Blue/green with alarms. All at once, because a canary needs a second instance."""
-        alarms = [
-            aws.cloudwatch.MetricAlarm(
-                f"{name}-{what}",
-                alarm_description=f"A new model version on {endpoint_name} is taken back on this",
-                namespace="AWS/SageMaker",
-                metric_name=metric,
-                # Without both dimensions the alarm never fires.
-                dimensions={"EndpointName": endpoint_name, "VariantName": VARIANT},
-                comparison_operator="GreaterThanThreshold",
-                threshold=threshold,
-                period=60,
-                evaluation_periods=1,
-                # A quiet endpoint has no data points: that is no reason to take a model back.
-                treat_missing_data="notBreaching",
-                tags=args.foundation.args.tags,
-                opts=pulumi.ResourceOptions(parent=self),
-                **(
-                    {"extended_statistic": statistic}
-                    if statistic.startswith("p")
-                    else {"statistic": statistic}
-                ),
-            )
-            for what, (metric, statistic, threshold) in ALARMS.items()
-        ]
-        return {
-            "blue_green_update_policy": {
-                "traffic_routing_configuration": {
-                    "type": "ALL_AT_ONCE",
-                    "wait_interval_in_seconds": BAKE_SECONDS,
-                },
-                "termination_wait_in_seconds": 0,
-            },
-            "auto_rollback_configuration": {"alarms": [{"alarm_name": a.name} for a in alarms]},
-        }
-
-    def _autoscale(
-        self, name: str, endpoint: aws.sagemaker.Endpoint, args: contracts.ModelEndpointArgs
-    ) -> None:
-        target = aws.appautoscaling.Target(
-            f"{name}-capacity",
-            service_namespace="sagemaker",
-            resource_id=pulumi.Output.format("endpoint/{}/variant/{}", endpoint.name, VARIANT),
-            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-            min_capacity=args.min_instances,
-            max_capacity=args.max_instances,
-            tags=args.foundation.args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        aws.appautoscaling.Policy(
-            f"{name}-scaling",
-            policy_type="TargetTrackingScaling",
-            service_namespace=target.service_namespace,
-            resource_id=target.resource_id,
-            scalable_dimension=target.scalable_dimension,
-            target_tracking_scaling_policy_configuration={
-                "target_value": INVOCATIONS_PER_INSTANCE,
-                "predefined_metric_specification": {
-                    "predefined_metric_type": "SageMakerVariantInvocationsPerInstance"
-                },
-            },
-            opts=pulumi.ResourceOptions(parent=self),
         )
 
 
@@ -188,3 +119,78 @@ def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:
             }
         }
     return {"instance_type": args.machine, "initial_instance_count": args.min_instances}
+
+
+def _rollback(
+    name: str,
+    endpoint_name: str,
+    args: contracts.ModelEndpointArgs,
+    child: pulumi.ResourceOptions,
+) -> dict[str, Any]:
+    """Blue/green with alarms. All traffic at once, because a canary needs a second instance."""
+    alarms = [
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-{what}",
+            alarm_description=f"A new model version on {endpoint_name} is taken back on this",
+            namespace="AWS/SageMaker",
+            metric_name=metric,
+            # Without both dimensions the alarm never fires.
+            dimensions={"EndpointName": endpoint_name, "VariantName": VARIANT},
+            comparison_operator="GreaterThanThreshold",
+            threshold=threshold,
+            period=60,
+            evaluation_periods=1,
+            # An endpoint without requests has no data points: that is no reason for a rollback.
+            treat_missing_data="notBreaching",
+            tags=args.foundation.args.tags,
+            opts=child,
+            **(
+                {"extended_statistic": statistic}
+                if statistic.startswith("p")
+                else {"statistic": statistic}
+            ),
+        )
+        for what, (metric, statistic, threshold) in ALARMS.items()
+    ]
+    return {
+        "blue_green_update_policy": {
+            "traffic_routing_configuration": {
+                "type": "ALL_AT_ONCE",
+                "wait_interval_in_seconds": BAKE_SECONDS,
+            },
+            "termination_wait_in_seconds": 0,
+        },
+        "auto_rollback_configuration": {"alarms": [{"alarm_name": a.name} for a in alarms]},
+    }
+
+
+def _autoscale(
+    name: str,
+    endpoint: aws.sagemaker.Endpoint,
+    args: contracts.ModelEndpointArgs,
+    child: pulumi.ResourceOptions,
+) -> None:
+    target = aws.appautoscaling.Target(
+        f"{name}-capacity",
+        service_namespace="sagemaker",
+        resource_id=pulumi.Output.format("endpoint/{}/variant/{}", endpoint.name, VARIANT),
+        scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+        min_capacity=args.min_instances,
+        max_capacity=args.max_instances,
+        tags=args.foundation.args.tags,
+        opts=child,
+    )
+    aws.appautoscaling.Policy(
+        f"{name}-scaling",
+        policy_type="TargetTrackingScaling",
+        service_namespace=target.service_namespace,
+        resource_id=target.resource_id,
+        scalable_dimension=target.scalable_dimension,
+        target_tracking_scaling_policy_configuration={
+            "target_value": INVOCATIONS_PER_INSTANCE,
+            "predefined_metric_specification": {
+                "predefined_metric_type": "SageMakerVariantInvocationsPerInstance"
+            },
+        },
+        opts=child,
+    )

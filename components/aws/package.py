@@ -1,4 +1,4 @@
-"""The platform's nouns on AWS."""
+"""The platform's components on AWS."""
 
 from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake

@@ -14,46 +14,19 @@ class DataLake(contracts.DataLake):
     """A private storage account: Entra ID only, TLS only, versioned, encrypted by the service."""
 
     uri: pulumi.Output[str]
-    """``https://<account>.blob.core.windows.net``"""
+    """The blob service's endpoint, without trailing slash: ``https://<account>.blob.core.windows.net``"""
     account: storage.StorageAccount
     containers: dict[contracts.Zone, storage.BlobContainer]
-    url: pulumi.Output[str]
-    """The blob service's endpoint, without trailing slash."""
 
     def __init__(
         self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("triplane:azure:DataLake", name, {}, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        super().__init__("triplane:azure:DataLake", name, None, opts)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.args.keep_data)
 
-        # The one resource not called f"{name}-account": autonaming adds 8 characters to it, and an
-        # account's name is 3 to 24 lower case letters and digits.
-        # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name
-        self.account = storage.StorageAccount(
-            names.short(name.replace("-", ""), 16, "a-z0-9"),
-            resource_group_name=foundation.group.name,
-            location=foundation.location,
-            kind=storage.Kind.STORAGE_V2,
-            # Locally redundant: the only kind that every region here offers. A change to ZRS is a
-            # live migration that Azure does on request, not a setting of this resource.
-            sku=storage.SkuArgs(name=storage.SkuName.STANDARD_LRS),
-            access_tier=storage.AccessTier.HOT,
-            enable_https_traffic_only=True,
-            minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-            allow_blob_public_access=False,
-            allow_shared_key_access=False,
-            default_to_o_auth_authentication=True,
-            allow_cross_tenant_replication=False,
-            is_local_user_enabled=False,
-            # Azure ML and App Service reach the account over its public endpoint, with an Entra
-            # token; closing it takes a virtual network with private endpoints.
-            public_network_access=storage.PublicNetworkAccess.ENABLED,
-            tags=foundation.tags,
-            opts=kept,
-        )
+        self.account = _account(name, foundation, kept)
         storage.BlobServiceProperties(
             f"{name}-blob-service",
             resource_group_name=foundation.group.name,
@@ -79,8 +52,8 @@ class DataLake(contracts.DataLake):
             )
             for zone in contracts.Zone
         }
-        # Who deploys also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
-        # (`make backup`); being the subscription's owner does not let anyone read or write blobs.
+        # The deployer also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
+        # (`make backup`); being the subscription's owner does not allow anybody to read or write blobs.
         roles.assign_deployer(
             f"{name}-keeper",
             foundation,
@@ -88,42 +61,40 @@ class DataLake(contracts.DataLake):
             scope=self.account.id,
             parent=self,
         )
-        storage.ManagementPolicy(
-            f"{name}-lifecycle",
-            resource_group_name=foundation.group.name,
-            account_name=self.account.name,
-            management_policy_name="default",
-            policy=storage.ManagementPolicySchemaArgs(
-                rules=[
-                    _rule(
-                        "old-versions",
-                        storage.ManagementPolicyActionArgs(
-                            version=storage.ManagementPolicyVersionArgs(
-                                delete=storage.DateAfterCreationArgs(
-                                    days_after_creation_greater_than=args.noncurrent_days
-                                )
-                            )
-                        ),
-                    ),
-                    _rule(
-                        "captures",
-                        storage.ManagementPolicyActionArgs(
-                            base_blob=storage.ManagementPolicyBaseBlobArgs(
-                                delete=storage.DateAfterModificationArgs(
-                                    days_after_modification_greater_than=args.captures_days
-                                )
-                            )
-                        ),
-                        prefix=f"{contracts.Zone.CAPTURES}/",
-                    ),
-                ]
-            ),
-            opts=child,
-        )
+        _expire(name, foundation, self.account, args, child)
 
-        self.url = self.account.primary_endpoints.apply(lambda ends: ends.blob.rstrip("/"))
-        self.uri = self.url
+        self.uri = self.account.primary_endpoints.apply(lambda ends: ends.blob.rstrip("/"))
         self.register_outputs({"uri": self.uri})
+
+
+def _account(
+    name: str, foundation: Foundation, opts: pulumi.ResourceOptions
+) -> storage.StorageAccount:
+    # The one resource not called f"{name}-account": autonaming adds 8 characters to it, and an
+    # account's name is 3 to 24 lower case letters and digits.
+    # https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name
+    return storage.StorageAccount(
+        names.short(name.replace("-", ""), 16, "a-z0-9"),
+        resource_group_name=foundation.group.name,
+        location=foundation.region,
+        kind=storage.Kind.STORAGE_V2,
+        # Locally redundant: the only kind that every region here offers. A change to ZRS is a
+        # migration that Azure does on request, not a setting of this resource.
+        sku=storage.SkuArgs(name=storage.SkuName.STANDARD_LRS),
+        access_tier=storage.AccessTier.HOT,
+        enable_https_traffic_only=True,
+        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+        allow_blob_public_access=False,
+        allow_shared_key_access=False,
+        default_to_o_auth_authentication=True,
+        allow_cross_tenant_replication=False,
+        is_local_user_enabled=False,
+        # Azure ML and App Service reach the account over its public endpoint, with an Entra
+        # token; closing it takes a virtual network with private endpoints.
+        public_network_access=storage.PublicNetworkAccess.ENABLED,
+        tags=foundation.tags,
+        opts=opts,
+    )
 
 
 def _soft_delete_days(days: int) -> int:
@@ -132,6 +103,48 @@ def _soft_delete_days(days: int) -> int:
     https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
     """
     return min(max(days, 1), 365)
+
+
+def _expire(
+    name: str,
+    foundation: Foundation,
+    account: storage.StorageAccount,
+    args: contracts.DataLakeArgs,
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Captures and old versions are deleted after some days."""
+    storage.ManagementPolicy(
+        f"{name}-lifecycle",
+        resource_group_name=foundation.group.name,
+        account_name=account.name,
+        management_policy_name="default",
+        policy=storage.ManagementPolicySchemaArgs(
+            rules=[
+                _rule(
+                    "old-versions",
+                    storage.ManagementPolicyActionArgs(
+                        version=storage.ManagementPolicyVersionArgs(
+                            delete=storage.DateAfterCreationArgs(
+                                days_after_creation_greater_than=args.noncurrent_days
+                            )
+                        )
+                    ),
+                ),
+                _rule(
+                    "captures",
+                    storage.ManagementPolicyActionArgs(
+                        base_blob=storage.ManagementPolicyBaseBlobArgs(
+                            delete=storage.DateAfterModificationArgs(
+                                days_after_modification_greater_than=args.captures_days
+                            )
+                        )
+                    ),
+                    prefix=f"{contracts.Zone.CAPTURES}/",
+                ),
+            ]
+        ),
+        opts=opts,
+    )
 
 
 def _rule(

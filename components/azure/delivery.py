@@ -19,33 +19,31 @@ PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 
 ASSIGN_IDENTITY = f"{IDENTITY}/assign/action"
-"""Asked of whoever writes a resource that runs as an identity, even when it did before. Held on the three
-workloads' identities alone: with the workspace's, an app would be Contributor of the lake's account.
+"""Needed to write a resource that runs as an identity, even if it did so before. Granted on the identities of the
+three workloads alone: with the workspace's, an app would be Contributor of the lake's account.
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/identity#managed-identity-operator"""
 BLOBS = [f"{ACCOUNT}/blobServices/containers/blobs/{verb}" for verb in ("read", "write")]
-"""Held in the containers that a deployment writes to. Storage Blob Data Contributor would add the right to
-delete blobs, which no deployment does, and the containers themselves:
+"""Granted on the containers that a deployment writes to. Storage Blob Data Contributor could also delete blobs,
+which no deployment does, and the containers themselves:
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage#storage-blob-data-contributor"""
 
 
 class Delivery(contracts.Delivery):
-    """A managed identity with a federated credential, and three roles, each on the least that takes it."""
+    """A managed identity with a federated credential, and three roles, each on the narrowest scope."""
 
     def __init__(
         self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("triplane:azure:Delivery", name, {}, opts)
-        foundation, lake = args.foundation, args.lake
-        assert isinstance(foundation, Foundation)
-        assert isinstance(lake, DataLake)
+        super().__init__("triplane:azure:Delivery", name, None, opts)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
 
-        # A managed identity, not an app registration: it lives in the subscription, is deleted with
-        # the stack, and needs no rights in the directory to be made.
+        # A managed identity, not an app registration: it is in the subscription, is deleted with the
+        # stack, and needs no permissions in the directory to be created.
         identity = managedidentity.UserAssignedIdentity(
             f"{name}-identity",
             resource_group_name=foundation.group.name,
-            location=foundation.location,
+            location=foundation.region,
             tags=foundation.tags,
             opts=child,
         )
@@ -58,7 +56,22 @@ class Delivery(contracts.Delivery):
             audiences=[AUDIENCE],
             opts=child,
         )
-        deployer = roles.custom(
+        self._grant(name, foundation, args, identity.principal_id)
+
+        self.identity = identity.client_id
+        self.provider = credential.id
+        self.register_outputs({"identity": self.identity})
+
+    def _grant(
+        self,
+        name: str,
+        foundation: Foundation,
+        args: contracts.DeliveryArgs,
+        principal: pulumi.Output[str],
+    ) -> None:
+        """Deploy into the resource group, assign the workloads' identities, upload to some containers."""
+        child = pulumi.ResourceOptions(parent=self)
+        deployer = roles.custom_role(
             f"{name}-role",
             foundation,
             "deployer",
@@ -68,12 +81,12 @@ class Delivery(contracts.Delivery):
         )
         roles.assign(
             f"{name}-deploy",
-            principal=identity.principal_id,
+            principal=principal,
             role=deployer.id,
             scope=foundation.group.id,
             opts=child,
         )
-        assigner = roles.custom(
+        assigner = roles.custom_role(
             f"{name}-assigner",
             foundation,
             "identity assigner",
@@ -81,16 +94,15 @@ class Delivery(contracts.Delivery):
             authorization.PermissionArgs(actions=[ASSIGN_IDENTITY]),
             child,
         )
-        for workload in args.identities:
-            assert isinstance(workload, Identity)
+        for workload in map(Identity.of, args.identities):
             roles.assign(
                 f"{name}-as-{workload.workload}",
-                principal=identity.principal_id,
+                principal=principal,
                 role=assigner.id,
                 scope=workload.principal,
                 opts=child,
             )
-        uploader = roles.custom(
+        uploader = roles.custom_role(
             f"{name}-uploader",
             foundation,
             "blob uploader",
@@ -101,12 +113,8 @@ class Delivery(contracts.Delivery):
         for zone in args.zones:
             roles.assign(
                 f"{name}-upload-{zone}",
-                principal=identity.principal_id,
+                principal=principal,
                 role=uploader.id,
-                scope=lake.containers[zone].id,
+                scope=DataLake.of(args.lake).containers[zone].id,
                 opts=child,
             )
-
-        self.identity = identity.client_id
-        self.provider = credential.id
-        self.register_outputs({"identity": self.identity})

@@ -1,4 +1,4 @@
-"""Where the platform stands on Azure: a resource group of its own and the facts of the account."""
+"""The platform's resource group on Azure, and the facts about the account."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from config.tags import only_platform_tags
 
 
 class Foundation(contracts.Foundation):
-    """The resource group, and who deploys into which subscription."""
+    """The resource group, and the principal that deploys into which subscription."""
 
     group: resources.ResourceGroup
     subscription: str
     tenant: str
     deployer: str
     """Object id of the principal that runs Pulumi."""
-    location: str
     tags: Mapping[str, str]
-    own_tags: Mapping[str, str]
-    """For what takes 15 tags at most, where others take 50: the platform's own, and not the stack's."""
+    """For every resource that takes tags."""
+    platform_tags: Mapping[str, str]
+    """Without the stack's own, for what takes 15 tags at most, where others take 50."""
 
     def __init__(
         self, name: str, args: contracts.FoundationArgs, opts: pulumi.ResourceOptions | None = None
@@ -33,21 +33,21 @@ class Foundation(contracts.Foundation):
             "triplane:azure:Foundation", name, {"account": client.subscription_id}, opts
         )
         self.args = args
-        self.location = args.region
+        self.region = args.region
         self.tags = args.tags
-        self.own_tags = only_platform_tags(args.tags)
+        self.platform_tags = only_platform_tags(args.tags)
 
         self.subscription = client.subscription_id
         self.tenant = client.tenant_id
         self.deployer = client.object_id
 
-        # Deleting a resource group deletes whatever is in it, also what Pulumi let go of. So where
-        # the data must outlive a destroy, the group outlives it too; everything else in it is
-        # deleted one by one. Where the data may go, deleting the group also takes what Azure put
-        # there on its own (smart detector alert rules of Application Insights).
+        # Deleting a resource group deletes everything in it, also what Pulumi has forgotten. So where
+        # the data must survive a destroy, the group survives it, too, and everything else in it is
+        # deleted one by one. Where the data may be deleted, deleting the group also deletes what Azure
+        # created there on its own (smart detector alert rules of Application Insights).
         self.group = resources.ResourceGroup(
             f"{name}-group",
-            location=self.location,
+            location=self.region,
             tags=self.tags,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.keep_data),
         )

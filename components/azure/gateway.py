@@ -1,8 +1,6 @@
-"""The gateway on Azure: the image as a Linux web app of App Service."""
+"""The gateway on Azure: a web app of App Service, which runs the platform's image."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import pulumi
 from pulumi_azure_native import web
@@ -18,48 +16,28 @@ PORT = 8080
 class Gateway(contracts.Gateway):
     """A web app that pulls the image, reads its key and calls the endpoint as its own identity."""
 
-    url: pulumi.Output[str]
-    app: web.WebApp
-
     def __init__(
         self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("triplane:azure:Gateway", name, {}, opts)
-        foundation, identity, key = args.foundation, args.identity, args.key
-        assert isinstance(foundation, Foundation)
-        assert isinstance(identity, Identity)
-        assert key is None or isinstance(key, ApiKey)
+        super().__init__("triplane:azure:Gateway", name, None, opts)
+        foundation, identity = Foundation.of(args.foundation), Identity.of(args.identity)
         child = pulumi.ResourceOptions(parent=self)
 
         plan = web.AppServicePlan(
             f"{name}-plan",
             resource_group_name=foundation.group.name,
-            location=foundation.location,
+            location=foundation.region,
             kind="linux",
-            reserved=True,  # Azure's word for: Linux.
+            reserved=True,  # Azure's word for Linux
             # The smallest that is always on and has the health check act; Free and Shared have not.
             sku=web.SkuDescriptionArgs(name="B1", tier="Basic", capacity=1),
             tags=foundation.tags,
             opts=child,
         )
-        settings: dict[str, pulumi.Input[str]] = {
-            **args.settings,
-            "ACCESS": "key" if key else "public",
-            "AZURE_CLIENT_ID": identity.client_id,
-            "CAPTURE_URI": pulumi.Output.concat(args.lake.uri, "/", contracts.Zone.CAPTURES.value),
-            # App Service has no limit of its own on requests at a time.
-            "MAX_CONCURRENCY": str(args.max_concurrency),
-            "PORT": str(PORT),
-            "WEBSITES_PORT": str(PORT),
-            # A container of its own has no use for the shared file system.
-            "WEBSITES_ENABLE_APP_SERVICE_STORAGE": "false",
-        }
-        if key:
-            settings["API_KEY"] = key.reference
-        self.app = web.WebApp(
+        app = web.WebApp(
             name,
             resource_group_name=foundation.group.name,
-            location=foundation.location,
+            location=foundation.region,
             kind="app,linux,container",
             reserved=True,
             server_farm_id=plan.id,
@@ -76,7 +54,7 @@ class Gateway(contracts.Gateway):
                 acr_use_managed_identity_creds=True,
                 acr_user_managed_identity_id=identity.client_id,
                 app_command_line="gateway",
-                app_settings=_pairs(settings, args.endpoint.gateway_settings),
+                app_settings=_environment(args, identity),
                 always_on=True,
                 health_check_path="/healthz",
                 http20_enabled=True,
@@ -85,20 +63,32 @@ class Gateway(contracts.Gateway):
                 ftps_state=web.FtpsState.DISABLED,
             ),
             tags=foundation.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=identity.ready),
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(depends_on=identity.attachments)
+            ),
         )
 
-        self.url = pulumi.Output.concat("https://", self.app.default_host_name)
+        self.url = pulumi.Output.concat("https://", app.default_host_name)
         self.register_outputs({"url": self.url})
 
 
-def _pairs(
-    settings: Mapping[str, pulumi.Input[str]], endpoint: pulumi.Output[dict[str, str]]
+def _environment(
+    args: contracts.GatewayArgs, identity: Identity
 ) -> pulumi.Output[list[web.NameValuePairArgs]]:
-    """App settings as Azure takes them; sorted, so that the order is no change."""
-    return pulumi.Output.all(settings, endpoint).apply(
-        lambda parts: [
-            web.NameValuePairArgs(name=key, value=value)
-            for key, value in sorted({**parts[0], **parts[1]}.items())
+    """The app's settings. Of the key they have a reference only, which App Service resolves."""
+    cloud: dict[str, pulumi.Input[str]] = {
+        "AZURE_CLIENT_ID": identity.client_id,
+        # App Service has no limit of its own on requests at a time.
+        "MAX_CONCURRENCY": str(args.max_concurrency),
+        "PORT": str(PORT),
+        "WEBSITES_PORT": str(PORT),
+        # The container does not use the shared file system.
+        "WEBSITES_ENABLE_APP_SERVICE_STORAGE": "false",
+    }
+    if args.key:
+        cloud["API_KEY"] = ApiKey.of(args.key).reference
+    return args.environment(**cloud).apply(
+        lambda variables: [
+            web.NameValuePairArgs(name=name, value=value) for name, value in variables.items()
         ]
     )

@@ -17,32 +17,27 @@ from components.azure.model_endpoint import ModelEndpoint
 class Identity(contracts.Identity):
     """A managed identity whose roles are its grants, each on the narrowest scope there is."""
 
-    principal: pulumi.Output[str]
-    """The identity's resource id, which services take to run as it."""
     client_id: pulumi.Output[str]
-    """What the identity is called when it asks for a token."""
-    ready: list[pulumi.Resource]
-    workload: contracts.Workload
+    """The id under which the identity requests a token; `principal` is the one that a service runs as."""
 
     def __init__(
         self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("triplane:azure:Identity", name, {}, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        super().__init__("triplane:azure:Identity", name, None, opts)
+        foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
         self.workload = args.workload
 
-        # Which service may run as the identity is not said here, as a trust policy would on AWS:
-        # it is whoever may write a resource that names it (Managed Identity Operator).
+        # Nothing here decides which service may run as the identity, as a trust policy does on AWS:
+        # whoever may write a resource that names the identity decides it (Managed Identity Operator).
         identity = managedidentity.UserAssignedIdentity(
             f"{name}-identity",
             resource_group_name=foundation.group.name,
-            location=foundation.location,
+            location=foundation.region,
             tags=foundation.tags,
             opts=child,
         )
-        self.ready = [
+        self.attachments = [
             roles.assign(
                 f"{name}-{_label(grant)}",
                 principal=identity.principal_id,
@@ -76,14 +71,14 @@ def _role_and_scope(
         case DataLake(containers=containers), contracts.Access.READ if grant.zone:
             return roles.built_in(foundation, "Storage Blob Data Reader"), containers[grant.zone].id
         case DataLake(containers=containers), contracts.Access.WRITE if grant.zone:
-            role = roles.create_only(f"{name}-role", foundation, opts)
+            role = roles.blob_creator(f"{name}-role", foundation, opts)
             return role.id, containers[grant.zone].id
         case ImageRegistry(registry=registry), contracts.Access.PULL:
             return roles.built_in(foundation, "AcrPull"), registry.id
         case ImageRegistry(registry=registry), contracts.Access.PUSH:
             return roles.built_in(foundation, "AcrPush"), registry.id
         case ModelEndpoint(endpoint=endpoint), contracts.Access.INVOKE:
-            return roles.score_only(f"{name}-role", foundation, opts).id, endpoint.id
+            return roles.endpoint_caller(f"{name}-role", foundation, opts).id, endpoint.id
         case ApiKey(secret=secret), contracts.Access.READ:
             return roles.built_in(foundation, "Key Vault Secrets User"), secret.id
     raise TypeError(f"Azure has no role for {grant.access} on {type(grant.target).__name__}")

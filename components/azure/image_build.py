@@ -13,6 +13,7 @@ from pulumi_azure_native import containerregistry as acr
 
 from components import build_context, contracts
 from components.azure.foundation import Foundation
+from components.azure.identity import Identity
 from components.azure.image_registry import IMAGE, ImageRegistry
 
 # The context travels as one argument of a command, and Linux takes 128 KiB for one (MAX_ARG_STRLEN,
@@ -23,28 +24,22 @@ CONTEXT_LIMIT = 120 * 1024
 class ImageBuild(contracts.ImageBuild):
     """The image, built by an ACR task run whose definition carries the build context.
 
-    A run can also fetch its context from a URL, which would have to be public or signed with the
-    storage account's key; there is no such key here.
+    A run can also fetch its context from a URL, which must be public or signed with the storage account's key;
+    there is no such key here.
     """
-
-    image: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: contracts.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("triplane:azure:ImageBuild", name, {}, opts)
-        from components.azure.identity import Identity  # identity.py knows every grant's target
-
-        foundation, registry, identity = args.foundation, args.registry, args.identity
-        assert isinstance(foundation, Foundation)
-        assert isinstance(registry, ImageRegistry)
-        assert isinstance(identity, Identity)
+        super().__init__("triplane:azure:ImageBuild", name, None, opts)
+        foundation, identity = Foundation.of(args.foundation), Identity.of(args.identity)
+        registry = ImageRegistry.of(args.registry)
 
         run = acr.TaskRun(
             f"{name}-run",
             resource_group_name=foundation.group.name,
             registry_name=registry.registry.name,
-            location=foundation.location,
+            location=foundation.region,
             identity=acr.IdentityPropertiesArgs(
                 type=acr.ResourceIdentityType.USER_ASSIGNED,
                 user_assigned_identities=identity.principal.apply(
@@ -61,8 +56,8 @@ class ImageBuild(contracts.ImageBuild):
                 platform=acr.PlatformPropertiesArgs(
                     os=acr.OS.LINUX, architecture=acr.Architecture.AMD64
                 ),
-                # A run is by default logged in to its registry with rights of its own, to all of
-                # it. This one pushes as the build identity, whose grants then decide.
+                # By default a run is logged in to its registry with permissions of its own, on all
+                # of it. This one pushes as the build identity, whose grants then decide.
                 # https://learn.microsoft.com/azure/container-registry/container-registry-tasks-cross-registry-authentication
                 credentials=acr.CredentialsArgs(
                     source_registry=acr.SourceRegistryCredentialsArgs(
@@ -78,7 +73,7 @@ class ImageBuild(contracts.ImageBuild):
                 ),
                 timeout=1800,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=identity.ready),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=identity.attachments),
         )
 
         self.image = run.run_result.apply(

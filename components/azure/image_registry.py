@@ -14,7 +14,6 @@ IMAGE = "triplane"
 class ImageRegistry(contracts.ImageRegistry):
     """A container registry without admin user and without anonymous pull."""
 
-    repository: pulumi.Output[str]
     registry: acr.Registry
 
     def __init__(
@@ -23,15 +22,14 @@ class ImageRegistry(contracts.ImageRegistry):
         args: contracts.ImageRegistryArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("triplane:azure:ImageRegistry", name, {}, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        super().__init__("triplane:azure:ImageRegistry", name, None, opts)
+        foundation = Foundation.of(args.foundation)
 
         self.registry = acr.Registry(
             # 5 to 50 letters and digits; autonaming adds 8 of them.
             names.short(name.replace("-", ""), 32, "a-z0-9"),
             resource_group_name=foundation.group.name,
-            location=foundation.location,
+            location=foundation.region,
             # Basic has all that is used here. Retention of untagged manifests, private endpoints and
             # zone redundancy are Premium's, at ten times the price.
             # https://learn.microsoft.com/azure/container-registry/container-registry-skus

@@ -1,4 +1,4 @@
-"""Model artifacts on Azure: the artifact's files as blobs in the lake's models container."""
+"""The model artifact on Azure: its files as blobs in the lake's models container."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from components.azure.foundation import Foundation
 class ModelArtifact(contracts.ModelArtifact):
     """The artifact's files below ``<name>/<version>/`` of the models container."""
 
-    uri: pulumi.Output[str]
-    """The folder: ``https://<account>.blob.core.windows.net/models/<name>/<version>``"""
-    version: str
     name: str
     """The model's name, without its version."""
     path: pulumi.Output[str]
@@ -28,12 +25,14 @@ class ModelArtifact(contracts.ModelArtifact):
         args: contracts.ModelArtifactArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("triplane:azure:ModelArtifact", name, {}, opts)
-        foundation, lake, artifact = args.foundation, args.lake, args.artifact
-        assert isinstance(foundation, Foundation)
-        assert isinstance(lake, DataLake)
+        super().__init__("triplane:azure:ModelArtifact", name, None, opts)
+        foundation, lake, artifact = (
+            Foundation.of(args.foundation),
+            DataLake.of(args.lake),
+            args.artifact,
+        )
 
-        # Being the subscription's owner does not let anyone read or write blobs; this role does.
+        # Being the subscription's owner does not allow anybody to read or write blobs; this role does.
         container = lake.containers[contracts.Zone.MODELS]
         uploader = roles.assign_deployer(
             f"{name}-uploader",
@@ -44,7 +43,7 @@ class ModelArtifact(contracts.ModelArtifact):
         )
         folder = BlobFolder(
             f"{name}-files",
-            account_url=lake.url,
+            account_url=lake.uri,
             container=container.name,
             prefix=artifact.prefix,
             directory=artifact.directory,
@@ -54,8 +53,8 @@ class ModelArtifact(contracts.ModelArtifact):
         self.name = artifact.name
         self.version = artifact.version
         self.path = folder.prefix
-        self.uri = pulumi.Output.concat(lake.url, "/", container.name, "/", self.path)
-        self.register_outputs({"uri": self.uri})
+        self.uri = pulumi.Output.concat(lake.uri, "/", container.name, "/", self.path)
+        self.register_outputs({"uri": self.uri, "version": self.version})
 
 
 # The name in old states: `components.former_names`.

@@ -1,4 +1,4 @@
-"""What a grant means on Azure: which role on which scope.
+"""Roles on Azure, and their assignments.
 
 Built-in roles and their ids: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 """
@@ -31,16 +31,16 @@ def built_in(foundation: Foundation, role: str) -> str:
     )
 
 
-def create_only(
+def blob_creator(
     name: str, foundation: Foundation, opts: pulumi.ResourceOptions
 ) -> authorization.RoleDefinition:
     """A role that creates blobs and can neither read, nor overwrite, nor delete one.
 
-    No built-in role does: Storage Blob Data Contributor reads and deletes. ``blobs/add/action``
+    There is no such built-in role: Storage Blob Data Contributor reads and deletes. ``blobs/add/action``
     allows Put Blob for a blob that is not there yet, and nothing else.
     https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations
     """
-    return custom(
+    return custom_role(
         name,
         foundation,
         "blob creator",
@@ -54,16 +54,16 @@ def create_only(
     )
 
 
-def score_only(
+def endpoint_caller(
     name: str, foundation: Foundation, opts: pulumi.ResourceOptions
 ) -> authorization.RoleDefinition:
-    """A role that asks an online endpoint for predictions.
+    """A role that requests predictions of an online endpoint.
 
-    The built-in roles that may score (AzureML Data Scientist, Contributor) may also change the
-    endpoint; the documentation has one make this role.
+    The built-in roles that may score (AzureML Data Scientist, Contributor) may also change the endpoint; the
+    documentation recommends to create this role.
     https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
     """
-    return custom(
+    return custom_role(
         name,
         foundation,
         "endpoint caller",
@@ -75,7 +75,7 @@ def score_only(
     )
 
 
-def custom(
+def custom_role(
     name: str,
     foundation: Foundation,
     title: str,
@@ -88,8 +88,8 @@ def custom(
     return authorization.RoleDefinition(
         name,
         scope=group.id,
-        # The id must be a GUID. Made from the scope and the title, so that a stack whose state was
-        # lost finds the role again instead of being refused for the name, unique in the tenant.
+        # The id must be a GUID. It is made of the scope and the title, so that a stack whose state was
+        # lost finds the role again, instead of an error about its name, which is unique in the tenant.
         role_definition_id=group.id.apply(lambda scope: guid(scope, title)),
         role_name=pulumi.Output.concat("Triplane ", title, " (", group.name, ")"),
         role_type="CustomRole",
@@ -111,9 +111,9 @@ def assign(
 ) -> authorization.RoleAssignment:
     """Give a principal a role on a scope.
 
-    The name is a GUID made from the three: a second assignment of the same is refused by Azure
-    (RoleAssignmentExists), and with the same name it is the same resource. The principal type spares
-    the look-up of a principal so new that Entra ID has not spread it yet (PrincipalNotFound).
+    The name is a GUID made of the three: Azure refuses a second assignment of the same three
+    (RoleAssignmentExists), and with the same name it is the same resource. With the principal type Azure does not
+    look up a principal that is so new that not all of Entra ID has it yet (PrincipalNotFound).
     https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---assigning-a-role-to-a-new-principal-sometimes-fails
     """
     return authorization.RoleAssignment(
@@ -137,15 +137,15 @@ def assign_deployer(
     scope: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> authorization.RoleAssignment:
-    """Grant a built-in role to the first who deploys.
+    """Grant a built-in role to the initial deployer.
 
-    Whoever comes after needs such a role too, and a pipeline has one from `Delivery`; taking it over would be
-    a change in every second run.
+    Every other deployer needs such a role, too, and a pipeline has one from `Delivery`. If the role went to
+    whoever deploys, it would change with every run by another principal.
     """
     return assign(
         name,
         principal=foundation.deployer,
-        # A person or a service principal: Azure looks it up, for it is no newcomer.
+        # A person or a service principal: it is an existing principal, and Azure looks it up.
         principal_type=None,
         role=built_in(foundation, role),
         scope=scope,

@@ -1,4 +1,4 @@
-"""The gateway's key in Secret Manager."""
+"""The gateway's key on Google Cloud: a secret in Secret Manager."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.random_key import RandomKey
 
 
 class ApiKey(contracts.ApiKey):
-    """One secret in the stack's own region; each rotation is a version of it."""
+    """A random key, in a secret in the stack's own region; each rotation is a version of it."""
 
     secret: secretmanager.Secret
     version: secretmanager.SecretVersion
@@ -20,8 +20,7 @@ class ApiKey(contracts.ApiKey):
         self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:ApiKey", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
 
         key = RandomKey(f"{name}-value", args.rotation, pulumi.ResourceOptions(parent=self))
         self.secret = secretmanager.Secret(
@@ -36,5 +35,6 @@ class ApiKey(contracts.ApiKey):
             secret_data=key.value,
             opts=foundation.child(self),
         )
+
         self.value = key.value
-        self.register_outputs({"value": self.value})
+        self.register_outputs({})

@@ -1,4 +1,4 @@
-"""The lake: one Cloud Storage bucket; a zone is a prefix of the object names."""
+"""The data lake on Google Cloud: one Cloud Storage bucket, whose zones are prefixes of the object names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components.gcp.foundation import Foundation
 
 
 class DataLake(contracts.DataLake):
-    """Private for good (public access prevention), versioned, encrypted by Google as always."""
+    """A private (public access prevention), versioned bucket, encrypted by Google as always."""
 
     bucket: storage.Bucket
 
@@ -18,9 +18,8 @@ class DataLake(contracts.DataLake):
         self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:DataLake", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
-        keep = foundation.args.keep_data
+        foundation = Foundation.of(args.foundation)
+        keep_data = foundation.args.keep_data
 
         self.bucket = storage.Bucket(
             f"{name}-bucket",
@@ -45,14 +44,15 @@ class DataLake(contracts.DataLake):
                     },
                 },
             ],
-            # Seven days are the shortest that is not "off". A throw-away lake is off: a deleted
-            # bucket would be billed on. https://cloud.google.com/storage/docs/soft-delete
-            soft_delete_policy={"retention_duration_seconds": 7 * 24 * 3600 if keep else 0},
-            force_destroy=not keep,
+            # Seven days are the shortest time that is not "off". A throw-away lake has it off: otherwise a
+            # deleted bucket is still billed. https://cloud.google.com/storage/docs/soft-delete
+            soft_delete_policy={"retention_duration_seconds": 7 * 24 * 3600 if keep_data else 0},
+            force_destroy=not keep_data,
             labels=foundation.labels,
             opts=pulumi.ResourceOptions.merge(
-                foundation.child(self), pulumi.ResourceOptions(retain_on_delete=keep)
+                foundation.child(self), pulumi.ResourceOptions(retain_on_delete=keep_data)
             ),
         )
+
         self.uri = pulumi.Output.concat("gs://", self.bucket.name)
         self.register_outputs({"uri": self.uri})

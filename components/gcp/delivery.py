@@ -10,7 +10,7 @@ from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
 from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
-from components.gcp.identity import Identity, within
+from components.gcp.identity import Identity, zone_condition
 from components.gcp.image_registry import ImageRegistry
 from components.gcp.resource_types import IMAGES, OBJECTS, RESOURCE_TYPES
 from components.resource_type import DeployPermissions
@@ -18,7 +18,7 @@ from config import github
 from config.tags import tags_as_text
 
 APIS = ("iamcredentials", "sts")
-"""What the exchange of tokens needs, beside `foundation.APIS`."""
+"""The exchange of tokens needs them, beside `foundation.APIS`."""
 PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 
@@ -29,8 +29,7 @@ class Delivery(contracts.Delivery):
         self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Delivery", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
         self._name, self._foundation = name, foundation
         child = foundation.child(self)
 
@@ -78,45 +77,44 @@ class Delivery(contracts.Delivery):
             ),
             opts=child,
         )
-        self._may_deploy()
-        self._may_pull(args)
-        self._may_upload(args)
+        self._allow_deploying()
+        self._allow_pulling(args)
+        self._allow_uploading(args)
         for identity in args.identities:
-            assert isinstance(identity, Identity)
-            self._may_hand_over(identity)
+            self._allow_assigning(Identity.of(identity))
 
         self.identity = self._account.email
         self.provider = provider.name
         self.register_outputs({"identity": self.identity})
 
-    def _may_deploy(self) -> None:
-        """Permissions in the project: creating something is asked of the project it is to be in."""
+    def _allow_deploying(self) -> None:
+        """Permissions in the project: to create a resource is a permission on its project."""
         projects.IAMMember(
             f"{self._name}-deploy",
             project=self._foundation.project,
-            role=self._role("deployer", [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS)]),
+            role=self._custom_role(
+                "deployer", [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS)]
+            ),
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _may_pull(self, args: contracts.DeliveryArgs) -> None:
+    def _allow_pulling(self, args: contracts.DeliveryArgs) -> None:
         """Images of the one repository that it deploys from."""
-        assert isinstance(args.registry, ImageRegistry)
-        registry = args.registry.registry
+        registry = ImageRegistry.of(args.registry).registry
         artifactregistry.RepositoryIamMember(
             f"{self._name}-pull",
             repository=registry.name,
             location=registry.location,
-            role=self._role("puller", IMAGES),
+            role=self._custom_role("puller", IMAGES),
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _may_upload(self, args: contracts.DeliveryArgs) -> None:
+    def _allow_uploading(self, args: contracts.DeliveryArgs) -> None:
         """Objects of the zones that a deployment writes to."""
-        lake = args.lake
-        assert isinstance(lake, DataLake)
-        role = self._role("uploader", OBJECTS)
+        lake = DataLake.of(args.lake)
+        role = self._custom_role("uploader", OBJECTS)
         for zone in args.zones:
             storage.BucketIAMMember(
                 f"{self._name}-upload-{zone}",
@@ -125,13 +123,13 @@ class Delivery(contracts.Delivery):
                 member=self._account.member,
                 condition={
                     "title": f"upload {zone}",
-                    "expression": lake.bucket.name.apply(within(zone)),
+                    "expression": lake.bucket.name.apply(zone_condition(zone)),
                 },
                 opts=self._foundation.child(self),
             )
 
-    def _may_hand_over(self, identity: Identity) -> None:
-        """A service is set up to run as one of the platform's accounts, and as no other."""
+    def _allow_assigning(self, identity: Identity) -> None:
+        """A service that it sets up can run as one of the platform's accounts, and as no other."""
         serviceaccount.IAMMember(
             f"{self._name}-as-{identity.workload}",
             service_account_id=identity.account.name,
@@ -140,8 +138,8 @@ class Delivery(contracts.Delivery):
             opts=self._foundation.child(self),
         )
 
-    def _role(self, title: str, permissions: Sequence[str]) -> pulumi.Output[str]:
-        """A custom role; its id is never used twice, see `Identity`."""
+    def _custom_role(self, title: str, permissions: Sequence[str]) -> pulumi.Output[str]:
+        """A custom role. Its id is never used twice: `Identity` has the reason."""
         role = projects.IAMCustomRole(
             f"{self._name}-{title}",
             role_id=pulumi.Output.concat(f"triplane{title.title()}", self._account.unique_id),

@@ -1,4 +1,4 @@
-"""The project's APIs; Google Cloud knows no resource group below a project."""
+"""The project's APIs on Google Cloud, which has no resource group below a project."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ APIS = (
 
 
 class Foundation(contracts.Foundation):
-    """The APIs that everything else needs, and what every resource is given: place and labels.
+    """The APIs that everything else needs; every resource's place and labels.
 
-    Service agents are left to Google: they appear at a service's first use and then hold their own
-    roles, while one that is asked for beforehand (projects.ServiceIdentity) holds none.
+    Service agents are left to Google: they appear at a service's first use and then have their own
+    roles, while one that is requested beforehand (projects.ServiceIdentity) has none.
     https://cloud.google.com/iam/docs/create-service-agents
     """
 
     project: str
-    region: str
     labels: dict[str, str]
 
     def __init__(
@@ -51,7 +50,7 @@ class Foundation(contracts.Foundation):
             projects.Service(
                 f"{name}-{api}",
                 service=f"{api}.googleapis.com",
-                # Other things in the project may use the API; disabling it would delete theirs too.
+                # Others in the project may use the API; disabling it would delete their resources, too.
                 disable_on_destroy=False,
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -62,5 +61,5 @@ class Foundation(contracts.Foundation):
     def child(
         self, parent: pulumi.Resource, *depends_on: pulumi.Resource
     ) -> pulumi.ResourceOptions:
-        """Options of a resource that cannot be made before the APIs are enabled."""
+        """Options of a resource that cannot be created before the APIs are enabled."""
         return pulumi.ResourceOptions(parent=parent, depends_on=[*self._apis, *depends_on])

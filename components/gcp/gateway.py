@@ -1,4 +1,4 @@
-"""The front door: a Cloud Run service of the platform's image."""
+"""The gateway on Google Cloud: a Cloud Run service of the platform's image."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from components import contracts
 from components.gcp.api_key import ApiKey
 from components.gcp.foundation import Foundation
 
-Env = dict[str, Any]
-
 PER_INSTANCE = 80
 """Requests at a time that one instance takes, Cloud Run's own default."""
 
@@ -21,19 +19,15 @@ PER_INSTANCE = 80
 class Gateway(contracts.Gateway):
     """Open to the internet; the gateway itself checks the caller's key."""
 
-    service: cloudrunv2.Service
-
     def __init__(
         self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Gateway", name, None, opts)
-        foundation, key = args.foundation, args.key
-        assert isinstance(foundation, Foundation)
-        assert key is None or isinstance(key, ApiKey)
+        foundation = Foundation.of(args.foundation)
         instances = math.ceil(args.max_concurrency / PER_INSTANCE)
         concurrency = args.max_concurrency // instances
 
-        self.service = cloudrunv2.Service(
+        service = cloudrunv2.Service(
             f"{name}-service",
             location=foundation.region,
             ingress="INGRESS_TRAFFIC_ALL",
@@ -60,7 +54,7 @@ class Gateway(contracts.Gateway):
                             "cpu_idle": False,
                             "startup_cpu_boost": True,
                         },
-                        "envs": self._environment(args, key, concurrency),
+                        "envs": _environment(args, concurrency),
                         "startup_probe": {
                             "http_get": {"path": "/healthz"},
                             "period_seconds": 1,
@@ -71,36 +65,30 @@ class Gateway(contracts.Gateway):
                 ],
             },
             labels=foundation.labels,
-            opts=foundation.child(self, *args.identity.ready),
+            opts=foundation.child(self, *args.identity.attachments),
         )
-        self.url = self.service.uri
+
+        self.url = service.uri
         self.register_outputs({"url": self.url})
 
-    @staticmethod
-    def _environment(
-        args: contracts.GatewayArgs, key: ApiKey | None, concurrency: int
-    ) -> pulumi.Output[list[Env]]:
-        """The settings, sorted, so that their order is never a change."""
 
-        def variables(known: dict[str, Any]) -> list[Env]:
-            plain = {
-                **args.settings,
-                **known["endpoint"],
-                "ACCESS": "key" if key else "public",
-                "CAPTURE_URI": f"{known['lake']}/{contracts.Zone.CAPTURES}",
-                "MAX_CONCURRENCY": str(concurrency),
-            }
-            envs: list[Env] = [{"name": name, "value": plain[name]} for name in sorted(plain)]
-            if known["secret"]:
-                # A version by number: "latest" is read when an instance starts, so that a rotation
-                # would reach each instance at another time.
-                reference = {"secret": known["secret"], "version": known["version"]}
-                envs.append({"name": "API_KEY", "value_source": {"secret_key_ref": reference}})
-            return envs
+def _environment(
+    args: contracts.GatewayArgs, concurrency: int
+) -> pulumi.Output[list[dict[str, Any]]]:
+    """The container's environment. Of the key it has a reference only, which Cloud Run resolves."""
+    key = ApiKey.of(args.key) if args.key else None
 
-        return pulumi.Output.all(
-            endpoint=args.endpoint.gateway_settings,
-            lake=args.lake.uri,
-            secret=key and key.secret.secret_id,
-            version=key and key.version.version,
-        ).apply(variables)
+    def variables(known: dict[str, Any]) -> list[dict[str, Any]]:
+        plain = [{"name": name, "value": value} for name, value in known["plain"].items()]
+        if not key:
+            return plain
+        # A version by number: "latest" is read when an instance starts, so a rotation would come to
+        # each instance at another time.
+        reference = {"secret": known["secret"], "version": known["version"]}
+        return [*plain, {"name": "API_KEY", "value_source": {"secret_key_ref": reference}}]
+
+    return pulumi.Output.all(
+        plain=args.environment(MAX_CONCURRENCY=str(concurrency)),
+        secret=key and key.secret.secret_id,
+        version=key and key.version.version,
+    ).apply(variables)

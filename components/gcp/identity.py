@@ -1,4 +1,4 @@
-"""One service account a workload; each grant becomes a role on the one thing that it names."""
+"""Identities on Google Cloud: one service account a workload, and a role for each grant on its one target."""
 
 from __future__ import annotations
 
@@ -26,14 +26,12 @@ class Identity(contracts.Identity):
     """A service account without keys: workloads get its tokens from their metadata server."""
 
     account: serviceaccount.Account
-    workload: contracts.Workload
 
     def __init__(
         self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:Identity", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
         self._name, self._foundation = name, foundation
         self.workload = args.workload
 
@@ -46,11 +44,11 @@ class Identity(contracts.Identity):
             opts=foundation.child(self),
         )
         self.principal = self.account.email
-        self.ready = [made for grant in args.grants for made in self._grant(grant)]
+        self.attachments = [each for grant in args.grants for each in self._attachments(grant)]
         if args.workload is contracts.Workload.BUILD:
-            # A build that runs as an account of one's own keeps its log in Cloud Logging:
+            # A build that runs as an account of our own writes its log to Cloud Logging:
             # https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
-            self.ready.append(
+            self.attachments.append(
                 projects.IAMMember(
                     f"{name}-write-log",
                     project=foundation.project,
@@ -61,19 +59,19 @@ class Identity(contracts.Identity):
             )
         self.register_outputs({"principal": self.principal})
 
-    def _grant(self, grant: contracts.Grant) -> list[pulumi.Resource]:
+    def _attachments(self, grant: contracts.Grant) -> list[pulumi.Resource]:
         name, child = self._name, self._foundation.child(self)
-        made: pulumi.Resource
+        member: pulumi.Resource
         match grant.target:
             case DataLake() as lake if grant.zone and grant.access in LAKE_ROLES:
-                made = storage.BucketIAMMember(
+                member = storage.BucketIAMMember(
                     f"{name}-{grant.access}-{grant.zone}",
                     bucket=lake.bucket.name,
                     role=LAKE_ROLES[grant.access],
                     member=self.account.member,
                     condition={
                         "title": f"{grant.access} {grant.zone}",
-                        "expression": lake.bucket.name.apply(within(grant.zone)),
+                        "expression": lake.bucket.name.apply(zone_condition(grant.zone)),
                     },
                     opts=child,
                 )
@@ -83,7 +81,7 @@ class Identity(contracts.Identity):
                 # https://cloud.google.com/artifact-registry/docs/access-control#gcp
                 return []
             case ImageRegistry(registry=registry) if grant.access is contracts.Access.PUSH:
-                made = artifactregistry.RepositoryIamMember(
+                member = artifactregistry.RepositoryIamMember(
                     f"{name}-push-images",
                     repository=registry.name,
                     location=registry.location,
@@ -92,16 +90,16 @@ class Identity(contracts.Identity):
                     opts=child,
                 )
             case ModelEndpoint(endpoint=endpoint) if grant.access is contracts.Access.INVOKE:
-                made = vertex.AiEndpointIamMember(
+                member = vertex.AiEndpointIamMember(
                     f"{name}-invoke-endpoint",
                     endpoint=endpoint.name,
                     location=endpoint.location,
-                    role=self._predictor(),
+                    role=self._predictor_role(),
                     member=self.account.member,
                     opts=child,
                 )
             case ApiKey(secret=secret) if grant.access is contracts.Access.READ:
-                made = secretmanager.SecretIamMember(
+                member = secretmanager.SecretIamMember(
                     f"{name}-read-key",
                     secret_id=secret.id,
                     role="roles/secretmanager.secretAccessor",
@@ -110,9 +108,9 @@ class Identity(contracts.Identity):
                 )
             case other:
                 raise TypeError(f"Google Cloud has no role for {grant.access} on {other!r}")
-        return [made]
+        return [member]
 
-    def _predictor(self) -> pulumi.Output[str]:
+    def _predictor_role(self) -> pulumi.Output[str]:
         """A role that may predict and nothing else.
 
         The narrowest predefined one that may, aiplatform.user, may also deploy and delete.
@@ -120,8 +118,8 @@ class Identity(contracts.Identity):
         """
         role = projects.IAMCustomRole(
             f"{self._name}-predictor",
-            # A deleted role keeps its id for up to 37 days, so that after a destroy an id of our own
-            # would be refused; the account's unique id is never used twice.
+            # A deleted role keeps its id for up to 37 days, so after a destroy a fixed id would be
+            # refused; the account's unique id is never used twice.
             # https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role
             role_id=pulumi.Output.concat("triplanePredictor", self.account.unique_id),
             title="Triplane predictor",
@@ -132,10 +130,10 @@ class Identity(contracts.Identity):
         return name
 
 
-def within(zone: contracts.Zone) -> Callable[[str], str]:
+def zone_condition(zone: contracts.Zone) -> Callable[[str], str]:
     """The condition that a request is for an object of the zone.
 
-    A listing is a request for the bucket, and so is held against the prefix that it asks for.
+    A listing is a request for the bucket, so its prefix is compared.
     https://cloud.google.com/iam/docs/conditions-attribute-reference#resource-attributes
     """
     listed = 'api.getAttribute("storage.googleapis.com/objectListPrefix", "")'

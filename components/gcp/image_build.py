@@ -12,29 +12,22 @@ from components.gcp.foundation import Foundation
 
 
 class ImageBuild(contracts.ImageBuild):
-    """The folder as a zip in the lake's builds zone, and the Cloud Build run that reads it there."""
+    """The context as a zip in the lake's builds zone, and a Cloud Build run, when the registry has no image of it."""
 
     def __init__(
         self, name: str, args: contracts.ImageBuildArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:gcp:ImageBuild", name, None, opts)
-        foundation, lake = args.foundation, args.lake
-        assert isinstance(foundation, Foundation)
-        assert isinstance(lake, DataLake)
+        foundation, lake = Foundation.of(args.foundation), DataLake.of(args.lake)
 
         context = storage.BucketObject(
             f"{name}-context",
             bucket=lake.bucket.name,
             name=f"{contracts.Zone.BUILDS}/{args.tag}.zip",
-            source=pulumi.AssetArchive(
-                {
-                    path.as_posix(): pulumi.FileAsset(str(args.context / path))
-                    for path in build_context.context_files(args.context)
-                }
-            ),
+            source=build_context.archive(args.context),
             opts=foundation.child(self),
         )
-        build = BuiltImage(
+        built = BuiltImage(
             f"{name}-build",
             project=foundation.project,
             region=foundation.region,
@@ -43,7 +36,8 @@ class ImageBuild(contracts.ImageBuild):
             bucket=lake.bucket.name,
             context=context.name,
             service_account=args.identity.principal,
-            opts=foundation.child(self, *args.identity.ready),
+            opts=foundation.child(self, *args.identity.attachments),
         )
-        self.image = build.image
+
+        self.image = built.image
         self.register_outputs({"image": self.image})

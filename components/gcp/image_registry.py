@@ -10,7 +10,7 @@ from components.gcp.foundation import Foundation
 
 
 class ImageRegistry(contracts.ImageRegistry):
-    """A Docker repository whose tags are immutable; old images go, the last ten stay."""
+    """A repository whose tags cannot be moved; old images are deleted, the last ten stay."""
 
     registry: artifactregistry.Repository
 
@@ -21,13 +21,12 @@ class ImageRegistry(contracts.ImageRegistry):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:gcp:ImageRegistry", name, None, opts)
-        foundation = args.foundation
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
 
         self.registry = artifactregistry.Repository(
             f"{name}-repository",
-            # The one name here that the provider does not make unique itself; so the repository is not
-            # kept by keep_data, or it would be in the way of the next one.
+            # The only name that the provider does not make unique. So keep_data does not keep the
+            # repository, or it would have the name of the next one.
             repository_id=names.short(f"{pulumi.get_project()}-{pulumi.get_stack()}", 63),
             location=foundation.region,
             format="DOCKER",
@@ -43,6 +42,7 @@ class ImageRegistry(contracts.ImageRegistry):
             labels=foundation.labels,
             opts=foundation.child(self),
         )
+
         self.repository = pulumi.Output.concat(
             f"{foundation.region}-docker.pkg.dev/{foundation.project}/",
             self.registry.repository_id,

@@ -1,4 +1,4 @@
-"""A trained model's files in the lake, under a prefix named by the model's content."""
+"""The model artifact on Google Cloud: its files as objects in the lake's bucket."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 
+FILES = ("model.onnx", "card.json")
+
 
 class ModelArtifact(contracts.ModelArtifact):
-    """``model.onnx`` and its card; Vertex AI takes the folder, so the archive stays at home."""
+    """The artifact's files below ``models/<name>/<version>/``; Vertex AI takes the folder, so no archive."""
 
     def __init__(
         self,
@@ -20,13 +22,15 @@ class ModelArtifact(contracts.ModelArtifact):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:gcp:ModelArtifact", name, None, opts)
-        foundation, lake, artifact = args.foundation, args.lake, args.artifact
-        assert isinstance(foundation, Foundation)
-        assert isinstance(lake, DataLake)
+        foundation, lake, artifact = (
+            Foundation.of(args.foundation),
+            DataLake.of(args.lake),
+            args.artifact,
+        )
 
         files = [
             storage.BucketObject(
-                # Named by version: another version's files are put beside these, not in their place.
+                # Named by version: another version's files are written beside these, not in their place.
                 f"{name}-{artifact.version[:12]}-{file}",
                 bucket=lake.bucket.name,
                 name=f"{contracts.Zone.MODELS}/{artifact.prefix}/{file}",
@@ -35,8 +39,9 @@ class ModelArtifact(contracts.ModelArtifact):
                     foundation.child(self), pulumi.ResourceOptions(retain_on_delete=True)
                 ),
             )
-            for file in ("model.onnx", "card.json")
+            for file in FILES
         ]
+
         self.version = artifact.version
         # Waits for the files: nothing may read the folder before it is complete.
         self.uri = pulumi.Output.all(lake.uri, *(file.name for file in files)).apply(

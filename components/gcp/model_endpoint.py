@@ -1,4 +1,4 @@
-"""The Vertex AI endpoint, and the model, deployment and traffic that the provider has no resource for."""
+"""The model endpoint on Google Cloud: Vertex AI, and a model, a deployment and the traffic of our own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from components.gcp.foundation import Foundation
 
 
 class ModelEndpoint(contracts.ModelEndpoint):
-    """One endpoint for good. Another model is uploaded and deployed beside the one that serves, takes
-    the traffic, and only then is the former undeployed and deleted: the engine creates replacements
-    first, updates what depends on them, and deletes what was replaced last.
+    """One endpoint, which stays. Another model is uploaded and deployed beside the one that serves, takes
+    the traffic, and only then is the former one undeployed and deleted: the engine creates replacements
+    first, updates what depends on them, and deletes the replaced resources last.
     """
 
     endpoint: vertex.AiEndpoint
@@ -28,8 +28,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:gcp:ModelEndpoint", name, None, opts)
-        foundation, model = args.foundation, args.model
-        assert isinstance(foundation, Foundation)
+        foundation = Foundation.of(args.foundation)
 
         self.endpoint = vertex.AiEndpoint(
             f"{name}-endpoint",
@@ -46,26 +45,26 @@ class ModelEndpoint(contracts.ModelEndpoint):
             labels=foundation.labels,
             opts=foundation.child(self),
         )
-        uploaded = VertexModel(
+        model = VertexModel(
             f"{name}-model",
             project=foundation.project,
             region=foundation.region,
             display_name=name,
             image=args.image,
-            artifact_uri=model.uri,
+            artifact_uri=args.model.uri,
             labels=foundation.labels,
             opts=foundation.child(self),
         )
         deployment = VertexDeployment(
             f"{name}-deployment",
             endpoint=self.endpoint.id,
-            model=uploaded.id,
+            model=model.id,
             region=foundation.region,
             machine=args.machine,
             min_instances=args.min_instances,
             max_instances=args.max_instances,
             service_account=args.identity.principal,
-            opts=foundation.child(self, *args.identity.ready),
+            opts=foundation.child(self, *args.identity.attachments),
         )
         traffic = VertexTraffic(
             f"{name}-traffic",
@@ -74,6 +73,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             deployed_model=deployment.id,
             opts=foundation.child(self),
         )
+
         self.endpoint_name = self.endpoint.name
         # rawPredict passes the container's answer through; predict would drop its model_version.
         # https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions
@@ -83,9 +83,5 @@ class ModelEndpoint(contracts.ModelEndpoint):
         self.model_version = traffic.model_version
         self.gateway_settings = self.endpoint_url.apply(lambda url: {"VERTEX_PREDICT_URL": url})
         self.register_outputs(
-            {
-                "endpoint_name": self.endpoint_name,
-                "endpoint_url": self.endpoint_url,
-                "model_version": self.model_version,
-            }
+            {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )

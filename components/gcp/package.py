@@ -1,4 +1,4 @@
-"""The platform's nouns on Google Cloud."""
+"""The platform's components on Google Cloud."""
 
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake

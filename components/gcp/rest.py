@@ -1,7 +1,7 @@
-"""Google's REST APIs, for what the provider has no resource for: one way to ask, wait and refuse.
+"""Google's REST APIs, for what the provider has no resource for: requests, waiting and errors.
 
 Credentials are the application default ones, read when a dynamic provider acts; the addresses can be
-exchanged by the environment variables that the Google provider documents for its own requests:
+replaced by the environment variables that the Google provider documents for its own requests:
 https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference
 """
 
@@ -86,13 +86,13 @@ def _credentials() -> Credentials:
 
 
 def _session() -> AuthorizedSession:
-    # Imported here: a run in which nothing is asked of these APIs, which is most runs, is faster by 0.1 s.
+    # Imported here: most runs send no request to these APIs, and are faster by 0.1 s.
     from google.auth.transport.requests import AuthorizedSession
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
     session = AuthorizedSession(_credentials())  # type: ignore[no-untyped-call]
-    # Every request here may be sent twice: ids are our own, so that a repeated create says 409.
+    # Every request may be sent twice: the ids are our own, so a repeated create is answered with 409.
     retry = Retry(
         total=6,
         backoff_factor=0.5,
@@ -144,7 +144,7 @@ def once_granted(work: Callable[[], T]) -> T:
 
 
 def find(url: str) -> dict[str, Any] | None:
-    """What is at ``url``, or None when nothing is."""
+    """The resource at ``url``; None if there is none."""
     try:
         return call("GET", url)
     except GoogleError as error:
@@ -154,7 +154,7 @@ def find(url: str) -> dict[str, Any] | None:
 
 
 def listed(url: str, what: str) -> Iterator[dict[str, Any]]:
-    """All of what a list method answers below ``what``, page by page.
+    """All items of a list method's answers, which are below ``what``, page by page.
 
     https://google.aip.dev/158
     """
@@ -174,7 +174,7 @@ def operate(
     what: str,
     seconds: float,
 ) -> None:
-    """Ask for something that takes its time, and wait until it is done.
+    """Start a long-running operation and wait until it is done.
 
     Raises `GoogleError` and TimeoutError, both naming ``what``.
     """

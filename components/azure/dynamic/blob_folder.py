@@ -1,4 +1,4 @@
-"""A folder's files as blobs, which azure-native could upload with an account key only."""
+"""A folder's files as blobs, which azure-native can upload with an account key only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BlobFolderProvider(Provider):
-    """Uploads a folder's files; a file is known by its SHA-256, kept in the blob's metadata.
+    """Uploads a folder's files. A file is compared by its SHA-256, which is in the blob's metadata.
 
     azure-native's own `storage.Blob` signs with the account's key, which is off here:
     https://github.com/pulumi/pulumi-azure-native/issues/2015
@@ -26,7 +26,7 @@ class BlobFolderProvider(Provider):
     replace_on = frozenset({"account_url", "container", "prefix"})
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        # Where the files lie on this machine is no part of what is in the lake.
+        # The files' place on this machine is no part of what is in the lake.
         return super().diff(_id, olds, {k: v for k, v in news.items() if k != "directory"})
 
     def create(self, props: Props) -> CreateResult:
@@ -52,18 +52,18 @@ class BlobFolderProvider(Provider):
         except ClientAuthenticationError:
             raise
         except (ResourceNotFoundError, ServiceRequestError):
-            # No container, or no such host, which is what a deleted account looks like. If it is
-            # only the network, no harm is done: the next `up` finds the files and leaves them.
+            # No container, or no such host, which is the sign of a deleted account. If it is only the
+            # network, no harm is done: the next `up` finds the files and leaves them.
             return gone()
         except HttpResponseError as error:
             if error.status_code != 403:
                 raise
-            # The uploader's role is gone; the next `up` gives it back. Until then, no news.
+            # The uploader's role is gone, and the next `up` restores it. Until then nothing is known.
             return ReadResult(id_, props)
         return ReadResult(id_, {**props, "files": found}) if found else gone()
 
     def delete(self, _id: str, _props: Props) -> None:
-        """Leaves the blobs: an older version must be there when one goes back to it."""
+        """Leaves the blobs, for a rollback to an older version."""
 
 
 class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
@@ -100,7 +100,7 @@ class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
 
 
 def _client(props: Props) -> ContainerClient:
-    """The container, as whoever runs Pulumi. Imported late: only who uploads needs the SDK."""
+    """The container, with the credentials of who runs Pulumi. Only an upload needs the SDK."""
     from azure.identity import DefaultAzureCredential
     from azure.storage.blob import ContainerClient
 
@@ -110,9 +110,9 @@ def _client(props: Props) -> ContainerClient:
 
 
 def _upload(props: Props) -> None:
-    """Put the files that are not there yet, or differ.
+    """Upload the files that are missing or different.
 
-    A role takes up to ten minutes to be known everywhere; until then Azure answers 403.
+    A role takes up to ten minutes to be effective everywhere; until then Azure answers 403.
     https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
     """
     from azure.core.exceptions import HttpResponseError

@@ -1,10 +1,10 @@
-"""Which deployment of an online endpoint takes the traffic: a dynamic resource.
+"""The deployment of an online endpoint that takes the traffic.
 
-Azure keeps the traffic as a property of the endpoint. It cannot be set when the endpoint is created,
-for it names a deployment and a deployment needs its endpoint; and a resource cannot be declared
-twice. An ARM template (`resources.Deployment`) could write the endpoint a second time, but it cannot
-read: traffic that was moved by hand would stay moved. This resource reads it back, and takes the
-traffic away before its deployment is deleted, which Azure otherwise refuses.
+Azure has the traffic as a property of the endpoint. It cannot be set when the endpoint is created, because it
+names a deployment and a deployment needs its endpoint; and a resource cannot be declared twice. An ARM template
+(`resources.Deployment`) could write the endpoint a second time, but it cannot read: traffic that was shifted by
+hand would stay so. This resource reads it back, and takes the traffic away before its deployment is deleted, which
+Azure otherwise refuses.
 https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints
 """
 
@@ -15,10 +15,13 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from components.azure import arm
 from components.dynamic import Props, Provider, gone, wait_for
 
 
 class EndpointTrafficProvider(Provider):
+    """All of an endpoint's traffic, to one deployment."""
+
     replace_on = frozenset({"endpoint_id"})
 
     def create(self, props: Props) -> CreateResult:
@@ -28,15 +31,13 @@ class EndpointTrafficProvider(Provider):
         return UpdateResult(_shift(news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        from components.azure import arm
-
         endpoint = arm.get(props["endpoint_id"])
         if endpoint is None:
             return gone()
         split = {k: v for k, v in (endpoint["properties"].get("traffic") or {}).items() if v}
         if split == {props["deployment"]: 100}:
             return ReadResult(id_, {**props, "serving": props["model_version"]})
-        # Not what was set: say what is, so that the next `up` sees a difference and shifts it back.
+        # Another split: return it, so that the next `up` has a difference and shifts the traffic back.
         found = ", ".join(f"{name}={share:g}%" for name, share in sorted(split.items()))
         return ReadResult(id_, {**props, "deployment": found, "serving": None})
 
@@ -45,7 +46,7 @@ class EndpointTrafficProvider(Provider):
 
 
 class EndpointTraffic(Resource, module="triplane", name="AzureEndpointTraffic"):
-    """All of an endpoint's traffic to one deployment."""
+    """All of an endpoint's traffic, to one deployment."""
 
     serving: pulumi.Output[str]
     """The model version that takes the traffic, known once it does."""
@@ -65,8 +66,8 @@ class EndpointTraffic(Resource, module="triplane", name="AzureEndpointTraffic"):
             name,
             {
                 "endpoint_id": endpoint_id,
-                # azure-native changes an endpoint's tags by writing all of it, without the traffic
-                # that it does not know; so after new tags the traffic is set again.
+                # azure-native changes an endpoint's tags by writing all of it, without the traffic,
+                # which it does not know; so after new tags the traffic is set again.
                 "endpoint_tags": endpoint_tags,
                 "deployment": deployment,
                 "model_version": model_version,
@@ -82,9 +83,7 @@ def _shift(props: Props) -> Props:
 
 
 def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
-    """Set the traffic and wait until Azure has done so. An endpoint that is gone has none."""
-    from components.azure import arm
-
+    """Set the traffic and wait until Azure has done it. A deleted endpoint has none."""
     endpoint = arm.get(endpoint_id)
     if endpoint is None:
         return
@@ -101,12 +100,12 @@ def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
 
 
 def traffic_request(endpoint: dict[str, Any], traffic: dict[str, int]) -> dict[str, Any]:
-    """The body of the PUT: what a GET says of the endpoint, with this traffic."""
+    """The body of the PUT: the endpoint as a GET returns it, with this traffic."""
     return writable(endpoint) | {"properties": _properties(endpoint, traffic)}
 
 
 def writable(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """What a GET says of an endpoint, as far as a PUT takes it, without its properties."""
+    """The part of a GET's answer that a PUT takes, without the properties."""
     identity = endpoint.get("identity") or {}
     return {
         "location": endpoint["location"],

@@ -13,6 +13,8 @@ from rehearsal.provider.resource_type import ResourceType
 
 
 class ScalingTarget(ResourceType):
+    """What is scaled, and between which limits."""
+
     token = "aws:appautoscaling/target:Target"
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/"
@@ -36,6 +38,8 @@ class ScalingTarget(ResourceType):
 
 
 class ScalingPolicy(ResourceType):
+    """A rule by which a target would be scaled."""
+
     token = "aws:appautoscaling/policy:Policy"
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutScalingPolicy.html"

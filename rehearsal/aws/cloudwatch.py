@@ -17,6 +17,8 @@ RETENTION = (
 
 
 class LogGroup(ResourceType):
+    """A group of log streams."""
+
     token = LOG_GROUP
     source = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html"
     name = Name(
@@ -41,6 +43,8 @@ class LogGroup(ResourceType):
 
 
 class MetricAlarm(ResourceType):
+    """An alarm on a metric."""
+
     token = ALARM
     source = (
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"

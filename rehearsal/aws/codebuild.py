@@ -38,6 +38,8 @@ _running: set[str] = set()
 
 
 class Project(ResourceType):
+    """A build project."""
+
     token = PROJECT
     source = "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html"
     executes = "its docker commands build a real image from the context in S3"

@@ -67,6 +67,6 @@ def signature(request: Request) -> Signature:
 
 
 def base32(text: str) -> str:
-    """Sixteen characters of the kind that AWS's ids are made of."""
+    """Sixteen characters of the alphabet of AWS's ids."""
     digest = hashlib.sha256(text.encode()).digest()
     return "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[byte % 32] for byte in digest[:16])

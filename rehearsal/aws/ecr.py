@@ -18,6 +18,8 @@ API = "https://docs.aws.amazon.com/AmazonECR/latest/APIReference"
 
 
 class Repository(ResourceType):
+    """A repository of images."""
+
     token = REPOSITORY
     source = f"{API}/API_CreateRepository.html"
     executes = "images are built from their Dockerfile and kept by digest"
@@ -55,6 +57,8 @@ class Repository(ResourceType):
 
 
 class LifecyclePolicy(ResourceType):
+    """Rules by which images would expire."""
+
     token = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
     source = (
         "https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"

@@ -31,6 +31,8 @@ PAGE = 100
 
 
 class Role(ResourceType):
+    """A role that a service assumes."""
+
     token = permissions.ROLE
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html"
     executes = "its policies decide what a workload with this role may do in the rehearsal"
@@ -61,6 +63,8 @@ class Role(ResourceType):
 
 
 class RolePolicy(ResourceType):
+    """An inline policy of a role."""
+
     token = permissions.ROLE_POLICY
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"
     executes = "checked against what the workload calls"
@@ -86,6 +90,8 @@ class RolePolicy(ResourceType):
 
 
 class OpenIdConnectProvider(ResourceType):
+    """An issuer of identities from elsewhere."""
+
     token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
     source = (
         "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html"
@@ -110,7 +116,7 @@ class OpenIdConnectProvider(ResourceType):
 
 
 def list_roles(call: Call) -> str:
-    """Without their tags, which ListRoles does not return.
+    """The roles, without their tags, which ListRoles does not return.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
     """

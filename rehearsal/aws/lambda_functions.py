@@ -60,6 +60,8 @@ RESERVED = frozenset(
 
 
 class Function(ResourceType):
+    """A function, and its published versions."""
+
     token = FUNCTION
     source = f"{GUIDE}/gettingstarted-limits.html"
     executes = "its code runs in a local process under AWS's own runtime client"
@@ -182,6 +184,8 @@ class Function(ResourceType):
 
 
 class Alias(ResourceType):
+    """A name for a version."""
+
     token = ALIAS
     import_as = "{functionName}/{name}"
     source = f"{GUIDE}/configuration-aliases.html"
@@ -218,6 +222,8 @@ class Alias(ResourceType):
 
 
 class Permission(ResourceType):
+    """A statement of a function's own policy."""
+
     token = PERMISSION
     import_as = "{function}:{qualifier}/{statementId}"
     source = f"{GUIDE}/access-control-resource-based.html"

@@ -37,6 +37,8 @@ FORBIDDEN = (
 
 
 class FunctionUrl(ResourceType):
+    """A public address of a function, or of one of its aliases."""
+
     token = URL
     source = f"{GUIDE}/urls-configuration.html"
     executes = "an endpoint on loopback that invokes the function with payload format 2.0"

@@ -65,6 +65,7 @@ def get_caller_identity(context: Context, arguments: Json, config: Json) -> Json
 
 
 def get_region(context: Context, arguments: Json, config: Json) -> Json:
+    """The region of the arguments, or of the provider's settings."""
     region = arguments.get("region") or config.get("region") or context.account.aws_region
     return {
         "id": region,
@@ -76,6 +77,7 @@ def get_region(context: Context, arguments: Json, config: Json) -> Json:
 
 
 def get_partition(context: Context, arguments: Json, config: Json) -> Json:
+    """The partition: always the public one."""
     return {
         "id": "aws",
         "partition": "aws",
@@ -85,6 +87,7 @@ def get_partition(context: Context, arguments: Json, config: Json) -> Json:
 
 
 def get_availability_zones(context: Context, arguments: Json, config: Json) -> Json:
+    """Three zones in the region."""
     region = arguments.get("region") or config.get("region") or context.account.aws_region
     return {
         "id": region,

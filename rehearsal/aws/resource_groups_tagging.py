@@ -32,10 +32,10 @@ def get_resources(call: Call) -> Json:
             continue
         if record.token in UNLISTED or not tags:
             continue
-        # `s3:bucket` or `s3`; of a bucket's ARN the type is the one thing that is not in it.
+        # `s3:bucket` or `s3`. The type is taken from the token: a bucket's ARN does not contain it.
         service = arn.split(":")[2]
-        kind = f"{service}:{record.token.rpartition(':')[2].lower()}"
-        if any(fnmatchcase(kind, each) or each == service for each in types) and all(
+        resource_type = f"{service}:{record.token.rpartition(':')[2].lower()}"
+        if any(fnmatchcase(resource_type, each) or each == service for each in types) and all(
             key in tags and (not values or tags[key] in values) for key, values in wanted.items()
         ):
             listed = [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 import anyio.to_thread
@@ -66,15 +67,9 @@ def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/aws``. Opens the endpoints of before a restart again."""
     lambda_urls.reopen(context)
 
-    def plain(answer: Callable[[Context, Request], Awaitable[Response]]) -> Callable[..., object]:
-        async def endpoint(request: Request) -> Response:
-            return await answer(context, request)
-
-        return endpoint
-
     return [
-        Route("/_logs/codebuild/{id:path}", plain(_build_log)),
-        Route("/{path:path}", plain(_answer), methods=METHODS),
+        Route("/_logs/codebuild/{id:path}", partial(_build_log, context)),
+        Route("/{path:path}", partial(_answer, context), methods=METHODS),
     ]
 
 

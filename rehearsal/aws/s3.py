@@ -31,12 +31,16 @@ VERSIONING = """\
 
 
 class Answer(NamedTuple):
+    """What the emulator returns."""
+
     status: int
     headers: Message
     body: bytes
 
 
 class Bucket(ResourceType):
+    """A bucket."""
+
     token = BUCKET
     source = f"{GUIDE}/bucketnamingrules.html"
     executes = "a bucket in the S3 emulator; boto3 sees it"
@@ -98,6 +102,8 @@ class BucketSetting(ResourceType):
 
 
 class Versioning(BucketSetting):
+    """Whether the bucket keeps versions."""
+
     token = "aws:s3/bucketVersioning:BucketVersioning"
     source = f"{GUIDE}/Versioning.html"
     executes = "the S3 emulator keeps versions"
@@ -121,21 +127,29 @@ class Versioning(BucketSetting):
 
 
 class PublicAccessBlock(BucketSetting):
+    """Which forms of public access are refused."""
+
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     source = f"{GUIDE}/access-control-block-public-access.html"
 
 
 class OwnershipControls(BucketSetting):
+    """Who owns the objects that other accounts write."""
+
     token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     source = f"{GUIDE}/about-object-ownership.html"
 
 
 class Encryption(BucketSetting):
+    """How objects are encrypted."""
+
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     source = f"{GUIDE}/serv-side-encryption.html"
 
 
 class BucketPolicy(BucketSetting):
+    """The bucket's own policy."""
+
     token = "aws:s3/bucketPolicy:BucketPolicy"
     source = f"{GUIDE}/example-bucket-policies.html"
 
@@ -144,6 +158,8 @@ class BucketPolicy(BucketSetting):
 
 
 class Lifecycle(BucketSetting):
+    """Rules by which objects would expire."""
+
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     source = f"{GUIDE}/object-lifecycle-mgmt.html"
 
@@ -155,11 +171,13 @@ class Lifecycle(BucketSetting):
             ends = rule.get("expiration") or {}
             if ends.get("expiredObjectDeleteMarker") and (ends.get("days") or ends.get("date")):
                 raise CheckFailure(
-                    "rules", "MalformedXML: ExpiredObjectDeleteMarker stands with no days or date"
+                    "rules", "MalformedXML: ExpiredObjectDeleteMarker allows no days or date"
                 )
 
 
 class BucketObject(ResourceType):
+    """An object whose content is part of the program."""
+
     token = "aws:s3/bucketObjectv2:BucketObjectv2"
     source = f"{GUIDE}/object-keys.html"
     executes = "an object in the S3 emulator"
@@ -199,11 +217,13 @@ class BucketObject(ResourceType):
     def _put(self, context: Context, record: Record) -> None:
         bucket, key = record.inputs["bucket"], record.inputs["key"]
         body = _content(record)
-        kind = record.inputs.get("contentType", "application/octet-stream")
-        answer = expect(send(context, "PUT", bucket, key, body=body, content_type=kind), 200)
+        content_type = record.inputs.get("contentType", "application/octet-stream")
+        answer = expect(
+            send(context, "PUT", bucket, key, body=body, content_type=content_type), 200
+        )
         record.outputs |= {
             "arn": f"arn:aws:s3:::{bucket}/{key}",
-            "contentType": kind,
+            "contentType": content_type,
             "etag": answer.headers["etag"].strip('"'),
             "versionId": answer.headers.get("x-amz-version-id", "null"),
             "checksumSha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),

@@ -47,6 +47,8 @@ def _name_rule() -> Name:
 
 
 class Model(ResourceType):
+    """A container image, its model archive and its role."""
+
     token = MODEL
     source = f"{API}/API_CreateModel.html"
     name = _name_rule()
@@ -83,7 +85,7 @@ class Model(ResourceType):
 
 
 class EndpointConfiguration(ResourceType):
-    """In use by an endpoint it can be deleted, though the documentation says one must not."""
+    """A configuration. One in use can be deleted, though the documentation forbids it."""
 
     token = CONFIGURATION
     source = f"{API}/API_CreateEndpointConfig.html"
@@ -117,6 +119,8 @@ class EndpointConfiguration(ResourceType):
 
 
 class Endpoint(ResourceType):
+    """An endpoint, which serves the model of its configuration."""
+
     token = ENDPOINT
     source = f"{API}/API_CreateEndpoint.html"
     executes = "the model's container runs as a local process and answers InvokeEndpoint"
@@ -144,11 +148,11 @@ class Endpoint(ResourceType):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
         """
-        former = context.refer(
+        previous = context.refer(
             CONFIGURATION, context.kv.get(SERVING, record.id, {}).get("config", "")
         )
         wanted = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
-        if former and wanted and _serverless(wanted) and not _serverless(former):
+        if previous and wanted and _serverless(wanted) and not _serverless(previous):
             raise Refusal(
                 "ValidationException",
                 "An endpoint on instances cannot be updated to a serverless one: delete it first."

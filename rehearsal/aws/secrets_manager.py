@@ -20,6 +20,8 @@ SCHEDULED = "aws.secretsmanager.waiting"
 
 
 class Secret(ResourceType):
+    """A secret. A deleted one keeps its name for its recovery window."""
+
     token = SECRET
     source = f"{API}/API_CreateSecret.html"
     executes = "GetSecretValue returns the requested version, or else the current one"
@@ -56,6 +58,8 @@ class Secret(ResourceType):
 
 
 class SecretVersion(ResourceType):
+    """A value of a secret."""
+
     token = VERSION
     source = f"{API}/API_PutSecretValue.html"
     references: ClassVar = {"secretId": SECRET}

@@ -31,7 +31,7 @@ class Registry(AzureResourceType):
 
     token = REGISTRY
     source = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftcontainerregistry"
-    executes = "keeps the images that task runs build; there is no registry protocol behind it"
+    executes = "stores the images that task runs build; it has no registry protocol"
     path = "Microsoft.ContainerRegistry/registries/{registryName}"
     name = Name(
         property="registryName",
@@ -85,7 +85,7 @@ def pulled_image(context: Context, reference: str, principal: str) -> Image:
     if not permissions.allowed(context, principal, PULL, registry.id):
         raise Refusal(
             "ImagePullUnauthorized",
-            f"unauthorized: authentication required: the identity {principal} does not hold AcrPull"
+            f"unauthorized: authentication required: the identity {principal} does not have AcrPull"
             f" on {registry.id}",
         )
     found = context.images.find(reference)
@@ -181,7 +181,7 @@ def _require_push(context: Context, registry: Record, record: Record, request: J
             "TaskRunFailed",
             f"failed to push to {server}: unauthorized: authentication required. The run logs in as"
             f" the identity with the client id {client}, which the task run must have and which"
-            " must hold AcrPush.",
+            " must have AcrPush.",
         )
 
 

@@ -1,4 +1,4 @@
-"""How a caller proves who it is: access tokens, and the headers by which the identity endpoint knows apps.
+"""How a caller proves who it is: access tokens, and the headers of the identity endpoint.
 
 https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 """

@@ -313,7 +313,7 @@ def _deploy(context: Context, record: Record) -> None:
         raise Refusal(
             "BadArgument",
             "Authorization error: unable to download the user model. The endpoint's identity"
-            f" {principal} does not hold Storage Blob Data Reader on {scope}.",
+            f" {principal} does not have Storage Blob Data Reader on {scope}.",
         )
     folder = _folder(context, record)
     shutil.rmtree(folder, ignore_errors=True)
@@ -354,7 +354,7 @@ def _endpoint_principal(endpoint: Record) -> str:
 
 
 def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
-    """Account, container and prefix of a model; refused when nothing is there."""
+    """Account, container and prefix of a model; refused when the path is empty."""
     uri = model.inputs["properties"].get("modelUri", "")
     match = re.fullmatch(r"azureml://.*/datastores/([^/]+)/paths/(.+?)/?", uri)
     if match is None:

@@ -58,6 +58,7 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (ResourceGroup, *GROUP_CONTENTS
 
 
 def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
+    """Who runs Pulumi, in which subscription."""
     return {
         "clientId": config.get("clientId") or context.account.azure_client,
         "objectId": context.account.azure_object,
@@ -67,6 +68,7 @@ def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
 
 
 def get_client_token(context: Context, arguments: Json, config: Json) -> Json:
+    """A token that nothing checks."""
     return {"token": "rehearsal"}
 
 

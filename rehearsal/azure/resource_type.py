@@ -62,7 +62,7 @@ class AzureResourceType(ResourceType):
 
 
 def identity_block(context: Context, assigned: Json) -> Json:
-    """A resource's identity as Azure answers it: a list of ids goes in, a map by id comes out.
+    """A resource's identity as Azure reports it: the input is a list of ids, the output a map by id.
 
     https://learn.microsoft.com/rest/api/resources/resources/get-by-id#identity
     """

@@ -105,8 +105,8 @@ def list_resources(call: Call) -> Json:
 
 def list_parts(call: Call) -> Json:
     """The parts of one resource."""
-    parent, _, kind = call.url.path.rpartition("/")
-    parts = (each for each in call.context.all(PARTS[kind]) if within(each.id, f"{parent}/{kind}"))
+    parent, _, name = call.url.path.rpartition("/")
+    parts = (each for each in call.context.all(PARTS[name]) if within(each.id, f"{parent}/{name}"))
     return call.page({"id": each.id, "name": each.outputs["name"]} for each in call.readable(parts))
 
 

@@ -6,7 +6,7 @@ Blobs, vaults and web apps have endpoints of their own too.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -60,15 +60,9 @@ def routes(context: Context) -> list[BaseRoute]:
     key_vault.url(context, "")
     resource_manager_host(context)
 
-    def plain(answer: Callable[[Context, Request], Awaitable[Response]]) -> Callable[..., object]:
-        async def endpoint(request: Request) -> Response:
-            return await answer(context, request)
-
-        return endpoint
-
     return [
-        Route("/identity/token", plain(identity_token)),
-        Route("/ml/{location}/{endpoint}/score", plain(score), methods=["POST"]),
+        Route("/identity/token", partial(identity_token, context)),
+        Route("/ml/{location}/{endpoint}/score", partial(score, context), methods=["POST"]),
     ]
 
 

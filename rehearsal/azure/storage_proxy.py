@@ -77,7 +77,7 @@ class StorageProxy:
             )
         account = self.context.find("azure-native:storage:StorageAccount", name=name)
         if account is None:
-            # On Azure there is no such host.
+            # On Azure the host does not exist.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
         # Starting Azurite takes a moment, and must not block other requests.
         azurite = await anyio.to_thread.run_sync(self.context.object_stores.blob, name)

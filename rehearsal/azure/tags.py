@@ -20,7 +20,7 @@ def check_tags(inputs: Inputs, *, most: int = 50, name: int = 512) -> None:
     if len(tags) > most:
         raise CheckFailure("tags", f"{len(tags)} tags are more than {most}, the most it takes")
     if len({each.lower() for each in tags}) < len(tags):
-        raise CheckFailure("tags", "two tag names differ in case alone, and Azure sees no case")
+        raise CheckFailure("tags", "two tag names differ in case alone, and Azure ignores case")
     for each, value in tags.items():
         if not 0 < len(each) <= name or len(str(value)) > 256:
             raise CheckFailure(
@@ -34,4 +34,6 @@ def check_tags(inputs: Inputs, *, most: int = 50, name: int = 512) -> None:
                 " '<,>,%,&,\\,?,/' or control characters.",
             )
         if each.lower().startswith(RESERVED):
-            raise CheckFailure("tags", f"{each} begins with {', '.join(RESERVED)}: Azure's own")
+            raise CheckFailure(
+                "tags", f"{each} begins with {', '.join(RESERVED)}, which Azure reserves"
+            )

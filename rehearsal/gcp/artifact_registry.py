@@ -17,6 +17,8 @@ REPOSITORY_BINDING = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMemb
 
 
 class Repository(ResourceType):
+    """A repository of images."""
+
     token = REPOSITORY
     source = "https://cloud.google.com/artifact-registry/docs/repositories/create-repos"
     executes = "images are kept and run; clean-up policies are only recorded"
@@ -50,9 +52,11 @@ class Repository(ResourceType):
 
 
 class RepositoryMember(iam.Member):
+    """A role for a member on a repository."""
+
     token = REPOSITORY_BINDING
     references: ClassVar = {"repository": REPOSITORY}
-    handle = "repository"
+    property = "repository"
     import_name = "projects/{project}/locations/{location}/repositories/{repository}"
 
 

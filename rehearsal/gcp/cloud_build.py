@@ -27,7 +27,7 @@ class StepFailed(Exception):
 
 
 def create_build(call: Call) -> Json:
-    """``builds.create``: the operation that holds the build in its metadata."""
+    """``builds.create``: an operation with the build in its metadata."""
     context, request = call.context, call.body
     service_usage.require_api(context, call.project, "cloudbuild.googleapis.com")
     if not request.get("steps"):
@@ -98,7 +98,7 @@ def _run(context: Context, build: Json) -> None:
 
 
 def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
-    """Execute ``docker build``, the one step that is understood, and push what it made."""
+    """Execute ``docker build``, the only supported step, and push the image."""
     args = list(step.get("args", ()))
     if step["name"].split(":")[0] != DOCKER or args[:1] != ["build"]:
         raise StepFailed(f"the rehearsal executes `docker build` of {DOCKER} only: {step}")
@@ -108,9 +108,11 @@ def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
         raise StepFailed(f"{target} is built, but not among the images to push")
     email = build.get("serviceAccount", "").rsplit("/", 1)[-1]
     name, _, tag = target.rpartition(":")
-    repository = _pushable(context, email, name)
+    repository = _pushable_repository(context, email, name)
     with tempfile.TemporaryDirectory(dir=context.state_dir) as folder:
-        build_context = _fetch(context, email, build["source"]["storageSource"], Path(folder))
+        build_context = _fetched_source(
+            context, email, build["source"]["storageSource"], Path(folder)
+        )
         image = context.images.build(
             build_context,
             dockerfile,
@@ -132,7 +134,8 @@ def _option(args: list[str], *names: str) -> str | None:
     return None
 
 
-def _pushable(context: Context, email: str, name: str) -> Record:
+def _pushable_repository(context: Context, email: str, name: str) -> Record:
+    """The repository of an image's name, if the account may push there."""
     repository = artifact_registry.repository_of(context, name)
     if repository is None:
         raise StepFailed(f'push {name}: name unknown: Repository "{name}" not found')
@@ -145,7 +148,8 @@ def _pushable(context: Context, email: str, name: str) -> Record:
     return repository
 
 
-def _fetch(context: Context, email: str, source: Json, folder: Path) -> Path:
+def _fetched_source(context: Context, email: str, source: Json, folder: Path) -> Path:
+    """The archive of the sources, if the account may read it."""
     bucket, name = source["bucket"], source["object"]
     if not permissions.allowed(
         context, email, "storage.objects.get", storage.resource(bucket, name)

@@ -30,6 +30,8 @@ SERVICE = "gcp:cloudrunv2/service:Service"
 
 
 class Service(ResourceType):
+    """A service, which runs its latest revision."""
+
     token = SERVICE
     source = "https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services"
     executes = (
@@ -76,7 +78,7 @@ class Service(ResourceType):
             self.open(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
-        # The provider's default protects.
+        # The provider protects by default.
         if record.inputs.get("deletionProtection", True):
             raise Refusal(
                 "failedPrecondition",
@@ -177,12 +179,12 @@ def _environment(context: Context, record: Record, container: Json) -> Iterator[
         source = (variable.get("valueSource") or {}).get("secretKeyRef")
         if source:
             email = record.inputs["template"].get("serviceAccount", "")
-            yield variable["name"], _secret(context, record, source, email)
+            yield variable["name"], _secret_value(context, record, source, email)
         else:
             yield variable["name"], variable.get("value") or ""
 
 
-def _secret(context: Context, record: Record, source: Json, email: str) -> str:
+def _secret_value(context: Context, record: Record, source: Json, email: str) -> str:
     """The value of a secret's version, if the revision's account may read it."""
     name, version = source["secret"], source.get("version") or "latest"
     secret = context.refer(secret_manager.SECRET, name) or context.find(

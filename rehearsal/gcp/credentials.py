@@ -27,12 +27,12 @@ TOKEN_SECONDS = 3600
 
 
 def engineer(context: Context) -> str:
-    """The e-mail of the account whose key the engineer holds."""
+    """The e-mail of the account whose key the engineer has."""
     return f"engineer@{context.account.gcp_project}.iam.gserviceaccount.com"
 
 
 def engineer_key(context: Context) -> tuple[str, str]:
-    """The engineer's key pair, private and public, as PEM: made once."""
+    """The engineer's key pair, private and public, as PEM. It is created once."""
     pair = context.kv.get("gcp/keys", "engineer")
     if pair is None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -50,7 +50,7 @@ def engineer_key(context: Context) -> tuple[str, str]:
 
 
 def token(context: Context, email: str) -> dict[str, Any]:
-    """A new access token for an account, as Google's token endpoints answer it."""
+    """A new access token for an account, as Google's token endpoints return it."""
     claims = json.dumps({"email": email, "exp": int(time.time()) + TOKEN_SECONDS})
     body = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
     signed = f"ya29.{body}.{_signature(context, body)}"
@@ -58,7 +58,7 @@ def token(context: Context, email: str) -> dict[str, Any]:
 
 
 def caller(context: Context, authorization: str) -> str:
-    """Whose token this is. Raises Google's refusal for none, a false or an old one."""
+    """The account of a token. Raises Google's refusal for a missing, forged or expired one."""
     _, _, signed = authorization.partition("Bearer ")
     parts = signed.split(".")
     if parts[0] != "ya29":
@@ -79,9 +79,9 @@ def caller(context: Context, authorization: str) -> str:
 
 
 def assertion(context: Context, signed: str, audience: str | None) -> str:
-    """Whose self-signed JWT this is: the engineer's, for nobody else has a key.
+    """The account of a self-signed JWT: the engineer's, as no other account has a key.
 
-    Raises ValueError or GoogleAuthError for a false or an old one.
+    Raises ValueError or GoogleAuthError for a forged or expired one.
     """
     _, public = engineer_key(context)
     claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]

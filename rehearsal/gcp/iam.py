@@ -20,6 +20,8 @@ AGENT = re.compile(
 
 
 class Account(ResourceType):
+    """A service account."""
+
     token = ACCOUNT
     source = "https://cloud.google.com/iam/docs/service-accounts-create"
     needs = "iam.googleapis.com"
@@ -46,6 +48,8 @@ class Account(ResourceType):
 
 
 class CustomRole(ResourceType):
+    """A custom role. The id of a deleted one is blocked for a time."""
+
     token = permissions.CUSTOM_ROLE
     source = "https://cloud.google.com/iam/docs/creating-custom-roles"
     needs = "iam.googleapis.com"
@@ -63,7 +67,7 @@ class CustomRole(ResourceType):
     def create(self, context: Context, record: Record) -> None:
         record.id = f"projects/{record.outputs['project']}/roles/{record.inputs['roleId']}"
         record.outputs |= {"name": record.id, "deleted": False}
-        # For seven days the provider revives a deleted role, for thirty more nobody can.
+        # For seven days the provider can undelete a role. For thirty more days its id stays blocked.
         deleted = time.time() - context.kv.get("gcp/deleted-roles", record.id, 0)
         if self.UNDELETE_SECONDS < deleted < self.FORGET_SECONDS:
             raise Refusal(
@@ -78,11 +82,11 @@ class CustomRole(ResourceType):
 
 
 class Member(ResourceType):
-    """What every binding of one member to one role has in common."""
+    """A role for a member on a resource: what all such bindings have in common."""
 
     source = "https://cloud.google.com/iam/docs/reference/rest/v1/Policy"
     replace_on = frozenset({"role", "member", "condition"})
-    handle: ClassVar[str] = "project"
+    property: ClassVar[str] = "project"
     """The input that names the resource of the binding."""
     import_name: ClassVar[str] = "{project}"
     """The resource of the binding as ``pulumi import`` names it: a template over the outputs."""
@@ -117,23 +121,25 @@ class Member(ResourceType):
         ):
             raise Refusal("badRequest", f"Error 400: Role {role} does not exist.")
         permissions.check_condition(record.inputs.get("condition"))
-        record.id = "/".join([record.inputs.get(self.handle) or "", role, member])
+        record.id = "/".join([record.inputs.get(self.property) or "", role, member])
         if condition := record.inputs.get("condition"):
             record.id += f"/{condition['title']}"
 
 
 class ProjectMember(Member):
+    """A role for a member on a project."""
+
     token = permissions.PROJECT_BINDING
     needs = "cloudresourcemanager.googleapis.com"
 
 
 class AccountMember(Member):
-    """Who may act as a service account: other accounts, and identities of a pool."""
+    """A role for a member on a service account: other accounts and identities of a pool act as it."""
 
     token = "gcp:serviceaccount/iAMMember:IAMMember"
     source = "https://cloud.google.com/iam/docs/manage-access-service-accounts"
     references: ClassVar = {"serviceAccountId": ACCOUNT}
-    handle = "serviceAccountId"
+    property = "serviceAccountId"
     import_name = "{serviceAccountId}"
 
     def create(self, context: Context, record: Record) -> None:
@@ -179,6 +185,8 @@ class WorkloadIdentityPool(ResourceType):
 
 
 class WorkloadIdentityPoolProvider(ResourceType):
+    """An issuer whose identities a pool accepts."""
+
     token = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
     source = (
         "https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines"

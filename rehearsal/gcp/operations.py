@@ -18,7 +18,7 @@ _running: set[str] = set()
 
 
 def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
-    """Begin ``work`` on a thread of its own; the operation as it is now."""
+    """Begin ``work`` on a new thread; returns the operation as it is now."""
     operation: Json = {"name": f"{parent}/operations/{secrets.randbelow(10**18) + 10**18}"}
     name: str = operation["name"]
     context.kv.put("gcp/operations", name, operation)

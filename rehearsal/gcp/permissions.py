@@ -49,8 +49,8 @@ class Resource:
     """What a permission is checked on: the type of binding that can grant it, and its full name."""
 
     binding: str
-    """Token of the IAM member type beside ``gcp:projects/iAMMember:IAMMember``."""
-    handle: str
+    """Token of the type of binding, besides those on the project."""
+    property: str
     """The input of the binding that names the resource."""
     names: tuple[str, ...]
     """Every spelling of the name that a program can write there."""
@@ -60,10 +60,10 @@ class Resource:
     """What a condition calls ``storage.googleapis.com/objectListPrefix``."""
 
 
-def of_record(binding: str, handle: str, record: Record) -> Resource:
+def of_record(binding: str, property: str, record: Record) -> Resource:
     """The resource of a record."""
-    spellings = (record.id, record.outputs.get("name"), record.outputs.get(handle))
-    return Resource(binding, handle, tuple(name for name in spellings if name), record.id)
+    spellings = (record.id, record.outputs.get("name"), record.outputs.get(property))
+    return Resource(binding, property, tuple(name for name in spellings if name), record.id)
 
 
 def allowed(context: Context, email: str, permission: str, on: Resource) -> bool:
@@ -120,7 +120,7 @@ def _fulfilled(condition: dict[str, Any] | None, on: Resource) -> bool:
 def _bindings(context: Context, on: Resource) -> Iterator[Record]:
     yield from context.all(PROJECT_BINDING)
     for binding in context.all(on.binding):
-        if binding.inputs.get(on.handle) in on.names:
+        if binding.inputs.get(on.property) in on.names:
             yield binding
 
 

@@ -44,6 +44,7 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
 
 
 def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
+    """The provider's settings, as the cloud completes them."""
     region = config.get("region") or context.account.gcp_region
     return {
         "id": "client-config",
@@ -56,6 +57,7 @@ def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
 
 
 def get_project(context: Context, arguments: Json, config: Json) -> Json:
+    """A project and its number."""
     project = arguments.get("projectId") or config.get("project") or context.account.gcp_project
     return {
         "id": f"projects/{project}",
@@ -81,7 +83,10 @@ INVOKES: dict[str, Invoke] = {
 
 
 def environment(context: Context) -> dict[str, str]:
-    """The variables by which Google's own clients find the rehearsal; writes the engineer's key beside the state."""
+    """The variables by which Google's own clients find the rehearsal.
+
+    Writes the engineer's key to a file beside the state.
+    """
     project, base = context.account.gcp_project, f"{context.base_url}/gcp"
     private, _ = credentials.engineer_key(context)
     file = context.state_dir / "google-credentials.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -73,28 +73,22 @@ def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/gcp``. Opens the endpoints of before a restart again."""
     cloud_run.reopen(context)
 
-    def plain(answer: Callable[[Context, Request], Awaitable[Response]]) -> Callable[..., object]:
-        async def endpoint(request: Request) -> Response:
-            return await answer(context, request)
-
-        return endpoint
-
     storage = storage_proxy.StorageProxy(context)
     as_account = [
-        Route("/", plain(token_endpoints.metadata_root)),
-        Route("/computeMetadata/v1/{path:path}", plain(token_endpoints.metadata)),
+        Route("/", partial(token_endpoints.metadata_root, context)),
+        Route("/computeMetadata/v1/{path:path}", partial(token_endpoints.metadata, context)),
         Route("/{path:path}", storage.answer, methods=storage_proxy.METHODS),
     ]
     return [
         *(
-            Route(f"/aiplatform/v1{ENDPOINT}:{verb}", plain(predict), methods=["POST"])
+            Route(f"/aiplatform/v1{ENDPOINT}:{verb}", partial(predict, context), methods=["POST"])
             for verb in ("predict", "rawPredict")
         ),
         *(
             Mount(path, routes=[_route(context, *each) for each in methods])
             for path, methods in SERVICES.items()
         ),
-        Route("/oauth2/token", plain(token_endpoints.exchange), methods=["POST"]),
+        Route("/oauth2/token", partial(token_endpoints.exchange, context), methods=["POST"]),
         Mount("/as/{email}", routes=as_account),
     ]
 

@@ -19,6 +19,8 @@ SECRET_BINDING = "gcp:secretmanager/secretIamMember:SecretIamMember"
 
 
 class Secret(ResourceType):
+    """A secret."""
+
     token = SECRET
     source = "https://cloud.google.com/secret-manager/docs/creating-and-accessing-secrets"
     needs = API
@@ -45,6 +47,8 @@ class Secret(ResourceType):
 
 
 class SecretVersion(ResourceType):
+    """A value of a secret."""
+
     token = SECRET_VERSION
     import_as = "{secret}/versions/{version}"
     source = "https://cloud.google.com/secret-manager/docs/add-secret-version"
@@ -54,7 +58,7 @@ class SecretVersion(ResourceType):
     def create(self, context: Context, record: Record) -> None:
         secret = context.refer(SECRET, record.inputs["secret"])
         assert secret is not None, "`references` has checked it"
-        # Numbers are never used again, also those of destroyed versions.
+        # Numbers are never reused, not even those of destroyed versions.
         number = context.kv.get("gcp/secret-versions", secret.id, 0) + 1
         context.kv.put("gcp/secret-versions", secret.id, number)
         record.id = f"{secret.outputs['name']}/versions/{number}"
@@ -62,9 +66,11 @@ class SecretVersion(ResourceType):
 
 
 class SecretMember(iam.Member):
+    """A role for a member on a secret."""
+
     token = SECRET_BINDING
     references: ClassVar = {"secretId": SECRET}
-    handle = "secretId"
+    property = "secretId"
     import_name = "{secretId}"
 
 

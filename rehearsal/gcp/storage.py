@@ -21,6 +21,8 @@ BUCKET_BINDING = "gcp:storage/bucketIAMMember:BucketIAMMember"
 
 
 class Bucket(ResourceType):
+    """A bucket."""
+
     token = BUCKET
     source = "https://cloud.google.com/storage/docs/buckets#naming"
     executes = "a bucket of fake-gcs-server; versions, lifecycle and soft delete are only recorded"
@@ -74,6 +76,8 @@ class Bucket(ResourceType):
 
 
 class BucketObject(ResourceType):
+    """An object whose content is part of the program."""
+
     token = "gcp:storage/bucketObject:BucketObject"
     source = "https://cloud.google.com/storage/docs/objects#naming"
     executes = "an object of fake-gcs-server"
@@ -84,7 +88,7 @@ class BucketObject(ResourceType):
         pattern=r"(?!\.well-known/acme-challenge/)[^\r\n]+",
         max=1024,
         says="1 to 1024 bytes without carriage return or line feed",
-        # Writing an object that is there replaces it.
+        # Writing an object that exists replaces it.
         unique=None,
     )
     volatile = frozenset({"crc32c", "md5hash", "md5hexhash", "generation", "mediaLink"})
@@ -118,9 +122,11 @@ class BucketObject(ResourceType):
 
 
 class BucketMember(iam.Member):
+    """A role for a member on a bucket."""
+
     token = BUCKET_BINDING
     references: ClassVar = {"bucket": BUCKET}
-    handle = "bucket"
+    property = "bucket"
     import_name = "b/{bucket}"
 
 

@@ -32,6 +32,8 @@ _changing = threading.RLock()
 
 
 class Endpoint(ResourceType):
+    """An endpoint, to which models are deployed."""
+
     token = ENDPOINT
     source = "https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/create"
     executes = "models are deployed to it as local processes of their image, and answer predictions"
@@ -75,10 +77,12 @@ class Endpoint(ResourceType):
 
 
 class EndpointMember(iam.Member):
+    """A role for a member on an endpoint."""
+
     token = ENDPOINT_BINDING
     source = "https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control"
     references: ClassVar = {"endpoint": ENDPOINT}
-    handle = "endpoint"
+    property = "endpoint"
     import_name = "projects/{project}/locations/{location}/endpoints/{endpoint}"
 
 
@@ -321,15 +325,13 @@ def _container(context: Context, record: Record, deployed: Json, model: Json) ->
 
 def called_endpoint(call: Call) -> Record:
     """The endpoint in the address, or Google's refusal. Its project is an id or a number there."""
-    context, project, location = call.context, call.project, call.path["location"]
+    context, project = call.context, call.project
+    location, number = call.path["location"], str(call.path["endpoint"])
     service_usage.require_api(context, project, API)
     for record in context.all(ENDPOINT):
-        here = record.outputs["location"], record.inputs["name"]
-        own = record.outputs["project"]
-        if here == (location, str(call.path["endpoint"])) and project in (
-            own,
-            context.account.gcp_number(own),
-        ):
+        name, place = record.inputs["name"], record.outputs
+        names = (place["project"], context.account.gcp_number(place["project"]))
+        if (name, place["location"]) == (number, location) and project in names:
             return record
     raise Refusal("NOT_FOUND", f"Endpoint `{call.name('endpoints')}` not found.")
 

@@ -125,7 +125,7 @@ def many(count: int) -> dict[str, str]:
         (storage.ACCOUNT, {"k" * 128: ""}, {"k" * 129: ""}, "a name has 1 to 128 characters"),
         (GROUP, {}, {"cost/centre": ""}, "InvalidTagNameCharacters"),
         (GROUP, {}, {"team": "", "Team": ""}, "differ in case alone"),
-        (GROUP, {}, {"Microsoft-team": ""}, "Azure's own"),
+        (GROUP, {}, {"Microsoft-team": ""}, "which Azure reserves"),
     ],
 )
 def test_tags_are_what_each_service_takes(

@@ -1,4 +1,4 @@
-"""An AWS account of the rehearsal for tests: makes resources as the engine would, without the engine."""
+"""An AWS account of the rehearsal for tests: it creates resources as the engine does, without the engine."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SCHEMAS = Schemas("aws")
 
 
 class Account:
-    """What stands in one rehearsed account, and an HTTP client for its APIs."""
+    """One rehearsed account, and an HTTP client for its APIs."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "aws", self.kinds, SCHEMAS)
+        self.types = {each.token: each() for each in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "aws", self.types, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(context))]))
 
     def make(self, token: str, name: str, /, **inputs: Any) -> Record:
-        """Check and create one resource; a name of its own is made unless it is given."""
-        kind = self.kinds[token]
-        if kind.name:
-            inputs.setdefault(kind.name.property, f"{name}-1234567")
-        self.lifecycle.check_name(kind, inputs)
-        kind.check(self.context, Inputs(inputs))
+        """Check and create one resource; it gets a unique name unless one is given."""
+        rules = self.types[token]
+        if rules.name:
+            inputs.setdefault(rules.name.property, f"{name}-1234567")
+        self.lifecycle.check_name(rules, inputs)
+        rules.check(self.context, Inputs(inputs))
         return self.lifecycle.create(token, _urn(token, name), inputs, [], {"region": REGION})
 
     def update(self, record: Record, **changes: Any) -> Record:
@@ -46,7 +46,7 @@ class Account:
         )
 
     def role(self, name: str, service: str, *statements: Json) -> Record:
-        """A role that a service may assume, with these permissions."""
+        """A role that a service can assume, with these permissions."""
         role = self.make(permissions.ROLE, name, assumeRolePolicy=trust(service))
         if statements:
             policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
@@ -66,7 +66,7 @@ class Account:
             **inputs,
         )
 
-    def ask(self, target: str, body: Json, caller: Record | None = None) -> tuple[int, Json]:
+    def call(self, target: str, body: Json, caller: Record | None = None) -> tuple[int, Json]:
         """One call of an API of the JSON protocol, by the deployer or by a workload's role."""
         service = {"SageMaker": "sagemaker"}.get(target.partition(".")[0], "any")
         headers = {"authorization": self.signed(service, caller), "x-amz-target": target}
@@ -74,7 +74,7 @@ class Account:
         return answer.status_code, answer.json()
 
     def signed(self, service: str, caller: Record | None = None) -> str:
-        """An Authorization header as far as the rehearsal looks at it."""
+        """An Authorization header, as far as the rehearsal reads it."""
         key = (
             credentials.access_key(caller.outputs["arn"])
             if caller
@@ -98,7 +98,7 @@ def trust(service: str, account: str = "123456789012") -> str:
 
 
 def archive(files: dict[str, str]) -> Json:
-    """Files as the engine hands them over."""
+    """Files as the engine sends them."""
     assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
     return {SIGNATURE: ARCHIVE, "assets": assets}
 

@@ -1,4 +1,4 @@
-"""A Google Cloud project of the rehearsal for tests: makes resources as the engine would, without it."""
+"""A Google Cloud project of the rehearsal for tests: it creates resources as the engine does, without it."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ RUN = "gcp:cloudrunv2/service:Service"
 
 
 class Project:
-    """What stands in one rehearsed project, and an HTTP client for its APIs."""
+    """One rehearsed project, and an HTTP client for its APIs."""
 
     def __init__(self, context: Context, *, apis: tuple[str, ...] = APIS) -> None:
         self.context = context
-        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "gcp", self.kinds, SCHEMAS)
+        self.types = {each.token: each() for each in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "gcp", self.types, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(context))]))
         for api in apis:
             self.make(service_usage.SERVICE, api, service=f"{api}.googleapis.com")
 
     def make(self, token: str, name: str, /, **inputs: Any) -> Record:
-        """Check and create one resource; a name of its own is made unless it is given."""
-        kind = self.kinds[token]
-        if kind.name:
-            inputs.setdefault(kind.name.property, f"{name}-1234567")
-        self.lifecycle.check_name(kind, inputs)
-        kind.check(self.context, Inputs(inputs))
+        """Check and create one resource; it gets a unique name unless one is given."""
+        rules = self.types[token]
+        if rules.name:
+            inputs.setdefault(rules.name.property, f"{name}-1234567")
+        self.lifecycle.check_name(rules, inputs)
+        rules.check(self.context, Inputs(inputs))
         config = {"project": PROJECT, "region": REGION}
         return self.lifecycle.create(token, _urn(token, name), inputs, [], config)
 
@@ -70,7 +70,7 @@ class Project:
         return self.lifecycle.update(record.token, record.id, record.urn, inputs, [])
 
     def delete(self, record: Record) -> None:
-        """Take one away."""
+        """Delete one."""
         self.lifecycle.delete(record.token, record.id)
 
     def account(self, name: str) -> str:
@@ -79,11 +79,11 @@ class Project:
         return email
 
     def grant(self, token: str, role: str, email: str, **inputs: Any) -> Record:
-        """Bind a role to a service account on something."""
+        """Bind a role to a service account on a resource."""
         member = f"serviceAccount:{email}"
         return self.make(token, f"{role}-{email}", role=role, member=member, **inputs)
 
-    def ask(
+    def call(
         self, method: str, path: str, body: Json | None = None, caller: str | None = None
     ) -> tuple[int, Json]:
         """One call of an API, by the engineer or by a service account."""
@@ -95,17 +95,17 @@ class Project:
         return answer.status_code, answer.json()
 
     def finish(self, operation: Json) -> Json:
-        """Wait for a long-running operation; it as it ended."""
+        """Wait for a long-running operation; returns its last state."""
         deadline = time.monotonic() + 30
         while not operation.get("done"):
             assert time.monotonic() < deadline, operation
             time.sleep(0.02)
-            _, operation = self.ask("GET", f"aiplatform/v1/{operation['name']}")
+            _, operation = self.call("GET", f"aiplatform/v1/{operation['name']}")
         return operation
 
 
 def archive(files: dict[str, str]) -> Json:
-    """Files as the engine hands them over."""
+    """Files as the engine sends them."""
     assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
     return {SIGNATURE: ARCHIVE, "assets": assets}
 

@@ -34,7 +34,7 @@ WORKDIR /app
 COPY server.py ./
 ENTRYPOINT ["python", "server.py"]
 """
-# Answers with the content of its model; a model named broken does not come up.
+# Answers with the content of its model; a model named broken does not start.
 SERVER = """\
 import os, pathlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -87,7 +87,7 @@ def repository(account: Account) -> Record:
 
 
 def build(account: Account, bucket: Record, images: Record, *statements: Json) -> Json:
-    """Build the context with a role of these permissions; the build as BatchGetBuilds tells it."""
+    """Build the context with a role of these permissions; the build as BatchGetBuilds reports it."""
     account.make(
         "aws:s3/bucketObjectv2:BucketObjectv2",
         "context",
@@ -105,13 +105,13 @@ def build(account: Account, bucket: Record, images: Record, *statements: Json) -
         source={"type": "S3", "location": f"{bucket.id}/builds/1.zip", "buildspec": BUILDSPEC},
         environment={"environmentVariables": [{"name": "IMAGE", "value": image}]},
     )
-    _, started = account.ask(
+    _, started = account.call(
         "CodeBuild_20161006.StartBuild", {"projectName": project.inputs["name"]}
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         ids = {"ids": [started["build"]["id"]]}
-        _, answer = account.ask("CodeBuild_20161006.BatchGetBuilds", ids)
+        _, answer = account.call("CodeBuild_20161006.BatchGetBuilds", ids)
         if answer["builds"][0]["buildComplete"]:
             return dict(answer["builds"][0])
         time.sleep(0.05)
@@ -124,7 +124,7 @@ def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> No
         account, bucket, images, allow("s3:GetObject", f"arn:aws:s3:::{bucket.id}/*"), *PUSH
     )
     assert ended["buildStatus"] == "SUCCEEDED", ended
-    status, answer = account.ask(
+    status, answer = account.call(
         "AmazonEC2ContainerRegistry_V20150921.DescribeImages",
         {"repositoryName": images.id, "imageIds": [{"imageTag": "1"}]},
     )
@@ -142,7 +142,7 @@ def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> No
         ([allow("s3:GetObject", "*"), PUSH[0]], "BUILD", "ecr:GetAuthorizationToken"),
     ],
 )
-def test_a_build_fails_for_a_permission_that_is_missing(
+def test_a_build_fails_without_a_permission_that_it_needs(
     account: Account, statements: list[Json], phase: str, action: str
 ) -> None:
     ended = build(account, lake(account), repository(account), *statements)
@@ -251,35 +251,35 @@ class Serving:
             endpointConfigName=self.configuration(word),
         )
 
-    def ask(self, endpoint: Record, body: bytes = b"{}", caller: Record | None = None) -> Any:
+    def invoke(self, endpoint: Record, body: bytes = b"{}", caller: Record | None = None) -> Any:
         headers = {"authorization": self.account.signed("sagemaker", caller)}
         return self.account.http.post(
             f"/aws/endpoints/{endpoint.id}/invocations", content=body, headers=headers
         )
 
 
-def test_an_endpoint_serves_and_moves_to_another_model(account: Account) -> None:
+def test_an_endpoint_serves_and_switches_to_another_model(account: Account) -> None:
     serving = Serving(account)
     endpoint = serving.endpoint("first")
-    assert serving.ask(endpoint).text == "first"
+    assert serving.invoke(endpoint).text == "first"
     account.update(endpoint, endpointConfigName=serving.configuration("second"))
-    assert serving.ask(endpoint).text == "second"
+    assert serving.invoke(endpoint).text == "second"
 
 
-def test_a_model_that_does_not_come_up_is_rolled_back_and_the_update_looks_like_a_success(
+def test_a_model_that_does_not_start_is_rolled_back_and_the_update_succeeds(
     account: Account,
 ) -> None:
     serving = Serving(account)
     endpoint = serving.endpoint("first")
     account.update(endpoint, endpointConfigName=serving.configuration("broken"))
-    assert serving.ask(endpoint).text == "first"
-    _, told = account.ask("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
-    assert told["EndpointStatus"] == "InService"
-    assert told["EndpointConfigName"] == endpoint.inputs["endpointConfigName"]
-    assert "the model is broken" in told["FailureReason"]
+    assert serving.invoke(endpoint).text == "first"
+    _, described = account.call("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
+    assert described["EndpointStatus"] == "InService"
+    assert described["EndpointConfigName"] == endpoint.inputs["endpointConfigName"]
+    assert "the model is broken" in described["FailureReason"]
 
 
-def test_a_first_model_that_does_not_come_up_fails_the_endpoint(account: Account) -> None:
+def test_a_first_model_that_does_not_start_fails_the_endpoint(account: Account) -> None:
     serving = Serving(account)
     with pytest.raises(
         Refusal, match=r"did not pass the ping health check(.|\n)*the model is broken"
@@ -287,28 +287,30 @@ def test_a_first_model_that_does_not_come_up_fails_the_endpoint(account: Account
         serving.endpoint("broken")
 
 
-def test_an_answer_of_the_container_that_is_an_error_becomes_a_model_error(
+def test_an_error_of_the_container_becomes_a_model_error(
     account: Account,
 ) -> None:
     serving = Serving(account)
-    answer = serving.ask(serving.endpoint("first"), b"bad")
+    answer = serving.invoke(serving.endpoint("first"), b"bad")
     assert answer.status_code == 424
     assert answer.headers["x-amzn-errortype"] == "ModelError"
     assert answer.json()["OriginalStatusCode"] == 400
 
 
-def test_only_who_may_invoke_an_endpoint_gets_an_answer(account: Account) -> None:
+def test_invoking_an_endpoint_needs_the_permission(account: Account) -> None:
     serving = Serving(account)
     endpoint = serving.endpoint("first")
-    may = account.role("may", "lambda", allow("sagemaker:InvokeEndpoint", endpoint.outputs["arn"]))
-    may_not = account.role("may-not", "lambda")
-    assert serving.ask(endpoint, caller=may).status_code == 200
-    refused = serving.ask(endpoint, caller=may_not)
+    allowed = account.role(
+        "allowed", "lambda", allow("sagemaker:InvokeEndpoint", endpoint.outputs["arn"])
+    )
+    not_allowed = account.role("not-allowed", "lambda")
+    assert serving.invoke(endpoint, caller=allowed).status_code == 200
+    refused = serving.invoke(endpoint, caller=not_allowed)
     assert refused.status_code == 403
     assert refused.headers["x-amzn-errortype"] == "AccessDeniedException"
 
 
-def test_a_model_needs_its_archive_its_image_and_a_role_that_may_read_both(
+def test_a_model_needs_its_archive_its_image_and_a_role_that_can_read_both(
     account: Account,
 ) -> None:
     serving = Serving(account)
@@ -389,7 +391,7 @@ def test_a_url_answers_with_the_version_that_its_alias_names(account: Account) -
     assert fetch(url)[1]["version"] == 2
 
 
-def test_an_update_that_changes_nothing_of_the_function_publishes_no_version(
+def test_an_update_of_the_tags_alone_publishes_no_version(
     account: Account,
 ) -> None:
     function, *_ = opened(account, ECHO % 1)
@@ -414,30 +416,30 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
     assert account.http.get(f"/aws/{bucket.id}/captures/a.json", headers=headers).status_code == 403
 
 
-def test_a_secret_is_read_by_who_may_in_its_newest_version_or_the_one_asked_for(
+def test_a_secret_is_read_with_the_permission_in_the_newest_or_requested_version(
     account: Account,
 ) -> None:
     secret = account.make("aws:secretsmanager/secret:Secret", "key")
     arn = secret.outputs["arn"]
     reader = account.role("reader", "lambda", allow("secretsmanager:GetSecretValue", arn))
-    stranger = account.role("stranger", "lambda")
+    other = account.role("other", "lambda")
     token = "aws:secretsmanager/secretVersion:SecretVersion"
     first, _ = (
         account.make(token, value, secretId=secret.id, secretString=value)
         for value in ("first", "second")
     )
     target, body = "secretsmanager.GetSecretValue", {"SecretId": arn}
-    assert account.ask(target, body, reader)[1]["SecretString"] == "second"
+    assert account.call(target, body, reader)[1]["SecretString"] == "second"
     former = {**body, "VersionId": first.outputs["versionId"]}
-    assert account.ask(target, former, reader)[1]["SecretString"] == "first"
+    assert account.call(target, former, reader)[1]["SecretString"] == "first"
     unknown = {**body, "VersionId": "f" * 32}
-    assert account.ask(target, unknown, reader)[1]["__type"] == "ResourceNotFoundException"
-    status, refused = account.ask(target, body, stranger)
+    assert account.call(target, unknown, reader)[1]["__type"] == "ResourceNotFoundException"
+    status, refused = account.call(target, body, other)
     assert status == 403
     assert refused["__type"] == "AccessDeniedException"
 
 
-def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
+def test_an_event_has_text_as_it_is_and_other_content_in_base64() -> None:
     def request(content_type: str) -> Request:
         scope = {
             "type": "http",
@@ -455,13 +457,13 @@ def test_an_event_carries_text_as_it_is_and_anything_else_in_base64() -> None:
     assert (binary["body"], binary["isBase64Encoded"]) == ("iVBORw==", True)
 
 
-def test_the_door_of_a_url_is_open_again_after_a_restart(contexts: Any) -> None:
+def test_a_function_url_is_open_again_after_a_restart(contexts: Any) -> None:
     *_, url = opened(Account(contexts()), ECHO % 1)
     Account(contexts())
     assert fetch(url)[0] == 200
 
 
-def test_an_api_that_is_not_rehearsed_says_so(account: Account) -> None:
-    status, answer = account.ask("SageMaker.CreateTrainingJob", {})
+def test_an_operation_that_is_not_rehearsed_is_refused_by_its_name(account: Account) -> None:
+    status, answer = account.call("SageMaker.CreateTrainingJob", {})
     assert status == 501
     assert "does not answer SageMaker.CreateTrainingJob" in answer["message"]

@@ -1,4 +1,4 @@
-"""What the rehearsed AWS refuses, in its own words, and what it lets pass."""
+"""The rules of the rehearsed AWS: what it refuses, in the words of AWS, and what it allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def account(live_context: Context) -> Account:
     return Account(live_context)
 
 
-def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> None:
+def test_a_request_that_no_policy_allows_is_refused_in_the_words_of_aws(account: Account) -> None:
     role = account.role("gateway", "lambda", allow("s3:PutObject", "arn:aws:s3:::lake/captures/*"))
     permissions.require(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/captures/a.json")
     with pytest.raises(
@@ -34,7 +34,7 @@ def test_what_no_policy_allows_is_refused_as_aws_words_it(account: Account) -> N
         permissions.require(account.context, role, "s3:PutObject", "arn:aws:s3:::lake/raw/a.json")
 
 
-def test_the_deployer_may_do_everything_and_a_stranger_nothing(account: Account) -> None:
+def test_the_deployer_may_do_everything_and_an_unknown_key_nothing(account: Account) -> None:
     key = account.context.account.aws_access_key_id
     assert credentials.caller(account.context, key) is None
     with pytest.raises(Refusal, match="UnrecognizedClientException"):
@@ -124,7 +124,7 @@ def test_a_role_with_policies_is_not_deleted(account: Account) -> None:
         "lake-s3alias",
     ],
 )
-def test_a_name_that_s3_does_not_take_is_refused(account: Account, name: str) -> None:
+def test_a_bucket_name_that_s3_does_not_allow_is_refused(account: Account, name: str) -> None:
     with pytest.raises(CheckFailure, match=r"is not a valid name|are allowed"):
         account.make(BUCKET, "lake", bucket=name)
 
@@ -145,21 +145,21 @@ def many(count: int) -> dict[str, str]:
         (BUCKET, {"team": "", "Team": ""}, {"AWS:team": ""}, "begins with aws:"),
     ],
 )
-def test_tags_are_what_each_service_takes(
+def test_tags_follow_the_limits_of_each_service(
     account: Account, token: str, taken: dict[str, str], refused: dict[str, str], says: str
 ) -> None:
-    kind = account.kinds[token]
-    kind.check(account.context, Inputs({"tags": taken}))
+    rules = account.types[token]
+    rules.check(account.context, Inputs({"tags": taken}))
     with pytest.raises(CheckFailure, match=says):
-        kind.check(account.context, Inputs({"tags": refused}))
+        rules.check(account.context, Inputs({"tags": refused}))
 
 
-def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account: Account) -> None:
-    kept, given_up = (
+def test_a_bucket_with_objects_is_deleted_only_with_force_destroy(account: Account) -> None:
+    kept, destroyed = (
         account.make(BUCKET, name, forceDestroy=force)
         for name, force in (("a", False), ("b", True))
     )
-    for bucket in (kept, given_up):
+    for bucket in (kept, destroyed):
         account.make(
             "aws:s3/bucketObjectv2:BucketObjectv2",
             f"in-{bucket.name}",
@@ -169,16 +169,16 @@ def test_a_bucket_with_objects_stays_unless_it_was_made_to_be_destroyed(account:
         )
     with pytest.raises(Refusal, match="BucketNotEmpty"):
         account.lifecycle.delete(BUCKET, kept.id)
-    account.lifecycle.delete(BUCKET, given_up.id)
+    account.lifecycle.delete(BUCKET, destroyed.id)
     assert [each.id for each in account.context.all("aws:s3/bucketObjectv2:BucketObjectv2")] == [
         f"{kept.id}/k"
     ]
 
 
-def test_a_deleted_object_takes_all_versions_of_its_own_key_along_and_no_others(
+def test_deleting_an_object_deletes_all_versions_of_its_key_and_no_others(
     account: Account,
 ) -> None:
-    """As the provider does, which lists by prefix: components/aws/delivery.py grants it what that takes."""
+    """As the provider does, which lists by prefix. components/aws/delivery.py grants the permissions for it."""
     token = "aws:s3/bucketObjectv2:BucketObjectv2"
     bucket = account.make(BUCKET, "lake").id
     account.make(
@@ -187,14 +187,14 @@ def test_a_deleted_object_takes_all_versions_of_its_own_key_along_and_no_others(
         bucket=bucket,
         versioningConfiguration={"status": "Enabled"},
     )
-    former, other = (
+    deleted, other = (
         account.make(token, key, bucket=bucket, key=f"builds/{key}", content="x")
         for key in ("former.zip", "former.zip.bak")
     )
-    account.update(former, content="y")
-    held = [key for key, _ in s3._versions(account.context, bucket)]
-    assert held.count("builds/former.zip") == 2
-    account.lifecycle.delete(token, former.id)
+    account.update(deleted, content="y")
+    keys = [key for key, _ in s3._versions(account.context, bucket)]
+    assert keys.count("builds/former.zip") == 2
+    account.lifecycle.delete(token, deleted.id)
     assert {key for key, _ in s3._versions(account.context, bucket)} == {other.inputs["key"]}
 
 
@@ -246,7 +246,7 @@ def test_reserved_environment_variables_are_refused(account: Account) -> None:
         account.function("gateway", role, "", environment=environment)
 
 
-def test_an_endpoint_that_is_not_there_is_not_scaled(account: Account) -> None:
+def test_an_endpoint_that_does_not_exist_is_not_scaled(account: Account) -> None:
     with pytest.raises(Refusal, match="Endpoint missing or its variant does not exist"):
         account.make(
             "aws:appautoscaling/target:Target",

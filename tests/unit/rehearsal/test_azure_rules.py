@@ -1,4 +1,4 @@
-"""What the rehearsed Azure refuses, in its own words, and what it lets pass."""
+"""The rules of the rehearsed Azure: what it refuses, in the words of Azure, and what it allows."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 
 
 class Subscription:
-    """A rehearsed subscription with one resource group, made as the engine would make it."""
+    """A rehearsed subscription with one resource group, created as the engine does it."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.kinds = {kind.token: kind() for kind in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "azure-native", self.kinds, SCHEMAS)
+        self.types = {each.token: each() for each in RESOURCE_TYPES}
+        self.lifecycle = Lifecycle(context, "azure-native", self.types, SCHEMAS)
         self.group = self.make(GROUP, resourceGroupName="rg", location="westeurope")
         self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(context))]))
 
     def make(self, token: str, /, **inputs: Any) -> Record:
-        kind = self.kinds[token]
+        rules = self.types[token]
         if token not in (GROUP, permissions.ASSIGNMENT, permissions.DEFINITION):
             inputs.setdefault("resourceGroupName", "rg")
-        self.lifecycle.check_name(kind, inputs)
-        kind.check(self.context, Inputs(inputs))
+        self.lifecycle.check_name(rules, inputs)
+        rules.check(self.context, Inputs(inputs))
         urn = f"urn:pulumi:test::triplane::{token}::thing{len(inputs)}"
         return self.lifecycle.create(token, urn, inputs, [], {"location": "westeurope"})
 
@@ -95,13 +95,15 @@ def azure(live_context: Context) -> Subscription:
     return Subscription(live_context)
 
 
-def test_nothing_stands_outside_a_resource_group(azure: Subscription) -> None:
+def test_every_resource_needs_an_existing_resource_group(azure: Subscription) -> None:
     with pytest.raises(Refusal, match="ResourceGroupNotFound: Resource group 'no'"):
         azure.make(IDENTITY, resourceName="worker", resourceGroupName="no")
 
 
 @pytest.mark.parametrize("name", ["UPPER", "with-hyphen", "ab", "a" * 25])
-def test_a_storage_accounts_name_is_short_and_plain(azure: Subscription, name: str) -> None:
+def test_the_name_of_a_storage_account_is_short_lower_case_letters_and_digits(
+    azure: Subscription, name: str
+) -> None:
     with pytest.raises(CheckFailure, match="accountName"):
         azure.make(storage.ACCOUNT, accountName=name)
 
@@ -128,13 +130,13 @@ def many(count: int) -> dict[str, str]:
         (GROUP, {}, {"Microsoft-team": ""}, "which Azure reserves"),
     ],
 )
-def test_tags_are_what_each_service_takes(
+def test_tags_follow_the_limits_of_each_service(
     azure: Subscription, token: str, taken: dict[str, str], refused: dict[str, str], says: str
 ) -> None:
-    kind = azure.kinds[token]
-    kind.check(azure.context, Inputs({"tags": taken}))
+    rules = azure.types[token]
+    rules.check(azure.context, Inputs({"tags": taken}))
     with pytest.raises(CheckFailure, match=says):
-        kind.check(azure.context, Inputs({"tags": refused}))
+        rules.check(azure.context, Inputs({"tags": refused}))
 
 
 def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) -> None:
@@ -150,7 +152,7 @@ def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) ->
         )
 
 
-def test_a_role_needs_a_principal_and_a_definition_that_exist(azure: Subscription) -> None:
+def test_a_role_assignment_needs_an_existing_principal_and_definition(azure: Subscription) -> None:
     with pytest.raises(Refusal, match="PrincipalNotFound"):
         azure.grant("00000000-0000-4000-8000-000000000000", READER, azure.group.id)
     principal = azure.identity().outputs["principalId"]
@@ -158,7 +160,7 @@ def test_a_role_needs_a_principal_and_a_definition_that_exist(azure: Subscriptio
         azure.grant(principal, "00000000-0000-4000-8000-000000000000", azure.group.id)
 
 
-def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
+def test_a_custom_role_is_assigned_in_its_scopes_and_not_deleted_while_assigned(
     azure: Subscription,
 ) -> None:
     principal = azure.identity().outputs["principalId"]
@@ -175,7 +177,7 @@ def test_a_custom_role_is_assigned_where_it_may_be_and_stays_while_it_is(
         )
 
 
-def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscription) -> None:
+def test_a_role_applies_to_its_scope_and_below_and_nowhere_else(azure: Subscription) -> None:
     context = azure.context
     principal = azure.identity().outputs["principalId"]
     role = azure.custom("caller", actions=[machine_learning.SCORE])
@@ -192,7 +194,7 @@ def test_a_role_counts_on_its_scope_and_below_and_nowhere_else(azure: Subscripti
     assert not permissions.allowed(context, principal, machine_learning.SCORE, azure.group.id)
 
 
-def test_the_engineer_looks_into_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
+def test_the_engineer_reads_the_lake_and_writes_only_with_a_role(azure: Subscription) -> None:
     owner = azure.context.account.azure_object
     assert permissions.allowed(azure.context, owner, machine_learning.SCORE, azure.group.id)
     assert permissions.allowed(
@@ -219,7 +221,7 @@ def test_a_deleted_vault_and_a_deleted_workspace_keep_their_names(azure: Subscri
         azure.make(machine_learning.WORKSPACE, workspaceName="space")
 
 
-def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
+def test_a_secret_reference_is_resolved_only_for_an_identity_with_a_role(
     azure: Subscription,
 ) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
@@ -230,16 +232,16 @@ def test_a_secret_goes_to_who_may_have_it_and_the_reference_to_everybody_else(
     assert "value" not in secret.outputs["properties"]
     uri = secret.outputs["properties"]["secretUriWithVersion"]
     reference = f"@Microsoft.KeyVault(SecretUri={uri})"
-    reader, stranger = azure.identity("reader"), azure.identity("stranger")
+    reader, other = azure.identity("reader"), azure.identity("other")
     azure.grant(reader.outputs["principalId"], SECRETS_USER, secret.id)
     resolve = key_vault.resolve
     assert resolve(azure.context, reference, reader.outputs["principalId"]) == "open sesame"
-    assert resolve(azure.context, reference, stranger.outputs["principalId"]) is None
+    assert resolve(azure.context, reference, other.outputs["principalId"]) is None
     rotated = azure.update(secret, properties={"value": "another"})
     assert rotated.outputs["properties"]["secretUriWithVersion"] != uri
 
 
-def test_a_new_endpoint_has_no_traffic_to_give(azure: Subscription) -> None:
+def test_a_new_endpoint_is_refused_with_traffic(azure: Subscription) -> None:
     azure.make(machine_learning.WORKSPACE, workspaceName="space")
     with pytest.raises(Refusal, match="Traffic rules cannot be set on a new endpoint"):
         azure.make(
@@ -253,7 +255,7 @@ def test_a_new_endpoint_has_no_traffic_to_give(azure: Subscription) -> None:
 
 @pytest.fixture
 def endpoint(azure: Subscription) -> Record:
-    """An endpoint with two deployments that are only written down."""
+    """An endpoint with two deployments that are only recorded."""
     azure.make(machine_learning.WORKSPACE, workspaceName="space")
     made = azure.make(
         machine_learning.ENDPOINT,
@@ -286,7 +288,7 @@ def endpoint(azure: Subscription) -> Record:
         ({"red": 100}, "do not exist: red"),
     ],
 )
-def test_traffic_goes_whole_to_deployments_that_exist(
+def test_traffic_adds_up_to_100_and_goes_to_existing_deployments(
     azure: Subscription, endpoint: Record, split: dict[str, int], says: str
 ) -> None:
     with pytest.raises(Refusal, match=says):
@@ -304,7 +306,7 @@ def test_a_deployment_with_traffic_is_not_deleted(azure: Subscription, endpoint:
     assert azure.context.all(machine_learning.DEPLOYMENT) == []
 
 
-def test_an_endpoint_that_is_written_anew_loses_the_traffic_that_it_does_not_name(
+def test_an_update_of_an_endpoint_removes_the_traffic_that_it_does_not_name(
     azure: Subscription, endpoint: Record
 ) -> None:
     machine_learning.set_traffic(azure.context, endpoint, {"blue": 100})
@@ -312,46 +314,48 @@ def test_an_endpoint_that_is_written_anew_loses_the_traffic_that_it_does_not_nam
     assert azure.update(endpoint, tags={"a": "b"}).outputs["properties"]["traffic"] == {}
 
 
-def test_scoring_wants_a_token_for_it_and_the_role(azure: Subscription, endpoint: Record) -> None:
+def test_scoring_needs_a_token_of_its_audience_and_the_role(
+    azure: Subscription, endpoint: Record
+) -> None:
     url = "/azure/ml/westeurope/endpoint/score"
     worker = azure.identity()
     principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
 
-    def ask(audience: str) -> int:
+    def status(audience: str) -> int:
         token, _ = credentials.token(azure.context, principal, client, audience)
         answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
         return int(answer.status_code)
 
     assert azure.http.post(url, json={}).status_code == 401
-    assert ask("https://management.azure.com") == 401
-    assert ask("https://ml.azure.com") == 403
+    assert status("https://management.azure.com") == 401
+    assert status("https://ml.azure.com") == 403
     role = azure.custom("caller", actions=[machine_learning.SCORE])
     azure.grant(principal, role.id, endpoint.id)
-    # Let in, and told that no deployment takes traffic.
-    assert ask("https://ml.azure.com") == 404
+    # The caller is allowed, and no deployment has traffic.
+    assert status("https://ml.azure.com") == 404
 
 
-def test_the_identity_endpoint_gives_an_app_its_own_identity_and_no_other(
+def test_the_identity_endpoint_gives_an_app_tokens_of_its_own_identity_only(
     azure: Subscription,
 ) -> None:
     mine, other = azure.identity("mine"), azure.identity("other")
     azure.context.kv.put("azure-callers", "secret-header", [mine.id])
 
-    def ask(header: str, client: str) -> Any:
+    def request_token(header: str, client: str) -> Any:
         return azure.http.get(
             "/azure/identity/token",
             params={"resource": "https://ml.azure.com", "client_id": client},
             headers={"x-identity-header": header},
         )
 
-    assert ask("guessed", mine.outputs["clientId"]).status_code == 400
-    assert ask("secret-header", other.outputs["clientId"]).status_code == 400
-    token = ask("secret-header", mine.outputs["clientId"]).json()["access_token"]
+    assert request_token("guessed", mine.outputs["clientId"]).status_code == 400
+    assert request_token("secret-header", other.outputs["clientId"]).status_code == 400
+    token = request_token("secret-header", mine.outputs["clientId"]).json()["access_token"]
     principal = credentials.principal_of(azure.context, f"Bearer {token}", "https://ml.azure.com")
     assert principal == mine.outputs["principalId"]
 
 
-def test_a_run_pushes_only_as_an_identity_that_it_carries_and_that_may(azure: Subscription) -> None:
+def test_a_task_run_pushes_only_as_an_assigned_identity_with_the_role(azure: Subscription) -> None:
     registry = azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
     builder = azure.identity("builder")
     content = base64.b64encode(b"version: v1.1.0\nsteps:\n  - cmd: bash -c true\n").decode()
@@ -381,7 +385,7 @@ def test_a_run_pushes_only_as_an_identity_that_it_carries_and_that_may(azure: Su
     assert run("second").outputs["runResult"]["status"] == "Succeeded"
 
 
-def test_a_run_ends_with_the_words_of_the_step_that_failed(azure: Subscription) -> None:
+def test_a_task_run_fails_with_the_output_of_its_failed_step(azure: Subscription) -> None:
     azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
     content = b'version: v1.1.0\nsteps:\n  - cmd: bash -c "echo no such thing; false"\n'
     with pytest.raises(Refusal, match=r"Run ID ca1 failed at step acb_step_0: no such thing"):
@@ -397,7 +401,7 @@ def test_a_run_ends_with_the_words_of_the_step_that_failed(azure: Subscription) 
         )
 
 
-def test_a_plan_stays_while_an_app_stands_on_it(azure: Subscription) -> None:
+def test_a_plan_is_not_deleted_while_it_has_an_app(azure: Subscription) -> None:
     plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
     app = azure.make(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})
     with pytest.raises(Refusal, match="has web app"):
@@ -406,7 +410,7 @@ def test_a_plan_stays_while_an_app_stands_on_it(azure: Subscription) -> None:
     azure.delete(plan)
 
 
-def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscription) -> None:
+def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscription) -> None:
     import ssl
     import urllib.error
     import urllib.request
@@ -425,7 +429,7 @@ def test_an_app_that_cannot_pull_its_image_stands_and_answers_503(azure: Subscri
             f"https://{app.outputs['defaultHostName']}/", context=trust, timeout=10
         )
     assert refused.value.code == 503
-    refused.value.close()  # or the door waits for this caller when it is shut
+    refused.value.close()  # or the endpoint waits for this caller when it closes
 
 
 class Credential:
@@ -454,7 +458,7 @@ def lake(azure: Subscription) -> tuple[Subscription, Record]:
 
 @contextmanager
 def container(azure: Subscription, credential: Any) -> Iterator[ContainerClient]:
-    """The captures, as somebody's client sees them; closed at the end, or its door waits for it."""
+    """The captures, as somebody's client sees them; closed at the end, or its endpoint waits for it."""
     account = azure.context.find(storage.ACCOUNT)
     assert account is not None
     with ContainerClient(
@@ -467,7 +471,7 @@ def container(azure: Subscription, credential: Any) -> Iterator[ContainerClient]
         yield client
 
 
-def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
+def test_the_right_to_add_blobs_allows_nothing_else(
     lake: tuple[Subscription, Record],
 ) -> None:
     azure, captures = lake
@@ -491,7 +495,7 @@ def test_who_may_only_add_blobs_adds_them_and_does_nothing_else(
         assert client.download_blob("a.json").readall() == b"{}"
 
 
-def test_shared_keys_and_strangers_are_turned_away(lake: tuple[Subscription, Record]) -> None:
+def test_shared_keys_are_refused(lake: tuple[Subscription, Record]) -> None:
     azure, _ = lake
     key = {"account_name": "triplanelake", "account_key": base64.b64encode(b"key").decode()}
     with (
@@ -514,7 +518,7 @@ def test_a_public_container_is_refused_in_an_account_that_allows_none(
         )
 
 
-def test_a_resource_group_takes_along_what_is_in_it(lake: tuple[Subscription, Record]) -> None:
+def test_a_resource_group_is_deleted_with_its_contents(lake: tuple[Subscription, Record]) -> None:
     azure, _ = lake
     azure.delete(azure.group)
     assert not azure.context.all(storage.ACCOUNT)

@@ -1,6 +1,6 @@
 """What really runs on the rehearsed Google Cloud: builds, models, services, and the permissions they need.
 
-The dynamic providers of ``components/gcp`` are driven against it, so that the two are tried together.
+The dynamic providers of ``components/gcp`` are driven against it, so that both are tested together.
 """
 
 from __future__ import annotations
@@ -156,13 +156,13 @@ class Platform(Project):
 
     def predict(self, verb: str, caller: str | None = None) -> tuple[int, Json]:
         path = f"aiplatform/v1/{PLACE}/endpoints/123456789:{verb}"
-        return self.ask("POST", path, {"instances": [{}]}, caller)
+        return self.call("POST", path, {"instances": [{}]}, caller)
 
     def _call(self, method: str, url: str, body: Json | None = None) -> Json:
-        """What `rest.call` does, without a network between."""
+        """What `rest.call` does, without a network."""
         host, _, path = url.removeprefix("https://").partition("/v1/")
         service = host.removesuffix(".googleapis.com").removeprefix(f"{REGION}-")
-        status, answer = self.ask(method, f"{service}/v1/{path}", body)
+        status, answer = self.call(method, f"{service}/v1/{path}", body)
         if status >= 400:
             raise rest.GoogleError(status, answer["error"]["message"])
         return answer
@@ -177,7 +177,7 @@ def platform(live_context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield platform
 
 
-def test_an_image_is_built_once_a_tag_and_found_again(platform: Platform) -> None:
+def test_an_image_is_built_once_for_each_tag_and_found_again(platform: Platform) -> None:
     first = platform.build()
     assert "@sha256:" in first
     platform.delete(platform.reading)
@@ -190,17 +190,19 @@ def test_a_build_that_may_not_read_its_context_fails_in_googles_words(platform: 
         platform.build()
 
 
-def test_a_build_under_an_own_account_must_say_where_its_log_goes(platform: Platform) -> None:
+def test_a_build_with_an_account_of_its_own_must_name_where_its_log_goes(
+    platform: Platform,
+) -> None:
     body = {
         "steps": [{"name": "gcr.io/cloud-builders/docker"}],
         "serviceAccount": f"projects/{PROJECT}/serviceAccounts/{platform.builder}",
     }
-    status, answer = platform.ask("POST", f"cloudbuild/v1/{PLACE}/builds", body)
+    status, answer = platform.call("POST", f"cloudbuild/v1/{PLACE}/builds", body)
     assert status == 400
     assert "CLOUD_LOGGING_ONLY" in answer["error"]["message"]
 
 
-def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> None:
+def test_a_new_model_takes_over_the_traffic_of_the_same_endpoint(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     old_model, old_props = platform.upload(image, "a" * 64)
     old, old_deployment = platform.deploy(endpoint.id, old_model)
@@ -234,21 +236,21 @@ def test_another_model_takes_over_and_the_endpoint_stays(platform: Platform) -> 
     platform.delete(endpoint)
 
 
-def test_models_and_what_is_deployed_are_listed_for_their_own_project(platform: Platform) -> None:
+def test_models_and_deployments_are_listed_in_their_own_location(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, _ = platform.upload(image, "a" * 64)
     deployed, _ = platform.deploy(endpoint.id, model)
     base = f"aiplatform/v1/{PLACE}"
-    _, models = platform.ask("GET", f"{base}/models")
+    _, models = platform.call("GET", f"{base}/models")
     assert [each["name"] for each in models["models"]] == [model]
-    _, endpoints = platform.ask("GET", f"{base}/endpoints")
+    _, endpoints = platform.call("GET", f"{base}/endpoints")
     assert [each["deployedModels"][0]["id"] for each in endpoints["endpoints"]] == [deployed]
     elsewhere = base.replace(REGION, "us-central1")
-    assert platform.ask("GET", f"{elsewhere}/models") == (200, {"models": []})
-    assert platform.ask("GET", f"{elsewhere}/endpoints") == (200, {"endpoints": []})
+    assert platform.call("GET", f"{elsewhere}/models") == (200, {"models": []})
+    assert platform.call("GET", f"{elsewhere}/endpoints") == (200, {"endpoints": []})
 
 
-def test_a_repeated_create_finds_what_an_interrupted_one_has_made(platform: Platform) -> None:
+def test_a_repeated_create_finds_what_an_interrupted_one_created(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, props = platform.upload(image, "a" * 64)
     assert VertexModelProvider().create(props).id == model
@@ -256,7 +258,7 @@ def test_a_repeated_create_finds_what_an_interrupted_one_has_made(platform: Plat
     assert VertexDeploymentProvider().create(outs).id == deployed
 
 
-def test_reading_sees_what_was_changed_by_hand(platform: Platform) -> None:
+def test_a_read_reports_what_was_changed_by_hand(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, props = platform.upload(image, "a" * 64)
     deployed, outs = platform.deploy(endpoint.id, model)
@@ -271,7 +273,7 @@ def test_reading_sees_what_was_changed_by_hand(platform: Platform) -> None:
     traffic = {"region": REGION, "endpoint": endpoint.id, "deployed_model": deployed}
     VertexTrafficProvider().create(traffic)
     path = f"aiplatform/v1/{endpoint.id}:undeployModel"
-    _, operation = platform.ask("POST", path, {"deployedModelId": deployed})
+    _, operation = platform.call("POST", path, {"deployedModelId": deployed})
     platform.finish(operation)
     assert VertexDeploymentProvider().read(deployed, outs).id == ""
     assert VertexTrafficProvider().read(endpoint.id, traffic).id == ""
@@ -284,7 +286,7 @@ def test_a_model_that_does_not_start_is_not_deployed(platform: Platform) -> None
         platform.deploy(endpoint.id, model)
 
 
-def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) -> None:
+def test_a_prediction_needs_the_permission_on_its_endpoint(platform: Platform) -> None:
     image, endpoint = platform.build(), platform.endpoint()
     model, _ = platform.upload(image, "a" * 64)
     deployed, _ = platform.deploy(endpoint.id, model)
@@ -309,7 +311,7 @@ def test_predicting_takes_the_permission_on_this_endpoint(platform: Platform) ->
     status, answer = platform.predict("predict", gateway)
     assert "more" not in answer
     assert answer["deployedModelId"] == deployed
-    status, _ = platform.ask("GET", f"aiplatform/v1/{endpoint.id}", caller=gateway)
+    status, _ = platform.call("GET", f"aiplatform/v1/{endpoint.id}", caller=gateway)
     assert status == 403, "it may predict and nothing else"
 
 
@@ -327,7 +329,7 @@ def test_a_workload_reaches_only_its_zone_of_the_lake(platform: Platform) -> Non
     assert platform.http.delete(read).status_code == 403
 
 
-def test_a_list_is_held_against_the_prefix_that_it_asks_for(platform: Platform) -> None:
+def test_a_list_is_checked_by_the_prefix_that_it_requests(platform: Platform) -> None:
     listed = 'api.getAttribute("storage.googleapis.com/objectListPrefix", "")'
     reader = platform.account("reader")
     platform.grant(
@@ -356,7 +358,7 @@ def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
 
 
 def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:
-    """A Cloud Run service that is told a key by Secret Manager."""
+    """A Cloud Run service that gets a key from Secret Manager."""
     reference = {"secretKeyRef": {"secret": "key", "version": "1"}}
     template = {
         "serviceAccount": email,
@@ -375,7 +377,7 @@ def post(url: str) -> tuple[int, str]:
         return refused.code, refused.read().decode()
 
 
-def test_a_service_needs_its_image_its_secret_and_its_protection_taken_off(
+def test_a_service_needs_its_image_and_secret_and_is_protected_from_deletion(
     platform: Platform,
 ) -> None:
     email = platform.account("gateway")
@@ -398,25 +400,25 @@ def test_a_service_needs_its_image_its_secret_and_its_protection_taken_off(
     platform.delete(closed)
 
 
-def test_what_was_under_way_when_the_rehearsal_was_killed_has_failed(platform: Platform) -> None:
+def test_an_operation_that_ran_when_the_rehearsal_was_killed_has_failed(platform: Platform) -> None:
     name = f"{PLACE}/operations/1"
     platform.context.kv.put("gcp/operations", name, {"name": name})
     assert operations.get(platform.context, name)["error"]["code"] == 10
 
 
-def test_a_grant_that_comes_late_is_waited_for(
+def test_a_build_waits_for_a_role_that_is_granted_late(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.delete(platform.reading)
     monkeypatch.setattr(rest, "GRANT_SECONDS", 30)
     attempts = []
 
-    def look_away(_seconds: float) -> None:
+    def sleep(_seconds: float) -> None:
         attempts.append(1)
         if len(attempts) == 2:
             platform.let_zone("roles/storage.objectViewer", platform.builder, "builds")
 
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=look_away)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
     monkeypatch.setattr(rest, "time", clock)
     assert "@sha256:" in platform.build()
     assert len(attempts) == 2

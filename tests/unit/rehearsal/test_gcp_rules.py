@@ -1,4 +1,4 @@
-"""What Google Cloud refuses, the rehearsal refuses, in words that can be searched for."""
+"""The rules of the rehearsed Google Cloud: what it refuses, in the words of Google Cloud, and what it allows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def project(live_context: Context) -> Iterator[Project]:
         yield project
 
 
-def test_nothing_is_made_before_its_api_is_enabled(live_context: Context) -> None:
+def test_no_resource_is_created_before_its_api_is_enabled(live_context: Context) -> None:
     bare = Project(live_context, apis=())
     with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
         bare.make(BUCKET, "lake", location="EUROPE-WEST1")
@@ -56,13 +56,13 @@ def test_nothing_is_made_before_its_api_is_enabled(live_context: Context) -> Non
         (ENDPOINT, "0123"),
     ],
 )
-def test_names_that_google_would_not_take_are_refused(
+def test_names_that_google_does_not_allow_are_refused(
     project: Project, token: str, name: str
 ) -> None:
-    kind = project.kinds[token]
-    assert kind.name is not None
+    rules = project.types[token]
+    assert rules.name is not None
     with pytest.raises(CheckFailure, match=r"is not a valid name|characters, and"):
-        project.lifecycle.check_name(kind, {kind.name.property: name})
+        project.lifecycle.check_name(rules, {rules.name.property: name})
 
 
 @pytest.mark.parametrize("labels", [{"Team": "x"}, {"team": "Flights"}, {"1st": "x"}])
@@ -71,7 +71,7 @@ def test_labels_are_lower_case(project: Project, labels: dict[str, str]) -> None
         project.make(BUCKET, "lake", location="EU", labels=labels)
 
 
-def test_one_label_of_64_is_the_providers(project: Project) -> None:
+def test_one_of_the_64_labels_belongs_to_the_provider(project: Project) -> None:
     project.make(BUCKET, "lake", location="EU", labels={f"k{n}": "" for n in range(63)})
     with pytest.raises(CheckFailure, match="64 labels, and the provider's own, are more than 64"):
         project.make(BUCKET, "lake-2", location="EU", labels={f"k{n}": "" for n in range(64)})
@@ -85,7 +85,7 @@ def test_a_member_must_exist(project: Project) -> None:
         )
 
 
-def test_a_condition_that_cannot_be_judged_is_refused_rather_than_ignored(project: Project) -> None:
+def test_a_condition_that_cannot_be_evaluated_is_refused_and_not_ignored(project: Project) -> None:
     bucket, email = project.make(BUCKET, "lake", location="EU"), project.account("reader")
     condition = {"title": "later", "expression": "request.time > timestamp('2030-01-01')"}
     with pytest.raises(CheckFailure, match="evaluates only"):
@@ -98,7 +98,9 @@ def test_a_condition_that_cannot_be_judged_is_refused_rather_than_ignored(projec
         )
 
 
-def test_a_full_bucket_goes_only_by_force_and_takes_its_objects_along(project: Project) -> None:
+def test_a_bucket_with_objects_is_deleted_only_by_force_and_with_its_objects(
+    project: Project,
+) -> None:
     bucket = project.make(BUCKET, "lake", location="EU")
     project.make(OBJECT, "a", bucket=bucket.id, name="raw/a.txt", content="a")
     with pytest.raises(Refusal, match="without `force_destroy` set to true"):
@@ -107,7 +109,7 @@ def test_a_full_bucket_goes_only_by_force_and_takes_its_objects_along(project: P
     assert not project.context.all(OBJECT)
 
 
-def test_an_object_holds_what_the_program_gave(project: Project) -> None:
+def test_an_object_has_the_content_that_the_program_gives(project: Project) -> None:
     bucket = project.make(BUCKET, "lake", location="EU")
     made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
     assert made.outputs["md5hash"]
@@ -119,7 +121,7 @@ def test_an_object_holds_what_the_program_gave(project: Project) -> None:
     assert project.http.get(path).status_code == 404
 
 
-def test_a_deleted_roles_id_is_revived_for_a_week_and_then_blocked(
+def test_a_deleted_role_can_be_created_again_for_a_week_then_its_id_is_blocked(
     project: Project, monkeypatch: Any
 ) -> None:
     def make() -> Any:
@@ -135,7 +137,7 @@ def test_a_deleted_roles_id_is_revived_for_a_week_and_then_blocked(
         make()
 
 
-def test_versions_of_a_secret_are_counted_and_never_numbered_twice(project: Project) -> None:
+def test_a_version_number_of_a_secret_is_never_reused(project: Project) -> None:
     secret = project.make(SECRET, "key", replication={"auto": {}})
     first = project.make(SECRET_VERSION, "one", secret=secret.id, secretData="a")
     project.delete(first)
@@ -143,7 +145,7 @@ def test_versions_of_a_secret_are_counted_and_never_numbered_twice(project: Proj
     assert [first.outputs["version"], second.outputs["version"]] == ["1", "2"]
 
 
-def test_every_kind_says_where_its_rules_come_from(project: Project) -> None:
+def test_every_resource_type_cites_the_source_of_its_rules(project: Project) -> None:
     assert all(
-        kind.source.startswith("https://cloud.google.com/") for kind in project.kinds.values()
+        each.source.startswith("https://cloud.google.com/") for each in project.types.values()
     )

@@ -1,4 +1,4 @@
-"""The lists by which `make adopt` finds what stands: what is in them, page by page, and for whom."""
+"""The lists by which `make adopt` finds existing resources: what is in them, page by page, for whom."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINE = {"project": "triplane", "stack": "dev"}
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
-def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_context: Context) -> None:
+def test_aws_lists_resources_by_their_tags_except_roles_and_objects(live_context: Context) -> None:
     account = Account(live_context)
     bucket = account.make("aws:s3/bucket:Bucket", "lake", tags=MINE)
     account.make(
@@ -39,50 +39,50 @@ def test_aws_lists_what_carries_the_tags_but_no_roles_and_no_objects(live_contex
         account.make(LOG_GROUP, name, tags=tags)
     account.make(LOG_GROUP, "none")
 
-    def ask(**more: Any) -> Any:
+    def page(**more: Any) -> Any:
         filters = [{"Key": key, "Values": [value]} for key, value in MINE.items()]
         target = "ResourceGroupsTaggingAPI_20170126.GetResources"
-        return account.ask(target, {"TagFilters": filters, **more})[1]
+        return account.call(target, {"TagFilters": filters, **more})[1]
 
-    def names(page: Any) -> list[str]:
-        return [each["ResourceARN"].rpartition(":")[2] for each in page["ResourceTagMappingList"]]
+    def names(listed: Any) -> list[str]:
+        return [each["ResourceARN"].rpartition(":")[2] for each in listed["ResourceTagMappingList"]]
 
-    assert sorted(names(ask())) == ["lake-1234567", "one-1234567", "two-1234567"]
-    first = ask(ResourcesPerPage=2)
-    second = ask(ResourcesPerPage=2, PaginationToken=first["PaginationToken"])
-    assert len(names(first)), len(names(second)) == (2, 1)
+    assert sorted(names(page())) == ["lake-1234567", "one-1234567", "two-1234567"]
+    first = page(ResourcesPerPage=2)
+    second = page(ResourcesPerPage=2, PaginationToken=first["PaginationToken"])
+    assert (len(names(first)), len(names(second))) == (2, 1)
     assert not second["PaginationToken"]
 
 
-def test_iam_lists_roles_without_tags_and_each_ones_own(live_context: Context) -> None:
+def test_iam_lists_roles_without_tags_and_the_tags_of_each_role(live_context: Context) -> None:
     account = Account(live_context)
     for name in ("a", "b"):
         account.make(ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
     worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
 
-    def ask(action: str, caller: Any = None, **form: str) -> tuple[int, str]:
+    def call(action: str, caller: Any = None, **form: str) -> tuple[int, str]:
         headers = {"authorization": account.signed("iam", caller)}
         body = {"Action": action, "Version": "2010-05-08", **form}
         answer = account.http.post("/aws/", data=body, headers=headers)
         return answer.status_code, answer.text
 
-    _, page = ask("ListRoles", MaxItems="2")
+    _, page = call("ListRoles", MaxItems="2")
     assert re.findall("<RoleName>([^<]*)", page) == ["a-1234567", "b-1234567"]
     assert "<IsTruncated>true</IsTruncated><Marker>2</Marker>" in page
     assert "<Tags>" not in page
-    _, page = ask("ListRoles", Marker="2")
+    _, page = call("ListRoles", Marker="2")
     assert re.findall("<RoleName>([^<]*)", page) == ["w-1234567"]
-    _, tags = ask("ListRoleTags", RoleName="a-1234567")
+    _, tags = call("ListRoleTags", RoleName="a-1234567")
     assert re.findall("<Key>(.*?)</Key><Value>(.*?)</Value>", tags) == list(MINE.items())
-    _, policies = ask("ListRolePolicies", RoleName=worker.id)
+    _, policies = call("ListRolePolicies", RoleName=worker.id)
     assert re.findall("<member>(.*?)</member>", policies) == ["w-grants-1234567"]
-    status, refused = ask("ListRoleTags", RoleName="no-such")
+    status, refused = call("ListRoleTags", RoleName="no-such")
     assert (status, "<Code>NoSuchEntity</Code>" in refused) == (404, True)
-    status, refused = ask("ListRoles", worker)
+    status, refused = call("ListRoles", worker)
     assert (status, "<Code>AccessDenied</Code>" in refused) == (403, True)
 
 
-def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabled(
+def test_google_cloud_lists_with_labels_in_pages_after_the_api_is_enabled(
     live_context: Context,
 ) -> None:
     project = Project(live_context)
@@ -95,26 +95,26 @@ def test_google_cloud_lists_with_labels_in_pages_and_not_before_the_api_is_enabl
         project.make(ACCOUNT, f"{name}-sa", description="project=triplane")
     project.make(gcp.BUCKET, "lake", location="EUROPE-WEST1", labels=MINE)
 
-    _, found = project.ask("GET", f"secretmanager/v1/{at}/secrets")
+    _, found = project.call("GET", f"secretmanager/v1/{at}/secrets")
     assert MINE.items() <= found["secrets"][0]["labels"].items()
-    _, found = project.ask("GET", f"secretmanager/v1/{secret.id}/versions")
+    _, found = project.call("GET", f"secretmanager/v1/{secret.id}/versions")
     assert [each["name"].rpartition("/")[2] for each in found["versions"]] == ["2", "1"]
-    _, page = project.ask("GET", f"iam/v1/{at}/serviceAccounts?pageSize=1")
+    _, page = project.call("GET", f"iam/v1/{at}/serviceAccounts?pageSize=1")
     assert page["accounts"][0]["description"] == "project=triplane"
     rest = f"iam/v1/{at}/serviceAccounts?pageToken={page['nextPageToken']}"
-    _, page = project.ask("GET", rest)
+    _, page = project.call("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
     storage = f"as/{google.engineer(live_context)}/storage/v1/b"
-    _, found = project.ask("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
+    _, found = project.call("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()
-    _, found = project.ask("GET", f"run/v2/{gcp.PLACE}/services")
+    _, found = project.call("GET", f"run/v2/{gcp.PLACE}/services")
     assert found == {}
-    status, refused = project.ask("GET", "run/v2/projects/another/locations/x/services")
+    status, refused = project.call("GET", "run/v2/projects/another/locations/x/services")
     assert (status, "has not been used in project" in refused["error"]["message"]) == (403, True)
     worker = project.account("worker")
-    assert project.ask("GET", f"secretmanager/v1/{at}/secrets", caller=worker)[0] == 403
+    assert project.call("GET", f"secretmanager/v1/{at}/secrets", caller=worker)[0] == 403
 
 
 @pytest.fixture
@@ -123,19 +123,19 @@ def azure(live_context: Context) -> Subscription:
 
 
 def manager(azure: Subscription, principal: str | None = None) -> Any:
-    """Asks the Resource Manager for a list, as the engineer or another."""
+    """A client of the Resource Manager, as the engineer or as another principal."""
     client = TestClient(routes.resource_manager(azure.context), base_url="https://manager")
     who = principal or azure.context.account.azure_object
     token, _ = credentials.token(azure.context, who, "c", routes.MANAGEMENT)
 
-    def ask(path: str) -> Any:
+    def get(path: str) -> Any:
         url = path if path.startswith("https") else f"{path}?api-version=1"
         return client.get(url, headers={"authorization": f"Bearer {token}"}).json()
 
-    return ask
+    return get
 
 
-def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_read(
+def test_azure_lists_the_groups_and_contents_that_the_caller_may_read(
     azure: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = azure.context.account.azure_subscription
@@ -143,23 +143,23 @@ def test_azure_lists_groups_and_what_is_in_them_and_for_others_what_they_may_rea
     for name in ("one", "two", "three"):
         azure.make(IDENTITY, resourceName=name, location="westeurope", tags=MINE)
     worker = azure.make(IDENTITY, resourceName="untagged", location="westeurope")
-    ask = manager(azure)
-    assert [each["name"] for each in ask(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
+    get = manager(azure)
+    assert [each["name"] for each in get(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
     monkeypatch.setattr(calls, "PAGE", 2)
-    first = ask(f"{group}/resources")
-    second = ask(first["nextLink"])
+    first = get(f"{group}/resources")
+    second = get(first["nextLink"])
     assert [each["name"] for each in first["value"] + second["value"]] == ["one", "two", "three"]
     assert first["value"][0]["type"] == "Microsoft.ManagedIdentity/userAssignedIdentities"
     assert first["value"][0]["tags"] == MINE
     assert "nextLink" not in second
-    assert ask(f"/subscriptions/{own}/resourceGroups/no/resources")["error"]["code"] == (
+    assert get(f"/subscriptions/{own}/resourceGroups/no/resources")["error"]["code"] == (
         "ResourceGroupNotFound"
     )
-    stranger = manager(azure, worker.outputs["principalId"])
-    assert stranger(f"/subscriptions/{own}/resourcegroups") == {"value": []}
+    unprivileged = manager(azure, worker.outputs["principalId"])
+    assert unprivileged(f"/subscriptions/{own}/resourcegroups") == {"value": []}
 
 
-def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Subscription) -> None:
+def test_a_vault_returns_a_value_for_a_role_in_it_and_not_for_an_owner(azure: Subscription) -> None:
     properties = {"tenantId": "t", "sku": {"family": "A", "name": "standard"}}
     azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
     secret = azure.make(
@@ -170,12 +170,12 @@ def test_a_vault_tells_a_value_to_who_has_a_role_in_it_and_to_no_owner(azure: Su
     client.base_url = type(client.base_url)(uri.partition("/vault/")[0])
     owner = azure.context.account.azure_object
 
-    def ask(audience: str = key_vault.AUDIENCE) -> Any:
+    def read(audience: str = key_vault.AUDIENCE) -> Any:
         token, _ = credentials.token(azure.context, owner, "c", audience)
         return client.get(f"{uri}?api-version=7.4", headers={"authorization": f"Bearer {token}"})
 
-    assert ask("https://management.azure.com").status_code == 401
-    refused = ask()
+    assert read("https://management.azure.com").status_code == 401
+    refused = read()
     assert (refused.status_code, "ForbiddenByRbac" in refused.text) == (403, True)
     azure.grant(owner, SECRETS_USER, secret.id)
-    assert ask().json()["value"] == "sesame"
+    assert read().json()["value"] == "sesame"

@@ -1,0 +1,63 @@
+"""Which stack a command acts on, and the file that the stack gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.stack_file import StackFile
+from operations.engine import stack
+from operations.engine.stack import Stack
+
+DEV = "# settings\nconfig:\n  triplane:cloud: aws # one of three\nencryptionsalt: v1:a\n"
+
+
+@pytest.fixture
+def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of `dev` in a folder of its own."""
+    file = tmp_path / "Pulumi.dev.yaml"
+    file.write_text(DEV)
+    monkeypatch.setattr(stack, "SETTINGS", file)
+    monkeypatch.setattr(stack, "SCRATCH", tmp_path / "scratch")
+    return file
+
+
+@pytest.mark.parametrize("cloud", ["", "aws"])
+def test_without_another_cloud_the_stack_is_dev_with_its_own_file(dev: Path, cloud: str) -> None:
+    assert Stack.for_cloud(cloud) == Stack("dev", dev)
+    assert not (dev.parent / "scratch").exists()
+
+
+@pytest.mark.parametrize("written", ["triplane:cloud: aws", "triplane:cloud: 'aws'", "cloud: aws"])
+def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
+    dev: Path, written: str
+) -> None:
+    text = DEV.replace("triplane:cloud: aws", written)
+    dev.write_text(text)
+    chosen = Stack.for_cloud("gcp")
+    assert chosen.name == "dev-gcp"
+    key = written.partition(" ")[0]
+    copied = text.replace(written, f"{key} gcp")
+    note = "# Made from Pulumi.dev.yaml by `make`; edit that one.\n"
+    assert chosen.file.read_text() == note + copied
+    assert StackFile.read(chosen.file).settings == {"triplane:cloud": "gcp"}
+    assert dev.read_text() == text, "the tracked file is unchanged"
+
+
+def test_a_file_without_a_cloud_is_left_to_validation(dev: Path) -> None:
+    dev.write_text("config:\n  aws:region: eu-west-1\n")
+    assert Stack.for_cloud("gcp") == Stack("dev", dev)
+
+
+def test_a_file_that_is_no_yaml_is_reported_by_its_name(dev: Path) -> None:
+    dev.write_text("config:\n  triplane:cloud: [aws\n")
+    with pytest.raises(SystemExit, match=r"Pulumi\.dev\.yaml is not valid YAML"):
+        Stack.for_cloud("gcp")
+    with pytest.raises(SystemExit, match=r"Pulumi\.dev\.yaml is not valid YAML"):
+        Stack.copy_of_dev("drill-gcp", {"triplane:cloud": "gcp"})
+
+
+def test_an_unknown_cloud_is_refused_with_the_allowed_ones(dev: Path) -> None:
+    with pytest.raises(SystemExit, match=r"CLOUD=gpc: .*aws, gcp, azure.*Did you mean gcp\?"):
+        Stack.for_cloud("gpc")

@@ -1,4 +1,4 @@
-"""What the image runs: ``serve`` (the model server), ``gateway`` or ``train``."""
+"""The commands of the image: ``serve`` (the model server), ``gateway`` and ``train``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    # Each command imports what it needs and no more: a container that starts keeps somebody waiting.
+    # Each command imports only its own modules: a caller may wait for the container to start.
     match sys.argv[1:2]:
         case ["serve"]:
             from model_server import serve

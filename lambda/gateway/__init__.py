@@ -1,5 +1,5 @@
-"""The public front door: validates a request, asks the model endpoint, keeps a capture in the lake.
+"""The public gateway: it validates a request, calls the model endpoint, and writes a capture to the lake.
 
-`core` and `features` decide and do no I/O; `endpoints`, `lakes` and `keys` talk to the cloud;
-`lambda_handler` and `asgi` host it. Only the clients of the chosen cloud are ever imported.
+`core` and `features` decide, without I/O. `endpoints`, `lakes` and `keys` call the cloud. `lambda_handler` and
+`asgi` host the gateway. Only the clients of the chosen cloud are imported.
 """

@@ -17,26 +17,26 @@ from gateway.service import Service
 from gateway.settings import SettingsError
 
 BODY_SECONDS = 10
-"""A body that takes longer is given up: each one waiting holds a connection."""
+"""A slower body is refused: each waiting body occupies a connection."""
 SHUTDOWN_SECONDS = 6
-"""For requests under way; with the next, inside the 10 s that Cloud Run gives after SIGTERM
+"""For running requests. With `FLUSH_SECONDS` it is less than the 10 s that Cloud Run allows after SIGTERM
 (https://cloud.google.com/run/docs/container-contract#instance-shutdown)."""
 FLUSH_SECONDS = 3
 KEEP_ALIVE_SECONDS = 620
-"""Longer than any of the clouds' front ends keeps a connection, so that never we close one that they
-are about to use."""
+"""Longer than the front ends of all clouds keep a connection, so that the gateway never closes a connection that
+a front end is about to use."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Gone(Exception):
-    """The caller went away before the request was complete."""
+class CallerDisconnected(Exception):
+    """The caller closed the connection before the request was complete."""
 
 
 class App:
-    """An ASGI app. Predictions wait for the model endpoint in threads, as many as are allowed."""
+    """An ASGI app. Predictions wait for the model endpoint in threads, up to the concurrency limit."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -53,7 +53,7 @@ class App:
             answer = await self._answer(scope, receive, request_id)
         except Refusal as refusal:
             answer = refusal.answer(request_id)
-        except Gone:
+        except CallerDisconnected:
             return
         headers = {**answer.headers, "content-length": str(len(answer.body))}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -69,7 +69,7 @@ class App:
             id=request_id,
         )
         if request.method != "POST":
-            # Everything that does not ask the model is ready in memory: a probe never queues.
+            # An answer without a prediction needs no I/O: a probe never queues.
             return self._service.answer(request)
         if self._predicting >= self._limit:
             message = f"{self._limit} predictions are being made already. Try again shortly."
@@ -82,14 +82,14 @@ class App:
             self._predicting -= 1
 
     async def _body(self, receive: Receive) -> bytes:
-        """The body, or as much of it as shows that it is too large."""
+        """The body, or enough of it to show that it is too large."""
         body = b""
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while len(body) <= self._service.settings.max_body_bytes:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Gone
+                        raise CallerDisconnected
                     body += message.get("body", b"")
                     if not message.get("more_body"):
                         break
@@ -107,7 +107,7 @@ class App:
 
 
 def main() -> None:
-    """Serve until SIGTERM; then finish what is under way and write the captures that wait."""
+    """Serve until SIGTERM; then finish the running requests and write the waiting captures."""
     try:
         service = Service.start(os.environ)
     except SettingsError as error:

@@ -1,7 +1,7 @@
-"""Captures: what was asked and what was answered, written to the lake beside the answering.
+"""Captures: requests with their answers, written to the lake in the background.
 
-One object holds what waited when it was written, one line of JSON a request, at
-``dt=YYYY-MM-DD/hh=HH/<time>-<request id>.json``: partitions that Athena, BigQuery and Synapse prune by.
+One object has all captures that were waiting, one line of JSON a request, at
+``dt=YYYY-MM-DD/hh=HH/<time>-<request id>.json``. Athena, BigQuery and Synapse can prune these partitions.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from typing import Any
 from gateway.lakes import Write
 from gateway.logs import log
 
-WAITING = 1000
-"""Captures held in memory while the lake is slow or away; further ones are dropped and counted."""
+MAX_WAITING = 1000
+"""The captures kept in memory while the lake is slow or unavailable. More are dropped and counted."""
 
 
 class Captures:
-    """A queue in front of the lake. `put` never waits; `drain` writes all that is waiting."""
+    """A queue in front of the lake. `put` never waits; `drain` writes all waiting captures."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
-        self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
         self._worker: threading.Thread | None = None
         self.dropped = 0
 
     def put(self, capture: Mapping[str, Any]) -> None:
-        """Hand over a capture. It must have ``received_at`` (ISO 8601, UTC) and ``request_id``."""
+        """Add a capture. It must have ``received_at`` (ISO 8601, UTC) and ``request_id``."""
         try:
             self._waiting.put_nowait(capture)
         except queue.Full:
             self._drop(1, "the queue is full")
 
     def drain(self) -> None:
-        """Write what waits, and return. Failures are logged and counted, never raised."""
+        """Write all waiting captures, and return. Failures are logged and counted, never raised."""
         self._store(list(self._take()))
 
     def start(self) -> None:
-        """Write from a thread of its own, as captures come, until `close`."""
+        """Write captures from a separate thread, as they arrive, until `close`."""
         self._worker = threading.Thread(target=self._work, name="captures", daemon=True)
         self._worker.start()
 
     def close(self, timeout: float) -> None:
-        """Write what still waits, for ``timeout`` seconds at most, and stop the thread."""
+        """Write the waiting captures, for at most ``timeout`` seconds, and stop the thread."""
         if self._worker:
             with contextlib.suppress(queue.Full):
                 self._waiting.put(None, timeout=timeout)

@@ -1,4 +1,4 @@
-"""What the front door says to a request: routes, refusals and answers, without any I/O of its own."""
+"""The answer to a request: routes, refusals and answers, without I/O."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from gateway.features import MAX_ERRORS, Features, FieldError
 from gateway.page import Page
 
-# Cloud Run's own front end answers some paths that end in z, /healthz among them, before a container
-# sees them (https://cloud.google.com/run/docs/known-issues, "Reserved URL paths"): hence /health.
+# Cloud Run's own front end answers some paths that end in z, such as /healthz, before a container receives
+# them (https://cloud.google.com/run/docs/known-issues, "Reserved URL paths"): hence /health.
 ROUTES: Mapping[str, str] = {
     "/": "GET",
     "/health": "GET",
@@ -32,32 +32,32 @@ RETRY_AFTER_SECONDS = 5
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, as every host hands it over."""
+    """One HTTP request, in the form that every host provides."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-    """May stop one byte after the limit: enough to see that it is too large."""
+    """May end one byte after the limit, which shows that the body is too large."""
     id: str
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer, with what the host keeps of it."""
+    """One HTTP answer, with its capture and its cause for the log."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     capture: Mapping[str, Any] | None = None
-    """What a prediction was made from and what it was; None for everything else."""
+    """The inputs and the result of a prediction; None for every other answer."""
     cause: str = ""
-    """For the log only: why it was not a 200."""
+    """For the log only: why the status is not 200."""
 
 
 class Refusal(Exception):
-    """An answer that is not a prediction. ``cause`` is for the log and is not sent."""
+    """A request that gets no prediction. ``cause`` is for the log and is not sent."""
 
     def __init__(
         self,
@@ -85,29 +85,29 @@ class EndpointUnavailable(Exception):
 
 
 class ModelRefused(Exception):
-    """The model server would not take what this gateway let through. The message is for the log."""
+    """The model server refused a request that this gateway accepted. The message is for the log."""
 
 
 def unavailable(message: str, cause: str, retry_after: int = RETRY_AFTER_SECONDS) -> Refusal:
-    """503: nothing is wrong with the request; it may be sent again after some seconds."""
+    """503: the request is valid, and the caller may send it again after some seconds."""
     headers = {"retry-after": str(retry_after)}
     return Refusal(503, "unavailable", message, headers=headers, cause=cause)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontDoor:
-    """Answers requests. Everything that reaches out of the process is a function handed to it."""
+class RequestHandler:
+    """Answers requests. Whatever leaves the process is a function that the caller passes in."""
 
     features: Features
     page: Page
     max_body_bytes: int
     admits: Callable[[str], bool]
-    """Whether the holder of this ``x-api-key`` (empty when none was sent) may ask for predictions."""
+    """Whether a caller with this ``x-api-key`` (empty when none was sent) may get predictions."""
     predict: Callable[[list[dict[str, Any]]], object]
     """The model's answer. Raises `EndpointUnavailable`, `ModelRefused`."""
 
     def answer(self, request: Request) -> Answer:
-        """The answer, whatever the request: below 500, or 503."""
+        """The answer to any request. Its status is below 500, or 503."""
         try:
             return self._answer(request)
         except Refusal as refusal:
@@ -120,11 +120,11 @@ class FrontDoor:
             return Refusal(422, "model_refused", message, cause=str(error)).answer(request.id)
 
     def _answer(self, request: Request) -> Answer:
-        wanted = ROUTES.get(request.path)
-        if wanted is None:
+        method = ROUTES.get(request.path)
+        if method is None:
             known = ", ".join(f"{method} {path}" for path, method in ROUTES.items())
             raise Refusal(404, "not_found", f"There is nothing at this path. There is: {known}.")
-        allowed = ("GET", "HEAD") if wanted == "GET" else (wanted,)
+        allowed = ("GET", "HEAD") if method == "GET" else (method,)
         if request.method not in allowed:
             message = f"{request.path} takes {' and '.join(allowed)} only."
             allow = {"allow": ", ".join(allowed)}
@@ -153,7 +153,7 @@ class FrontDoor:
         return Answer(200, headers, self.page.html)
 
     def _predict(self, request: Request) -> Answer:
-        # The key comes first: a stranger learns nothing about what else may be wrong.
+        # The key is checked first: a stranger learns nothing about other mistakes in the request.
         if not self.admits(request.headers.get("x-api-key", "")):
             message = "Send the key of this gateway in the header x-api-key."
             challenge = {"www-authenticate": 'ApiKey header="x-api-key"'}
@@ -172,14 +172,16 @@ class FrontDoor:
             some = f"the first {MAX_ERRORS} are" if len(errors) == MAX_ERRORS else "each is"
             message = f"The request has wrong fields; {some} listed with the reason."
             raise Refusal(422, "invalid", message, errors)
-        answer = checked(self.predict(instances), len(instances))
+        answer = validated_answer(self.predict(instances), len(instances))
         capture = {"instances": instances, **answer}
         return replace(_json(200, answer, request.id), capture=capture)
 
 
 def parse(body: bytes) -> object:
-    """The JSON value of a body. Raises `Refusal` (400) for everything that RFC 8259 does not allow,
-    and for a key given twice, which it leaves to the reader: guessing would hide a mistake."""
+    """The JSON value of a body. Raises `Refusal` (400) for everything that RFC 8259 does not allow.
+
+    A duplicate key is refused, too. RFC 8259 leaves it to the parser, and a guess would hide a mistake.
+    """
 
     def no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -201,18 +203,18 @@ def parse(body: bytes) -> object:
     except RecursionError:
         reason = "it is nested too deeply"
     except ValueError as error:
-        # Ours from above, or a whole number of thousands of digits.
+        # A ValueError from the hooks above, or an integer with thousands of digits.
         reason = str(error).partition(";")[0]
     raise Refusal(400, "malformed", f"The body is not valid JSON: {reason}.")
 
 
-def checked(answer: object, count: int) -> dict[str, Any]:
-    """The model's answer, if it is one for so many instances. Raises `EndpointUnavailable`."""
+def validated_answer(answer: object, count: int) -> dict[str, Any]:
+    """The model's answer for ``count`` instances. Raises `EndpointUnavailable` if it is something else."""
     match answer:
         case {"predictions": [*predictions], "model_version": str(version)}:
-            kept = [_prediction(each) for each in predictions]
-            if len(kept) == count:
-                return {"predictions": kept, "model_version": version}
+            valid = [_prediction(each) for each in predictions]
+            if len(valid) == count:
+                return {"predictions": valid, "model_version": version}
     raise EndpointUnavailable("the answer is not one prediction an instance and a model version")
 
 

@@ -1,7 +1,7 @@
-"""The model endpoint, asked by each cloud's own means.
+"""The model endpoint, called with each cloud's own client.
 
-The three siblings differ in the client and in how a failure looks; what follows from a failure is
-decided once, in `_retrying`.
+The three functions differ in the client and in the form of a failure. `_with_retries` decides once what
+follows from a failure.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from gateway.settings import Settings
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 20
-"""A serverless endpoint that starts from nothing takes this long."""
+"""A serverless endpoint with no running instance may take this long."""
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.2
-"""Doubled at each attempt."""
+"""Doubles with each attempt."""
 LAST_RETRY_SECONDS = 5
-"""No retry starts later: with the two above, an answer comes within 30 s, the time a Lambda function
-or an impatient caller gives."""
+"""No retry starts later. With the two limits above an answer arrives within 30 s, the timeout of the Lambda
+function, and of an impatient caller."""
 
-Ask = Callable[[bytes], bytes]
+Invoke = Callable[[bytes], bytes]
 
 
 class Transient(Exception):
-    """It may work the next time."""
+    """A failure after which a retry may succeed."""
 
 
 def client(settings: Settings) -> Callable[[list[dict[str, Any]]], object]:
-    """A function that gets the model's answer for instances; safe to call from several threads."""
+    """A function that returns the model's answer for instances. Several threads may call it."""
     kind, target = settings.endpoint
     match kind:
         case "SAGEMAKER_ENDPOINT":
-            ask = sagemaker(target, settings)
+            invoke = sagemaker(target, settings)
         case "VERTEX_PREDICT_URL":
-            ask = vertex(target, settings)
+            invoke = vertex(target, settings)
         case _:
-            ask = azure_ml(target, settings)
+            invoke = azure_ml(target, settings)
 
     def predict(instances: list[dict[str, Any]]) -> object:
-        answer = _retrying(ask, json.dumps({"instances": instances}).encode())
+        answer = _with_retries(invoke, json.dumps({"instances": instances}).encode())
         try:
             return json.loads(answer)
         except ValueError as error:
@@ -53,11 +53,11 @@ def client(settings: Settings) -> Callable[[list[dict[str, Any]]], object]:
     return predict
 
 
-def _retrying(ask: Ask, body: bytes) -> bytes:
+def _with_retries(invoke: Invoke, body: bytes) -> bytes:
     started = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return ask(body)
+            return invoke(body)
         except Transient as error:
             pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt  # noqa: S311 - only spreads retries
             late = time.monotonic() + pause - started > LAST_RETRY_SECONDS
@@ -67,8 +67,8 @@ def _retrying(ask: Ask, body: bytes) -> bytes:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _judge(status: int, detail: str) -> Exception:
-    """What a failed status means: the model's own refusal, a passing trouble, or a lasting one."""
+def _error_for(status: int, detail: str) -> Exception:
+    """The error for a failed status: a refusal by the model, a temporary failure, or a permanent one."""
     if status in (400, 413, 415, 422):
         return ModelRefused(f"{status}: {detail}")
     if status in (408, 429) or status >= 500:
@@ -76,8 +76,8 @@ def _judge(status: int, detail: str) -> Exception:
     return EndpointUnavailable(f"{status}: {detail}")
 
 
-def sagemaker(name: str, settings: Settings) -> Ask:
-    """Ask a SageMaker endpoint (InvokeEndpoint)."""
+def sagemaker(name: str, settings: Settings) -> Invoke:
+    """Call a SageMaker endpoint (InvokeEndpoint)."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
@@ -94,14 +94,14 @@ def sagemaker(name: str, settings: Settings) -> Ask:
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
         code = str(response["Error"].get("Code"))
         if code == "ModelError":
-            return _judge(int(response.get("OriginalStatusCode", 500)), "ModelError")
+            return _error_for(int(response.get("OriginalStatusCode", 500)), "ModelError")
         status = int(response["ResponseMetadata"]["HTTPStatusCode"])
         if status in (408, 429) or status >= 500 or "Throttling" in code:
             return Transient(f"{status}: {code}")
-        # Also a missing endpoint, which SageMaker calls a ValidationError with the status 400.
+        # This includes a missing endpoint, for which SageMaker returns a ValidationError with the status 400.
         return EndpointUnavailable(f"{status}: {code}")
 
-    def ask(body: bytes) -> bytes:
+    def invoke(body: bytes) -> bytes:
         try:
             answer = runtime.invoke_endpoint(
                 EndpointName=name, ContentType="application/json", Body=body
@@ -114,11 +114,11 @@ def sagemaker(name: str, settings: Settings) -> Ask:
         except BotoCoreError as error:
             raise Transient(type(error).__name__) from error
 
-    return ask
+    return invoke
 
 
-def vertex(url: str, settings: Settings) -> Ask:
-    """Ask a Vertex AI endpoint (rawPredict: the container's own answer comes through)."""
+def vertex(url: str, settings: Settings) -> Invoke:
+    """Call a Vertex AI endpoint (rawPredict: it returns the container's own answer)."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
@@ -127,36 +127,36 @@ def vertex(url: str, settings: Settings) -> Ask:
     session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
     _pool(session, settings.max_concurrency)
 
-    def ask(body: bytes) -> bytes:
+    def invoke(body: bytes) -> bytes:
         try:
             return _post(session, url, body, {})
         except GoogleAuthError as error:
             raise Transient(f"token: {type(error).__name__}") from error
 
-    return ask
+    return invoke
 
 
-def azure_ml(url: str, settings: Settings) -> Ask:
-    """Ask an Azure ML online endpoint, with the token of the app's managed identity."""
+def azure_ml(url: str, settings: Settings) -> Invoke:
+    """Call an Azure ML online endpoint, with a token of the app's managed identity."""
     import requests
     from azure.core.exceptions import AzureError
     from azure.identity import ManagedIdentityCredential
 
-    # Retried here; its own ten retries alone would take longer than a caller waits.
+    # Retries are made here: the credential's own ten retries take longer than a caller waits.
     client_id = settings.azure_client_id or None
     credential = ManagedIdentityCredential(client_id=client_id, retry_total=1)
     session = requests.Session()
     _pool(session, settings.max_concurrency)
 
-    def ask(body: bytes) -> bytes:
+    def invoke(body: bytes) -> bytes:
         try:
-            # Kept in memory by the credential until shortly before it expires.
+            # The credential caches the token until shortly before it expires.
             token = credential.get_token("https://ml.azure.com/.default").token
         except AzureError as error:
             raise Transient(f"token: {type(error).__name__}") from error
         return _post(session, url, body, {"authorization": f"Bearer {token}"})
 
-    return ask
+    return invoke
 
 
 def _pool(session: Any, connections: int) -> None:
@@ -184,7 +184,7 @@ def _post(session: Any, url: str, body: bytes, headers: dict[str, str]) -> bytes
         raise Transient(type(error).__name__) from error
     if answer.status_code == 200:
         return bytes(answer.content)
-    # Azure ML says 424 when the model's container failed, and the container's status in a header
+    # Azure ML returns 424 when the model's container failed, with the container's status in a header
     # (https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints).
     status = int(answer.headers.get("ms-azureml-model-error-statuscode") or answer.status_code)
-    raise _judge(status, answer.reason or "")
+    raise _error_for(status, answer.reason or "")

@@ -1,8 +1,7 @@
 """Work after the answer on AWS Lambda, in an internal extension.
 
-Lambda freezes the process once the runtime *and every extension* have asked for the next event, so a
-thread that registers as an extension and asks only when its work is done gets the time for it, after
-the answer has left. See "Running code after returning a response from an AWS Lambda function" (AWS
+Lambda freezes the process when the runtime *and every extension* have requested the next event. So a thread that
+registers as an extension, and requests the next event only after its work, can work after the answer is sent. See "Running code after returning a response from an AWS Lambda function" (AWS
 Compute Blog) and https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html.
 """
 
@@ -19,11 +18,11 @@ NAME = "captures"
 API = "/2020-01-01/extension"
 
 
-class AfterAnswer:
+class AfterAnswerExtension:
     """Runs ``work`` once after each invocation. Create it while the function initialises.
 
-    ``work`` must not raise and must end well before the function's timeout, which it counts towards.
-    Raises `OSError` when the Extensions API is not there.
+    ``work`` must not raise. Its time counts towards the function's timeout, so it must end well before that.
+    Raises `OSError` when there is no Extensions API.
     """
 
     def __init__(self, runtime_api: str, work: Callable[[], None]) -> None:
@@ -31,7 +30,7 @@ class AfterAnswer:
         self._answered = threading.Semaphore(0)
         # No timeout: between invocations the process is frozen in the middle of this call.
         self._connection = HTTPConnection(runtime_api)
-        # Internal extensions may not ask for SHUTDOWN.
+        # Internal extensions may not register for SHUTDOWN.
         body, headers = '{"events": ["INVOKE"]}', {"Lambda-Extension-Name": NAME}
         self._connection.request("POST", f"{API}/register", body, headers)
         response = self._connection.getresponse()
@@ -42,7 +41,7 @@ class AfterAnswer:
         threading.Thread(target=self._run, name=NAME, daemon=True).start()
 
     def answered(self) -> None:
-        """The handler is done: call it at the end of each invocation, also of a failed one."""
+        """Start the work. The handler calls this at the end of each invocation, also of a failed one."""
         self._answered.release()
 
     def _run(self) -> None:
@@ -52,7 +51,7 @@ class AfterAnswer:
                 self._answered.acquire()
                 self._work()
         except Exception as error:
-            # An extension that never asks again would make every invocation run into its timeout.
+            # If the extension stops requesting events, every invocation runs into its timeout.
             log("CRITICAL", "the extension failed", cause=f"{type(error).__name__}: {error}")
             os._exit(1)
 
@@ -62,4 +61,4 @@ class AfterAnswer:
         response = self._connection.getresponse()
         response.read()
         if response.status != 200:
-            raise OSError(f"event/next answered {response.status}")
+            raise OSError(f"event/next returned {response.status}")

@@ -1,4 +1,4 @@
-"""Who may ask for predictions: holders of the key, wherever the cloud keeps it."""
+"""Who may get predictions: callers with the key, which each cloud keeps in another place."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from gateway.logs import log
 from gateway.settings import Settings
 
 RETRY_SECONDS = 5.0
-"""While the key cannot be read, the secret store is asked this seldom, however often somebody calls."""
+"""The pause between reads of the secret store while the key cannot be read, however often callers arrive."""
 
 
-def admission(settings: Settings) -> Callable[[str], bool]:
-    """The test that a caller's key must pass."""
+def key_check(settings: Settings) -> Callable[[str], bool]:
+    """The function that says whether a caller's key is accepted."""
     if settings.access == "public":
         return lambda sent: True
     if settings.api_key_secret_arn:
         fetch = _secrets_manager(settings.api_key_secret_arn, settings.api_key_secret_version)
         return SecretKey(fetch).admits
-    return lambda sent: same(sent, settings.api_key)
+    return lambda sent: is_same_key(sent, settings.api_key)
 
 
-def same(sent: str, key: str) -> bool:
-    """Equality in a time that tells nothing about where the two differ."""
+def is_same_key(sent: str, key: str) -> bool:
+    """Equality, in a time that does not depend on where the two keys differ."""
     return hmac.compare_digest(sent.encode("utf-8", "replace"), key.encode())
 
 
 class SecretKey:
-    """A key in a secret store, read when it is first needed.
+    """A key in a secret store, read at its first use.
 
-    It is one version of the secret, which never changes: another key comes with another configuration
-    of the gateway, and so with new processes.
+    It is one version of the secret, which never changes. Another key needs another configuration of the gateway,
+    and so new processes.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class SecretKey:
         self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
         self._key = ""
-        self._ask_again = float("-inf")
+        self._next_read = float("-inf")
 
     def admits(self, sent: str) -> bool:
         """Whether ``sent`` is the key. Raises a 503 while the key cannot be read."""
         with self._lock:
             if not self._key:
                 self._key = self._read()
-            return same(sent, self._key)
+            return is_same_key(sent, self._key)
 
     def _read(self) -> str:
         message = "The key of this gateway cannot be read at the moment."
-        if self._clock() < self._ask_again:
+        if self._clock() < self._next_read:
             raise unavailable(message, "secret store: failed a moment ago")
         try:
             return self._fetch()
         except Exception as error:
-            self._ask_again = self._clock() + RETRY_SECONDS
+            self._next_read = self._clock() + RETRY_SECONDS
             log("ERROR", "the key cannot be read", cause=type(error).__name__)
             raise unavailable(message, f"secret store: {type(error).__name__}") from error
 

@@ -1,7 +1,7 @@
-"""Where captures go: one object at a time into the lake, by each cloud's own client.
+"""The lake that stores captures: one object at a time, with each cloud's own client.
 
-A name is written once. The clients retry, so an object that is already there is our own, written by
-an attempt whose answer was lost.
+Every name is written once. The clients retry, so an existing object is the gateway's own: an earlier attempt wrote
+it, and the answer was lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Write = Callable[[str, bytes], None]
 
 
 def writer(uri: str, azure_client_id: str = "") -> Write:
-    """A function that writes an object of this name below ``uri``."""
+    """A function that writes an object under its name below ``uri``."""
     scheme, _, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
     match scheme:
@@ -55,7 +55,7 @@ def gcs(bucket: str, prefix: str) -> Write:
     from google.cloud import storage
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    # It would look the bucket up for its traces, which the gateway has neither a right to nor a use for.
+    # Otherwise the client reads the bucket's metadata for traces. The gateway has no permission and no use for that.
     os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] = "true"
     target = storage.Client().bucket(bucket)
     retry = DEFAULT_RETRY.with_timeout(3 * READ_SECONDS)
@@ -84,7 +84,7 @@ def azure_blob(container_url: str, client_id: str) -> Write:
         credential=ManagedIdentityCredential(client_id=client_id or None),
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        # Its own first pause is 15 s, for which all other captures would wait.
+        # The default first pause is 15 s, and all other captures would wait.
         retry_policy=ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2),
     )
 

@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core import Request
-from gateway.extension import AfterAnswer
+from gateway.extension import AfterAnswerExtension
 from gateway.logs import log
 from gateway.service import Service
 
 
-def _after_answer() -> AfterAnswer | None:
+def _extension() -> AfterAnswerExtension | None:
     try:
-        return AfterAnswer(os.environ["AWS_LAMBDA_RUNTIME_API"], service.captures.drain)
+        return AfterAnswerExtension(os.environ["AWS_LAMBDA_RUNTIME_API"], service.captures.drain)
     except (KeyError, OSError) as error:
         log("WARNING", "captures are written before each answer", cause=str(error))
         return None
 
 
 service = Service.start(os.environ)
-after_answer = _after_answer()
+extension = _extension()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
         answer = service.answer(request(event, context.aws_request_id))
     finally:
-        if after_answer:
-            after_answer.answered()
+        if extension:
+            extension.answered()
         else:
             service.captures.drain()
     return {

@@ -1,6 +1,6 @@
-"""Logs: one line of JSON an event, as CloudWatch, Cloud Logging and Log Analytics all read it.
+"""Logs: one line of JSON an event, which CloudWatch, Cloud Logging and Log Analytics can all parse.
 
-Never the body of a request, its headers or a key: captures are where requests are kept.
+A line never has the body of a request, its headers or a key: only captures have requests.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ import json
 
 
 def log(severity: str, message: str, **fields: object) -> None:
-    """Write one line. ``severity`` and ``message`` are the names that Cloud Logging looks for."""
+    """Write one line. ``severity`` and ``message`` are names that Cloud Logging knows."""
     print(json.dumps({"severity": severity, "message": message, **fields}), flush=True)

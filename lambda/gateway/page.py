@@ -1,4 +1,4 @@
-"""The page at ``/``: one self-contained file, and the policy that lets exactly it run."""
+"""The page at ``/``: one self-contained file, and the policy that allows only its own code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def render(contract: Mapping[str, Any], *, key_needed: bool) -> Page:
     """The page for this request contract."""
     source = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     settings = json.dumps({"contract": contract, "keyNeeded": key_needed}, ensure_ascii=False)
-    # The one character that could end the script element early.
+    # "<" is the only character that could end the script element early.
     html = source.replace("__SETTINGS__", settings.replace("<", "\\u003c"))
     policy = (
         f"default-src 'none'; script-src {_hashes(html, 'script')}; "
@@ -35,7 +35,7 @@ def render(contract: Mapping[str, Any], *, key_needed: bool) -> Page:
 
 
 def _hashes(html: str, tag: str) -> str:
-    """The inline elements of a tag, as CSP 3 names them: by hash, so that nothing injected runs."""
+    """The hashes of a tag's inline elements, as CSP 3 writes them, so that no injected code runs."""
     inline = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
     digests = (base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inline)
     return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -1,4 +1,4 @@
-"""The gateway put together: the pure core, the cloud's clients, the log and the captures."""
+"""The whole gateway: the core without I/O, the cloud's clients, the log and the captures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from gateway import endpoints, keys, lakes, page
 from gateway.captures import Captures
-from gateway.core import Answer, FrontDoor, Request, unavailable
+from gateway.core import Answer, Request, RequestHandler, unavailable
 from gateway.features import Features
 from gateway.logs import log
 from gateway.settings import Settings
@@ -17,10 +17,10 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True)
 class Service:
-    """Answers requests, logs each, and hands on what is to be captured."""
+    """Answers requests, logs each of them, and queues the captures."""
 
     settings: Settings
-    door: FrontDoor
+    handler: RequestHandler
     captures: Captures
 
     @classmethod
@@ -28,23 +28,23 @@ class Service:
         """The service of this environment. Raises `SettingsError`."""
         settings = Settings.read(environ)
         features = Features.load()
-        door = FrontDoor(
+        handler = RequestHandler(
             features=features,
             page=page.render(features.document, key_needed=settings.access == "key"),
             max_body_bytes=settings.max_body_bytes,
-            admits=keys.admission(settings),
+            admits=keys.key_check(settings),
             predict=endpoints.client(settings),
         )
         write = lakes.writer(settings.capture_uri, settings.azure_client_id)
-        return cls(settings, door, Captures(write))
+        return cls(settings, handler, Captures(write))
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request; blocks while the model endpoint is asked."""
+        """The answer to a request; blocks while the model endpoint works."""
         received, started = datetime.now(UTC), time.monotonic()
         try:
-            answer = self.door.answer(request)
+            answer = self.handler.answer(request)
         except Exception as error:
-            # A mistake of ours. The caller learns that it is not theirs; the log, which one.
+            # A defect of the gateway. The caller learns that the request is not the cause; the log has the error.
             cause = f"{type(error).__name__}: {error}"
             answer = unavailable("The gateway could not answer. Try again.", cause).answer(
                 request.id

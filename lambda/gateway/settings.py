@@ -1,4 +1,4 @@
-"""What the gateway is told by its environment. A wrong environment stops it at the start."""
+"""The gateway's settings, from its environment. A wrong environment stops the gateway at the start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIN_KEY_LENGTH = 16
 
 
 class SettingsError(Exception):
-    """The environment is wrong; the message names the variable and what it may be."""
+    """The environment is wrong; the message names the variable and the allowed values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +25,16 @@ class Settings:
     """Where captures go, without a trailing slash."""
     access: Literal["key", "public"]
     api_key: str
-    """The key itself, filled in by the platform, or empty."""
+    """The key itself, which the platform fills in, or empty."""
     api_key_secret_arn: str
-    """Where AWS keeps it, or empty."""
+    """The secret that has the key on AWS, or empty."""
     api_key_secret_version: str
-    """Which version of that secret it is: with another one, new processes start."""
+    """The version of that secret: another version starts new processes."""
     azure_client_id: str
-    """Of the user-assigned identity on Azure; empty elsewhere."""
+    """The client id of the user-assigned identity on Azure; empty on other clouds."""
     max_body_bytes: int
     max_concurrency: int
-    """Predictions at a time in one process, where one process serves several."""
+    """The most predictions at a time in one process, if a process serves several."""
     host: str
     port: int
 
@@ -44,7 +44,9 @@ class Settings:
         given = [(name, environ[name]) for name in ENDPOINTS if environ.get(name)]
         if len(given) != 1:
             found = " and ".join(name for name, _ in given) or "none"
-            raise SettingsError(f"Set exactly one of {', '.join(ENDPOINTS)}: there is {found}.")
+            raise SettingsError(
+                f"Set exactly one of {', '.join(ENDPOINTS)}; the environment has {found}."
+            )
         if given[0][0] != "SAGEMAKER_ENDPOINT" and not given[0][1].startswith(
             ("https://", "http://")
         ):
@@ -56,7 +58,9 @@ class Settings:
             )
         access = environ.get("ACCESS", "")
         if access not in ("key", "public"):
-            raise SettingsError(f"ACCESS must be key or public, not {access!r}: nobody is let in.")
+            raise SettingsError(
+                f"ACCESS must be key or public, not {access!r}: no caller is admitted."
+            )
         api_key, arn = environ.get("API_KEY", ""), environ.get("API_KEY_SECRET_ARN", "")
         version = environ.get("API_KEY_SECRET_VERSION", "")
         if access == "key":
@@ -81,7 +85,7 @@ class Settings:
 def _check_key(api_key: str, arn: str) -> None:
     if bool(api_key) == bool(arn):
         raise SettingsError("ACCESS=key needs exactly one of API_KEY and API_KEY_SECRET_ARN.")
-    # App Service hands over the reference itself when it cannot resolve it, and anybody can guess that
+    # App Service passes the reference itself when it cannot resolve it, and anybody can guess that text
     # (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references).
     if api_key.startswith("@Microsoft.KeyVault("):
         raise SettingsError(

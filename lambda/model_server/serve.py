@@ -1,14 +1,14 @@
 """The model server: one model, one process, in any cloud's container.
 
-Each service says in its own words which port, which routes and which model folder it wants:
+Each service has its own settings for the port, the routes and the folder of the model:
 
 - SageMaker: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 - Vertex AI: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
 - Azure ML: https://learn.microsoft.com/azure/machine-learning/how-to-deploy-custom-container
 - Cloud Run, App Service: ``PORT``
 
-Plain ASGI: two things to answer need no framework. Starlette takes a quarter of the time to the first
-prediction and a third of the predictions a second.
+Plain ASGI: two routes need no framework. Starlette takes a quarter of the time to the first prediction, and costs
+a third of the predictions a second.
 """
 
 from __future__ import annotations
@@ -31,44 +31,44 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LATE_FROM = 0.5
-"""A flight is called late when that is likelier than not."""
+"""The probability from which a flight is called late."""
 
 
 class Model:
-    """A loaded model, which knows its version and how to read a flight."""
+    """A loaded model, with its version and its encoding."""
 
     def __init__(self, file: Path) -> None:
         content = file.read_bytes()
         self.version = hashlib.sha256(content).hexdigest()
         options = onnxruntime.SessionOptions()
-        # One prediction takes microseconds: handing it to other threads would take longer.
+        # One prediction takes microseconds: other threads would only add time.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-        described = self._session.get_modelmeta().custom_metadata_map
-        self._encoder = Encoder(json.loads(described["columns"]))
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._encoder = Encoder(json.loads(metadata["columns"]))
 
     def predict(self, instances: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The probability of arriving late, and the verdict, for each instance.
+        """The probability of arriving late, and whether that means late, for each instance.
 
         Raises BadInstance, naming the instance, the field and the reason.
         """
         rows = self._encoder.rows(instances)
-        both = self._session.run(["probabilities"], {"X": rows})[0]
+        probabilities = self._session.run(["probabilities"], {"X": rows})[0]
         return [
             {"probability": round(late, 6), "late": late >= LATE_FROM}
-            for late in both[:, 1].tolist()
+            for late in probabilities[:, 1].tolist()
         ]
 
 
 def model_file(environment: Mapping[str, str]) -> Path:
-    """Where this service has put ``model.onnx``. Exits with the reason when it is not there."""
+    """The path of ``model.onnx`` on this service. Exits with the reason when there is none."""
     if uri := environment.get("AIP_STORAGE_URI"):
         return _downloaded(uri)
     folder = Path(
         environment.get("AZUREML_MODEL_DIR") or environment.get("SM_MODEL_DIR") or "/opt/ml/model"
     )
-    # Azure ML keeps the folder that was registered below the one it names.
+    # Azure ML puts the registered folder below the folder that its variable names.
     found = sorted(folder.rglob("model.onnx"))
     if len(found) != 1:
         raise SystemExit(
@@ -79,7 +79,7 @@ def model_file(environment: Mapping[str, str]) -> Path:
 
 
 def _downloaded(uri: str) -> Path:
-    from google.cloud import storage  # Half a second, which only Vertex AI has to spend.
+    from google.cloud import storage  # the import takes half a second, so only on Vertex AI
 
     file = Path(tempfile.mkdtemp(prefix="model-")) / "model.onnx"
     with file.open("wb") as target:
@@ -88,13 +88,13 @@ def _downloaded(uri: str) -> Path:
 
 
 def port(environment: Mapping[str, str]) -> int:
-    """The port that this service wants: its own variable, else ``PORT``, else 8080."""
+    """The port for this service: its own variable, else ``PORT``, else 8080."""
     names = ("AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT", "PORT")
     return int(next((environment[name] for name in names if name in environment), "8080"))
 
 
 class App:
-    """The routes of every service at once: none of them minds the others' names."""
+    """The routes of all services at once: no service uses the names of another."""
 
     def __init__(self, model: Model, environment: Mapping[str, str]) -> None:
         self._model = model
@@ -148,7 +148,7 @@ class App:
 
 
 def main() -> None:
-    """Serve until SIGTERM, then finish the requests under way."""
+    """Serve until SIGTERM, then finish the running requests."""
     model = Model(model_file(os.environ))
     print(f"Serving model {model.version}", flush=True)
     uvicorn.run(

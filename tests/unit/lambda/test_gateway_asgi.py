@@ -1,4 +1,4 @@
-"""The gateway as a web server: a real process on a real port, against a made-up endpoint."""
+"""The gateway as a web server: a real process on a real port, with a fake endpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from .cloud import Reply, Seen, cloud
+from .fake_cloud import ReceivedRequest, Reply, fake_cloud
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
 FLIGHT = json.loads((LAMBDA / "gateway" / "features.json").read_text())["example"]
@@ -30,8 +30,8 @@ KEY = "0123456789abcdef"
 class Server:
     port: int
     process: subprocess.Popen[str]
-    go_on: threading.Event
-    """Cleared: the endpoint keeps its callers waiting."""
+    may_answer: threading.Event
+    """While it is cleared, the endpoint keeps its callers waiting."""
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released once for each prediction that reaches the endpoint."""
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -56,13 +56,13 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def answer(server: Server, request: Seen) -> Reply:
+def answer(server: Server, request: ReceivedRequest) -> Reply:
     if request.method == "PUT":
         time.sleep(0.3)
         server.objects[request.path] = request.body
         return Reply()
     server.arrived.release()
-    server.go_on.wait(20)
+    server.may_answer.wait(20)
     count = len(json.loads(request.body)["instances"])
     predictions = [{"probability": 0.5, "late": True}] * count
     return Reply(body={"predictions": predictions, "model_version": "v"})
@@ -72,7 +72,7 @@ def answer(server: Server, request: Seen) -> Reply:
 def server() -> Iterator[Server]:
     port = free_port()
     found: Server
-    with cloud(lambda request: answer(found, request)) as endpoint:
+    with fake_cloud(lambda request: answer(found, request)) as endpoint:
         environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(LAMBDA),
@@ -97,7 +97,7 @@ def server() -> Iterator[Server]:
             text=True,
         )
         found = Server(port, process, threading.Event())
-        found.go_on.set()
+        found.may_answer.set()
         try:
             deadline = time.monotonic() + 20
             while True:
@@ -122,10 +122,10 @@ def test_a_prediction_comes_with_its_length_and_request_id(server: Server) -> No
     assert "server" not in headers
 
 
-def test_a_full_gateway_says_so_at_once_while_probes_and_the_page_still_answer(
+def test_a_full_gateway_refuses_at_once_while_probes_and_the_page_still_answer(
     server: Server,
 ) -> None:
-    server.go_on.clear()
+    server.may_answer.clear()
     with ThreadPoolExecutor(2) as callers:
         waiting = [callers.submit(server.ask) for _ in range(2)]
         assert all(server.arrived.acquire(timeout=20) for _ in waiting)
@@ -134,7 +134,7 @@ def test_a_full_gateway_says_so_at_once_while_probes_and_the_page_still_answer(
         assert refused[1]["retry-after"] == "1"
         assert server.ask("GET", "/healthz")[0] == 200
         assert server.ask("GET", "/")[0] == 200
-        server.go_on.set()
+        server.may_answer.set()
         assert [each.result()[0] for each in waiting] == [200, 200]
     assert server.ask()[0] == 200
 
@@ -149,30 +149,30 @@ def test_a_body_over_the_limit_is_refused_without_reading_it_all(server: Server)
         assert link.recv(1000).startswith(b"HTTP/1.1 413")
 
 
-def test_a_caller_who_leaves_does_no_harm(server: Server) -> None:
+def test_a_caller_that_disconnects_does_not_disturb_the_gateway(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as link:
         link.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
     assert server.ask()[0] == 200
 
 
-def test_what_is_not_http_gets_a_400(server: Server) -> None:
+def test_bytes_that_are_not_http_get_a_400(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
         link.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert b" 400 " in link.recv(1000)
 
 
-def test_sigterm_finishes_the_request_under_way_and_writes_its_capture(server: Server) -> None:
-    server.go_on.clear()
+def test_sigterm_finishes_the_running_request_and_writes_its_capture(server: Server) -> None:
+    server.may_answer.clear()
     with ThreadPoolExecutor(1) as callers:
         waiting = callers.submit(server.ask)
         assert server.arrived.acquire(timeout=20)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert server.process.poll() is None
-        server.go_on.set()
+        server.may_answer.set()
         status, headers, _ = waiting.result()
     assert status == 200
-    # Uvicorn ends by the signal that it was sent, once it is done.
+    # Uvicorn finishes its work, and then ends by the signal that it received.
     assert server.process.wait(10) in (0, -signal.SIGTERM)
     (name,) = server.objects
     assert headers["x-request-id"] in name
@@ -186,7 +186,7 @@ def test_sigterm_finishes_the_request_under_way_and_writes_its_capture(server: S
     assert line["latency_ms"] > 0
 
 
-def test_a_wrong_environment_is_one_sentence_and_no_traceback() -> None:
+def test_a_wrong_environment_gives_one_sentence_and_no_traceback() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "from gateway import asgi; asgi.main()"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(LAMBDA), "ACCESS": "everybody"},
@@ -210,7 +210,7 @@ def test_a_wrong_environment_is_one_sentence_and_no_traceback() -> None:
         ("SAGEMAKER_ENDPOINT", ["azure", "google.auth", "requests"]),
     ],
 )
-def test_only_the_chosen_clouds_client_is_imported(variable: str, others: list[str]) -> None:
+def test_only_the_client_of_the_chosen_cloud_is_imported(variable: str, others: list[str]) -> None:
     code = (
         "import sys\nfrom gateway import endpoints, lakes, keys, service\n"
         "from gateway.settings import Settings\nimport os\n"

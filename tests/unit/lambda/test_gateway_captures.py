@@ -1,4 +1,4 @@
-"""Captures reach the lake in partitions, in time, and never at the cost of an answer."""
+"""Captures reach the lake in partitions, soon, and never delay an answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lake(dict[str, bytes]):
         self[name] = data
 
 
-def test_what_waits_is_written_as_one_object_with_a_line_each() -> None:
+def test_waiting_captures_are_written_as_one_object_with_a_line_each() -> None:
     lake = Lake()
     captures = Captures(lake.write)
     captures.put(capture(2, "b"))
@@ -47,10 +47,10 @@ def test_each_hour_has_its_own_partition_and_names_sort_by_time() -> None:
     assert [name.rpartition("-")[2] for name in sorted(lake)] == ["y.json", "z.json"]
 
 
-def test_a_slow_lake_never_blocks_and_what_is_too_much_is_dropped_and_counted(
+def test_a_slow_lake_never_blocks_and_excess_captures_are_dropped_and_counted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     captures = Captures(lambda name, data: None)
     for second in range(5):
         captures.put(capture(second))
@@ -76,7 +76,7 @@ def test_a_failed_write_is_counted_and_the_next_one_succeeds() -> None:
     assert len(lake) == 1
 
 
-def test_the_thread_writes_as_captures_come_and_close_waits_for_the_last() -> None:
+def test_the_thread_writes_captures_as_they_arrive_and_close_waits_for_the_last() -> None:
     lake = Lake()
     may_write, first_done = threading.Event(), threading.Event()
 
@@ -97,7 +97,7 @@ def test_the_thread_writes_as_captures_come_and_close_waits_for_the_last() -> No
     assert b"".join(lake.values()).count(b"\n") == 11
 
 
-def test_a_lake_that_hangs_does_not_hold_up_the_shutdown(
+def test_a_lake_that_hangs_does_not_delay_the_shutdown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     hang = threading.Event()

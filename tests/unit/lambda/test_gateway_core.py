@@ -1,4 +1,4 @@
-"""What the front door says to every request, without a cloud."""
+"""The gateway's answer to every request, without a cloud."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway.core import Answer, EndpointUnavailable, FrontDoor, ModelRefused, Request
+from gateway.core import Answer, EndpointUnavailable, ModelRefused, Request, RequestHandler
 from gateway.features import MAX_ERRORS, Features
 from gateway.page import render
 from hypothesis import example, given, settings
@@ -24,8 +24,8 @@ def model(instances: list[dict[str, Any]]) -> object:
     return {"predictions": predictions, "model_version": "ab" * 32}
 
 
-def door(predict: Callable[[list[dict[str, Any]]], object] = model) -> FrontDoor:
-    return FrontDoor(
+def handler(predict: Callable[[list[dict[str, Any]]], object] = model) -> RequestHandler:
+    return RequestHandler(
         features=FEATURES,
         page=render(FEATURES.document, key_needed=True),
         max_body_bytes=64 * 1024,
@@ -34,7 +34,7 @@ def door(predict: Callable[[list[dict[str, Any]]], object] = model) -> FrontDoor
     )
 
 
-DOOR = door()
+HANDLER = handler()
 
 
 def ask(
@@ -42,7 +42,7 @@ def ask(
     *,
     method: str = "POST",
     path: str = "/predict",
-    at: FrontDoor = DOOR,
+    at: RequestHandler = HANDLER,
     **headers: str,
 ) -> Answer:
     sent = {"content-type": "application/json", "x-api-key": KEY}
@@ -83,7 +83,7 @@ def test_an_optional_field_may_be_left_out_or_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "field", "says"),
+    ("changes", "field", "reason"),
     [
         ({"carrier": ...}, "carrier", "is missing"),
         ({"carrier": None}, "carrier", "is missing"),
@@ -112,23 +112,23 @@ def test_an_optional_field_may_be_left_out_or_null() -> None:
         ({"zzz": 3}, "zzz", "known: carrier, origin"),
     ],
 )
-def test_a_wrong_field_is_named_with_the_reason_and_what_may_be_meant(
-    changes: dict[str, Any], field: str, says: str
+def test_a_wrong_field_is_named_with_the_reason_and_the_nearest_values(
+    changes: dict[str, Any], field: str, reason: str
 ) -> None:
     found = reasons(**changes)
     assert list(found) == [field]
-    assert says in found[field]
+    assert reason in found[field]
     assert len(found[field]) < 400
 
 
-def test_several_wrong_fields_are_all_listed_and_no_more_than_the_limit() -> None:
+def test_all_wrong_fields_are_listed_up_to_the_limit() -> None:
     assert set(reasons(carrier="??", date="x", temp="x")) == {"carrier", "date", "temp"}
     answer = ask({"instances": [{}] * 50})
     assert len(error(answer)["fields"]) == MAX_ERRORS
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "says"),
+    ("body", "field", "reason"),
     [
         ([], "$", "not an array"),
         ("text", "$", 'not "text"'),
@@ -141,16 +141,16 @@ def test_several_wrong_fields_are_all_listed_and_no_more_than_the_limit() -> Non
         ({"instances": [FLIGHT, {**FLIGHT, "dest": "?"}]}, "instances[1].dest", "must be one of"),
     ],
 )
-def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, says: str) -> None:
+def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, reason: str) -> None:
     answer = ask(body)
     assert answer.status == 422
     (found,) = error(answer)["fields"]
     assert found["field"] == field
-    assert says in found["reason"]
+    assert reason in found["reason"]
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "reason"),
     [
         (b"", "line 1, column 1"),
         (b"{", "line 1, column 2"),
@@ -164,10 +164,10 @@ def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, says: str
         (b"\xef\xbb\xbf{}", "BOM"),
     ],
 )
-def test_what_is_not_json_is_a_400_that_says_where(body: bytes, says: str) -> None:
+def test_a_body_that_is_not_json_is_a_400_with_the_position(body: bytes, reason: str) -> None:
     answer = ask(body)
     assert answer.status == 400
-    assert says in answer.body.decode()
+    assert reason in answer.body.decode()
 
 
 def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> None:
@@ -194,7 +194,7 @@ def test_each_mistake_has_its_status(changes: dict[str, Any], status: int) -> No
     assert ask({"instances": [FLIGHT]}, **changes).status == status
 
 
-def test_a_wrong_method_is_told_the_right_one() -> None:
+def test_a_wrong_method_is_answered_with_the_allowed_ones() -> None:
     assert ask({}, method="DELETE").headers["allow"] == "POST"
     assert ask({}, method="POST", path="/healthz").headers["allow"] == "GET, HEAD"
 
@@ -204,7 +204,7 @@ def test_a_body_over_the_limit_is_a_413_and_one_at_the_limit_is_not() -> None:
     assert ask(b" " * 64 * 1024).status == 400
 
 
-def test_a_stranger_is_told_nothing_but_that_the_key_is_wrong() -> None:
+def test_a_caller_without_the_key_learns_only_that_the_key_is_wrong() -> None:
     assert ask(b"{", x_api_key="guess").status == 401
     assert ask(b" " * 100_000, content_type="x/y", x_api_key="guess").status == 401
 
@@ -223,13 +223,13 @@ def test_a_stranger_is_told_nothing_but_that_the_key_is_wrong() -> None:
         None,
     ],
 )
-def test_an_endpoint_that_fails_is_a_503_that_says_when_to_come_back(failure: Any) -> None:
+def test_an_endpoint_that_fails_is_a_503_with_the_time_of_the_next_try(failure: Any) -> None:
     def predict(instances: list[dict[str, Any]]) -> object:
         if isinstance(failure, Exception):
             raise failure
         return failure
 
-    answer = ask({"instances": [FLIGHT]}, at=door(predict))
+    answer = ask({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
     assert answer.cause
@@ -241,7 +241,7 @@ def test_a_model_that_refuses_the_input_is_a_422() -> None:
     def predict(instances: list[dict[str, Any]]) -> object:
         raise ModelRefused("422: internal words")
 
-    answer = ask({"instances": [FLIGHT]}, at=door(predict))
+    answer = ask({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 422
     assert "internal words" not in answer.body.decode()
 
@@ -281,16 +281,17 @@ def test_every_answer_has_the_security_headers_and_the_request_id(path: str) -> 
     assert headers["x-request-id"] == "request-1"
 
 
-def sane(answer: Answer) -> None:
+def assert_well_formed(answer: Answer) -> None:
+    """An expected status, valid headers, an error with a code, and nothing from inside of the gateway."""
     assert answer.status in {200, 400, 401, 404, 405, 413, 415, 422}
     assert answer.headers["x-request-id"]
     for name, value in answer.headers.items():
         assert (name + value).isprintable()
     if not answer.headers["content-type"].startswith("text/html"):
-        said = json.loads(answer.body)
+        content = json.loads(answer.body)
         if answer.status != 200:
-            assert said["error"]["code"]
-            assert said["error"]["message"]
+            assert content["error"]["code"]
+            assert content["error"]["message"]
     for word in (b"Traceback", b'File "', b"Error:", b"lambda/"):
         assert word not in answer.body
 
@@ -310,7 +311,7 @@ ANYTHING = st.recursive(
 @example(b'"\\ud800"')
 @example(b'{"\\ud800": 1, "\\ud800": 2}')
 def test_any_bytes_get_an_answer_below_500(body: bytes) -> None:
-    sane(ask(body))
+    assert_well_formed(ask(body))
 
 
 @settings(max_examples=150, deadline=None)
@@ -318,13 +319,13 @@ def test_any_bytes_get_an_answer_below_500(body: bytes) -> None:
 @example({"\ud800": 1})
 @example({"instances": [{"carrier": "\ud800"}]})
 def test_any_json_gets_an_answer_below_500(body: Any) -> None:
-    sane(ask(body))
+    assert_well_formed(ask(body))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(list(FLIGHT)) | st.text(max_size=9), ANYTHING))
 def test_any_change_of_a_flight_gets_an_answer_below_500(changes: dict[str, Any]) -> None:
-    sane(ask({"instances": [{**FLIGHT, **changes}]}))
+    assert_well_formed(ask({"instances": [{**FLIGHT, **changes}]}))
 
 
 @settings(max_examples=100, deadline=None)
@@ -333,5 +334,7 @@ def test_any_method_path_and_header_gets_an_answer_below_500(
     method: str, path: str, key: str, kind: str
 ) -> None:
     for each in (path, "/" + path, "/predict"):
-        sane(ask({"instances": [FLIGHT]}, method=method, path=each))
-        sane(ask({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind))
+        assert_well_formed(ask({"instances": [FLIGHT]}, method=method, path=each))
+        assert_well_formed(
+            ask({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind)
+        )

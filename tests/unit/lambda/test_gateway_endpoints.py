@@ -14,7 +14,7 @@ from gateway import endpoints
 from gateway.core import EndpointUnavailable, ModelRefused
 from gateway.settings import Settings
 
-from .cloud import Cloud, Reply, Seen, cloud
+from .fake_cloud import FakeCloud, ReceivedRequest, Reply, fake_cloud
 
 GOOD = Reply(body={"predictions": [{"probability": 0.5, "late": True}], "model_version": "v"})
 ERRORS = {
@@ -32,15 +32,15 @@ ERRORS = {
 
 @dataclass
 class Endpoint:
-    """One cloud's client and the server behind it, which uses up ``replies`` before it is good."""
+    """One cloud's client and its fake endpoint, which returns the ``replies`` first, and then good answers."""
 
     kind: str
     replies: list[Reply] = field(default_factory=list)
     delay: float = 0
-    cloud: Cloud | None = None
+    cloud: FakeCloud | None = None
     predict: Callable[[list[dict[str, Any]]], object] = lambda _: None
 
-    def answer(self, request: Seen) -> Reply:
+    def answer(self, request: ReceivedRequest) -> Reply:
         if "token" in request.path:
             return Reply(
                 body={
@@ -55,9 +55,9 @@ class Endpoint:
         return self.replies.pop(0) if self.replies else GOOD
 
     @property
-    def calls(self) -> list[Seen]:
+    def calls(self) -> list[ReceivedRequest]:
         assert self.cloud
-        return [each for each in self.cloud.seen if "token" not in each.path]
+        return [each for each in self.cloud.requests if "token" not in each.path]
 
 
 def google_credentials(folder: Path, url: str) -> str:
@@ -90,7 +90,7 @@ def endpoint(
     monkeypatch.setattr(endpoints, "READ_SECONDS", 0.5)
     monkeypatch.setattr(endpoints, "PAUSE_SECONDS", 0.01)
     found = Endpoint(request.param)
-    with cloud(found.answer) as found.cloud:
+    with fake_cloud(found.answer) as found.cloud:
         url = found.cloud.url
         environ = {"CAPTURE_URI": "s3://lake/captures", "ACCESS": "public"}
         match request.param:
@@ -105,7 +105,7 @@ def endpoint(
                 environ["VERTEX_PREDICT_URL"] = f"{url}/v1/endpoints/1:rawPredict"
                 credentials = google_credentials(tmp_path, url)
                 monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", credentials)
-                # google-auth would look up the account's regions at Google, in a thread.
+                # Otherwise google-auth requests the account's regions from Google, in a thread.
                 monkeypatch.setattr(
                     "google.auth.credentials.CredentialsWithRegionalAccessBoundary"
                     "._is_regional_access_boundary_lookup_required",
@@ -120,7 +120,7 @@ def endpoint(
         yield found
 
 
-def test_the_answer_of_the_container_comes_through(endpoint: Endpoint) -> None:
+def test_the_answer_of_the_container_is_returned(endpoint: Endpoint) -> None:
     assert endpoint.predict([{"carrier": "UA"}]) == GOOD.body
     (call,) = endpoint.calls
     assert json.loads(call.body) == {"instances": [{"carrier": "UA"}]}
@@ -130,20 +130,20 @@ def test_the_answer_of_the_container_comes_through(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_passing_trouble_is_tried_again(endpoint: Endpoint, status: int) -> None:
+def test_a_temporary_failure_is_retried(endpoint: Endpoint, status: int) -> None:
     endpoint.replies = [Reply(status), Reply(status)]
     assert endpoint.predict([{}]) == GOOD.body
     assert len(endpoint.calls) == 3
 
 
-def test_a_lasting_trouble_is_given_up_after_a_few_attempts(endpoint: Endpoint) -> None:
+def test_a_permanent_failure_is_an_error_after_the_last_attempt(endpoint: Endpoint) -> None:
     endpoint.replies = [Reply(503)] * 10
     with pytest.raises(EndpointUnavailable, match="attempt 3"):
         endpoint.predict([{}])
     assert len(endpoint.calls) == endpoints.ATTEMPTS
 
 
-def test_a_refusal_by_the_model_is_told_apart_and_not_repeated(endpoint: Endpoint) -> None:
+def test_a_refusal_by_the_model_is_recognized_and_not_retried(endpoint: Endpoint) -> None:
     endpoint.replies = [ERRORS[endpoint.kind](422)]
     with pytest.raises(ModelRefused):
         endpoint.predict([{}])
@@ -151,14 +151,14 @@ def test_a_refusal_by_the_model_is_told_apart_and_not_repeated(endpoint: Endpoin
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_missing_right_or_endpoint_is_not_repeated(endpoint: Endpoint, status: int) -> None:
+def test_a_missing_permission_or_endpoint_is_not_retried(endpoint: Endpoint, status: int) -> None:
     endpoint.replies = [Reply(status)]
     with pytest.raises(EndpointUnavailable, match=str(status)):
         endpoint.predict([{}])
     assert len(endpoint.calls) == 1
 
 
-def test_an_endpoint_that_hangs_is_given_up_in_time(endpoint: Endpoint) -> None:
+def test_an_endpoint_that_hangs_is_an_error_in_time(endpoint: Endpoint) -> None:
     endpoint.delay = 1.5
     started = time.monotonic()
     with pytest.raises(EndpointUnavailable, match="in time"):
@@ -166,7 +166,7 @@ def test_an_endpoint_that_hangs_is_given_up_in_time(endpoint: Endpoint) -> None:
     assert time.monotonic() - started < 1.4
 
 
-def test_an_answer_that_is_not_json_is_a_trouble_of_the_endpoint(endpoint: Endpoint) -> None:
+def test_an_answer_that_is_not_json_is_a_failure_of_the_endpoint(endpoint: Endpoint) -> None:
     endpoint.replies = [Reply(body=b"<html>")]
     with pytest.raises(EndpointUnavailable, match="not JSON"):
         endpoint.predict([{}])
@@ -180,11 +180,11 @@ def test_a_redirect_is_not_followed_with_the_token(endpoint: Endpoint) -> None:
         endpoint.predict([{}])
 
 
-def test_a_throttled_sagemaker_endpoint_is_tried_again_though_it_says_400(
+def test_a_throttled_sagemaker_endpoint_is_retried_although_its_status_is_400(
     endpoint: Endpoint,
 ) -> None:
     if endpoint.kind != "sagemaker":
-        pytest.skip("SageMaker's own way of saying so")
+        pytest.skip("only SageMaker reports it in this way")
     throttled = Reply(400, {"message": "x"}, {"x-amzn-errortype": "ThrottlingException"})
     missing = Reply(400, {"message": "not found"}, {"x-amzn-errortype": "ValidationError"})
     endpoint.replies = [throttled]
@@ -194,7 +194,7 @@ def test_a_throttled_sagemaker_endpoint_is_tried_again_though_it_says_400(
         endpoint.predict([{}])
 
 
-def test_an_endpoint_that_is_not_there_is_unavailable(endpoint: Endpoint) -> None:
+def test_a_missing_endpoint_is_unavailable(endpoint: Endpoint) -> None:
     assert endpoint.cloud
     endpoint.cloud.stop()
     started = time.monotonic()

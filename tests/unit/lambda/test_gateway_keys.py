@@ -1,14 +1,14 @@
-"""Who is let in, and how seldom the secret store is asked."""
+"""Which callers are admitted, and how often the secret store is read."""
 
 from __future__ import annotations
 
 import pytest
 from gateway.core import Refusal
-from gateway.keys import RETRY_SECONDS, SecretKey, same
+from gateway.keys import RETRY_SECONDS, SecretKey, is_same_key
 
 
 class Store:
-    """A secret store and a clock, both in the test's hand."""
+    """A secret store and a clock that the test controls."""
 
     def __init__(self, key: str) -> None:
         self.key, self.reads, self.now, self.down = key, 0, 1000.0, False
@@ -20,10 +20,10 @@ class Store:
         return self.key
 
 
-def test_only_the_very_key_is_the_same() -> None:
-    assert same("a secret key", "a secret key")
+def test_only_the_exact_key_is_the_same() -> None:
+    assert is_same_key("a secret key", "a secret key")
     for other in ("", "a secret ke", "a secret key ", "A secret key", "á", "\udcff"):
-        assert not same(other, "a secret key")
+        assert not is_same_key(other, "a secret key")
 
 
 def test_guessing_keys_does_not_reach_the_secret_store() -> None:
@@ -33,7 +33,7 @@ def test_guessing_keys_does_not_reach_the_secret_store() -> None:
     assert store.reads == 1
 
 
-def test_while_the_store_is_down_everybody_gets_503_and_it_is_asked_seldom() -> None:
+def test_while_the_store_fails_every_caller_gets_503_and_reads_are_rare() -> None:
     store = Store("key")
     key = SecretKey(store.fetch, lambda: store.now)
     store.down = True

@@ -1,4 +1,4 @@
-"""A wrong environment stops the gateway with a sentence that names the variable."""
+"""A wrong environment stops the gateway, and the message names the variable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(**changes: str | None) -> Settings:
     return Settings.read({name: value for name, value in environ.items() if value is not None})
 
 
-def test_a_good_environment_is_taken_with_defaults() -> None:
+def test_a_valid_environment_is_completed_with_defaults() -> None:
     found = read()
     assert found.endpoint == ("SAGEMAKER_ENDPOINT", "flights")
     assert found.capture_uri == "s3://lake/captures"
@@ -27,7 +27,7 @@ def test_a_good_environment_is_taken_with_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"SAGEMAKER_ENDPOINT": None}, "exactly one of SAGEMAKER_ENDPOINT"),
         ({"VERTEX_PREDICT_URL": "https://x/y:rawPredict"}, "VERTEX_PREDICT_URL"),
@@ -54,12 +54,14 @@ def test_a_good_environment_is_taken_with_defaults() -> None:
         ({"PORT": "²"}, "PORT"),
     ],
 )
-def test_a_wrong_environment_names_the_variable(changes: dict[str, str | None], says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
+def test_a_wrong_environment_names_the_variable(
+    changes: dict[str, str | None], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
         read(**changes)
 
 
-def test_a_key_is_never_repeated_in_an_error() -> None:
+def test_an_error_never_contains_the_key() -> None:
     with pytest.raises(SettingsError) as refused:
         read(API_KEY_SECRET_ARN=None, API_KEY="hunter2")
     assert "hunter2" not in str(refused.value)

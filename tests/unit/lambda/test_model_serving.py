@@ -1,4 +1,4 @@
-"""The model server: its answers, and the contract of each service's containers."""
+"""The model server: its answers, and each service's contract for containers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXAMPLE = schema.load()["example"]
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model, made by the code that makes the real one, of flights that were made up."""
+    """A small model of made-up flights, trained by the code that trains the real model."""
     columns = train.columns()
     random = np.random.default_rng(1)
     places = list(schema.load()["fields"][2]["values"])
@@ -62,7 +62,7 @@ def post(app: serve.App, content: object) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", "/score", "/v1/predict"])
-def test_every_service_finds_its_route(app: serve.App, model_file: Path, path: str) -> None:
+def test_each_service_has_its_predict_route(app: serve.App, model_file: Path, path: str) -> None:
     body = json.dumps({"instances": [EXAMPLE]}).encode()
     status, content = app.answer("POST", path, body)
     assert status == 200
@@ -72,7 +72,7 @@ def test_every_service_finds_its_route(app: serve.App, model_file: Path, path: s
 
 
 @pytest.mark.parametrize("path", ["/ping", "/healthz", "/v1/health"])
-def test_every_service_finds_its_health_route(app: serve.App, path: str) -> None:
+def test_each_service_has_its_health_route(app: serve.App, path: str) -> None:
     assert app.answer("GET", path, b"")[0] == 200
 
 
@@ -129,7 +129,7 @@ def test_a_wrong_field_is_named_with_the_reason(
         b'{"instances": ' + b"[" * 100_000,
     ],
 )
-def test_a_body_that_is_no_request_is_refused_with_a_reason(app: serve.App, body: bytes) -> None:
+def test_a_body_that_is_no_request_is_refused_with_the_reason(app: serve.App, body: bytes) -> None:
     status, content = app.answer("POST", "/predict", body)
     assert status == 400
     assert "instances" in content["error"]
@@ -150,7 +150,9 @@ def test_wrong_paths_and_methods_are_refused(app: serve.App) -> None:
         ({"AIP_HTTP_PORT": "9002", "SAGEMAKER_BIND_TO_PORT": "9001", "PORT": "9000"}, 9002),
     ],
 )
-def test_each_service_names_the_port_its_own_way(environment: dict[str, str], port: int) -> None:
+def test_each_service_sets_the_port_with_its_own_variable(
+    environment: dict[str, str], port: int
+) -> None:
     assert serve.port(environment) == port
 
 
@@ -162,12 +164,12 @@ def test_azure_ml_may_keep_the_model_in_a_folder_below(tmp_path: Path) -> None:
     assert serve.model_file(environment) == below / "model.onnx"
 
 
-def test_a_missing_model_is_told_with_the_folder_that_was_searched(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_model_names_the_searched_folder(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=rf"{tmp_path} should hold one model.onnx and holds 0"):
         serve.model_file({"SM_MODEL_DIR": str(tmp_path)})
 
 
-def test_serving_imports_nothing_that_only_training_needs() -> None:
+def test_serving_imports_no_package_that_only_training_needs() -> None:
     code = "import sys, model_server.serve; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -180,7 +182,7 @@ def test_serving_imports_nothing_that_only_training_needs() -> None:
     assert heavy.isdisjoint(done.stdout.split())
 
 
-def test_sigterm_lets_a_request_under_way_finish(model_file: Path) -> None:
+def test_sigterm_lets_a_running_request_finish(model_file: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -205,7 +207,7 @@ def test_sigterm_lets_a_request_under_way_finish(model_file: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body[:20])
-            time.sleep(0.2)  # The server is in the middle of the body when it is told to stop.
+            time.sleep(0.2)  # SIGTERM arrives while the server reads the body.
             threading.Timer(0.5, connection.sendall, [body[20:]]).start()
             process.send_signal(signal.SIGTERM)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")

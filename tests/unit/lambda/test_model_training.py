@@ -19,12 +19,12 @@ from model_server.encoder import Encoder
 from model_server.store import NAME, ModelStore, archive
 
 LAMBDA = Path(schema.__file__).resolve().parent.parent
-MODEL = b"a model, for all that the store knows"
+MODEL = b"any bytes: the store does not read them"
 VERSION = hashlib.sha256(MODEL).hexdigest()
 
 
-def train_apart(store: Path, **environment: str) -> subprocess.Popen[str]:
-    """Training on January, the fastest there is, in a process of its own."""
+def start_training(store: Path, **environment: str) -> subprocess.Popen[str]:
+    """Training on January, the fastest training, in a separate process."""
     return subprocess.Popen(
         [sys.executable, "-m", "model_server", "train", "--months", "1-1", "--store", str(store)],
         env={**os.environ, "PYTHONPATH": str(LAMBDA), **environment},
@@ -36,8 +36,8 @@ def train_apart(store: Path, **environment: str) -> subprocess.Popen[str]:
 
 def test_the_same_data_and_code_give_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     runs = [
-        train_apart(tmp_path / "one", PYTHONHASHSEED="1", OMP_NUM_THREADS="1"),
-        train_apart(tmp_path / "two", PYTHONHASHSEED="2", OMP_NUM_THREADS="2"),
+        start_training(tmp_path / "one", PYTHONHASHSEED="1", OMP_NUM_THREADS="1"),
+        start_training(tmp_path / "two", PYTHONHASHSEED="2", OMP_NUM_THREADS="2"),
     ]
     outputs = [run.communicate(timeout=120) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
@@ -53,9 +53,9 @@ def test_the_same_data_and_code_give_the_same_bytes_in_any_process(tmp_path: Pat
     assert card["data"]["training_rows"] == 26398
     assert card["holdout"]["auc"] > 0.6
 
-    again, progress = train_apart(tmp_path / "one").communicate(timeout=120)
+    again, progress = start_training(tmp_path / "one").communicate(timeout=120)
     assert again.strip() == one
-    assert progress == "", "a model that is there is not trained again"
+    assert progress == "", "an existing model is not trained again"
 
 
 @pytest.mark.parametrize("months", ["10-12", "0-3", "5-2", "1-10", "june", "3"])
@@ -72,13 +72,13 @@ def test_other_months_are_another_recipe() -> None:
     assert recipe.recipe((1, 6)) == recipe.recipe((1, 6)) != recipe.recipe((1, 9))
 
 
-def test_the_contract_on_file_is_what_the_data_says() -> None:
+def test_the_contract_file_is_current() -> None:
     assert schema.FILE.read_text(encoding="utf-8") == schema.render(schema.build()), (
         "write it again: PYTHONPATH=lambda python -m model_server.schema --write"
     )
 
 
-def test_every_flight_that_arrived_keeps_to_the_contract() -> None:
+def test_every_flight_that_arrived_fits_the_contract() -> None:
     flights = data.flights(schema.LIMITS)
     flights = flights[flights["arr_delay"].notna()]
     assert len(flights) == 327346
@@ -107,10 +107,10 @@ def test_the_example_can_be_encoded() -> None:
     assert named["day_of_week"] == 6  # 17 November 2013, a Sunday
     assert named["minute_of_day"] == 18 * 60 + 1
     assert named["dest_latitude"] == pytest.approx(41.98, abs=0.01)
-    assert named["wind_gust"] != named["wind_gust"], "left out, so not a number"
+    assert named["wind_gust"] != named["wind_gust"], "a missing field becomes NaN"
 
 
-def test_a_version_is_added_whole_and_found_by_its_recipe(tmp_path: Path) -> None:
+def test_a_version_is_added_completely_and_found_by_its_recipe(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     assert store.trained("recipe") is None
     assert store.add(MODEL, {"auc": 0.7}, "recipe") == VERSION
@@ -128,7 +128,7 @@ def test_a_card_is_never_rewritten(tmp_path: Path) -> None:
     assert card["git_commit"] == "first"
 
 
-def test_a_damaged_version_is_not_found_and_can_be_added_again(tmp_path: Path) -> None:
+def test_a_damaged_version_counts_as_missing_and_can_be_added_again(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     store.add(MODEL, {}, "recipe")
     store.promote(VERSION)
@@ -141,7 +141,7 @@ def test_a_damaged_version_is_not_found_and_can_be_added_again(tmp_path: Path) -
     assert store.champion == VERSION
 
 
-def test_the_archive_holds_the_model_and_tells_no_time() -> None:
+def test_the_archive_has_only_the_model_and_no_time() -> None:
     packed = archive(MODEL)
     assert packed == archive(MODEL)
     assert packed[4:8] == b"\0\0\0\0", "the time in the header of gzip"
@@ -153,7 +153,7 @@ def test_the_archive_holds_the_model_and_tells_no_time() -> None:
         assert content.read() == MODEL
 
 
-def test_the_image_pins_everything_it_installs() -> None:
+def test_the_image_pins_every_package_that_it_installs() -> None:
     for name in ("requirements.txt", "requirements-train.txt"):
         lines = (LAMBDA / name).read_text().splitlines()
         wanted = [line for line in lines if line and not line.lstrip().startswith(("#", "-"))]

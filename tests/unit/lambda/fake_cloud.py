@@ -1,4 +1,4 @@
-"""A loopback HTTP server that answers as it is told, for the clouds' own clients."""
+"""An HTTP server on loopback for the clouds' own clients. The test decides its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -29,18 +29,18 @@ class Reply:
 
 
 @dataclass
-class Cloud:
+class FakeCloud:
     url: str
-    seen: list[Seen]
+    requests: list[ReceivedRequest]
     stop: Callable[[], None]
 
 
 @contextmanager
-def cloud(
-    answer: Callable[[Seen], Reply], certificate: tuple[Path, Path] | None = None
-) -> Iterator[Cloud]:
+def fake_cloud(
+    answer: Callable[[ReceivedRequest], Reply], certificate: tuple[Path, Path] | None = None
+) -> Iterator[FakeCloud]:
     """A server that answers each request with ``answer(request)``; over TLS with a certificate."""
-    seen: list[Seen] = []
+    requests: list[ReceivedRequest] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,9 +49,9 @@ def cloud(
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Seen(self.command, self.path, headers, body)
+            request = ReceivedRequest(self.command, self.path, headers, body)
             reply = answer(request)
-            seen.append(request)
+            requests.append(request)
             data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             for name, value in {"content-type": "application/json", **reply.headers}.items():
@@ -60,7 +60,7 @@ def cloud(
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - the names that http.server looks for
+        do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - names of http.server
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -80,6 +80,6 @@ def cloud(
         server.server_close()
 
     try:
-        yield Cloud(f"{scheme}://127.0.0.1:{server.server_port}", seen, stop)
+        yield FakeCloud(f"{scheme}://127.0.0.1:{server.server_port}", requests, stop)
     finally:
         stop()

@@ -1,4 +1,4 @@
-# `make up` and `make test` are all a newcomer needs. The recipes only spare typing: with the environment
+# `make up` and `make test` need no other preparation. The recipes only spare typing: with the environment
 # that `make env` prints, plain `pulumi` and `pytest` do the same.
 
 .DEFAULT_GOAL := help
@@ -24,11 +24,11 @@ bootstrap:
 	@$(system_python) tools/bootstrap.py
 
 .PHONY: up preview destroy outputs predict
-up: bootstrap ## Bring the platform up in the rehearsal, and ask it for a prediction
+up: bootstrap ## Create or update the platform in the rehearsal, and ask it for a prediction
 	@$(python) -m operations up $(CLOUD)
 preview: bootstrap ## Show what `make up` would change
 	@$(python) -m operations preview $(CLOUD)
-destroy: bootstrap ## Take all but the data down again; DATA=destroy: the data, too
+destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too
 	@$(python) -m operations destroy $(CLOUD)
 outputs: bootstrap ## Show the stack's outputs
 	@$(python) -m operations outputs $(CLOUD)
@@ -36,15 +36,15 @@ predict: bootstrap ## Ask the running platform about a real flight
 	@$(python) -m operations predict $(CLOUD)
 
 .PHONY: repair adopt backup restore drill guard
-repair: bootstrap ## Find what was changed or lost behind the stack's back, and put it right (ALLOW=vanished)
+repair: bootstrap ## Find what was changed or lost outside of Pulumi, and repair it (ALLOW=vanished)
 	@$(python) -m operations repair $(CLOUD)
-adopt: bootstrap ## Take over what stands when Pulumi's state is lost or broken
+adopt: bootstrap ## Take over existing resources when Pulumi's state is lost or broken
 	@$(python) -m operations adopt $(CLOUD)
 backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
 	@$(python) -m operations backup $(CLOUD)
-restore: bootstrap ## Build the platform anew, and fill its lake from BACKUP=…
+restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=…
 	@$(python) -m operations restore $(CLOUD)
-drill: bootstrap ## Four disasters in a rehearsal of their own: what each costs, and a report
+drill: bootstrap ## Four disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
 	@$(python) -m operations guard
@@ -56,18 +56,18 @@ rehearsal: bootstrap ## Start the rehearsal of the three clouds
 	@$(python) -m rehearsal start
 down: ## Stop the rehearsal and everything that it started
 	@[ ! -x $(python) ] || $(python) -m rehearsal stop
-wipe: down ## Forget the rehearsal's state, and the stacks that stand in it
+wipe: down ## Forget the rehearsal's state, and the stacks in it
 	@[ ! -x $(python) ] || $(python) -m rehearsal wipe
 	@rm -rf .pulumi
 train: bootstrap ## Train a model version on the flights of 2013
 	@PYTHONPATH=lambda $(python) -m model_server train
 
 .PHONY: deliver release drift review
-deliver: bootstrap ## Play a merge: tests, staging, load gate, production; TESTS=all|none
+deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none
 	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
 	@$(python) -m operations release $(STACK) --version "$$VERSION"
-drift: bootstrap ## Say what somebody changed by hand in a stack of your own environment: STACK=production
+drift: bootstrap ## Report what somebody changed by hand in a stack of your own environment: STACK=production
 	@$(python) -m operations drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
@@ -90,15 +90,15 @@ bench: bootstrap ## Measure speed and size against the figures in docs/design/me
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots
-policy: bootstrap ## Hold the guardrails against what the program registers (STATE=export.json: what stands)
+policy: bootstrap ## Check what the program registers against the policies (STATE=export.json: an existing stack)
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
-checkov: bootstrap ## The same plans held against checkov; what is waived, and why: policy/waivers.toml
+checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
-pack: bootstrap ## The policy pack on the real engine, in checkov's environment: what stands, and an insecure change
+pack: bootstrap ## The policy pack on the real engine: existing stacks pass, an insecure change is refused
 	@$(python) -m tools.verify pack
-crash: bootstrap ## Kill the engine and the cloud at every step, and see `make up` put it right (ONLY=, SAMPLE=, SEED=)
+crash: bootstrap ## Kill the engine and the cloud at every step, and check that `make up` repairs it (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m operations crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
-api-coverage: bootstrap ## Write docs/reference/api-coverage.md: what is held against which of the clouds' API models
+api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs are checked against which API model
 	@$(python) -m policy.api_coverage
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
@@ -107,7 +107,7 @@ fmt: bootstrap ## Format the code, and bring docs/reference/settings.md up to da
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .
 	@$(python) -m tools.settings_table
-lock: ## Pin all dependencies anew from requirements*.in
+lock: ## Pin all dependencies again from requirements*.in
 	@$(python) -m tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

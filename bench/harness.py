@@ -1,4 +1,4 @@
-"""What an engineer's terminal does, as an object: a rehearsal of its own, and stacks driven by the real CLI."""
+"""A separate rehearsal, and stacks that the real Pulumi CLI drives, for benchmarks and end-to-end tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLIGHT = json.loads((ROOT / "lambda/gateway/features.json").read_text())["exampl
 
 
 class CommandFailed(AssertionError):
-    """A command left with a code that was not expected; carries everything it printed."""
+    """A command exited with another code than expected; carries everything that it printed."""
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Stack:
     folder: Path
     settings: dict[str, Any]
     project: Path = ROOT
-    told: tuple[bytes, dict[str, Any]] = (b"", {})
-    """A state, and the outputs that the engine told of it."""
+    known_outputs: tuple[bytes, dict[str, Any]] = (b"", {})
+    """A state, and its outputs."""
 
     @property
     def state(self) -> Path:
@@ -113,12 +113,12 @@ class Stack:
         return self.pulumi("up", "--yes", "--skip-preview", code=code)
 
     def outputs(self) -> dict[str, Any]:
-        """As the engine tells them, which takes a third of a second: it is asked once of each state."""
+        """The outputs by `pulumi stack output`, which takes a third of a second: it runs once for each state."""
         state = self.state.read_bytes()
-        if state != self.told[0]:
+        if state != self.known_outputs[0]:
             shown = self.pulumi("stack", "output", "--json", "--show-secrets")
-            self.told = state, json.loads(shown)
-        return dict(self.told[1])
+            self.known_outputs = state, json.loads(shown)
+        return dict(self.known_outputs[1])
 
     def resources(self) -> list[dict[str, Any]]:
         state = json.loads(self.pulumi("stack", "export"))
@@ -127,7 +127,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP server said."""
+    """The answer of an HTTP server."""
 
     status: int
     headers: Mapping[str, str]
@@ -151,7 +151,7 @@ def ask(url: str, body: Any = None, **headers: str) -> Answer:
 
 @contextmanager
 def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exception]]:
-    """Predictions asked for without a pause while the block runs; every answer is kept."""
+    """Predictions requested without a pause while the block runs; every answer is kept."""
     answers: list[Answer | Exception] = []
     done = Event()
 

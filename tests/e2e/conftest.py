@@ -67,14 +67,14 @@ def models() -> list[str]:
 
 @pytest.fixture(scope="session")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    stands = Rehearsal(tmp_path_factory.mktemp("rehearsal") / "state")
-    stands.start()
+    rehearsal = Rehearsal(tmp_path_factory.mktemp("rehearsal") / "state")
+    rehearsal.start()
     with pytest.MonkeyPatch.context() as environment:
         # What an engineer's shell has after `make env`: the clouds' own clients find the rehearsal by it.
-        for name, value in stands.environment.items():
+        for name, value in rehearsal.environment.items():
             environment.setenv(name, value)
-        yield stands
-    stands.command("stop")
+        yield rehearsal
+    rehearsal.command("stop")
 
 
 @pytest.fixture(scope="session", params=["aws", "gcp", "azure"])
@@ -84,19 +84,19 @@ def stack(
     models: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Stack:
-    """The platform of the worked example on one cloud, brought up once."""
+    """The platform of the worked example on one cloud, created once."""
     if getattr(request.config.option, "loadgroup", False):
         worker = os.environ["PYTEST_XDIST_WORKER"]
         taken = tmp_path_factory.getbasetemp().parent / f"stack-{request.param}"
         with taken.open("a+") as workers:
             workers.write(f"{worker} ")
             workers.seek(0)
-            assert workers.read() == f"{worker} ", "more than one worker brings this stack up"
+            assert workers.read() == f"{worker} ", "more than one worker creates this stack"
     settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
     folder: Path = tmp_path_factory.mktemp(request.param)
-    stands = Stack(
+    stack = Stack(
         rehearsal, f"e2e-{request.param}", folder, {**settings, "triplane:cloud": request.param}
     )
-    stands.init()
-    stands.up()
-    return stands
+    stack.init()
+    stack.up()
+    return stack

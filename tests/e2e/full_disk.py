@@ -45,8 +45,8 @@ def main(folder: Path) -> None:
         made = {
             each["urn"] for each in stack.resources() if each["type"].startswith(("aws:", "gcp:"))
         }
-        stands = {each["urn"] for each in rehearsal.get("/_api/resources")}
-        assert made <= stands, made - stands
+        existing = {each["urn"] for each in rehearsal.get("/_api/resources")}
+        assert made <= existing, made - existing
     finally:
         rehearsal.command("stop")
     print("converged")

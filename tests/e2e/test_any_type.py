@@ -16,11 +16,11 @@ WORD = "hunter2-hunter2"
 @pytest.fixture
 def program(rehearsal: Rehearsal, tmp_path: Path) -> Iterator[Stack]:
     settings = {"aws:region": "eu-west-1", "gcp:project": "some-project"}
-    stands = Stack(rehearsal, "any", tmp_path, settings, PROGRAM)
-    stands.init()
-    yield stands
+    stack = Stack(rehearsal, "any", tmp_path, settings, PROGRAM)
+    stack.init()
+    yield stack
     rehearsal.command("fault", "clear")
-    stands.pulumi("destroy", "--yes", "--skip-preview")
+    stack.pulumi("destroy", "--yes", "--skip-preview")
 
 
 def ledger(rehearsal: Rehearsal, name: str) -> list[str]:

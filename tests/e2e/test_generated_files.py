@@ -1,8 +1,8 @@
-"""Generated stack files on the real engine: each comes up, stays as it is, and goes without a trace.
+"""Generated stack files on the real engine: each is created, does not change, and is destroyed without a trace.
 
 The mock layer (tests/soak) draws hundreds of files; these few are what mocks cannot judge: whether the
-engine and the clouds' rules take what the program asks for. `make test` plays one file on each cloud;
-TRIPLANE_ENGINE_FILES=20 plays twenty, TRIPLANE_SOAK_SEED=7 other ones.
+engine and the clouds' rules accept what the program asks for. `make test` runs one file on each cloud;
+TRIPLANE_ENGINE_FILES=20 runs twenty, TRIPLANE_SOAK_SEED=7 other ones.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def drawn(number: int) -> dict[str, Any]:
     return files[-1]
 
 
-def standing(rehearsal: Rehearsal) -> set[tuple[str, str]]:
-    """All that there is, but for a project's enabled APIs: they stay, as others may use them."""
+def existing_resources(rehearsal: Rehearsal) -> set[tuple[str, str]]:
+    """Types and ids of all resources but a project's enabled APIs: those stay, as others may use them."""
     return {
         (each["token"], each["id"])
         for each in rehearsal.get("/_api/resources")
@@ -53,14 +53,14 @@ def standing(rehearsal: Rehearsal) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("number", range(FILES))
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_a_generated_file_comes_up_stays_and_goes(
+def test_a_generated_file_is_created_unchanged_and_destroyed(
     rehearsal: Rehearsal, models: list[str], tmp_path: Path, cloud: Cloud, number: int
 ) -> None:
     # The soak's model versions are made up; these are trained.
     real = dict(zip((*VERSIONS, VERSIONS[1][:8]), (*models, models[1][:8]), strict=True))
     file = settings_for(cloud, drawn(number))
     if "max_concurrency" in file.get("triplane:gateway", {}):
-        # An account with the usual quota reserves 900 (docs/reference/aws.md), and other functions stand in it.
+        # An account with the usual quota reserves 900 (docs/reference/aws.md), and other functions have a part of it.
         gateway = file["triplane:gateway"]
         file["triplane:gateway"] = {
             **gateway,
@@ -70,7 +70,7 @@ def test_a_generated_file_comes_up_stays_and_goes(
         file["triplane:model"] = real.get(file["triplane:model"], file["triplane:model"])
     print(file)  # pytest shows it when the test fails
     stack = Stack(rehearsal, f"drawn-{cloud}-{number}", tmp_path, file)
-    before = standing(rehearsal)
+    before = existing_resources(rehearsal)
     stack.init()
     stack.up()
 
@@ -88,4 +88,4 @@ def test_a_generated_file_comes_up_stays_and_goes(
         stack.up()
     stack.pulumi("destroy", "--yes", "--skip-preview")
     assert not stack.resources()
-    assert standing(rehearsal) == before
+    assert existing_resources(rehearsal) == before

@@ -1,4 +1,4 @@
-"""The guards before real previews: what the engine says on another account's credentials, or of a loss."""
+"""The guards with real previews: another account, and the loss of something precious."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANOTHER_REGION = {
 
 
 def steps(stack: Stack, *words: str, **settings: Any) -> list[Step]:
-    """A preview's steps with other settings, which are taken back afterwards."""
+    """A preview's steps with other settings, which are restored afterwards."""
     before = dict(stack.settings)
     stack.configure(**settings)
     try:
@@ -49,8 +49,8 @@ def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:
         if PRECIOUS.get(resource_type(each["urn"])) == "lake"
     )
     costly = steps(stack, "preview", "--replace", lake)
-    told = "\n".join(guards.update_losses(costly, frozenset()))
-    assert "replaces the lake" in told
+    reasons = "\n".join(guards.update_losses(costly, frozenset()))
+    assert "replaces the lake" in reasons
     named = {step["urn"] for step in costly}
     assert guards.update_losses(costly, named) == []
 

@@ -47,10 +47,10 @@ def predict(outputs: dict[str, Any]) -> Any:
     return answer.json
 
 
-def eventually(look: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """The first true thing that ``look`` finds."""
+def eventually(read: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """The first true value that ``read`` returns."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (found := read()):
         assert time.monotonic() < deadline, f"{what}: not seen in {seconds} s"
         time.sleep(0.2)
     return found
@@ -63,7 +63,7 @@ def test_the_outputs_are_the_contract(stack: Stack, models: list[str]) -> None:
     assert outputs["model_version"] == models[0]
 
 
-def test_a_real_flight_gets_a_prediction_from_the_version_that_the_stack_names(
+def test_the_version_that_the_stack_names_predicts_a_real_flight(
     stack: Stack, models: list[str]
 ) -> None:
     answer = predict(stack.outputs())
@@ -98,7 +98,7 @@ def test_nobody_without_the_key_gets_a_prediction(stack: Stack) -> None:
     ],
     ids=["malformed", "empty", "unknown carrier", "missing origin", "oversized batch"],
 )
-def test_a_bad_request_is_told_the_field_and_the_reason(
+def test_a_bad_request_is_answered_with_the_field_and_the_reason(
     stack: Stack, body: Any, status: int, field: str
 ) -> None:
     outputs = stack.outputs()
@@ -108,7 +108,7 @@ def test_a_bad_request_is_told_the_field_and_the_reason(
     assert b"Traceback" not in answer.body
 
 
-def test_a_person_finds_a_page(stack: Stack) -> None:
+def test_the_gateway_has_a_page(stack: Stack) -> None:
     answer = ask(stack.outputs()["gateway_url"] + "/")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
@@ -119,20 +119,20 @@ def test_the_clouds_own_clients_see_the_lake_and_get_predictions(
 ) -> None:
     client, outputs = clients.of(stack.outputs()), stack.outputs()
     assert f"models/flight-delay/{models[0]}/model.onnx" in client.objects()
-    asked = client.predict([FLIGHT])
-    assert asked["predictions"] == predict(outputs)["predictions"]
+    answer = client.predict([FLIGHT])
+    assert answer["predictions"] == predict(outputs)["predictions"]
 
 
 def test_every_request_is_captured_in_the_lake(stack: Stack) -> None:
     outputs = stack.outputs()
     client = clients.of(outputs)
     before = set(client.objects("captures/"))
-    said = predict(outputs)
+    answer = predict(outputs)
     new = eventually(lambda: set(client.objects("captures/")) - before, "the capture")
     captured = json.loads(client.read(sorted(new)[-1]))
     assert captured["instances"] == [FLIGHT]
-    assert captured["predictions"] == said["predictions"]
-    assert captured["model_version"] == said["model_version"]
+    assert captured["predictions"] == answer["predictions"]
+    assert captured["model_version"] == answer["model_version"]
     assert outputs["gateway_key"] not in json.dumps(captured)
 
 
@@ -185,7 +185,7 @@ def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
     assert answers == [200] * 10
 
 
-def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
+def test_every_resource_is_found_by_names_and_tags_without_a_state(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
@@ -208,7 +208,7 @@ def test_without_a_state_all_that_stands_is_found_by_its_names_and_tags(
     }
 
 
-def test_no_secret_is_in_the_state_in_clear(stack: Stack) -> None:
+def test_no_secret_is_in_the_state_in_plain_text(stack: Stack) -> None:
     key = stack.outputs()["gateway_key"]
     written = [file for file in stack.folder.rglob("*") if file.is_file()]
     assert written

@@ -1,4 +1,4 @@
-"""The ids that recovery works out from inputs are those under which everything stands."""
+"""The ids that recovery works out from inputs are the ids that the cloud gave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from components.resource_types import RESOURCE_TYPES
 from operations.recovery import physical_ids
 
 
-def test_the_id_that_recovery_works_out_is_the_one_that_it_has(stack: Stack) -> None:
+def test_an_id_worked_out_from_inputs_is_the_id_that_the_cloud_gave(stack: Stack) -> None:
     resources = stack.resources()
     checked = {}
     for each in resources:

@@ -16,8 +16,8 @@ from rehearsal.gcp.iam import ACCOUNT
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal import gcp_project as gcp
 from tests.unit.rehearsal.aws_account import Account, allow, trust
+from tests.unit.rehearsal.azure_subscription import SECRETS_USER, Subscription
 from tests.unit.rehearsal.gcp_project import Project
-from tests.unit.rehearsal.test_azure_rules import SECRETS_USER, Subscription
 
 MINE = {"project": "triplane", "stack": "dev"}
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"

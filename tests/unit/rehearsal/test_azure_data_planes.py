@@ -1,0 +1,239 @@
+"""What really runs on the rehearsed Azure: tokens, scoring, task runs, apps, blobs, and their permissions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.storage.blob import ContainerClient
+
+from rehearsal.azure import app_service, credentials, machine_learning, permissions, storage
+from rehearsal.azure.container_registry import REGISTRY
+from rehearsal.azure.profile import environment
+from rehearsal.core.records import Record, Refusal
+from rehearsal.provider.context import Context
+from tests.unit.rehearsal.azure_subscription import PUSH, Subscription, deployed_endpoint
+
+
+@pytest.fixture
+def azure(live_context: Context) -> Subscription:
+    return Subscription(live_context)
+
+
+@pytest.fixture
+def endpoint(azure: Subscription) -> Record:
+    """An endpoint with two deployments that are only recorded."""
+    return deployed_endpoint(azure)
+
+
+def test_scoring_needs_a_token_of_its_audience_and_the_role(
+    azure: Subscription, endpoint: Record
+) -> None:
+    url = "/azure/ml/westeurope/endpoint/score"
+    worker = azure.identity()
+    principal, client = worker.outputs["principalId"], worker.outputs["clientId"]
+
+    def status(audience: str) -> int:
+        token, _ = credentials.token(azure.context, principal, client, audience)
+        answer = azure.http.post(url, json={}, headers={"authorization": f"Bearer {token}"})
+        return int(answer.status_code)
+
+    assert azure.http.post(url, json={}).status_code == 401
+    assert status("https://management.azure.com") == 401
+    assert status("https://ml.azure.com") == 403
+    role = azure.custom("caller", actions=[machine_learning.SCORE])
+    azure.grant(principal, role.id, endpoint.id)
+    # The caller is allowed, and no deployment has traffic.
+    assert status("https://ml.azure.com") == 404
+
+
+def test_the_identity_endpoint_gives_an_app_tokens_of_its_own_identity_only(
+    azure: Subscription,
+) -> None:
+    mine, other = azure.identity("mine"), azure.identity("other")
+    azure.context.kv.put("azure-callers", "secret-header", [mine.id])
+
+    def request_token(header: str, client: str) -> Any:
+        return azure.http.get(
+            "/azure/identity/token",
+            params={"resource": "https://ml.azure.com", "client_id": client},
+            headers={"x-identity-header": header},
+        )
+
+    assert request_token("guessed", mine.outputs["clientId"]).status_code == 400
+    assert request_token("secret-header", other.outputs["clientId"]).status_code == 400
+    token = request_token("secret-header", mine.outputs["clientId"]).json()["access_token"]
+    principal = credentials.principal_of(azure.context, f"Bearer {token}", "https://ml.azure.com")
+    assert principal == mine.outputs["principalId"]
+
+
+def test_a_task_run_pushes_only_as_an_assigned_identity_with_the_role(azure: Subscription) -> None:
+    registry = azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    builder = azure.identity("builder")
+    content = base64.b64encode(b"version: v1.1.0\nsteps:\n  - cmd: bash -c true\n").decode()
+
+    def run(name: str) -> Record:
+        return azure.make(
+            "azure-native:containerregistry:TaskRun",
+            registryName="images",
+            taskRunName=name,
+            identity={"type": "UserAssigned", "userAssignedIdentities": {builder.id: {}}},
+            runRequest={
+                "type": "EncodedTaskRunRequest",
+                "encodedTaskContent": content,
+                "platform": {"os": "Linux"},
+                "credentials": {
+                    "sourceRegistry": {"loginMode": "None"},
+                    "customRegistries": {
+                        "images.azurecr.io": {"identity": builder.outputs["clientId"]}
+                    },
+                },
+            },
+        )
+
+    with pytest.raises(Refusal, match="unauthorized: authentication required"):
+        run("first")
+    azure.grant(builder.outputs["principalId"], PUSH, registry.id)
+    assert run("second").outputs["runResult"]["status"] == "Succeeded"
+
+
+def test_a_task_run_fails_with_the_output_of_its_failed_step(azure: Subscription) -> None:
+    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    content = b'version: v1.1.0\nsteps:\n  - cmd: bash -c "echo no such thing; false"\n'
+    with pytest.raises(Refusal, match=r"Run ID ca1 failed at step acb_step_0: no such thing"):
+        azure.make(
+            "azure-native:containerregistry:TaskRun",
+            registryName="images",
+            taskRunName="run",
+            runRequest={
+                "type": "EncodedTaskRunRequest",
+                "encodedTaskContent": base64.b64encode(content).decode(),
+                "platform": {"os": "Linux"},
+            },
+        )
+
+
+def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscription) -> None:
+    import ssl
+    import urllib.error
+    import urllib.request
+
+    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.make(
+        app_service.SITE,
+        name="app",
+        serverFarmId=plan.id,
+        siteConfig={"linuxFxVersion": "DOCKER|images.azurecr.io/triplane@sha256:00"},
+    )
+    trust = ssl.create_default_context(cafile=str(azure.context.authority.bundle))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(
+            f"https://{app.outputs['defaultHostName']}/", context=trust, timeout=10
+        )
+    assert refused.value.code == 503
+    refused.value.close()  # or the endpoint waits for this caller when it closes
+
+
+class Credential:
+    """Tokens of one identity of the rehearsal, for Azure's own clients."""
+
+    def __init__(self, context: Context, principal: str) -> None:
+        self.context, self.principal = context, principal
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken(*credentials.token(self.context, self.principal, "client", scopes[0]))
+
+
+@pytest.fixture
+def lake(azure: Subscription) -> tuple[Subscription, Record]:
+    azure.make(
+        storage.ACCOUNT,
+        accountName="triplanelake",
+        location="westeurope",
+        sku={"name": "Standard_LRS"},
+        kind="StorageV2",
+        allowSharedKeyAccess=False,
+    )
+    captures = azure.make(storage.CONTAINER, accountName="triplanelake", containerName="captures")
+    return azure, captures
+
+
+@contextmanager
+def container(azure: Subscription, credential: Any) -> Iterator[ContainerClient]:
+    """The captures, as somebody's client sees them; closed at the end, or its endpoint waits for it."""
+    account = azure.context.find(storage.ACCOUNT)
+    assert account is not None
+    with ContainerClient(
+        account.outputs["primaryEndpoints"]["blob"],
+        "captures",
+        credential=credential,
+        connection_verify=str(azure.context.authority.bundle),
+        retry_total=0,
+    ) as client:
+        yield client
+
+
+def test_the_right_to_add_blobs_allows_nothing_else(
+    lake: tuple[Subscription, Record],
+) -> None:
+    azure, captures = lake
+    gateway = azure.identity().outputs["principalId"]
+    with container(azure, Credential(azure.context, gateway)) as client:
+        with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+            client.upload_blob("a.json", b"{}")
+        role = azure.custom("creator", dataActions=[f"{permissions.BLOBS}/add/action"])
+        azure.grant(gateway, role.id, captures.id)
+        client.upload_blob("a.json", b"{}")
+        for forbidden in (
+            lambda: client.upload_blob("a.json", b"{}", overwrite=True),
+            lambda: client.download_blob("a.json"),
+            lambda: client.delete_blob("a.json"),
+            lambda: list(client.list_blobs()),
+        ):
+            with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+                forbidden()
+    deployer = Credential(azure.context, azure.context.account.azure_object)
+    with container(azure, deployer) as client:
+        assert client.download_blob("a.json").readall() == b"{}"
+
+
+def test_shared_keys_are_refused(lake: tuple[Subscription, Record]) -> None:
+    azure, _ = lake
+    key = {"account_name": "triplanelake", "account_key": base64.b64encode(b"key").decode()}
+    with (
+        container(azure, key) as client,
+        pytest.raises((ClientAuthenticationError, HttpResponseError), match="KeyBasedAuth"),
+    ):
+        list(client.list_blobs())
+
+
+def test_a_public_container_is_refused_in_an_account_that_allows_none(
+    lake: tuple[Subscription, Record],
+) -> None:
+    azure, _ = lake
+    with pytest.raises(Refusal, match="PublicAccessNotPermitted"):
+        azure.make(
+            storage.CONTAINER,
+            accountName="triplanelake",
+            containerName="open",
+            publicAccess="Blob",
+        )
+
+
+def test_a_resource_group_is_deleted_with_its_contents(lake: tuple[Subscription, Record]) -> None:
+    azure, _ = lake
+    azure.delete(azure.group)
+    assert not azure.context.all(storage.ACCOUNT)
+    assert not azure.context.all(storage.CONTAINER)
+
+
+def test_azures_clients_find_the_rehearsal_by_their_own_variables(azure: Subscription) -> None:
+    variables = environment(azure.context)
+    assert variables["IDENTITY_ENDPOINT"].endswith("/azure/identity/token")
+    assert variables["ARM_METADATA_HOSTNAME"].startswith("127.0.0.1:")

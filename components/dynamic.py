@@ -1,10 +1,10 @@
-"""What the dynamic providers of all clouds share: an exact diff, polling, and how they are stored.
+"""The dynamic providers' common part on all clouds: an exact diff, polling, and how they are stored.
 
-A dynamic provider is written as a subclass of `Provider` in an importable module of this project.
-Pulumi pickles it into the resource's state as ``__provider``. A class of an importable module is
-pickled by reference (module and name), so the state does not change when its code does, and the
-provider process, started in the project's folder by ``python -m pulumi.dynamic``, imports it from
-there. Hence: no attributes on the instance, no credentials, no clients; read them when you act.
+A dynamic provider is a subclass of `Provider` in an importable module of this project. Pulumi pickles it into
+the resource's state as ``__provider``. A class of an importable module is pickled by reference (module and name), so
+the state does not change when the code does, and the provider process, which Pulumi starts in the project's folder by
+``python -m pulumi.dynamic``, imports the class. So an instance has no attributes, no credentials and no clients: it
+reads them when it acts. A provider that is moved or renamed gets a line in `components.former_names`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Props = dict[str, Any]
 class Provider(ResourceProvider):
     """A dynamic provider whose diff is exact.
 
-    ``create`` and ``update`` return the inputs beside what they computed, because Pulumi hands
-    ``diff`` the former outputs, not the former inputs. Numbers arrive as floats (protobuf).
+    ``create`` and ``update`` return the inputs beside the computed outputs, because Pulumi gives ``diff`` the former
+    outputs, not the former inputs. Numbers arrive as floats (protobuf).
     """
 
-    # Nothing secret is in a reference to a class; a secret one would hide the whole state entry.
+    # A reference to a class has nothing secret; as a secret it would hide the whole state entry.
     serialize_as_secret_always = False
 
     replace_on: ClassVar[frozenset[str]] = frozenset()
@@ -39,7 +39,7 @@ class Provider(ResourceProvider):
 
 
 def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> set[str]:
-    """The inputs of ``news`` that ``olds`` does not hold with the same value; unknown is changed."""
+    """The inputs of ``news`` that ``olds`` does not have with the same value; an unknown one is changed."""
     missing = object()
     return {
         key
@@ -48,13 +48,13 @@ def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> set[str]
     }
 
 
-def gone() -> ReadResult:
-    """What ``read`` answers when the thing is no longer there; Pulumi wants a dict even then."""
+def not_found() -> ReadResult:
+    """The result of ``read`` for a resource that no longer exists; Pulumi needs a dict even then."""
     return ReadResult("", {})
 
 
 def wait_for(poll: Callable[[], T | None], *, what: str, seconds: float, every: float = 5.0) -> T:
-    """Ask ``poll`` until it answers something; the first questions come quickly.
+    """Call ``poll`` until it returns something; the first calls follow each other quickly.
 
     Raises TimeoutError, naming ``what``, after ``seconds``.
     """

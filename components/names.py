@@ -1,4 +1,4 @@
-"""Tags, labels, names and content hashes: pure functions of their arguments, never of the time."""
+"""Names of resources: pure functions of their arguments, never of the time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import re
 def short(name: str, limit: int, alphabet: str = "a-z0-9-") -> str:
     """``name`` in at most ``limit`` characters of ``alphabet`` (the inside of a ``[…]`` pattern).
 
-    A name that already fits is left as it is. From any other the readable part is cut and a suffix
-    made of the whole name keeps two names apart that look alike afterwards.
+    A name that fits is unchanged. Any other is cut, and gets a suffix that is made of the whole name, so that two
+    names that are alike afterwards are still different.
     """
     if len(name) <= limit and re.fullmatch(f"[{alphabet}]*", name):
         return name
@@ -25,7 +25,7 @@ def short(name: str, limit: int, alphabet: str = "a-z0-9-") -> str:
 def numeric_id(*parts: str) -> str:
     """Nine digits, the first not 0, that depend on ``parts`` alone.
 
-    Vertex AI takes an endpoint's name so. (Its provider's documentation says ten, the API's nine:
+    Vertex AI requires it of an endpoint's name. (The provider's documentation has ten digits, the API's nine:
     https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/create)
     """
     digest = hashlib.sha256("\0".join(parts).encode()).digest()

@@ -1,6 +1,6 @@
-"""A random key, made once and kept in the stack's encrypted state.
+"""A random key, created once and kept in the stack's encrypted state.
 
-The random provider is a plugin that would have to be downloaded; a dynamic provider needs none.
+Pulumi's random provider is a plugin that must be downloaded; a dynamic provider needs none.
 """
 
 from __future__ import annotations

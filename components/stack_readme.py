@@ -1,4 +1,4 @@
-"""The stack's own README, rendered from its outputs: what stands where, and how to call it."""
+"""The stack's own README, rendered from its outputs: where everything is, and how to call it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ curl -s {gateway_url}/predict -H "x-api-key: $(pulumi stack output gateway_key -
 
 
 def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
-    """Markdown for the stack's ``readme`` output; names the key's place, never the key."""
+    """Markdown for the stack's ``readme`` output, with the key's place and never the key."""
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
     return pulumi.Output.format(TEMPLATE, **shown)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ class Identity(contracts.Identity):
                 )
             case ImageRegistry() if grant.access is contracts.Access.PULL:
                 # The account of a running workload never pulls: the service agents of Vertex AI and
-                # Cloud Run do, and hold that in their own project.
+                # Cloud Run do, and have the permission in their own project.
                 # https://cloud.google.com/artifact-registry/docs/access-control#gcp
                 return []
             case ImageRegistry(registry=registry) if grant.access is contracts.Access.PUSH:

@@ -1,4 +1,4 @@
-"""The contract: what holds for the platform on every cloud, whatever it is made of there."""
+"""The contract: the rules for the platform on every cloud, whatever its resources are there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OUTPUTS = {
     "gateway_url",
     "gateway_key",
 }
-NOUNS = {
+COMPONENTS = {
     "Foundation",
     "DataLake",
     "ImageRegistry",
@@ -61,10 +61,10 @@ def test_every_cloud_exports_the_same_contract(built: Built) -> None:
     assert all(isinstance(value, str) and value for value in outputs.values()), outputs
 
 
-def test_every_noun_stands_on_every_cloud(built: Built) -> None:
+def test_every_component_exists_on_every_cloud(built: Built) -> None:
     engine, outputs = built
     prefix = f"triplane:{outputs['cloud']}:"
-    assert {r.type.removeprefix(prefix) for r in engine if r.type.startswith(prefix)} == NOUNS
+    assert {r.type.removeprefix(prefix) for r in engine if r.type.startswith(prefix)} == COMPONENTS
 
 
 def test_the_readme_names_the_gateway_but_never_the_key(built: Built) -> None:
@@ -88,7 +88,7 @@ def test_a_public_gateway_has_no_key(cloud: Cloud, platform: Build) -> None:
 
 
 def test_the_plan_is_the_one_that_was_reviewed(built: Built) -> None:
-    """Everything the program registers, held against ``tests/snapshots``.
+    """Everything the program registers, compared with ``tests/snapshots``.
 
     A difference is a change of what is built: read it, then accept it with ``make snapshots``.
     """
@@ -102,7 +102,7 @@ def test_the_plan_is_the_one_that_was_reviewed(built: Built) -> None:
 
 
 def rendered(engine: Engine) -> str:
-    """The record as JSON, sorted; what depends on the machine or on the workloads' code is not part of a plan."""
+    """The record as sorted JSON, without what depends on the machine or on the workloads' code."""
     plan = [
         {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
     ]
@@ -111,7 +111,7 @@ def rendered(engine: Engine) -> str:
 
 
 def neutral(value: Any) -> Any:
-    """Files by their name only: their content is the business of other tests."""
+    """Files by their name only: other tests check their content."""
     if isinstance(value, Mapping):
         return {key: neutral(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -137,7 +137,7 @@ TAGS_OF: dict[Cloud, tuple[int, int, int]] = {
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_as_many_and_as_long_tags_as_a_stack_may_set_are_taken_everywhere(
+def test_every_resource_takes_the_most_and_longest_tags_that_a_stack_may_set(
     cloud: Cloud, platform: Build
 ) -> None:
     most, key, value = TAGS_OF[cloud]
@@ -152,15 +152,17 @@ def test_as_many_and_as_long_tags_as_a_stack_may_set_are_taken_everywhere(
             "triplane:machine": machine,
         },
     )
-    rules = {kind.token: kind() for kind in RULES[cloud]}
-    word = "labels" if cloud == "gcp" else "tags"
-    held = {
-        each.type: each.inputs[word]
+    rules = {type_.token: type_() for type_ in RULES[cloud]}
+    input_name = "labels" if cloud == "gcp" else "tags"
+    tagged = {
+        each.type: each.inputs[input_name]
         for each in registered
-        if word in each.inputs and not each.type.startswith("pulumi-python:dynamic/")
+        if input_name in each.inputs and not each.type.startswith("pulumi-python:dynamic/")
     }
-    assert len(held) >= 5
-    for type_, given in held.items():
+    assert len(tagged) >= 5
+    for type_, given in tagged.items():
         assert set(PLATFORM_TAGS) <= given.keys(), f"{type_} lacks the platform's own"
-        rules[type_].check(cast(Context, None), Inputs({word: given}, frozenset({"template"})))
-    assert len(tags) + len(PLATFORM_TAGS) in map(len, held.values())
+        rules[type_].check(
+            cast(Context, None), Inputs({input_name: given}, frozenset({"template"}))
+        )
+    assert len(tags) + len(PLATFORM_TAGS) in map(len, tagged.values())

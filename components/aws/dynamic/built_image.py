@@ -8,7 +8,7 @@ import boto3
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone, wait_for
+from components.dynamic import Props, Provider, not_found, wait_for
 
 BUILD_SECONDS = 25 * 60
 """Queueing and building; a little above the project's own time-out, so that its message is shown."""
@@ -40,7 +40,7 @@ class BuiltImageProvider(Provider):
     def read(self, id_: str, props: Props) -> ReadResult:
         digest = _digest(props)
         if digest is None:
-            return gone()
+            return not_found()
         return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:

@@ -1,4 +1,4 @@
-"""What an endpoint really serves: after a rollback, SageMaker's update looks like a success."""
+"""The model that an endpoint really serves: after a rollback, SageMaker's update looks like a success."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import boto3
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone, wait_for
+from components.dynamic import Props, Provider, not_found, wait_for
 
 # SageMaker gives up on an update by itself; the longest bake and rollback stay well below.
-SECONDS = 60 * 60
+UPDATE_SECONDS = 60 * 60
 SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
 
 
 class NotServed(Exception):
-    """The endpoint serves something else than was asked for; says what, and why."""
+    """The endpoint does not serve the wanted configuration. The message has what it serves, and the reason."""
 
 
 class ServedModelProvider(Provider):
-    """Reads the region from the inputs and the credentials, as boto3 does, when it acts."""
+    """A check that the endpoint serves the configuration, and the wait until it does."""
 
     replace_on = frozenset({"endpoint"})
 
     def create(self, props: Props) -> CreateResult:
-        confirm(props)
+        _confirm(props)
         return CreateResult(props["endpoint"], dict(props))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -34,21 +34,21 @@ class ServedModelProvider(Provider):
             found = sagemaker.describe_endpoint(EndpointName=props["endpoint"])
         except sagemaker.exceptions.ClientError as error:
             if "Could not find endpoint" in str(error):
-                return gone()
+                return not_found()
             raise
-        # Another configuration in service shows as a difference, which the next `up` looks into.
+        # Another configuration in service is a difference, and the next `up` checks it.
         serving = found["EndpointConfigName"]
         return ReadResult(id_, {**props, "configuration": serving})
 
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
-        confirm(news)
+        _confirm(news)
         return UpdateResult(dict(news))
 
-    # Deleting does nothing: this is a check, and the endpoint is deleted by its own resource.
+    # No delete: this is a check, and the endpoint is deleted by its own resource.
 
 
 class ServedModel(Resource, module="triplane", name="AwsServedModel"):
-    """The model version that an endpoint was seen to serve."""
+    """The model version that an endpoint serves."""
 
     model_version: pulumi.Output[str]
     """Known once the endpoint serves it."""
@@ -72,15 +72,17 @@ class ServedModel(Resource, module="triplane", name="AwsServedModel"):
         super().__init__(ServedModelProvider(), name, props, opts)
 
 
-def confirm(props: Props) -> None:
-    """Wait until the endpoint rests; raise NotServed unless it serves the wanted configuration."""
+def _confirm(props: Props) -> None:
+    """Wait for the end of the endpoint's update. Raises NotServed unless it serves the wanted configuration."""
     sagemaker = boto3.client("sagemaker", region_name=props["region"])
 
-    def rested() -> dict[str, Any] | None:
+    def settled() -> dict[str, Any] | None:
         found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=props["endpoint"])
         return found if found["EndpointStatus"] in SETTLED else None
 
-    found = wait_for(rested, what=f"endpoint {props['endpoint']}", seconds=SECONDS, every=15)
+    found = wait_for(
+        settled, what=f"endpoint {props['endpoint']}", seconds=UPDATE_SECONDS, every=15
+    )
     if found["EndpointStatus"] == "InService" and (
         found["EndpointConfigName"] == props["configuration"]
     ):

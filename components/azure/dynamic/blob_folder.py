@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone, wait_for
+from components.dynamic import Props, Provider, not_found, wait_for
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -54,13 +54,13 @@ class BlobFolderProvider(Provider):
         except (ResourceNotFoundError, ServiceRequestError):
             # No container, or no such host, which is the sign of a deleted account. If it is only the
             # network, no harm is done: the next `up` finds the files and leaves them.
-            return gone()
+            return not_found()
         except HttpResponseError as error:
             if error.status_code != 403:
                 raise
             # The uploader's role is gone, and the next `up` restores it. Until then nothing is known.
             return ReadResult(id_, props)
-        return ReadResult(id_, {**props, "files": found}) if found else gone()
+        return ReadResult(id_, {**props, "files": found}) if found else not_found()
 
     def delete(self, _id: str, _props: Props) -> None:
         """Leaves the blobs, for a rollback to an older version."""

@@ -16,7 +16,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.azure import arm
-from components.dynamic import Props, Provider, gone, wait_for
+from components.dynamic import Props, Provider, not_found, wait_for
 
 
 class EndpointTrafficProvider(Provider):
@@ -33,7 +33,7 @@ class EndpointTrafficProvider(Provider):
     def read(self, id_: str, props: Props) -> ReadResult:
         endpoint = arm.get(props["endpoint_id"])
         if endpoint is None:
-            return gone()
+            return not_found()
         split = {k: v for k, v in (endpoint["properties"].get("traffic") or {}).items() if v}
         if split == {props["deployment"]: 100}:
             return ReadResult(id_, {**props, "serving": props["model_version"]})

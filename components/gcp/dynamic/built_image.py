@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone, wait_for
+from components.dynamic import Props, Provider, not_found, wait_for
 from components.gcp import rest
 
 BUILD_SECONDS = 20 * 60
@@ -29,7 +29,7 @@ class BuiltImageProvider(Provider):
     def read(self, id_: str, props: Props) -> ReadResult:
         digest = _digest(props)
         if digest is None:
-            return gone()
+            return not_found()
         return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:

@@ -1,7 +1,7 @@
-"""What the Google provider leaves out of Vertex AI: a model, its deployment, and the traffic.
+"""A model's deployment to an endpoint of Vertex AI: the Google provider has no resource for it.
 
-Three resources, so that the engine's own order (create replacements, update dependants, delete what
-was replaced) rolls an endpoint without a failed request; ``model_endpoint.py`` shows it.
+Model, deployment and traffic are three resources, so that the engine's own order (create replacements, update
+dependants, delete the replaced resources) rolls an endpoint without a failed request.
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone
+from components.dynamic import Props, Provider, not_found
 from components.gcp import rest
 from components.gcp.vertex_ids import DEPLOYMENT_INPUTS, deployment_id
 
@@ -39,7 +39,7 @@ class VertexDeploymentProvider(Provider):
     def read(self, id_: str, props: Props) -> ReadResult:
         deployed = find_deployment(props, id_)
         if deployed is None:
-            return gone()
+            return not_found()
         resources = deployed["dedicatedResources"]
         return ReadResult(
             id_,
@@ -109,7 +109,7 @@ class VertexDeployment(Resource, module="triplane", name="VertexDeployment"):
 
 
 def deploy_request(props: Props) -> dict[str, Any]:
-    """The body of ``endpoints:deployModel``. No trafficSplit: whatever serves now goes on serving."""
+    """The body of ``endpoints:deployModel``. It has no trafficSplit: the present deployment goes on serving."""
     return {
         "deployedModel": {
             "id": deployment_id(props),

@@ -1,4 +1,4 @@
-"""A model in the registry of Vertex AI, which the Google provider leaves out."""
+"""A model in the registry of Vertex AI: the Google provider has no resource for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone
+from components.dynamic import Props, Provider, not_found
 from components.gcp import rest
 from components.gcp.vertex_ids import model_name
 
@@ -17,9 +17,7 @@ UPLOAD_SECONDS = 15 * 60
 
 
 class VertexModelProvider(Provider):
-    """A model in the registry of Vertex AI. Its id is made from what it is, so that an upload that
-    was interrupted is found again, and a replacement never has the id of what it replaces.
-    """
+    """A model in the registry of Vertex AI, with an id that is made of its inputs (`vertex_ids`)."""
 
     replace_on = frozenset({"project", "region", "image", "artifact_uri"})
 
@@ -38,7 +36,7 @@ class VertexModelProvider(Provider):
     def read(self, id_: str, props: Props) -> ReadResult:
         model = rest.find(rest.vertex_url(props["region"]) + id_)
         if model is None:
-            return gone()
+            return not_found()
         return ReadResult(
             id_,
             {

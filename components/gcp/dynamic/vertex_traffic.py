@@ -1,4 +1,4 @@
-"""Which deployed model of a Vertex AI endpoint takes the traffic, which the Google provider leaves out."""
+"""The deployed model of a Vertex AI endpoint that takes the traffic: the Google provider has no resource for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, gone
+from components.dynamic import Props, Provider, not_found
 from components.gcp import rest
 from components.gcp.dynamic.vertex_deployment import deployed_model
 
@@ -27,8 +27,8 @@ class VertexTrafficProvider(Provider):
             key: share for key, share in (endpoint or {}).get("trafficSplit", {}).items() if share
         }
         if not split:
-            return gone()
-        # A split made by hand shows as a change of the model that is wanted.
+            return not_found()
+        # A split that was set by hand is a difference to the deployed model of the inputs.
         found = {**props, "deployed_model": " ".join(sorted(split))}
         if endpoint and (serving := deployed_model(endpoint, found["deployed_model"])):
             found["model_version"] = _version(found, serving)
@@ -50,10 +50,10 @@ class VertexTrafficProvider(Provider):
 
 
 class VertexTraffic(Resource, module="triplane", name="VertexTraffic"):
-    """Who answers behind an endpoint."""
+    """All of an endpoint's traffic, to one of its deployed models."""
 
     model_version: pulumi.Output[str]
-    """The version that answers, as Vertex AI tells it once the traffic is there."""
+    """The version that takes the traffic, as Vertex AI reports it once it does."""
 
     def __init__(
         self,

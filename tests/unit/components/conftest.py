@@ -1,4 +1,4 @@
-"""What the tests of a cloud's components look at."""
+"""The platform that the tests of a cloud's components check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from policy.mock_engine import Build, Built
 
 @pytest.fixture(scope="module")
 def built(request: pytest.FixtureRequest, platform: Build) -> Built:
-    """The platform on the cloud that the module is named for, with limits and tags that are no defaults."""
+    """The platform on the cloud in the test module's name, with limits and tags that are no defaults."""
     return platform(
         request.module.__name__.rpartition("test_")[2],
         keep_data=True,

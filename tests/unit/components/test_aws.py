@@ -1,4 +1,4 @@
-"""The AWS components under mocks: what they register, and what a role may do."""
+"""The AWS components under mocks: their resources, and the permissions of their roles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from policy.mock_values import ACCOUNT
 
 
 def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:
-    """What a workload's role may do, over all its policies."""
+    """The statements of all policies of a workload's role."""
     for each in engine.of("aws:iam/rolePolicy:RolePolicy"):
         if f"triplane-{workload}-role" in each.inputs["role"]:
             yield from json.loads(each.inputs["policy"])["Statement"]
@@ -25,7 +25,7 @@ def actions(engine: Engine, workload: str) -> set[str]:
     return {action for each in statements(engine, workload) for action in each["Action"]}
 
 
-def test_the_lake_is_private_encrypted_versioned_and_answers_over_tls_only(
+def test_the_lake_is_private_encrypted_versioned_and_requires_tls(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -45,7 +45,7 @@ def test_the_lake_is_private_encrypted_versioned_and_answers_over_tls_only(
     assert len(policy["Statement"][0]["Resource"]) == 2
 
 
-def test_captures_expire_and_old_versions_too(built: Built) -> None:
+def test_captures_and_old_versions_expire(built: Built) -> None:
     engine, _ = built
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     captures, leftovers = engine.one(token).inputs["rules"]
@@ -55,7 +55,7 @@ def test_captures_expire_and_old_versions_too(built: Built) -> None:
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_data_is_kept_unless_the_settings_give_it_up(platform: Build, keep: bool) -> None:
+def test_a_destroy_keeps_data_unless_keep_data_is_false(platform: Build, keep: bool) -> None:
     engine, _ = platform("aws", keep_data=keep)
     assert engine.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is not keep
     assert engine.one("aws:ecr/repository:Repository").inputs["forceDelete"] is not keep
@@ -63,7 +63,7 @@ def test_data_is_kept_unless_the_settings_give_it_up(platform: Build, keep: bool
     assert secret["recoveryWindowInDays"] == (30 if keep else 0)
 
 
-def test_no_role_may_do_everything_nor_to_everything_without_a_reason(
+def test_no_role_has_all_actions_or_all_resources_without_a_reason(
     built: Built,
 ) -> None:
     # The two actions that take no resource; components/aws/identity.py says why each is there.
@@ -78,7 +78,7 @@ def test_no_role_may_do_everything_nor_to_everything_without_a_reason(
                 assert set(each["Action"]) <= without_resource, each
 
 
-def test_each_role_can_do_its_work_and_no_more(built: Built) -> None:
+def test_each_role_has_the_permissions_for_its_work_and_no_others(built: Built) -> None:
     engine, _ = built
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert actions(engine, "gateway") == logs | {
@@ -92,7 +92,7 @@ def test_each_role_can_do_its_work_and_no_more(built: Built) -> None:
     assert "s3:PutObject" not in actions(engine, "build")
 
 
-def test_a_role_trusts_one_service_acting_for_this_account(
+def test_a_role_trusts_one_service_on_behalf_of_this_account(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -108,7 +108,7 @@ def test_a_role_trusts_one_service_acting_for_this_account(
     }
 
 
-def test_a_grant_that_aws_does_not_know_is_refused() -> None:
+def test_a_grant_without_a_permission_on_aws_is_refused() -> None:
     from components.aws import package as package_
     from components.contracts import FoundationArgs, ImageRegistryArgs
 
@@ -180,7 +180,7 @@ def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
     assert not engine.of("aws:appautoscaling/target:Target")
 
 
-def test_model_and_configuration_have_no_name_so_that_they_can_stand_beside_their_successors(
+def test_model_and_configuration_have_no_fixed_name_and_so_can_be_replaced(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -189,7 +189,7 @@ def test_model_and_configuration_have_no_name_so_that_they_can_stand_beside_thei
     assert "name" not in engine.one(token).inputs
 
 
-def test_the_url_is_open_through_the_url_only_and_behind_a_published_version(
+def test_the_url_is_public_and_calls_a_published_version(
     built: Built,
 ) -> None:
     engine, outputs = built
@@ -203,7 +203,7 @@ def test_the_url_is_open_through_the_url_only_and_behind_a_published_version(
     assert not outputs["gateway_url"].endswith("/")
 
 
-def test_the_function_knows_where_the_key_is_and_not_the_key(
+def test_the_function_has_a_reference_to_the_key_and_not_the_key(
     built: Built,
 ) -> None:
     engine, outputs = built
@@ -218,21 +218,21 @@ def test_the_function_knows_where_the_key_is_and_not_the_key(
     assert outputs["gateway_key"] not in json.dumps(variables)
 
 
-def test_a_public_gateway_is_told_of_no_key(platform: Build) -> None:
+def test_a_public_gateway_has_no_reference_to_a_key(platform: Build) -> None:
     engine, _ = platform("aws", gateway={"access": "public"})
     variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
     assert variables["ACCESS"] == "public"
     assert "API_KEY_SECRET_ARN" not in variables
 
 
-def test_the_zip_holds_the_gateway_and_nothing_else(built: Built) -> None:
+def test_the_zip_has_the_gateway_and_nothing_else(built: Built) -> None:
     engine, _ = built
     assets = engine.one("aws:lambda/function:Function").inputs["code"].assets
     assert "gateway/lambda_handler.py" in assets
     assert all(path.startswith("gateway/") and "__pycache__" not in path for path in assets)
 
 
-def test_tags_of_images_cannot_be_moved(built: Built) -> None:
+def test_image_tags_cannot_be_moved(built: Built) -> None:
     engine, outputs = built
     repository = engine.one("aws:ecr/repository:Repository").inputs
     assert repository["imageTagMutability"] == "IMMUTABLE"
@@ -240,7 +240,7 @@ def test_tags_of_images_cannot_be_moved(built: Built) -> None:
     assert "@sha256:" in outputs["image"]
 
 
-def test_the_build_pushes_the_tag_that_is_looked_for(built: Built) -> None:
+def test_the_build_pushes_the_tag_that_the_built_image_reads(built: Built) -> None:
     engine, _ = built
     project = engine.one("aws:codebuild/project:Project").inputs
     variables = {v["name"]: v["value"] for v in project["environment"]["environmentVariables"]}
@@ -250,7 +250,7 @@ def test_the_build_pushes_the_tag_that_is_looked_for(built: Built) -> None:
     assert project["source"]["location"].endswith(f"/builds/{wanted['tag']}.zip")
 
 
-def test_a_switch_between_serverless_and_instances_makes_another_endpoint(platform: Build) -> None:
+def test_serverless_and_instances_have_different_endpoint_names(platform: Build) -> None:
     names = {
         platform("aws", machine={"aws": machine})[1]["endpoint_name"]
         for machine in ("serverless", "ml.m5.large")

@@ -1,4 +1,4 @@
-"""The Azure components under mocks: what they register, and what an identity may do."""
+"""The Azure components under mocks: their resources, and the roles of their identities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWNER, CONTRIBUTOR = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", roles.BUILT_IN["Con
 
 
 def assignments(engine: Engine, prefix: str) -> dict[str, str]:
-    """Role (its id's end) by the scope's resource name, of assignments whose names begin so."""
+    """Role (the end of its id) by scope (its resource's name), of the assignments with this prefix."""
     return {
         re.sub(r"[0-9a-f]{8}$", "", each.inputs["scope"]): each.inputs[
             "roleDefinitionId"
@@ -35,7 +35,7 @@ def assignments(engine: Engine, prefix: str) -> dict[str, str]:
     }
 
 
-def test_the_lake_is_private_versioned_and_opens_to_entra_ids_only(
+def test_the_lake_is_private_versioned_and_takes_entra_ids_only(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -51,7 +51,7 @@ def test_the_lake_is_private_versioned_and_opens_to_entra_ids_only(
     assert {each.inputs["publicAccess"] for each in containers} == {"None"}
 
 
-def test_the_account_has_room_for_the_suffix_that_makes_its_name_unique(built: Built) -> None:
+def test_names_of_accounts_and_vaults_leave_room_for_autonamings_suffix(built: Built) -> None:
     engine, _ = built
     account = engine.one("azure-native:storage:StorageAccount")
     assert re.fullmatch(r"[a-z0-9]{3,16}", account.name)
@@ -59,7 +59,7 @@ def test_the_account_has_room_for_the_suffix_that_makes_its_name_unique(built: B
         assert len(vault.name) <= 16
 
 
-def test_captures_expire_and_old_versions_too(built: Built) -> None:
+def test_captures_and_old_versions_expire(built: Built) -> None:
     engine, _ = built
     rules = engine.one("azure-native:storage:ManagementPolicy").inputs["policy"]["rules"]
     versions, captures = (each["definition"] for each in rules)
@@ -69,7 +69,7 @@ def test_captures_expire_and_old_versions_too(built: Built) -> None:
 
 
 @pytest.mark.parametrize(("keep", "protected"), [(True, True), (False, None)])
-def test_purge_protection_is_never_set_to_false_which_azure_refuses(
+def test_purge_protection_is_true_or_omitted_as_azure_refuses_false(
     platform: Build, keep: bool, protected: bool | None
 ) -> None:
     engine, _ = platform("azure", keep_data=keep)
@@ -78,7 +78,7 @@ def test_purge_protection_is_never_set_to_false_which_azure_refuses(
         assert vault.inputs["properties"]["enableRbacAuthorization"] is True
 
 
-def test_each_identity_holds_its_grants_on_the_narrowest_scope(
+def test_each_identity_has_its_grants_on_the_narrowest_scope(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -98,7 +98,7 @@ def test_each_identity_holds_its_grants_on_the_narrowest_scope(
     assert len(gateway) == 4
 
 
-def test_only_the_workspace_is_a_contributor_and_nobody_an_owner(
+def test_only_the_workspace_is_a_contributor_and_nobody_is_an_owner(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -108,7 +108,7 @@ def test_only_the_workspace_is_a_contributor_and_nobody_an_owner(
         assert role != CONTRIBUTOR or each.name.startswith("triplane-endpoint-workspace-")
 
 
-def test_who_writes_captures_can_neither_read_nor_overwrite_nor_delete_them(
+def test_the_writer_of_captures_cannot_read_overwrite_or_delete_them(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -125,7 +125,7 @@ def test_who_writes_captures_can_neither_read_nor_overwrite_nor_delete_them(
     }
 
 
-def test_a_role_assignment_is_called_the_same_in_every_run(platform: Build) -> None:
+def test_a_role_assignment_has_the_same_name_in_every_run(platform: Build) -> None:
     names = [
         {
             each.name: each.inputs["roleAssignmentName"]
@@ -143,7 +143,7 @@ def test_a_role_assignment_is_called_the_same_in_every_run(platform: Build) -> N
     )
 
 
-def test_the_web_app_pulls_by_digest_as_its_identity_and_refers_to_its_key(
+def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
     built: Built,
 ) -> None:
     engine, outputs = built
@@ -163,7 +163,7 @@ def test_the_web_app_pulls_by_digest_as_its_identity_and_refers_to_its_key(
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
-def test_without_a_key_the_gateway_is_public_and_there_is_no_secret(platform: Build) -> None:
+def test_a_public_gateway_has_no_key_and_no_secret(platform: Build) -> None:
     engine, _ = platform("azure", gateway={"access": "public"})
     config = engine.one("azure-native:web:WebApp").inputs["siteConfig"]
     settings = {each["name"]: each["value"] for each in config["appSettings"]}
@@ -181,7 +181,7 @@ def test_the_endpoint_takes_entra_tokens_and_no_keys(built: Built) -> None:
     assert store["credentials"] == {"credentialsType": "None"}
 
 
-def test_one_instance_needs_no_autoscaler(platform: Build) -> None:
+def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
     engine, _ = platform("azure", endpoint={"min_instances": 1, "max_instances": 1})
     assert not engine.of("azure-native:monitor:AutoscaleSetting")
 
@@ -208,7 +208,7 @@ def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
             assert each.inputs["tags"]["managed-by"] == "pulumi", each.name
 
 
-def test_the_run_carries_the_context_and_pushes_as_the_build_identity(
+def test_the_run_has_the_context_and_pushes_as_the_build_identity(
     built: Built,
 ) -> None:
     engine, _ = built
@@ -223,7 +223,7 @@ def test_the_run_carries_the_context_and_pushes_as_the_build_identity(
         assert "Dockerfile" in context.getnames()
 
 
-def test_the_same_files_pack_to_the_same_text_whenever_they_were_written(tmp_path: Path) -> None:
+def test_the_same_files_pack_to_the_same_text_whatever_their_time(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("print(1)")
     first = image_build.pack(tmp_path)
     os.utime(tmp_path / "app.py", (1, 1))
@@ -238,7 +238,7 @@ def test_a_context_too_large_for_a_run_is_refused_with_what_to_do(tmp_path: Path
         image_build.pack(tmp_path)
 
 
-def test_a_deployment_is_named_by_all_that_cannot_change_in_place() -> None:
+def test_a_deployments_name_has_all_that_cannot_change_in_place() -> None:
     name = deployment_name(VERSION, "images.azurecr.io/triplane@sha256:00", "Standard_DS3_v2")
     assert re.fullmatch(r"[a-z][a-z0-9-]{2,31}", name)
     others = {
@@ -301,36 +301,36 @@ def test_the_model_version_is_known_once_it_takes_the_traffic(manager: FakeManag
     assert result.outs["serving"] == VERSION
 
 
-def test_a_shift_writes_back_nothing_that_azure_only_tells(manager: FakeManager) -> None:
+def test_a_shift_writes_no_property_that_is_read_only(manager: FakeManager) -> None:
     endpoint_traffic.EndpointTrafficProvider().create(SHIFT)
     assert manager.written["properties"] == {"authMode": "AADToken", "traffic": {"m-new": 100}}
     assert manager.written["identity"]["userAssignedIdentities"] == {"/identity": {}}
 
 
-def test_traffic_moved_by_hand_is_a_difference_and_is_moved_back(manager: FakeManager) -> None:
+def test_traffic_that_was_shifted_by_hand_is_a_difference(manager: FakeManager) -> None:
     provider = endpoint_traffic.EndpointTrafficProvider()
-    stands = dict(provider.create(SHIFT).outs or {})
-    assert not provider.diff("id", provider.read("id", stands).outs, SHIFT).changes  # type: ignore[arg-type]
+    state = dict(provider.create(SHIFT).outs or {})
+    assert not provider.diff("id", provider.read("id", state).outs, SHIFT).changes  # type: ignore[arg-type]
     manager.put("", {"properties": {"traffic": {"m-new": 10, "m-old": 90}}})
-    found = provider.read("id", stands).outs or {}
+    found = provider.read("id", state).outs or {}
     assert found["deployment"] == "m-new=10%, m-old=90%"
     assert provider.diff("id", dict(found), SHIFT).changes
 
 
-def test_traffic_is_taken_away_before_its_deployment_is_deleted(manager: FakeManager) -> None:
+def test_a_delete_takes_the_traffic_from_the_deployment(manager: FakeManager) -> None:
     provider = endpoint_traffic.EndpointTrafficProvider()
     provider.create(SHIFT)
     provider.delete("id", SHIFT)
     assert manager.get("")["properties"]["traffic"] == {}  # type: ignore[index]
 
 
-def test_traffic_of_an_endpoint_that_is_gone_is_gone(manager: FakeManager) -> None:
+def test_a_deleted_endpoint_has_no_traffic(manager: FakeManager) -> None:
     manager.endpoint = None
     assert endpoint_traffic.EndpointTrafficProvider().read("id", SHIFT).id == ""
     endpoint_traffic.EndpointTrafficProvider().delete("id", SHIFT)
 
 
-def test_files_are_the_same_wherever_they_lie_on_the_engineers_machine() -> None:
+def test_another_folder_with_the_same_files_is_no_change() -> None:
     provider = blob_folder.BlobFolderProvider()
     here = {
         "account_url": "https://a",

@@ -1,4 +1,4 @@
-"""The Google Cloud components under mocks: what they register, and what an account may do."""
+"""The Google Cloud components under mocks: their resources, and the permissions of their accounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DYNAMIC = "pulumi-python:dynamic/triplane"
 
 
 def bindings(engine: Engine, workload: str) -> set[tuple[str, str]]:
-    """Role and the kind of thing it is held on, for a workload's own service account."""
+    """Role and type of target of each binding of a workload's own service account."""
     return {
         (each.inputs["role"], each.type.split(":")[1])
         for each in engine
@@ -32,7 +32,7 @@ def bindings(engine: Engine, workload: str) -> set[tuple[str, str]]:
     }
 
 
-def test_the_lake_is_private_versioned_and_forgets_captures(built: Built) -> None:
+def test_the_lake_is_private_versioned_and_deletes_captures(built: Built) -> None:
     bucket = built[0].one("gcp:storage/bucket:Bucket").inputs
     assert bucket["uniformBucketLevelAccess"] is True
     assert bucket["publicAccessPrevention"] == "enforced"
@@ -51,21 +51,21 @@ def test_only_a_throw_away_lake_can_be_destroyed_with_its_objects(
     assert bucket["softDeletePolicy"] == {"retentionDurationSeconds": seconds}
 
 
-def test_the_gateway_may_predict_write_captures_and_read_its_key_and_nothing_else(
+def test_the_gateway_may_predict_write_captures_and_read_its_key_only(
     built: Built,
 ) -> None:
     engine, _ = built
-    held = bindings(engine, "gateway")
+    granted = bindings(engine, "gateway")
     role = engine.one("gcp:projects/iAMCustomRole:IAMCustomRole")
     assert role.inputs["permissions"] == ["aiplatform.endpoints.predict"]
-    assert {what for what, _ in held if "predictor" in what}, held
-    assert {(what, on) for what, on in held if "predictor" not in what} == {
+    assert {what for what, _ in granted if "predictor" in what}, granted
+    assert {(what, on) for what, on in granted if "predictor" not in what} == {
         ("roles/storage.objectCreator", "storage/bucketIAMMember"),
         ("roles/secretmanager.secretAccessor", "secretmanager/secretIamMember"),
     }
 
 
-def test_the_endpoint_reads_models_only_and_lists_only_them(built: Built) -> None:
+def test_the_endpoint_reads_and_lists_models_only(built: Built) -> None:
     engine, _ = built
     assert bindings(engine, "serving") == {
         ("roles/storage.objectViewer", "storage/bucketIAMMember")
@@ -77,13 +77,13 @@ def test_the_endpoint_reads_models_only_and_lists_only_them(built: Built) -> Non
     assert 'objectListPrefix", "").startsWith("models/")' in expression
 
 
-def test_images_are_pulled_by_googles_agents_not_by_the_workloads(built: Built) -> None:
+def test_googles_agents_pull_images_and_the_workloads_do_not(built: Built) -> None:
     member = built[0].one("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember").inputs
     assert "triplane-build-sa" in member["member"]
     assert member["role"] == "roles/artifactregistry.writer"
 
 
-def test_the_service_takes_the_image_by_digest_and_the_key_by_reference(built: Built) -> None:
+def test_the_service_has_the_image_by_digest_and_the_key_by_reference(built: Built) -> None:
     service = built[0].one("gcp:cloudrunv2/service:Service").inputs
     (container,) = service["template"]["containers"]
     assert "@sha256:" in container["image"]
@@ -94,7 +94,7 @@ def test_the_service_takes_the_image_by_digest_and_the_key_by_reference(built: B
 
 
 @pytest.mark.parametrize(("limit", "instances", "each"), [(20, 1, 20), (80, 1, 80), (200, 3, 66)])
-def test_no_more_requests_than_asked_for_run_at_once(
+def test_no_more_requests_than_max_concurrency_run_at_once(
     platform: Build, limit: int, instances: int, each: int
 ) -> None:
     engine, _ = platform("gcp", gateway={"access": "public", "max_concurrency": limit})
@@ -120,7 +120,7 @@ def test_everything_that_takes_labels_is_labelled(built: Built) -> None:
     assert f"{DYNAMIC}:VertexModel" in labelled
 
 
-def test_the_endpoint_is_named_by_nine_digits_and_asked_raw(built: Built) -> None:
+def test_the_endpoint_has_a_name_of_nine_digits_and_a_raw_predict_url(built: Built) -> None:
     engine, outputs = built
     name = engine.one("gcp:vertex/aiEndpoint:AiEndpoint").inputs["name"]
     assert name.isdigit()
@@ -129,7 +129,7 @@ def test_the_endpoint_is_named_by_nine_digits_and_asked_raw(built: Built) -> Non
     assert outputs["endpoint_url"].endswith(":rawPredict")
 
 
-def test_a_grant_that_google_has_no_role_for_is_refused() -> None:
+def test_a_grant_without_a_role_on_google_cloud_is_refused() -> None:
     package = clouds.load("gcp")
 
     def program() -> dict[str, Any]:
@@ -153,13 +153,13 @@ def test_a_grant_that_google_has_no_role_for_is_refused() -> None:
     build(program)
 
 
-def test_the_diff_sees_changed_added_and_unknown_inputs_and_no_others() -> None:
+def test_the_diff_has_changed_added_and_unknown_inputs_and_no_others() -> None:
     olds = {"a": 1, "b": {"x": [1]}, "url": "computed", "__provider": "old"}
     assert changed_inputs(olds, {"a": 1.0, "b": {"x": [1]}, "__provider": "new"}) == set()
     assert changed_inputs(olds, {"a": 2, "b": {"x": [2]}, "c": None}) == {"a", "b", "c"}
 
 
-def test_waiting_ends_with_what_was_waited_for() -> None:
+def test_wait_for_returns_the_first_result_or_raises_timeout_error() -> None:
     with pytest.raises(TimeoutError, match="the moon: not finished after 0 s"):
         wait_for(lambda: None, what="the moon", seconds=0)
     assert wait_for(lambda: 0, what="a zero", seconds=1) == 0

@@ -1,4 +1,4 @@
-"""Names: within limits, apart from each other, and the same every time."""
+"""Names are within limits, unique, and the same every time; so is the build context's hash."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from components import build_context, names
 from config.tags import label_value, platform_tags
 
 
-def test_a_name_that_fits_is_left_as_it_is() -> None:
+def test_a_name_that_fits_is_unchanged() -> None:
     assert names.short("triplane-lake", 24) == "triplane-lake"
 
 
-def test_a_name_for_a_storage_account_loses_its_hyphens_and_gains_a_suffix() -> None:
+def test_a_storage_accounts_name_has_a_suffix_and_no_hyphens() -> None:
     assert re.fullmatch(r"triplanelake[0-9a-f]{6}", names.short("triplane-lake", 24, "a-z0-9"))
 
 
 @given(
     st.text(min_size=1), st.integers(12, 64), st.sampled_from(["a-z0-9", "a-z0-9-", "A-Za-z0-9_"])
 )
-def test_a_short_name_keeps_to_limit_and_alphabet(name: str, limit: int, alphabet: str) -> None:
+def test_a_short_name_is_within_its_limit_and_alphabet(
+    name: str, limit: int, alphabet: str
+) -> None:
     assert re.fullmatch(f"[{alphabet}]{{1,{limit}}}", names.short(name, limit, alphabet))
 
 
 @given(st.lists(st.text("ab-", min_size=1), min_size=2, unique=True))
-def test_names_that_look_alike_when_shortened_stay_apart(written: list[str]) -> None:
+def test_names_that_are_alike_when_shortened_stay_different(written: list[str]) -> None:
     assert len({names.short(name, 12, "a-z0-9") for name in written}) == len(written)
 
 
@@ -44,20 +46,20 @@ def test_a_numeric_id_has_nine_digits_and_no_leading_zero(parts: list[str]) -> N
     assert names.numeric_id(*parts) == names.numeric_id(*parts)
 
 
-def test_where_the_parts_of_an_id_end_matters() -> None:
+def test_a_numeric_id_depends_on_where_its_parts_end() -> None:
     assert names.numeric_id("ab", "c") != names.numeric_id("a", "bc")
 
 
 @given(st.text())
-def test_any_text_becomes_a_label_value_that_google_cloud_takes(text: str) -> None:
+def test_any_text_becomes_a_valid_label_value_of_google_cloud(text: str) -> None:
     assert re.fullmatch(r"[a-z0-9_-]{0,63}", label_value(text))
 
 
-def test_a_label_value_keeps_what_can_be_read() -> None:
+def test_a_label_value_is_still_readable() -> None:
     assert label_value("Flights & Co") == "flights-co"
 
 
-def test_the_platforms_own_tags_win() -> None:
+def test_the_platforms_tags_replace_the_stacks_of_the_same_name() -> None:
     made = platform_tags("dev", "dev-aws", {"environment": "other", "team": "flights"})
     assert made == {
         "project": "triplane",
@@ -77,7 +79,7 @@ def context(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_context_holds_what_an_image_needs_and_nothing_else(context: Path) -> None:
+def test_a_context_has_no_hidden_compiled_or_ignored_files(context: Path) -> None:
     for name in (
         "app/__pycache__/main.pyc",
         "app/old.pyc",
@@ -108,7 +110,7 @@ def test_a_byte_or_a_path_changes_the_hash(context: Path) -> None:
     assert len(hashes) == 4
 
 
-def test_an_exception_in_dockerignore_is_refused_instead_of_misread(context: Path) -> None:
+def test_an_exception_in_dockerignore_is_refused(context: Path) -> None:
     (context / ".dockerignore").write_text("*.md\n!keep.md\n")
     with pytest.raises(ValueError, match=r"keep\.md"):
         build_context.content_hash(context)

@@ -118,7 +118,7 @@ class ResourceType:
     precious: Precious | None = None
     """What is lost when it is replaced: data, or an address that callers know."""
     search: Search | None = None
-    """None: its name is fixed, or `operations.recovery.discovery` has a function of its own for it."""
+    """None: its name is fixed, or `operations.recovery.queries` has a function of its own for it."""
     secret_output: str | None = None
     """The output that has a secret's value."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,23 @@ def test_recovery_reads_only_the_unresolved_resources(tmp_path: Path) -> None:
     assert targets == [role("killed")["urn"] + PROBE_SUFFIX, changing["urn"]]
     assert role("killed")["urn"] in [each["urn"] for each in stack.state["resources"]]
     assert not stack.unresolved.exists()
+
+
+@pytest.mark.usefixtures("account_refusals")
+def test_recovery_does_not_take_a_resource_older_than_the_run(tmp_path: Path) -> None:
+    event_log(tmp_path, role("older", "o-1"), role("newer", "n-1"))
+
+    class Cloud(InterruptedStack):
+        def pulumi(self, *words: str, check: bool) -> int:
+            for each in self.state["resources"]:
+                hours = -1 if each.get("id") == "o-1" else 1
+                created = (RUN_START + timedelta(hours=hours)).isoformat()
+                each["outputs"] = {"createTime": created}
+            return super().pulumi(*words, check=check)
+
+    stack = Cloud(tmp_path, deployment(), "o-1", "n-1")
+    interrupted_run.recover(stack, None)  # type: ignore[arg-type]
+    assert [each.get("id") for each in stack.state["resources"]] == [None, "n-1"]
 
 
 @pytest.mark.usefixtures("account_refusals")

@@ -64,6 +64,12 @@ def test_a_resource_that_may_be_written_twice_gets_no_probe() -> None:
     assert probes.with_probes(deployment(), [upsert])["resources"] == deployment()["resources"]
 
 
+def test_a_resource_whose_parent_is_not_in_the_state_gets_no_probe() -> None:
+    child = role(parent="urn:pulumi:dev::triplane::triplane:aws:Gateway::gone")
+    assert not probes.probes(probes.with_probes(deployment(), [child]))
+    assert probes.probes(probes.with_probes(deployment(), [role(parent=None)]))
+
+
 def test_a_probe_has_no_dependencies_that_the_state_lacks() -> None:
     wanted = role(dependencies=[STACK, "gone"], propertyDependencies={"name": ["gone"]})
     probed = probes.with_probes(deployment(), [wanted])

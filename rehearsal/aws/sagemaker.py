@@ -176,7 +176,7 @@ class Endpoint(ResourceType):
     def delete(self, context: Context, record: Record) -> None:
         context.containers.stop(container_key(record.id))
         context.kv.delete(SERVING, record.id)
-        shutil.rmtree(_models(context, record), ignore_errors=True)
+        shutil.rmtree(_models_folder(context, record), ignore_errors=True)
 
 
 def container_key(endpoint: str) -> str:
@@ -272,14 +272,15 @@ def _record_state(context: Context, record: Record, configuration: str, failure:
     context.kv.put(SERVING, record.id, state)
 
 
-def _models(context: Context, endpoint: Record) -> Path:
+def _models_folder(context: Context, endpoint: Record) -> Path:
+    """Where the model archives of an endpoint are unpacked."""
     return context.state_dir / "sagemaker" / endpoint.id
 
 
 def _unpacked(context: Context, endpoint: Record, uri: str, role: Record | None) -> Path:
     """The archive's content, in a folder named by it: a running container's never changes."""
     archive = s3.read_object(context, uri, role)
-    folder = _models(context, endpoint) / hashlib.sha256(archive).hexdigest()
+    folder = _models_folder(context, endpoint) / hashlib.sha256(archive).hexdigest()
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

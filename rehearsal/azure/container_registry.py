@@ -104,39 +104,14 @@ def _run(context: Context, record: Record, number: int) -> Json:
             "InvalidRunRequest",
             f"the rehearsal executes EncodedTaskRunRequest only, not {request.get('type')}",
         )
-    server = registry.outputs["loginServer"]
     _require_push(context, registry, record, request)
-    steps = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))["steps"]
-    built: dict[str, Image] = {}
-    pushed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for index, step in enumerate(steps):
-            try:
-                match step:
-                    case {"cmd": command}:
-                        _command(command, Path(folder))
-                    case {"build": arguments}:
-                        reference, result = _build(
-                            context, arguments.replace("$Registry", server), Path(folder)
-                        )
-                        built[reference] = result
-                    case {"push": references}:
-                        pushed += [each.replace("$Registry", server) for each in references]
-            except (BuildFailed, _StepFailed) as error:
-                raise Refusal(
-                    "TaskRunFailed", f"Run ID ca{number} failed at step acb_step_{index}: {error}"
-                ) from None
-    missing = [each for each in pushed if each not in built]
-    if missing:
-        raise Refusal(
-            "TaskRunFailed", f"An image does not exist locally with the tag: {missing[0]}"
-        )
+    server, run_id = registry.outputs["loginServer"], f"ca{number}"
+    pushed = _pushed_images(context, request, server, run_id)
     repositories = set(context.kv.get("azure-repositories", registry.id) or ())
-    repositories |= {built[each].repository for each in pushed}
+    repositories |= {image.repository for _, image in pushed}
     context.kv.put("azure-repositories", registry.id, sorted(repositories))
-    for each in pushed:
-        context.ledger.note("executed", record, "; ".join((f"built {each}", *built[each].notes)))
-    run_id = f"ca{number}"
+    for reference, image in pushed:
+        context.ledger.note("executed", record, "; ".join((f"built {reference}", *image.notes)))
     return {
         "id": f"{registry.id}/runs/{run_id}",
         "name": run_id,
@@ -150,13 +125,45 @@ def _run(context: Context, record: Record, number: int) -> Json:
         "outputImages": [
             {
                 "registry": server,
-                "repository": built[each].repository.removeprefix(f"{server}/"),
-                "tag": each.rpartition(":")[2],
-                "digest": built[each].digest,
+                "repository": image.repository.removeprefix(f"{server}/"),
+                "tag": reference.rpartition(":")[2],
+                "digest": image.digest,
             }
-            for each in pushed
+            for reference, image in pushed
         ],
     }
+
+
+def _pushed_images(
+    context: Context, request: Json, server: str, run_id: str
+) -> list[tuple[str, Image]]:
+    """Execute the steps of a run; returns the images that it pushes, each with its reference."""
+    steps = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))["steps"]
+    built: dict[str, Image] = {}
+    pushed: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for index, step in enumerate(steps):
+            try:
+                match step:
+                    case {"cmd": command}:
+                        _command(command, Path(folder))
+                    case {"build": arguments}:
+                        reference, image = _build(
+                            context, arguments.replace("$Registry", server), Path(folder)
+                        )
+                        built[reference] = image
+                    case {"push": references}:
+                        pushed += [each.replace("$Registry", server) for each in references]
+            except (BuildFailed, _StepFailed) as error:
+                raise Refusal(
+                    "TaskRunFailed", f"Run ID {run_id} failed at step acb_step_{index}: {error}"
+                ) from None
+    missing = [each for each in pushed if each not in built]
+    if missing:
+        raise Refusal(
+            "TaskRunFailed", f"An image does not exist locally with the tag: {missing[0]}"
+        )
+    return [(reference, built[reference]) for reference in pushed]
 
 
 class _StepFailed(Exception):

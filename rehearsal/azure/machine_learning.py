@@ -137,7 +137,7 @@ class ModelVersion(AzureResourceType):
     replace_on = frozenset({"version", "properties.modelUri", "properties.modelType"})
 
     def on_create(self, context: Context, record: Record) -> None:
-        _model_path(context, record)
+        _model_place(context, record)
 
 
 class OnlineEndpoint(AzureResourceType):
@@ -236,7 +236,7 @@ class OnlineDeployment(AzureResourceType):
                 " traffic allocation for the deployment to 0% before deleting it.",
             )
         context.containers.stop(container_key(record))
-        shutil.rmtree(_folder(context, record), ignore_errors=True)
+        shutil.rmtree(_model_folder(context, record), ignore_errors=True)
 
 
 def endpoint_of(context: Context, deployment: Record) -> Record | None:
@@ -307,7 +307,7 @@ def _deploy(context: Context, record: Record) -> None:
     image = container_registry.pulled_image(
         context, environment.inputs["properties"]["image"], principal
     )
-    account, container, prefix = _model_path(context, model)
+    account, container, prefix = _model_place(context, model)
     scope = storage.container_id(context, account, container)
     if not permissions.allowed(context, principal, f"{permissions.BLOBS}/read", scope, data=True):
         raise Refusal(
@@ -315,7 +315,7 @@ def _deploy(context: Context, record: Record) -> None:
             "Authorization error: unable to download the user model. The endpoint's identity"
             f" {principal} does not have Storage Blob Data Reader on {scope}.",
         )
-    folder = _folder(context, record)
+    folder = _model_folder(context, record)
     shutil.rmtree(folder, ignore_errors=True)
     storage.download(context, account, container, prefix, folder / last_name(prefix))
     routes = environment.inputs["properties"].get("inferenceConfig") or {}
@@ -353,7 +353,7 @@ def _endpoint_principal(endpoint: Record) -> str:
     return principal
 
 
-def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
+def _model_place(context: Context, model: Record) -> tuple[str, str, str]:
     """Account, container and prefix of a model; refused when the path is empty."""
     uri = model.inputs["properties"].get("modelUri", "")
     match = re.fullmatch(r"azureml://.*/datastores/([^/]+)/paths/(.+?)/?", uri)
@@ -365,7 +365,7 @@ def _model_path(context: Context, model: Record) -> tuple[str, str, str]:
         raise Refusal("UserError", f"Could not find datastore: {match[1]}.")
     place = datastore.inputs["properties"]
     account, container, prefix = place["accountName"], place["containerName"], match[2]
-    if not storage.exists(context, account, container, prefix):
+    if not storage.has_blobs(context, account, container, prefix):
         raise Refusal("UserError", f"There is nothing at the model's path {uri}.")
     return account, container, prefix
 
@@ -375,5 +375,5 @@ def container_key(deployment: Record) -> str:
     return f"azure/{deployment.id.partition('/workspaces/')[2]}"
 
 
-def _folder(context: Context, deployment: Record) -> Path:
+def _model_folder(context: Context, deployment: Record) -> Path:
     return context.state_dir / "azure-models" / guid(deployment.id)

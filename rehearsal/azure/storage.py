@@ -162,7 +162,7 @@ def container_id(context: Context, account: str, container: str) -> str:
 def download(context: Context, account: str, container: str, prefix: str, folder: Path) -> int:
     """Fetch the blobs below a prefix into a folder; returns how many there are."""
     count = 0
-    for blob in _names(context, account, container, f"{prefix}/"):
+    for blob in _blob_names(context, account, container, f"{prefix}/"):
         url = f"{context.object_stores.blob(account)}/{container}/{urllib.parse.quote(blob)}"
         target = folder / blob.removeprefix(prefix).lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -171,12 +171,14 @@ def download(context: Context, account: str, container: str, prefix: str, folder
     return count
 
 
-def exists(context: Context, account: str, container: str, prefix: str) -> bool:
+def has_blobs(context: Context, account: str, container: str, prefix: str) -> bool:
     """Whether there is a blob below a prefix."""
-    return next(_names(context, account, container, f"{prefix.rstrip('/')}/"), None) is not None
+    return (
+        next(_blob_names(context, account, container, f"{prefix.rstrip('/')}/"), None) is not None
+    )
 
 
-def _names(context: Context, account: str, container: str, prefix: str) -> Iterator[str]:
+def _blob_names(context: Context, account: str, container: str, prefix: str) -> Iterator[str]:
     """The names of the blobs below a prefix, page by page."""
     marker = ""
     while True:

@@ -1,7 +1,7 @@
-"""The other side of bench/serving.py: the same model the usual way, scikit-learn behind Flask.
+"""The comparison of bench/serving.py: the same model in the usual way, scikit-learn behind Flask.
 
-Started by gunicorn as ``bench.flask_server:create_app()``. The trees are fitted here, at the start, from
-the code that trained the served model: no pickle is needed, and both sides have the same trees.
+gunicorn starts it as ``bench.flask_server:create_app()``. It fits the trees at its start, with the code that trained
+the served model. So no pickle is needed, and both servers have the same trees.
 """
 
 from __future__ import annotations

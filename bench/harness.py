@@ -69,7 +69,7 @@ class Stack:
 
     @property
     def state(self) -> Path:
-        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
+        project: str = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
         return self.folder / ".pulumi" / "stacks" / project / f"{self.name}.json"
 
     @property
@@ -138,7 +138,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(url: str, body: Any = None, **headers: str) -> Answer:
+def http_answer(url: str, body: Any = None, **headers: str) -> Answer:
     """GET ``url``, or POST ``body`` as JSON; an error status is an answer, not an exception."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json", **headers})
@@ -158,7 +158,9 @@ def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exc
     def caller() -> None:
         while not done.is_set():
             try:
-                answers.append(ask(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": key}))
+                answers.append(
+                    http_answer(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": key})
+                )
             except Exception as error:  # a refused connection is a result here
                 answers.append(error)
             time.sleep(0.02)

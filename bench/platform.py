@@ -1,8 +1,8 @@
-"""How long the engineer waits: first `up`, a `up` without change against a bare program, and what the rehearsal weighs.
+"""How long the engineer waits: the first `up`, a no-op `up` compared with a bare program, and the rehearsal's memory.
 
 The bare program registers the same resources, with the same inputs and the same typed SDK classes, but flat: no
-components, no wiring, no settings. It adopts the platform's own state (its URNs flattened), so that both programs face the
-same provider with nothing to do, and runs are taken in turns.
+components, no wiring, no settings. It imports the platform's own state (with flattened URNs). So both programs have the
+same provider and nothing to change. Their runs alternate.
 
     python -m bench.platform [--rounds 5] [--json FILE] [aws gcp azure]
 """
@@ -34,18 +34,18 @@ TARGETS = {
     "rehearsal": 150.0,
     "stores": 450.0,
 }
-"""The most that each figure may be: seconds, a ratio, resident megabytes."""
+"""The largest allowed value of each figure: seconds, a ratio, resident megabytes."""
 
 
 def timed(action: Callable[[], Any]) -> float:
-    """Wall seconds."""
+    """The duration in seconds of the wall clock."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
-    """The exported state as the bare program would have made it: custom resources, straight below the stack."""
+    """The exported state as the bare program would have it: custom resources directly below the stack."""
     deployment = state["deployment"]
     kept = [r for r in deployment["resources"] if r["custom"] or r["type"] == "pulumi:pulumi:Stack"]
     text = json.dumps({**state, "deployment": {**deployment, "resources": kept}})
@@ -54,7 +54,7 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
         rf"\g<1>{bare}\g<2>\g<3>",
         text,
     )
-    # The stack's own resource is named after project and stack.
+    # The name of the stack's own resource has the names of project and stack.
     flat: dict[str, Any] = json.loads(
         text.replace(f"Stack::triplane-{stack}", f"Stack::triplane-{bare}")
     )
@@ -70,7 +70,7 @@ def flatten(state: dict[str, Any], stack: str, bare: str) -> dict[str, Any]:
 
 
 def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dict[str, Any]:
-    """One cloud's figures, in seconds."""
+    """The figures of one cloud, in seconds."""
     settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
     stack = Stack(
         rehearsal, f"bench-{cloud}", scratch / cloud, {**settings, "triplane:cloud": cloud}
@@ -88,7 +88,7 @@ def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dic
     exported.write_text(json.dumps(flatten(state, stack.name, bare.name)))
     bare.pulumi("stack", "import", "--file", str(exported))
     os.environ["BARE_STATE"] = str(exported)
-    # Dynamic resources are pickled by reference: their process has to find the same modules.
+    # Dynamic resources are pickled by reference, so their process must find the same modules.
     os.environ["PYTHONPATH"] = str(ROOT)
 
     no_op = ("up", "--yes", "--skip-preview", "--expect-no-changes")
@@ -107,22 +107,22 @@ def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dic
 
 
 def memory(rehearsal: Rehearsal) -> dict[str, float]:
-    """Resident megabytes: the rehearsal's own process, its object stores, and the workloads it runs."""
+    """Resident megabytes of the rehearsal's own process, of its object stores and of its workloads."""
     status = rehearsal.get("/_api/status")
-    weights = {"rehearsal": resident(status["pid"]), "stores": 0.0, "workloads": 0.0}
+    megabytes = {"rehearsal": resident(status["pid"]), "stores": 0.0, "workloads": 0.0}
     for process in status["processes"]:
         kind = "stores" if process["key"].startswith("objects") else "workloads"
-        weights[kind] += resident(process["pid"])
-    return weights
+        megabytes[kind] += resident(process["pid"])
+    return megabytes
 
 
 def resident(pid: int) -> float:
     """Resident megabytes of one process."""
-    return psutil.Process(pid).memory_info().rss / 1e6
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
 
 
-def missed(figures: dict[str, Any], clouds: list[str]) -> list[str]:
-    """A line for each figure above its target."""
+def missed_targets(figures: dict[str, Any], clouds: list[str]) -> list[str]:
+    """One line for each figure above its target."""
     measured = {
         "ready": figures["ready"],
         **{
@@ -178,7 +178,7 @@ def main() -> None:
     )
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
-    if lines := missed(figures, chosen.clouds):
+    if lines := missed_targets(figures, chosen.clouds):
         sys.exit("missed: " + "; ".join(lines))
 
 

@@ -1,10 +1,10 @@
-"""The model server against the same model as scikit-learn behind Flask and gunicorn, side by side.
+"""The model server compared with the same model as scikit-learn behind Flask and gunicorn.
 
-Both servers run as one worker on one core and are asked in turns by 16 connections from another core,
-with the same hundred flights; first it is made sure that they answer the same.
+Each server is one worker on one core. 16 connections from another core send the same hundred flights to both servers
+in turns. Before that, the benchmark verifies that both return the same answers.
 
-The ratio is of requests to a second of the clock: run it on a machine with nothing else to do. Beside it,
-the ratio per second of the core (the server's own processor time), which other work disturbs less.
+The ratio compares requests per second of the clock: run the benchmark on an idle machine. The second ratio compares
+requests per second of the core (the server's own processor time), which other work disturbs less.
 
     python -m bench.serving [--seconds 2] [--rounds 4] [--json FILE]
 """
@@ -44,7 +44,7 @@ FIRST_PREDICTION = 0.5
 
 
 def bodies() -> list[bytes]:
-    """A hundred requests for one flight each: other destinations, hours and days."""
+    """A hundred requests for one flight each, with different destinations, hours and days."""
     contract = schema.load()
     places = list(next(f for f in contract["fields"] if f["name"] == "dest")["values"])
     return [
@@ -65,29 +65,29 @@ def bodies() -> list[bytes]:
 
 
 def cores() -> tuple[set[int], set[int]] | None:
-    """One core for the server, another for the client; None where they cannot be chosen."""
+    """One core for the server and one for the client; None if cores cannot be chosen."""
     if not hasattr(os, "sched_setaffinity"):
         return None
-    there = sorted(os.sched_getaffinity(0))
-    return ({there[0]}, {there[1]}) if len(there) > 1 else None
+    available = sorted(os.sched_getaffinity(0))
+    return ({available[0]}, {available[1]}) if len(available) > 1 else None
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     port: int
     process: psutil.Process
 
     def core_seconds(self) -> float:
-        """Processor time spent so far, by gunicorn's worker as by the server itself."""
+        """The processor time so far, of the server and of gunicorn's worker."""
         family = [self.process, *self.process.children(recursive=True)]
         return sum(sum(member.cpu_times()[:2]) for member in family)
 
 
 @contextlib.contextmanager
 def server(command: list[str], pinned: set[int] | None, **more: str) -> Iterator[Server]:
-    """Run a server on a free port of loopback until the end; yielded once it accepts connections."""
+    """Run a server on a free port of loopback; yields when the server accepts connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -110,15 +110,15 @@ def server(command: list[str], pinned: set[int] | None, **more: str) -> Iterator
                 break
             time.sleep(0.002)
         else:
-            raise SystemExit(f"{command[0]} did not come up")
+            raise SystemExit(f"{command[0]} did not start")
         yield Server(port, psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(20)
 
 
-def ask(port: int, body: bytes) -> dict[str, Any]:
-    """One prediction."""
+def prediction(port: int, body: bytes) -> dict[str, Any]:
+    """The answer to one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/predict", body, {"content-type": "application/json"})
     answer = connection.getresponse()
@@ -130,11 +130,11 @@ def ask(port: int, body: bytes) -> dict[str, Any]:
 
 
 class Caller(asyncio.Protocol):
-    """One kept-alive connection that sends its next request when the answer to the last is there."""
+    """One kept-alive connection that sends its next request when the last answer has arrived."""
 
-    def __init__(self, requests: Iterator[bytes], took: list[float]) -> None:
+    def __init__(self, requests: Iterator[bytes], durations: list[float]) -> None:
         self.requests = requests
-        self.took = took
+        self.durations = durations
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -156,49 +156,49 @@ class Caller(asyncio.Protocol):
         if not self.received.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(self.received[:300])
         self.received = b""
-        self.took.append(time.perf_counter() - self.sent)
+        self.durations.append(time.perf_counter() - self.sent)
         self.send()
 
 
-async def load(port: int, seconds: float) -> list[float]:
-    """Keep all connections busy for so long; the seconds that each answer took."""
+async def answer_times(port: int, seconds: float) -> list[float]:
+    """Keep all connections busy for ``seconds``; returns the seconds of each answer."""
     head = "POST /predict HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
     requests = itertools.cycle(
         [f"{head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies()]
     )
-    took: list[float] = []
+    durations: list[float] = []
     loop = asyncio.get_running_loop()
     callers = [
-        (await loop.create_connection(lambda: Caller(requests, took), "127.0.0.1", port))[0]
+        (await loop.create_connection(lambda: Caller(requests, durations), "127.0.0.1", port))[0]
         for _ in range(CONNECTIONS)
     ]
     await asyncio.sleep(seconds)
-    answered = list(took)
+    answered = list(durations)
     for transport in callers:
         transport.abort()
     return answered
 
 
-class Side:
-    """One of the two servers, and what was measured of it."""
+class Measurement:
+    """One of the two servers, with its measured times."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._took: list[float] = []
+        self._durations: list[float] = []
         self._seconds = 0.0
         self._core_seconds = 0.0
 
     def load(self, seconds: float) -> None:
-        """Warm up for a moment, then measure."""
-        uvloop.run(load(self._server.port, 0.3))
+        """Warm up for 0.3 s, then measure."""
+        uvloop.run(answer_times(self._server.port, 0.3))
         before = self._server.core_seconds()
-        self._took += uvloop.run(load(self._server.port, seconds))
+        self._durations += uvloop.run(answer_times(self._server.port, seconds))
         self._core_seconds += self._server.core_seconds() - before
         self._seconds += seconds
 
     def summary(self) -> dict[str, float]:
-        """Requests to a second of the clock and of the core; milliseconds that answers took."""
-        ordered = sorted(self._took)
+        """Requests per second of the clock and of the core; milliseconds of an answer."""
+        ordered = sorted(self._durations)
         return {
             "per_second": round(len(ordered) / self._seconds),
             "per_core_second": round(len(ordered) / self._core_seconds),
@@ -207,91 +207,121 @@ class Side:
         }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=2, help="of load, a round and server")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    chosen = parser.parse_args()
-
-    print("Making sure that there is a model ...", flush=True)
-    version = subprocess.run(
+def trained_version() -> str:
+    """The model version that training on all months gives; trains it if it does not exist yet."""
+    return subprocess.run(
         [sys.executable, "-m", "model_server", "train", "--no-promote"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "lambda")},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     ).stdout.strip()
-    model = str(store.DEFAULT / store.NAME / version)
-    ours = [sys.executable, str(ROOT / "lambda/entrypoint.py"), "serve"]
-    # One worker of the kind that keeps connections alive, as the model server does: the default
-    # kind closes each one after its answer, and would be measured at opening connections.
+
+
+def flask_command() -> list[str]:
+    """The command that starts the comparison behind gunicorn."""
+    # One worker of the kind that keeps connections alive, as the model server does. The default kind closes each
+    # connection after its answer, so the benchmark would measure the opening of connections.
     options = "--workers 1 --worker-class gthread --threads 1 --keep-alive 60 --timeout 120"
     quiet = "--log-level warning --no-control-socket"
-    theirs = [sys.executable, "-m", "gunicorn", *options.split(), *quiet.split()]
-    theirs += [
-        "--chdir",
-        str(ROOT),
-        "--bind",
-        "127.0.0.1:{port}",
-        "bench.flask_server:create_app()",
-    ]
+    place = ["--chdir", str(ROOT), "--bind", "127.0.0.1:{port}"]
+    gunicorn = [sys.executable, "-m", "gunicorn", *options.split(), *quiet.split()]
+    return [*gunicorn, *place, "bench.flask_server:create_app()"]
 
+
+def start_times(command: list[str], pinned: set[int] | None, model: str) -> list[float]:
+    """The seconds from a fresh process to its first prediction, several times."""
+    times = []
+    for _ in range(STARTS):
+        begin = time.perf_counter()
+        with server(command, pinned, SM_MODEL_DIR=model) as started:
+            prediction(started.port, bodies()[0])
+            times.append(time.perf_counter() - begin)
+    return times
+
+
+def verify_same_answers(one: Server, other: Server) -> None:
+    """Exit with a message if the two servers return different probabilities."""
+    for body in bodies():
+        first, second = (prediction(each.port, body)["predictions"][0] for each in (one, other))
+        if abs(first["probability"] - second["probability"]) > 1e-5:
+            raise SystemExit(f"the servers do not serve the same model: {first} and {second}")
+
+
+def measured_rates(
+    commands: dict[str, list[str]], pinned: set[int] | None, model: str, rounds: int, seconds: float
+) -> dict[str, dict[str, float]]:
+    """The summary of each server under load. The servers run side by side, and the load alternates."""
+    with contextlib.ExitStack() as running:
+        servers = {
+            name: running.enter_context(server(command, pinned, SM_MODEL_DIR=model))
+            for name, command in commands.items()
+        }
+        verify_same_answers(*servers.values())
+        measurements = {name: Measurement(each) for name, each in servers.items()}
+        for number in range(rounds):
+            print(f"Load by {CONNECTIONS} connections, round {number + 1} ...", flush=True)
+            for measurement in measurements.values():
+                measurement.load(seconds)
+    return {name: measurement.summary() for name, measurement in measurements.items()}
+
+
+def report(figures: dict[str, Any], rates: dict[str, dict[str, float]]) -> None:
+    """Print the figures beside their targets."""
+    for name, rate in rates.items():
+        print(f"{name:13} " + "  ".join(f"{key} {value:,}" for key, value in rate.items()))
+    print(
+        f"ratio {figures['ratio']} by the clock (at least {RATIO}), "
+        f"{figures['ratio_per_core_second']} per second of the core"
+    )
+    print(
+        f"first prediction {figures['first_prediction_seconds']} s in the median of {STARTS} "
+        f"(under {FIRST_PREDICTION} s), {figures['first_prediction_seconds_best']} s at best"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--seconds", type=float, default=2, help="seconds of load for each server and round"
+    )
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    chosen = parser.parse_args()
+
+    print("Making sure that there is a model ...", flush=True)
+    version = trained_version()
+    model = str(store.DEFAULT / store.NAME / version)
+    model_server = [sys.executable, str(ROOT / "lambda/entrypoint.py"), "serve"]
     pinned = cores()
-    serving = pinned[0] if pinned else None
+    server_core = pinned[0] if pinned else None
     if pinned:
         os.sched_setaffinity(0, pinned[1])
 
     print(f"Fresh process to first prediction, {STARTS} times ...", flush=True)
-    starts = []
-    for _ in range(STARTS):
-        begun = time.perf_counter()
-        with server(ours, serving, SM_MODEL_DIR=model) as started:
-            ask(started.port, bodies()[0])
-            starts.append(time.perf_counter() - begun)
-
+    starts = start_times(model_server, server_core, model)
     print("Fitting the same trees again for scikit-learn, behind Flask ...", flush=True)
-    sides: dict[str, Side] = {}
-    with (
-        server(ours, serving, SM_MODEL_DIR=model) as model_server,
-        server(theirs, serving) as flask,
-    ):
-        sides = {"model_server": Side(model_server), "flask": Side(flask)}
-        for body in bodies():
-            one, other = (ask(s.port, body)["predictions"][0] for s in (model_server, flask))
-            if abs(one["probability"] - other["probability"]) > 1e-5:
-                raise SystemExit(f"the two do not serve the same model: {one} and {other}")
-        for number in range(chosen.rounds):
-            print(f"Load by {CONNECTIONS} connections, round {number + 1} ...", flush=True)
-            for side in sides.values():
-                side.load(chosen.seconds)
+    commands = {"model_server": model_server, "flask": flask_command()}
+    rates = measured_rates(commands, server_core, model, chosen.rounds, chosen.seconds)
 
-    rates = {name: side.summary() for name, side in sides.items()}
-    both = rates["model_server"], rates["flask"]
-    ratio = round(both[0]["per_second"] / both[1]["per_second"], 1)
-    by_the_core = round(both[0]["per_core_second"] / both[1]["per_core_second"], 1)
-    first = round(statistics.median(starts), 3)
-    figures = {
+    def ratio(unit: str) -> float:
+        return round(rates["model_server"][unit] / rates["flask"][unit], 1)
+
+    figures: dict[str, Any] = {
         "model_version": version,
         "client": f"asyncio on uvloop, {CONNECTIONS} connections kept alive",
         "pinned": "server and client on a core each" if pinned else "not pinned: cores are shared",
         **rates,
-        "ratio": ratio,
-        "ratio_per_core_second": by_the_core,
-        "first_prediction_seconds": first,
+        "ratio": ratio("per_second"),
+        "ratio_per_core_second": ratio("per_core_second"),
+        "first_prediction_seconds": round(statistics.median(starts), 3),
         "first_prediction_seconds_best": round(min(starts), 3),
         "targets": {"ratio": RATIO, "first_prediction_seconds": FIRST_PREDICTION},
     }
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
-    for name, rate in rates.items():
-        print(f"{name:13} " + "  ".join(f"{key} {value:,}" for key, value in rate.items()))
-    print(f"ratio {ratio} by the clock (at least {RATIO}), {by_the_core} per second of the core")
-    print(
-        f"first prediction {first} s in the median of {STARTS} (under {FIRST_PREDICTION} s),"
-        f" {figures['first_prediction_seconds_best']} s at best"
-    )
-    if ratio < RATIO or first >= FIRST_PREDICTION:
+    report(figures, rates)
+    if figures["ratio"] < RATIO or figures["first_prediction_seconds"] >= FIRST_PREDICTION:
         raise SystemExit("A target is missed.")
 
 

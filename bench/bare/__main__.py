@@ -1,4 +1,4 @@
-"""Register what the state in BARE_STATE holds, flat, through the same typed SDK classes."""
+"""Register the resources of the state in BARE_STATE, flat, with the same typed SDK classes."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ PACKAGES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_az
 
 
 def typed(token: str) -> type[pulumi.CustomResource]:
-    """The SDK's class for a resource type, by the SDK's own registry of modules."""
+    """The SDK's class for a resource type, by the SDK's own names of modules."""
     package, module, name = token.split(":")
     module = module.split("/")[0]
     module += "_" * keyword.iskeyword(module)
@@ -33,7 +33,7 @@ ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
 def value(written: Any) -> Any:
-    """A value as a program passes it, from how a state writes it."""
+    """A value as a program passes it, from its form in a state."""
     if isinstance(written, list):
         return [value(each) for each in written]
     if not isinstance(written, dict):
@@ -58,21 +58,23 @@ def value(written: Any) -> Any:
                 )
             )
         case other:
-            raise TypeError(f"a state value of an unknown kind: {other}")
+            raise TypeError(f"the state has a value of an unknown kind: {other}")
 
 
-def arguments(kind: type[pulumi.CustomResource], inputs: dict[str, Any]) -> dict[str, Any]:
-    """Wire names as the class spells them; nested names pass through as they are."""
-    spelling = _types.resource_pulumi_to_py_names(kind)
-    spelt = {
-        spelling.get(name) or re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower(): value(written)
+def keyword_arguments(kind: type[pulumi.CustomResource], inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs under the argument names of the class; nested names are unchanged."""
+    python_names = _types.resource_pulumi_to_py_names(kind)
+    arguments = {
+        python_names.get(name) or re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower(): value(
+            written
+        )
         for name, written in inputs.items()
         if not name.startswith("__")
     }
-    # The first parameter of every class has this name, so the SDK spells the input with an underscore.
-    if "resource_name" in spelt:
-        spelt["resource_name_"] = spelt.pop("resource_name")
-    return spelt
+    # The first parameter of every class has this name, so the SDK adds an underscore to the input.
+    if "resource_name" in arguments:
+        arguments["resource_name_"] = arguments.pop("resource_name")
+    return arguments
 
 
 for resource in json.loads(Path(os.environ["BARE_STATE"]).read_text())["deployment"]["resources"]:
@@ -83,4 +85,4 @@ for resource in json.loads(Path(os.environ["BARE_STATE"]).read_text())["deployme
         pulumi.CustomResource(token, name, value(resource["inputs"]))
     else:
         kind = typed(token)
-        kind(name, **arguments(kind, resource["inputs"]))
+        kind(name, **keyword_arguments(kind, resource["inputs"]))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from bench.harness import FLIGHT, Rehearsal, Stack, ask
+from bench.harness import FLIGHT, Rehearsal, Stack, http_answer
 from config.clouds import Cloud
 from tests.soak.stack_files import CLOUDS, VERSIONS, settings_for, stack_files
 
@@ -76,7 +76,7 @@ def test_a_generated_file_is_created_unchanged_and_destroyed(
 
     outputs = stack.outputs()
     key = {"x-api-key": outputs["gateway_key"]} if "gateway_key" in outputs else {}
-    answer = ask(f"{outputs['gateway_url']}/predict", {"instances": [FLIGHT]}, **key)
+    answer = http_answer(f"{outputs['gateway_url']}/predict", {"instances": [FLIGHT]}, **key)
     assert answer.status == 200, answer
     assert answer.json["model_version"] == outputs["model_version"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.harness import FLIGHT, Stack, ask, load
+from bench.harness import FLIGHT, Stack, http_answer, load
 from components.resource_type import RANDOM_KEY
 from config.stack_file import StackFile
 from config.validation import config_of_file
@@ -38,7 +38,7 @@ CONTRACT = {
 
 
 def predict(outputs: dict[str, Any]) -> Any:
-    answer = ask(
+    answer = http_answer(
         f"{outputs['gateway_url']}/predict",
         {"instances": [FLIGHT]},
         **{"x-api-key": outputs["gateway_key"]},
@@ -79,8 +79,11 @@ def test_a_second_run_changes_nothing(stack: Stack) -> None:
 
 def test_nobody_without_the_key_gets_a_prediction(stack: Stack) -> None:
     url = stack.outputs()["gateway_url"]
-    assert ask(f"{url}/predict", {"instances": [FLIGHT]}).status == 401
-    assert ask(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": "guess"}).status == 401
+    assert http_answer(f"{url}/predict", {"instances": [FLIGHT]}).status == 401
+    assert (
+        http_answer(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": "guess"}).status
+        == 401
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,14 +105,16 @@ def test_a_bad_request_is_answered_with_the_field_and_the_reason(
     stack: Stack, body: Any, status: int, field: str
 ) -> None:
     outputs = stack.outputs()
-    answer = ask(f"{outputs['gateway_url']}/predict", body, **{"x-api-key": outputs["gateway_key"]})
+    answer = http_answer(
+        f"{outputs['gateway_url']}/predict", body, **{"x-api-key": outputs["gateway_key"]}
+    )
     assert answer.status == status, answer
     assert field in answer.body.decode()
     assert b"Traceback" not in answer.body
 
 
 def test_the_gateway_has_a_page(stack: Stack) -> None:
-    answer = ask(stack.outputs()["gateway_url"] + "/")
+    answer = http_answer(stack.outputs()["gateway_url"] + "/")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
 
@@ -175,13 +180,16 @@ def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
     url, body = f"{after['gateway_url']}/predict", {"instances": [FLIGHT]}
     # Each gateway reads one version of the key, so this waits only for the former processes to go.
     eventually(
-        lambda: ask(url, body, **{"x-api-key": after["gateway_key"]}).status == 200, "the new key"
+        lambda: http_answer(url, body, **{"x-api-key": after["gateway_key"]}).status == 200,
+        "the new key",
     )
     eventually(
-        lambda: ask(url, body, **{"x-api-key": before["gateway_key"]}).status == 401,
+        lambda: http_answer(url, body, **{"x-api-key": before["gateway_key"]}).status == 401,
         "the former key's end",
     )
-    answers = [ask(url, body, **{"x-api-key": after["gateway_key"]}).status for _ in range(10)]
+    answers = [
+        http_answer(url, body, **{"x-api-key": after["gateway_key"]}).status for _ in range(10)
+    ]
     assert answers == [200] * 10
 
 

@@ -1,6 +1,6 @@
-"""`make pack`: the policy pack held by the real engine, in an environment of its own (that of checkov).
+"""`make pack`: the policy pack under the real engine, in checkov's environment.
 
-What stands passes; the same program with one thing made wrong, as somebody's transformation might, does not.
+The platform passes. The same program with one insecure input, as a transformation may set it, does not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INSECURE = {
     "gcp": ("gcp:storage/bucket:Bucket", "public_access_prevention", "inherited"),
     "azure": ("azure-native:storage:StorageAccount", "allow_blob_public_access", True),
 }
-"""On each cloud: whose input, which, and its insecure value."""
+"""On each cloud: the resource type, its input, and the insecure value."""
 PROGRAM = """
 import runpy
 import pulumi
@@ -41,7 +41,7 @@ runpy.run_path({root!r} + "/__main__.py", run_name="__main__")
 
 @pytest.fixture(autouse=True)
 def pack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pack's environment; its runtime where the engine looks for one; a program outside of ROOT."""
+    """The pack's environment, its runtime on the engine's search path, and a program outside of ROOT."""
     checkov.environment()
     monkeypatch.setenv("PATH", f"{PACK}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -51,10 +51,10 @@ def preview(stack: Stack, code: int = 0) -> str:
     return stack.pulumi("preview", "--policy-pack", str(PACK), code=code)
 
 
-def test_what_stands_passes(stack: Stack) -> None:
-    told = preview(stack)
-    assert "triplane" in told.partition("Policies:")[2]
-    assert "[mandatory]" not in told
+def test_the_platform_passes_the_policy_pack(stack: Stack) -> None:
+    output = preview(stack)
+    assert "triplane" in output.partition("Policies:")[2]
+    assert "[mandatory]" not in output
 
 
 def test_an_insecure_change_is_refused_before_it_is_made(stack: Stack, tmp_path: Path) -> None:
@@ -63,5 +63,5 @@ def test_an_insecure_change_is_refused_before_it_is_made(stack: Stack, tmp_path:
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     program = PROGRAM.format(type=type_, name=name, value=value, root=str(ROOT))
     (tmp_path / "__main__.py").write_text(program)
-    told = preview(replace(stack, project=tmp_path), code=1)
-    assert "[mandatory]  private" in told
+    output = preview(replace(stack, project=tmp_path), code=1)
+    assert "[mandatory]  private" in output

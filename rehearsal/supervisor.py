@@ -32,6 +32,7 @@ from rehearsal.core.settings import (
     WIPE,
     project_folder,
 )
+from rehearsal.core.settings import state_folder as state_folder  # for the operations
 from rehearsal.runtime import processes
 
 FORMAT = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.model_store import STORE
 from operations.engine.installation import HOME
-from rehearsal.core.settings import state_folder
+from rehearsal.supervisor import state_folder
 
 MIB = 2**20
 REQUIRED = 64 * MIB

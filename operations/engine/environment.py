@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
 from rehearsal import supervisor
-from rehearsal.core.settings import state_folder
 
 
 def pulumi_environment() -> dict[str, str]:
@@ -59,7 +58,7 @@ def bytecode_cache() -> dict[str, str]:
 def rehearsal_environment() -> dict[str, str]:
     """The variables that point the clouds' clients and Pulumi's providers at the running rehearsal."""
     try:
-        return supervisor.environment(state_folder(HOME))
+        return supervisor.environment(supervisor.state_folder(HOME))
     except supervisor.Trouble as trouble:
         fail(f"rehearsal: {trouble}")
 

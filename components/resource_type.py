@@ -119,15 +119,17 @@ class ResourceType:
     """What is lost when it is replaced: data, or an address that callers know."""
     search: Search | None = None
     """None: its name is fixed, or `operations.recovery.queries` has a function of its own for it."""
+    secret_paths: tuple[str, ...] = ()
+    """The properties that may have a secret's value, which is nowhere else in a plan."""
     secret_output: str | None = None
-    """The output that has a secret's value."""
+    """The output in which the cloud returns the value."""
 
 
 RANDOM_KEY = f"{DYNAMIC}RandomKey"
 
 SHARED: dict[str, ResourceType] = {
     # It exists in the state only.
-    RANDOM_KEY: ResourceType(importable=False, deploy=compute()),
+    RANDOM_KEY: ResourceType(importable=False, secret_paths=("value",), deploy=compute()),
 }
 """The types that every cloud registers."""
 

@@ -7,15 +7,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from api_models.resource import Plan, Resource
+from components.resource_types import RESOURCE_TYPES
 from policy.checks import Check
 from policy.plain import SECRET, strings
 from policy.rules import SECRETS
 
 STORES = {
-    "aws:secretsmanager/secretVersion:SecretVersion": ("secretString", "secretBinary"),
-    "azure-native:keyvault:Secret": ("properties.value",),
-    "gcp:secretmanager/secretVersion:SecretVersion": ("secretData",),
-    "pulumi-python:dynamic/triplane:RandomKey": ("value",),
+    token: type_.secret_paths for token, type_ in RESOURCE_TYPES.items() if type_.secret_paths
 }
 """The properties that hold a secret's value, by type. A RandomKey makes its value itself; the state encrypts it."""
 MIN_LENGTH = 8

@@ -260,6 +260,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     ),
     "aws:secretsmanager/secretVersion:SecretVersion": ResourceType(
         # No import id: AWS chooses the version's.
+        secret_paths=("secretString", "secretBinary"),
         secret_output="secretString",  # noqa: S106  # the output's name
         deploy=data(
             *_actions(

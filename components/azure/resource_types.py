@@ -77,6 +77,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     ),
     "azure-native:keyvault:Secret": ResourceType(
         import_id=_id(f"{VAULT}/secrets", "{vaultName}", "{secretName}"),
+        secret_paths=("properties.value",),
         # It writes a secret's value; the vault's values it cannot read.
         deploy=data(*_may(f"{VAULT}/secrets", "read", "write")),
     ),

@@ -114,6 +114,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     "gcp:secretmanager/secretVersion:SecretVersion": ResourceType(
         # No import id: versions are counted, so which one it is depends on the others.
         keeps_import_id=False,
+        secret_paths=("secretData",),
         secret_output="secretData",  # noqa: S106  # the output's name
         deploy=compute(
             *_verbs("secretmanager.versions", "access", "add", "destroy", "enable", "get")

@@ -18,6 +18,7 @@ import yaml
 from components.azure import arm, image_build, roles
 from components.azure.dynamic import blob_folder, endpoint_traffic
 from components.azure.model_endpoint import deployment_name
+from policy.azure import UNTAGGED
 from policy.mock_engine import Build, Built, Engine
 
 VERSION = hashlib.sha256(b"model").hexdigest()
@@ -188,19 +189,8 @@ def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
 
 def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
     engine, _ = built
-    untaggable = {
-        "azure-native:authorization:RoleAssignment",
-        "azure-native:authorization:RoleDefinition",
-        "azure-native:containerregistry:TaskRun",
-        "azure-native:machinelearningservices:Datastore",
-        "azure-native:machinelearningservices:EnvironmentVersion",
-        "azure-native:machinelearningservices:ModelVersion",
-        "azure-native:storage:BlobContainer",
-        "azure-native:storage:BlobServiceProperties",
-        "azure-native:storage:ManagementPolicy",
-    }
     for each in engine:
-        if each.type.startswith("azure-native:") and each.type not in untaggable:
+        if each.type.startswith("azure-native:") and each.type not in UNTAGGED:
             # These two take 15 tags: they have the platform's own.
             few = ("azure-native:keyvault:Secret", "azure-native:monitor:AutoscaleSetting")
             extra = None if each.type in few else "flights"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -113,15 +113,15 @@ def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:
     # Only the names are compared: with the prefix that all keys share, every key would be similar.
     by_name: dict[str, list[str]] = {}
     for key in [*siblings, *known]:
-        by_name.setdefault(_name(key), []).append(key)
-    near = get_close_matches(_name(str(loc[-1])), by_name, n=1, cutoff=0.6)
+        by_name.setdefault(_last_part(key), []).append(key)
+    near = get_close_matches(_last_part(str(loc[-1])), by_name, n=1, cutoff=0.6)
     if not near:
         return text
     places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
     return f"{text} Did you mean {' or '.join(places)}?"
 
 
-def _name(key: str) -> str:
+def _last_part(key: str) -> str:
     return re.split("[.:]", key)[-1]
 
 
@@ -137,65 +137,10 @@ def misspelt_namespaces(values: Mapping[str, Any], known: Collection[str]) -> Er
     for key in values:
         namespace, _, name = key.partition(":")
         if namespace != "triplane" and get_close_matches(namespace, ["triplane"], cutoff=0.8):
-            near = did_you_mean(f"triplane:{name}", [k for k in known if k.startswith("triplane:")])
+            ours = [each for each in known if each.startswith("triplane:")]
+            suggestion = did_you_mean(f"triplane:{name}", ours)
             found[key] = (
                 on_one_line(values[key]),
-                f"The settings of this project begin with triplane:.{near}",
+                f"The settings of this project begin with triplane:.{suggestion}",
             )
     return found
-
-
-CREDENTIAL_KEY = re.compile(
-    r"(?i)(^|[._:-])(password|passwd|pwd|secret|token|api_?-?key|access_?key(_?id)?|secret_?(access_?)?key"
-    r"|private_?-?key|client_?secret|credentials?|connection_?string|key)$"
-)
-CREDENTIAL_VALUE = re.compile(
-    r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS access key ids
-    r"|-----BEGIN [A-Z ]*(PRIVATE KEY|CERTIFICATE)"
-    r"|\bAIza[\w-]{35}|\"private_key\"|\bya29\.[\w-]{20,}"  # Google API keys, service accounts, tokens
-    r"|AccountKey=[\w+/=]{20,}|SharedAccessSignature"  # Azure storage
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bgh[pousr]_\w{36}|\bsk-[\w-]{20,}"  # JWT, GitHub, model vendors
-)
-PROVIDER_CREDENTIALS = {
-    "aws:accessKey", "aws:secretKey", "aws:token", "gcp:accessToken",
-    "azure-native:clientSecret", "azure-native:clientCertificatePassword", "azure-native:oidcToken",
-}  # fmt: skip
-
-
-CREDENTIAL_ADVICE = {
-    "triplane": (
-        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
-        " under version control. The gateway's key is generated and kept in the cloud's secret store"
-        " (pulumi stack output gateway_key --show-secrets); no setting holds one."
-    ),
-    "provider": (
-        "This looks like a secret in clear. Remove it, and replace it wherever it is valid: the file is"
-        " under version control. Credentials come from the environment or the cloud's own login"
-        " (docs/), or encrypted: pulumi config set --secret."
-    ),
-}
-
-
-def unencrypted_credentials(
-    values: Mapping[str, Any], secrets: Collection[str], known: Collection[str]
-) -> Errors:
-    """Credentials in plain text. ``secrets`` are the keys of encrypted values. No value is shown."""
-    found = {}
-    for top, value in values.items():
-        if top in secrets:
-            continue
-        for key, leaf in _leaves(top, value):
-            ours = key.startswith("triplane:") and key not in known
-            if (ours and CREDENTIAL_KEY.search(key)) or (
-                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
-            ):
-                found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
-    return found
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(f"{key}.{name}", inner)
-    else:
-        yield key, value

@@ -14,6 +14,7 @@ import pulumi
 from pydantic import ValidationError
 
 from config import messages
+from config.credentials import unencrypted_credentials
 from config.model_store import STORE
 from config.schema import StackConfig, all_settings
 from config.stack_file import StackFile
@@ -64,7 +65,7 @@ def config_of_values(
     known = [setting.key for setting in all_settings()]
     errors = {
         **messages.misspelt_namespaces(values, fields),
-        **messages.unencrypted_credentials({**values, **data}, secrets, known),
+        **unencrypted_credentials({**values, **data}, secrets, known),
     }
     try:
         config = StackConfig.model_validate(data, context={"store": store})

@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from config import messages
 from config.catalogue import CATALOGUE
 from config.clouds import REGION_KEYS, Cloud
+from config.credentials import CREDENTIAL_KEY
 from config.github import github_subject
 from config.tags import MAX_TAGS, PLATFORM_TAGS
 
@@ -43,7 +43,7 @@ def unreserved(key: str) -> bool:
     return (
         key.lower() not in PLATFORM_TAGS
         and not key.lower().startswith(reserved)
-        and not messages.CREDENTIAL_KEY.search(key)
+        and not CREDENTIAL_KEY.search(key)
     )
 
 

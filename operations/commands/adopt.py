@@ -39,7 +39,8 @@ def adopt(stack: Stack) -> None:
     if problem:
         say(problem)
     copy = state_copies.newest_copy(
-        state_copies.newest_lake_copy(config, stack.name), intact_copies(stack.state, stack.name)
+        state_copies.newest_lake_copy(config, stack.name),
+        intact_copies(stack.state_file, stack.name),
     )
     with trial_stack(stack, copy) as trial:
         drift = _adopt_copy(trial, config, copy)
@@ -78,8 +79,8 @@ def _fail_without_resources(stack: Stack, config: StackConfig) -> NoReturn:
 
 
 def _keep_broken_state(stack: Stack) -> None:
-    aside = stack.state.with_suffix(".broken")
-    shutil.copyfile(stack.state, aside)
+    aside = stack.state_file.with_suffix(".broken")
+    shutil.copyfile(stack.state_file, aside)
     say(f"the broken state is kept as {aside.name}")
 
 

@@ -1,6 +1,6 @@
-"""`make backup` and `make restore`: the lake's data, in a folder or another bucket, and back again.
+"""`make backup` copies the lake's data, and `make restore` copies it into a new platform.
 
-Where the backup is, ``BACKUP`` says: a folder, or another lake's URI. Default: ``.backups`` in this clone.
+``BACKUP`` names the place of the backup: a folder, or another lake's URI. Default: ``.backups`` in this clone.
 """
 
 from __future__ import annotations

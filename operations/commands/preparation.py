@@ -29,7 +29,7 @@ def prepare(stack: Stack) -> StackConfig:
     train_model()
     config = read_settings(stack)
     refuse_unreadable_state(stack)
-    refuse(clock_behind_state(stack.state, allowed()))
+    refuse(clock_behind_state(stack.state_file, allowed()))
     if not stack.exists():
         os.environ.update(stack.environment)
         refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))

@@ -14,7 +14,7 @@ def refuse_losses(stack: Stack) -> None:
     """Refuse an update of another account's stack, or one that loses precious resources."""
     if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
         # The rest of an interrupted replacement only deletes. A preview shows that only on request.
-        steps = stack.steps("preview", "--show-replacement-steps")
+        steps = stack.preview_steps("preview", "--show-replacement-steps")
         guards.refuse(
             guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
         )
@@ -33,12 +33,12 @@ def report_update(stack: Stack) -> None:
     outputs = stack.outputs()
     print_outputs(outputs)
     print_prediction(stack, outputs)
-    changes = stack.changes()
-    changed = sum(count for operation, count in changes.items() if operation != "same")
+    counts = stack.change_counts()
+    changed = sum(count for operation, count in counts.items() if operation != "same")
     print(
         f"\nStack {stack.name}: {changed} resources changed."
         if changed
-        else f"\nStack {stack.name}: no change; {changes.get('same', 0)} resources are unchanged."
+        else f"\nStack {stack.name}: no change; {counts.get('same', 0)} resources are unchanged."
     )
 
 

@@ -92,7 +92,7 @@ class Checkout:
 
     @property
     def event_log(self) -> Path:
-        """The engine's log of an update while it goes on: `Stack.events`."""
+        """The engine's log of an update while it goes on: `Stack.event_log`."""
         return self.folder / ".pulumi" / f"events-{self.stack}.json"
 
     @property

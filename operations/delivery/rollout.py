@@ -45,7 +45,7 @@ def roll_out(
 
 def preview_steps(stack: Stack) -> list[Step]:
     """The steps of an update of the stack, unchanged resources included."""
-    return stack.steps("preview", "--show-sames", "--show-replacement-steps")
+    return stack.preview_steps("preview", "--show-sames", "--show-replacement-steps")
 
 
 def write_preview(stack: Stack, steps: list[Step], title: str, policy: str = "") -> None:

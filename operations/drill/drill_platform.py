@@ -103,11 +103,11 @@ class DrillPlatform:
 
     def would_change(self) -> bool:
         """Whether another update would change anything."""
-        return any(step["op"] != "same" for step in self.stack.steps("preview"))
+        return any(step["op"] != "same" for step in self.stack.preview_steps("preview"))
 
     def has_drifted(self) -> bool:
         """Whether a refresh would find a difference."""
-        return bool(previews.drift(self.stack.steps("refresh", "--preview-only")))
+        return bool(previews.drift(self.stack.preview_steps("refresh", "--preview-only")))
 
     # What a disaster does
 
@@ -129,7 +129,7 @@ class DrillPlatform:
 
     def delete_state(self) -> None:
         """Delete the stack's state, with the copies and the history that Pulumi has beside it."""
-        for found in self.stack.state.parents[2].rglob(f"{self.stack.name}*"):
+        for found in self.stack.state_file.parents[2].rglob(f"{self.stack.name}*"):
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
 
     def delete_state_copy(self) -> None:

@@ -1,4 +1,4 @@
-"""The account that the credentials of this terminal lead to, as the cloud itself reports it.
+"""The account of this terminal's credentials, as the cloud itself reports it.
 
 A preview reports the account, too (`guards.another_account`), but it runs the whole program, and takes ten times
 as long.
@@ -38,7 +38,7 @@ def another_account(stack: Stack, config: StackConfig) -> list[str]:
     # The clouds' clients read nothing else. Those of `operations.recovery.physical_ids` run after this.
     os.environ.update(stack.environment)
     if any(_overrides_credentials(each) for each in resources):
-        return guards.another_account(stack.steps("preview"))
+        return guards.another_account(stack.preview_steps("preview"))
     return guards.accounts_differ(recorded, current_account(config, recorded))
 
 

@@ -1,6 +1,6 @@
-"""The environment of this clone's Pulumi and, where it runs, of its rehearsal, as the shell takes it.
+"""The environment variables of this clone's Pulumi and of its running rehearsal.
 
-``eval "$(make -s env)"`` makes bare ``pulumi`` commands work in the rehearsal.
+After ``eval "$(make -s env)"`` plain ``pulumi`` commands work in the rehearsal.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def pulumi_environment() -> dict[str, str]:
         # First on PATH, because a language host built from its Go module ignores the project's
         # `virtualenv` option.
         "PATH": os.pathsep.join([*first, *rest]),
-        # Without the sidecar files that Pulumi's storage library writes beside each file, not atomically:
-        # an engine killed in the middle of one leaves it empty, and all that Pulumi then says is `EOF`.
+        # Without the sidecar files that Pulumi's storage library writes beside each file, not atomically.
+        # A killed engine may leave an empty one, and then all that Pulumi reports is `EOF`.
         # https://pkg.go.dev/gocloud.dev/blob/fileblob#URLOpener
         "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_HOME": str(HOME / ".pulumi" / "home"),

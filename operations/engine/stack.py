@@ -42,6 +42,7 @@ class Stack:
 
     name: str
     file: Path
+    """The stack file: the settings."""
 
     @classmethod
     def for_cloud(cls, cloud: str) -> Stack:
@@ -94,10 +95,10 @@ class Stack:
 
     def update(self, verb: str, *words: str) -> None:
         """Run `up` or `destroy`, with an event log."""
-        events = ("--event-log", str(self.events))
+        events = ("--event-log", str(self.event_log))
         self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
 
-    def steps(self, *words: str) -> list[Step]:
+    def preview_steps(self, *words: str) -> list[Step]:
         """The steps of a preview: ``preview``, or ``refresh --preview-only``."""
         return list(self.cli.json(*words, "--json").get("steps") or ())  # an empty stack has none
 
@@ -107,12 +108,12 @@ class Stack:
             return
         folder = self.file.parent
         if folder == SCRATCH:
-            # A project whose stack file is there already: `stack init` would write another into this one.
+            # A project whose stack file exists already. In this clone's folder `stack init` would write another.
             (SCRATCH / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
         self.cli.create_stack(folder, select=self.file == SETTINGS)
 
     @property
-    def state(self) -> Path:
+    def state_file(self) -> Path:
         """The file in which Pulumi keeps the state."""
         return (
             HOME / ".pulumi" / "backend" / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
@@ -120,14 +121,14 @@ class Stack:
 
     def exists(self) -> bool:
         # The engine replaces this file atomically, so it is never missing for a moment.
-        return self.state.exists()
+        return self.state_file.exists()
 
     def state_problem(self) -> str | None:
         """What is wrong with the state's file; None if it is intact, or does not exist."""
-        return state_problem(self.state, self.name)
+        return state_problem(self.state_file, self.name)
 
     def export(self) -> dict[str, Any]:
-        """The state, as `pulumi stack export` has it; its secrets stay encrypted."""
+        """The state, as `pulumi stack export` prints it. Its secrets stay encrypted."""
         return dict(self.cli.json("stack", "export"))
 
     def import_state(self, state: dict[str, Any]) -> None:
@@ -143,22 +144,23 @@ class Stack:
         return dict(self.cli.json("stack", "output", "--json", "--show-secrets"))
 
     @property
-    def events(self) -> Path:
-        """The event log of the last update. `operations.recovery.interrupted_run` and `changes` read it."""
+    def event_log(self) -> Path:
+        """The event log of the last update. `operations.recovery.interrupted_run` and `change_counts` read it."""
         return HOME / ".pulumi" / f"events-{self.name}.json"
 
     @property
-    def unresolved(self) -> Path:
-        """The operations that an interrupted recovery was reading from the cloud: see `operations.recovery.interrupted_run`.
+    def unresolved_file(self) -> Path:
+        """The file of the operations that an interrupted recovery was reading from the cloud.
 
-        A file of the former version has another name, and stays in use until that recovery has ended.
+        `operations.recovery.interrupted_run` writes it. A file of the former version has another name, and stays
+        in use until that recovery has ended.
         """
         former = HOME / ".pulumi" / f"doubts-{self.name}.json"
         return former if former.exists() else former.with_name(f"unresolved-{self.name}.json")
 
-    def changes(self) -> dict[str, int]:
-        """How many resources the last update left the same, created, and so on."""
-        for line in reversed(self.events.read_text().splitlines()):
+    def change_counts(self) -> dict[str, int]:
+        """How many resources the last update created, updated, left the same, and so on, by operation."""
+        for line in reversed(self.event_log.read_text().splitlines()):
             if summary := json.loads(line).get("summaryEvent"):
                 return dict(summary["resourceChanges"])
         return {}

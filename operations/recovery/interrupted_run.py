@@ -59,8 +59,8 @@ def recover(stack: Stack, config: StackConfig) -> None:
     stack.remove_stale_locks()
     state = stack.export()
     deployment = state.get("deployment") or {}
-    unresolved = unresolved_operations(deployment, stack.unresolved)
-    lost = lost_creations(deployment, unresolved, stack.events)
+    unresolved = unresolved_operations(deployment, stack.unresolved_file)
+    lost = lost_creations(deployment, unresolved, stack.event_log)
     if not unresolved and not lost:
         return
     # From here on the cloud is trusted more than the state, so it has to be the right one.
@@ -70,10 +70,10 @@ def recover(stack: Stack, config: StackConfig) -> None:
     else:
         count = max(len(unresolved), len(lost))
         say(f"the last run was interrupted in {count} operations; reading them from the cloud")
-        write_private(stack.unresolved, json.dumps(unresolved))
+        write_private(stack.unresolved_file, json.dumps(unresolved))
         _resolve(stack, state, unresolved, lost)
-    stack.events.unlink(missing_ok=True)
-    stack.unresolved.unlink(missing_ok=True)
+    stack.event_log.unlink(missing_ok=True)
+    stack.unresolved_file.unlink(missing_ok=True)
 
 
 def _resolve(
@@ -84,7 +84,7 @@ def _resolve(
 ) -> None:
     """Read the unresolved resources from the cloud, and nothing else, so that nothing else can leave the state."""
     changed = [each["resource"]["urn"] for each in unresolved if each["type"] != "creating"]
-    since = run_start(stack.events)
+    since = run_start(stack.event_log)
     state, found = probe(stack, state, lost, UNREADABLE, others=changed, since=since)
     stack.import_state(state)
     for urn in found:

@@ -50,7 +50,7 @@ def previewed(trial: TrialStack) -> Preview:
     """
     log = trial.folder / "preview.json"
     try:
-        steps = trial.steps("preview", "--show-sames", "--event-log", str(log))
+        steps = trial.preview_steps("preview", "--show-sames", "--event-log", str(log))
         return Preview(steps, providers_in(log.read_text().splitlines()))
     finally:
         log.unlink(missing_ok=True)

@@ -40,15 +40,15 @@ class TrialStack(Stack):
         return {**super().environment, "PULUMI_BACKEND_URL": backend}
 
     @property
-    def state(self) -> Path:
+    def state_file(self) -> Path:
         return self._pulumi / "stacks" / "triplane" / f"{self.name}.json"
 
     @property
-    def events(self) -> Path:
+    def event_log(self) -> Path:
         return self.folder / "events.json"
 
     @property
-    def unresolved(self) -> Path:
+    def unresolved_file(self) -> Path:
         return self.folder / "unresolved.json"
 
     @property
@@ -57,7 +57,7 @@ class TrialStack(Stack):
 
     def export(self) -> dict[str, Any]:
         """The state, read from its file: half a second faster than Pulumi prints it, and it is read often here."""
-        file = json.loads(self.state.read_text())
+        file = json.loads(self.state_file.read_text())
         return {"version": file["version"], "deployment": file["checkpoint"]["latest"] or {}}
 
     def load(self, stack: Stack, copy: StateCopy | None = None) -> None:
@@ -71,33 +71,33 @@ class TrialStack(Stack):
             return
         # Written as Pulumi's own file, because an import drops the pending operations.
         if isinstance(copy.place, Path):
-            shutil.copyfile(copy.place, self.state)
+            shutil.copyfile(copy.place, self.state_file)
         else:
             checkpoint = {
                 "stack": f"organization/triplane/{self.name}",
                 "latest": copy.state["deployment"],
             }
             rest = {key: value for key, value in copy.state.items() if key != "deployment"}
-            self.state.write_text(json.dumps({**rest, "checkpoint": checkpoint}))
+            self.state_file.write_text(json.dumps({**rest, "checkpoint": checkpoint}))
         for own, original in self._files_of_last_run(stack):
             if original.exists():
                 shutil.copyfile(original, own)
 
     def replace_state_of(self, stack: Stack) -> None:
         """Become the stack's state, in one step."""
-        backend = stack.state.parents[2]
-        stack.state.parent.mkdir(parents=True, exist_ok=True)
+        backend = stack.state_file.parents[2]
+        stack.state_file.parent.mkdir(parents=True, exist_ok=True)
         # Without this file Pulumi looks for states in other places.
         if not (backend / "meta.yaml").exists():
             write_private(backend / "meta.yaml", (self._pulumi / "meta.yaml").read_bytes())
-        write_private(stack.state, self.state.read_bytes())
+        write_private(stack.state_file, self.state_file.read_bytes())
         for own, original in self._files_of_last_run(stack):
             if not own.exists():  # a recovery has resolved everything in it
                 original.unlink(missing_ok=True)
 
     def _files_of_last_run(self, stack: Stack) -> tuple[tuple[Path, Path], ...]:
         """The files about the last run: the trial stack's own, and the stack's."""
-        return (self.events, stack.events), (self.unresolved, stack.unresolved)
+        return (self.event_log, stack.event_log), (self.unresolved_file, stack.unresolved_file)
 
 
 @contextmanager

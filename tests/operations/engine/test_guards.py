@@ -1,4 +1,4 @@
-"""What a preview must say for the guards to refuse, and what they let through."""
+"""The previews that the guards refuse, and those that they let through."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from tests.operations.engine.test_disk_space import free_space
 
 @pytest.fixture
 def pulumi(tmp_path: Path) -> PulumiCli:
-    """The driver of a program called pulumi, which does what `played` says."""
+    """The driver, with a stand-in for pulumi: `stand_in` writes it."""
     return PulumiCli("dev", Path("Pulumi.dev.yaml"), {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
 
 
-def played(tmp_path: Path, script: str) -> None:
+def stand_in(tmp_path: Path, script: str) -> None:
     program = tmp_path / "pulumi"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -40,9 +40,9 @@ def test_commands_on_the_state_take_no_stack_file(pulumi: PulumiCli) -> None:
 def test_json_of_a_command_is_parsed_and_no_output_is_an_empty_answer(
     pulumi: PulumiCli, tmp_path: Path
 ) -> None:
-    played(tmp_path, """echo '{"steps": []}'""")
+    stand_in(tmp_path, """echo '{"steps": []}'""")
     assert pulumi.json("preview", "--json") == {"steps": []}
-    played(tmp_path, "exit 0")
+    stand_in(tmp_path, "exit 0")
     assert pulumi.json("preview", "--json") == {}
 
 
@@ -61,20 +61,20 @@ def test_json_of_a_command_is_parsed_and_no_output_is_an_empty_answer(
 def test_a_failed_command_ends_the_run_with_the_reason_of_pulumi(
     pulumi: PulumiCli, tmp_path: Path, script: str, reason: str
 ) -> None:
-    played(tmp_path, script)
+    stand_in(tmp_path, script)
     with pytest.raises(SystemExit, match=reason):
         pulumi.json("preview", "--json")
 
 
 def test_text_for_stdin_reaches_the_command(pulumi: PulumiCli, tmp_path: Path) -> None:
-    played(tmp_path, "cat")
+    stand_in(tmp_path, "cat")
     assert pulumi.output("stack", "import", stdin="a state") == "a state"
 
 
 def test_a_stack_is_created_in_its_folder_and_selected_only_on_request(
     pulumi: PulumiCli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    played(tmp_path, 'echo "$(pwd) $*"')
+    stand_in(tmp_path, 'echo "$(pwd) $*"')
     pulumi.create_stack(tmp_path)
     pulumi.create_stack(tmp_path, select=True)
     assert capsys.readouterr().out.splitlines() == [

@@ -158,9 +158,9 @@ class Clone:
 
     def ids_in_state(self) -> list[str] | None:
         """The ids in the state; None without one."""
-        if not self.stack.state.exists():
+        if not self.stack.state_file.exists():
             return None
-        latest = json.loads(self.stack.state.read_text())["checkpoint"]["latest"]
+        latest = json.loads(self.stack.state_file.read_text())["checkpoint"]["latest"]
         return [each["id"] for each in latest["resources"] if "id" in each]
 
 
@@ -292,16 +292,16 @@ def test_a_copy_from_another_account_is_refused_and_nothing_is_written(
 
 
 def test_a_broken_state_stays_in_place_until_adopt_succeeds(clone: Clone) -> None:
-    clone.stack.state.parent.mkdir(parents=True)
-    clone.stack.state.write_text("{half")
+    clone.stack.state_file.parent.mkdir(parents=True)
+    clone.stack.state_file.write_text("{half")
     clone.set_existing()
     with pytest.raises(SystemExit, match="Refused"):
         adopt.adopt(clone.stack)
-    assert clone.stack.state.read_text() == "{half"
-    assert not clone.stack.state.with_suffix(".broken").exists()
+    assert clone.stack.state_file.read_text() == "{half"
+    assert not clone.stack.state_file.with_suffix(".broken").exists()
     clone.set_existing("lake", "other")
     adopt.adopt(clone.stack)
-    assert clone.stack.state.with_suffix(".broken").read_text() == "{half"
+    assert clone.stack.state_file.with_suffix(".broken").read_text() == "{half"
     assert clone.ids_in_state() == ["lake", "other"]
 
 
@@ -337,28 +337,28 @@ def test_pending_operations_of_the_copy_reach_the_recovery(
 
 
 def test_the_log_and_list_of_the_last_run_stay_until_adopt_succeeds(clone: Clone) -> None:
-    clone.stack.events.parent.mkdir(exist_ok=True)
-    clone.stack.unresolved.write_text("[]")
+    clone.stack.event_log.parent.mkdir(exist_ok=True)
+    clone.stack.unresolved_file.write_text("[]")
     failed = {"op": "create", "new": {"urn": "urn:pulumi:dev::t::a:b:C::c", "type": "a:b:C"}}
     log = json.dumps({"resOpFailedEvent": {"metadata": failed}})
-    clone.stack.events.write_text(log)
+    clone.stack.event_log.write_text(log)
     clone.set_existing()
     with pytest.raises(SystemExit, match="Refused"):
         adopt.adopt(clone.stack)
-    assert clone.stack.events.read_text() == log, "as before the refused run"
+    assert clone.stack.event_log.read_text() == log, "as before the refused run"
     clone.set_existing("lake", "other")
     adopt.adopt(clone.stack)
-    assert not clone.stack.events.exists()
-    assert not clone.stack.unresolved.exists()
+    assert not clone.stack.event_log.exists()
+    assert not clone.stack.unresolved_file.exists()
 
 
 def test_a_list_of_the_former_version_is_read_and_then_removed(clone: Clone) -> None:
     former = clone.home / ".pulumi" / "doubts-dev.json"
     former.parent.mkdir(exist_ok=True)
-    assert clone.stack.unresolved == former.with_name("unresolved-dev.json")
+    assert clone.stack.unresolved_file == former.with_name("unresolved-dev.json")
     former.write_text('[{"type": "updating", "resource": {"urn": "u"}}]')
-    [operation] = interrupted_run.unresolved_operations({}, clone.stack.unresolved)
+    [operation] = interrupted_run.unresolved_operations({}, clone.stack.unresolved_file)
     assert operation["resource"]["urn"] == "u"
     adopt.adopt(clone.stack)
     assert not former.exists()
-    assert clone.stack.unresolved.name == "unresolved-dev.json"
+    assert clone.stack.unresolved_file.name == "unresolved-dev.json"

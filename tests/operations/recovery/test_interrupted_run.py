@@ -84,7 +84,10 @@ class InterruptedStack:
     name = "dev"
 
     def __init__(self, tmp_path: Path, state: dict[str, Any], *existing: str) -> None:
-        self.events, self.unresolved = tmp_path / "events.json", tmp_path / "unresolved.json"
+        self.event_log, self.unresolved_file = (
+            tmp_path / "events.json",
+            tmp_path / "unresolved.json",
+        )
         self.refresh_fails = False
         self.state, self.existing = state, existing
         self.commands: list[tuple[str, ...]] = []
@@ -125,7 +128,7 @@ def test_recovery_reads_only_the_unresolved_resources(tmp_path: Path) -> None:
     targets = [refresh[at + 1] for at, word in enumerate(refresh) if word == "--target"]
     assert targets == [role("killed")["urn"] + PROBE_SUFFIX, changing["urn"]]
     assert role("killed")["urn"] in [each["urn"] for each in stack.state["resources"]]
-    assert not stack.unresolved.exists()
+    assert not stack.unresolved_file.exists()
 
 
 @pytest.mark.usefixtures("account_refusals")
@@ -162,7 +165,7 @@ def test_an_interrupted_recovery_begins_again_with_the_same_list(tmp_path: Path)
         "changing",
     ]
     assert [each.get("id") for each in stack.state["resources"]] == [None, "c-1", "k-1"]
-    assert not stack.unresolved.exists()
+    assert not stack.unresolved_file.exists()
 
 
 @pytest.mark.usefixtures("account_refusals")

@@ -35,8 +35,6 @@ PUSH = (
 class Identity(contracts.Identity):
     """A role that one AWS service may assume, on behalf of this account only."""
 
-    role: aws.iam.Role
-
     def __init__(
         self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -45,7 +43,7 @@ class Identity(contracts.Identity):
         child = pulumi.ResourceOptions(parent=self)
         self.workload = args.workload
 
-        self.role = aws.iam.Role(
+        role = aws.iam.Role(
             f"{name}-role",
             assume_role_policy=policy(_trust(foundation, args.workload)),
             tags=foundation.tags,
@@ -53,15 +51,15 @@ class Identity(contracts.Identity):
         )
         grants = aws.iam.RolePolicy(
             f"{name}-grants",
-            role=self.role.name,
+            role=role.name,
             policy=policy(
-                *(each for grant in args.grants for each in _grant(grant, args.workload)),
+                *(each for grant in args.grants for each in _statements(grant, args.workload)),
                 *_service_statements(foundation, args.workload),
             ),
             opts=child,
         )
 
-        self.principal = self.role.arn
+        self.principal = role.arn
         self.attachments = [grants]
         self.register_outputs({"principal": self.principal})
 
@@ -79,7 +77,7 @@ def _trust(foundation: Foundation, workload: contracts.Workload) -> Statement:
     }
 
 
-def _grant(grant: contracts.Grant, workload: contracts.Workload) -> list[Statement]:
+def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[Statement]:
     """A grant, as the narrowest permissions on AWS."""
     match grant.target, grant.access:
         case DataLake() as lake, contracts.Access.READ:

@@ -43,7 +43,6 @@ class Identity(contracts.Identity):
             description=tags_as_text(foundation.labels),
             opts=foundation.child(self),
         )
-        self.principal = self.account.email
         self.attachments = [each for grant in args.grants for each in self._attachments(grant)]
         if args.workload is contracts.Workload.BUILD:
             # A build that runs as an account of our own writes its log to Cloud Logging:
@@ -57,6 +56,8 @@ class Identity(contracts.Identity):
                     opts=foundation.child(self),
                 )
             )
+
+        self.principal = self.account.email
         self.register_outputs({"principal": self.principal})
 
     def _attachments(self, grant: contracts.Grant) -> list[pulumi.Resource]:

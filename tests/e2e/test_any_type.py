@@ -1,4 +1,4 @@
-"""The real engine on types without rules: everything it does to a resource, and bad days in between."""
+"""The real engine on types without rules: everything that it does to a resource, with faults in between."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def ledger(rehearsal: Rehearsal, name: str) -> list[str]:
     return [e["verb"] for e in rehearsal.get("/_api/ledger?limit=500") if e["name"] == name]
 
 
-def test_a_type_without_rules_lives_its_whole_life(rehearsal: Rehearsal, program: Stack) -> None:
+def test_a_type_without_rules_is_created_updated_replaced_and_found_lost(
+    rehearsal: Rehearsal, program: Stack
+) -> None:
     program.up()
     made = program.outputs()
     assert made["queue"].startswith("https://")
@@ -43,7 +45,7 @@ def test_a_type_without_rules_lives_its_whole_life(rehearsal: Rehearsal, program
 
     program.configure(**{"any-type:place": "eu-west-3"})
     assert "1 replaced" in program.up()
-    # The name is fixed, so the old one must have gone before the new one came.
+    # The name is fixed, so the old topic is deleted before the new one is created.
     assert ledger(rehearsal, "fixed")[:2] == ["created", "deleted"]
     assert program.outputs()["fixed"].startswith("arn:aws:sns:eu-west-3:")
 
@@ -51,7 +53,7 @@ def test_a_type_without_rules_lives_its_whole_life(rehearsal: Rehearsal, program
     assert "1 created" in program.pulumi("up", "--yes", "--skip-preview", "--refresh")
 
 
-def test_a_secret_is_nowhere_in_clear(rehearsal: Rehearsal, program: Stack) -> None:
+def test_a_secret_is_in_no_file_in_clear(rehearsal: Rehearsal, program: Stack) -> None:
     program.up()
     assert program.outputs()["secret"] == WORD
     for folder in (rehearsal.folder, program.folder / ".pulumi"):
@@ -59,7 +61,9 @@ def test_a_secret_is_nowhere_in_clear(rehearsal: Rehearsal, program: Stack) -> N
             assert WORD.encode() not in file.read_bytes(), file
 
 
-def test_a_bad_day_is_survived(rehearsal: Rehearsal, program: Stack) -> None:
+def test_a_program_survives_throttling_an_outage_and_a_crash(
+    rehearsal: Rehearsal, program: Stack
+) -> None:
     rehearsal.command(
         "fault", "throttle", "--on", "aws:sqs/*", "--method", "create", "--times", "3"
     )

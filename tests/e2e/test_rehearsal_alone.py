@@ -84,7 +84,6 @@ def quick_install(line: str) -> str:
     return f"HOME={Path.home()} {line.replace('pip install', uv)}"
 
 
-@pytest.mark.slow
 def test_a_program_that_is_not_ours_is_rehearsed_in_an_empty_environment(
     environment: dict[str, str], shop: Path
 ) -> None:

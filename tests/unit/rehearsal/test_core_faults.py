@@ -1,4 +1,4 @@
-"""Faults on demand: they strike what they are set for, as often as they are set for."""
+"""Faults on demand: they happen where they are set, and as often as they are set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def step(set_: Faults, token: str = "aws:sqs/queue:Queue", after: bool = False) 
     return reported
 
 
-def test_a_throttled_step_succeeds_once_it_is_tried_often_enough(store: Store) -> None:
+def test_a_throttled_step_succeeds_after_enough_attempts(store: Store) -> None:
     set_ = Faults(store)
     set_.set(Fault("throttle", on="aws:sqs/*", times=3))
     assert step(set_) == ["throttle"] * 3
@@ -58,13 +58,13 @@ def test_a_step_that_stays_throttled_is_refused_in_the_clouds_words(store: Store
         Fault("drop", after=True),
     ],
 )
-def test_a_fault_for_something_else_does_not_strike(store: Store, fault: Fault) -> None:
+def test_a_fault_for_another_step_does_not_happen(store: Store, fault: Fault) -> None:
     set_ = Faults(store)
     set_.set(fault)
     assert step(set_) == []
 
 
-def test_a_lost_answer_comes_after_the_step(store: Store) -> None:
+def test_a_lost_answer_happens_after_the_step(store: Store) -> None:
     set_ = Faults(store)
     set_.set(Fault("drop", after=True))
     with pytest.raises(AnswerLost):
@@ -77,7 +77,7 @@ def test_a_used_up_fault_stays_used_up_after_a_restart(store: Store) -> None:
     assert [fault.times for fault in Faults(store).all()] == [1]
 
 
-def test_a_fault_of_the_data_planes_goes_by_path(store: Store) -> None:
+def test_a_fault_of_the_data_planes_is_selected_by_path(store: Store) -> None:
     set_ = Faults(store)
     set_.set(Fault("unavailable", path="/aws/*/invocations"))
     assert set_.path("/gcp/x") is None

@@ -1,4 +1,4 @@
-"""The provider, asked as the engine asks it, with types that have rules and types that have none."""
+"""The provider, called as the engine calls it, with types that have rules and types that have none."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Call:
 
 
 class Engine:
-    """Asks a provider as the engine would."""
+    """Calls a provider as the engine does."""
 
     def __init__(self, context: Context) -> None:
-        kinds: dict[str, ResourceType] = {QUEUE: Queue(), TOPIC: Topic()}
-        self.provider = Provider(context, "aws", kinds, INVOKES)
+        rules: dict[str, ResourceType] = {QUEUE: Queue(), TOPIC: Topic()}
+        self.provider = Provider(context, "aws", rules, INVOKES)
         self.context = context
         self.configure("eu-west-1")
 
@@ -101,13 +101,13 @@ class Engine:
         return decode(answer.inputs)[0], {f.property: f.reason for f in answer.failures}
 
     def diff(
-        self, token: str, name: str, olds: dict, news: dict, stands: dict | None = None
+        self, token: str, name: str, olds: dict, news: dict, outputs: dict | None = None
     ) -> Any:
         request = pb.DiffRequest(
             urn=self._urn(token, name),
             old_inputs=encode(olds),
             news=encode(news),
-            olds=encode(stands or {}),
+            olds=encode(outputs or {}),
         )
         return self.provider.Diff(request, Call())
 
@@ -132,41 +132,41 @@ def engine(contexts: Callable[[], Context]) -> Engine:
     return Engine(contexts())
 
 
-def test_a_preview_and_its_up_make_the_same_name(engine: Engine) -> None:
+def test_a_preview_and_its_update_make_the_same_name(engine: Engine) -> None:
     first, _ = engine.check(PARAMETER, "key", {"type": "String"})
     again, _ = engine.check(PARAMETER, "key", {"type": "String"})
     assert first["name"] == again["name"]
     assert len(first["name"]) == len("key-1234567")
 
 
-def test_a_name_is_kept_once_it_is_made(engine: Engine) -> None:
+def test_a_name_is_kept_after_its_creation(engine: Engine) -> None:
     inputs, _ = engine.check(PARAMETER, "key", {"type": "String"}, olds={"name": "key-7654321"})
     assert inputs["name"] == "key-7654321"
 
 
-def test_a_name_that_would_be_too_long_is_refused_with_the_arithmetic(engine: Engine) -> None:
+def test_a_name_that_would_be_too_long_is_refused_with_the_numbers(engine: Engine) -> None:
     _, failures = engine.check(QUEUE, "a-name-of-some-length", {})
     assert "is 29 long, and at most 20 are allowed; shorten it by 9" in failures["name"]
 
 
-def test_a_name_against_the_rule_cites_the_rule(engine: Engine) -> None:
+def test_the_refusal_of_a_name_cites_the_rule(engine: Engine) -> None:
     _, failures = engine.check(QUEUE, "q", {"name": "Jobs"})
     assert "lower-case letters, digits and -" in failures["name"]
     assert "https://example.test/queues" in failures["name"]
 
 
 def test_the_settings_of_autonaming_are_followed(engine: Engine) -> None:
-    wish = pb.CheckRequest.AutonamingOptions(proposed_name="wanted")
-    inputs, _ = engine.check(PARAMETER, "key", {"type": "String"}, autonaming=wish)
+    option = pb.CheckRequest.AutonamingOptions(proposed_name="wanted")
+    inputs, _ = engine.check(PARAMETER, "key", {"type": "String"}, autonaming=option)
     assert inputs["name"] == "wanted"
 
 
-def test_a_kind_checks_what_is_known(engine: Engine) -> None:
+def test_a_resource_type_checks_only_known_inputs(engine: Engine) -> None:
     assert engine.check(QUEUE, "q", {"delaySeconds": 1000})[1] == {"delaySeconds": "at most 900 s"}
     assert engine.check(QUEUE, "q", {"delaySeconds": UNKNOWN})[1] == {}
 
 
-def test_outputs_echo_the_inputs_and_have_the_shape_of_the_real_ones(engine: Engine) -> None:
+def test_outputs_repeat_the_inputs_and_have_the_shape_of_the_real_ones(engine: Engine) -> None:
     answer = engine.create(PARAMETER, "key", name="key-1", type="String", tags={"x": "y"})
     outputs, _ = decode(answer.properties)
     assert outputs["arn"] == "arn:aws:ssm:eu-west-1:123456789012:parameter/key-1"
@@ -182,7 +182,7 @@ def test_a_preview_creates_nothing(engine: Engine) -> None:
     assert engine.context.store.all() == []
 
 
-def test_what_came_in_secret_goes_out_secret_and_is_in_no_ledger(engine: Engine) -> None:
+def test_a_secret_input_is_a_secret_output_and_is_not_in_the_ledger(engine: Engine) -> None:
     inputs = {"name": "k", "type": "SecureString", "value": "hunter2-hunter2"}
     answer = engine.create(PARAMETER, "key", secrets=(("value",),), **inputs)
     for properties in (answer.properties, engine.read(PARAMETER, answer.id).properties):
@@ -194,8 +194,8 @@ def test_what_came_in_secret_goes_out_secret_and_is_in_no_ledger(engine: Engine)
         engine.create(
             QUEUE, "q", (("kmsMasterKeyId",),), name="q", policy="refuse", kmsMasterKeyId="hunter3"
         )
-    told = " ".join(entry.text for entry in engine.context.ledger.entries())
-    assert "hunter" not in told
+    ledger = " ".join(entry.text for entry in engine.context.ledger.entries())
+    assert "hunter" not in ledger
 
 
 def test_a_secret_inside_an_object_and_a_short_one_stay_secret(engine: Engine) -> None:
@@ -221,56 +221,58 @@ def test_a_name_that_is_taken_is_refused(engine: Engine) -> None:
         engine.create(QUEUE, "two", name="jobs")
 
 
-def test_what_is_referred_to_must_exist(engine: Engine) -> None:
+def test_a_reference_to_something_that_does_not_exist_is_refused(engine: Engine) -> None:
     with pytest.raises(Refused, match="kmsMasterKeyId: aws:sqs/queue:Queue nowhere does not exist"):
         engine.create(TOPIC, "t", name="t", kmsMasterKeyId="nowhere")
     queue = engine.create(QUEUE, "q", name="q")
     engine.create(TOPIC, "t", name="t", kmsMasterKeyId=queue.id)
 
 
-def test_what_is_in_use_is_not_deleted_and_what_is_gone_is(engine: Engine) -> None:
+def test_a_deletion_fails_while_in_use_and_succeeds_if_nothing_exists(engine: Engine) -> None:
     busy = engine.create(QUEUE, "q", name="q", policy="busy")
     with pytest.raises(Refused, match="QueueInUse"):
         engine.delete(QUEUE, busy.id)
     assert engine.read(QUEUE, busy.id).id == busy.id
-    engine.delete(QUEUE, "gone-long-ago")
+    engine.delete(QUEUE, "never-existed")
 
 
-def test_nothing_changed_is_no_difference(engine: Engine) -> None:
+def test_equal_inputs_have_no_difference(engine: Engine) -> None:
     inputs = {"name": "q", "tags": {"a": "b"}, "delaySeconds": 3}
     answer = engine.diff(QUEUE, "q", inputs, inputs)
     assert answer.changes == pb.DiffResponse.DIFF_NONE
     assert not answer.detailedDiff
 
 
-def test_a_difference_is_told_to_the_innermost_property(engine: Engine) -> None:
+def test_a_difference_names_the_innermost_property(engine: Engine) -> None:
     answer = engine.diff(
         QUEUE,
         "q",
         {"name": "q", "tags": {"kept": "a", "team.a": "b", "gone": "c"}},
         {"name": "q", "tags": {"kept": "a", "team.a": "d", "new": "e"}},
     )
-    kinds = {
+    changes = {
         path: pb.PropertyDiff.Kind.Name(each.kind) for path, each in answer.detailedDiff.items()
     }
-    assert kinds == {'tags["team.a"]': "UPDATE", "tags.gone": "DELETE", "tags.new": "ADD"}
+    assert changes == {'tags["team.a"]': "UPDATE", "tags.gone": "DELETE", "tags.new": "ADD"}
     assert not answer.replaces
 
 
-def test_another_region_of_the_provider_replaces_what_stands_in_the_former(engine: Engine) -> None:
-    inputs, stands = {"name": "q"}, {"name": "q", "region": "eu-west-1"}
-    assert not engine.diff(QUEUE, "q", inputs, inputs, stands).replaces
+def test_another_region_of_the_provider_replaces_the_resource_of_the_old_one(
+    engine: Engine,
+) -> None:
+    inputs, outputs = {"name": "q"}, {"name": "q", "region": "eu-west-1"}
+    assert not engine.diff(QUEUE, "q", inputs, inputs, outputs).replaces
     engine.configure("eu-west-2")
-    assert list(engine.diff(QUEUE, "q", inputs, inputs, stands).replaces) == ["region"]
+    assert list(engine.diff(QUEUE, "q", inputs, inputs, outputs).replaces) == ["region"]
     # A region of its own is the resource's word, not the provider's.
     own = {**inputs, "region": "eu-west-1"}
-    assert not engine.diff(QUEUE, "q", own, own, stands).replaces
+    assert not engine.diff(QUEUE, "q", own, own, outputs).replaces
 
 
 @pytest.mark.parametrize(
     ("name", "before"), [("fixed", True), ("q-1234567", False), ("q-12345678", True)]
 )
-def test_a_replacement_deletes_first_only_where_the_name_stays(
+def test_a_replacement_deletes_first_only_if_the_name_is_the_same(
     engine: Engine, name: str, before: bool
 ) -> None:
     answer = engine.diff(
@@ -280,7 +282,9 @@ def test_a_replacement_deletes_first_only_where_the_name_stays(
     assert answer.deleteBeforeReplace == before
 
 
-def test_an_update_shows_in_preview_what_it_may_change(engine: Engine) -> None:
+def test_a_preview_of_an_update_shows_the_outputs_that_may_change_as_unknown(
+    engine: Engine,
+) -> None:
     request = pb.UpdateRequest(
         urn=f"urn:pulumi:s::p::{QUEUE}::q",
         olds=encode({"arn": "arn:x", "url": "https://x", "delaySeconds": 1}),
@@ -291,7 +295,7 @@ def test_an_update_shows_in_preview_what_it_may_change(engine: Engine) -> None:
     assert outputs == {"arn": "arn:x", "url": UNKNOWN, "delaySeconds": 2}
 
 
-def test_a_resource_is_read_by_its_id_and_one_that_is_gone_is_not(engine: Engine) -> None:
+def test_a_resource_is_read_by_its_id_and_only_while_it_exists(engine: Engine) -> None:
     made = engine.create(PARAMETER, "key", name="key-1", type="String")
     read = engine.read(PARAMETER, made.id)
     assert decode(read.inputs)[0] == {"name": "key-1", "type": "String"}
@@ -299,7 +303,7 @@ def test_a_resource_is_read_by_its_id_and_one_that_is_gone_is_not(engine: Engine
     assert engine.read(PARAMETER, made.id).id == ""
 
 
-def test_what_was_being_made_when_the_process_ended_is_taken_away(
+def test_an_interrupted_creation_is_deleted_at_the_next_start(
     contexts: Callable[[], Context],
 ) -> None:
     engine = Engine(contexts())
@@ -313,7 +317,7 @@ def test_what_was_being_made_when_the_process_ended_is_taken_away(
     assert after.context.ledger.entries()[0].verb == "interrupted"
 
 
-def test_a_policy_document_is_what_the_real_function_makes_of_it(engine: Engine) -> None:
+def test_a_policy_document_equals_that_of_the_real_function(engine: Engine) -> None:
     statement = {
         "sid": "Read",
         "actions": ["s3:List*", "s3:Get*"],
@@ -340,6 +344,6 @@ def test_a_policy_document_is_what_the_real_function_makes_of_it(engine: Engine)
     }
 
 
-def test_an_unknown_function_is_refused_with_those_that_are_known(engine: Engine) -> None:
+def test_an_unknown_function_is_refused_with_a_list_of_the_known_ones(engine: Engine) -> None:
     with pytest.raises(Refused, match=r"does not answer aws:x:y; it answers .*getCallerIdentity"):
         engine.provider.Invoke(pb.InvokeRequest(tok="aws:x:y"), Call())

@@ -1,4 +1,4 @@
-"""What a program's inputs are told about the installed SDKs."""
+"""A program's inputs are checked against the installed SDKs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def failures(token: str, **inputs: object) -> dict[str, str]:
     return dict(check(schemas(token.split(":")[0]).get(token), inputs))
 
 
-def test_a_misspelt_input_is_told_the_nearest_spelling() -> None:
+def test_a_misspelt_input_is_refused_with_the_nearest_spelling() -> None:
     assert 'did you mean "delaySeconds"' in failures(QUEUE, delaySecond=3)["delaySecond"]
 
 
@@ -61,14 +61,14 @@ def test_the_bridge_converts_scalars_and_azure_does_not() -> None:
     assert "disableLocalAuth" in failures(COSMOS, disableLocalAuth="true")
 
 
-def test_a_value_outside_an_enumeration_is_told_what_is_allowed() -> None:
+def test_a_value_outside_an_enumeration_is_refused_with_the_allowed_ones() -> None:
     found = failures(
         COSMOS, databaseAccountOfferType="standart", resourceGroupName="r", locations=[]
     )
     assert found["databaseAccountOfferType"].startswith("must be one of Standard, not")
 
 
-def test_what_a_preview_cannot_know_yet_is_no_mistake() -> None:
+def test_a_value_that_a_preview_does_not_know_is_no_error() -> None:
     assert not failures(
         COSMOS,
         resourceGroupName=UNKNOWN,
@@ -77,7 +77,7 @@ def test_what_a_preview_cannot_know_yet_is_no_mistake() -> None:
     )
 
 
-def test_an_unknown_type_is_told_the_nearest_ones() -> None:
+def test_an_unknown_type_is_refused_with_the_nearest_ones() -> None:
     with pytest.raises(UnknownType, match="the nearest are aws:sqs/queue:Queue"):
         schemas("aws").get("aws:sqs/queu:Queue")
 

@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "rehearsal.sqlite"
 
 
-def test_what_is_saved_stands_after_a_restart(file: Path) -> None:
+def test_a_saved_record_exists_after_a_restart(file: Path) -> None:
     first = Store(file, KEY)
     first.save(record("one"))
     first.kv.put("space", "key", {"deep": [1, 2]})
@@ -61,7 +61,7 @@ def test_a_failed_transaction_leaves_no_trace_in_memory_or_on_disk(file: Path) -
         assert seen.notes(10) == []
 
 
-def test_a_change_to_a_copy_changes_nothing_until_it_is_saved(file: Path) -> None:
+def test_a_changed_copy_has_no_effect_until_it_is_saved(file: Path) -> None:
     store = Store(file, KEY)
     store.save(record("one"))
     copy = store.get(QUEUE, "id-one")
@@ -110,7 +110,9 @@ while True:
 
 
 @pytest.mark.parametrize("later", [0, 0.004, 0.008, 0.012, 0.016])
-def test_a_kill_in_the_middle_loses_no_answer_and_leaves_no_part(file: Path, later: float) -> None:
+def test_a_kill_loses_no_acknowledged_write_and_leaves_no_partial_one(
+    file: Path, later: float
+) -> None:
     clone = Path(__file__).resolve().parents[3]
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(file), KEY.decode(), str(clone)],
@@ -122,8 +124,10 @@ def test_a_kill_in_the_middle_loses_no_answer_and_leaves_no_part(file: Path, lat
         writer.stdout.readline()
     time.sleep(later)  # into another part of what the writer does
     os.kill(writer.pid, signal.SIGKILL)
-    told = [int(line) for line in writer.stdout] or [5]
+    acknowledged = [int(line) for line in writer.stdout] or [5]
     writer.wait()
-    standing = {each.id for each in Store(file, KEY).all("t:t:T")}
-    assert {f"{n}-{part}" for n in range(1, told[-1] + 1) for part in range(100)} <= standing
-    assert len(standing) % 100 == 0, "a part of a transaction stands"
+    existing = {each.id for each in Store(file, KEY).all("t:t:T")}
+    assert {
+        f"{n}-{part}" for n in range(1, acknowledged[-1] + 1) for part in range(100)
+    } <= existing
+    assert len(existing) % 100 == 0, "a part of a transaction is stored"

@@ -18,6 +18,8 @@ from rehearsal import supervisor
 from rehearsal.core.ports import Ports
 from rehearsal.supervisor import Trouble
 
+pytestmark = pytest.mark.emulator
+
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
@@ -27,12 +29,12 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 def start(state: Path, **options: bool) -> str:
-    said: list[str] = []
-    supervisor.start(state, said.append, **options)
-    return said[-1]
+    reported: list[str] = []
+    supervisor.start(state, reported.append, **options)
+    return reported[-1]
 
 
-def test_a_rehearsal_lives_its_life(state: Path) -> None:
+def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> None:
     assert "is ready" in start(state)
     assert "runs already" in start(state), "starting twice is harmless"
     first = supervisor.ask(state, "/_api/status")
@@ -62,16 +64,16 @@ def test_a_rehearsal_lives_its_life(state: Path) -> None:
         assert time.monotonic() < deadline, "the object store did not come back"
         time.sleep(0.02)
     pid, store = running["pid"], running["processes"][0]["pid"]
-    said: list[str] = []
-    supervisor.stop(state, said.append)
-    assert said == ["the rehearsal is stopped"], "it has stopped its object store itself"
+    reported: list[str] = []
+    supervisor.stop(state, reported.append)
+    assert reported == ["the rehearsal is stopped"], "it has stopped its object store"
     assert not psutil.pid_exists(store)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    supervisor.wipe(state, said.append)
+    supervisor.wipe(state, reported.append)
     assert not state.exists()
 
 
-def test_a_port_that_another_program_took_is_named_with_the_way_out(state: Path) -> None:
+def test_a_port_that_another_program_took_is_reported_with_the_way_out(state: Path) -> None:
     supervisor.prepare(state)
     port = Ports(state / "addresses.json").keep("gcp")
     with socket.create_server(("127.0.0.1", port)):
@@ -80,16 +82,16 @@ def test_a_port_that_another_program_took_is_named_with_the_way_out(state: Path)
         assert "is ready" in start(state, new_ports=True)
 
 
-def test_a_process_id_in_the_file_that_is_somebody_elses_does_not_count(state: Path) -> None:
+def test_a_stored_process_id_of_another_process_is_ignored(state: Path) -> None:
     supervisor.prepare(state)
     (state / "resident.json").write_text(json.dumps([os.getpid(), 1.0]))
     assert supervisor.resident(state) is None
-    said: list[str] = []
-    supervisor.stop(state, said.append)
-    assert said == ["the rehearsal was not running"]
+    reported: list[str] = []
+    supervisor.stop(state, reported.append)
+    assert reported == ["the rehearsal was not running"]
 
 
-def test_a_directory_that_is_no_rehearsals_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_rehearsals_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(Trouble, match="is not empty and not a rehearsal's"):
         start(tmp_path)
@@ -102,6 +104,6 @@ def test_state_of_another_format_is_refused_with_the_way_out(state: Path) -> Non
     supervisor.prepare(state)
     for other, age in ((0, "older"), (2, "newer")):
         (state / supervisor.MARKER).write_text(json.dumps({"format": other}))
-        told = rf"{age} version's \(format {other}\), .* reads format 1.*make wipe"
-        with pytest.raises(Trouble, match=told):
+        output = rf"{age} version's \(format {other}\), .* reads format 1.*make wipe"
+        with pytest.raises(Trouble, match=output):
             start(state)

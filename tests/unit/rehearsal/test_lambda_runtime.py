@@ -27,6 +27,8 @@ from rehearsal.runtime.functions.registry import Function, Functions
 from rehearsal.runtime.functions.sandbox import FunctionError
 from rehearsal.runtime.processes import Processes
 
+pytestmark = pytest.mark.emulator
+
 REPOSITORY = Path(__file__).parents[3]
 
 ECHO = """
@@ -92,7 +94,7 @@ def function(source: str | bytes, **changes: Any) -> Function:
 
 
 class Lambda:
-    """`Functions` on a context of its own, asked synchronously."""
+    """`Functions` in a separate state folder, called synchronously."""
 
     def __init__(self, folder: Path) -> None:
         key = folder / "key"
@@ -103,12 +105,12 @@ class Lambda:
         self.functions = Functions(folder, KeyValues(self.store), self.processes)
         self.run = self.functions.run
 
-    def ask(self, event: Any = None, key: str = "k") -> Any:
+    def invoke(self, event: Any = None, key: str = "k") -> Any:
         return asyncio.run(self.functions.invoke(key, event or {}))
 
     def later(self, event: Any) -> tuple[threading.Thread, list[Any]]:
         answers: list[Any] = []
-        thread = threading.Thread(target=lambda: answers.append(self.ask(event)))
+        thread = threading.Thread(target=lambda: answers.append(self.invoke(event)))
         thread.start()
         return thread, answers
 
@@ -138,12 +140,12 @@ def under_way(aws: Lambda) -> int:
     return pool._invocations if pool else 0
 
 
-def test_a_function_answers_in_an_environment_of_its_own(
+def test_a_function_answers_in_a_separate_environment(
     aws: Lambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENGINEERS_OWN", "must not be seen")
     aws.run("k", function(ECHO, env={"A": "b"}, platform_env={"AWS_ENDPOINT_URL": "http://x"}))
-    answer = aws.ask({"hello": [1, None, "é"]})
+    answer = aws.invoke({"hello": [1, None, "é"]})
     assert answer["event"] == {"hello": [1, None, "é"]}
     assert len(answer["request"]) == 36
     assert 0 < answer["left"] <= 10_000
@@ -157,64 +159,64 @@ def test_a_function_answers_in_an_environment_of_its_own(
 
 def test_a_warm_process_is_used_again_and_frozen_in_between(aws: Lambda) -> None:
     aws.run("k", function(ECHO))
-    first = aws.ask()
+    first = aws.invoke()
     eventually(lambda: psutil.Process(first["pid"]).status() == psutil.STATUS_STOPPED)
-    second = aws.ask()
+    second = aws.invoke()
     assert (second["pid"], second["calls"]) == (first["pid"], 2)
     assert second["request"] != first["request"]
 
 
-def test_the_answer_leaves_before_the_extension_is_done_and_the_next_event_waits_for_it(
+def test_the_answer_does_not_wait_for_the_extension_but_the_next_event_does(
     aws: Lambda, tmp_path: Path
 ) -> None:
     witness = tmp_path / "witness"
     aws.run("k", function(AFTER, env={"WITNESS": str(witness)}, max_concurrency=1))
-    pid = aws.ask()
+    pid = aws.invoke()
     assert not witness.exists(), "the answer waited for the extension"
     with pytest.raises(TooManyRequests):
-        aws.ask()
+        aws.invoke()
     eventually(witness.exists)
     eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    assert aws.ask() == pid
+    assert aws.invoke() == pid
     eventually(lambda: witness.read_text().count("done") == 2)
 
 
-def test_each_invocation_under_way_has_a_process_up_to_the_reserved_concurrency(
+def test_each_running_invocation_has_a_process_up_to_the_reserved_concurrency(
     aws: Lambda,
 ) -> None:
     aws.run("k", function(SLOW, max_concurrency=2))
     first, second = aws.later({"seconds": 1.5}), aws.later({"seconds": 1.5})
     eventually(lambda: under_way(aws) == 2)
     with pytest.raises(TooManyRequests):
-        aws.ask({"seconds": 0})
+        aws.invoke({"seconds": 0})
     for thread, _ in (first, second):
         thread.join()
     assert first[1] != second[1]
 
 
-def test_another_version_takes_over_while_the_invocation_under_way_finishes(aws: Lambda) -> None:
+def test_another_version_takes_over_while_the_running_invocation_finishes(aws: Lambda) -> None:
     aws.run("k", function(SLOW))
     thread, answers = aws.later({"seconds": 1.0})
     eventually(lambda: under_way(aws) == 1)
     aws.run("k", function("def handler(event, context):\n    return 'new'"))
-    assert aws.ask() == "new"
+    assert aws.invoke() == "new"
     thread.join()
     assert isinstance(answers[0], int)
     eventually(lambda: not psutil.pid_exists(answers[0]))
 
 
-def test_an_invocation_beyond_the_timeout_is_killed_and_said_as_lambda_says_it(aws: Lambda) -> None:
+def test_an_invocation_above_the_timeout_is_killed_and_reported_as_by_lambda(aws: Lambda) -> None:
     aws.run("k", function(SLOW, timeout=1))
-    warm = aws.ask({"seconds": 0})
+    warm = aws.invoke({"seconds": 0})
     eventually(lambda: psutil.Process(warm).status() == psutil.STATUS_STOPPED)
     with pytest.raises(FunctionError, match=r"Task timed out after 1\.00 seconds"):
-        aws.ask({"seconds": 30})
+        aws.invoke({"seconds": 30})
     eventually(lambda: not psutil.pid_exists(warm))
-    assert aws.ask({"seconds": 0}) != warm
+    assert aws.invoke({"seconds": 0}) != warm
 
 
 @pytest.mark.parametrize(
-    ("source", "kind", "said"),
+    ("source", "error", "message"),
     [
         ("def handler(event, context):\n    raise ValueError('no')", "ValueError", "no"),
         ("raise RuntimeError('wrong environment')", "RuntimeError", "wrong environment"),
@@ -223,25 +225,27 @@ def test_an_invocation_beyond_the_timeout_is_killed_and_said_as_lambda_says_it(a
     ],
     ids=["raises", "fails to load", "exits", "has no handler"],
 )
-def test_a_function_that_fails_says_how(aws: Lambda, source: str, kind: str, said: str) -> None:
+def test_the_error_of_a_failed_function_is_reported(
+    aws: Lambda, source: str, error: str, message: str
+) -> None:
     aws.run("k", function(source))
     with pytest.raises(FunctionError) as failed:
-        aws.ask()
-    assert failed.value.payload["errorType"] == kind
-    assert said in failed.value.payload["errorMessage"]
+        aws.invoke()
+    assert failed.value.payload["errorType"] == error
+    assert message in failed.value.payload["errorMessage"]
 
 
-def test_functions_are_still_there_after_a_restart_and_gone_after_stop(tmp_path: Path) -> None:
+def test_functions_exist_after_a_restart_and_not_after_stop(tmp_path: Path) -> None:
     before = Lambda(tmp_path)
     before.run("k", function(ECHO))
     before.close()
     after = Lambda(tmp_path)
     try:
-        pid = after.ask()["pid"]
+        pid = after.invoke()["pid"]
         after.functions.stop("k")
         eventually(lambda: not psutil.pid_exists(pid))
         with pytest.raises(KeyError):
-            after.ask()
+            after.invoke()
         assert not list((tmp_path / "functions").glob("?" * 64))
     finally:
         after.close()
@@ -249,19 +253,19 @@ def test_functions_are_still_there_after_a_restart_and_gone_after_stop(tmp_path:
 
 def test_idle_processes_are_stopped(aws: Lambda) -> None:
     aws.run("k", function(ECHO))
-    pid = aws.ask()["pid"]
+    pid = aws.invoke()["pid"]
     eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     aws.functions._pools["k"].retire(60)
     assert psutil.pid_exists(pid)
     time.sleep(0.1)
     aws.functions._pools["k"].retire(0.05)
     assert not psutil.pid_exists(pid)
-    assert aws.ask()["pid"] != pid
+    assert aws.invoke()["pid"] != pid
 
 
-def test_what_a_function_writes_is_in_its_log(aws: Lambda) -> None:
+def test_the_output_of_a_function_is_in_its_log(aws: Lambda) -> None:
     aws.run("k", function("def handler(event, context):\n    print('seen')"))
-    assert aws.ask() is None
+    assert aws.invoke() is None
     eventually(lambda: "seen" in aws.functions.logs("k"))
 
 
@@ -340,7 +344,7 @@ def test_the_gateway_answers_first_and_then_writes_its_capture(aws: Lambda) -> N
     }
     answers = []
     for count in (1, 2):
-        answers.append(aws.ask(event))
+        answers.append(aws.invoke(event))
         assert len(cloud.objects) < count, "the answer waited for its capture"
         eventually(partial(lambda wanted: len(cloud.objects) == wanted, count))
     assert [answer["statusCode"] for answer in answers] == [200, 200]

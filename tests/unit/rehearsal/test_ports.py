@@ -26,7 +26,7 @@ def test_a_port_is_kept_by_its_key(tmp_path: Path) -> None:
     assert Ports(tmp_path / "one.json").get("http") == port
 
 
-def test_the_ports_of_a_rehearsal_that_does_not_run_are_not_given_to_another(
+def test_the_ports_of_a_stopped_rehearsal_are_not_given_to_another_one(
     tmp_path: Path,
 ) -> None:
     one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
@@ -38,7 +38,7 @@ def test_the_ports_of_a_rehearsal_that_does_not_run_are_not_given_to_another(
     assert other.keep("grpc") in kept
 
 
-def test_what_was_wiped_keeps_nothing(tmp_path: Path) -> None:
+def test_a_wiped_rehearsal_keeps_no_ports(tmp_path: Path) -> None:
     one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
     mine = {one.keep(key) for key in "abc"}
     (tmp_path / "one.json").unlink()

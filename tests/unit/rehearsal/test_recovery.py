@@ -30,12 +30,13 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 def start(state: Path) -> str:
-    said: list[str] = []
-    supervisor.start(state, said.append)
-    return "\n".join(said)
+    reported: list[str] = []
+    supervisor.start(state, reported.append)
+    return "\n".join(reported)
 
 
-def test_a_rehearsal_of_other_code_is_started_anew_unless_an_update_uses_it(state: Path) -> None:
+@pytest.mark.emulator
+def test_a_rehearsal_with_old_code_is_restarted_unless_an_update_uses_it(state: Path) -> None:
     start(state)
     first = supervisor.resident(state)
     address = supervisor.url(state)
@@ -45,15 +46,15 @@ def test_a_rehearsal_of_other_code_is_started_anew_unless_an_update_uses_it(stat
     with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
         assert "an update is using it" in start(state)
         assert supervisor.resident(state) == first
-    told = start(state)
-    assert "code was changed" in told
-    assert "is ready" in told
+    output = start(state)
+    assert "code was changed" in output
+    assert "is ready" in output
     assert supervisor.resident(state) != first
     assert supervisor.url(state) == address
     assert "runs already" in start(state)
 
 
-def test_the_digest_changes_with_any_line_that_the_rehearsal_runs(
+def test_the_digest_changes_with_any_line_of_the_rehearsal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "aws").mkdir()
@@ -66,7 +67,9 @@ def test_the_digest_changes_with_any_line_that_the_rehearsal_runs(
     assert supervisor.code() != before
 
 
-def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_recognised_after_the_clock_was_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = processes.started(os.getpid())
     assert before is not None
     # What Linux answers after the clock was set an hour ahead: it counts back from the clock.
@@ -78,7 +81,7 @@ def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.Monke
     assert processes.same(os.getpid(), before)
 
 
-def test_a_process_that_an_older_version_put_on_record_is_stopped(tmp_path: Path) -> None:
+def test_a_process_that_an_older_version_recorded_is_stopped(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.sqlite", Fernet.generate_key())
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
         try:
@@ -90,7 +93,7 @@ def test_a_process_that_an_older_version_put_on_record_is_stopped(tmp_path: Path
 
 
 @pytest.mark.parametrize("age", ["not_before", "not_after"])
-def test_a_certificate_that_is_out_of_date_is_made_anew(tmp_path: Path, age: str) -> None:
+def test_a_certificate_that_is_not_valid_now_is_renewed(tmp_path: Path, age: str) -> None:
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509
@@ -122,7 +125,7 @@ def test_a_certificate_that_is_out_of_date_is_made_anew(tmp_path: Path, age: str
     assert certificate(again.certificate("127.0.0.1")[0]) == new, "a good one is kept"
 
 
-def test_a_store_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_store_that_is_no_database_is_reported_and_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "rehearsal.sqlite"
     file.write_bytes(b"no database" * 100)
     with pytest.raises(Unreadable, match=r"rehearsal.sqlite cannot be read .*make wipe"):
@@ -130,7 +133,7 @@ def test_a_store_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> 
     assert file.read_bytes() == b"no database" * 100
 
 
-def test_a_store_whose_key_was_lost_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_store_whose_key_was_lost_is_reported_and_not_changed(tmp_path: Path) -> None:
     file, key = tmp_path / "rehearsal.sqlite", Fernet.generate_key()
     store = Store(file, key)
     store.kv.put("a", "b", "c")
@@ -140,7 +143,8 @@ def test_a_store_whose_key_was_lost_is_named_and_left_alone(tmp_path: Path) -> N
     assert Store(file, key).kv.get("a", "b") == "c"
 
 
-def test_start_tells_what_is_wrong_with_the_store_and_wipe_helps(state: Path) -> None:
+@pytest.mark.emulator
+def test_start_reports_a_broken_store_and_works_after_wipe(state: Path) -> None:
     supervisor.prepare(state)
     (state / "rehearsal.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(Trouble, match=r"rehearsal.sqlite cannot be read"):
@@ -149,7 +153,7 @@ def test_start_tells_what_is_wrong_with_the_store_and_wipe_helps(state: Path) ->
     assert "is ready" in start(state)
 
 
-def test_a_full_disk_loses_the_write_that_was_refused_and_nothing_else(tmp_path: Path) -> None:
+def test_a_full_disk_loses_only_the_write_that_was_refused(tmp_path: Path) -> None:
     store, key = Store(tmp_path / "s.sqlite", key := Fernet.generate_key()), key
     small = Record("aws", "aws:iam/role:Role", id="r", urn="urn", inputs={}, outputs={})
     store.save(small)
@@ -169,7 +173,7 @@ def test_a_full_disk_loses_the_write_that_was_refused_and_nothing_else(tmp_path:
     assert [each.id for each in Store(tmp_path / "s.sqlite", key).all()] == ["r", "l"]
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     """Under a real limit on the size of files, in a process of its own."""
     (tmp_path / "file").write_text("former")
     program = (
@@ -189,7 +193,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["former"]
 
 
-def test_s3_refuses_what_a_clock_fifteen_minutes_off_has_signed() -> None:
+def test_s3_refuses_a_signature_by_a_clock_that_is_fifteen_minutes_wrong() -> None:
     from datetime import UTC, datetime, timedelta
 
     from rehearsal.runtime import s3_server

@@ -1,4 +1,4 @@
-"""Containers and front doors: started, rolled under load, killed, and started again."""
+"""Containers and endpoints: started, replaced under load, killed, and started again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def health(request):
 app = Starlette(routes=[Route("/env", env), Route("/echo/{rest:path}", echo, methods=["POST"]), Route("/slow", slow),
                         Route("/crash", crash), Route("/health", health)])
 uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning",
-            timeout_graceful_shutdown=0)  # told to stop, it drops what it is at: draining is ours to do
+            timeout_graceful_shutdown=0)  # when stopped, it drops its requests: the rehearsal must drain them
 """
 DOCKERFILE = """
 FROM python:3.11
@@ -88,12 +88,12 @@ def container(image: str, *args: str, timeout: float = 20, **env: str) -> Contai
     return Container(image=image, args=args, env=env, health="/health", start_timeout=timeout)
 
 
-def ask(context: Context, key: str, path: str) -> Response:
+def request(context: Context, key: str, path: str) -> Response:
     return context.call(context.containers.send(key, "GET", path), timeout=40)
 
 
 def facts(context: Context, key: str) -> dict:
-    answer = ask(context, key, "/env")
+    answer = request(context, key, "/env")
     assert answer.status_code == 200, bytes(answer.body)
     return httpx.Response(200, content=bytes(answer.body)).json()
 
@@ -105,7 +105,7 @@ def crash(context: Context, key: str) -> int:
     the kernel tells no parent.
     """
     pid = int(facts(context, key)["pid"])
-    assert ask(context, key, "/crash").status_code == 503
+    assert request(context, key, "/crash").status_code == 503
     deadline = time.monotonic() + 10
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
@@ -115,7 +115,7 @@ def crash(context: Context, key: str) -> int:
     return pid
 
 
-def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
+def test_a_container_gets_the_environment_of_its_image_and_the_platform_only(
     live_context: Context, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the rehearsal itself")
@@ -147,9 +147,9 @@ def test_a_container_sees_what_its_image_and_the_platform_give_and_nothing_else(
     assert "starting ['serve']" in live_context.containers.logs("endpoint")
 
 
-def test_a_request_is_passed_on_whole(live_context: Context, image: str) -> None:
+def test_a_request_is_forwarded_completely(live_context: Context, image: str) -> None:
     live_context.containers.run("endpoint", container(image))
-    url = live_context.endpoints.open("door", "endpoint")
+    url = live_context.endpoints.open("front", "endpoint")
     answer = httpx.post(
         f"{url}/echo/a%20b?x=1&y=%2F", content="hello", headers={"X-Mine": "header"}, timeout=20
     )
@@ -169,7 +169,7 @@ def test_no_request_fails_while_one_container_takes_over_from_another(
 ) -> None:
     live_context.containers.run("endpoint", container(image, VERSION="1"))
     first = facts(live_context, "endpoint")["pid"]
-    url = live_context.endpoints.open("door", "endpoint")
+    url = live_context.endpoints.open("front", "endpoint")
     seen: list[tuple[int, str]] = []
     rolled = threading.Event()
 
@@ -197,7 +197,7 @@ def test_no_request_fails_while_one_container_takes_over_from_another(
     assert not psutil.pid_exists(first)
 
 
-def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
+def test_a_container_that_ends_is_refused_with_its_log_and_the_former_serves_on(
     live_context: Context, image: str
 ) -> None:
     live_context.containers.run("endpoint", container(image, VERSION="1"))
@@ -206,16 +206,16 @@ def test_a_container_that_ends_is_refused_with_its_log_and_the_former_goes_on(
     assert facts(live_context, "endpoint")["env"]["VERSION"] == "1"
 
 
-def test_a_container_that_never_gets_healthy_is_refused_and_stopped(
+def test_a_container_that_never_becomes_healthy_is_refused_and_stopped(
     live_context: Context, image: str
 ) -> None:
     with pytest.raises(ContainerFailed, match=r"did not answer /health on port \d+ within 2 s"):
         live_context.containers.run("endpoint", container(image, "sick", timeout=2))
     assert not [key for _, _, key in live_context.store.processes() if key.startswith("workload/")]
-    assert ask(live_context, "endpoint", "/env").status_code == 503
+    assert request(live_context, "endpoint", "/env").status_code == 503
 
 
-def test_an_image_that_is_not_there_is_refused(live_context: Context) -> None:
+def test_an_image_that_does_not_exist_is_refused(live_context: Context) -> None:
     with pytest.raises(ContainerFailed, match="manifest unknown"):
         live_context.containers.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
 
@@ -245,18 +245,18 @@ def test_many_requests_at_once_start_a_crashed_container_once(
     assert len(pids) == 1
 
 
-def test_a_stopped_container_is_gone_for_good(live_context: Context, image: str) -> None:
+def test_a_stopped_container_is_not_started_again(live_context: Context, image: str) -> None:
     live_context.containers.run("endpoint", container(image))
     pid = facts(live_context, "endpoint")["pid"]
     live_context.containers.stop("endpoint")
     live_context.containers.stop("endpoint")
     assert not psutil.pid_exists(pid)
-    answer = ask(live_context, "endpoint", "/env")
+    answer = request(live_context, "endpoint", "/env")
     assert answer.status_code == 503
     assert b"nothing is deployed as endpoint" in bytes(answer.body)
 
 
-def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_first_use(
+def test_containers_of_a_killed_rehearsal_are_stopped_and_start_at_their_first_use(
     contexts: Callable[[], Context], tmp_path: Path
 ) -> None:
     # A rehearsal in a process of its own, so that it can really be killed.
@@ -268,7 +268,7 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
         context = assemble(Path(sys.argv[1]), 1, asyncio.new_event_loop())
         threading.Thread(target=context.loop.run_forever, daemon=True).start()
         context.containers.run("endpoint", container(build(context, Path(sys.argv[1])), VERSION="7"))
-        print(context.endpoints.open("door", "endpoint"), facts(context, "endpoint")["pid"], flush=True)
+        print(context.endpoints.open("front", "endpoint"), facts(context, "endpoint")["pid"], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
     killed = subprocess.run(
@@ -284,16 +284,16 @@ def test_after_a_kill_of_the_rehearsal_its_containers_are_reaped_and_start_at_fi
 
     context = contexts()
     assert not psutil.pid_exists(int(orphan))
-    assert context.endpoints.open("door", "endpoint") == url
+    assert context.endpoints.open("front", "endpoint") == url
     assert httpx.get(f"{url}/slow?seconds=0", timeout=30).text == "7"
 
 
-def test_a_body_beyond_the_limit_is_refused(
+def test_a_body_above_the_limit_is_refused(
     live_context: Context, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rehearsal.runtime.containers.MAX_BODY", 1000)
     live_context.containers.run("endpoint", container(image))
-    url = live_context.endpoints.open("door", "endpoint")
+    url = live_context.endpoints.open("front", "endpoint")
     assert httpx.post(f"{url}/echo/", content=b"x" * 1001, timeout=20).status_code == 413
 
 
@@ -303,58 +303,58 @@ async def answer(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
     await PlainTextResponse("one")(scope, receive, send)
 
 
-def test_a_door_keeps_its_port_is_exchanged_in_place_and_is_closed_for_good(
+def test_an_endpoint_keeps_its_port_while_its_application_is_exchanged(
     live_context: Context,
 ) -> None:
-    url = live_context.endpoints.open("door", answer)
+    url = live_context.endpoints.open("front", answer)
     assert httpx.get(url).text == "one"
-    assert live_context.endpoints.open("door", PlainTextResponse("two")) == url
+    assert live_context.endpoints.open("front", PlainTextResponse("two")) == url
     assert httpx.get(url).text == "two"
-    assert live_context.endpoints.url("door") == url
-    live_context.endpoints.close("door")
-    live_context.endpoints.close("door")
-    assert live_context.endpoints.url("door") is None
+    assert live_context.endpoints.url("front") == url
+    live_context.endpoints.close("front")
+    live_context.endpoints.close("front")
+    assert live_context.endpoints.url("front") is None
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
 
 
-def test_a_door_opens_from_the_event_loop_too(live_context: Context) -> None:
+def test_an_endpoint_can_be_opened_on_the_event_loop(live_context: Context) -> None:
     async def on_the_loop() -> str:
-        return live_context.endpoints.open("door", answer)
+        return live_context.endpoints.open("front", answer)
 
     assert httpx.get(live_context.call(on_the_loop(), timeout=5)).text == "one"
 
 
 def test_requests_above_the_limit_get_429_and_the_others_an_answer(live_context: Context) -> None:
-    url = live_context.endpoints.open("door", answer, max_concurrency=2)
+    url = live_context.endpoints.open("front", answer, max_concurrency=2)
     with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(httpx.get, f"{url}/?seconds=1", timeout=20) for _ in range(6)]
-        statuses = sorted(each.result().status_code for each in asked)
+        answers = [pool.submit(httpx.get, f"{url}/?seconds=1", timeout=20) for _ in range(6)]
+        statuses = sorted(each.result().status_code for each in answers)
     assert statuses == [200, 200, 429, 429, 429, 429]
     assert httpx.get(url).status_code == 200
 
 
-def test_a_door_whose_port_is_taken_says_so(contexts: Callable[[], Context]) -> None:
+def test_an_endpoint_whose_port_is_taken_reports_the_port(contexts: Callable[[], Context]) -> None:
     before = contexts()
-    port = int(before.endpoints.open("door", answer).rpartition(":")[2])
+    port = int(before.endpoints.open("front", answer).rpartition(":")[2])
     after = contexts()
     with (
         socket.create_server(("127.0.0.1", port)),
-        pytest.raises(OSError, match=f"port {port} of door is taken"),
+        pytest.raises(OSError, match=f"port {port} of front is taken"),
     ):
-        after.endpoints.open("door", answer)
+        after.endpoints.open("front", answer)
 
 
-def test_a_door_listens_on_loopback_only(live_context: Context) -> None:
-    port = int(live_context.endpoints.open("door", answer).rpartition(":")[2])
+def test_an_endpoint_listens_on_loopback_only(live_context: Context) -> None:
+    port = int(live_context.endpoints.open("front", answer).rpartition(":")[2])
     own = psutil.Process(os.getpid()).net_connections()
     assert {c.laddr.ip for c in own if c.status == "LISTEN" and c.laddr.port == port} == {
         "127.0.0.1"
     }
 
 
-def test_answers_are_not_held_back_by_nagles_algorithm(live_context: Context) -> None:
-    url = live_context.endpoints.open("door", answer)
+def test_answers_are_not_delayed_by_nagles_algorithm(live_context: Context) -> None:
+    url = live_context.endpoints.open("front", answer)
     with httpx.Client() as client:
         times = []
         for _ in range(60):  # Linux acknowledges the first segments of a connection at once

@@ -68,7 +68,7 @@ def built(images: ImageStore, context: Path, text: str | None = None) -> Image:
     return images.build(context, "Dockerfile", "registry/app", "one")
 
 
-def test_an_image_has_the_files_and_settings_that_its_dockerfile_names(
+def test_an_image_has_the_files_and_settings_of_its_dockerfile(
     images: ImageStore, context: Path
 ) -> None:
     image = built(images, context)
@@ -105,7 +105,7 @@ def test_the_digest_is_that_of_a_real_oci_manifest(
         assert "app/server/a.py" in archive.getnames()
 
 
-def test_the_same_context_gives_the_same_digest_and_another_file_another(
+def test_equal_contexts_have_equal_digests_and_a_changed_file_changes_it(
     images: ImageStore, context: Path, tmp_path: Path
 ) -> None:
     first = built(images, context)
@@ -120,7 +120,7 @@ def test_the_same_context_gives_the_same_digest_and_another_file_another(
     assert built(images, copy).digest != first.digest
 
 
-def test_a_build_says_what_it_only_recorded_and_which_packages_differ(
+def test_a_build_reports_what_it_only_recorded_and_which_packages_differ(
     images: ImageStore, context: Path
 ) -> None:
     notes = built(images, context).notes
@@ -154,7 +154,7 @@ def test_an_immutable_tag_keeps_its_image(images: ImageStore, context: Path) -> 
     assert images.get("registry/app", "one") == image
 
 
-def test_dropping_a_repository_deletes_only_what_no_other_one_has(
+def test_dropping_a_repository_deletes_only_files_that_no_other_uses(
     images: ImageStore, context: Path, tmp_path: Path
 ) -> None:
     image = built(images, context)
@@ -186,7 +186,7 @@ def test_dropping_a_repository_deletes_only_what_no_other_one_has(
         ("FROM a\nENV A='open", "unexpected end of statement"),
     ],
 )
-def test_a_mistake_is_refused_in_the_words_of_docker_build(
+def test_an_error_is_refused_in_the_words_of_docker_build(
     images: ImageStore, context: Path, text: str, words: str
 ) -> None:
     (context / "secret").symlink_to("/etc/passwd")
@@ -195,7 +195,7 @@ def test_a_mistake_is_refused_in_the_words_of_docker_build(
     assert images.list("registry/app") == {}
 
 
-def test_a_missing_dockerfile_is_named(images: ImageStore, context: Path) -> None:
+def test_the_path_of_a_missing_dockerfile_is_reported(images: ImageStore, context: Path) -> None:
     with pytest.raises(BuildFailed, match="open docker/File: no such file or directory"):
         images.build(context, "docker/File", "registry/app", "one")
 

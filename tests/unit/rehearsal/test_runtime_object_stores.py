@@ -1,4 +1,4 @@
-"""The object stores, asked by the clouds' own clients, and killed while they are at it."""
+"""The object stores, used through the clouds' own clients, and killed meanwhile."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def blobs(context: Context, account: str) -> BlobServiceClient:
 
 
 def kill(context: Context, store: str) -> None:
-    """kill -9, and wait until the process is gone."""
+    """kill -9, and wait until the process has ended."""
     (pid,) = [pid for pid, _, key in context.store.processes() if key == f"objects/{store}"]
     process = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_s3_keeps_versions_settings_and_empty_buckets_over_a_kill(live_context: 
     assert [marker["Key"] for marker in markers] == ["a/below"]
 
 
-def test_s3_refuses_to_delete_a_bucket_that_holds_only_old_versions(live_context: Context) -> None:
+def test_s3_refuses_to_delete_a_bucket_that_has_only_old_versions(live_context: Context) -> None:
     client = s3(live_context)
     client.create_bucket(
         Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -141,14 +141,14 @@ def test_a_deleted_object_stays_deleted_over_a_kill(live_context: Context) -> No
     assert [item["Key"] for item in listed] == ["three"]
 
 
-def test_a_store_that_dies_is_started_again_by_itself(live_context: Context) -> None:
+def test_a_store_that_dies_is_started_again_automatically(live_context: Context) -> None:
     url = live_context.object_stores.gcs()
     time.sleep(1.2)  # one that dies within its first second is left to its next use
     kill(live_context, "gcs")
     client = storage.Client(
         "p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
     )
-    client.create_bucket("again", timeout=10)  # retries until somebody listens
+    client.create_bucket("again", timeout=10)  # retries until a server listens
     assert [bucket.name for bucket in client.list_buckets()] == ["again"]
 
 
@@ -175,7 +175,7 @@ def test_blobs_are_written_with_a_bearer_token_and_survive_a_kill(live_context: 
     assert container.download_blob("a").readall() == b"19"
 
 
-def test_blobs_of_one_account_are_not_those_of_another(live_context: Context) -> None:
+def test_accounts_do_not_share_blobs(live_context: Context) -> None:
     blobs(live_context, "lakeone").create_container("models").upload_blob("a", b"1")
     other = blobs(live_context, "laketwo")
     assert list(other.list_containers()) == []
@@ -189,7 +189,7 @@ def test_blobs_of_one_account_are_not_those_of_another(live_context: Context) ->
 
 
 def test_blob_versions_are_not_executed(live_context: Context) -> None:
-    """A fact that the docstring of `rehearsal.runtime.object_stores` and the lake's kind state: not a wish."""
+    """A fact that the docstring of `rehearsal.runtime.object_stores` and the lake's kind state."""
     container = blobs(live_context, "lakeone").create_container("models")
     for content in (b"1", b"2"):
         container.upload_blob("a", content, overwrite=True)
@@ -206,7 +206,7 @@ def test_blob_storage_refuses_a_caller_without_a_token(live_context: Context) ->
         anonymous.create_container("models")
 
 
-def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
+def test_stores_keep_their_ports_after_a_kill_of_the_rehearsal(
     contexts: Callable[[], Context],
 ) -> None:
     before = contexts()
@@ -223,7 +223,7 @@ def test_stores_keep_their_ports_when_the_rehearsal_was_killed(
     ) == urls
 
 
-def test_a_taken_port_is_said_and_nothing_moves(live_context: Context) -> None:
+def test_a_taken_port_is_reported_and_the_port_stays_the_same(live_context: Context) -> None:
     port = live_context.object_stores.port("s3")
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StoreFailed, match=str(port)):
         live_context.object_stores.s3()
@@ -249,7 +249,7 @@ def lakes(context: Context, name: str) -> list[Lake]:
     s3(context).create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
-    made = S3Lake(name), GcsLake(name), BlobLake("https://is-not-asked")
+    made = S3Lake(name), GcsLake(name), BlobLake("https://is-not-used")
     vars(made[0])["_client"] = s3(context)
     vars(made[1])["_bucket"] = gcs(context).create_bucket(name)
     vars(made[2])["_service"] = service = blobs(context, name)

@@ -1,4 +1,4 @@
-"""Child processes: recorded before they run, found again whatever happened to the parent."""
+"""Processes are recorded before they run, and are found again whatever happened to the rehearsal."""
 
 from __future__ import annotations
 
@@ -29,42 +29,44 @@ def until(condition: object, seconds: float = 5) -> bool:
     return False
 
 
-def test_a_child_gets_its_arguments_environment_and_log(store: Store, tmp_path: Path) -> None:
+def test_a_process_gets_its_arguments_environment_and_log(store: Store, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "child.log"
-    child = Processes(store).spawn(
+    process = Processes(store).spawn(
         ["/bin/sh", "-c", 'echo "$0 $WORD $(pwd)"', "it's"],
         key="k",
         log=log,
         env={"WORD": "a b"},
         cwd=tmp_path,
     )
-    assert child.wait(5) == 0
+    assert process.wait(5) == 0
     assert log.read_text() == f"it's a b {tmp_path}\n"
 
 
-def test_stop_finds_children_of_a_parent_that_was_killed(store: Store, tmp_path: Path) -> None:
-    child = Processes(store).spawn(["sleep", "60"], key="k", log=tmp_path / "l")
+def test_stop_finds_the_processes_of_a_killed_rehearsal(store: Store, tmp_path: Path) -> None:
+    process = Processes(store).spawn(["sleep", "60"], key="k", log=tmp_path / "l")
     another = Processes(Store(tmp_path / "s.sqlite", KEY))  # as `stop` does after a kill -9
     assert another.stop_all() == 1
-    assert until(lambda: child.poll() is not None)
+    assert until(lambda: process.poll() is not None)
     assert store.processes() == []
 
 
-def test_grandchildren_end_too_and_those_who_ignore_sigterm(store: Store, tmp_path: Path) -> None:
+def test_stop_ends_grandchildren_and_processes_that_ignore_sigterm(
+    store: Store, tmp_path: Path
+) -> None:
     marker = tmp_path / "grandchild"
     script = f"trap '' TERM; (trap '' TERM; echo $$ > {marker}; sleep 60) & wait"
-    mine = Processes(store)
-    child = mine.spawn(["/bin/sh", "-c", script], key="k", log=tmp_path / "l")
+    registry = Processes(store)
+    process = registry.spawn(["/bin/sh", "-c", script], key="k", log=tmp_path / "l")
     assert until(marker.exists)
-    mine.stop(child, grace=0.3)
-    assert child.poll() is not None
-    assert processes.end([(child.pid, time.time())]) == 0
+    registry.stop(process, grace=0.3)
+    assert process.poll() is not None
+    assert processes.end([(process.pid, time.time())]) == 0
 
 
-def test_a_process_id_that_was_reused_is_left_alone(store: Store, tmp_path: Path) -> None:
-    mine = Processes(store)
-    child = mine.spawn(["sleep", "60"], key="k", log=tmp_path / "l")
-    long_ago = (processes.started(child.pid) or 0) - 1000
-    assert processes.end([(child.pid, long_ago)]) == 0
-    assert child.poll() is None
-    mine.stop_all()
+def test_a_process_with_a_reused_id_is_not_stopped(store: Store, tmp_path: Path) -> None:
+    registry = Processes(store)
+    process = registry.spawn(["sleep", "60"], key="k", log=tmp_path / "l")
+    long_ago = (processes.started(process.pid) or 0) - 1000
+    assert processes.end([(process.pid, long_ago)]) == 0
+    assert process.poll() is None
+    registry.stop_all()

@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from operations.engine.installation import HOME, VENV, pulumi_bin
 
 README = HOME / "rehearsal" / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = dict(os.environ)
+"""As it was before the `rehearsal` fixture of other tests changed it."""
 PLATFORM = ("config", "components", "policy", "operations", "tools")
 
 
@@ -37,7 +40,7 @@ def shell_commands() -> list[str]:
 
 
 def copy_of_the_package(folder: Path) -> Path:
-    """What is installed, in a folder of its own: a build leaves files beside its sources."""
+    """The files of the distribution, copied: a build leaves files beside its sources."""
     for part in ("rehearsal", "api_models"):
         shutil.copytree(
             HOME / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -52,17 +55,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """A new user's: an empty home, Pulumi on PATH, nothing of this repository."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = (
-        "LANG",
-        "SSL_CERT_FILE",
-        "UV_",
-        "HTTPS_PROXY",
-        "https_proxy",
-    )  # what an installation needs
+    kept = ("LANG", "SSL_CERT_FILE", "UV_", "HTTPS_PROXY", "https_proxy")  # for the installation
     return {
-        **{name: value for name, value in os.environ.items() if name.startswith(kept)},
+        **{name: value for name, value in SHELL.items() if name.startswith(kept)},
         "HOME": str(home),
-        "PATH": f"{pulumi_bin()}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{pulumi_bin()}:{sys.base_prefix}/bin:/usr/local/bin:/usr/bin:/bin",
         "TRIPLANE": str(copy_of_the_package(tmp_path / "triplane")),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

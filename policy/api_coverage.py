@@ -70,7 +70,7 @@ def section(cloud: str, plans: Sequence[Plan]) -> Iterator[str]:
 
 
 def main() -> None:
-    plans = {
+    plans: dict[str, Sequence[Plan]] = {
         cloud: [record.of_program(cloud, settings) for settings in record.VARIANTS.values()]
         for cloud in record.CLOUDS
     }

@@ -23,6 +23,7 @@ from typing import Any
 
 from api_models import arm
 from api_models.resource import Plan
+from components.resource_type import DYNAMIC
 from policy import record, terraform
 
 HOME = Path(__file__).resolve().parents[1]
@@ -30,9 +31,6 @@ VENV = HOME / ".venv"
 LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
 ENVIRONMENT = VENV / "policy"
-
-# Dynamic providers make these through the clouds' own APIs: no scanner knows the types.
-DYNAMIC = "pulumi-python:dynamic/"
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,10 @@ def waivers(file: Path = WAIVERS) -> list[Waiver]:
 
 
 def document(cloud: str, plan: Plan) -> dict[str, Any]:
-    """A plan as checkov reads it. Raises NotConverted instead of leaving a resource out silently."""
+    """A plan as checkov reads it. Raises NotConverted instead of leaving a resource out silently.
+
+    Only dynamic resources are left out: they use the clouds' own APIs, and no scanner knows their types.
+    """
     converted, left = arm.template(plan) if cloud == "azure" else terraform.converted(plan)
     unknown = sorted({each.type for each in left if not each.type.startswith(DYNAMIC)})
     if unknown:

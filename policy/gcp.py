@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from api_models.resource import Plan, Resource
+from components.resource_type import DYNAMIC
 from policy import secrecy
 from policy.access.gcp import BINDINGS, CUSTOM_ROLE
 from policy.checks import Check, missing_tags, requires, unpinned_image
@@ -41,8 +42,8 @@ UNLABELLED = {
 BUCKET = "gcp:storage/bucket:Bucket"
 REPOSITORY = "gcp:artifactregistry/repository:Repository"
 SERVICE = "gcp:cloudrunv2/service:Service"
-MODEL = "pulumi-python:dynamic/triplane:VertexModel"
-DEPLOYMENT = "pulumi-python:dynamic/triplane:VertexDeployment"
+MODEL = f"{DYNAMIC}VertexModel"
+DEPLOYMENT = f"{DYNAMIC}VertexDeployment"
 
 
 def containers(service: Resource) -> list[dict[str, Any]]:

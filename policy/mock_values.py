@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.resource_type import DYNAMIC, RANDOM_KEY
+
 ACCOUNT = "123456789012"
 PROJECT_NUMBER = "210987654321"
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
@@ -64,17 +66,17 @@ COMPUTED: dict[str, dict[str, Any]] = {
     "aws:secretsmanager/secretVersion:SecretVersion": {
         "versionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"
     },
-    "pulumi-python:dynamic/triplane:AwsBuiltImage": {
+    f"{DYNAMIC}AwsBuiltImage": {
         "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"
     },
     "gcp:serviceaccount/account:Account": {"uniqueId": "123456789012345678901"},
     "gcp:secretmanager/secret:Secret": {"secretId": "the-key"},
     "gcp:secretmanager/secretVersion:SecretVersion": {"version": "1"},
     "gcp:cloudrunv2/service:Service": {"uri": "https://gateway-abcdef-ew.a.run.app"},
-    "pulumi-python:dynamic/triplane:GcpBuiltImage": {
+    f"{DYNAMIC}GcpBuiltImage": {
         "image": f"europe-west1-docker.pkg.dev/triplane-dev/images/platform@{DIGEST}"
     },
-    "pulumi-python:dynamic/triplane:VertexTraffic": {"model_version": "0" * 64},
+    f"{DYNAMIC}VertexTraffic": {"model_version": "0" * 64},
     "azure-native:containerregistry:Registry": {"loginServer": "images.azurecr.io"},
     "azure-native:containerregistry:TaskRun": {
         "runResult": {
@@ -101,10 +103,8 @@ COMPUTED: dict[str, dict[str, Any]] = {
         "primaryEndpoints": {"blob": "https://account.blob.core.windows.net/"}
     },
     "azure-native:web:WebApp": {"defaultHostName": "gateway.azurewebsites.net", "identity": {}},
-    "pulumi-python:dynamic/triplane:AzureEndpointTraffic": {"serving": "0" * 64},
-    "pulumi-python:dynamic/triplane:RandomKey": {
-        "value": "a-key-of-forty-three-characters-of-base64-url"
-    },
+    f"{DYNAMIC}AzureEndpointTraffic": {"serving": "0" * 64},
+    RANDOM_KEY: {"value": "a-key-of-forty-three-characters-of-base64-url"},
 }
 
 # The beginnings of ARNs whose form matters: AWS accepts a role only by the ARN of a role.

@@ -6,15 +6,17 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from api_models.resource import Resource
+from components.resource_type import RANDOM_KEY
+from config.clouds import Cloud
 from config.model_store import MODEL
 from config.validation import config_of_values
 from policy import mock_engine, mock_values
 from policy.plain import plain
 
-CLOUDS = ("aws", "gcp", "azure")
+CLOUDS: tuple[Cloud, ...] = get_args(Cloud)
 VARIANTS: dict[str, dict[str, Any]] = {
     "as little as possible": {},
     "on instances, with more of everything": {
@@ -48,7 +50,7 @@ def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
         registered, _ = mock_engine.platform(config)
     # The engine marks additional secret outputs; the mocks do not. The platform has one such secret, and its
     # value is known.
-    key = mock_values.COMPUTED["pulumi-python:dynamic/triplane:RandomKey"]["value"]
+    key = mock_values.COMPUTED[RANDOM_KEY]["value"]
     return [
         Resource(each.type, each.name, each.id, plain(each.inputs, key))
         for each in registered

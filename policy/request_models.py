@@ -13,8 +13,8 @@ from api_models import aws, azure, gcp
 from api_models.gcp import DEPLOYED_MODEL_ID, MODEL_ID, Body
 from api_models.resource import Resource
 from components.gcp.dynamic import built_image, vertex_deployment, vertex_model, vertex_traffic
+from components.resource_type import DYNAMIC, RANDOM_KEY
 
-DYNAMIC = "pulumi-python:dynamic/triplane:"
 GCP_BODIES: Mapping[str, Body] = {
     **gcp.BODIES,
     f"{DYNAMIC}GcpBuiltImage": Body(
@@ -56,7 +56,7 @@ DYNAMIC_NOT_COVERED = {
     f"{DYNAMIC}AzureBlobFolder": "azure-storage-blob makes the requests, from the bytes of files",
     f"{DYNAMIC}AzureEndpointTraffic": "its PUT sends the answer of a GET, with the traffic: checked against "
     "`azure.mgmt.machinelearningservices.models.OnlineEndpoint` in tests/policy/test_api_models.py",
-    f"{DYNAMIC}RandomKey": "it sends nothing",
+    RANDOM_KEY: "it sends nothing",
 }
 
 

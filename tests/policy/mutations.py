@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from api_models.resource import Resource
+from components.resource_type import DYNAMIC
 from policy.plain import SECRET
 from tests.policy import mutations_access
 from tests.policy.changes import Change, Mutation, add, drop, edit, put
@@ -35,7 +36,6 @@ BUILD = "aws:codebuild/project:Project"
 GCS = "gcp:storage/bucket:Bucket"
 RUN = "gcp:cloudrunv2/service:Service"
 GAR = "gcp:artifactregistry/repository:Repository"
-DYNAMIC = "pulumi-python:dynamic/triplane:"
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOBS = "azure-native:storage:BlobServiceProperties"

@@ -15,6 +15,7 @@ from api_models.matching import Json, NotChecked, ProseRule, compiled, normalize
 from api_models.resource import Plan, Resource
 from components.azure.dynamic import endpoint_traffic
 from components.gcp.dynamic import vertex_deployment
+from components.resource_type import DYNAMIC
 from policy import api_coverage, record, request_models
 from tests.policy.changes import put
 from tests.policy.conftest import Plans
@@ -55,7 +56,6 @@ def test_every_registered_type_has_a_model_or_a_reason_for_having_none(
 
 
 AML = "azure-native:machinelearningservices:"
-DYNAMIC = "pulumi-python:dynamic/triplane:"
 MORE = "on instances, with more of everything"
 DELIVERED = "deployed by GitHub Actions"
 WRONG = [

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from api_models import arm
+from components.resource_type import DYNAMIC
 from policy import checkov, record, terraform
 from tests.policy.conftest import Plans
 
@@ -59,7 +60,7 @@ def test_only_dynamic_resources_are_left_out_of_the_scan(
         if cloud == "azure"
         else document["planned_values"]["root_module"]["resources"]
     )
-    wanted = [each for each in plan if not each.type.startswith(checkov.DYNAMIC)]
+    wanted = [each for each in plan if not each.type.startswith(DYNAMIC)]
     assert len(resources) == len(wanted)
     if cloud != "azure":
         assert len({each["address"] for each in resources}) == len(wanted), "addresses collide"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from api_models.resource import Plan, Resource
+from components.resource_type import RANDOM_KEY
 from policy import mock_values, record, secrecy
 from policy.enforcement import violations
 from policy.pack_rules import PackRules
@@ -21,8 +22,7 @@ from tests.policy.changes import BASE, mutated, put
 from tests.policy.conftest import Plans
 from tests.policy.mutations import APP, FUNCTION, MUTATIONS, RUN
 
-KEY_MAKER = "pulumi-python:dynamic/triplane:RandomKey"
-KEY = mock_values.COMPUTED[KEY_MAKER]["value"]
+KEY = mock_values.COMPUTED[RANDOM_KEY]["value"]
 INNOCENT = {
     "aws": (FUNCTION, "environment.variables.GREETING"),
     "gcp": (RUN, "template.containers.0.args.0"),
@@ -52,7 +52,7 @@ def received(value: Any) -> Any:
 
 def outputs(resource: Resource) -> dict[str, Any]:
     """The outputs that a stack policy receives: the id, and the key of the resource that makes it."""
-    return {"id": resource.id, **({"value": KEY} if resource.type == KEY_MAKER else {})}
+    return {"id": resource.id, **({"value": KEY} if resource.type == RANDOM_KEY else {})}
 
 
 def findings(plan: Plan) -> dict[str, list[str]]:
@@ -106,7 +106,7 @@ def test_a_key_under_an_innocent_name_is_found_by_its_value(
         each
         for each in plan
         if each.type not in secrecy.STORES
-        or (each.type == KEY_MAKER) is (source == "only the key's resource")
+        or (each.type == RANDOM_KEY) is (source == "only the key's resource")
     ]
     (message,) = findings(left)["secrets-by-reference"]
     assert message.endswith("holds a secret")

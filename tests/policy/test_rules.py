@@ -15,6 +15,7 @@ from policy.checks import inexact_subject
 from policy.enforcement import CHECKS, Violation, violations
 from policy.plain import SECRET, SECRET_SIGNATURE, SIGNATURE
 from policy.rules import RULES
+from rehearsal.core.schema import Schemas
 from tests.policy.changes import BASE, Change, Mutation, mutated, put
 from tests.policy.conftest import Plans
 from tests.policy.mutations import ACCOUNT, MUTATIONS
@@ -99,8 +100,6 @@ def test_the_check_of_the_type_itself_finds_the_mutation(cloud: str, plans: Plan
 def test_only_types_without_tags_are_exempt_from_the_rule_on_tags(
     module: str, untagged: set[str]
 ) -> None:
-    from rehearsal.core.schema import Schemas
-
     schemas = Schemas(module.removeprefix("pulumi_").replace("_", "-"))
     word = "labels" if module == "pulumi_gcp" else "tags"
     try:

@@ -36,7 +36,7 @@ class Server:
     """Released once for each prediction that reaches the endpoint."""
     objects: dict[str, bytes] = field(default_factory=dict)
 
-    def ask(
+    def request(
         self, method: str = "POST", path: str = "/predict", body: bytes | None = None
     ) -> tuple[int, dict[str, str], Any]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -102,7 +102,7 @@ def server() -> Iterator[Server]:
             deadline = time.monotonic() + 20
             while True:
                 try:
-                    found.ask("GET", "/healthz")
+                    found.request("GET", "/healthz")
                     break
                 except ConnectionError:
                     assert time.monotonic() < deadline, "the server did not start"
@@ -114,7 +114,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_prediction_comes_with_its_length_and_request_id(server: Server) -> None:
-    status, headers, body = server.ask()
+    status, headers, body = server.request()
     assert status == 200
     assert json.loads(body)["predictions"] == [{"probability": 0.5, "late": True}]
     assert int(headers["content-length"]) == len(body)
@@ -127,16 +127,16 @@ def test_a_full_gateway_refuses_at_once_while_probes_and_the_page_still_answer(
 ) -> None:
     server.may_answer.clear()
     with ThreadPoolExecutor(2) as callers:
-        waiting = [callers.submit(server.ask) for _ in range(2)]
+        waiting = [callers.submit(server.request) for _ in range(2)]
         assert all(server.arrived.acquire(timeout=20) for _ in waiting)
-        refused = server.ask()
+        refused = server.request()
         assert refused[0] == 503
         assert refused[1]["retry-after"] == "1"
-        assert server.ask("GET", "/healthz")[0] == 200
-        assert server.ask("GET", "/")[0] == 200
+        assert server.request("GET", "/healthz")[0] == 200
+        assert server.request("GET", "/")[0] == 200
         server.may_answer.set()
         assert [each.result()[0] for each in waiting] == [200, 200]
-    assert server.ask()[0] == 200
+    assert server.request()[0] == 200
 
 
 def test_a_body_over_the_limit_is_refused_without_reading_it_all(server: Server) -> None:
@@ -152,7 +152,7 @@ def test_a_body_over_the_limit_is_refused_without_reading_it_all(server: Server)
 def test_a_caller_that_disconnects_does_not_disturb_the_gateway(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as link:
         link.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-    assert server.ask()[0] == 200
+    assert server.request()[0] == 200
 
 
 def test_bytes_that_are_not_http_get_a_400(server: Server) -> None:
@@ -164,7 +164,7 @@ def test_bytes_that_are_not_http_get_a_400(server: Server) -> None:
 def test_sigterm_finishes_the_running_request_and_writes_its_capture(server: Server) -> None:
     server.may_answer.clear()
     with ThreadPoolExecutor(1) as callers:
-        waiting = callers.submit(server.ask)
+        waiting = callers.submit(server.request)
         assert server.arrived.acquire(timeout=20)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)

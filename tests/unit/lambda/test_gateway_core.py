@@ -37,7 +37,7 @@ def handler(predict: Callable[[list[dict[str, Any]]], object] = model) -> Reques
 HANDLER = handler()
 
 
-def ask(
+def answer_to(
     body: Any,
     *,
     method: str = "POST",
@@ -59,7 +59,7 @@ def error(answer: Answer) -> dict[str, Any]:
 def reasons(**changes: Any) -> dict[str, str]:
     """The reasons against the example flight with these changes, by field."""
     flight = {name: value for name, value in {**FLIGHT, **changes}.items() if value is not ...}
-    answer = ask({"instances": [flight]})
+    answer = answer_to({"instances": [flight]})
     if answer.status == 200:
         return {}
     assert answer.status == 422
@@ -68,7 +68,7 @@ def reasons(**changes: Any) -> dict[str, str]:
 
 
 def test_a_flight_gets_its_prediction_and_the_model_version_and_is_captured() -> None:
-    answer = ask({"instances": [FLIGHT, FLIGHT]})
+    answer = answer_to({"instances": [FLIGHT, FLIGHT]})
     assert answer.status == 200
     assert json.loads(answer.body) == model([FLIGHT, FLIGHT])
     assert answer.headers["x-request-id"] == "request-1"
@@ -77,7 +77,7 @@ def test_a_flight_gets_its_prediction_and_the_model_version_and_is_captured() ->
 
 def test_an_optional_field_may_be_left_out_or_null() -> None:
     assert reasons(temp=...) == {}
-    answer = ask({"instances": [{**FLIGHT, "temp": None}]})
+    answer = answer_to({"instances": [{**FLIGHT, "temp": None}]})
     assert answer.capture
     assert "temp" not in answer.capture["instances"][0]
 
@@ -123,7 +123,7 @@ def test_a_wrong_field_is_named_with_the_reason_and_the_nearest_values(
 
 def test_all_wrong_fields_are_listed_up_to_the_limit() -> None:
     assert set(reasons(carrier="??", date="x", temp="x")) == {"carrier", "date", "temp"}
-    answer = ask({"instances": [{}] * 50})
+    answer = answer_to({"instances": [{}] * 50})
     assert len(error(answer)["fields"]) == MAX_ERRORS
 
 
@@ -142,7 +142,7 @@ def test_all_wrong_fields_are_listed_up_to_the_limit() -> None:
     ],
 )
 def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, reason: str) -> None:
-    answer = ask(body)
+    answer = answer_to(body)
     assert answer.status == 422
     (found,) = error(answer)["fields"]
     assert found["field"] == field
@@ -165,14 +165,14 @@ def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, reason: s
     ],
 )
 def test_a_body_that_is_not_json_is_a_400_with_the_position(body: bytes, reason: str) -> None:
-    answer = ask(body)
+    answer = answer_to(body)
     assert answer.status == 400
     assert reason in answer.body.decode()
 
 
 def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> None:
     body = json.dumps({"instances": [{**FLIGHT, "temp": 12.5}]}).replace("12.5", "1e999").encode()
-    assert "finite" in error(ask(body))["fields"][0]["reason"]
+    assert "finite" in error(answer_to(body))["fields"][0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -191,22 +191,22 @@ def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> No
     ],
 )
 def test_each_mistake_has_its_status(changes: dict[str, Any], status: int) -> None:
-    assert ask({"instances": [FLIGHT]}, **changes).status == status
+    assert answer_to({"instances": [FLIGHT]}, **changes).status == status
 
 
 def test_a_wrong_method_is_answered_with_the_allowed_ones() -> None:
-    assert ask({}, method="DELETE").headers["allow"] == "POST"
-    assert ask({}, method="POST", path="/healthz").headers["allow"] == "GET, HEAD"
+    assert answer_to({}, method="DELETE").headers["allow"] == "POST"
+    assert answer_to({}, method="POST", path="/healthz").headers["allow"] == "GET, HEAD"
 
 
 def test_a_body_over_the_limit_is_a_413_and_one_at_the_limit_is_not() -> None:
-    assert ask(b" " * (64 * 1024 + 1)).status == 413
-    assert ask(b" " * 64 * 1024).status == 400
+    assert answer_to(b" " * (64 * 1024 + 1)).status == 413
+    assert answer_to(b" " * 64 * 1024).status == 400
 
 
 def test_a_caller_without_the_key_learns_only_that_the_key_is_wrong() -> None:
-    assert ask(b"{", x_api_key="guess").status == 401
-    assert ask(b" " * 100_000, content_type="x/y", x_api_key="guess").status == 401
+    assert answer_to(b"{", x_api_key="guess").status == 401
+    assert answer_to(b" " * 100_000, content_type="x/y", x_api_key="guess").status == 401
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_an_endpoint_that_fails_is_a_503_with_the_time_of_the_next_try(failure: 
             raise failure
         return failure
 
-    answer = ask({"instances": [FLIGHT]}, at=handler(predict))
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
     assert answer.cause
@@ -241,20 +241,20 @@ def test_a_model_that_refuses_the_input_is_a_422() -> None:
     def predict(instances: list[dict[str, Any]]) -> object:
         raise ModelRefused("422: internal words")
 
-    answer = ask({"instances": [FLIGHT]}, at=handler(predict))
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 422
     assert "internal words" not in answer.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/healthz", "/features.json"])
 def test_head_is_get_without_the_body(path: str) -> None:
-    got, head = ask(b"", method="GET", path=path), ask(b"", method="HEAD", path=path)
+    got, head = answer_to(b"", method="GET", path=path), answer_to(b"", method="HEAD", path=path)
     assert (head.status, head.headers, head.body) == (200, got.headers, b"")
     assert got.body
 
 
 def test_the_page_is_self_contained_and_only_its_own_script_may_run() -> None:
-    answer = ask(b"", method="GET", path="/")
+    answer = answer_to(b"", method="GET", path="/")
     policy = answer.headers["content-security-policy"]
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in policy
@@ -275,7 +275,7 @@ def test_a_label_cannot_end_the_script_of_the_page() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict"])
 def test_every_answer_has_the_security_headers_and_the_request_id(path: str) -> None:
-    headers = ask(b"", method="GET", path=path).headers
+    headers = answer_to(b"", method="GET", path=path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-request-id"] == "request-1"
@@ -311,7 +311,7 @@ ANYTHING = st.recursive(
 @example(b'"\\ud800"')
 @example(b'{"\\ud800": 1, "\\ud800": 2}')
 def test_any_bytes_get_an_answer_below_500(body: bytes) -> None:
-    assert_well_formed(ask(body))
+    assert_well_formed(answer_to(body))
 
 
 @settings(max_examples=150, deadline=None)
@@ -319,13 +319,13 @@ def test_any_bytes_get_an_answer_below_500(body: bytes) -> None:
 @example({"\ud800": 1})
 @example({"instances": [{"carrier": "\ud800"}]})
 def test_any_json_gets_an_answer_below_500(body: Any) -> None:
-    assert_well_formed(ask(body))
+    assert_well_formed(answer_to(body))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(list(FLIGHT)) | st.text(max_size=9), ANYTHING))
 def test_any_change_of_a_flight_gets_an_answer_below_500(changes: dict[str, Any]) -> None:
-    assert_well_formed(ask({"instances": [{**FLIGHT, **changes}]}))
+    assert_well_formed(answer_to({"instances": [{**FLIGHT, **changes}]}))
 
 
 @settings(max_examples=100, deadline=None)
@@ -334,7 +334,7 @@ def test_any_method_path_and_header_gets_an_answer_below_500(
     method: str, path: str, key: str, kind: str
 ) -> None:
     for each in (path, "/" + path, "/predict"):
-        assert_well_formed(ask({"instances": [FLIGHT]}, method=method, path=each))
+        assert_well_formed(answer_to({"instances": [FLIGHT]}, method=method, path=each))
         assert_well_formed(
-            ask({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind)
+            answer_to({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind)
         )

@@ -33,6 +33,7 @@ from operations.recovery.gateway_key import with_existing_key
 from operations.recovery.import_candidates import import_candidates
 from operations.recovery.preview import PROVIDER, Preview, known_inputs, previewed
 from operations.recovery.probes import probe
+from operations.recovery.refusals import CANDIDATES_UNREADABLE
 from operations.recovery.state import Deployment, with_known_dependencies
 from operations.recovery.trial_stack import TrialStack
 from operations.terminal import fail, say
@@ -47,10 +48,6 @@ PROGRAM_PROPERTIES = (
 """What the engine takes from the program for each resource, and no cloud returns."""
 TAG_PROPERTIES = ("effectiveLabels", "tagsAll", "labels", "tags")
 """The properties that can have a resource's tags; a later one wins."""
-UNREADABLE = (
-    "Refused: the cloud does not say whether {names} exist; its reason is above. Nothing was changed."
-    " Run the same command again with credentials that may read them."
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class _ImportRounds:
             f"reading {len(candidates)} of the {len(missing)} resources that are not in the state from the cloud"
         )
         state, found = probe(
-            self.trial, self.state | {"deployment": deployment}, candidates, UNREADABLE
+            self.trial, self.state | {"deployment": deployment}, candidates, CANDIDATES_UNREADABLE
         )
         deployment, own = without_foreign_resources(state["deployment"], found, candidates)
         self.state = state | {"deployment": with_existing_key(deployment, missing)}

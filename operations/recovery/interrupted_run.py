@@ -36,18 +36,9 @@ from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.wire import SIGNATURE
 from operations.recovery.probes import PROBE_SUFFIX, probe, probes, without_probes
+from operations.recovery.refusals import ALLOW_UNRESOLVED, OPERATIONS_UNREADABLE
 from operations.recovery.state import Deployment
 from operations.terminal import say
-
-ALLOW_UNRESOLVED = "unseen"
-"""The word that goes on without reading the unresolved operations from the cloud: ``ALLOW=unseen``."""
-
-UNREADABLE = (
-    "Refused: the cloud does not say whether the interrupted run has created or changed {names}; its reason is"
-    " above. Nothing in the cloud was changed. Run the same command again once the cloud answers, with"
-    " credentials that may read these resources. To go on without knowing, so that what was created may be"
-    f" created twice: ALLOW={ALLOW_UNRESOLVED}"
-)
 
 Operation = dict[str, Any]
 """One of a state's ``pending_operations``: ``type`` (``creating``, …) and ``resource``. ``live``: the id that
@@ -85,7 +76,7 @@ def _resolve(
     """Read the unresolved resources from the cloud, and nothing else, so that nothing else can leave the state."""
     changed = [each["resource"]["urn"] for each in unresolved if each["type"] != "creating"]
     since = run_start(stack.event_log)
-    state, found = probe(stack, state, lost, UNREADABLE, others=changed, since=since)
+    state, found = probe(stack, state, lost, OPERATIONS_UNREADABLE, others=changed, since=since)
     stack.import_state(state)
     for urn in found:
         say(f"the interrupted run has created it, and the state has it now: {resource_name(urn)}")

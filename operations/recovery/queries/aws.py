@@ -17,7 +17,7 @@ from operations.recovery.discovered_resource import (
     has_tags,
     matching_resources,
 )
-from operations.recovery.queries.refusal import secret_not_readable
+from operations.recovery.refusals import secret_unreadable
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -115,4 +115,4 @@ def _describe_secret(region: str, secret: str, account: str | None) -> dict[str,
     except BotoCoreError as error:
         reason = str(error)
     permission = "secretsmanager:DescribeSecret (AWS_PROFILE=…, if the settings name a profile)"
-    raise SystemExit(secret_not_readable(secret, reason, permission))
+    raise SystemExit(secret_unreadable(secret, reason, permission))

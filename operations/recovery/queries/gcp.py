@@ -14,7 +14,7 @@ from components.gcp.resource_types import RESOURCE_TYPES
 from components.resource_type import Facts, LabelledList
 from config.tags import tags_as_text
 from operations.recovery.discovered_resource import DiscoveredResource, has_tags
-from operations.recovery.queries.refusal import secret_not_readable
+from operations.recovery.refusals import secret_unreadable
 
 BUCKET = "gcp:storage/bucket:Bucket"
 SERVICE_ACCOUNT = "gcp:serviceaccount/account:Account"
@@ -86,7 +86,7 @@ def secret_version_id(facts: Facts) -> str | None:
         if error.status == 404:
             return None
         permission = "secretmanager.versions.list"
-        raise SystemExit(secret_not_readable(secret, str(error), permission)) from None
+        raise SystemExit(secret_unreadable(secret, str(error), permission)) from None
     numbers = [
         int(each["name"].rpartition("/")[2]) for each in versions if each["state"] == "ENABLED"
     ]

@@ -12,6 +12,7 @@ import pytest
 from operations.engine.wire import SIGNATURE
 from operations.recovery import interrupted_run
 from operations.recovery.probes import PROBE_SUFFIX, with_probes
+from operations.recovery.refusals import ALLOW_UNRESOLVED
 from tests.operations.recovery.states import deployment, refreshed, role
 
 RUN_START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -172,7 +173,7 @@ def test_an_interrupted_recovery_begins_again_with_the_same_list(tmp_path: Path)
 def test_allow_unseen_forgets_what_the_cloud_does_not_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALLOW", interrupted_run.ALLOW_UNRESOLVED)
+    monkeypatch.setenv("ALLOW", ALLOW_UNRESOLVED)
     probed = with_probes(deployment(), [role("killed", "k-1")])
     stack = InterruptedStack(tmp_path, probed | {"pending_operations": []})
     interrupted_run.recover(stack, None)  # type: ignore[arg-type]

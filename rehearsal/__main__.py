@@ -31,13 +31,13 @@ def main() -> None:
             case "serve":
                 supervisor.serve(state)
             case "status":
-                _status(supervisor.ask(state, "/_api/status"))
+                _status(supervisor.answer(state, "/_api/status"))
             case "env":
                 for name, value in supervisor.environment(state).items():
                     print(f"export {name}={shlex.quote(value)}")
             case "ledger":
                 for entry in reversed(
-                    supervisor.ask(state, f"/_api/ledger?limit={arguments.limit}")
+                    supervisor.answer(state, f"/_api/ledger?limit={arguments.limit}")
                 ):
                     print("{verb:<12} {token} {name}  {text}".format(**entry).rstrip())
             case "fault":
@@ -94,18 +94,18 @@ def _fault(arguments: argparse.Namespace) -> None:
     state = state_folder()
     match arguments.what:
         case "list":
-            for fault in supervisor.ask(state, "/_api/faults"):
+            for fault in supervisor.answer(state, "/_api/faults"):
                 print("{id}  {what} on {on} {name} {method} {path} times={times}".format(**fault))
         case "clear":
-            supervisor.ask(state, "/_api/faults", "DELETE")
+            supervisor.answer(state, "/_api/faults", "DELETE")
         case "lose":
             selection = {"on": arguments.on, "name": arguments.name}
-            for lost in supervisor.ask(state, "/_api/lose", "POST", selection)["lost"]:
+            for lost in supervisor.answer(state, "/_api/lose", "POST", selection)["lost"]:
                 print(f"lost: {lost}")
         case _:
             fields = {field.name for field in dataclasses.fields(Fault)} - {"id"}
             fault = {name: getattr(arguments, name) for name in fields}
-            print(supervisor.ask(state, "/_api/faults", "POST", fault)["id"])
+            print(supervisor.answer(state, "/_api/faults", "POST", fault)["id"])
 
 
 if __name__ == "__main__":

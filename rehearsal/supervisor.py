@@ -78,7 +78,7 @@ def prepare(state: Path) -> None:
     )
 
 
-def resident(state: Path) -> int | None:
+def resident_pid(state: Path) -> int | None:
     """The process id of the running rehearsal, or None.
 
     It runs as long as the kernel reports its lock. The lock ends with a kill or a reboot, and neither a
@@ -98,7 +98,7 @@ def resident(state: Path) -> int | None:
         return None  # it is starting
 
 
-def code() -> str:
+def code_digest() -> str:
     """A digest of what a rehearsal started now would run: this package, and what is installed beside it.
 
     Of an installed package its version is enough: pip and uv write it into the name of a folder.
@@ -112,7 +112,7 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def _started_from(state: Path) -> str:
+def _digest_of_running(state: Path) -> str:
     """The digest of the code that the running rehearsal was started from; empty if it has none."""
     try:
         return (state / "code").read_text()
@@ -120,7 +120,7 @@ def _started_from(state: Path) -> str:
         return ""
 
 
-def _in_use(state: Path, pid: int) -> bool:
+def _is_in_use(state: Path, pid: int) -> bool:
     """Whether an engine is connected to one of its providers: an update is in progress."""
     ports = Ports(state / "addresses.json")
     providers = {ports.get(part) for part in PARTS if part != "http"}
@@ -135,9 +135,9 @@ def url(state: Path) -> str:
     return f"http://127.0.0.1:{Ports(state / 'addresses.json').get('http')}"
 
 
-def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
+def answer(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
     """The running rehearsal's answer to a request; raises `Trouble` with its words if it refuses."""
-    if resident(state) is None:
+    if resident_pid(state) is None:
         raise Trouble(f"the rehearsal is not running. Start it with {START}")
     request = urllib.request.Request(
         url(state) + path,
@@ -148,8 +148,8 @@ def ask(state: Path, path: str, method: str = "GET", body: object = None) -> Any
     # Never through a proxy of this machine: this is loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as answer:
-            return json.load(answer)
+        with opener.open(request, timeout=60) as response:
+            return json.load(response)
     except urllib.error.HTTPError as refused:
         raise Trouble(json.load(refused)["error"]) from None
     except OSError as failure:
@@ -165,11 +165,11 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             " the ones that the program uses (pulumi-aws, pulumi-gcp, pulumi-azure-native) into"
             f" {sys.prefix}"
         )
-    if resident(state):
+    if resident_pid(state):
         _wait(state, None)
-        pid = resident(state)
-        if pid and _started_from(state) != code():
-            if _in_use(state, pid):
+        pid = resident_pid(state)
+        if pid and _digest_of_running(state) != code_digest():
+            if _is_in_use(state, pid):
                 say(
                     "the rehearsal's code was changed, but an update is using it: it is not restarted"
                 )
@@ -225,13 +225,13 @@ def _becomes_free(port: int) -> bool:
 def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if resident(state):
+        if resident_pid(state):
             try:
-                ask(state, "/_api/status")
+                answer(state, "/_api/status")
                 return
             except Trouble:
                 pass
-        if process and process.poll() is not None and not resident(state):
+        if process and process.poll() is not None and not resident_pid(state):
             break
         time.sleep(0.05)
     log = state / "rehearsal.log"
@@ -244,11 +244,11 @@ def stop(state: Path, say: Callable[[str], None]) -> None:
     if not (state / MARKER).exists():
         say("there is no rehearsal to stop")
         return
-    pid = resident(state)
+    pid = resident_pid(state)
     if pid:
         # The processes that it started are in sessions of their own; it stops them, and then ends.
-        processes.end([(pid, processes.started(pid) or 0)], grace=20)
-    left = _orphans(state)
+        processes.end_sessions([(pid, processes.start_time(pid) or 0)], grace=20)
+    left = _stop_orphans(state)
     (state / "resident.json").unlink(missing_ok=True)
     if pid or left:
         say(
@@ -259,7 +259,7 @@ def stop(state: Path, say: Callable[[str], None]) -> None:
         say("the rehearsal was not running")
 
 
-def _orphans(state: Path) -> int:
+def _stop_orphans(state: Path) -> int:
     """Stop the processes that a killed rehearsal left; returns their number."""
     if not (state / "rehearsal.sqlite").exists():
         return 0
@@ -295,14 +295,14 @@ def wipe(state: Path, say: Callable[[str], None]) -> None:
 
 def environment(state: Path) -> dict[str, str]:
     """What clients need to reach the rehearsal."""
-    if resident(state) is None:
+    if resident_pid(state) is None:
         raise Trouble(f"the rehearsal is not running. Start it with {START}")
     settings: dict[str, str] = json.loads((state / "environment.json").read_text())
     return settings
 
 
-def _locked(lock: IO[str]) -> bool:
-    """Take the lock, unless another rehearsal has it; `resident` takes it for a moment only."""
+def _take_lock(lock: IO[str]) -> bool:
+    """Take the lock, unless another rehearsal has it; `resident_pid` takes it for a moment only."""
     deadline = time.monotonic() + 1
     while True:
         try:
@@ -322,14 +322,14 @@ def serve(state: Path) -> None:
 
     prepare(state)
     with (state / "lock").open("w") as lock:
-        if not _locked(lock):
+        if not _take_lock(lock):
             raise Trouble("another rehearsal is starting or running here")
         logging.basicConfig(
             level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
         (state / "resident.json").unlink(missing_ok=True)  # a killed one's
-        write_whole(state / "code", code())
-        identity = [os.getpid(), processes.started(os.getpid())]
+        write_whole(state / "code", code_digest())
+        identity = [os.getpid(), processes.start_time(os.getpid())]
         write_whole(state / "resident.json", json.dumps(identity))
         ports = Ports(state / "addresses.json")
         try:

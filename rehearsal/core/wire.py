@@ -119,12 +119,12 @@ def scrub(text: str, values: dict[str, Any], secrets: Iterable[Path]) -> str:
     return text
 
 
-def known(value: Any) -> Any:
+def known_part(value: Any) -> Any:
     """The value without its unknown parts; `UNKNOWN` if all of it is unknown."""
     if isinstance(value, dict):
-        return {k: known(v) for k, v in value.items() if v is not UNKNOWN}
+        return {k: known_part(v) for k, v in value.items() if v is not UNKNOWN}
     if isinstance(value, list):
-        return [known(v) for v in value if v is not UNKNOWN]
+        return [known_part(v) for v in value if v is not UNKNOWN]
     return value
 
 

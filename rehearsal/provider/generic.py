@@ -29,7 +29,7 @@ def name_property(schema: Schema, rules: ResourceType) -> str | None:
     return rules.name.property if rules.name else schema.name_property
 
 
-def replaces(schema: Schema, rules: ResourceType) -> set[str]:
+def replacing_inputs(schema: Schema, rules: ResourceType) -> set[str]:
     """Top-level inputs and dotted paths whose change is a replacement."""
     documented = {name for name, described in schema.inputs.items() if described.get("replaces")}
     places = PLACES[schema.package] & schema.inputs.keys()
@@ -77,14 +77,14 @@ def autoname(schema: Schema, rules: ResourceType, program_name: str, seed: bytes
     return name
 
 
-def autonamed(schema: Schema, rules: ResourceType, program_name: str, name: str) -> bool:
+def is_autonamed(schema: Schema, rules: ResourceType, program_name: str, name: str) -> bool:
     """Whether `autoname` could have made this name: then a replacement gets another one."""
     separator, digits = _style(schema, rules)
     pattern = rf"{re.escape(program_name + separator)}[0-9a-f]{{{digits}}}"
     return re.fullmatch(pattern, name, re.IGNORECASE) is not None
 
 
-def fill(record: Record, schema: Schema, rules: ResourceType, account: Account) -> None:
+def fill_new(record: Record, schema: Schema, rules: ResourceType, account: Account) -> None:
     """Give a new record its generic id and outputs: the inputs, and plausible values for the rest."""
     place = _place(record, account)
     called = name_property(schema, rules) or "name"
@@ -111,7 +111,7 @@ def fill(record: Record, schema: Schema, rules: ResourceType, account: Account) 
             record.outputs[wire] = links.get(wire, made)
 
 
-def echo(record: Record, schema: Schema, old_inputs: Json) -> None:
+def copy_inputs(record: Record, schema: Schema, old_inputs: Json) -> None:
     """Copy changed inputs to the outputs of the same name."""
     for wire in schema.outputs:
         if record.inputs.get(wire) is not None:
@@ -154,7 +154,7 @@ def _plausible_object(schema: Schema, kind: Any) -> Any:
     return {}
 
 
-def moved(schema: Schema, inputs: Json, outputs: Json, config: Json) -> dict[str, str]:
+def changed_places(schema: Schema, inputs: Json, outputs: Json, config: Json) -> dict[str, str]:
     """Places that the provider's settings give and that differ from the resource's: it is replaced.
 
     AWS: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/guides/enhanced-region-support
@@ -264,10 +264,10 @@ def _id(record: Record, schema: Schema, place: dict[str, str], name: str, accoun
         return schema.id_template.format(**values)
     if record.package == "gcp":
         return f"projects/{place['project']}/{_plural(kind)}/{name}"
-    return name if name_property_of(schema) else f"{kind.lower()}-{_digest(record)[:17]}"
+    return name if has_name(schema) else f"{kind.lower()}-{_digest(record)[:17]}"
 
 
-def name_property_of(schema: Schema) -> bool:
+def has_name(schema: Schema) -> bool:
     """Whether the type has a name that the program or the provider chooses."""
     return schema.name_property is not None or "{name}" in schema.id_template
 

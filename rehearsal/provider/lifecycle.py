@@ -65,7 +65,7 @@ class Lifecycle:
             secrets=[list(path) for path in secrets],
             created=time.time(),
         )
-        generic.fill(record, schema, rules, self.context.account)
+        generic.fill_new(record, schema, rules, self.context.account)
         self._check_references(rules, record)
         with self._named(schema, rules, record):
             begun = record.id
@@ -120,7 +120,7 @@ class Lifecycle:
         record = copy.deepcopy(old)
         record.urn, record.inputs = urn, inputs
         record.secrets = [list(path) for path in secrets]
-        generic.echo(record, schema, old.inputs)
+        generic.copy_inputs(record, schema, old.inputs)
         self._check_references(rules, record)
         with self.context.store.transaction():
             rules.update(self.context, old, record)

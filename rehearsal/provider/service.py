@@ -23,7 +23,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from rehearsal.core import schema
 from rehearsal.core.faults import AnswerLost, Fault, Step
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known, scrub
+from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known_part, scrub
 from rehearsal.provider import diff, generic
 from rehearsal.provider.cloud_profile import Invoke
 from rehearsal.provider.context import Context
@@ -127,7 +127,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, call: grpc.ServicerContext) -> Any:
         # Settings that are not plain text arrive as JSON in text.
-        settings = known(decode(request.args)[0])
+        settings = known_part(decode(request.args)[0])
         self._configs[call.peer()] = {
             name: json.loads(text) if isinstance(text, str) and text[:1] in ("{", "[") else text
             for name, text in settings.items()
@@ -166,7 +166,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
             if not failures:
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
-                stripped = {w: known(value) for w, value in news.items() if value is not UNKNOWN}
+                stripped = {
+                    w: known_part(value) for w, value in news.items() if value is not UNKNOWN
+                }
                 self.lifecycle.check_name(rules, stripped)
                 rules.check(self.context, Inputs(stripped, unknown))
         except CheckFailure as failure:
@@ -235,9 +237,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         outputs = decode(request.olds)[0]
         repeated = [wire for wire in news if wire in outputs and news[wire] == outputs[wire]]
         olds |= {wire: news[wire] for wire in repeated if wire not in olds}
-        changes = diff.changes(olds, news, generic.replaces(shape, rules), shape)
+        changes = diff.changes(olds, news, generic.replacing_inputs(shape, rules), shape)
         config = self._configs.get(call.peer(), {})  # not another connection's
-        changes |= generic.moved(shape, news, outputs, config)
+        changes |= generic.changed_places(shape, news, outputs, config)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
@@ -251,7 +253,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=bool(replaced)
             and isinstance(fixed, str)
             and fixed == olds.get(wire or "")
-            and not generic.autonamed(shape, rules, name, fixed),
+            and not generic.is_autonamed(shape, rules, name, fixed),
             diffs=sorted({path.split(".")[0].split("[")[0] for path in changes}),
             detailedDiff={
                 path: provider_pb2.PropertyDiff(

@@ -172,7 +172,7 @@ class Containers:
         instance = self._acquire(key)
         if instance is None:
             try:
-                instance = await anyio.to_thread.run_sync(self._revive, key)
+                instance = await anyio.to_thread.run_sync(self._restart, key)
             except ContainerFailed as failure:
                 return PlainTextResponse(f"Service Unavailable: {failure}", 503)
         try:
@@ -227,7 +227,7 @@ class Containers:
             instance.in_flight += 1
             return instance
 
-    def _revive(self, key: str) -> Instance:
+    def _restart(self, key: str) -> Instance:
         """Start a container again: it has crashed, or the rehearsal was restarted."""
         with self._change(key):
             if instance := self._acquire(key):  # another thread was faster

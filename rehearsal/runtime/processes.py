@@ -20,16 +20,16 @@ WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-def started(pid: int) -> float | None:
+def start_time(pid: int) -> float | None:
     """When the process with this id started, in seconds with any origin; None if there is none."""
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else _start(process)
+        return None if process.status() == psutil.STATUS_ZOMBIE else _steady_start_time(process)
     except psutil.NoSuchProcess:
         return None
 
 
-def _start(process: psutil.Process) -> float:
+def _steady_start_time(process: psutil.Process) -> float:
     """When a process started. This must not change with the clock (a laptop that wakes up).
 
     Linux counts from its boot, and psutil adds the time of the boot, which changes with the clock.
@@ -40,27 +40,27 @@ def _start(process: psutil.Process) -> float:
     return boot + float(process.create_time()) - float(psutil.boot_time())
 
 
-def same(pid: int, start: float) -> bool:
+def is_same_process(pid: int, start: float) -> bool:
     """Whether the process that started then still runs: its id alone may have been reused."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(_later(process, start)) < 2
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_seconds_after(process, start)) < 2
     except psutil.NoSuchProcess:
         return False
 
 
-def _later(process: psutil.Process, start: float) -> float:
+def _seconds_after(process: psutil.Process, start: float) -> float:
     """How many seconds after ``start`` a process started."""
     # A version of this program before November 2026 put the time since the epoch on record.
-    return min(_start(process) - start, float(process.create_time()) - start, key=abs)
+    return min(_steady_start_time(process) - start, float(process.create_time()) - start, key=abs)
 
 
-def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
+def end_sessions(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
     """Stop these sessions (leader's id and start time): SIGTERM, after ``grace`` seconds SIGKILL.
 
     Returns how many processes there were.
     """
-    alive = [member for group in groups for member in _members(*group)]
+    alive = [member for group in groups for member in _session_processes(*group)]
     for process in alive:
         _signal(process, signal.SIGTERM)
         _signal(
@@ -73,13 +73,13 @@ def end(groups: Iterable[tuple[int, float]], grace: float = 5) -> int:
     return len(alive)
 
 
-def _members(pid: int, start: float) -> list[psutil.Process]:
-    if started(pid) is not None and not same(pid, start):
+def _session_processes(pid: int, start: float) -> list[psutil.Process]:
+    if start_time(pid) is not None and not is_same_process(pid, start):
         return []  # the id belongs to another process now
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) != pid or _later(process, start) < -2:
+            if os.getsid(process.pid) != pid or _seconds_after(process, start) < -2:
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
@@ -125,7 +125,7 @@ class Processes:
                 cwd=cwd,
                 start_new_session=True,
             )
-        self._store.add_process(process.pid, started(process.pid) or 0, key)
+        self._store.add_process(process.pid, start_time(process.pid) or 0, key)
         self._running[process.pid] = process
         assert process.stdin is not None
         process.stdin.write(b"go\n")
@@ -136,18 +136,18 @@ class Processes:
         """Stop a process and all that it started: SIGTERM, after ``grace`` seconds SIGKILL."""
         for pid, start, _ in self._store.processes():
             if pid == process.pid:
-                end([(pid, start)], grace)
+                end_sessions([(pid, start)], grace)
         process.wait(grace)
         self._forget_ended()
 
     def stop_all(self) -> int:
         """Stop every recorded process, also those of a killed rehearsal; returns their number."""
-        on_record = self._store.processes()
-        count = end([(pid, start) for pid, start, _ in on_record])
+        recorded = self._store.processes()
+        count = end_sessions([(pid, start) for pid, start, _ in recorded])
         for process in self._running.values():
             process.poll()
         self._running.clear()
-        self._store.remove_processes([pid for pid, _, _ in on_record])
+        self._store.remove_processes([pid for pid, _, _ in recorded])
         return count
 
     def _forget_ended(self) -> None:

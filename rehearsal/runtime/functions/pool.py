@@ -95,7 +95,7 @@ class Pool:
             raise
 
     def _give_back(self, sandbox: Sandbox | None) -> None:
-        usable = sandbox is not None and sandbox.settle()
+        usable = sandbox is not None and sandbox.freeze()
         with self._changed:
             self._invocations -= 1
             keep = usable and sandbox is not None and sandbox.function is self._function

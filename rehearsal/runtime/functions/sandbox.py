@@ -110,7 +110,7 @@ class Sandbox:
                 raise FunctionError({"errorType": "Runtime.ExitError", "errorMessage": message})
             raise _timed_out(invocation.id, timeout)
 
-    def settle(self) -> bool:
+    def freeze(self) -> bool:
         """Wait until the runtime and the extensions have finished the invocation, then freeze.
 
         False: the process cannot be used any more, because it ended or did not finish in time.
@@ -141,7 +141,7 @@ class Sandbox:
             self._members.add(identifier)
             return identifier
 
-    def knows(self, member: str) -> bool:
+    def is_member(self, member: str) -> bool:
         return member in self._members
 
     def next(self, member: str) -> Invocation | None:
@@ -232,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send_event(sandbox.next("runtime"))
         elif self.path == f"{EXTENSION}/event/next":
             member = self.headers.get("Lambda-Extension-Identifier", "")
-            if not sandbox.knows(member):
+            if not sandbox.is_member(member):
                 self._refuse("Extension.UnknownExtensionIdentifier", "register first")
             elif invocation := sandbox.next(member):
                 self._send(HTTPStatus.OK, self._extension_event(invocation))

@@ -37,7 +37,7 @@ def start(state: Path, **options: bool) -> str:
 def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> None:
     assert "is ready" in start(state)
     assert "runs already" in start(state), "starting twice is harmless"
-    first = supervisor.ask(state, "/_api/status")
+    first = supervisor.answer(state, "/_api/status")
     assert first["memory_mb"] < 150
     addresses = {each.laddr.ip for each in psutil.Process(first["pid"]).net_connections()}
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}, "it is reached through loopback only"
@@ -46,10 +46,10 @@ def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> N
 
     os.kill(first["pid"], signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while supervisor.resident(state) and time.monotonic() < deadline:
+    while supervisor.resident_pid(state) and time.monotonic() < deadline:
         time.sleep(0.02)
     with pytest.raises(Trouble, match="is not running"):
-        supervisor.ask(state, "/_api/status")
+        supervisor.answer(state, "/_api/status")
     (state / "objects" / "s3").mkdir(parents=True)  # as if a bucket had been made
     assert "is ready" in start(state), "neither its lock nor its process id is in the way"
     assert supervisor.environment(state) == environment, "URLs are the same after a restart"
@@ -57,10 +57,10 @@ def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> N
     with urllib.request.urlopen(supervisor.url(state)) as page:
         assert "Triplane rehearsal" in page.read().decode()
     with pytest.raises(Trouble, match="there is no fault explode"):
-        supervisor.ask(state, "/_api/faults", "POST", {"what": "explode"})
+        supervisor.answer(state, "/_api/faults", "POST", {"what": "explode"})
 
     deadline = time.monotonic() + 20
-    while not (running := supervisor.ask(state, "/_api/status"))["processes"]:
+    while not (running := supervisor.answer(state, "/_api/status"))["processes"]:
         assert time.monotonic() < deadline, "the object store did not come back"
         time.sleep(0.02)
     pid, store = running["pid"], running["processes"][0]["pid"]
@@ -85,10 +85,18 @@ def test_a_port_that_another_program_took_is_reported_with_the_way_out(state: Pa
 def test_a_stored_process_id_of_another_process_is_ignored(state: Path) -> None:
     supervisor.prepare(state)
     (state / "resident.json").write_text(json.dumps([os.getpid(), 1.0]))
-    assert supervisor.resident(state) is None
+    assert supervisor.resident_pid(state) is None
     reported: list[str] = []
     supervisor.stop(state, reported.append)
     assert reported == ["the rehearsal was not running"]
+
+
+def test_a_start_without_any_sdk_names_the_packages_to_install(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "installed_sdks", dict)
+    with pytest.raises(Trouble, match=r"install the ones .* \(pulumi-aws, pulumi-gcp, "):
+        start(state)
 
 
 def test_a_folder_that_is_not_a_rehearsals_is_not_changed(tmp_path: Path) -> None:

@@ -38,18 +38,18 @@ def start(state: Path) -> str:
 @pytest.mark.emulator
 def test_a_rehearsal_with_old_code_is_restarted_unless_an_update_uses_it(state: Path) -> None:
     start(state)
-    first = supervisor.resident(state)
+    first = supervisor.resident_pid(state)
     address = supervisor.url(state)
     assert "runs already" in start(state)
     (state / "code").write_text("of yesterday")  # the digest of the code that it was started from
     provider = Ports(state / "addresses.json").get("gcp")
     with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
         assert "an update is using it" in start(state)
-        assert supervisor.resident(state) == first
+        assert supervisor.resident_pid(state) == first
     output = start(state)
     assert "code was changed" in output
     assert "is ready" in output
-    assert supervisor.resident(state) != first
+    assert supervisor.resident_pid(state) != first
     assert supervisor.url(state) == address
     assert "runs already" in start(state)
 
@@ -61,16 +61,16 @@ def test_the_digest_changes_with_any_line_of_the_rehearsal(
     module = tmp_path / "aws" / "profile.py"
     module.write_text("A = 1")
     monkeypatch.setattr(supervisor, "PACKAGE", tmp_path)
-    before = supervisor.code()
-    assert supervisor.code() == before
+    before = supervisor.code_digest()
+    assert supervisor.code_digest() == before
     module.write_text("A = 2")
-    assert supervisor.code() != before
+    assert supervisor.code_digest() != before
 
 
 def test_a_process_is_recognised_after_the_clock_was_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = processes.started(os.getpid())
+    before = processes.start_time(os.getpid())
     assert before is not None
     # What Linux answers after the clock was set an hour ahead: it counts back from the clock.
     booted = psutil.boot_time() + 3600
@@ -78,7 +78,7 @@ def test_a_process_is_recognised_after_the_clock_was_changed(
     monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: booted)  # type: ignore[attr-defined]
     if psutil.LINUX:
         assert psutil.Process().create_time() > before % 1e7 + booted - 1
-    assert processes.same(os.getpid(), before)
+    assert processes.is_same_process(os.getpid(), before)
 
 
 def test_a_process_that_an_older_version_recorded_is_stopped(tmp_path: Path) -> None:

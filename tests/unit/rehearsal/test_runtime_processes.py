@@ -60,13 +60,13 @@ def test_stop_ends_grandchildren_and_processes_that_ignore_sigterm(
     assert until(marker.exists)
     registry.stop(process, grace=0.3)
     assert process.poll() is not None
-    assert processes.end([(process.pid, time.time())]) == 0
+    assert processes.end_sessions([(process.pid, time.time())]) == 0
 
 
 def test_a_process_with_a_reused_id_is_not_stopped(store: Store, tmp_path: Path) -> None:
     registry = Processes(store)
     process = registry.spawn(["sleep", "60"], key="k", log=tmp_path / "l")
-    long_ago = (processes.started(process.pid) or 0) - 1000
-    assert processes.end([(process.pid, long_ago)]) == 0
+    long_ago = (processes.start_time(process.pid) or 0) - 1000
+    assert processes.end_sessions([(process.pid, long_ago)]) == 0
     assert process.poll() is None
     registry.stop_all()

@@ -103,9 +103,9 @@ class StackFile:
             edited = replace(self, text=text)
             if edited.settings == settings and edited._engine_keys == self._engine_keys:
                 return edited
-        except (_NotEditable, yaml.YAMLError, pulumi.RunError):
+        except (yaml.YAMLError, pulumi.RunError):
             pass
-        # Anchors, flow mappings and the like: right, but without the comments.
+        # Anchors, a new setting in a flow mapping, and the like: the same meaning without the comments.
         return replace(self, text=_dumped({**self.document, SECTION: settings}))
 
     @property
@@ -127,21 +127,15 @@ def _with_text_keys(value: Any) -> Any:
 # The edit of a text: one setting is replaced, all else stays
 
 
-class _NotEditable(Exception):
-    """The text has a form in which one setting cannot be replaced alone."""
-
-
 def _edited(text: str, key: str, entry: Mapping[str, Any]) -> str:
     """The text with ``entry`` (``key`` and its value, or nothing) in the place of the setting ``key``."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    found = _value_node(root, SECTION) if root else None
-    if found is None or not isinstance(found[1], yaml.MappingNode):
+    found = _nodes_of(root, SECTION) if root else None
+    if found is None or not found[1].value or not isinstance(found[1], yaml.MappingNode):
         return _with_section(text, found and found[1], entry)
     config = found[1]
-    if config.flow_style:
-        raise _NotEditable
     margin = config.start_mark.column
-    setting = _value_node(config, key)
+    setting = _nodes_of(config, key)
     if setting is None:
         return _inserted(text, _end(text, config.value[-1][1]), margin, entry)
     name, value = setting
@@ -174,10 +168,8 @@ def _inserted(text: str, after: int, margin: int, entry: Mapping[str, Any]) -> s
     return f"{text[:line_end]}\n{_block(entry, margin)}{rest}"
 
 
-def _value_node(mapping: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """The nodes of a key and its value; the last of several, as a reader has it."""
-    if not isinstance(mapping, yaml.MappingNode):
-        raise _NotEditable
+def _nodes_of(mapping: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """The nodes of a key and its value. Of several with the same key it is the last one, as for a reader."""
     found = [
         (name, value)
         for name, value in mapping.value

@@ -1,6 +1,6 @@
 """The query protocol, which IAM and STS speak: a form goes in, XML comes out.
 
-https://docs.aws.amazon.com/IAM/latest/APIReference/programming.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/programming.html
 """
 
 from __future__ import annotations

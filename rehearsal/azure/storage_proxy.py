@@ -101,19 +101,19 @@ class StorageProxy:
             verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
             return permissions.allowed(self.context, principal, f"{CONTAINERS}/{verb}", scope)
 
-        def may(verb: str) -> bool:
+        def allowed(verb: str) -> bool:
             return permissions.allowed(
                 self.context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
             )
 
         if reads:
-            return may("read")
+            return allowed("read")
         if request.method == "DELETE":
-            return may("delete")
-        if may("write"):
+            return allowed("delete")
+        if allowed("write"):
             return True
         # The right to add allows writing a blob that does not exist yet, in one request.
-        if "comp" in request.query_params or not may("add/action"):
+        if "comp" in request.query_params or not allowed("add/action"):
             return False
         return request.headers.get("if-none-match") == "*" or not await self._exists(
             request, azurite

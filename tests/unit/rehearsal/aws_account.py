@@ -30,7 +30,7 @@ class Account:
         self.lifecycle = Lifecycle(context, "aws", self.types, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(context))]))
 
-    def make(self, token: str, name: str, /, **inputs: Any) -> Record:
+    def create(self, token: str, name: str, /, **inputs: Any) -> Record:
         """Check and create one resource; it gets a unique name unless one is given."""
         rules = self.types[token]
         if rules.name:
@@ -47,15 +47,15 @@ class Account:
 
     def role(self, name: str, service: str, *statements: Json) -> Record:
         """A role that a service can assume, with these permissions."""
-        role = self.make(permissions.ROLE, name, assumeRolePolicy=trust(service))
+        role = self.create(permissions.ROLE, name, assumeRolePolicy=trust(service))
         if statements:
             policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-            self.make(permissions.ROLE_POLICY, f"{name}-grants", role=role.id, policy=policy)
+            self.create(permissions.ROLE_POLICY, f"{name}-grants", role=role.id, policy=policy)
         return role
 
     def function(self, name: str, role: Record, code: str, **inputs: Any) -> Record:
         """A published function of one module, ``main.handler``."""
-        return self.make(
+        return self.create(
             "aws:lambda/function:Function",
             name,
             role=role.outputs["arn"],

@@ -30,10 +30,10 @@ class Subscription:
         self.context = context
         self.types = {each.token: each() for each in RESOURCE_TYPES}
         self.lifecycle = Lifecycle(context, "azure-native", self.types, SCHEMAS)
-        self.group = self.make(GROUP, resourceGroupName="rg", location="westeurope")
+        self.group = self.create(GROUP, resourceGroupName="rg", location="westeurope")
         self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(context))]))
 
-    def make(self, token: str, /, **inputs: Any) -> Record:
+    def create(self, token: str, /, **inputs: Any) -> Record:
         rules = self.types[token]
         if token not in (GROUP, permissions.ASSIGNMENT, permissions.DEFINITION):
             inputs.setdefault("resourceGroupName", "rg")
@@ -52,7 +52,7 @@ class Subscription:
     def grant(self, principal: str, role: str, scope: str) -> Record:
         if "/" not in role:
             role = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
-        return self.make(
+        return self.create(
             permissions.ASSIGNMENT,
             roleAssignmentName=guid(principal, role, scope),
             principalId=principal,
@@ -61,10 +61,10 @@ class Subscription:
         )
 
     def identity(self, name: str = "worker") -> Record:
-        return self.make(IDENTITY, resourceName=name)
+        return self.create(IDENTITY, resourceName=name)
 
     def custom(self, name: str, **permission: list[str]) -> Record:
-        return self.make(
+        return self.create(
             permissions.DEFINITION,
             roleDefinitionId=guid(name),
             roleName=name,
@@ -76,8 +76,8 @@ class Subscription:
 
 def deployed_endpoint(azure: Subscription) -> Record:
     """An endpoint with two deployments that are only recorded."""
-    azure.make(machine_learning.WORKSPACE, workspaceName="space")
-    made = azure.make(
+    azure.create(machine_learning.WORKSPACE, workspaceName="space")
+    made = azure.create(
         machine_learning.ENDPOINT,
         workspaceName="space",
         endpointName="endpoint",

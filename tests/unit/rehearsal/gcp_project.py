@@ -52,9 +52,9 @@ class Project:
         self.lifecycle = Lifecycle(context, "gcp", self.types, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(context))]))
         for api in apis:
-            self.make(service_usage.SERVICE, api, service=f"{api}.googleapis.com")
+            self.create(service_usage.SERVICE, api, service=f"{api}.googleapis.com")
 
-    def make(self, token: str, name: str, /, **inputs: Any) -> Record:
+    def create(self, token: str, name: str, /, **inputs: Any) -> Record:
         """Check and create one resource; it gets a unique name unless one is given."""
         rules = self.types[token]
         if rules.name:
@@ -75,13 +75,13 @@ class Project:
 
     def account(self, name: str) -> str:
         """A new service account's e-mail."""
-        email: str = self.make(iam.ACCOUNT, name).outputs["email"]
+        email: str = self.create(iam.ACCOUNT, name).outputs["email"]
         return email
 
     def grant(self, token: str, role: str, email: str, **inputs: Any) -> Record:
         """Bind a role to a service account on a resource."""
         member = f"serviceAccount:{email}"
-        return self.make(token, f"{role}-{email}", role=role, member=member, **inputs)
+        return self.create(token, f"{role}-{email}", role=role, member=member, **inputs)
 
     def call(
         self, method: str, path: str, body: Json | None = None, caller: str | None = None

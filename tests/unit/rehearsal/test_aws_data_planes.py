@@ -78,17 +78,17 @@ def account(live_context: Context) -> Account:
 
 
 def lake(account: Account) -> Record:
-    return account.make("aws:s3/bucket:Bucket", "lake", forceDestroy=True)
+    return account.create("aws:s3/bucket:Bucket", "lake", forceDestroy=True)
 
 
 def repository(account: Account) -> Record:
     token = "aws:ecr/repository:Repository"
-    return account.make(token, "images", imageTagMutability="IMMUTABLE", forceDelete=True)
+    return account.create(token, "images", imageTagMutability="IMMUTABLE", forceDelete=True)
 
 
 def build(account: Account, bucket: Record, images: Record, *statements: Json) -> Json:
     """Build the context with a role of these permissions; the build as BatchGetBuilds reports it."""
-    account.make(
+    account.create(
         "aws:s3/bucketObjectv2:BucketObjectv2",
         "context",
         bucket=bucket.id,
@@ -97,7 +97,7 @@ def build(account: Account, bucket: Record, images: Record, *statements: Json) -
     )
     role = account.role("build", "codebuild", *statements)
     image = f"{images.outputs['repositoryUrl']}:1"
-    project = account.make(
+    project = account.create(
         "aws:codebuild/project:Project",
         "project",
         serviceRole=role.outputs["arn"],
@@ -206,7 +206,7 @@ class Serving:
         """A model and its configuration; the configuration's name."""
         self.upload(word)
         model = self.model(word)
-        found = self.account.make(
+        found = self.account.create(
             "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
             f"configuration-{word}",
             productionVariants=[
@@ -225,7 +225,7 @@ class Serving:
             info = tarfile.TarInfo("model.txt")
             info.size = len(word)
             tar.addfile(info, io.BytesIO(word.encode()))
-        self.account.make(
+        self.account.create(
             "aws:s3/bucketObjectv2:BucketObjectv2",
             f"model-{word}",
             bucket=self.bucket.id,
@@ -234,7 +234,7 @@ class Serving:
         )
 
     def model(self, word: str) -> Record:
-        return self.account.make(
+        return self.account.create(
             "aws:sagemaker/model:Model",
             f"model-{word}",
             executionRoleArn=self.role.outputs["arn"],
@@ -245,7 +245,7 @@ class Serving:
         )
 
     def endpoint(self, word: str) -> Record:
-        return self.account.make(
+        return self.account.create(
             "aws:sagemaker/endpoint:Endpoint",
             "endpoint",
             endpointConfigName=self.configuration(word),
@@ -332,7 +332,7 @@ def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record
     """A function, its alias and its URL, with so many of the two permissions."""
     role = account.role("gateway", "lambda")
     function = account.function("gateway", role, code)
-    alias = account.make(
+    alias = account.create(
         "aws:lambda/alias:Alias",
         "live",
         name="live",
@@ -344,7 +344,7 @@ def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record
         {"action": "lambda:InvokeFunction", "invokedViaFunctionUrl": True},
     ]
     for number, permission in enumerate(both[:permissions]):
-        account.make(
+        account.create(
             "aws:lambda/permission:Permission",
             f"permission-{number}",
             function=function.id,
@@ -352,7 +352,7 @@ def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record
             principal="*",
             **permission,
         )
-    url = account.make(
+    url = account.create(
         "aws:lambda/functionUrl:FunctionUrl",
         "url",
         functionName=function.id,
@@ -419,13 +419,13 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
 def test_a_secret_is_read_with_the_permission_in_the_newest_or_requested_version(
     account: Account,
 ) -> None:
-    secret = account.make("aws:secretsmanager/secret:Secret", "key")
+    secret = account.create("aws:secretsmanager/secret:Secret", "key")
     arn = secret.outputs["arn"]
     reader = account.role("reader", "lambda", allow("secretsmanager:GetSecretValue", arn))
     other = account.role("other", "lambda")
     token = "aws:secretsmanager/secretVersion:SecretVersion"
     first, _ = (
-        account.make(token, value, secretId=secret.id, secretString=value)
+        account.create(token, value, secretId=secret.id, secretString=value)
         for value in ("first", "second")
     )
     target, body = "secretsmanager.GetSecretValue", {"SecretId": arn}

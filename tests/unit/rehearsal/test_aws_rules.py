@@ -93,7 +93,7 @@ def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account
     assert (
         permissions.role_for(account.context, role.outputs["arn"], "lambda.amazonaws.com") is None
     )
-    foreign = account.make(
+    foreign = account.create(
         permissions.ROLE, "foreign", assumeRolePolicy=trust("lambda", account="999999999999")
     )
     assert (
@@ -126,7 +126,7 @@ def test_a_role_with_policies_is_not_deleted(account: Account) -> None:
 )
 def test_a_bucket_name_that_s3_does_not_allow_is_refused(account: Account, name: str) -> None:
     with pytest.raises(CheckFailure, match=r"is not a valid name|are allowed"):
-        account.make(BUCKET, "lake", bucket=name)
+        account.create(BUCKET, "lake", bucket=name)
 
 
 def many(count: int) -> dict[str, str]:
@@ -156,11 +156,11 @@ def test_tags_follow_the_limits_of_each_service(
 
 def test_a_bucket_with_objects_is_deleted_only_with_force_destroy(account: Account) -> None:
     kept, destroyed = (
-        account.make(BUCKET, name, forceDestroy=force)
+        account.create(BUCKET, name, forceDestroy=force)
         for name, force in (("a", False), ("b", True))
     )
     for bucket in (kept, destroyed):
-        account.make(
+        account.create(
             "aws:s3/bucketObjectv2:BucketObjectv2",
             f"in-{bucket.name}",
             bucket=bucket.id,
@@ -180,15 +180,15 @@ def test_deleting_an_object_deletes_all_versions_of_its_key_and_no_others(
 ) -> None:
     """As the provider does, which lists by prefix. components/aws/delivery.py grants the permissions for it."""
     token = "aws:s3/bucketObjectv2:BucketObjectv2"
-    bucket = account.make(BUCKET, "lake").id
-    account.make(
+    bucket = account.create(BUCKET, "lake").id
+    account.create(
         "aws:s3/bucketVersioning:BucketVersioning",
         "versioning",
         bucket=bucket,
         versioningConfiguration={"status": "Enabled"},
     )
     deleted, other = (
-        account.make(token, key, bucket=bucket, key=f"builds/{key}", content="x")
+        account.create(token, key, bucket=bucket, key=f"builds/{key}", content="x")
         for key in ("former.zip", "former.zip.bak")
     )
     account.update(deleted, content="y")
@@ -201,10 +201,10 @@ def test_deleting_an_object_deletes_all_versions_of_its_key_and_no_others(
 def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Account) -> None:
     token = "aws:secretsmanager/secret:Secret"
     for days in (0, 30):
-        secret = account.make(token, "key", name="key", recoveryWindowInDays=days)
+        secret = account.create(token, "key", name="key", recoveryWindowInDays=days)
         account.lifecycle.delete(token, secret.id)
     with pytest.raises(Refusal, match="already scheduled for deletion"):
-        account.make(token, "key", name="key")
+        account.create(token, "key", name="key")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_variant_that_sagemaker_does_not_offer_is_refused(
     account: Account, variant: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(CheckFailure, match=says):
-        account.make(
+        account.create(
             "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
             "configuration",
             productionVariants=[{"modelName": "model", **variant}],
@@ -248,7 +248,7 @@ def test_reserved_environment_variables_are_refused(account: Account) -> None:
 
 def test_an_endpoint_that_does_not_exist_is_not_scaled(account: Account) -> None:
     with pytest.raises(Refusal, match="Endpoint missing or its variant does not exist"):
-        account.make(
+        account.create(
             "aws:appautoscaling/target:Target",
             "capacity",
             minCapacity=1,

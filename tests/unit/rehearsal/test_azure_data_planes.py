@@ -73,12 +73,12 @@ def test_the_identity_endpoint_gives_an_app_tokens_of_its_own_identity_only(
 
 
 def test_a_task_run_pushes_only_as_an_assigned_identity_with_the_role(azure: Subscription) -> None:
-    registry = azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    registry = azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
     builder = azure.identity("builder")
     content = base64.b64encode(b"version: v1.1.0\nsteps:\n  - cmd: bash -c true\n").decode()
 
     def run(name: str) -> Record:
-        return azure.make(
+        return azure.create(
             "azure-native:containerregistry:TaskRun",
             registryName="images",
             taskRunName=name,
@@ -103,10 +103,10 @@ def test_a_task_run_pushes_only_as_an_assigned_identity_with_the_role(azure: Sub
 
 
 def test_a_task_run_fails_with_the_output_of_its_failed_step(azure: Subscription) -> None:
-    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
+    azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
     content = b'version: v1.1.0\nsteps:\n  - cmd: bash -c "echo no such thing; false"\n'
     with pytest.raises(Refusal, match=r"Run ID ca1 failed at step acb_step_0: no such thing"):
-        azure.make(
+        azure.create(
             "azure-native:containerregistry:TaskRun",
             registryName="images",
             taskRunName="run",
@@ -123,9 +123,9 @@ def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscri
     import urllib.error
     import urllib.request
 
-    azure.make(REGISTRY, registryName="images", sku={"name": "Basic"})
-    plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
-    app = azure.make(
+    azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.create(
         app_service.SITE,
         name="app",
         serverFarmId=plan.id,
@@ -152,7 +152,7 @@ class Credential:
 
 @pytest.fixture
 def lake(azure: Subscription) -> tuple[Subscription, Record]:
-    azure.make(
+    azure.create(
         storage.ACCOUNT,
         accountName="triplanelake",
         location="westeurope",
@@ -160,7 +160,7 @@ def lake(azure: Subscription) -> tuple[Subscription, Record]:
         kind="StorageV2",
         allowSharedKeyAccess=False,
     )
-    captures = azure.make(storage.CONTAINER, accountName="triplanelake", containerName="captures")
+    captures = azure.create(storage.CONTAINER, accountName="triplanelake", containerName="captures")
     return azure, captures
 
 
@@ -218,7 +218,7 @@ def test_a_public_container_is_refused_in_an_account_that_allows_none(
 ) -> None:
     azure, _ = lake
     with pytest.raises(Refusal, match="PublicAccessNotPermitted"):
-        azure.make(
+        azure.create(
             storage.CONTAINER,
             accountName="triplanelake",
             containerName="open",

@@ -24,7 +24,7 @@ def azure(live_context: Context) -> Subscription:
 
 def test_every_resource_needs_an_existing_resource_group(azure: Subscription) -> None:
     with pytest.raises(Refusal, match="ResourceGroupNotFound: Resource group 'no'"):
-        azure.make(IDENTITY, resourceName="worker", resourceGroupName="no")
+        azure.create(IDENTITY, resourceName="worker", resourceGroupName="no")
 
 
 @pytest.mark.parametrize("name", ["UPPER", "with-hyphen", "ab", "a" * 25])
@@ -32,7 +32,7 @@ def test_the_name_of_a_storage_account_is_short_lower_case_letters_and_digits(
     azure: Subscription, name: str
 ) -> None:
     with pytest.raises(CheckFailure, match="accountName"):
-        azure.make(storage.ACCOUNT, accountName=name)
+        azure.create(storage.ACCOUNT, accountName=name)
 
 
 def many(count: int) -> dict[str, str]:
@@ -70,7 +70,7 @@ def test_a_second_assignment_of_the_same_role_is_refused(azure: Subscription) ->
     principal = azure.identity().outputs["principalId"]
     azure.grant(principal, READER, azure.group.id)
     with pytest.raises(Refusal, match="RoleAssignmentExists: The role assignment already exists"):
-        azure.make(
+        azure.create(
             permissions.ASSIGNMENT,
             roleAssignmentName=guid("another name"),
             principalId=principal,
@@ -98,7 +98,7 @@ def test_a_custom_role_is_assigned_in_its_scopes_and_not_deleted_while_assigned(
     with pytest.raises(Refusal, match="RoleDefinitionHasAssignments"):
         azure.delete(role)
     with pytest.raises(Refusal, match="RoleDefinitionWithSameNameExists"):
-        azure.make(
+        azure.create(
             permissions.DEFINITION,
             **{**role.inputs, "roleDefinitionId": guid("other")},
         )
@@ -135,25 +135,25 @@ def test_the_engineer_reads_the_lake_and_writes_only_with_a_role(azure: Subscrip
 def test_purge_protection_cannot_be_set_to_false(azure: Subscription) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "enablePurgeProtection": False}
     with pytest.raises(CheckFailure, match='"enablePurgeProtection" cannot be set to false'):
-        azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
+        azure.create(key_vault.VAULT, vaultName="vault", properties=properties)
 
 
 def test_a_deleted_vault_and_a_deleted_workspace_keep_their_names(azure: Subscription) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
-    azure.delete(azure.make(key_vault.VAULT, vaultName="vault", properties=properties))
+    azure.delete(azure.create(key_vault.VAULT, vaultName="vault", properties=properties))
     with pytest.raises(Refusal, match="already exists in deleted state"):
-        azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
-    azure.delete(azure.make(machine_learning.WORKSPACE, workspaceName="space"))
+        azure.create(key_vault.VAULT, vaultName="vault", properties=properties)
+    azure.delete(azure.create(machine_learning.WORKSPACE, workspaceName="space"))
     with pytest.raises(Refusal, match="Soft-deleted workspace exists"):
-        azure.make(machine_learning.WORKSPACE, workspaceName="space")
+        azure.create(machine_learning.WORKSPACE, workspaceName="space")
 
 
 def test_a_secret_reference_is_resolved_only_for_an_identity_with_a_role(
     azure: Subscription,
 ) -> None:
     properties = {"sku": {"family": "A", "name": "standard"}, "tenantId": "t"}
-    azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
-    secret = azure.make(
+    azure.create(key_vault.VAULT, vaultName="vault", properties=properties)
+    secret = azure.create(
         key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "open sesame"}
     )
     assert "value" not in secret.outputs["properties"]
@@ -169,9 +169,9 @@ def test_a_secret_reference_is_resolved_only_for_an_identity_with_a_role(
 
 
 def test_a_new_endpoint_is_refused_with_traffic(azure: Subscription) -> None:
-    azure.make(machine_learning.WORKSPACE, workspaceName="space")
+    azure.create(machine_learning.WORKSPACE, workspaceName="space")
     with pytest.raises(Refusal, match="Traffic rules cannot be set on a new endpoint"):
-        azure.make(
+        azure.create(
             machine_learning.ENDPOINT,
             workspaceName="space",
             endpointName="endpoint",
@@ -221,8 +221,8 @@ def test_an_update_of_an_endpoint_removes_the_traffic_that_it_does_not_name(
 
 
 def test_a_plan_is_not_deleted_while_it_has_an_app(azure: Subscription) -> None:
-    plan = azure.make(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
-    app = azure.make(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.create(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})
     with pytest.raises(Refusal, match="has web app"):
         azure.delete(plan)
     azure.delete(app)

@@ -82,8 +82,8 @@ class Platform(Project):
         monkeypatch.setattr(rest, "call", self._call)
         monkeypatch.setattr(rest, "GRANT_SECONDS", 0.2)
         monkeypatch.setattr(rest, "GRANT_PAUSE", 0.05)
-        self.lake = self.make(BUCKET, "lake", location="EU", forceDestroy=True)
-        self.registry = self.make(
+        self.lake = self.create(BUCKET, "lake", location="EU", forceDestroy=True)
+        self.registry = self.create(
             REPOSITORY,
             "images",
             repositoryId="images",
@@ -95,7 +95,7 @@ class Platform(Project):
         self.reading = self.let_zone("roles/storage.objectViewer", self.builder, "builds")
         self.let("roles/artifactregistry.writer", self.builder)
         source = archive({"Dockerfile": DOCKERFILE, "server.py": SERVER})
-        self.make(OBJECT, "context", bucket=self.lake.id, name="builds/c.zip", source=source)
+        self.create(OBJECT, "context", bucket=self.lake.id, name="builds/c.zip", source=source)
 
     def let(self, role: str, email: str) -> Record:
         return self.grant(REPOSITORY_MEMBER, role, email, repository=self.registry.outputs["name"])
@@ -121,7 +121,7 @@ class Platform(Project):
 
     def artifact(self, version: str) -> str:
         name = f"models/flight-delay/{version}/model.onnx"
-        self.make(OBJECT, version, bucket=self.lake.id, name=name, content=version)
+        self.create(OBJECT, version, bucket=self.lake.id, name=name, content=version)
         return f"gs://{self.lake.id}/models/flight-delay/{version}"
 
     def upload(self, image: str, version: str) -> tuple[str, Json]:
@@ -138,7 +138,7 @@ class Platform(Project):
         return made.id, made.outs
 
     def endpoint(self) -> Record:
-        return self.make(ENDPOINT, "e", name="123456789", displayName="e", location=REGION)
+        return self.create(ENDPOINT, "e", name="123456789", displayName="e", location=REGION)
 
     def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
         props = {
@@ -296,7 +296,7 @@ def test_a_prediction_needs_the_permission_on_its_endpoint(platform: Platform) -
     status, answer = platform.predict("rawPredict", gateway)
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert "Permission 'aiplatform.endpoints.predict' denied" in answer["error"]["message"]
-    role = platform.make(
+    role = platform.create(
         permissions.CUSTOM_ROLE,
         "predictor",
         roleId="predictor",
@@ -365,7 +365,7 @@ def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:
         "containers": [{"image": image, "envs": [{"name": "API_KEY", "valueSource": reference}]}],
     }
     given = {"location": REGION, "template": template, "invokerIamDisabled": True, **changes}
-    return platform.make(RUN, "gateway", **given)
+    return platform.create(RUN, "gateway", **given)
 
 
 def post(url: str) -> tuple[int, str]:
@@ -381,8 +381,8 @@ def test_a_service_needs_its_image_and_secret_and_is_protected_from_deletion(
     platform: Platform,
 ) -> None:
     email = platform.account("gateway")
-    secret = platform.make(SECRET, "key", secretId="key", replication={"auto": {}})
-    platform.make(SECRET_VERSION, "one", secret=secret.id, secretData="a-key")
+    secret = platform.create(SECRET, "key", secretId="key", replication={"auto": {}})
+    platform.create(SECRET_VERSION, "one", secret=secret.id, secretData="a-key")
     with pytest.raises(Refusal, match="not found"):
         run(platform, f"{REGION}-docker.pkg.dev/{PROJECT}/images/platform@sha256:0", email)
     image = platform.build()

@@ -35,9 +35,9 @@ def project(live_context: Context) -> Iterator[Project]:
 def test_no_resource_is_created_before_its_api_is_enabled(live_context: Context) -> None:
     bare = Project(live_context, apis=())
     with pytest.raises(Refusal, match=r"storage\.googleapis\.com has not been used in project"):
-        bare.make(BUCKET, "lake", location="EUROPE-WEST1")
+        bare.create(BUCKET, "lake", location="EUROPE-WEST1")
     with pytest.raises(Refusal, match=r"aiplatform\.googleapis\.com has not been used"):
-        bare.make(ENDPOINT, "e", name="1", displayName="e", location="europe-west1")
+        bare.create(ENDPOINT, "e", name="1", displayName="e", location="europe-west1")
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,17 @@ def test_names_that_google_does_not_allow_are_refused(
 @pytest.mark.parametrize("labels", [{"Team": "x"}, {"team": "Flights"}, {"1st": "x"}])
 def test_labels_are_lower_case(project: Project, labels: dict[str, str]) -> None:
     with pytest.raises(CheckFailure, match="is not a valid label"):
-        project.make(BUCKET, "lake", location="EU", labels=labels)
+        project.create(BUCKET, "lake", location="EU", labels=labels)
 
 
 def test_one_of_the_64_labels_belongs_to_the_provider(project: Project) -> None:
-    project.make(BUCKET, "lake", location="EU", labels={f"k{n}": "" for n in range(63)})
+    project.create(BUCKET, "lake", location="EU", labels={f"k{n}": "" for n in range(63)})
     with pytest.raises(CheckFailure, match="64 labels, and the provider's own, are more than 64"):
-        project.make(BUCKET, "lake-2", location="EU", labels={f"k{n}": "" for n in range(64)})
+        project.create(BUCKET, "lake-2", location="EU", labels={f"k{n}": "" for n in range(64)})
 
 
 def test_a_member_must_exist(project: Project) -> None:
-    bucket = project.make(BUCKET, "lake", location="EU")
+    bucket = project.create(BUCKET, "lake", location="EU")
     with pytest.raises(Refusal, match=r"Service account nobody@x\.example does not exist"):
         project.grant(
             BUCKET_MEMBER, "roles/storage.objectViewer", "nobody@x.example", bucket=bucket.id
@@ -86,7 +86,7 @@ def test_a_member_must_exist(project: Project) -> None:
 
 
 def test_a_condition_that_cannot_be_evaluated_is_refused_and_not_ignored(project: Project) -> None:
-    bucket, email = project.make(BUCKET, "lake", location="EU"), project.account("reader")
+    bucket, email = project.create(BUCKET, "lake", location="EU"), project.account("reader")
     condition = {"title": "later", "expression": "request.time > timestamp('2030-01-01')"}
     with pytest.raises(CheckFailure, match="evaluates only"):
         project.grant(
@@ -101,8 +101,8 @@ def test_a_condition_that_cannot_be_evaluated_is_refused_and_not_ignored(project
 def test_a_bucket_with_objects_is_deleted_only_by_force_and_with_its_objects(
     project: Project,
 ) -> None:
-    bucket = project.make(BUCKET, "lake", location="EU")
-    project.make(OBJECT, "a", bucket=bucket.id, name="raw/a.txt", content="a")
+    bucket = project.create(BUCKET, "lake", location="EU")
+    project.create(OBJECT, "a", bucket=bucket.id, name="raw/a.txt", content="a")
     with pytest.raises(Refusal, match="without `force_destroy` set to true"):
         project.delete(bucket)
     project.delete(project.update(bucket, forceDestroy=True))
@@ -110,8 +110,10 @@ def test_a_bucket_with_objects_is_deleted_only_by_force_and_with_its_objects(
 
 
 def test_an_object_has_the_content_that_the_program_gives(project: Project) -> None:
-    bucket = project.make(BUCKET, "lake", location="EU")
-    made = project.make(OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"}))
+    bucket = project.create(BUCKET, "lake", location="EU")
+    made = project.create(
+        OBJECT, "zip", bucket=bucket.id, name="b/c.zip", source=archive({"f": "x"})
+    )
     assert made.outputs["md5hash"]
     assert project.lifecycle.read(OBJECT, made.id)
     path = f"/gcp/as/{credentials.engineer(project.context)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
@@ -125,7 +127,7 @@ def test_a_deleted_role_can_be_created_again_for_a_week_then_its_id_is_blocked(
     project: Project, monkeypatch: Any
 ) -> None:
     def make() -> Any:
-        return project.make(
+        return project.create(
             permissions.CUSTOM_ROLE, "r", roleId="predictor", title="r", permissions=["a.b.c"]
         )
 
@@ -138,10 +140,10 @@ def test_a_deleted_role_can_be_created_again_for_a_week_then_its_id_is_blocked(
 
 
 def test_a_version_number_of_a_secret_is_never_reused(project: Project) -> None:
-    secret = project.make(SECRET, "key", replication={"auto": {}})
-    first = project.make(SECRET_VERSION, "one", secret=secret.id, secretData="a")
+    secret = project.create(SECRET, "key", replication={"auto": {}})
+    first = project.create(SECRET_VERSION, "one", secret=secret.id, secretData="a")
     project.delete(first)
-    second = project.make(SECRET_VERSION, "two", secret=secret.id, secretData="b")
+    second = project.create(SECRET_VERSION, "two", secret=secret.id, secretData="b")
     assert [first.outputs["version"], second.outputs["version"]] == ["1", "2"]
 
 

@@ -25,8 +25,8 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 def test_aws_lists_resources_by_their_tags_except_roles_and_objects(live_context: Context) -> None:
     account = Account(live_context)
-    bucket = account.make("aws:s3/bucket:Bucket", "lake", tags=MINE)
-    account.make(
+    bucket = account.create("aws:s3/bucket:Bucket", "lake", tags=MINE)
+    account.create(
         "aws:s3/bucketObjectv2:BucketObjectv2",
         "o",
         bucket=bucket.id,
@@ -34,10 +34,10 @@ def test_aws_lists_resources_by_their_tags_except_roles_and_objects(live_context
         content="",
         tags=MINE,
     )
-    account.make(ROLE, "role", assumeRolePolicy=trust("lambda"), tags=MINE)
+    account.create(ROLE, "role", assumeRolePolicy=trust("lambda"), tags=MINE)
     for name, tags in (("one", MINE), ("two", MINE), ("other", {**MINE, "stack": "dev-2"})):
-        account.make(LOG_GROUP, name, tags=tags)
-    account.make(LOG_GROUP, "none")
+        account.create(LOG_GROUP, name, tags=tags)
+    account.create(LOG_GROUP, "none")
 
     def page(**more: Any) -> Any:
         filters = [{"Key": key, "Values": [value]} for key, value in MINE.items()]
@@ -57,7 +57,7 @@ def test_aws_lists_resources_by_their_tags_except_roles_and_objects(live_context
 def test_iam_lists_roles_without_tags_and_the_tags_of_each_role(live_context: Context) -> None:
     account = Account(live_context)
     for name in ("a", "b"):
-        account.make(ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
+        account.create(ROLE, name, assumeRolePolicy=trust("lambda"), tags=MINE)
     worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
 
     def call(action: str, caller: Any = None, **form: str) -> tuple[int, str]:
@@ -88,12 +88,12 @@ def test_google_cloud_lists_with_labels_in_pages_after_the_api_is_enabled(
     project = Project(live_context)
     at = f"projects/{gcp.PROJECT}"
     replication = {"userManaged": {"replicas": [{"location": gcp.REGION}]}}
-    secret = project.make(gcp.SECRET, "key", labels=MINE, replication=replication)
+    secret = project.create(gcp.SECRET, "key", labels=MINE, replication=replication)
     for value in ("one", "two"):
-        project.make(gcp.SECRET_VERSION, value, secret=secret.id, secretData=value)
+        project.create(gcp.SECRET_VERSION, value, secret=secret.id, secretData=value)
     for name in ("first", "second"):
-        project.make(ACCOUNT, f"{name}-sa", description="project=triplane")
-    project.make(gcp.BUCKET, "lake", location="EUROPE-WEST1", labels=MINE)
+        project.create(ACCOUNT, f"{name}-sa", description="project=triplane")
+    project.create(gcp.BUCKET, "lake", location="EUROPE-WEST1", labels=MINE)
 
     _, found = project.call("GET", f"secretmanager/v1/{at}/secrets")
     assert MINE.items() <= found["secrets"][0]["labels"].items()
@@ -141,8 +141,8 @@ def test_azure_lists_the_groups_and_contents_that_the_caller_may_read(
     own = azure.context.account.azure_subscription
     group = f"/subscriptions/{own}/resourceGroups/rg"
     for name in ("one", "two", "three"):
-        azure.make(IDENTITY, resourceName=name, location="westeurope", tags=MINE)
-    worker = azure.make(IDENTITY, resourceName="untagged", location="westeurope")
+        azure.create(IDENTITY, resourceName=name, location="westeurope", tags=MINE)
+    worker = azure.create(IDENTITY, resourceName="untagged", location="westeurope")
     get = manager(azure)
     assert [each["name"] for each in get(f"/subscriptions/{own}/resourcegroups")["value"]] == ["rg"]
     monkeypatch.setattr(calls, "PAGE", 2)
@@ -161,8 +161,8 @@ def test_azure_lists_the_groups_and_contents_that_the_caller_may_read(
 
 def test_a_vault_returns_a_value_for_a_role_in_it_and_not_for_an_owner(azure: Subscription) -> None:
     properties = {"tenantId": "t", "sku": {"family": "A", "name": "standard"}}
-    azure.make(key_vault.VAULT, vaultName="vault", properties=properties)
-    secret = azure.make(
+    azure.create(key_vault.VAULT, vaultName="vault", properties=properties)
+    secret = azure.create(
         key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "sesame"}
     )
     client = TestClient(key_vault.data_plane(azure.context))

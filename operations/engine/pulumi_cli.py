@@ -22,6 +22,9 @@ from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
 from operations.terminal import fail, say
 
+WITHOUT_SETTINGS = ("stack", "state", "cancel")
+"""Commands that act on the state alone, and know no --config-file."""
+
 
 @dataclass(frozen=True)
 class PulumiCli:
@@ -41,8 +44,7 @@ class PulumiCli:
 
     def command(self, *words: str) -> list[str]:
         """The command line: ``pulumi WORDS`` on this stack, with its settings."""
-        # `pulumi stack …` acts on the state alone, and knows no --config-file.
-        settings = [] if words[0] == "stack" else ["--config-file", str(self.settings)]
+        settings = [] if words[0] in WITHOUT_SETTINGS else ["--config-file", str(self.settings)]
         return ["pulumi", *words, "--stack", self.stack, *self.options, *settings]
 
     def stream(self, *words: str) -> int:

@@ -15,6 +15,7 @@ import pytest
 from config.stack_file import StackFile
 from operations.crash.checkout import Checkout
 from operations.engine.environment import parse_exports
+from operations.engine.pulumi_cli import PulumiCli
 
 GIT = {
     f"GIT_{who}_{what}": value
@@ -108,26 +109,18 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     states.mkdir()
     runner = dict(parse_exports(checkout.make_target("-s", "env")))
     runner["PULUMI_BACKEND_URL"] = f"file://{states}"
-    init = ["pulumi", "stack", "init", "staging", "--non-interactive"]
-    subprocess.run(
-        init, cwd=checkout.folder, env={**checkout.environment, **runner}, check=True, timeout=60
-    )
+    environment = {**checkout.environment, **runner}
+    staging = checkout.folder / "Pulumi.staging.yaml"
+    pulumi = PulumiCli("staging", staging, environment, checkout.folder, ("--non-interactive",))
+    pulumi.create_stack(checkout.folder, select=True)
 
     assert "delivered" in checkout.make_target("release", "STACK=staging", **runner)
     assert "0 resources" in checkout.make_target("drift", "STACK=staging", **runner)
 
-    key = ["pulumi", "stack", "output", "gateway_key", "--show-secrets", "--stack", "staging"]
-    output = subprocess.run(
-        key,
-        cwd=checkout.folder,
-        env={**checkout.environment, **runner},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    key = pulumi.output("stack", "output", "gateway_key", "--show-secrets").strip().encode()
     for folder in (".pulumi", ".delivery", ".rehearsal", "states"):
         for file in (each for each in (checkout.folder / folder).rglob("*") if each.is_file()):
-            assert output.stdout.strip().encode() not in file.read_bytes(), file
+            assert key not in file.read_bytes(), file
 
     tested = (store / "tested").read_text().strip()
     assert tested == (store / "flight-delay/champion").read_text().strip()
@@ -144,10 +137,7 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     assert "by process 7 of ci on gone" in locked
     assert "pulumi cancel --stack staging" in locked
     assert not (store / "tested").exists()
-    way_out = ["pulumi", "cancel", "--stack", "staging", "--yes"]
-    subprocess.run(
-        way_out, cwd=checkout.folder, env={**checkout.environment, **runner}, check=True, timeout=60
-    )
+    pulumi.output("cancel", "--yes")
     assert not lock.exists()
 
     by_hand = {"on": "azure-native:web:WebApp", "inputs": {"httpsOnly": False}}

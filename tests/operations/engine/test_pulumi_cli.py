@@ -35,6 +35,7 @@ def test_a_command_names_its_stack_and_its_stack_file(pulumi: PulumiCli) -> None
 
 def test_commands_on_the_state_take_no_stack_file(pulumi: PulumiCli) -> None:
     assert pulumi.command("stack", "export") == ["pulumi", "stack", "export", "--stack", "dev"]
+    assert pulumi.command("cancel", "--yes") == ["pulumi", "cancel", "--yes", "--stack", "dev"]
 
 
 def test_json_of_a_command_is_parsed_and_no_output_is_an_empty_answer(

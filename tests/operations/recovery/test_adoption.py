@@ -336,6 +336,20 @@ def test_pending_operations_of_the_copy_reach_the_recovery(
     assert pending == [creating]
 
 
+def test_a_lost_creation_in_the_log_of_the_last_run_is_recovered(clone: Clone) -> None:
+    lost = {
+        "urn": f"{PLATFORM}$aws:s3/bucket:Bucket::lost",
+        "type": "aws:s3/bucket:Bucket",
+        "inputs": {"bucket": "lost-1234567"},
+    }
+    event = {"resOpFailedEvent": {"metadata": {"op": "create", "new": lost}}}
+    clone.stack.event_log.parent.mkdir(exist_ok=True)
+    clone.stack.event_log.write_text(json.dumps(event))
+    clone.set_existing("lake", "other", "lost-1234567")
+    adopt.adopt(clone.stack)
+    assert clone.ids_in_state() == ["lake", "other", "lost-1234567"]
+
+
 def test_the_log_and_list_of_the_last_run_stay_until_adopt_succeeds(clone: Clone) -> None:
     clone.stack.event_log.parent.mkdir(exist_ok=True)
     clone.stack.unresolved_file.write_text("[]")

@@ -1,1 +1,1 @@
-"""A resident stand-in for the three clouds, underneath the unmodified program and the real engine."""
+"""Plays AWS, Google Cloud and Azure on this machine, for an unmodified program and the real engine."""

@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 
-# Before grpc is imported. Child processes are started by exec, so grpc need not survive a fork.
+# Before grpc is imported. Processes are started by exec, so grpc does not need to survive a fork.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from rehearsal import supervisor
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     from rehearsal.core.faults import What
 
     parser = argparse.ArgumentParser(
-        prog="python -m rehearsal", description="A stand-in for three clouds on this machine."
+        prog="python -m rehearsal", description="Plays AWS, Google Cloud and Azure on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="start it and wait until it is ready")

@@ -1,4 +1,4 @@
-"""Starts and stops the resident process, and asks it for its state."""
+"""Starts and stops the resident process, and queries it."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ DRAIN_SECONDS = 30
 RETRY_SECONDS = 2
 """Minimum time between two attempts to start a failed container."""
 LOG_BYTES = 5_000_000
-KEYS = "workloads"
-"""The namespace of the stored containers."""
+NAMESPACE = "workloads"
+"""Of the stored containers. Names on disk are those of earlier versions."""
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
 PER_CONNECTION = frozenset(
     [
@@ -115,7 +115,7 @@ class Containers:
         self._images = images
         self._processes = processes
         self._authority = authority
-        self._folder = state_dir / "workloads"  # names on disk are those of earlier versions
+        self._folder = state_dir / "workloads"
         self._instances: dict[str, Instance] = {}
         self._changing: dict[str, threading.RLock] = {}
         self._guard = threading.Lock()  # of the three dictionaries and of Instance.in_flight
@@ -136,14 +136,14 @@ class Containers:
             with self._guard:
                 self._instances[key] = instance
                 self._failed.pop(key, None)
-            self._kv.put(KEYS, key, container.to_json())
+            self._kv.put(NAMESPACE, key, container.to_json())
             if former:
                 self._drain(former)
 
     def stop(self, key: str) -> None:
         """Stop and forget a container; an unknown key is ignored."""
         with self._change(key):
-            self._kv.delete(KEYS, key)
+            self._kv.delete(NAMESPACE, key)
             with self._guard:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
@@ -232,7 +232,7 @@ class Containers:
         with self._change(key):
             if instance := self._acquire(key):  # another thread was faster
                 return instance
-            stored = self._kv.get(KEYS, key)
+            stored = self._kv.get(NAMESPACE, key)
             if stored is None:
                 raise ContainerFailed(f"nothing is deployed as {key}")
             since, message = self._failed.get(key, (0.0, ""))
@@ -264,7 +264,7 @@ class Containers:
                 _with_real_paths(word, image, container, rootfs=True)
                 for word in _command(image, container)
             ],
-            key=f"workload/{key}",
+            key=f"container/{key}",
             log=log,
             env={**self._environment(image, container), container.port_env: str(port)},
             cwd=inside(image.rootfs, image.config.get("WorkingDir", "/")),

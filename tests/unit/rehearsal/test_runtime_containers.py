@@ -211,7 +211,7 @@ def test_a_container_that_never_becomes_healthy_is_refused_and_stopped(
 ) -> None:
     with pytest.raises(ContainerFailed, match=r"did not answer /health on port \d+ within 2 s"):
         live_context.containers.run("endpoint", container(image, "sick", timeout=2))
-    assert not [key for _, _, key in live_context.store.processes() if key.startswith("workload/")]
+    assert not [key for _, _, key in live_context.store.processes() if key.startswith("container/")]
     assert request(live_context, "endpoint", "/env").status_code == 503
 
 

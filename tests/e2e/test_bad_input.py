@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.harness import ROOT, Rehearsal, Stack, run
-from operations.engine import disk_space, pulumi_cli
+from operations.engine import disk_space, pulumi_errors
 from operations.engine.locks import remove_stale_locks
 from operations.engine.state_file import state_problem
 from tests.e2e import full_disk
@@ -79,7 +79,7 @@ def test_a_wrong_passphrase_is_explained_and_nothing_is_written(program: Stack) 
         cli = replace(program.cli, environment=program.environment | wrong)
         done = cli.capture("up", "--yes", "--skip-preview", timeout=60)
         assert done.returncode
-        assert "PULUMI_CONFIG_PASSPHRASE_FILE" in pulumi_cli.explained(done.stderr, program.file)
+        assert "PULUMI_CONFIG_PASSPHRASE_FILE" in pulumi_errors.explained(done.stderr, program.file)
     assert digest() == before
 
 

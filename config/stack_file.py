@@ -103,7 +103,7 @@ class StackFile:
             edited = replace(self, text=text)
             if edited.settings == settings and edited._engine_keys == self._engine_keys:
                 return edited
-        except (yaml.YAMLError, pulumi.RunError):
+        except pulumi.RunError:
             pass
         # Anchors, a new setting in a flow mapping, and the like: the same meaning without the comments.
         return replace(self, text=_dumped({**self.document, SECTION: settings}))

@@ -165,6 +165,13 @@ def test_where_a_change_of_one_value_is_impossible_the_meaning_is_kept(text: str
     assert gone.settings == {k: v for k, v in after.settings.items() if k != "triplane:cloud"}
 
 
+def test_a_removed_setting_never_takes_the_engines_keys_on_its_line() -> None:
+    one_line = StackFile("Pulumi.dev.yaml", "{encryptionsalt: v1:a, config: {a:b: 1}}\n")
+    after = one_line.without("a:b")
+    assert after.settings == {}
+    assert after.document["encryptionsalt"] == "v1:a"
+
+
 @pytest.mark.parametrize("value", ["12345e67", "0x1f", "yes", "null", "1_000", "2026-11-22", ".5"])
 def test_a_text_that_yaml_could_take_for_something_else_is_quoted(value: str) -> None:
     after = DEV.with_settings({"triplane:model": value})

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from bench.harness import Stack
-from tests.unit.components.test_former_names import RECORDED
+from tests.unit.components.test_former_names import BEFORE_THE_MOVE
 
 
 def test_a_state_with_former_provider_names_is_previewed_and_refreshed(
@@ -19,7 +19,7 @@ def test_a_state_with_former_provider_names_is_previewed_and_refreshed(
     for each in deployment["deployment"]["resources"]:
         for properties in (each.get("inputs", {}), each.get("outputs", {})):
             if "__provider" in properties:
-                properties["__provider"] = RECORDED[each["type"]]
+                properties["__provider"] = BEFORE_THE_MOVE[each["type"]]
                 stored.add(each["type"])
     assert len(stored) >= 3
     former, original = tmp_path / "former.json", tmp_path / "today.json"

@@ -83,7 +83,11 @@ def helped(*words: str) -> str:
     """What ``pulumi WORDS --help`` prints."""
     done = subprocess.run(
         ["pulumi", *words, "--help"],
-        env={**os.environ, "PATH": environment.own()["PATH"], "PULUMI_DEBUG_COMMANDS": "true"},
+        env={
+            **os.environ,
+            "PATH": environment.pulumi_environment()["PATH"],
+            "PULUMI_DEBUG_COMMANDS": "true",
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 
 PROFILES = (AWS, GCP, AZURE)
+DATA_PLANES = tuple(each.path for each in PROFILES)
 
 
 def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -> Context:
@@ -77,7 +78,7 @@ class FaultyPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = None
-        if scope["type"] == "http" and scope["path"].startswith(("/aws", "/gcp", "/azure")):
+        if scope["type"] == "http" and scope["path"].startswith(DATA_PLANES):
             fault = self._context.faults.path(scope["path"])
         match fault.what if fault else None:
             case "throttle":

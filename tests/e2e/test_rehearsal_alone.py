@@ -104,6 +104,14 @@ def test_a_program_that_is_not_ours_is_rehearsed_in_an_empty_environment(
     assert "1 created" in output["pulumi up --yes --refresh"], "the lost queue is created again"
     assert "8 deleted" in output["pulumi destroy --yes"]
     assert not importable_packages(shop / ".venv/bin/python", environment)
+    (installed,) = shop.glob(".venv/lib/*/site-packages/rehearsal")
+    assert files_of(installed) == files_of(HOME / "rehearsal"), "Azurite's files and the page, too"
+
+
+def files_of(package: Path) -> set[Path]:
+    """The files of a package, without bytecode."""
+    files = (each for each in package.rglob("*") if each.is_file() and each.suffix != ".pyc")
+    return {each.relative_to(package) for each in files}
 
 
 def importable_packages(python: Path, environment: dict[str, str]) -> set[str]:

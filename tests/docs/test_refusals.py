@@ -1,0 +1,59 @@
+"""The messages and the words of ALLOW= in docs/reference/refusals.md are those of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docs.pages import INLINE, ROOT
+
+PAGE = (ROOT / "docs/reference/refusals.md").read_text()
+OF_PULUMI_AND_THE_CLOUDS = {
+    "incorrect passphrase", "passphrase must be set", "RequestTimeTooSkewed", "not yet valid", "expired",
+}  # fmt: skip
+"""Messages that are not ours."""
+
+
+def texts() -> Iterator[str]:
+    """Every text in the code, with … in the place of what is filled in."""
+    for folder in ("operations", "config", "rehearsal", "components"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (p.value if isinstance(p, ast.Constant) else "…" for p in node.values)
+                    yield "".join(str(part) for part in parts)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield re.sub(r"\{\w*\}", "…", node.value)
+
+
+TEXTS = "\n".join(texts())
+
+
+def messages() -> list[str]:
+    """What the column "what you see" quotes."""
+    rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| ")]
+    seen = (row[1] for row in rows if len(row) == 3)
+    return [code for cell in seen for code in INLINE.findall(cell) if not code.startswith("make ")]
+
+
+@pytest.mark.parametrize("message", messages())
+def test_a_message_on_the_page_is_a_message_of_the_code(message: str) -> None:
+    if message in OF_PULUMI_AND_THE_CLOUDS:
+        return
+    # The page shows examples for what is filled in: numbers, names, folders.
+    for part in re.split(
+        r"…|\d[\d.]*|\.json|s3://|dev\.json|Pulumi\.dev\.yaml|rehearsal\.sqlite|\bdev\b|ada on laptop|triplane-\S+",
+        message,
+    ):
+        words = part.strip(" ():,;")
+        if len(words) > 6:
+            assert words in TEXTS, f"no message of the code has: {words}"
+
+
+def test_every_word_of_allow_in_the_code_is_on_the_page() -> None:
+    words = {word for text in texts() for word in re.findall(r"ALLOW=([a-z-]+)\b", text)}
+    assert words
+    assert {word for word in words if f"`{word}`" not in PAGE} == set()

@@ -25,9 +25,8 @@ ImportId = str | Callable[[Facts], str]
 class DeployGroup(StrEnum):
     """How far a deployment by the pipeline may change a type.
 
-    What a merge changes is compute. How data is kept, and who has which access, takes a person's
-    ``pulumi up``, as the first deployment does. docs/reference/delivery-permissions.md says what somebody who takes over the
-    pipeline can do then.
+    A merge changes compute. How data is kept, and who has which access, is changed by a person's ``pulumi up``, as in
+    the first deployment. docs/reference/delivery-permissions.md says what an attacker who has the pipeline can do.
     """
 
     COMPUTE = "compute"

@@ -1,4 +1,4 @@
 """The platform on AWS: one module a component, the same file names in each cloud package.
 
-Imports nothing: whoever needs a fact of this cloud does not pay for its SDK (`package` imports all).
+It imports nothing, so a fact about this cloud can be read without its SDK; `package` imports every component.
 """

@@ -98,7 +98,7 @@ def build_request(props: Props) -> dict[str, Any]:
         ],
         "images": [image],
         "serviceAccount": f"projects/{props['project']}/serviceAccounts/{props['service_account']}",
-        # Required with an account of one's own, or else a bucket for the log:
+        # Required of a build that runs as an account of our own, unless it names a bucket for the log:
         # https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs
         "options": {"logging": "CLOUD_LOGGING_ONLY"},
         "timeout": f"{BUILD_SECONDS}s",

@@ -82,6 +82,8 @@ class Engine(Mocks):
     """Answers as a cloud would. The values depend on the resource's type and name, and on nothing else."""
 
     registered: list[Registered] = field(default_factory=list)
+    dependencies: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The names of the resources that each one, by its name, is created after."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {name: value for name, value in args.inputs.items() if name != "__provider"}
@@ -143,6 +145,9 @@ class Monitor(MockMonitor):
                 custom=request.custom,
             )
         )
+        if isinstance(self.mocks, Engine):
+            after = (each.rpartition("::")[2] for each in request.dependencies)
+            self.mocks.dependencies[request.name] = frozenset(after)
         # A component has no id.
         response = resource_pb2.RegisterResourceResponse(
             urn=urn, id=id_ or "", object=request.object

@@ -64,7 +64,7 @@ class Gateway(contracts.Gateway):
             authorization_type="NONE",
             opts=child,
         )
-        _allow_calls_by_url(name, function, alias, child)
+        _allow_calls_by_url(name, function, alias, url, child)
 
         self.url = url.function_url.apply(lambda found: found.rstrip("/"))
         self.register_outputs({"url": self.url})
@@ -87,12 +87,21 @@ def _allow_calls_by_url(
     name: str,
     function: aws.lambda_.Function,
     alias: aws.lambda_.Alias,
+    url: aws.lambda_.FunctionUrl,
     child: pulumi.ResourceOptions,
 ) -> None:
     """Since October 2025 a URL needs both permissions, and answers 403 without either.
 
     https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+
+    They are created after the URL, because the provider writes to the function's policy, too, when it creates a
+    URL of type NONE. AWS answers 409 to two writes at a time, and for the URL the provider does not try again.
+    https://github.com/anomalyco/sst/issues/6923
+    The provider's own statements cannot replace these: it names no alias, and it does not add them when a URL
+    exists already whose creation failed half-way.
+    https://github.com/hashicorp/terraform-provider-aws/pull/44858
     """
+    after_url = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[url]))
     aws.lambda_.Permission(
         f"{name}-may-call-url",
         # A name of its own, so that a statement whose answer was lost is found again.
@@ -102,7 +111,7 @@ def _allow_calls_by_url(
         principal="*",
         action="lambda:InvokeFunctionUrl",
         function_url_auth_type="NONE",
-        opts=child,
+        opts=after_url,
     )
     aws.lambda_.Permission(
         f"{name}-may-invoke-by-url",
@@ -113,5 +122,5 @@ def _allow_calls_by_url(
         action="lambda:InvokeFunction",
         # Through the URL only: nobody may call the function's own API.
         invoked_via_function_url=True,
-        opts=child,
+        opts=after_url,
     )

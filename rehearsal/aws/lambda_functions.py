@@ -31,6 +31,10 @@ GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
 LATEST = "$LATEST"
 # Published versions by "function:version". They never change.
 VERSIONS = "aws.lambda.versions"
+# When a statement of a function's own policy was last written, by function.
+POLICY_WRITES = "aws.lambda.policy-writes"
+# So long a function is being updated after a write to its policy. On AWS it is up to some seconds.
+POLICY_WRITE_SECONDS = 0.3
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ACCOUNT_CONCURRENCY, UNRESERVED_CONCURRENCY = 1000, 100
 ZIP_BYTES, ENVIRONMENT_BYTES = 50 * 2**20, 4096
@@ -244,8 +248,27 @@ class Permission(ResourceType):
     )
 
     def create(self, context: Context, record: Record) -> None:
+        """The provider repeats an AddPermission that AWS refuses during another update: it never fails here.
+
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/permission.go
+        """
         record.id = record.inputs.get("statementId") or f"pulumi-{uuid.uuid4().hex[:20]}"
         record.outputs["statementId"] = record.id
+        _note_policy_write(context, record)
+
+    def delete(self, context: Context, record: Record) -> None:
+        _note_policy_write(context, record)
+
+
+def _note_policy_write(context: Context, permission: Record) -> None:
+    function = permission.inputs["function"].rpartition(":")[2]
+    context.kv.put(POLICY_WRITES, function, time.time())
+
+
+def policy_is_being_written(context: Context, function: str) -> bool:
+    """Whether another statement of this function's policy was written just now."""
+    written: float = context.kv.get(POLICY_WRITES, function, 0.0)
+    return time.time() - written < POLICY_WRITE_SECONDS
 
 
 def instance_key(function: str, qualifier: str) -> str:

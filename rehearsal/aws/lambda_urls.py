@@ -19,6 +19,7 @@ from rehearsal.aws.lambda_functions import (
     PERMISSION,
     aliases,
     instance_key,
+    policy_is_being_written,
 )
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -30,6 +31,8 @@ URL = "aws:lambda/functionUrl:FunctionUrl"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 PAYLOAD_BYTES = 6 * 2**20
 TEXT = ("text/", "application/json", "application/javascript", "application/xml")
+# So long the provider takes from CreateFunctionUrlConfig to its own AddPermission.
+CREATE_SECONDS = 0.1
 FORBIDDEN = (
     "Forbidden. For troubleshooting Function URL authorization issues, see:"
     " https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
@@ -59,6 +62,7 @@ class FunctionUrl(ResourceType):
                 f"Function not found: {name}:{qualifier}: a URL is for an alias or for $LATEST",
             )
         record.id = f"{name}/{qualifier}" if qualifier else name
+        _add_own_statements(context, name)
         record.outputs |= {
             "functionUrl": f"{open_endpoint(context, record)}/",
             "functionArn": function.outputs["arn"] if function else "",
@@ -67,6 +71,22 @@ class FunctionUrl(ResourceType):
 
     def delete(self, context: Context, record: Record) -> None:
         context.endpoints.close(f"lambda-url/{record.id}")
+
+
+def _add_own_statements(context: Context, function: str) -> None:
+    """The provider gives a URL of type NONE both permissions itself, and does not repeat a call that is refused.
+
+    It adds them to the function, without the alias that the URL may be for.
+    https://github.com/hashicorp/terraform-provider-aws/pull/44858
+    https://github.com/anomalyco/sst/issues/6923 (the refusal, under Pulumi's provider)
+    """
+    time.sleep(CREATE_SECONDS)
+    if policy_is_being_written(context, function):
+        raise Refusal(
+            "ResourceConflictException",
+            f"adding Lambda Function URL ({function}) permission: The function could not be updated due to a"
+            " concurrent update operation.",
+        )
 
 
 def open_endpoint(context: Context, record: Record) -> str:
@@ -119,6 +139,8 @@ class UrlHandler:
 
         https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
         """
+        if self.qualifier == LATEST:  # by the statements that the provider adds
+            return True
         granted = {
             (each.inputs["action"], each.inputs.get("functionUrlAuthType"))
             for each in self.context.all(PERMISSION)

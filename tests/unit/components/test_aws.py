@@ -203,6 +203,13 @@ def test_the_url_is_public_and_calls_a_published_version(
     assert not outputs["gateway_url"].endswith("/")
 
 
+def test_the_permissions_of_the_url_are_created_after_it(built: Built) -> None:
+    """The provider writes to the function's policy, too, when it creates the URL: at the same time is a 409."""
+    engine, _ = built
+    for permission in engine.of("aws:lambda/permission:Permission"):
+        assert "triplane-gateway-url" in engine.dependencies[permission.name]
+
+
 def test_the_function_has_a_reference_to_the_key_and_not_the_key(
     built: Built,
 ) -> None:

@@ -339,6 +339,13 @@ def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record
         functionName=function.id,
         functionVersion=function.outputs["version"],
     )
+    url = account.create(
+        "aws:lambda/functionUrl:FunctionUrl",
+        "url",
+        functionName=function.id,
+        qualifier="live",
+        authorizationType="NONE",
+    )
     both = [
         {"action": "lambda:InvokeFunctionUrl", "functionUrlAuthType": "NONE"},
         {"action": "lambda:InvokeFunction", "invokedViaFunctionUrl": True},
@@ -352,13 +359,6 @@ def opened(account: Account, code: str, *, permissions: int = 2) -> tuple[Record
             principal="*",
             **permission,
         )
-    url = account.create(
-        "aws:lambda/functionUrl:FunctionUrl",
-        "url",
-        functionName=function.id,
-        qualifier="live",
-        authorizationType="NONE",
-    )
     return function, alias, url.outputs["functionUrl"]
 
 
@@ -379,6 +379,25 @@ def test_a_url_without_both_permissions_is_forbidden(account: Account, permissio
     status, answer = fetch(url)
     assert status == 403
     assert answer["Message"].startswith("Forbidden.")
+
+
+def test_a_url_beside_a_write_to_the_policy_is_refused_as_by_aws(account: Account) -> None:
+    function = account.function("gateway", account.role("gateway", "lambda"), ECHO % 1)
+    account.create(
+        "aws:lambda/permission:Permission",
+        "may-call",
+        function=function.id,
+        principal="*",
+        action="lambda:InvokeFunctionUrl",
+        functionUrlAuthType="NONE",
+    )
+    with pytest.raises(Refusal, match="due to a concurrent update operation"):
+        account.create(
+            "aws:lambda/functionUrl:FunctionUrl",
+            "url",
+            functionName=function.id,
+            authorizationType="NONE",
+        )
 
 
 def test_a_url_answers_with_the_version_that_its_alias_names(account: Account) -> None:

@@ -161,12 +161,18 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     f"{DYNAMIC}VertexDeployment": ResourceType(
         import_id=_vertex_deployment_id,
         importable=False,
-        deploy=compute(*_verbs("aiplatform.endpoints", "deploy", "get", "undeploy", "update")),
+        deploy=compute(
+            *_verbs("aiplatform.endpoints", "deploy", "get", "undeploy", "update"),
+            "aiplatform.operations.list",
+        ),
     ),
     f"{DYNAMIC}VertexModel": ResourceType(
         import_id=_vertex_model_name,
         importable=False,
-        deploy=compute(*_verbs("aiplatform.models", "delete", "get", "update", "upload")),
+        deploy=compute(
+            *_verbs("aiplatform.models", "delete", "get", "update", "upload"),
+            "aiplatform.operations.list",
+        ),
     ),
     f"{DYNAMIC}VertexTraffic": ResourceType(
         import_id="{endpoint}",

@@ -27,6 +27,8 @@ T = TypeVar("T")
 GRANT_SECONDS = 180
 GRANT_PAUSE = 10
 DENIED = r"permission|does not have .* access|service agents are being provisioned"
+CONFLICT, ALREADY_EXISTS = 409, 6
+"""HTTP's and gRPC's code for what exists already: https://cloud.google.com/apis/design/errors#handling_errors"""
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -186,4 +188,56 @@ def operate(
 
     done = operation if operation.get("done") else wait_for(poll, what=what, seconds=seconds)
     if error := done.get("error"):
-        raise GoogleError(0, f"{what}: {error['message']}")
+        status = CONFLICT if error.get("code") == ALREADY_EXISTS else 0
+        raise GoogleError(status, f"{what}: {error['message']}")
+
+
+def create_once(
+    base: str,
+    path: str,
+    body: dict[str, Any],
+    *,
+    owner: str,
+    exists: Callable[[], bool],
+    what: str,
+    seconds: float,
+) -> None:
+    """Create by a long-running operation, unless it exists or another run is creating it.
+
+    An operation outlives the engine that started it, and what it creates can be seen only at its end. So the
+    unfinished operations of ``owner`` are waited for first. An operation does not name what it creates, so after
+    each wait ``exists`` is asked. 409 means that another run was faster.
+    https://cloud.google.com/vertex-ai/docs/reference/rest/v1/DeployModelOperationMetadata
+    """
+
+    def found() -> bool:
+        wait_for_operations(base, owner, what=what, seconds=seconds)
+        return exists()
+
+    if exists() or found():
+        return
+    try:
+        once_granted(lambda: operate("POST", base, path, body, what=what, seconds=seconds))
+    except GoogleError as error:
+        if error.status != CONFLICT or not found():
+            raise
+
+
+def wait_for_operations(base: str, owner: str, *, what: str, seconds: float) -> None:
+    """Wait until no operation of the resource ``owner`` is under way. Raises TimeoutError, naming ``what``.
+
+    https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints.operations/list
+    """
+
+    def finished() -> bool | None:
+        try:
+            operations = list(listed(f"{base}{owner}/operations", "operations"))
+        except GoogleError as error:
+            # An owner that does not exist has none. A delivery's role of before `aiplatform.operations.list`
+            # may not look: the service then refuses what is there already.
+            if error.status in (403, 404):
+                return True
+            raise
+        return all(each.get("done") for each in operations) or None
+
+    wait_for(finished, what=what, seconds=seconds)

@@ -18,7 +18,10 @@ _running: set[str] = set()
 
 
 def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
-    """Begin ``work`` on a new thread; returns the operation as it is now."""
+    """Begin ``work`` on a new thread; returns the operation as it is now.
+
+    It belongs to ``parent``, below which it is listed.
+    """
     operation: Json = {"name": f"{parent}/operations/{secrets.randbelow(10**18) + 10**18}"}
     name: str = operation["name"]
     context.kv.put("gcp/operations", name, operation)
@@ -52,6 +55,22 @@ def get(context: Context, name: str) -> Json:
             message = "The rehearsal was stopped in the middle of this."
             return {**operation, "done": True, "error": {"code": 10, "message": message}}
     return operation
+
+
+def running(name: str | None) -> bool:
+    """Whether the operation with this name is under way, in this process."""
+    return name in _running
+
+
+def list_operations(call: Call) -> Json:
+    """``operations.list`` of one resource, with the finished ones.
+
+    https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints.operations/list
+    """
+    within = f"{call.parent}/{call.path['owner']}/operations/"
+    names = call.context.kv.items("gcp/operations")
+    listed = sorted(name for name in names if name.startswith(within))
+    return call.page("operations", [get(call.context, name) for name in listed])
 
 
 def get_operation(call: Call) -> Json:

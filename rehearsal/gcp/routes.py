@@ -63,6 +63,7 @@ SERVICES: dict[str, tuple[tuple[str, str, Operation], ...]] = {
         ("GET", PLACE + "/endpoints", vertex_ai.list_endpoints),
         ("GET", ENDPOINT, vertex_ai.get_endpoint),
         ("PATCH", ENDPOINT, vertex_ai.patch_endpoint),
+        ("GET", PLACE + "/{owner:path}/operations", operations.list_operations),
         ("GET", "/{name:path}", operations.get_operation),
     ),
 }

@@ -9,6 +9,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -67,13 +68,19 @@ class Endpoint(ResourceType):
         return True
 
     def delete(self, context: Context, record: Record) -> None:
-        if endpoint_state(context, record)["deployedModels"]:
+        creations = context.kv.items("gcp/creations")
+        deploying = [key for key in creations if key.startswith(f"{record.id}/")]
+        if endpoint_state(context, record)["deployedModels"] or any(
+            _under_way(context, key) for key in deploying
+        ):
             raise Refusal(
                 "badRequest",
                 f'Error 400: The Endpoint "{record.id}" has deployed or being-deployed DeployedModels.'
                 " Please undeploy them before deleting the Endpoint.",
             )
         context.kv.delete("gcp/endpoints", record.id)
+        for key in deploying:
+            context.kv.delete("gcp/creations", key)
 
 
 class EndpointMember(iam.Member):
@@ -102,7 +109,7 @@ def upload_model(call: Call) -> Json:
     name = f"{parent}/models/{request.get('modelId') or secrets.randbelow(10**18)}"
     if not re.fullmatch(r"[a-z_0-9][a-z0-9_-]{0,62}", name.rsplit("/", 1)[1]):
         raise Refusal("INVALID_ARGUMENT", "Model ID: up to 63 of [a-z0-9_-], no hyphen first.")
-    if context.kv.get("gcp/models", name):
+    if context.kv.get("gcp/models", name) or _under_way(context, name):
         raise Refusal("ALREADY_EXISTS", f"Model {name} already exists.")
     image = model["containerSpec"]["imageUri"]
     artifact_registry.require_image(context, image)
@@ -114,7 +121,7 @@ def upload_model(call: Call) -> Json:
         context.kv.put("gcp/models", name, fresh)
         return {"model": name, "modelVersionId": "1"}
 
-    return operations.start(context, parent, work)
+    return _start_creation(context, name, name, work)
 
 
 def get_model(call: Call) -> Json:
@@ -170,7 +177,7 @@ def delete_model(call: Call) -> Json:
         context.kv.delete("gcp/models", name)
         return {}
 
-    return operations.start(context, call.parent, work)
+    return operations.start(context, name, work)
 
 
 def _require_artifact(context: Context, uri: str) -> None:
@@ -223,10 +230,9 @@ def deploy_model(call: Call) -> Json:
     wanted: Json = {"id": str(10**9 + secrets.randbelow(9 * 10**9)), **request["deployedModel"]}
     if not re.fullmatch(r"[0-9]{1,10}", wanted["id"]):
         raise Refusal("INVALID_ARGUMENT", "DeployedModel ID: 1 to 10 digits.")
-    model = model_named(context, wanted["model"])
-    if any(
-        each["id"] == wanted["id"] for each in endpoint_state(context, record)["deployedModels"]
-    ):
+    model, key = model_named(context, wanted["model"]), container_key(record, wanted["id"])
+    existing = endpoint_state(context, record)["deployedModels"]
+    if _under_way(context, key) or any(each["id"] == wanted["id"] for each in existing):
         raise Refusal("ALREADY_EXISTS", f"DeployedModel {wanted['id']} already exists.")
     if not wanted.get("dedicatedResources", {}).get("machineSpec", {}).get("machineType"):
         raise Refusal("INVALID_ARGUMENT", "'dedicated_resources.machine_spec' is required.")
@@ -235,9 +241,7 @@ def deploy_model(call: Call) -> Json:
 
     def work() -> Json:
         try:
-            context.containers.run(
-                container_key(record, wanted["id"]), _container(context, record, wanted, model)
-            )
+            context.containers.run(key, _container(context, record, wanted, model))
         except ContainerFailed as failed:
             raise Refusal(
                 "FAILED_PRECONDITION", f"Model server exited unexpectedly. Its log: {failed}"
@@ -253,7 +257,7 @@ def deploy_model(call: Call) -> Json:
         context.ledger.note("executed", record, f"{wanted['model']} was deployed and is healthy")
         return {"deployedModel": fresh}
 
-    return operations.start(context, record.id, work)
+    return _start_creation(context, record.id, key, work)
 
 
 def mutate_deployed_model(call: Call) -> Json:
@@ -291,6 +295,18 @@ def undeploy_model(call: Call) -> Json:
         return {}
 
     return operations.start(context, record.id, work)
+
+
+def _start_creation(context: Context, owner: str, key: str, work: Callable[[], Json]) -> Json:
+    """An operation that creates what ``key`` names. It can be seen when the operation is done, not before."""
+    operation = operations.start(context, owner, work)
+    context.kv.put("gcp/creations", key, operation["name"])
+    return operation
+
+
+def _under_way(context: Context, key: str) -> bool:
+    """Whether an operation that has not ended creates what ``key`` names."""
+    return operations.running(context.kv.get("gcp/creations", key))
 
 
 def unknown_method(call: Call) -> Json:

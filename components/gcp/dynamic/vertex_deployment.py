@@ -26,14 +26,16 @@ class VertexDeploymentProvider(Provider):
     replace_on = DEPLOYMENT_INPUTS
 
     def create(self, props: Props) -> CreateResult:
-        base, deployed_id = rest.vertex_url(props["region"]), deployment_id(props)
-        if find_deployment(props, deployed_id) is None:
-            request = deploy_request(props)
-            what = f"deployment of {props['model']}"
-            path = f"{props['endpoint']}:deployModel"
-            rest.once_granted(
-                lambda: rest.operate("POST", base, path, request, what=what, seconds=DEPLOY_SECONDS)
-            )
+        deployed_id = deployment_id(props)
+        rest.create_once(
+            rest.vertex_url(props["region"]),
+            f"{props['endpoint']}:deployModel",
+            deploy_request(props),
+            owner=props["endpoint"],
+            exists=lambda: find_deployment(props, deployed_id) is not None,
+            what=f"deployment of {props['model']}",
+            seconds=DEPLOY_SECONDS,
+        )
         return CreateResult(deployed_id, props)
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -65,13 +67,16 @@ class VertexDeploymentProvider(Provider):
         return UpdateResult(news)
 
     def delete(self, id_: str, props: Props) -> None:
+        base, what = rest.vertex_url(props["region"]), f"undeployment of {id_}"
+        # One that an interrupted run began is not begun again.
+        rest.wait_for_operations(base, props["endpoint"], what=what, seconds=DEPLOY_SECONDS)
         if find_deployment(props, id_) is not None:
             rest.operate(
                 "POST",
-                rest.vertex_url(props["region"]),
+                base,
                 f"{props['endpoint']}:undeployModel",
                 {"deployedModelId": id_},
-                what=f"undeployment of {id_}",
+                what=what,
                 seconds=DEPLOY_SECONDS,
             )
 

@@ -24,13 +24,15 @@ class VertexModelProvider(Provider):
     def create(self, props: Props) -> CreateResult:
         base, name = rest.vertex_url(props["region"]), model_name(props)
         parent, _, model_id = name.partition("/models/")
-        if rest.find(base + name) is None:
-            request = upload_request(props)
-            what = f"upload of model {model_id}"
-            path = f"{parent}/models:upload"
-            rest.once_granted(
-                lambda: rest.operate("POST", base, path, request, what=what, seconds=UPLOAD_SECONDS)
-            )
+        rest.create_once(
+            base,
+            f"{parent}/models:upload",
+            upload_request(props),
+            owner=name,
+            exists=lambda: rest.find(base + name) is not None,
+            what=f"upload of model {model_id}",
+            seconds=UPLOAD_SECONDS,
+        )
         return CreateResult(name, props)
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -57,9 +59,11 @@ class VertexModelProvider(Provider):
         return UpdateResult(news)
 
     def delete(self, id_: str, props: Props) -> None:
-        base = rest.vertex_url(props["region"])
+        base, what = rest.vertex_url(props["region"]), f"deletion of {id_}"
+        # One that an interrupted run began is not begun again.
+        rest.wait_for_operations(base, id_, what=what, seconds=UPLOAD_SECONDS)
         if rest.find(base + id_) is not None:
-            rest.operate("DELETE", base, id_, what=f"deletion of {id_}", seconds=UPLOAD_SECONDS)
+            rest.operate("DELETE", base, id_, what=what, seconds=UPLOAD_SECONDS)
 
 
 class VertexModel(Resource, module="triplane", name="VertexModel"):

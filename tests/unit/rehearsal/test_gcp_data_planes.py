@@ -5,6 +5,7 @@ The dynamic providers of ``components/gcp`` are driven against it, so that both 
 
 from __future__ import annotations
 
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,12 +17,13 @@ import pytest
 
 from components.gcp import rest
 from components.gcp.dynamic.built_image import BuiltImageProvider
-from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider
+from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider, deploy_request
 from components.gcp.dynamic.vertex_model import VertexModelProvider
 from components.gcp.dynamic.vertex_traffic import VertexTrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import credentials, operations, permissions
 from rehearsal.provider.context import Context
+from rehearsal.runtime.containers import Container, ContainerFailed
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -140,8 +142,8 @@ class Platform(Project):
     def endpoint(self) -> Record:
         return self.create(ENDPOINT, "e", name="123456789", displayName="e", location=REGION)
 
-    def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
-        props = {
+    def deployment(self, endpoint: str, model: str) -> Json:
+        return {
             "region": REGION,
             "endpoint": endpoint,
             "model": model,
@@ -150,9 +152,28 @@ class Platform(Project):
             "max_instances": 2.0,
             "service_account": self.builder,
         }
-        made = VertexDeploymentProvider().create(props)
+
+    def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
+        made = VertexDeploymentProvider().create(self.deployment(endpoint, model))
         assert made.outs
         return made.id, made.outs
+
+    def under_way(
+        self, monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None
+    ) -> threading.Event:
+        """The next start of a container takes a second, and fails if it is to. The event: it has begun."""
+        start, started = self.context.containers.run, threading.Event()
+
+        def slow_start(key: str, container: Container) -> None:
+            monkeypatch.setattr(self.context.containers, "run", start)
+            started.set()
+            time.sleep(1)
+            if failure:
+                raise failure
+            start(key, container)
+
+        monkeypatch.setattr(self.context.containers, "run", slow_start)
+        return started
 
     def predict(self, verb: str, caller: str | None = None) -> tuple[int, Json]:
         path = f"aiplatform/v1/{PLACE}/endpoints/123456789:{verb}"
@@ -256,6 +277,56 @@ def test_a_repeated_create_finds_what_an_interrupted_one_created(platform: Platf
     assert VertexModelProvider().create(props).id == model
     deployed, outs = platform.deploy(endpoint.id, model)
     assert VertexDeploymentProvider().create(outs).id == deployed
+
+
+def test_a_deployment_that_outlives_the_engine_is_waited_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    props = platform.deployment(endpoint.id, model)
+    started = platform.under_way(monkeypatch)
+    path = f"aiplatform/v1/{endpoint.id}:deployModel"
+    assert platform.call("POST", path, deploy_request(props))[0] == 200
+    assert started.wait(10)
+    _, reported = platform.call("GET", f"aiplatform/v1/{endpoint.id}")
+    assert reported["deployedModels"] == []
+    with pytest.raises(Refusal, match="being-deployed"):
+        platform.delete(endpoint)
+
+    assert (
+        VertexDeploymentProvider().create(props).id == deploy_request(props)["deployedModel"]["id"]
+    )
+    _, reported = platform.call("GET", f"aiplatform/v1/{endpoint.id}")
+    assert [each["model"] for each in reported["deployedModels"]] == [model]
+
+
+def test_a_deployment_that_fails_after_the_engine_is_gone_is_repeated(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    props = platform.deployment(endpoint.id, model)
+    started = platform.under_way(monkeypatch, ContainerFailed("no machines"))
+    path = f"aiplatform/v1/{endpoint.id}:deployModel"
+    assert platform.call("POST", path, deploy_request(props))[0] == 200
+    assert started.wait(10)
+    VertexDeploymentProvider().create(props)
+    _, reported = platform.call("GET", f"aiplatform/v1/{endpoint.id}")
+    assert [each["model"] for each in reported["deployedModels"]] == [model]
+
+
+def test_what_another_run_created_in_between_is_found(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, uploaded = platform.upload(image, "a" * 64)
+    deployed, deployment = platform.deploy(endpoint.id, model)
+    found, looked = rest.find, iter((None, None))
+    monkeypatch.setattr(rest, "find", lambda url: next(looked, found(url)))
+    assert VertexModelProvider().create(uploaded).id == model
+    looked = iter((None, None))
+    assert VertexDeploymentProvider().create(deployment).id == deployed
 
 
 def test_a_read_reports_what_was_changed_by_hand(platform: Platform) -> None:

@@ -9,6 +9,7 @@ import os
 
 from config.schema import StackConfig
 from operations.commands.preparation import (
+    create_missing_stack,
     prepare,
     read_settings,
     refuse_unreadable_state,
@@ -40,9 +41,9 @@ def preview(stack: Stack) -> None:
     """Show what `up` would change."""
     start_rehearsal()
     train_model()
-    read_settings(stack)
+    config = read_settings(stack)
     refuse_unreadable_state(stack)
-    stack.init()
+    create_missing_stack(stack, config)
     stack.pulumi("preview")
 
 

@@ -30,12 +30,18 @@ def prepare(stack: Stack) -> StackConfig:
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     refuse(clock_behind_state(stack.state_file, allowed()))
+    create_missing_stack(stack, config)
+    interrupted_run.recover(stack, config)
+    return config
+
+
+def create_missing_stack(stack: Stack, config: StackConfig) -> None:
+    """Create the stack, unless it exists. Refuses while the platform of a lost state exists: an empty state hides
+    the loss from the next command."""
     if not stack.exists():
         os.environ.update(stack.environment)
         refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))
         stack.init()
-    interrupted_run.recover(stack, config)
-    return config
 
 
 def start_rehearsal() -> None:

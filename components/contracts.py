@@ -267,6 +267,8 @@ class DeliveryArgs:
     identities: Sequence[Identity]
     """The workloads' identities: those that the pipeline may assign to the services that it sets up."""
     registry: ImageRegistry
+    key: ApiKey | None
+    """The gateway's key, which a deployment rotates; None: the gateway is public."""
     repository: str
     """``owner/name`` on GitHub, or ``owner@id/name@id``: as in the subject of its tokens."""
     branch: str

@@ -55,7 +55,7 @@ class Platform(pulumi.ComponentResource):
         endpoint = self._endpoint(image)
         key = self._key() if config.gateway.access == "key" else None
         gateway = self._gateway(image, endpoint, key)
-        delivery = self._delivery() if config.delivery.repository else None
+        delivery = self._delivery(key) if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
@@ -166,7 +166,7 @@ class Platform(pulumi.ComponentResource):
             self._child,
         )
 
-    def _delivery(self) -> contracts.Delivery:
+    def _delivery(self, key: contracts.ApiKey | None) -> contracts.Delivery:
         delivery = self._config.delivery
         return self._cloud.Delivery(
             f"{self._name}-delivery",
@@ -175,6 +175,7 @@ class Platform(pulumi.ComponentResource):
                 lake=self._lake,
                 registry=self._registry,
                 identities=self._identities,
+                key=key,
                 repository=delivery.repository,
                 branch=delivery.branch,
                 environment=delivery.environment or None,

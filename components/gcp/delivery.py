@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_gcp import artifactregistry, iam, projects, serviceaccount, storage
+from pulumi_gcp import artifactregistry, iam, projects, secretmanager, serviceaccount, storage
 
 from components import contracts
+from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.identity import Identity, zone_condition
 from components.gcp.image_registry import ImageRegistry
-from components.gcp.resource_types import IMAGES, OBJECTS, RESOURCE_TYPES
+from components.gcp.resource_types import IMAGES, OBJECTS, RESOURCE_TYPES, SECRET_VERSIONS
 from components.resource_type import DeployPermissions
 from config import github
 from config.tags import tags_as_text
@@ -23,7 +24,7 @@ PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 
 
 class Delivery(contracts.Delivery):
-    """A service account without keys, a pool that takes GitHub's tokens, and three custom roles."""
+    """A service account without keys, a pool that takes GitHub's tokens, and a custom role for each place."""
 
     def __init__(
         self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
@@ -80,6 +81,8 @@ class Delivery(contracts.Delivery):
         self._allow_deploying()
         self._allow_pulling(args)
         self._allow_uploading(args)
+        if args.key:
+            self._allow_rotating(ApiKey.of(args.key))
         for identity in args.identities:
             self._allow_assigning(Identity.of(identity))
 
@@ -93,7 +96,8 @@ class Delivery(contracts.Delivery):
             f"{self._name}-deploy",
             project=self._foundation.project,
             role=self._custom_role(
-                "deployer", [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS)]
+                "deployer",
+                [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS, *SECRET_VERSIONS)],
             ),
             member=self._account.member,
             opts=self._foundation.child(self),
@@ -127,6 +131,16 @@ class Delivery(contracts.Delivery):
                 },
                 opts=self._foundation.child(self),
             )
+
+    def _allow_rotating(self, key: ApiKey) -> None:
+        """The gateway's key: an update without a change reads its value, too."""
+        secretmanager.SecretIamMember(
+            f"{self._name}-rotate-key",
+            secret_id=key.secret.id,
+            role=self._custom_role("rotator", SECRET_VERSIONS),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
 
     def _allow_assigning(self, identity: Identity) -> None:
         """A service that it sets up can run as one of the platform's accounts, and as no other."""

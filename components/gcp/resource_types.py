@@ -28,6 +28,11 @@ IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.t
 whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
 OBJECTS = ("storage.objects.create", "storage.objects.delete", "storage.objects.get")
 """Granted in some zones of the lake, not in every bucket of the project."""
+SECRET_VERSIONS = tuple(
+    f"secretmanager.versions.{verb}" for verb in ("access", "add", "destroy", "enable", "get")
+)
+"""Granted on the gateway's key, not on every secret of the project.
+https://cloud.google.com/secret-manager/docs/access-control#lowest-level"""
 
 
 def _verbs(resource: str, *verbs: str) -> tuple[str, ...]:
@@ -116,9 +121,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         keeps_import_id=False,
         secret_paths=("secretData",),
         secret_output="secretData",  # noqa: S106  # the output's name
-        deploy=compute(
-            *_verbs("secretmanager.versions", "access", "add", "destroy", "enable", "get")
-        ),
+        deploy=compute(*SECRET_VERSIONS),
     ),
     "gcp:serviceaccount/account:Account": ResourceType(
         import_id=f"{PROJECT}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",

@@ -365,6 +365,38 @@ def test_a_pipeline_on_google_cloud_pulls_only_from_the_repository_of_the_platfo
     }
 
 
+def test_a_pipeline_on_google_cloud_reads_and_writes_the_one_secret_of_the_platform(
+    delivered: Build,
+) -> None:
+    engine, _ = delivered("gcp")
+    roles = {r.name: r.inputs for r in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole")}
+    in_project = roles["triplane-delivery-deployer"]["permissions"]
+    assert not [p for p in in_project if p.startswith("secretmanager.versions.")]
+    secret = engine.one("gcp:secretmanager/secret:Secret")
+    (binding,) = (
+        r.inputs
+        for r in engine.of("gcp:secretmanager/secretIamMember:SecretIamMember")
+        if "delivery" in r.name
+    )
+    assert binding["secretId"].startswith(secret.name)
+    assert binding["role"].startswith("triplane-delivery-rotator")
+    permissions = roles["triplane-delivery-rotator"]["permissions"]
+    assert {p.removeprefix("secretmanager.versions.") for p in permissions} == {
+        "access",
+        "add",
+        "destroy",
+        "enable",
+        "get",
+    }
+
+
+def test_a_pipeline_of_a_public_gateway_on_google_cloud_reads_no_secret(platform: Build) -> None:
+    delivery = {"repository": "acme/triplane"}
+    engine, _ = platform("gcp", delivery=delivery, gateway={"access": "public"})
+    for role in engine.of("gcp:projects/iAMCustomRole:IAMCustomRole"):
+        assert not [p for p in role.inputs["permissions"] if p.startswith("secretmanager.versions")]
+
+
 def test_a_pipeline_on_google_cloud_assigns_three_accounts_and_writes_three_zones(
     delivered: Build,
 ) -> None:

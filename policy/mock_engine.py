@@ -84,6 +84,8 @@ class Engine(Mocks):
     registered: list[Registered] = field(default_factory=list)
     dependencies: dict[str, frozenset[str]] = field(default_factory=dict)
     """The names of the resources that each one, by its name, is created after."""
+    requests: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What the SDK requested of the engine, by type and name. The resource's options are in it."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {name: value for name, value in args.inputs.items() if name != "__provider"}
@@ -118,6 +120,13 @@ class Engine(Mocks):
         """All resources of one type, by name."""
         return [each for each in self if each.type == type_]
 
+    def options(self, resource: Registered) -> Any:
+        """The request to register a resource: ``retainOnDelete``, ``deletedWith``, ``replaceOnChanges`` and the others.
+
+        https://github.com/pulumi/pulumi/blob/master/proto/pulumi/resource.proto (RegisterResourceRequest)
+        """
+        return self.requests[resource.type, resource.name]
+
     def one(self, type_: str) -> Registered:
         """The only resource of a type. Raises LookupError, with the names, if there is not exactly one."""
         found = self.of(type_)
@@ -130,10 +139,13 @@ class Monitor(MockMonitor):
     """Returns unchanged outputs without another conversion. Pulumi's own monitor unwraps and wraps every value
     again, in an event loop that it runs inside of the running one."""
 
+    mocks: Engine
+
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the protocol's name
         if request.type == "pulumi:pulumi:Stack":
             return super().RegisterResource(request)  # type: ignore[no-untyped-call]
         urn = self.make_urn(request.parent, request.type, request.name)
+        self.mocks.requests[request.type, request.name] = request
         inputs = rpc.deserialize_properties(request.object)
         id_, outputs = self.mocks.new_resource(
             MockResourceArgs(

@@ -16,6 +16,10 @@ from components.azure.model_artifact import ModelArtifact
 from components.azure.workspace import create_workspace
 
 PORT = 8080
+CREATE_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
+"""For what is named by its content: its replacement has another name. Without the option azure-native deletes first
+whatever the program names, and what serves would be deleted before its successor exists.
+https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/provider/provider.go (Diff)"""
 
 
 class ModelEndpoint(contracts.ModelEndpoint):
@@ -141,6 +145,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=args.identity.attachments,
+                delete_before_replace=False,
                 # Afterwards the autoscale setting decides how many there are.
                 ignore_changes=["sku.capacity"] if args.max_instances > args.min_instances else [],
             ),
@@ -206,7 +211,7 @@ def _model(
             ),
             properties={"sha256": model.version},
         ),
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(CREATE_FIRST, opts),
     )
 
 
@@ -222,7 +227,7 @@ def _environment(
         f"{name}-environment",
         **place,
         name=names.short(name, 32),
-        version=pulumi.Output.from_input(image).apply(_digest),
+        version=pulumi.Output.from_input(image).apply(environment_version),
         properties=ml.EnvironmentVersionPropertiesArgs(
             image=image,
             os_type=ml.OperatingSystemType.LINUX,
@@ -232,7 +237,7 @@ def _environment(
                 scoring_route=ml.RouteArgs(path="/score", port=PORT),
             ),
         ),
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(CREATE_FIRST, opts),
     )
 
 
@@ -246,9 +251,10 @@ def deployment_name(model: str, image: str, machine: str) -> str:
     return f"m-{model[:12]}-{rest[:8]}"
 
 
-def _digest(image: str) -> str:
-    """The beginning of an image's digest, as a version."""
-    return image.rpartition("sha256:")[2][:12]
+def environment_version(image: str) -> str:
+    """A version for each image. Registries differ, too: the same digest in another one is another version, because
+    a version that exists cannot be changed."""
+    return hashlib.sha256(image.encode()).hexdigest()[:12]
 
 
 def _probe() -> ml.ProbeSettingsArgs:

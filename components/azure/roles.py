@@ -115,6 +115,10 @@ def assign(
     (RoleAssignmentExists), and with the same name it is the same resource. With the principal type Azure does not
     look up a principal that is so new that not all of Entra ID has it yet (PrincipalNotFound).
     https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---assigning-a-role-to-a-new-principal-sometimes-fails
+
+    Another role or scope is another name, so it is granted before the former one is taken away: azure-native would
+    delete first, and a new grant takes up to ten minutes.
+    https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
     """
     return authorization.RoleAssignment(
         name,
@@ -125,7 +129,9 @@ def assign(
         principal_type=principal_type,
         role_definition_id=role,
         scope=scope,
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(delete_before_replace=False), opts
+        ),
     )
 
 
@@ -150,7 +156,10 @@ def assign_deployer(
         role=built_in(foundation, role),
         scope=scope,
         opts=pulumi.ResourceOptions(
-            parent=parent, ignore_changes=["principalId", "roleAssignmentName"]
+            parent=parent,
+            ignore_changes=["principalId", "roleAssignmentName"],
+            # Its name never changes, so another role must take the place of the former one.
+            delete_before_replace=True,
         ),
     )
 

@@ -26,3 +26,5 @@ UNKNOWN_STRINGS = frozenset(
 """Values that a preview does not know yet. The Python SDK has the one for strings only."""
 DEFAULTS = "__defaults"
 """The input in which a provider that is made from Terraform's lists the inputs that it has filled in."""
+CREATE_BEFORE_DELETE = "__createBeforeDelete"
+"""The input in which azure-native notes that it has chosen a random name."""

@@ -22,7 +22,8 @@ from typing import Any
 from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.state_file import CLOCK_SKEW
-from operations.engine.wire import DEFAULTS
+from operations.engine.wire import CREATE_BEFORE_DELETE, DEFAULTS
+from operations.recovery.discovered_resource import autonamed_input
 from operations.recovery.physical_ids import NOT_IMPORTABLE, physical_id
 from operations.recovery.state import Deployment, with_known_dependencies
 from operations.terminal import fail, say
@@ -152,8 +153,16 @@ def with_autonaming_marks(deployment: Deployment, wanted: Iterable[Resource]) ->
     An import marks none (``__defaults`` is empty). The next update would then see a name that the program does
     not give, and replace the resource:
     https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
+    On Azure the next replacement would delete the resource before its successor exists:
+    https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/provider/provider.go (Diff)
     """
+    wanted = list(wanted)
     inputs_of = {each["urn"]: each["inputs"] for each in wanted}
+    random_names = {
+        each["urn"]: name
+        for each in wanted
+        if each["inputs"].get(CREATE_BEFORE_DELETE) and (name := autonamed_input(each))
+    }
     for each in deployment["resources"]:
         inputs, wanted_inputs = each.get("inputs") or {}, inputs_of.get(each["urn"], {})
         if DEFAULTS in inputs:
@@ -163,6 +172,9 @@ def with_autonaming_marks(deployment: Deployment, wanted: Iterable[Resource]) ->
                 if inputs.get(name) == wanted_inputs.get(name)
             ]
             inputs[DEFAULTS] = sorted({*inputs[DEFAULTS], *unchanged})
+        name = random_names.get(each["urn"])
+        if name and inputs.get(name) == wanted_inputs[name]:
+            inputs[CREATE_BEFORE_DELETE] = True
     return deployment
 
 

@@ -28,6 +28,8 @@ UNKNOWN_STRINGS = frozenset(
 
 DEFAULTS = "__defaults"
 """The input in which a provider that is bridged from Terraform lists the inputs that it filled in."""
+CREATE_BEFORE_DELETE = "__createBeforeDelete"
+"""The input in which azure-native notes that it has chosen a random name."""
 
 Path = tuple[str | int, ...]
 

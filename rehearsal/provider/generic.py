@@ -77,11 +77,16 @@ def autoname(schema: Schema, rules: ResourceType, program_name: str, seed: bytes
     return name
 
 
-def is_autonamed(schema: Schema, rules: ResourceType, program_name: str, name: str) -> bool:
-    """Whether `autoname` could have made this name: then a replacement gets another one."""
-    separator, digits = _style(schema, rules)
-    pattern = rf"{re.escape(program_name + separator)}[0-9a-f]{{{digits}}}"
-    return re.fullmatch(pattern, name, re.IGNORECASE) is not None
+def is_random_name(schema: Schema, rules: ResourceType) -> bool:
+    """Whether azure-native makes a random name of a type, and not a copy of the program's name.
+
+    Random are the names of what is directly below a resource group, of online and other endpoints, and GUIDs.
+    https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/resources/resources.go (AutoName)
+    """
+    name = name_property(schema, rules)
+    if name in ("endpointName", "customDomainName", "roleAssignmentName", "roleDefinitionId"):
+        return True
+    return set(schema.path_parameters) <= {"resourceGroupName", name}
 
 
 def fill_new(record: Record, schema: Schema, rules: ResourceType, account: Account) -> None:

@@ -23,8 +23,17 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from rehearsal.core import schema
 from rehearsal.core.faults import AnswerLost, Fault, Step
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.core.wire import DEFAULTS, UNKNOWN, decode, encode, has_unknown, known_part, scrub
-from rehearsal.provider import diff, generic
+from rehearsal.core.wire import (
+    CREATE_BEFORE_DELETE,
+    DEFAULTS,
+    UNKNOWN,
+    decode,
+    encode,
+    has_unknown,
+    known_part,
+    scrub,
+)
+from rehearsal.provider import diff, generic, replacement
 from rehearsal.provider.cloud_profile import Invoke
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
@@ -179,7 +188,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             record = Record(self.package, token, "", request.urn, {}, {})
             reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)
             self.context.ledger.note("refused", record, f"check: {reasons}")
-        noted = {DEFAULTS: filled} if self._bridged else {}
+        noted = self._notes(request.olds, shape, rules, filled)
         return provider_pb2.CheckResponse(
             inputs=encode({**news, **noted}, secrets),
             failures=[
@@ -222,6 +231,19 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             news[wire] = generic.autoname(shape, rules, name, request.randomSeed)
         return [wire]
 
+    def _notes(
+        self, olds: Any, shape: schema.Schema, rules: ResourceType, filled: list[str]
+    ) -> Json:
+        """What the provider adds to the inputs about the name that it has filled in."""
+        if self._bridged:
+            return {DEFAULTS: filled}
+        if not filled:
+            return {}
+        if filled[0] in olds.fields:  # the old name, and what was noted of it
+            noted = olds.fields.get(CREATE_BEFORE_DELETE)
+            return {CREATE_BEFORE_DELETE: True} if noted and noted.bool_value else {}
+        return {CREATE_BEFORE_DELETE: True} if generic.is_random_name(shape, rules) else {}
+
     @property
     def _bridged(self) -> bool:
         """Whether the real provider is bridged from Terraform."""
@@ -229,7 +251,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @with_errors_and_faults
     def Diff(self, request: Any, call: Any) -> Any:
-        token, name = _token_and_name(request)
+        token, _ = _token_and_name(request)
         shape, rules = self.lifecycle.schema_and_rules(token)
         olds, _ = decode(request.old_inputs)
         news, _ = decode(request.news)
@@ -243,17 +265,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
-        wire = generic.name_property(shape, rules)
-        fixed = news.get(wire or "")
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME
             if changes
             else provider_pb2.DiffResponse.DIFF_NONE,
             replaces=replaced,
             deleteBeforeReplace=bool(replaced)
-            and isinstance(fixed, str)
-            and fixed == olds.get(wire or "")
-            and not generic.is_autonamed(shape, rules, name, fixed),
+            and replacement.deletes_first(token, request.old_inputs, request.news),
             diffs=sorted({path.split(".")[0].split("[")[0] for path in changes}),
             detailedDiff={
                 path: provider_pb2.PropertyDiff(
@@ -291,6 +309,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             inputs.update({DEFAULTS: []})
         elif defaults is not None:
             inputs.fields[DEFAULTS].CopyFrom(defaults)
+        noted = request.inputs.fields.get(CREATE_BEFORE_DELETE)
+        if noted is not None:
+            inputs.fields[CREATE_BEFORE_DELETE].CopyFrom(noted)
         return provider_pb2.ReadResponse(
             id=record.id, properties=self._outputs(record), inputs=inputs
         )

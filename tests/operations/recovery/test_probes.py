@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from operations.engine.resources import resource_name
 from operations.recovery import probes
 from tests.operations.recovery.states import STACK, deployment, refreshed, role
 
@@ -84,3 +85,18 @@ def test_an_autonamed_resource_keeps_its_mark_after_an_import() -> None:
     marked = probes.with_autonaming_marks(deployment(read, azure), [bucket, azure])["resources"]
     assert marked[1]["inputs"]["__defaults"] == ["bucket"]
     assert "__defaults" not in marked[2]["inputs"]
+    assert "__createBeforeDelete" not in marked[2]["inputs"]
+
+
+def test_a_random_name_on_azure_keeps_its_mark_after_an_import() -> None:
+    names = {"kept": "kept12345678", "other": "other12345678", "chosen": "chosen"}
+    wanted = [
+        role(
+            key, type="azure-native:web:WebApp", inputs={"name": name, "__createBeforeDelete": True}
+        )
+        for key, name in names.items()
+    ]
+    found = {**names, "other": "other87654321"}
+    read = [{**each, "inputs": {"name": found[resource_name(each["urn"])]}} for each in wanted]
+    marked = probes.with_autonaming_marks(deployment(*read), wanted)["resources"]
+    assert [each["inputs"].get("__createBeforeDelete") for each in marked[1:]] == [True, None, None]

@@ -17,7 +17,7 @@ import yaml
 
 from components.azure import arm, image_build, roles
 from components.azure.dynamic import blob_folder, endpoint_traffic
-from components.azure.model_endpoint import deployment_name
+from components.azure.model_endpoint import deployment_name, environment_version
 from policy.azure import UNTAGGED
 from policy.mock_engine import Build, Built, Engine
 
@@ -180,6 +180,28 @@ def test_the_endpoint_takes_entra_tokens_and_no_keys(built: Built) -> None:
     assert "traffic" not in endpoint["properties"]
     store = engine.one("azure-native:machinelearningservices:Datastore").inputs["properties"]
     assert store["credentials"] == {"credentialsType": "None"}
+
+
+@pytest.mark.parametrize("type_", ["ModelVersion", "EnvironmentVersion", "OnlineDeployment"])
+def test_what_serves_is_replaced_by_its_successor_first(built: Built, type_: str) -> None:
+    engine, _ = built
+    options = engine.options(engine.one(f"azure-native:machinelearningservices:{type_}"))
+    assert options.deleteBeforeReplaceDefined
+    assert not options.deleteBeforeReplace
+
+
+def test_another_role_is_granted_before_the_former_one_is_taken_away(built: Built) -> None:
+    engine, _ = built
+    deployers = {"triplane-lake-keeper", "triplane-key-keeper", "triplane-model-uploader"}
+    for each in engine.of("azure-native:authorization:RoleAssignment"):
+        options = engine.options(each)
+        assert options.deleteBeforeReplaceDefined, each.name
+        assert options.deleteBeforeReplace == (each.name in deployers), each.name
+
+
+def test_the_same_digest_in_another_registry_is_another_environment() -> None:
+    versions = {environment_version(f"{host}.azurecr.io/i@sha256:00") for host in ("a", "b")}
+    assert len(versions) == 2
 
 
 def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:

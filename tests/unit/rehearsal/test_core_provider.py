@@ -270,16 +270,65 @@ def test_another_region_of_the_provider_replaces_the_resource_of_the_old_one(
 
 
 @pytest.mark.parametrize(
-    ("name", "before"), [("fixed", True), ("q-1234567", False), ("q-12345678", True)]
+    ("notes", "new_name", "before"),
+    [
+        ({"__defaults": []}, "fixed", True),
+        ({"__defaults": []}, "another", True),
+        ({"__defaults": ["name"]}, "fixed", False),
+        ({}, "fixed", False),
+    ],
 )
-def test_a_replacement_deletes_first_only_if_the_name_is_the_same(
-    engine: Engine, name: str, before: bool
+def test_a_bridged_provider_deletes_first_if_the_program_gives_the_name(
+    engine: Engine, notes: dict[str, Any], new_name: str, before: bool
 ) -> None:
-    answer = engine.diff(
-        QUEUE, "q", {"name": name, "region": "eu-west-1"}, {"name": name, "region": "eu-west-2"}
-    )
-    assert list(answer.replaces) == ["region"]
+    old = {"name": "fixed", "region": "eu-west-1", **notes}
+    answer = engine.diff(QUEUE, "q", old, {"name": new_name, "region": "eu-west-2", **notes})
+    assert "region" in answer.replaces
     assert answer.deleteBeforeReplace == before
+
+
+MODEL = "azure-native:machinelearningservices:ModelVersion"
+ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
+CONTAINER = "azure-native:storage:BlobContainer"
+
+
+@pytest.fixture
+def azure(engine: Engine) -> Engine:
+    """The engine's calls of azure-native, without rules of its own for any type."""
+    engine.provider = Provider(engine.context, "azure-native", {}, {})
+    return engine
+
+
+@pytest.mark.parametrize(("notes", "before"), [({}, True), ({"__createBeforeDelete": True}, False)])
+def test_azure_native_deletes_first_unless_it_has_chosen_a_random_name(
+    azure: Engine, notes: dict[str, Any], before: bool
+) -> None:
+    place = {"resourceGroupName": "g", "name": "m"}
+    old = {**place, "workspaceName": "w-12345678", **notes}
+    answer = azure.diff(MODEL, "m", old, {**place, "workspaceName": "w-87654321"})
+    assert list(answer.replaces) == ["workspaceName"]
+    assert answer.deleteBeforeReplace == before
+
+
+def test_azure_native_notes_a_random_name_and_keeps_the_note(azure: Engine) -> None:
+    def notes(token: str, news: dict[str, Any], olds: dict[str, Any]) -> set[str]:
+        request = pb.CheckRequest(
+            urn=f"urn:pulumi:s::p::{token}::e",
+            olds=encode(olds),
+            news=encode({"resourceGroupName": "g", "properties": {}, **news}),
+            randomSeed=b"seed",
+        )
+        answer = azure.provider.Check(request, Call())
+        return {name for name in answer.inputs.fields if name.startswith("__")}
+
+    noted = {"__createBeforeDelete"}
+    endpoint = {"workspaceName": "w"}
+    assert notes(ENDPOINT, endpoint, {}) == noted
+    old = {"endpointName": "e12345678"}
+    assert notes(ENDPOINT, endpoint, {**old, "__createBeforeDelete": True}) == noted
+    assert notes(ENDPOINT, endpoint, old) == set()  # as after an import
+    assert notes(ENDPOINT, {**endpoint, "endpointName": "e"}, {}) == set()
+    assert notes(CONTAINER, {"accountName": "a"}, {}) == set()  # a copy of the program's name
 
 
 def test_a_preview_of_an_update_shows_the_outputs_that_may_change_as_unknown(

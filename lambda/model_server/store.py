@@ -77,8 +77,8 @@ class ModelStore:
 def archive(model: bytes) -> bytes:
     """``model.onnx`` alone as a ``.tar.gz``, the form that SageMaker accepts.
 
-    Only the model determines its bytes. The archive has no time, no owner and no card: a card may name another
-    commit on another machine, and then the same version would be uploaded again.
+    Only the model determines its bytes. The archive has no time, no owner and no card: a card may name other
+    code or libraries, and then the same version would be uploaded again.
     """
     entry = tarfile.TarInfo("model.onnx")
     entry.size = len(model)

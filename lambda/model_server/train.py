@@ -1,7 +1,7 @@
 """Training: will a flight from New York arrive more than 15 minutes late, from what is known before?
 
 The same data, code and library versions give the same bytes of ``model.onnx``. So the file does not depend on the
-time, the machine or the commit. The card beside it has the commit.
+time, the machine or the commit. The card beside it has the code's version.
 """
 
 from __future__ import annotations
@@ -179,17 +179,22 @@ def scores(late: NDArray[np.bool_], probability: Any) -> dict[str, float]:
     }
 
 
-def commit() -> str | None:
-    """The last commit that changed this folder, marked if the folder has uncommitted changes."""
+def code_version() -> str | None:
+    """Git's id of this folder's content, marked if the folder has uncommitted changes.
+
+    Not the last commit that changed it: to a clone of depth 1, as pipelines make it, each commit changed everything,
+    so each merge would upload another card for the same model. `git log -t --find-object=<id>` finds the commits.
+    https://git-scm.com/docs/git-rev-parse#Documentation/git-rev-parse.txt-revpathegHEADREADMEmasterREADME
+    """
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words, "--", "."]
+        command = ["git", "-C", str(here), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        last = git("log", "-1", "--format=%H")
-        return last and last + ("+changes" if git("status", "--porcelain") else "")
+        changed = git("status", "--porcelain", "--", ".")
+        return git("rev-parse", "HEAD:./") + ("+changes" if changed else "")
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
 
@@ -224,7 +229,7 @@ def train(months: tuple[int, int]) -> tuple[bytes, dict[str, Any]]:
         "largest_difference_from_scikit_learn": float(f"{difference:.1g}"),
         "parameters": PARAMETERS,
         "libraries": libraries(),
-        "git_commit": commit(),
+        "git_tree": code_version(),
     }
     print_progress(
         f"AUC {measured['auc']:.3f} on October to December; "

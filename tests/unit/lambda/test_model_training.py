@@ -120,12 +120,42 @@ def test_a_version_is_added_completely_and_found_by_its_recipe(tmp_path: Path) -
     assert card == {"name": NAME, "version": VERSION, "auc": 0.7}
 
 
+def test_the_code_in_a_card_does_not_depend_on_the_depth_of_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True)
+
+    def named(clone: str) -> str | None:
+        monkeypatch.setattr(train, "__file__", str(tmp_path / clone / "code/train.py"))
+        return train.code_version()
+
+    (tmp_path / "full/code").mkdir(parents=True)
+    git("init", "--quiet", "full")
+    for file in ("code/train.py", "README.md"):
+        (tmp_path / "full" / file).write_text("first")
+        git("-C", "full", "add", file)
+        git("-C", "full", "commit", "--quiet", "-m", file)
+        git(
+            "clone",
+            "--quiet",
+            "--depth=1",
+            (tmp_path / "full").as_uri(),
+            f"after-{Path(file).stem}",
+        )
+    assert named("full")
+    assert named("after-train") == named("after-README") == named("full")
+    (tmp_path / "full/code/train.py").write_text("second")
+    assert named("full") == f"{named('after-train')}+changes"
+
+
 def test_a_card_is_never_rewritten(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    store.add(MODEL, {"git_commit": "first"}, "recipe")
-    store.add(MODEL, {"git_commit": "second"}, "other recipe")
+    store.add(MODEL, {"git_tree": "first"}, "recipe")
+    store.add(MODEL, {"git_tree": "second"}, "other recipe")
     card = json.loads((tmp_path / NAME / VERSION / "card.json").read_text())
-    assert card["git_commit"] == "first"
+    assert card["git_tree"] == "first"
 
 
 def test_a_damaged_version_counts_as_missing_and_can_be_added_again(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ COMPUTED: dict[str, dict[str, Any]] = {
     f"{DYNAMIC}AwsBuiltImage": {
         "image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/images@{DIGEST}"
     },
+    f"{DYNAMIC}AwsScalingDeregistration": {"generation": "0"},
     "gcp:serviceaccount/account:Account": {"uniqueId": "123456789012345678901"},
     "gcp:secretmanager/secret:Secret": {"secretId": "the-key"},
     "gcp:secretmanager/secretVersion:SecretVersion": {"version": "1"},

@@ -52,6 +52,7 @@ GCP_BODIES: Mapping[str, Body] = {
 BOTO3 = "boto3 checks each request against the same models before it sends it"
 DYNAMIC_NOT_COVERED = {
     f"{DYNAMIC}AwsBuiltImage": BOTO3,
+    f"{DYNAMIC}AwsScalingDeregistration": BOTO3,
     f"{DYNAMIC}AwsServedModel": BOTO3,
     f"{DYNAMIC}AzureBlobFolder": "azure-storage-blob makes the requests, from the bytes of files",
     f"{DYNAMIC}AzureEndpointTraffic": "its PUT sends the answer of a GET, with the traffic: checked against "

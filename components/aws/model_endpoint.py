@@ -8,6 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components import contracts, names
+from components.aws.dynamic import scaling_deregistration
+from components.aws.dynamic.scaling_deregistration import ScalingDeregistration
 from components.aws.dynamic.served_model import ServedModel
 from components.aws.foundation import Foundation
 
@@ -77,16 +79,31 @@ class ModelEndpoint(contracts.ModelEndpoint):
         # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
         capacity = SERVERLESS if serverless else "instances"
         endpoint_name = names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
+        # As late as possible: what can fail before has failed by then.
+        deregistration = (
+            None
+            if serverless
+            else ScalingDeregistration(
+                f"{name}-scaling-deregistration",
+                region=foundation.region,
+                endpoint=endpoint_name,
+                variant=VARIANT,
+                machine=args.machine,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
+            )
+        )
         self.endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=endpoint_name,
             endpoint_config_name=configuration.name,
             deployment_config=None if serverless else _rollback(name, endpoint_name, args, child),
             tags=foundation.tags,
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(depends_on=[deregistration] if deregistration else [])
+            ),
         )
-        if args.max_instances > args.min_instances and not serverless:
-            _autoscale(name, self.endpoint, args, child)
+        if args.max_instances > args.min_instances and deregistration:
+            _autoscale(name, self.endpoint, deregistration, args, child)
         served = ServedModel(
             f"{name}-served",
             region=foundation.region,
@@ -167,18 +184,27 @@ def _rollback(
 def _autoscale(
     name: str,
     endpoint: aws.sagemaker.Endpoint,
+    deregistration: ScalingDeregistration,
     args: contracts.ModelEndpointArgs,
     child: pulumi.ResourceOptions,
 ) -> None:
     target = aws.appautoscaling.Target(
         f"{name}-capacity",
-        service_namespace="sagemaker",
-        resource_id=pulumi.Output.format("endpoint/{}/variant/{}", endpoint.name, VARIANT),
-        scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+        service_namespace=scaling_deregistration.NAMESPACE,
+        resource_id=endpoint.name.apply(
+            lambda found: scaling_deregistration.resource_id(found, VARIANT)
+        ),
+        scalable_dimension=scaling_deregistration.DIMENSION,
         min_capacity=args.min_instances,
         max_capacity=args.max_instances,
         tags=args.foundation.args.tags,
-        opts=child,
+        # Registered again after each deregistration. Before that it must be deleted: it has the same name.
+        opts=pulumi.ResourceOptions.merge(
+            child,
+            pulumi.ResourceOptions(
+                replacement_trigger=deregistration.generation, delete_before_replace=True
+            ),
+        ),
     )
     aws.appautoscaling.Policy(
         f"{name}-scaling",

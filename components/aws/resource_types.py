@@ -275,6 +275,16 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
             *_actions("codebuild", "BatchGetBuilds", "StartBuild"), "ecr:DescribeImages"
         ),
     ),
+    f"{DYNAMIC}AwsScalingDeregistration": ResourceType(
+        import_id="{endpoint}",
+        importable=False,
+        deploy=compute(
+            *_actions(
+                "application-autoscaling", "DeregisterScalableTarget", "DescribeScalableTargets"
+            ),
+            *_actions("sagemaker", "DescribeEndpoint", "DescribeEndpointConfig"),
+        ),
+    ),
     f"{DYNAMIC}AwsServedModel": ResourceType(
         import_id="{endpoint}",
         importable=False,

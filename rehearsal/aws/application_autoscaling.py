@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from rehearsal.aws.sagemaker import ENDPOINT
+from rehearsal.aws.calls import Call
+from rehearsal.aws.sagemaker import ENDPOINT, SCALING_TARGET
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
+
+POLICY = "aws:appautoscaling/policy:Policy"
 
 
 class ScalingTarget(ResourceType):
     """What is scaled, and between which limits."""
 
-    token = "aws:appautoscaling/target:Target"
+    token = SCALING_TARGET
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/"
         "API_RegisterScalableTarget.html"
@@ -36,11 +39,20 @@ class ScalingTarget(ResourceType):
                 f"Endpoint {found[1]} or its variant does not exist: {record.id}",
             )
 
+    def delete(self, context: Context, record: Record) -> None:
+        """A deregistration deletes the target's policies, too.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
+        """
+        for policy in context.all(POLICY):
+            if policy.inputs["resourceId"] == record.id:
+                context.store.remove(policy)
+
 
 class ScalingPolicy(ResourceType):
     """A rule by which a target would be scaled."""
 
-    token = "aws:appautoscaling/policy:Policy"
+    token = POLICY
     source = (
         "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutScalingPolicy.html"
     )
@@ -49,3 +61,43 @@ class ScalingPolicy(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
+
+
+def describe_scalable_targets(call: Call) -> Json:
+    """https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DescribeScalableTargets.html"""
+    call.require("application-autoscaling:DescribeScalableTargets")
+    wanted = call.body.get("ResourceIds")
+    targets = (each for each in call.context.all(SCALING_TARGET) if not wanted or each.id in wanted)
+    return {
+        "ScalableTargets": [
+            {
+                "ServiceNamespace": each.inputs["serviceNamespace"],
+                "ResourceId": each.id,
+                "ScalableDimension": each.inputs["scalableDimension"],
+                "MinCapacity": int(each.inputs["minCapacity"]),
+                "MaxCapacity": int(each.inputs["maxCapacity"]),
+                "RoleARN": call.arn("iam", "role/aws-service-role"),
+                "CreationTime": each.created,
+            }
+            for each in targets
+        ]
+    }
+
+
+def deregister_scalable_target(call: Call) -> Json:
+    """https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html"""
+    target = call.body["ResourceId"]
+    found = call.context.get(SCALING_TARGET, target)
+    call.require(
+        "application-autoscaling:DeregisterScalableTarget",
+        call.arn("application-autoscaling", "scalable-target/any"),
+    )
+    if found is None:
+        raise Refusal(
+            "ObjectNotFoundException",
+            f"No scalable target found for service namespace: sagemaker, resource ID: {target}",
+        )
+    with call.context.store.transaction():
+        ScalingTarget().delete(call.context, found)
+        call.context.store.remove(found)
+    return {}

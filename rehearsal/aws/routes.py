@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rehearsal.aws import (
+    application_autoscaling,
     codebuild,
     credentials,
     ecr,
@@ -40,6 +41,8 @@ from rehearsal.provider.context import Context
 METHODS = ["DELETE", "GET", "HEAD", "POST", "PUT"]
 TARGETS: dict[str, Operation] = {
     "AmazonEC2ContainerRegistry_V20150921.DescribeImages": ecr.describe_images,
+    "AnyScaleFrontendService.DeregisterScalableTarget": application_autoscaling.deregister_scalable_target,
+    "AnyScaleFrontendService.DescribeScalableTargets": application_autoscaling.describe_scalable_targets,
     "CodeBuild_20161006.BatchGetBuilds": codebuild.batch_get_builds,
     "CodeBuild_20161006.StartBuild": codebuild.start_build,
     "ResourceGroupsTaggingAPI_20170126.GetResources": resource_groups_tagging.get_resources,

@@ -27,6 +27,8 @@ from rehearsal.runtime.containers import Container, ContainerFailed
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+# What scales a variant: an endpoint's update depends on it.
+SCALING_TARGET = "aws:appautoscaling/target:Target"
 API = "https://docs.aws.amazon.com/sagemaker/latest/APIReference"
 SERVICE = "sagemaker.amazonaws.com"
 # What an endpoint really serves. After a rollback it differs from the inputs of its record.
@@ -158,6 +160,8 @@ class Endpoint(ResourceType):
                 "An endpoint on instances cannot be updated to a serverless one: delete it first."
                 " https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html",
             )
+        if previous and wanted:
+            _check_scaling(context, record, previous, wanted)
         try:
             _serve(context, record)
         except ContainerFailed as failure:
@@ -217,6 +221,7 @@ def describe_endpoint_config(call: Call) -> Json:
                 "VariantName": variant.get("variantName", "AllTraffic"),
                 "ModelName": variant["modelName"],
                 "InitialVariantWeight": variant.get("initialVariantWeight", 1.0),
+                **({"InstanceType": variant["instanceType"]} if "instanceType" in variant else {}),
             }
             for variant in found.inputs["productionVariants"]
         ],
@@ -231,6 +236,28 @@ def called_endpoint(call: Call, action: str, name: str) -> Record:
     if found is None:
         raise Refusal("ValidationException", f'Could not find endpoint "{arn}".')
     return found
+
+
+def _check_scaling(context: Context, endpoint: Record, previous: Record, wanted: Record) -> None:
+    """Refuse another instance type for a variant that is a scalable target, and the removal of such a variant.
+
+    The words are ours: AWS documents the refusal, not its text.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    https://github.com/hashicorp/terraform-provider-aws/issues/14337
+    """
+    targets = {each.id for each in context.all(SCALING_TARGET)}
+    after = {
+        v.get("variantName"): v.get("instanceType") for v in wanted.inputs["productionVariants"]
+    }
+    for variant in previous.inputs["productionVariants"]:
+        name = variant.get("variantName")
+        target = f"endpoint/{endpoint.id}/variant/{name}"
+        if target in targets and after.get(name) != variant.get("instanceType"):
+            raise Refusal(
+                "ValidationException",
+                f"{target} is registered with Application Auto Scaling, and the update changes its instance type"
+                f" from {variant.get('instanceType')} to {after.get(name)}. Deregister the scalable target first.",
+            )
 
 
 def _serve(context: Context, record: Record) -> None:

@@ -172,12 +172,17 @@ def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build
     assert len(named) == 2
     capacity = engine.one("aws:appautoscaling/target:Target").inputs
     assert (capacity["minCapacity"], capacity["maxCapacity"]) == (1, 2)
+    # Also without scaling now: the same update may turn it off and change the machine.
+    deregistration = engine.one("pulumi-python:dynamic/triplane:AwsScalingDeregistration")
+    assert deregistration.inputs["machine"] == "ml.m5.large"
+    assert deregistration.name in engine.dependencies["triplane-endpoint-endpoint"]
 
 
 def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
     fixed = {"min_instances": 2, "max_instances": 2}
     engine, _ = platform("aws", machine={"aws": "ml.m5.large"}, endpoint=fixed)
     assert not engine.of("aws:appautoscaling/target:Target")
+    assert engine.one("pulumi-python:dynamic/triplane:AwsScalingDeregistration")
 
 
 def test_model_and_configuration_have_no_fixed_name_and_so_can_be_replaced(

@@ -303,5 +303,12 @@ def key_value_list(value: Mapping[str, Any], shape: Shape) -> list[Json]:
 def bound_problems(number: float, shape: Shape, path: str) -> Iterator[str]:
     """A problem when a number, or a length, is outside of the shape's bounds."""
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if (low is not None and number < low) or (high is not None and number > high):
-        yield f"{path}: {number} is not within {low} to {high}"
+    if (low is None or number >= low) and (high is None or number <= high):
+        return
+    if low is None:
+        allowed = f"at most {high}"
+    elif high is None:
+        allowed = f"at least {low}"
+    else:
+        allowed = f"within {low} to {high}"
+    yield f"{path}: {number} is not {allowed}"

@@ -42,7 +42,12 @@ def artifact_of_version(version: object, info: ValidationInfo) -> Artifact:
     listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
     if version == "champion":
         champion = store / "champion"
-        version = champion.read_text().strip() if champion.exists() else "no champion chosen"
+        if not champion.exists():
+            raise ValueError(
+                "No champion is chosen. Do: PYTHONPATH=lambda .venv/bin/python -m model_server train --promote,"
+                f" or name a version here. {listed}"
+            )
+        version = champion.read_text().strip()
     elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
         raise ValueError(
             "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"

@@ -267,6 +267,21 @@ def patterns(shape: Shape, known: set[Any]) -> Iterator[str]:
         yield from patterns(each, known)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "number", "allowed"),
+    [
+        ({"min": 1, "max": 64}, 65, "within 1 to 64"),
+        ({"max": 64}, 65, "at most 64"),
+        ({"min": 1}, 0, "at least 1"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_with_the_bounds_that_exist(
+    bounds: Json, number: int, allowed: str
+) -> None:
+    shape = Shape("Length", {"type": "integer", **bounds})
+    assert list(aws.bound_problems(number, shape, "name")) == [f"name: {number} is not {allowed}"]
+
+
 def test_python_can_read_every_pattern_of_aws() -> None:
     known: set[Any] = set()
     every = [

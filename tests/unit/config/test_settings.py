@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,18 @@ def test_the_beginning_of_a_version_is_enough_to_name_it(store: Path) -> None:
 def test_with_an_empty_model_store_the_message_says_how_to_train(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError, match="make train"):
         config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+
+
+def test_without_a_champion_the_message_says_how_to_choose_one(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path, dirs_exist_ok=True)
+    (tmp_path / MODEL / "champion").unlink()
+    with pytest.raises(pulumi.RunError) as raised:
+        config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+    message = str(raised.value)
+    assert "No champion is chosen" in message
+    assert "train --promote" in message
+    assert VERSIONS[0][:12] in message, "a version can be named instead"
+    assert "No such model version" not in message
 
 
 def test_validated_settings_are_immutable(store: Path) -> None:

@@ -83,7 +83,13 @@ class DataLake(contracts.DataLake):
     def _expire(
         self, name: str, args: contracts.DataLakeArgs, child: pulumi.ResourceOptions
     ) -> None:
-        """Captures, old versions and uploads that were cut short are deleted after some days."""
+        """Captures, old versions and uploads that were cut short are deleted after some days.
+
+        In a versioned bucket an expiration hides an object, which becomes a former version. Of a capture no version
+        may be left after ``captures_days``, so it is hidden a day earlier, and its former version lives a day, the
+        least that S3 allows. Where two rules fit an object, the shorter time counts.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+        """
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=self.bucket_name,
@@ -92,7 +98,8 @@ class DataLake(contracts.DataLake):
                     "id": "captures",
                     "status": "Enabled",
                     "filter": {"prefix": f"{contracts.Zone.CAPTURES}/"},
-                    "expiration": {"days": args.captures_days},
+                    "expiration": {"days": max(args.captures_days - 1, 1)},
+                    "noncurrent_version_expiration": {"noncurrent_days": 1},
                 },
                 {
                     "id": "leftovers",

@@ -50,8 +50,31 @@ def test_captures_and_old_versions_expire(built: Built) -> None:
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     captures, leftovers = engine.one(token).inputs["rules"]
     assert captures["filter"] == {"prefix": "captures/"}
-    assert captures["expiration"] == {"days": 31}
     assert leftovers["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
+
+
+@pytest.mark.parametrize("days", [2, 31, 3650])
+def test_a_capture_is_gone_in_all_its_versions_after_captures_days(
+    platform: Build, days: int
+) -> None:
+    """In a versioned bucket an expiration only hides the object; of several rules the shortest counts.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+    """
+    engine, _ = platform("aws", lake={"captures_days": days, "noncurrent_days": 30})
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    rules = [
+        rule
+        for rule in engine.one(token).inputs["rules"]
+        if "captures/a.json".startswith(rule["filter"]["prefix"])
+    ]
+    hidden = min(rule["expiration"]["days"] for rule in rules if "days" in rule["expiration"])
+    kept = min(
+        rule["noncurrentVersionExpiration"]["noncurrentDays"]
+        for rule in rules
+        if "noncurrentVersionExpiration" in rule
+    )
+    assert hidden + kept == days
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from requests import Response
-
+    from requests import Response, Session
 
 API_VERSION = "2025-12-01"
 """Of Microsoft.MachineLearningServices: the version that azure-native 3.29 uses."""
+CONFLICT = 409
+"""While another operation runs on the resource (AnotherOperationInProgress): azure-native sends its requests again,
+too. https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/azure/client_azcore.go"""
+BUSY_SECONDS = 300
+BUSY_PAUSE = 5.0
 
 
 def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
@@ -20,9 +25,26 @@ def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     return None if answer.status_code == 404 else _body(answer)
 
 
-def put(resource: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Write a resource. Azure continues after the answer: see ``provisioningState``."""
-    return _body(_send("PUT", resource, body))
+def put(resource: str, body: dict[str, Any]) -> str | None:
+    """Write a resource. Azure continues after the answer (see ``provisioningState``) with the returned operation.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+    """
+    answer = _send("PUT", resource, body)
+    _body(answer)
+    return answer.headers.get("Azure-AsyncOperation")
+
+
+def failure(operation: str | None) -> str:
+    """Azure's own reason why an operation failed; empty if there is none, or it may not be read.
+
+    The address is below the subscription, where an identity of one resource group may not look.
+    """
+    answer = _send("GET", operation) if operation else None
+    if answer is None or not answer.ok:
+        return ""
+    error = answer.json().get("error") or {}
+    return f": {error.get('code')}: {error.get('message')}" if error else ""
 
 
 def listed(resource: str, version: str = API_VERSION) -> Iterator[dict[str, Any]]:
@@ -46,26 +68,60 @@ def _send(
     address: another one in Azure Government, Azure China and Azure Stack.
     """
     # Imported here: most runs send no request, and are faster by 0.3 s.
-    import requests
     from azure.identity import DefaultAzureCredential
 
-    host = os.environ.get("ARM_METADATA_HOSTNAME") or "management.azure.com"
-    cloud = _body(
-        requests.get(
-            f"https://{host}/metadata/endpoints", params={"api-version": "2022-09-01"}, timeout=30
-        )
-    )
-    audience = cloud["authentication"]["audiences"][-1].rstrip("/")
+    manager, audience = _cloud()
     token = DefaultAzureCredential().get_token(f"{audience}/.default").token
-    page = resource.startswith("https://")
-    return requests.request(
-        method,
-        resource if page else f"{cloud['resourceManager'].rstrip('/')}{resource}",
-        params=None if page else {"api-version": version},
-        headers={"Authorization": f"Bearer {token}"},
-        json=body,
-        timeout=60,
+    page = "://" in resource
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        with _session() as session:
+            answer = session.request(
+                method,
+                resource if page else f"{manager}{resource}",
+                params=None if page else {"api-version": version},
+                headers={"Authorization": f"Bearer {token}"},
+                json=body,
+                timeout=60,
+            )
+        if answer.status_code != CONFLICT or time.monotonic() > deadline:
+            return answer
+        time.sleep(BUSY_PAUSE)
+
+
+def _session() -> Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = requests.Session()
+    # Every request may be sent twice: a PUT names its resource. `Retry-After` is obeyed.
+    retry = Retry(
+        total=6,
+        connect=3,
+        backoff_factor=0.5,
+        status_forcelist=(408, 429, 500, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
     )
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    return session
+
+
+def _cloud() -> tuple[str, str]:
+    """The Resource Manager's URL, and the audience of its tokens."""
+    host = os.environ.get("ARM_METADATA_HOSTNAME") or "management.azure.com"
+    with _session() as session:
+        cloud = _body(
+            session.get(
+                f"https://{host}/metadata/endpoints",
+                params={"api-version": "2022-09-01"},
+                timeout=30,
+            )
+        )
+    audience: str = cloud["authentication"]["audiences"][-1]
+    return cloud["resourceManager"].rstrip("/"), audience.rstrip("/")
 
 
 def _body(answer: Response) -> dict[str, Any]:

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 GRANT_SECONDS = 180
 GRANT_PAUSE = 10
+BUSY_SECONDS = 60
+BUSY_PAUSE = 2.0
 DENIED = r"permission|does not have .* access|service agents are being provisioned"
 CONFLICT, ALREADY_EXISTS = 409, 6
 """HTTP's and gRPC's code for what exists already: https://cloud.google.com/apis/design/errors#handling_errors"""
@@ -109,10 +111,18 @@ def _session() -> AuthorizedSession:
 
 def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """The JSON that Google answers. Raises `GoogleError`."""
-    with _session() as session:
-        response = session.request(  # type: ignore[no-untyped-call]
-            method, url, json=body, timeout=60
-        )
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        with _session() as session:
+            response = session.request(  # type: ignore[no-untyped-call]
+                method, url, json=body, timeout=60
+            )
+        # 409 is ABORTED, too: another change came between.
+        # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+        busy = response.status_code == CONFLICT and '"ABORTED"' in response.text
+        if not busy or time.monotonic() > deadline:
+            break
+        time.sleep(BUSY_PAUSE)
     if not response.ok:
         raise GoogleError(response.status_code, f"{method} {url}: {_explain(response)}")
     answer: dict[str, Any] = response.json()

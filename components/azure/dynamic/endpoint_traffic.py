@@ -88,12 +88,13 @@ def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
     if endpoint is None:
         return
     # There is a PATCH, but of the tags and the identity only.
-    arm.put(endpoint_id, traffic_request(endpoint, traffic))
+    operation = arm.put(endpoint_id, traffic_request(endpoint, traffic))
 
     def finished() -> bool | None:
         state = ((arm.get(endpoint_id) or {}).get("properties") or {}).get("provisioningState")
         if state in ("Failed", "Canceled"):
-            raise RuntimeError(f"shifting the traffic of {endpoint_id} ended as {state}")
+            reason = arm.failure(operation)
+            raise RuntimeError(f"shifting the traffic of {endpoint_id} ended as {state}{reason}")
         return True if state == "Succeeded" else None
 
     wait_for(finished, what=f"shifting the traffic of {endpoint_id}", seconds=900)

@@ -283,11 +283,10 @@ class FakeManager:
     def get(self, resource: str) -> dict[str, Any] | None:
         return self.endpoint
 
-    def put(self, resource: str, body: dict[str, Any]) -> dict[str, Any]:
+    def put(self, resource: str, body: dict[str, Any]) -> None:
         assert self.endpoint is not None
         self.endpoint["properties"]["traffic"] = body["properties"]["traffic"]
         self.written = body
-        return self.endpoint
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+"""Requests to Google's and Azure's APIs: what is sent again, and which reason an error gives."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import azure.identity
+import google.auth.credentials
+import pytest
+
+from components.azure import arm
+from components.azure.dynamic.endpoint_traffic import EndpointTrafficProvider
+from components.gcp import rest
+
+Answer = tuple[int, dict[str, Any]]
+OK: Answer = (200, {"name": "done"})
+GOOGLE_BUSY: Answer = (409, {"error": {"status": "ABORTED", "message": "concurrent change"}})
+EXISTS: Answer = (409, {"error": {"status": "ALREADY_EXISTS", "message": "it exists"}})
+AZURE_BUSY: Answer = (409, {"error": {"code": "AnotherOperationInProgress", "message": "wait"}})
+ENDPOINT = "/subscriptions/s/endpoint"
+
+
+@dataclass
+class Server:
+    """An API that gives these answers, one after another, to each request for a path, and the last for ever."""
+
+    url: str
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers of each answer to a PUT."""
+    received: dict[str, str] = field(default_factory=dict)
+    """The headers of the last request."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            path = self.path.partition("?")[0]
+            server.requests.append(f"{self.command} {path}")
+            server.received = {name.lower(): value for name, value in self.headers.items()}
+            answers = server.answers.get(f"{self.command} {path}") or server.answers[path]
+            status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in server.headers.items() if self.command == "PUT" else ():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for method in ("GET", "PUT", "POST", "PATCH"):
+        setattr(Handler, f"do_{method}", Handler.answer)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(f"http://127.0.0.1:{http.server_port}")
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    monkeypatch.setattr(rest, "_credentials", google.auth.credentials.AnonymousCredentials)
+    monkeypatch.setattr(rest, "BUSY_PAUSE", 0.01)
+    monkeypatch.setattr(arm, "BUSY_PAUSE", 0.01)
+    token = SimpleNamespace(get_token=lambda _scope: SimpleNamespace(token="t"))
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", lambda: token)
+    monkeypatch.setattr(arm, "_cloud", lambda: (server.url, "https://management.azure.com"))
+    yield server
+    http.shutdown()
+    http.server_close()
+
+
+@pytest.mark.parametrize("passing", [429, 500, 502, 503, 504])
+def test_a_request_is_sent_again_after_an_error_that_passes(server: Server, passing: int) -> None:
+    server.answers = {"/v1/thing": [(passing, {}), OK], ENDPOINT: [(passing, {}), OK]}
+    assert rest.call("PATCH", f"{server.url}/v1/thing", {}) == OK[1]
+    assert arm.get(ENDPOINT) == OK[1]
+    arm.put(ENDPOINT, {})
+
+
+def test_a_request_that_met_another_change_is_sent_again(server: Server) -> None:
+    server.answers = {
+        "/v1/thing": [GOOGLE_BUSY, GOOGLE_BUSY, OK],
+        f"PUT {ENDPOINT}": [AZURE_BUSY, AZURE_BUSY, OK],
+    }
+    assert rest.call("PATCH", f"{server.url}/v1/thing", {}) == OK[1]
+    arm.put(ENDPOINT, {})
+    assert len(server.requests) == 6
+
+
+def test_a_request_for_what_exists_already_is_not_sent_again(server: Server) -> None:
+    server.answers = {"/v1/things": [EXISTS]}
+    with pytest.raises(rest.GoogleError, match="ALREADY_EXISTS: it exists") as refused:
+        rest.call("POST", f"{server.url}/v1/things", {})
+    assert refused.value.status == 409
+    assert server.requests == ["POST /v1/things"]
+
+
+def test_an_error_that_does_not_pass_gives_the_clouds_reason(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(arm, "BUSY_SECONDS", 0.05)
+    server.answers = {"/v1/thing": [GOOGLE_BUSY], ENDPOINT: [AZURE_BUSY]}
+    with pytest.raises(rest.GoogleError, match="ABORTED: concurrent change"):
+        rest.call("PATCH", f"{server.url}/v1/thing", {})
+    with pytest.raises(RuntimeError, match="409 AnotherOperationInProgress: wait"):
+        arm.put(ENDPOINT, {})
+
+
+@pytest.mark.parametrize(
+    ("readable", "reason"),
+    [(True, "Failed: SubscriptionQuotaExceeded: no cores"), (False, "ended as Failed")],
+)
+def test_a_shift_of_traffic_that_azure_gives_up_gives_azures_reason(
+    server: Server, readable: bool, reason: str
+) -> None:
+    endpoint = {"location": "westeurope", "properties": {"provisioningState": "Failed"}}
+    failure = {"error": {"code": "SubscriptionQuotaExceeded", "message": "no cores"}}
+    forbidden = {"error": {"code": "AuthorizationFailed", "message": "not yours"}}
+    server.headers = {"Azure-AsyncOperation": f"{server.url}/operations/1"}
+    server.answers = {
+        ENDPOINT: [(200, endpoint)],
+        "/operations/1": [(200, {"status": "Failed", **failure}) if readable else (403, forbidden)],
+    }
+    props = {"endpoint_id": ENDPOINT, "deployment": "m-new", "model_version": "v"}
+    with pytest.raises(RuntimeError, match=reason):
+        EndpointTrafficProvider().create(props)

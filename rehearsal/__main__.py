@@ -31,19 +31,19 @@ def main() -> None:
             case "serve":
                 supervisor.serve(state)
             case "status":
-                _status(supervisor.answer(state, "/_api/status"))
+                _status(supervisor.request(state, "/_api/status"))
             case "env":
                 for name, value in supervisor.environment(state).items():
                     print(f"export {name}={shlex.quote(value)}")
             case "ledger":
                 for entry in reversed(
-                    supervisor.answer(state, f"/_api/ledger?limit={arguments.limit}")
+                    supervisor.request(state, f"/_api/ledger?limit={arguments.limit}")
                 ):
                     print("{verb:<12} {token} {name}  {text}".format(**entry).rstrip())
             case "fault":
                 _fault(arguments)
-    except supervisor.Trouble as trouble:
-        sys.exit(f"rehearsal: {trouble}")
+    except supervisor.RehearsalError as error:
+        sys.exit(f"rehearsal: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from rehearsal.core.faults import What
+    from rehearsal.core.faults import FaultKind
 
     parser = argparse.ArgumentParser(
         prog="python -m rehearsal", description="Plays AWS, Google Cloud and Azure on this machine."
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger = commands.add_parser("ledger", help="list what happened, oldest first")
     ledger.add_argument("--limit", type=int, default=50)
     fault = commands.add_parser("fault", help="make something go wrong")
-    fault.add_argument("what", choices=[*What.__args__, "lose", "list", "clear"])  # type: ignore[attr-defined]
+    fault.add_argument("what", choices=[*FaultKind.__args__, "lose", "list", "clear"])  # type: ignore[attr-defined]
     fault.add_argument("--on", default="*", metavar="GLOB", help="resource type: aws:s3/*")
     fault.add_argument("--name", default="*", metavar="GLOB", help="the resource's name")
     fault.add_argument("--method", default="*", help="create, read, update, delete, check, invoke")
@@ -94,18 +94,18 @@ def _fault(arguments: argparse.Namespace) -> None:
     state = state_folder()
     match arguments.what:
         case "list":
-            for fault in supervisor.answer(state, "/_api/faults"):
+            for fault in supervisor.request(state, "/_api/faults"):
                 print("{id}  {what} on {on} {name} {method} {path} times={times}".format(**fault))
         case "clear":
-            supervisor.answer(state, "/_api/faults", "DELETE")
+            supervisor.request(state, "/_api/faults", "DELETE")
         case "lose":
             selection = {"on": arguments.on, "name": arguments.name}
-            for lost in supervisor.answer(state, "/_api/lose", "POST", selection)["lost"]:
+            for lost in supervisor.request(state, "/_api/lose", "POST", selection)["lost"]:
                 print(f"lost: {lost}")
         case _:
             fields = {field.name for field in dataclasses.fields(Fault)} - {"id"}
             fault = {name: getattr(arguments, name) for name in fields}
-            print(supervisor.answer(state, "/_api/faults", "POST", fault)["id"])
+            print(supervisor.request(state, "/_api/faults", "POST", fault)["id"])
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class FaultyPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = None
         if scope["type"] == "http" and scope["path"].startswith(DATA_PLANES):
-            fault = self._context.faults.path(scope["path"])
+            fault = self._context.faults.take_for_path(scope["path"])
         match fault.what if fault else None:
             case "throttle":
                 await _answer(send, 429, b'{"message": "Rate exceeded"}')

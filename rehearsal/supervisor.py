@@ -44,7 +44,7 @@ CODE = ("**/*.py", "page.html", "runtime/azurite/*.cjs")
 """The files of this package that a running rehearsal has read."""
 
 
-class Trouble(Exception):
+class RehearsalError(Exception):
     """Why it cannot be done, and what to do; shown without a traceback."""
 
 
@@ -53,7 +53,7 @@ def prepare(state: Path) -> None:
     marker = state / MARKER
     if not marker.exists():
         if state.exists() and any(state.iterdir()):
-            raise Trouble(
+            raise RehearsalError(
                 f"{state} is not empty and not a rehearsal's: set {STATE_VARIABLE} to another folder"
             )
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,13 +65,13 @@ def prepare(state: Path) -> None:
     if found == FORMAT:
         return
     if not isinstance(found, int):
-        raise Trouble(
+        raise RehearsalError(
             f"{marker} does not name the format of the state beside it: it is incomplete, perhaps because"
             f' of a full disk. If this version wrote the state, write {{"format": {FORMAT}}} into it; if'
             f" not, delete the state with {WIPE}"
         )
     other = "newer" if found > FORMAT else "older"
-    raise Trouble(
+    raise RehearsalError(
         f"the state in {state} is a{'n' if other == 'older' else ''} {other} version's (format {found}),"
         f" and this one reads format {FORMAT}. Nothing was changed. Go back to the version that wrote it"
         f" (and destroy there the stacks that matter), or delete this state with {WIPE}"
@@ -135,11 +135,11 @@ def url(state: Path) -> str:
     return f"http://127.0.0.1:{Ports(state / 'addresses.json').get('http')}"
 
 
-def answer(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
-    """The running rehearsal's answer to a request; raises `Trouble` with its words if it refuses."""
+def request(state: Path, path: str, method: str = "GET", body: object = None) -> Any:
+    """Send a request to the running rehearsal; returns its answer, or raises `RehearsalError` with its refusal."""
     if resident_pid(state) is None:
-        raise Trouble(f"the rehearsal is not running. Start it with {START}")
-    request = urllib.request.Request(
+        raise RehearsalError(f"the rehearsal is not running. Start it with {START}")
+    message = urllib.request.Request(
         url(state) + path,
         data=None if method == "GET" else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
@@ -148,19 +148,19 @@ def answer(state: Path, path: str, method: str = "GET", body: object = None) -> 
     # Never through a proxy of this machine: this is loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as response:
+        with opener.open(message, timeout=60) as response:
             return json.load(response)
     except urllib.error.HTTPError as refused:
-        raise Trouble(json.load(refused)["error"]) from None
+        raise RehearsalError(json.load(refused)["error"]) from None
     except OSError as failure:
-        raise Trouble(f"the rehearsal does not answer at {url(state)}: {failure}") from None
+        raise RehearsalError(f"the rehearsal does not answer at {url(state)}: {failure}") from None
 
 
 def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -> None:
     """Start the rehearsal and wait until it is ready; no effect if it runs already."""
     prepare(state)
     if not installed_sdks():
-        raise Trouble(
+        raise RehearsalError(
             "none of the clouds' SDKs is installed here, and resource types are read from them: install"
             " the ones that the program uses (pulumi-aws, pulumi-gcp, pulumi-azure-native) into"
             f" {sys.prefix}"
@@ -186,9 +186,9 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             ports.release(part)
     kept = {part: ports.get(part) for part in PARTS}
     for part in PARTS:
-        port = ports.keep(part)
+        port = ports.port_of(part)
         if kept[part] and not _becomes_free(port):
-            raise Trouble(
+            raise RehearsalError(
                 f"port {port} (of {part}) is taken by another program. The stacks' state contains URLs"
                 " with this port, so it is not changed automatically: stop that program, or choose new"
                 " ports with `python -m rehearsal start --new-ports` and run `pulumi up` again"
@@ -227,16 +227,16 @@ def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
     while time.monotonic() < deadline:
         if resident_pid(state):
             try:
-                answer(state, "/_api/status")
+                request(state, "/_api/status")
                 return
-            except Trouble:
+            except RehearsalError:
                 pass
         if process and process.poll() is not None and not resident_pid(state):
             break
         time.sleep(0.05)
     log = state / "rehearsal.log"
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
-    raise Trouble(f"the rehearsal did not become ready; the end of {log}:\n{tail}")
+    raise RehearsalError(f"the rehearsal did not become ready; the end of {log}:\n{tail}")
 
 
 def stop(state: Path, say: Callable[[str], None]) -> None:
@@ -282,7 +282,7 @@ def wipe(state: Path, say: Callable[[str], None]) -> None:
         say("there is no state to delete")
         return
     if not (state / MARKER).exists():
-        raise Trouble(
+        raise RehearsalError(
             f"{state} is not a rehearsal's directory (no {MARKER} in it): nothing was deleted"
         )
     stop(state, say)
@@ -296,7 +296,7 @@ def wipe(state: Path, say: Callable[[str], None]) -> None:
 def environment(state: Path) -> dict[str, str]:
     """What clients need to reach the rehearsal."""
     if resident_pid(state) is None:
-        raise Trouble(f"the rehearsal is not running. Start it with {START}")
+        raise RehearsalError(f"the rehearsal is not running. Start it with {START}")
     settings: dict[str, str] = json.loads((state / "environment.json").read_text())
     return settings
 
@@ -323,7 +323,7 @@ def serve(state: Path) -> None:
     prepare(state)
     with (state / "lock").open("w") as lock:
         if not _take_lock(lock):
-            raise Trouble("another rehearsal is starting or running here")
+            raise RehearsalError("another rehearsal is starting or running here")
         logging.basicConfig(
             level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
@@ -333,6 +333,6 @@ def serve(state: Path) -> None:
         write_whole(state / "resident.json", json.dumps(identity))
         ports = Ports(state / "addresses.json")
         try:
-            asyncio.run(server.run(state, {part: ports.keep(part) for part in PARTS}))
+            asyncio.run(server.run(state, {part: ports.port_of(part) for part in PARTS}))
         except Unreadable as unreadable:
-            raise Trouble(str(unreadable)) from None
+            raise RehearsalError(str(unreadable)) from None

@@ -59,8 +59,8 @@ def rehearsal_environment() -> dict[str, str]:
     """The variables that point the clouds' clients and Pulumi's providers at the running rehearsal."""
     try:
         return supervisor.environment(supervisor.state_folder(HOME))
-    except supervisor.Trouble as trouble:
-        fail(f"rehearsal: {trouble}")
+    except supervisor.RehearsalError as error:
+        fail(f"rehearsal: {error}")
 
 
 def parse_exports(script: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ def region(context: Context, record: Record) -> str:
     return str(record.outputs.get("region") or context.account.aws_region)
 
 
-def give_arn(context: Context, record: Record, service: str, resource: str) -> str:
+def set_arn(context: Context, record: Record, service: str, resource: str) -> str:
     """Set a regional resource's ARN."""
     record.outputs["arn"] = arn(context, service, region(context, record), resource)
     return str(record.outputs["arn"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearsal.aws.arns import give_arn
+from rehearsal.aws.arns import set_arn
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Record
 from rehearsal.provider.context import Context
@@ -25,7 +25,7 @@ class LogGroup(ResourceType):
         property="name",
         pattern=r"(?!aws/)[.\-_/#A-Za-z0-9]+",
         max=512,
-        says="letters, digits and _-/.# are allowed, and the name may not begin with aws/",
+        rule="letters, digits and _-/.# are allowed, and the name may not begin with aws/",
         unique=("region",),
         taken="ResourceAlreadyExistsException",
     )
@@ -35,11 +35,11 @@ class LogGroup(ResourceType):
         days = inputs.get("retentionInDays", 0)
         if days not in RETENTION:
             allowed = ", ".join(map(str, RETENTION))
-            raise CheckFailure("retentionInDays", f"{days:g} is none of {allowed}")
+            raise CheckFailure("retentionInDays", f"must be one of {allowed}, not {days:g}")
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(context, record, "logs", f"log-group:{record.id}")
+        set_arn(context, record, "logs", f"log-group:{record.id}")
 
 
 class MetricAlarm(ResourceType):
@@ -53,7 +53,7 @@ class MetricAlarm(ResourceType):
         property="name",
         pattern=r"(?s).+",
         max=255,
-        says="any characters are allowed",
+        rule="any characters are allowed",
         unique=("region",),
     )
 
@@ -65,8 +65,8 @@ class MetricAlarm(ResourceType):
             raise CheckFailure("statistic", reason)
         period = inputs.get("period", 60)
         if period not in (10, 20, 30) and period % 60:
-            raise CheckFailure("period", f"{period:g} is none of 10, 20, 30 and no multiple of 60")
+            raise CheckFailure("period", f"must be 10, 20, 30 or a multiple of 60, not {period:g}")
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(context, record, "cloudwatch", f"alarm:{record.id}")
+        set_arn(context, record, "cloudwatch", f"alarm:{record.id}")

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from rehearsal.aws import ecr, permissions, s3
-from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.ledger import Verb
@@ -48,7 +48,7 @@ class Project(ResourceType):
         pattern=r"[A-Za-z0-9][A-Za-z0-9_-]*",
         min=2,
         max=150,
-        says="letters, digits, - and _ are allowed, a letter or digit first",
+        rule="letters, digits, - and _ are allowed, a letter or digit first",
         unique=("region",),
         taken="ResourceAlreadyExistsException",
     )
@@ -66,7 +66,7 @@ class Project(ResourceType):
                 raise CheckFailure("source", "YAML_FILE_ERROR: version and phases are required")
 
     def create(self, context: Context, record: Record) -> None:
-        record.id = give_arn(context, record, "codebuild", f"project/{record.inputs['name']}")
+        record.id = set_arn(context, record, "codebuild", f"project/{record.inputs['name']}")
         self.update(context, record, record)
 
     def update(self, context: Context, old: Record, record: Record) -> None:

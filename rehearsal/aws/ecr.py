@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
@@ -28,7 +28,7 @@ class Repository(ResourceType):
         pattern=r"(?:[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*/)*[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*",
         min=2,
         max=256,
-        says="lower case letters and digits, with single . _ - / between them",
+        rule="lower case letters and digits, with single . _ - / between them",
         unique=("region",),
         taken="RepositoryAlreadyExistsException",
         lower=True,
@@ -40,7 +40,7 @@ class Repository(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["name"]
-        give_arn(context, record, "ecr", f"repository/{name}")
+        set_arn(context, record, "ecr", f"repository/{name}")
         account = context.account.aws_account
         host = f"{account}.dkr.ecr.{region(context, record)}.amazonaws.com"
         record.outputs |= {"registryId": account, "repositoryUrl": f"{host}/{name}"}

@@ -23,7 +23,7 @@ NAME = Name(
     property="name",
     pattern=r"[\w+=,.@-]+",
     max=64,
-    says="letters, digits and _+=,.@- are allowed",
+    rule="letters, digits and _+=,.@- are allowed",
     taken="EntityAlreadyExists",
 )
 PAGE = 100
@@ -72,7 +72,7 @@ class RolePolicy(ResourceType):
         property="name",
         pattern=r"[\w+=,.@-]+",
         max=128,
-        says="letters, digits and _+=,.@- are allowed",
+        rule="letters, digits and _+=,.@- are allowed",
         unique=("role",),
         taken="EntityAlreadyExists",
     )
@@ -166,10 +166,10 @@ def _called_role(call: Call, action: str) -> Record:
 def _page(call: Call, name: str, items: Iterable[str]) -> str:
     """A page of a list, each item the XML inside its ``member``."""
     members = [f"<member>{each}</member>" for each in items]
-    start, most = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
-    more = start + most < len(members)
+    start, limit = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
+    more = start + limit < len(members)
     return (
-        f"<{name}>{''.join(members[start : start + most])}</{name}>"
+        f"<{name}>{''.join(members[start : start + limit])}</{name}>"
         f"<IsTruncated>{str(more).lower()}</IsTruncated>"
-        + (f"<Marker>{start + most}</Marker>" if more else "")
+        + (f"<Marker>{start + limit}</Marker>" if more else "")
     )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rehearsal.aws import credentials, permissions
-from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import archive_bytes
@@ -73,7 +73,7 @@ class Function(ResourceType):
         property="name",
         pattern=r"[a-zA-Z0-9_-]+",
         max=64,
-        says="letters, digits, - and _ are allowed",
+        rule="letters, digits, - and _ are allowed",
         unique=("region",),
         taken="ResourceConflictException",
     )
@@ -115,7 +115,7 @@ class Function(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["name"]
-        arn = give_arn(context, record, "lambda", f"function:{name}")
+        arn = set_arn(context, record, "lambda", f"function:{name}")
         record.outputs |= {"invokeArn": _invoke_arn(record, arn), "version": LATEST}
         self._put(context, record)
 
@@ -198,7 +198,7 @@ class Alias(ResourceType):
         property="name",
         pattern=r"(?!\d+$)[a-zA-Z0-9_-]+",
         max=128,
-        says="letters, digits, - and _ are allowed, not digits alone",
+        rule="letters, digits, - and _ are allowed, not digits alone",
         unique=("functionName",),
         taken="ResourceConflictException",
     )
@@ -206,7 +206,7 @@ class Alias(ResourceType):
     replace_on = frozenset({"functionName"})
 
     def create(self, context: Context, record: Record) -> None:
-        function = context.refer(FUNCTION, record.inputs["functionName"])
+        function = context.find_referenced(FUNCTION, record.inputs["functionName"])
         arn = f"{function.outputs['arn'] if function else ''}:{record.inputs['name']}"
         record.id = arn
         record.outputs |= {"arn": arn, "invokeArn": _invoke_arn(record, arn)}
@@ -216,11 +216,11 @@ class Alias(ResourceType):
         self._point(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
-        if function := context.refer(FUNCTION, record.inputs["functionName"]):
+        if function := context.find_referenced(FUNCTION, record.inputs["functionName"]):
             context.functions.stop(instance_key(function.id, record.inputs["name"]))
 
     def _point(self, context: Context, record: Record) -> None:
-        function = context.refer(FUNCTION, record.inputs["functionName"])
+        function = context.find_referenced(FUNCTION, record.inputs["functionName"])
         if function:
             _run(context, function, record.inputs["name"], record.inputs["functionVersion"])
 

@@ -53,7 +53,7 @@ class FunctionUrl(ResourceType):
             raise CheckFailure("authorizationType", "the rehearsal opens URLs of type NONE only")
 
     def create(self, context: Context, record: Record) -> None:
-        function = context.refer(FUNCTION, record.inputs["functionName"])
+        function = context.find_referenced(FUNCTION, record.inputs["functionName"])
         name = function.id if function else record.inputs["functionName"]
         qualifier = record.inputs.get("qualifier")
         if qualifier and not any(a.inputs["name"] == qualifier for a in aliases(context, name)):

@@ -47,7 +47,7 @@ def require(
 
 def role_for(context: Context, reference: str, service: str) -> Record | None:
     """The role, if it exists and trusts this service acting for this account."""
-    role = context.refer(ROLE, reference)
+    role = context.find_referenced(ROLE, reference)
     if role is None:
         return None
     conditions = {"aws:SourceAccount": context.account.aws_account}
@@ -73,7 +73,7 @@ def _documents(context: Context, role: Record) -> Iterator[Json]:
             yield parsed(each.inputs["policy"])
     for each in context.all(ATTACHMENT):
         if each.inputs["role"] == role.id and (
-            policy := context.refer(POLICY, each.inputs["policyArn"])
+            policy := context.find_referenced(POLICY, each.inputs["policyArn"])
         ):
             yield parsed(policy.inputs["policy"])
 

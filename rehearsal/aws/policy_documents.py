@@ -46,7 +46,7 @@ def _check_statement(statement: Json, *, trust: bool, principal: bool) -> None:
         raise ValueError("Policy statement must contain actions.")
     for action in actions:
         if not ACTION.fullmatch(str(action)):
-            raise ValueError(f"{action!r} is no action: it is written service:Action")
+            raise ValueError(f"{action!r} is not an action: it is written service:Action")
     if trust:
         return
     resources = as_list(statement.get("Resource", statement.get("NotResource")))

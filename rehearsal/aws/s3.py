@@ -50,7 +50,7 @@ class Bucket(ResourceType):
         r"(?!(?:\d+\.){3}\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]*[a-z0-9]",
         min=3,
         max=63,
-        says="lower case letters, digits, dots and hyphens, a letter or digit at both ends",
+        rule="lower case letters, digits, dots and hyphens, a letter or digit at both ends",
         taken="BucketAlreadyExists",
         lower=True,
     )
@@ -187,7 +187,7 @@ class BucketObject(ResourceType):
 
     def check(self, context: Context, inputs: Inputs) -> None:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
-        check_tags(inputs, most=10)
+        check_tags(inputs, maximum=10)
         if len(str(inputs.get("key", "")).encode()) > 1024:
             raise CheckFailure("key", "KeyTooLongError: Your key is too long (1024 bytes at most)")
         given = {"source", "content", "contentBase64"} & (inputs.keys() | inputs.unknown)

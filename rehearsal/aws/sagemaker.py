@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rehearsal.aws import credentials, permissions, s3
-from rehearsal.aws.arns import give_arn, region
+from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.cloudwatch import ALARM
 from rehearsal.aws.tags import check_tags
@@ -42,7 +42,7 @@ def _name_rule() -> Name:
         property="name",
         pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9])*",
         max=63,
-        says="letters, digits and hyphens are allowed, no hyphen at either end",
+        rule="letters, digits and hyphens are allowed, no hyphen at either end",
         unique=("region",),
         taken="ValidationException",
     )
@@ -71,7 +71,7 @@ class Model(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(context, record, "sagemaker", f"model/{record.id.lower()}")
+        set_arn(context, record, "sagemaker", f"model/{record.id.lower()}")
         arn = record.inputs["executionRoleArn"]
         role = permissions.role_for(context, arn, SERVICE)
         if role is None:
@@ -111,13 +111,13 @@ class EndpointConfiguration(ResourceType):
             elif instance and not instance.startswith("ml."):
                 raise CheckFailure(
                     "productionVariants",
-                    f"ValidationException: {instance} is no instance type of SageMaker: they"
+                    f"ValidationException: {instance} is not an instance type of SageMaker: they"
                     " begin with ml.",
                 )
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(context, record, "sagemaker", f"endpoint-config/{record.id.lower()}")
+        set_arn(context, record, "sagemaker", f"endpoint-config/{record.id.lower()}")
 
 
 class Endpoint(ResourceType):
@@ -137,7 +137,7 @@ class Endpoint(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
-        give_arn(context, record, "sagemaker", f"endpoint/{record.id.lower()}")
+        set_arn(context, record, "sagemaker", f"endpoint/{record.id.lower()}")
         try:
             _serve(context, record)
         except ContainerFailed as failure:
@@ -150,10 +150,10 @@ class Endpoint(ResourceType):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
         """
-        previous = context.refer(
+        previous = context.find_referenced(
             CONFIGURATION, context.kv.get(SERVING, record.id, {}).get("config", "")
         )
-        wanted = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+        wanted = context.find_referenced(CONFIGURATION, record.inputs["endpointConfigName"])
         if previous and wanted and _serverless(wanted) and not _serverless(previous):
             raise Refusal(
                 "ValidationException",
@@ -262,9 +262,9 @@ def _check_scaling(context: Context, endpoint: Record, previous: Record, wanted:
 
 def _serve(context: Context, record: Record) -> None:
     """Put the configuration's model behind the endpoint; the previous one serves until it is healthy."""
-    configuration = context.refer(CONFIGURATION, record.inputs["endpointConfigName"])
+    configuration = context.find_referenced(CONFIGURATION, record.inputs["endpointConfigName"])
     variant = configuration.inputs["productionVariants"][0] if configuration else {}
-    model = context.refer(MODEL, variant.get("modelName", ""))
+    model = context.find_referenced(MODEL, variant.get("modelName", ""))
     if model is None:
         raise Refusal("ValidationException", f'Could not find model "{variant.get("modelName")}".')
     role = permissions.role_for(context, model.inputs["executionRoleArn"], SERVICE)
@@ -318,7 +318,7 @@ def _unpacked(context: Context, endpoint: Record, uri: str, role: Record | None)
         scratch.rename(folder)
     except tarfile.TarError as error:
         shutil.rmtree(scratch)
-        raise Refusal("ValidationException", f"{uri} is no tar archive: {error}") from None
+        raise Refusal("ValidationException", f"{uri} is not a tar archive: {error}") from None
     return folder
 
 
@@ -362,19 +362,20 @@ def _check_data(context: Context, uri: str, role: Record, where: str) -> None:
 
 
 def _check_serverless(config: Json) -> None:
-    memory, most = config.get("memorySizeInMb"), config.get("maxConcurrency", 1)
+    memory, concurrency = config.get("memorySizeInMb"), config.get("maxConcurrency", 1)
     if memory is not None and memory not in SERVERLESS_MEMORY:
         sizes = ", ".join(map(str, SERVERLESS_MEMORY))
         raise CheckFailure(
             "productionVariants",
-            f"ValidationException: MemorySizeInMB {memory:g} is none of {sizes}"
+            f"ValidationException: MemorySizeInMB must be one of {sizes}, not {memory:g}"
             f" ({API}/API_ProductionVariantServerlessConfig.html)",
         )
-    if not 1 <= most <= 200:
+    if not 1 <= concurrency <= 200:
         raise CheckFailure(
-            "productionVariants", f"ValidationException: MaxConcurrency {most:g} is not in 1 to 200"
+            "productionVariants",
+            f"ValidationException: MaxConcurrency {concurrency:g} is not in 1 to 200",
         )
-    if config.get("provisionedConcurrency", 0) > most:
+    if config.get("provisionedConcurrency", 0) > concurrency:
         raise CheckFailure(
             "productionVariants",
             "ValidationException: ProvisionedConcurrency is above MaxConcurrency",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import ClassVar
 
-from rehearsal.aws.arns import give_arn
+from rehearsal.aws.arns import set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
@@ -29,7 +29,7 @@ class Secret(ResourceType):
         property="name",
         pattern=r"[A-Za-z0-9/_+=.@-]+",
         max=512,
-        says="letters, digits and /_+=.@- are allowed",
+        rule="letters, digits and /_+=.@- are allowed",
         unique=("region",),
         taken="ResourceExistsException",
     )
@@ -50,7 +50,7 @@ class Secret(ResourceType):
             )
         # Six characters, so that another secret of the same name has another ARN.
         suffix = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:6]
-        record.id = give_arn(context, record, "secretsmanager", f"secret:{name}-{suffix}")
+        record.id = set_arn(context, record, "secretsmanager", f"secret:{name}-{suffix}")
 
     def delete(self, context: Context, record: Record) -> None:
         if record.inputs.get("recoveryWindowInDays", 30):
@@ -72,7 +72,7 @@ class SecretVersion(ResourceType):
             raise CheckFailure("secretString", "has more than 65536 bytes")
 
     def create(self, context: Context, record: Record) -> None:
-        secret = context.refer(SECRET, record.inputs["secretId"])
+        secret = context.find_referenced(SECRET, record.inputs["secretId"])
         arn = secret.outputs["arn"] if secret else ""
         version = hashlib.sha256(f"{record.urn}{record.created}".encode()).hexdigest()[:32]
         record.id = f"{arn}|{version}"
@@ -86,7 +86,7 @@ class SecretVersion(ResourceType):
 
 def get_secret_value(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html"""
-    secret = call.context.refer(SECRET, call.body["SecretId"])
+    secret = call.context.find_referenced(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
     call.require("secretsmanager:GetSecretValue", arn)
     if secret is None:
@@ -123,7 +123,7 @@ def get_secret_value(call: Call) -> Json:
 
 def describe_secret(call: Call) -> Json:
     """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html"""
-    secret = call.context.refer(SECRET, call.body["SecretId"])
+    secret = call.context.find_referenced(SECRET, call.body["SecretId"])
     arn = secret.outputs["arn"] if secret else call.arn("secretsmanager", "secret:unknown")
     call.require("secretsmanager:DescribeSecret", arn)
     if secret is None:

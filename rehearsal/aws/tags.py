@@ -6,7 +6,7 @@ from rehearsal.core.records import CheckFailure, Inputs
 
 
 def check_tags(
-    inputs: Inputs, *, most: int = 50, key: int = 128, value: int = 256, any_case: bool = False
+    inputs: Inputs, *, maximum: int = 50, key: int = 128, value: int = 256, any_case: bool = False
 ) -> None:
     """Raise `CheckFailure` for tags that the service would refuse.
 
@@ -14,8 +14,8 @@ def check_tags(
     https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html#tag-conventions
     """
     tags = inputs.get("tags") or {}
-    if len(tags) > most:
-        raise CheckFailure("tags", f"{len(tags)} tags are more than {most}, the most it takes")
+    if len(tags) > maximum:
+        raise CheckFailure("tags", f"at most {maximum} tags are allowed, not {len(tags)}")
     if any_case and len({each.lower() for each in tags}) < len(tags):
         raise CheckFailure(
             "tags",

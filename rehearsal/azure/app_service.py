@@ -31,7 +31,7 @@ class AppServicePlan(AzureResourceType):
         property="name",
         pattern=r"[a-zA-Z0-9-]*",
         max=60,
-        says="1 to 60 letters, digits and hyphens",
+        rule="1 to 60 letters, digits and hyphens",
         unique=("resourceGroupName",),
     )
 
@@ -62,7 +62,7 @@ class WebApp(AzureResourceType):
         pattern=r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?",
         min=2,
         max=60,
-        says="2 to 60 letters, digits and hyphens, none at the ends",
+        rule="2 to 60 letters, digits and hyphens, none at the ends",
         taken="Conflict",
     )
 
@@ -86,7 +86,7 @@ def reopen(context: Context) -> None:
 
 def _start(context: Context, record: Record) -> None:
     """Run the app's image. As on Azure, an app that cannot start exists and answers 503."""
-    plan = context.refer(PLAN, record.inputs["serverFarmId"])
+    plan = context.find_referenced(PLAN, record.inputs["serverFarmId"])
     assert plan is not None  # `references` has checked it
     tier = (plan.inputs.get("sku") or {}).get("tier", "")
     if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):

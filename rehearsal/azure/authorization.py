@@ -22,7 +22,7 @@ class RoleDefinition(ResourceType):
         property="roleDefinitionId",
         pattern=GUID,
         max=36,
-        says="a GUID",
+        rule="a GUID",
         form="uuid",
         taken="RoleDefinitionAlreadyExists",
     )
@@ -67,7 +67,7 @@ class RoleAssignment(ResourceType):
         property="roleAssignmentName",
         pattern=GUID,
         max=36,
-        says="a GUID",
+        rule="a GUID",
         form="uuid",
         unique=("scope",),
         taken="RoleAssignmentExists",

@@ -38,7 +38,7 @@ class Registry(AzureResourceType):
         pattern=r"[a-zA-Z0-9]*",
         min=5,
         max=50,
-        says="5 to 50 letters and digits",
+        rule="5 to 50 letters and digits",
         taken="AlreadyInUse",
     )
 

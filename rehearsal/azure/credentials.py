@@ -16,9 +16,9 @@ from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import Context
 
 
-def engineer_header(context: Context) -> str:
-    """The ``IDENTITY_HEADER`` of whoever runs Pulumi."""
-    return _secret(context, "engineer")
+def deployer_header(context: Context) -> str:
+    """The ``IDENTITY_HEADER`` of the deployer."""
+    return _secret(context, "engineer")  # names on disk are those of earlier versions
 
 
 def app_header(context: Context, app: str, identities: list[str]) -> str:

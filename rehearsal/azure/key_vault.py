@@ -37,7 +37,7 @@ class Vault(AzureResourceType):
         pattern=r"[a-zA-Z](-?[a-zA-Z0-9])*",
         min=3,
         max=24,
-        says="3 to 24 letters, digits and single hyphens, beginning with a letter",
+        rule="3 to 24 letters, digits and single hyphens, beginning with a letter",
         taken="VaultAlreadyExists",
     )
 
@@ -93,14 +93,14 @@ class Secret(AzureResourceType):
     executes = "web apps whose settings refer to it get its value"
     path = "Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}"
     # The reference gave 256 characters for name and value in the past, and gives 512 now.
-    most_tags, tag_name = 15, 256
+    max_tags, tag_name_length = 15, 256
     references: ClassVar = {"vaultName": VAULT}
     volatile = frozenset({"properties"})
     name = Name(
         property="secretName",
         pattern=r"[0-9a-zA-Z-]*",
         max=127,
-        says="1 to 127 letters, digits and hyphens",
+        rule="1 to 127 letters, digits and hyphens",
         unique=("vaultName",),
     )
 

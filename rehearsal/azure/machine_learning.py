@@ -54,7 +54,7 @@ class Workspace(AzureResourceType):
         pattern=r"[a-zA-Z0-9][a-zA-Z0-9_-]*",
         min=3,
         max=33,
-        says="3 to 33 letters, digits, hyphens and underscores, beginning with a letter or digit",
+        rule="3 to 33 letters, digits, hyphens and underscores, beginning with a letter or digit",
         unique=("resourceGroupName",),
         taken="WorkspaceAlreadyExists",
     )
@@ -101,7 +101,7 @@ class Datastore(AzureResourceType):
         property="name",
         pattern=r"[a-z0-9_]*",
         max=255,
-        says="lower case letters, digits and underscores",
+        rule="lower case letters, digits and underscores",
         unique=("resourceGroupName", "workspaceName"),
     )
 
@@ -155,7 +155,7 @@ class OnlineEndpoint(AzureResourceType):
         pattern=r"[a-zA-Z](-?[a-zA-Z0-9])*",
         min=3,
         max=32,
-        says="3 to 32 letters, digits and single hyphens, beginning with a letter",
+        rule="3 to 32 letters, digits and single hyphens, beginning with a letter",
         unique=("location",),
         taken="EndpointAlreadyExists",
     )
@@ -208,7 +208,7 @@ class OnlineDeployment(AzureResourceType):
         pattern=r"[a-zA-Z](-?[a-zA-Z0-9])*",
         min=3,
         max=32,
-        says="3 to 32 letters, digits and single hyphens, beginning with a letter",
+        rule="3 to 32 letters, digits and single hyphens, beginning with a letter",
         unique=("resourceGroupName", "workspaceName", "endpointName"),
         taken="DeploymentAlreadyExists",
     )

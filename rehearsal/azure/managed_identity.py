@@ -25,7 +25,7 @@ class UserAssignedIdentity(AzureResourceType):
         pattern=r"[a-zA-Z0-9][a-zA-Z0-9_-]*",
         min=3,
         max=128,
-        says="3 to 128 letters, digits, hyphens and underscores, beginning with a letter or digit",
+        rule="3 to 128 letters, digits, hyphens and underscores, beginning with a letter or digit",
         unique=("resourceGroupName",),
     )
 
@@ -54,19 +54,19 @@ class FederatedIdentityCredential(AzureResourceType):
         pattern=r"[a-zA-Z0-9][a-zA-Z0-9_-]*",
         min=3,
         max=120,
-        says="3 to 120 letters, digits, hyphens and underscores, beginning with a letter or digit",
+        rule="3 to 120 letters, digits, hyphens and underscores, beginning with a letter or digit",
         unique=("resourceGroupName", "resourceName"),
     )
     references: ClassVar = {"resourceName": IDENTITY}
-    MOST = 20
+    MAX_CREDENTIALS = 20
 
     def on_create(self, context: Context, record: Record) -> None:
         identity, _, _ = record.id.partition("/federatedIdentityCredentials/")
         others = [each for each in context.all(self.token) if within(each.id, identity)]
-        if len(others) >= self.MOST:
+        if len(others) >= self.MAX_CREDENTIALS:
             raise Refusal(
                 "FederatedIdentityCredentialsLimitExceeded",
-                f"An identity takes {self.MOST} federated identity credentials at most.",
+                f"An identity takes {self.MAX_CREDENTIALS} federated identity credentials at most.",
             )
         wanted = (record.inputs["issuer"], record.inputs["subject"])
         if wanted in [(each.inputs["issuer"], each.inputs["subject"]) for each in others]:

@@ -25,7 +25,7 @@ class LogAnalyticsWorkspace(AzureResourceType):
         pattern=r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?",
         min=4,
         max=63,
-        says="4 to 63 letters, digits and hyphens, none at the ends",
+        rule="4 to 63 letters, digits and hyphens, none at the ends",
         unique=("resourceGroupName",),
     )
 
@@ -58,7 +58,7 @@ class AutoscaleSetting(AzureResourceType):
     source = "https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints"
     path = "Microsoft.Insights/autoscalesettings/{autoscaleSettingName}"
     # https://learn.microsoft.com/rest/api/monitor/autoscale-settings/create-or-update
-    most_tags, tag_name = 15, 128
+    max_tags, tag_name_length = 15, 128
     references: ClassVar = {
         "targetResourceUri": (
             "azure-native:machinelearningservices:OnlineDeployment",

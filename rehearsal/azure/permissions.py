@@ -79,7 +79,7 @@ def allowed(
 ) -> bool:
     """Whether a principal holds a role that allows an action on a scope.
 
-    Whoever runs Pulumi is Owner of the subscription, which allows every action and no data action, and
+    The deployer is Owner of the subscription, which allows every action and no data action, and
     Storage Blob Data Reader of it, to read what is in the lake.
     https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
     """

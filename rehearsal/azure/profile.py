@@ -58,7 +58,7 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (ResourceGroup, *GROUP_CONTENTS
 
 
 def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
-    """Who runs Pulumi, in which subscription."""
+    """The deployer, and the subscription."""
     return {
         "clientId": config.get("clientId") or context.account.azure_client,
         "objectId": context.account.azure_object,
@@ -87,7 +87,7 @@ def environment(context: Context) -> dict[str, str]:
     """
     return {
         "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
-        "IDENTITY_HEADER": credentials.engineer_header(context),
+        "IDENTITY_HEADER": credentials.deployer_header(context),
         "ARM_METADATA_HOSTNAME": resource_manager_host(context),
     }
 

@@ -30,12 +30,12 @@ class AzureResourceType(ResourceType):
 
     path: ClassVar[str]
     """The id below ``…/providers/``, with the inputs that it is made of in braces."""
-    most_tags: ClassVar[int] = 50
-    tag_name: ClassVar[int] = 512
+    max_tags: ClassVar[int] = 50
+    tag_name_length: ClassVar[int] = 512
     """Characters of a tag's name."""
 
     def check(self, context: Context, inputs: Inputs) -> None:
-        check_tags(inputs, most=self.most_tags, name=self.tag_name)
+        check_tags(inputs, maximum=self.max_tags, name=self.tag_name_length)
 
     def on_create(self, context: Context, record: Record) -> None:
         """What a type adds to `create`, once the id is known."""

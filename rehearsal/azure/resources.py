@@ -38,7 +38,7 @@ class ResourceGroup(ResourceType):
         property="resourceGroupName",
         pattern=r"[\w().-]*[\w()-]",
         max=90,
-        says="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
+        rule="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
         taken="ResourceGroupAlreadyExists",
     )
 

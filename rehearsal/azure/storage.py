@@ -29,13 +29,13 @@ class StorageAccount(AzureResourceType):
     source = "https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name"
     executes = "blobs in Azurite; versions, soft delete and lifecycle rules are only recorded"
     path = "Microsoft.Storage/storageAccounts/{accountName}"
-    tag_name = 128
+    tag_name_length = 128
     name = Name(
         property="accountName",
         pattern=r"[a-z0-9]*",
         min=3,
         max=24,
-        says="3 to 24 lower case letters and digits",
+        rule="3 to 24 lower case letters and digits",
         taken="StorageAccountAlreadyTaken",
     )
 
@@ -69,7 +69,7 @@ class BlobContainer(AzureResourceType):
         pattern=r"(\$(root|web|logs)|[a-z0-9](-?[a-z0-9])*)",
         min=3,
         max=63,
-        says="3 to 63 lower case letters, digits and single hyphens between them",
+        rule="3 to 63 lower case letters, digits and single hyphens between them",
         unique=("accountName",),
         taken="ContainerAlreadyExists",
     )

@@ -9,7 +9,7 @@ from rehearsal.core.records import CheckFailure, Inputs
 RESERVED = ("microsoft", "azure", "windows")
 
 
-def check_tags(inputs: Inputs, *, most: int = 50, name: int = 512) -> None:
+def check_tags(inputs: Inputs, *, maximum: int = 50, name: int = 512) -> None:
     """Raise `CheckFailure` for tags that the Resource Manager, or this type's service, would refuse.
 
     ``name`` is the length of a tag's name. Names are compared without their case.
@@ -17,8 +17,8 @@ def check_tags(inputs: Inputs, *, most: int = 50, name: int = 512) -> None:
     https://learn.microsoft.com/rest/api/resources/tags/create-or-update (the reserved prefixes)
     """
     tags = inputs.get("tags") or {}
-    if len(tags) > most:
-        raise CheckFailure("tags", f"{len(tags)} tags are more than {most}, the most it takes")
+    if len(tags) > maximum:
+        raise CheckFailure("tags", f"at most {maximum} tags are allowed, not {len(tags)}")
     if len({each.lower() for each in tags}) < len(tags):
         raise CheckFailure("tags", "two tag names differ in case alone, and Azure ignores case")
     for each, value in tags.items():

@@ -17,7 +17,7 @@ async def identity_token(context: Context, request: Request) -> Response:
     resource = request.query_params.get("resource", "").removesuffix("/.default").rstrip("/")
     client = request.query_params.get("client_id")
     header = request.headers.get("x-identity-header", "")
-    if header == credentials.engineer_header(context):
+    if header == credentials.deployer_header(context):
         principal, client = context.account.azure_object, context.account.azure_client
     else:
         identities = credentials.identities_of(context, header)

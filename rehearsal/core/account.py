@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Account:
-    """The signed-in engineer on each cloud: invented, well-formed, the same on every machine."""
+    """The deployer on each cloud: invented, well-formed, the same on every machine."""
 
     aws_account: str = "123456789012"
     aws_access_key_id: str = "AKIAREHEARSAL0000001"
@@ -24,7 +24,7 @@ class Account:
     azure_tenant: str = "00000000-aaaa-4bbb-8ccc-000000000002"
     azure_client: str = "00000000-aaaa-4bbb-8ccc-000000000003"
     azure_object: str = "00000000-aaaa-4bbb-8ccc-000000000004"
-    """Object id of the signed-in principal."""
+    """Object id of the deployer."""
     azure_location: str = "westeurope"
 
     def aws_account_of(self, config: Mapping[str, Any]) -> str:

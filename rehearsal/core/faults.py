@@ -1,4 +1,4 @@
-"""Faults on demand: what the clouds do on a bad day, to test that a program survives it."""
+"""Faults on demand: throttling, outages, lost answers and crashes, to test how a program handles them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from rehearsal.core.records import Refusal
 from rehearsal.core.store import Store
 
-What = Literal["throttle", "unavailable", "slow", "hang", "drop", "crash"]
+FaultKind = Literal["throttle", "unavailable", "slow", "hang", "drop", "crash"]
 # The real providers' clients try more often (the AWS SDK 25 times). Fewer attempts save time here.
 ATTEMPTS = 5
 BACKOFF = 0.1
@@ -43,7 +43,7 @@ class AnswerLost(Exception):
 class Fault:
     """One fault. Globs as in a shell; with a path it is a fault of the data planes."""
 
-    what: What
+    what: FaultKind
     on: str = "*"
     """Resource type: ``aws:s3/*``, ``gcp:*``."""
     name: str = "*"
@@ -61,9 +61,9 @@ class Fault:
     id: str = ""
 
     def __post_init__(self) -> None:
-        if self.what not in get_args(What):
+        if self.what not in get_args(FaultKind):
             raise ValueError(
-                f"there is no fault {self.what}; there are {', '.join(get_args(What))}"
+                f"there is no fault {self.what}; there are {', '.join(get_args(FaultKind))}"
             )
         if self.times < 0 or self.seconds < 0:
             raise ValueError("times and seconds cannot be negative")
@@ -162,6 +162,6 @@ class Faults:
                 case "unavailable":
                     raise Refusal(*UNAVAILABLE[step.package])
 
-    def path(self, path: str) -> Fault | None:
+    def take_for_path(self, path: str) -> Fault | None:
         """The fault for this path of the data planes, if one is set."""
         return self.take(lambda fault: bool(fault.path) and fnmatchcase(path, fault.path))

@@ -28,7 +28,7 @@ class Ports:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def keep(self, key: str) -> int:
+    def port_of(self, key: str) -> int:
         """The port of ``key``; the first call chooses a free one."""
         with _lock:
             kept = self._read()

@@ -53,7 +53,7 @@ class Schema:
                     return wire
             return None
         # In azure-native it is the path parameter of the resource itself: the one that is optional.
-        # Path parameters are no outputs, except `name`.
+        # Path parameters are not outputs, except `name`.
         word = self.token.rsplit(":", 1)[-1].lower()
         candidates = [
             name
@@ -164,7 +164,7 @@ def _object(schema: Schema, properties: Json, value: Json, path: str) -> Iterato
         else:
             near = difflib.get_close_matches(name, properties, 1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(properties)}"
-            yield path + name, f"is no property of {schema.token}; {hint}"
+            yield path + name, f"is not a property of {schema.token}; {hint}"
 
 
 def _value(schema: Schema, kind: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -219,7 +219,7 @@ class Store:
                     return copy.deepcopy(record)
         return None
 
-    def refer(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
+    def find_referenced(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
         """A copy of the record with this id, name, ARN, self link or last path part."""
         with self._lock:
             for token in (tokens,) if isinstance(tokens, str) else tokens:

@@ -27,7 +27,7 @@ class Repository(ResourceType):
         property="repositoryId",
         pattern=r"[a-z]([a-z0-9-]*[a-z0-9])?",
         max=63,
-        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        rule="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
         unique=("project", "location"),
         taken="alreadyExists",
     )

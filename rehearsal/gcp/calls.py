@@ -12,7 +12,7 @@ from rehearsal.provider.context import Context
 
 @dataclass(frozen=True)
 class Call:
-    """What is requested, of what. The caller is known to be allowed to."""
+    """What is requested, of what. The caller is already authorized."""
 
     context: Context
     path: Mapping[str, Any]
@@ -34,14 +34,14 @@ class Call:
         """The full name of the resource in the address, which belongs to this collection."""
         return f"{self.parent}/{collection}/{self.path[collection.removesuffix('s')]}"
 
-    def page(self, collection: str, items: Iterable[Json], most: int = 100) -> Json:
-        """A page of a list: ``most`` items, or fewer if ``pageSize`` says so.
+    def page(self, collection: str, items: Iterable[Json], limit: int = 100) -> Json:
+        """A page of a list: ``limit`` items, or fewer if ``pageSize`` says so.
 
         https://google.aip.dev/158
         """
         listed = list(items)
         start = int(self.query.get("pageToken") or 0)
-        end = start + min(int(self.query.get("pageSize") or most), most)
+        end = start + min(int(self.query.get("pageSize") or limit), limit)
         answer: Json = {collection: listed[start:end]} if listed[start:end] else {}
         return answer | ({"nextPageToken": str(end)} if end < len(listed) else {})
 

@@ -43,7 +43,7 @@ class Service(ResourceType):
         property="name",
         pattern=r"[a-z]([a-z0-9-]*[a-z0-9])?",
         max=49,
-        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        rule="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
         unique=("project", "location"),
         taken="alreadyExists",
         lower=True,
@@ -187,7 +187,7 @@ def _environment(context: Context, record: Record, container: Json) -> Iterator[
 def _secret_value(context: Context, record: Record, source: Json, email: str) -> str:
     """The value of a secret's version, if the revision's account may read it."""
     name, version = source["secret"], source.get("version") or "latest"
-    secret = context.refer(secret_manager.SECRET, name) or context.find(
+    secret = context.find_referenced(secret_manager.SECRET, name) or context.find(
         secret_manager.SECRET, secretId=name
     )
     number = context.account.gcp_number(record.outputs["project"])

@@ -1,6 +1,6 @@
-"""How a caller proves who it is: signed access tokens, and the engineer's key.
+"""How a caller proves who it is: signed access tokens, and the deployer's key.
 
-The engineer, whose key `profile.environment` writes to a file, may do everything, as a project's owner. A
+The deployer, whose key `profile.environment` writes to a file, may do everything, as a project's owner. A
 workload acts as its service account, by a token of the metadata server.
 """
 
@@ -24,16 +24,20 @@ from rehearsal.core.records import Refusal
 from rehearsal.provider.context import Context
 
 TOKEN_SECONDS = 3600
+KEYS = "gcp/keys"
+"""The namespace of the stored keys."""
+DEPLOYER = "engineer"
+"""Of the deployer's account and stored key. Names on disk are those of earlier versions."""
 
 
-def engineer(context: Context) -> str:
-    """The e-mail of the account whose key the engineer has."""
-    return f"engineer@{context.account.gcp_project}.iam.gserviceaccount.com"
+def deployer(context: Context) -> str:
+    """The e-mail of the account whose key the deployer has."""
+    return f"{DEPLOYER}@{context.account.gcp_project}.iam.gserviceaccount.com"
 
 
-def engineer_key(context: Context) -> tuple[str, str]:
-    """The engineer's key pair, private and public, as PEM. It is created once."""
-    pair = context.kv.get("gcp/keys", "engineer")
+def deployer_key(context: Context) -> tuple[str, str]:
+    """The deployer's key pair, private and public, as PEM. It is created once."""
+    pair = context.kv.get(KEYS, DEPLOYER)
     if pair is None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private = key.private_bytes(
@@ -45,7 +49,7 @@ def engineer_key(context: Context) -> tuple[str, str]:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         pair = [private.decode(), public.decode()]
-        context.kv.put("gcp/keys", "engineer", pair)
+        context.kv.put(KEYS, DEPLOYER, pair)
     return pair[0], pair[1]
 
 
@@ -79,11 +83,11 @@ def caller(context: Context, authorization: str) -> str:
 
 
 def assertion(context: Context, signed: str, audience: str | None) -> str:
-    """The account of a self-signed JWT: the engineer's, as no other account has a key.
+    """The account of a self-signed JWT: the deployer's, as no other account has a key.
 
     Raises ValueError or GoogleAuthError for a forged or expired one.
     """
-    _, public = engineer_key(context)
+    _, public = deployer_key(context)
     claims = google.auth.jwt.decode(  # type: ignore[no-untyped-call]
         signed, certs=public, audience=audience
     )
@@ -104,8 +108,8 @@ def workload_environment(context: Context, email: str) -> dict[str, str]:
 
 
 def _signature(context: Context, body: str) -> str:
-    key = context.kv.get("gcp/keys", "tokens")
+    key = context.kv.get(KEYS, "tokens")
     if key is None:
         key = secrets.token_hex(32)
-        context.kv.put("gcp/keys", "tokens", key)
+        context.kv.put(KEYS, "tokens", key)
     return hmac.new(key.encode(), body.encode(), hashlib.sha256).hexdigest()

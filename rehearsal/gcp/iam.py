@@ -30,7 +30,7 @@ class Account(ResourceType):
         pattern=r"[a-z]([a-z0-9-]*[a-z0-9])",
         min=6,
         max=30,
-        says="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
+        rule="lower-case letters, digits and hyphens, beginning with a letter, no hyphen at the end",
         unique=("project",),
         lower=True,
     )
@@ -57,7 +57,7 @@ class CustomRole(ResourceType):
         property="roleId",
         pattern=r"[a-zA-Z0-9_.]{3,64}",
         max=64,
-        says="3 to 64 letters, digits, underscores and periods; no hyphens",
+        rule="3 to 64 letters, digits, underscores and periods; no hyphens",
         unique=("project",),
         separator="",
     )
@@ -101,11 +101,13 @@ class Member(ResourceType):
     def check(self, context: Context, inputs: Inputs) -> None:
         role = inputs.get("role")
         if role and not re.fullmatch(r"(projects/[^/]+/|organizations/\d+/)?roles/[\w.]+", role):
-            raise CheckFailure("role", f'"{role}" is no role: write roles/… or projects/…/roles/…')
+            raise CheckFailure(
+                "role", f'"{role}" is not a role: write roles/… or projects/…/roles/…'
+            )
         member = inputs.get("member")
         if member and not re.fullmatch(r"allUsers|allAuthenticatedUsers|\w+:.+", member):
             raise CheckFailure(
-                "member", f'"{member}" is no member: write serviceAccount:…, user:…, group:…'
+                "member", f'"{member}" is not a member: write serviceAccount:…, user:…, group:…'
             )
         if "condition" not in inputs.unknown:
             permissions.check_condition(inputs.get("condition"))
@@ -165,7 +167,7 @@ class WorkloadIdentityPool(ResourceType):
         pattern=r"(?!gcp-)[a-z0-9-]+",
         min=4,
         max=32,
-        says="lower-case letters, digits and hyphens, not beginning with gcp-",
+        rule="lower-case letters, digits and hyphens, not beginning with gcp-",
         unique=("project",),
         taken="alreadyExists",
     )
@@ -196,7 +198,7 @@ class WorkloadIdentityPoolProvider(ResourceType):
         pattern=r"(?!gcp-)[a-z0-9-]+",
         min=4,
         max=32,
-        says="lower-case letters, digits and hyphens, not beginning with gcp-",
+        rule="lower-case letters, digits and hyphens, not beginning with gcp-",
         unique=("project", "workloadIdentityPoolId"),
         taken="alreadyExists",
     )
@@ -226,9 +228,9 @@ class WorkloadIdentityPoolProvider(ResourceType):
 
 
 def account_exists(context: Context, email: str) -> bool:
-    """Whether this is a service account, one of Google's agents, or the engineer."""
+    """Whether this is a service account, one of Google's agents, or the deployer."""
     return (
-        email == credentials.engineer(context)
+        email == credentials.deployer(context)
         or context.find(ACCOUNT, email=email) is not None
         or AGENT.fullmatch(email) is not None
     )
@@ -256,4 +258,4 @@ def list_accounts(call: Call) -> Json:
         for each in call.context.all(ACCOUNT)
         if each.outputs.get("project") == call.project
     )
-    return call.page("accounts", accounts, most=20)
+    return call.page("accounts", accounts, limit=20)

@@ -68,7 +68,7 @@ def of_record(binding: str, property: str, record: Record) -> Resource:
 
 def allowed(context: Context, email: str, permission: str, on: Resource) -> bool:
     """Whether an account holds a permission on a resource, by a role on it or on its project."""
-    if email == credentials.engineer(context):
+    if email == credentials.deployer(context):
         return True
     member = f"serviceAccount:{email}"
     return any(

@@ -85,17 +85,17 @@ INVOKES: dict[str, Invoke] = {
 def environment(context: Context) -> dict[str, str]:
     """The variables by which Google's own clients find the rehearsal.
 
-    Writes the engineer's key to a file beside the state.
+    Writes the deployer's key to a file beside the state.
     """
     project, base = context.account.gcp_project, f"{context.base_url}/gcp"
-    private, _ = credentials.engineer_key(context)
+    private, _ = credentials.deployer_key(context)
     file = context.state_dir / "google-credentials.json"
     key = {
         "type": "service_account",
         "project_id": project,
         "private_key_id": "rehearsal",
         "private_key": private,
-        "client_email": credentials.engineer(context),
+        "client_email": credentials.deployer(context),
         "client_id": "1",
         "token_uri": f"{base}/oauth2/token",
         "universe_domain": "googleapis.com",
@@ -111,7 +111,7 @@ def environment(context: Context) -> dict[str, str]:
         "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permission check; the first request starts the emulator.
-        "STORAGE_EMULATOR_HOST": f"{base}/as/{credentials.engineer(context)}",
+        "STORAGE_EMULATOR_HOST": f"{base}/as/{credentials.deployer(context)}",
     }
 
 

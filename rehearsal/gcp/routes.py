@@ -95,14 +95,14 @@ def routes(context: Context) -> list[BaseRoute]:
 
 
 def _route(context: Context, method: str, path: str, operation: Operation) -> Route:
-    """The route of an operation: JSON in, JSON out, for the engineer alone."""
+    """The route of an operation: JSON in, JSON out, for the deployer alone."""
 
     async def endpoint(request: Request) -> Response:
         body = await request.body()
 
         def work() -> Json:
             email = credentials.caller(context, request.headers.get("authorization", ""))
-            if email != credentials.engineer(context):
+            if email != credentials.deployer(context):
                 raise Refusal("PERMISSION_DENIED", f"{email} may not {method} {request.url.path}.")
             content = json.loads(body or b"{}")
             return operation(Call(context, request.path_params, request.query_params, content))

@@ -28,7 +28,7 @@ class Secret(ResourceType):
         property="secretId",
         pattern=r"[a-zA-Z0-9_-]+",
         max=255,
-        says="letters, digits, hyphens and underscores",
+        rule="letters, digits, hyphens and underscores",
         unique=("project",),
         taken="alreadyExists",
     )
@@ -56,7 +56,7 @@ class SecretVersion(ResourceType):
     references: ClassVar = {"secret": SECRET}
 
     def create(self, context: Context, record: Record) -> None:
-        secret = context.refer(SECRET, record.inputs["secret"])
+        secret = context.find_referenced(SECRET, record.inputs["secret"])
         assert secret is not None, "`references` has checked it"
         # Numbers are never reused, not even those of destroyed versions.
         number = context.kv.get("gcp/secret-versions", secret.id, 0) + 1
@@ -103,7 +103,7 @@ def list_versions(call: Call) -> Json:
     of_secret = (
         each
         for each in context.all(SECRET_VERSION)
-        if context.refer(SECRET, each.inputs["secret"]) == secret
+        if context.find_referenced(SECRET, each.inputs["secret"]) == secret
     )
     versions = (
         {"name": each.id, "state": "ENABLED" if each.outputs["enabled"] else "DISABLED"}

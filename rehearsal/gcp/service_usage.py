@@ -18,7 +18,7 @@ class Service(ResourceType):
         property="service",
         pattern=r"[a-z0-9.-]+\.googleapis\.com",
         max=100,
-        says="the name of an API ends in .googleapis.com",
+        rule="the name of an API ends in .googleapis.com",
         unique=None,
     )
 

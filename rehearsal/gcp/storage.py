@@ -32,7 +32,7 @@ class Bucket(ResourceType):
         pattern=r"(?!goog)(?!.*google)(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9._-]*[a-z0-9]",
         min=3,
         max=63,
-        says="lower-case letters, digits, hyphens, underscores and periods, a letter or digit at both"
+        rule="lower-case letters, digits, hyphens, underscores and periods, a letter or digit at both"
         " ends, no goog at the beginning, no google anywhere, no IP address",
         taken="conflict",
         lower=True,
@@ -87,7 +87,7 @@ class BucketObject(ResourceType):
         property="name",
         pattern=r"(?!\.well-known/acme-challenge/)[^\r\n]+",
         max=1024,
-        says="1 to 1024 bytes without carriage return or line feed",
+        rule="1 to 1024 bytes without carriage return or line feed",
         # Writing an object that exists replaces it.
         unique=None,
     )
@@ -154,7 +154,7 @@ def list_buckets(call: Call) -> Json:
         for each in call.context.all(BUCKET)
         if each.outputs.get("project") == project and each.id.startswith(prefix)
     )
-    return {"kind": "storage#buckets", **call.page("items", buckets, most=1000)}
+    return {"kind": "storage#buckets", **call.page("items", buckets, limit=1000)}
 
 
 # The emulator's JSON API

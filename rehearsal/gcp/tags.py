@@ -18,7 +18,7 @@ def check_labels(inputs: Inputs) -> None:
     labels = inputs.get("labels") or {}
     if len(labels) > 63:
         reason = (
-            f"{len(labels)} labels, and the provider's own, are more than 64, the most it takes"
+            f"at most 64 labels are allowed, the provider's own among them, not {len(labels) + 1}"
         )
         raise CheckFailure("labels", reason)
     for key, value in labels.items():

@@ -43,7 +43,7 @@ class Endpoint(ResourceType):
         property="name",
         pattern=r"[1-9][0-9]{0,8}",
         max=9,
-        says="a Vertex AI endpoint's name is a number of at most 9 digits without leading zero",
+        rule="a Vertex AI endpoint's name is a number of at most 9 digits without leading zero",
         unique=("project", "location"),
         taken="alreadyExists",
     )

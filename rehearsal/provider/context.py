@@ -67,9 +67,9 @@ class Context:
         """The record with this id, or None."""
         return self.store.get(token, id)
 
-    def refer(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
+    def find_referenced(self, tokens: str | tuple[str, ...], reference: str) -> Record | None:
         """The record that ``reference`` means: its id, name, ARN, self link or resource path."""
-        return self.store.refer(tokens, reference)
+        return self.store.find_referenced(tokens, reference)
 
     def save(self, record: Record) -> None:
         """Keep a change to a record other than the one a hook was called for."""

@@ -206,7 +206,7 @@ def _tags(record: Record) -> Json:
 def _common(record: Record, name: str) -> Json:
     now = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     times = ("createTime", "updateTime", "creationTimestamp", "createdAt", "createDate")
-    service, kind = _words(record)
+    service, kind = _service_and_type(record)
     return {
         **dict.fromkeys(times, now),
         "provisioningState": "Succeeded",
@@ -219,7 +219,7 @@ def _common(record: Record, name: str) -> Json:
     }
 
 
-def _words(record: Record) -> tuple[str, str]:
+def _service_and_type(record: Record) -> tuple[str, str]:
     """Service and type: ``aws:sqs/queue:Queue`` is of ``sqs``, a ``queue``."""
     _, module, name = record.token.split(":")
     return module.split("/")[0], name[:1].lower() + name[1:]
@@ -240,12 +240,12 @@ def _aws_account(record: Record) -> str:
 
 
 def _arn(record: Record, place: dict[str, str], name: str) -> str:
-    service, kind = _words(record)
+    service, kind = _service_and_type(record)
     return f"arn:aws:{service}:{place.get('region', '')}:{_aws_account(record)}:{kind}/{name}"
 
 
 def _id(record: Record, schema: Schema, place: dict[str, str], name: str, account: Account) -> str:
-    service, kind = _words(record)
+    service, kind = _service_and_type(record)
     if record.package == "azure-native":
         group = record.inputs.get("resourceGroupName")
         scope = record.inputs.get("scope") or f"/subscriptions/{account.azure_subscription}" + (
@@ -278,7 +278,7 @@ def has_name(schema: Schema) -> bool:
 
 
 def _self_link(record: Record) -> str:
-    service, _ = _words(record)
+    service, _ = _service_and_type(record)
     return f"https://www.googleapis.com/{service}/v1/{record.id}"
 
 
@@ -312,7 +312,7 @@ def _plausible(
         if lower.endswith(("accountid", "ownerid")):
             return _aws_account(record)
         if lower.endswith(("url", "uri", "endpoint")):
-            service, _ = _words(record)
+            service, _ = _service_and_type(record)
             return f"https://{name}.{service}.{record.package}.example"
         if lower.endswith(("state", "status")):
             return "ACTIVE" if record.package != "azure-native" else "Succeeded"

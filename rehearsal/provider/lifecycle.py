@@ -129,7 +129,7 @@ class Lifecycle:
         return record
 
     def delete(self, token: str, id: str) -> None:
-        """Delete a resource. One that does not exist is no failure, as on the clouds."""
+        """Delete a resource. One that does not exist is not a failure, as on the clouds."""
         record = self.context.get(token, id)
         if record is None:
             return
@@ -170,17 +170,17 @@ class Lifecycle:
 
     def check_name(self, rules: ResourceType, inputs: Json) -> None:
         """Raise `CheckFailure` for a physical name that the cloud refuses."""
-        rule = rules.name
-        value = inputs.get(rule.property) if rule else None
-        if rule is None or value is None:
+        name = rules.name
+        value = inputs.get(name.property) if name else None
+        if name is None or value is None:
             return
-        if not isinstance(value, str) or not re.fullmatch(rule.pattern, value):
-            reason = f'"{value}" is not a valid name: {rule.says} ({rules.source})'
-            raise CheckFailure(rule.property, reason)
-        if not rule.min <= len(value) <= rule.max:
+        if not isinstance(value, str) or not re.fullmatch(name.pattern, value):
+            reason = f'"{value}" is not a valid name: {name.rule} ({rules.source})'
+            raise CheckFailure(name.property, reason)
+        if not name.min <= len(value) <= name.max:
             raise CheckFailure(
-                rule.property,
-                f'"{value}" has {len(value)} characters, and {rule.min} to {rule.max} are allowed'
+                name.property,
+                f'"{value}" has {len(value)} characters, and {name.min} to {name.max} are allowed'
                 f" ({rules.source})",
             )
 
@@ -225,7 +225,7 @@ class Lifecycle:
             for value in _strings_at(record.inputs, path.split(".")):
                 if value.startswith("arn:aws:iam::aws:"):
                     continue  # AWS's own managed policies always exist
-                if self.context.refer(tokens, value) is None:
+                if self.context.find_referenced(tokens, value) is None:
                     token = tokens if isinstance(tokens, str) else " or ".join(tokens)
                     code, text = NOT_FOUND[self.package]
                     raise Refusal(code, f"{path}: {text.format(what=token, id=value)}")

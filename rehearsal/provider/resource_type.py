@@ -25,7 +25,7 @@ class Name:
     pattern: str
     """Regular expression that the whole name matches."""
     max: int
-    says: str
+    rule: str
     """The rule in words, ending the sentence "… is not a valid name: ": shown when refused."""
     min: int = 1
     unique: tuple[str, ...] | None = ()

@@ -171,7 +171,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         failures = []
         filled: list[str] = []
         try:
-            filled = self._name(shape, rules, name, request, olds, news)
+            filled = self._fill_in_name(shape, rules, name, request, olds, news)
             failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
             if not failures:
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
@@ -197,7 +197,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             ],
         )
 
-    def _name(
+    def _fill_in_name(
         self,
         shape: schema.Schema,
         rules: ResourceType,
@@ -255,7 +255,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shape, rules = self.lifecycle.schema_and_rules(token)
         olds, _ = decode(request.old_inputs)
         news, _ = decode(request.news)
-        # An input that now repeats what the cloud had chosen is no change.
+        # An input that now repeats what the cloud had chosen is not a change.
         outputs = decode(request.olds)[0]
         repeated = [wire for wire in news if wire in outputs and news[wire] == outputs[wire]]
         olds |= {wire: news[wire] for wire in repeated if wire not in olds}

@@ -233,10 +233,10 @@ def _sources(context: Path, pattern: str) -> list[Path]:
         raise BuildFailed("the rehearsal copies from the context only, not from a URL")
     relative = posixpath.normpath("/" + pattern).lstrip("/")
     if any(letter in relative for letter in "*?["):
-        found = sorted(path for path in context.glob(relative) if not ignored.has(path))
+        found = sorted(path for path in context.glob(relative) if not ignored.excludes(path))
     else:
         path = context / relative
-        found = [path] if path.exists() and not ignored.has(path) else []
+        found = [path] if path.exists() and not ignored.excludes(path) else []
     if not found or any(not path.resolve().is_relative_to(context.resolve()) for path in found):
         raise BuildFailed(f'failed to calculate checksum of ref: "/{relative}": not found')
     return found
@@ -261,7 +261,7 @@ class Ignored:
             if line and not line.startswith("#")
         ]
 
-    def has(self, path: Path) -> bool:
+    def excludes(self, path: Path) -> bool:
         """Whether the path, or a folder above it, is excluded from the context."""
         relative = path.relative_to(self._context)
         names = [relative.as_posix(), *(parent.as_posix() for parent in relative.parents)]
@@ -274,7 +274,7 @@ class Ignored:
     def files(self, folder: Path) -> Iterator[Path]:
         """The files below a folder that are in the context, in order."""
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not self.has(path):
+            if path.is_file() and not self.excludes(path):
                 yield path
 
 

@@ -38,7 +38,7 @@ class Endpoint:
         certificate, key = tls or (None, None)
         self.app = app
         self.max_concurrency = max_concurrency
-        self._inside = 0
+        self._in_flight = 0
         self._server = _Server(
             uvicorn.Config(
                 self,
@@ -54,14 +54,14 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or answer 429 as Cloud Run and Lambda do at their limit."""
-        if self.max_concurrency is not None and self._inside >= self.max_concurrency:
+        if self.max_concurrency is not None and self._in_flight >= self.max_concurrency:
             await PlainTextResponse("Rate exceeded.", 429)(scope, receive, send)
             return
-        self._inside += 1
+        self._in_flight += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self._inside -= 1
+            self._in_flight -= 1
 
     def serve(self, listener: socket.socket) -> None:
         """Start to serve ``listener``. Call it on the event loop."""
@@ -104,7 +104,7 @@ class Endpoints:
         if isinstance(app, str):
             app = self._container(app)
         with self._lock:
-            port = self._ports.keep(_port_key(key))
+            port = self._ports.port_of(_port_key(key))
             if endpoint := self._endpoints.get(key):
                 endpoint.app, endpoint.max_concurrency = app, max_concurrency
             else:

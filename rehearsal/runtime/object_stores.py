@@ -118,7 +118,7 @@ class ObjectStores:
 
     def port(self, store: Store) -> int:
         """The port of a store, started or not."""
-        return self._ports.keep(f"objects/{store}")
+        return self._ports.port_of(f"objects/{store}")
 
     def resume(self) -> None:
         """Start the stores that were in use before a restart: clients know their ports."""

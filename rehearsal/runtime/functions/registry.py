@@ -178,14 +178,14 @@ def _safe(key: str) -> str:
 def _environment(
     function: Mapping[str, Any], code: Path, scratch: Path, runtime_api: str
 ) -> dict[str, str]:
-    """The environment of a function, without the variables of the engineer
+    """The environment of a function, without the variables of the deployer
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
     return {
         **function["env"],
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        # Not the engineer's home: boto3 would read ~/.aws there.
+        # Not the deployer's home: boto3 would read ~/.aws there.
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "_HANDLER": function["handler"],

@@ -86,8 +86,8 @@ class Project:
     def call(
         self, method: str, path: str, body: Json | None = None, caller: str | None = None
     ) -> tuple[int, Json]:
-        """One call of an API, by the engineer or by a service account."""
-        token = credentials.token(self.context, caller or credentials.engineer(self.context))[
+        """One call of an API, by the deployer or by a service account."""
+        token = credentials.token(self.context, caller or credentials.deployer(self.context))[
             "access_token"
         ]
         headers = {"authorization": f"Bearer {token}"}

@@ -42,9 +42,14 @@ def many(count: int) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("token", "taken", "refused", "says"),
     [
-        (key_vault.SECRET, many(15), many(16), "16 tags are more than 15"),
-        ("azure-native:monitor:AutoscaleSetting", many(15), many(16), "16 tags are more than 15"),
-        (GROUP, many(50), many(51), "51 tags are more than 50"),
+        (key_vault.SECRET, many(15), many(16), "at most 15 tags are allowed, not 16"),
+        (
+            "azure-native:monitor:AutoscaleSetting",
+            many(15),
+            many(16),
+            "at most 15 tags are allowed, not 16",
+        ),
+        (GROUP, many(50), many(51), "at most 50 tags are allowed, not 51"),
         (
             key_vault.VAULT,
             {"k" * 512: "v" * 256},

@@ -80,9 +80,9 @@ def test_a_used_up_fault_stays_used_up_after_a_restart(store: Store) -> None:
 def test_a_fault_of_the_data_planes_is_selected_by_path(store: Store) -> None:
     set_ = Faults(store)
     set_.set(Fault("unavailable", path="/aws/*/invocations"))
-    assert set_.path("/gcp/x") is None
-    assert set_.path("/aws/endpoints/e/invocations") is not None
-    assert set_.path("/aws/endpoints/e/invocations") is None
+    assert set_.take_for_path("/gcp/x") is None
+    assert set_.take_for_path("/aws/endpoints/e/invocations") is not None
+    assert set_.take_for_path("/aws/endpoints/e/invocations") is None
 
 
 @pytest.mark.parametrize("wrong", [{"what": "explode"}, {"what": "slow", "times": -1}])

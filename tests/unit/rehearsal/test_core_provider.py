@@ -28,7 +28,7 @@ class Queue(ResourceType):
     executes = "nothing, in a test"
     volatile = frozenset({"url"})
     name = Name(
-        property="name", pattern="[a-z0-9-]+", max=20, says="lower-case letters, digits and -"
+        property="name", pattern="[a-z0-9-]+", max=20, rule="lower-case letters, digits and -"
     )
 
     def check(self, context: Context, inputs: Inputs) -> None:

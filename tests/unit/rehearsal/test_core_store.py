@@ -87,9 +87,9 @@ def test_a_record_is_found_by_id_name_and_arn(file: Path) -> None:
     store = Store(file, KEY)
     store.save(record("one", arn="arn:aws:sqs:x:1:one"))
     for reference in ("id-one", "one", "arn:aws:sqs:x:1:one"):
-        found = store.refer(("aws:other:Type", QUEUE), reference)
+        found = store.find_referenced(("aws:other:Type", QUEUE), reference)
         assert found is not None, reference
-    assert store.refer(QUEUE, "two") is None
+    assert store.find_referenced(QUEUE, "two") is None
 
 
 WRITER = """

@@ -16,7 +16,7 @@ import pytest
 
 from rehearsal import supervisor
 from rehearsal.core.ports import Ports
-from rehearsal.supervisor import Trouble
+from rehearsal.supervisor import RehearsalError
 
 pytestmark = pytest.mark.emulator
 
@@ -37,7 +37,7 @@ def start(state: Path, **options: bool) -> str:
 def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> None:
     assert "is ready" in start(state)
     assert "runs already" in start(state), "starting twice is harmless"
-    first = supervisor.answer(state, "/_api/status")
+    first = supervisor.request(state, "/_api/status")
     assert first["memory_mb"] < 150
     addresses = {each.laddr.ip for each in psutil.Process(first["pid"]).net_connections()}
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}, "it is reached through loopback only"
@@ -48,19 +48,19 @@ def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> N
     deadline = time.monotonic() + 5
     while supervisor.resident_pid(state) and time.monotonic() < deadline:
         time.sleep(0.02)
-    with pytest.raises(Trouble, match="is not running"):
-        supervisor.answer(state, "/_api/status")
+    with pytest.raises(RehearsalError, match="is not running"):
+        supervisor.request(state, "/_api/status")
     (state / "objects" / "s3").mkdir(parents=True)  # as if a bucket had been made
     assert "is ready" in start(state), "neither its lock nor its process id is in the way"
     assert supervisor.environment(state) == environment, "URLs are the same after a restart"
 
     with urllib.request.urlopen(supervisor.url(state)) as page:
         assert "Triplane rehearsal" in page.read().decode()
-    with pytest.raises(Trouble, match="there is no fault explode"):
-        supervisor.answer(state, "/_api/faults", "POST", {"what": "explode"})
+    with pytest.raises(RehearsalError, match="there is no fault explode"):
+        supervisor.request(state, "/_api/faults", "POST", {"what": "explode"})
 
     deadline = time.monotonic() + 20
-    while not (running := supervisor.answer(state, "/_api/status"))["processes"]:
+    while not (running := supervisor.request(state, "/_api/status"))["processes"]:
         assert time.monotonic() < deadline, "the object store did not come back"
         time.sleep(0.02)
     pid, store = running["pid"], running["processes"][0]["pid"]
@@ -75,9 +75,11 @@ def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> N
 
 def test_a_port_that_another_program_took_is_reported_with_the_way_out(state: Path) -> None:
     supervisor.prepare(state)
-    port = Ports(state / "addresses.json").keep("gcp")
+    port = Ports(state / "addresses.json").port_of("gcp")
     with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(Trouble, match=rf"port {port} \(of gcp\) is taken .* --new-ports"):
+        with pytest.raises(
+            RehearsalError, match=rf"port {port} \(of gcp\) is taken .* --new-ports"
+        ):
             start(state)
         assert "is ready" in start(state, new_ports=True)
 
@@ -95,15 +97,15 @@ def test_a_start_without_any_sdk_names_the_packages_to_install(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "installed_sdks", dict)
-    with pytest.raises(Trouble, match=r"install the ones .* \(pulumi-aws, pulumi-gcp, "):
+    with pytest.raises(RehearsalError, match=r"install the ones .* \(pulumi-aws, pulumi-gcp, "):
         start(state)
 
 
 def test_a_folder_that_is_not_a_rehearsals_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(Trouble, match="is not empty and not a rehearsal's"):
+    with pytest.raises(RehearsalError, match="is not empty and not a rehearsal's"):
         start(tmp_path)
-    with pytest.raises(Trouble, match="not a rehearsal's directory"):
+    with pytest.raises(RehearsalError, match="not a rehearsal's directory"):
         supervisor.wipe(tmp_path, print)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -113,5 +115,5 @@ def test_state_of_another_format_is_refused_with_the_way_out(state: Path) -> Non
     for other, age in ((0, "older"), (2, "newer")):
         (state / supervisor.MARKER).write_text(json.dumps({"format": other}))
         output = rf"{age} version's \(format {other}\), .* reads format 1.*make wipe"
-        with pytest.raises(Trouble, match=output):
+        with pytest.raises(RehearsalError, match=output):
             start(state)

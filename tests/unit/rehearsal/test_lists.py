@@ -105,7 +105,7 @@ def test_google_cloud_lists_with_labels_in_pages_after_the_api_is_enabled(
     _, page = project.call("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
-    storage = f"as/{google.engineer(live_context)}/storage/v1/b"
+    storage = f"as/{google.deployer(live_context)}/storage/v1/b"
     _, found = project.call("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()
@@ -123,7 +123,7 @@ def azure(live_context: Context) -> Subscription:
 
 
 def manager(azure: Subscription, principal: str | None = None) -> Any:
-    """A client of the Resource Manager, as the engineer or as another principal."""
+    """A client of the Resource Manager, as the deployer or as another principal."""
     client = TestClient(routes.resource_manager(azure.context), base_url="https://manager")
     who = principal or azure.context.account.azure_object
     token, _ = credentials.token(azure.context, who, "c", routes.MANAGEMENT)

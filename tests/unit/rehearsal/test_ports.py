@@ -20,9 +20,9 @@ def _few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_a_port_is_kept_by_its_key(tmp_path: Path) -> None:
     one = Ports(tmp_path / "one.json")
-    port = one.keep("http")
-    assert one.keep("http") == port
-    assert one.keep("grpc") != port
+    port = one.port_of("http")
+    assert one.port_of("http") == port
+    assert one.port_of("grpc") != port
     assert Ports(tmp_path / "one.json").get("http") == port
 
 
@@ -30,16 +30,16 @@ def test_the_ports_of_a_stopped_rehearsal_are_not_given_to_another_one(
     tmp_path: Path,
 ) -> None:
     one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
-    kept = {one.keep("http"), one.keep("grpc"), other.keep("http")}
+    kept = {one.port_of("http"), one.port_of("grpc"), other.port_of("http")}
     assert len(kept) == 3
     with pytest.raises(OSError, match="no free port"):
-        other.keep("grpc")
+        other.port_of("grpc")
     one.release("grpc")
-    assert other.keep("grpc") in kept
+    assert other.port_of("grpc") in kept
 
 
 def test_a_wiped_rehearsal_keeps_no_ports(tmp_path: Path) -> None:
     one, other = Ports(tmp_path / "one.json"), Ports(tmp_path / "other.json")
-    mine = {one.keep(key) for key in "abc"}
+    mine = {one.port_of(key) for key in "abc"}
     (tmp_path / "one.json").unlink()
-    assert {other.keep(key) for key in "abc"} == mine
+    assert {other.port_of(key) for key in "abc"} == mine

@@ -19,7 +19,7 @@ from rehearsal.core.records import Record, Refusal
 from rehearsal.core.settings import PACKAGE
 from rehearsal.core.store import Store, Unreadable
 from rehearsal.runtime import processes
-from rehearsal.supervisor import Trouble
+from rehearsal.supervisor import RehearsalError
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_store_whose_key_was_lost_is_reported_and_not_changed(tmp_path: Path) 
 def test_start_reports_a_broken_store_and_works_after_wipe(state: Path) -> None:
     supervisor.prepare(state)
     (state / "rehearsal.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(Trouble, match=r"rehearsal.sqlite cannot be read"):
+    with pytest.raises(RehearsalError, match=r"rehearsal.sqlite cannot be read"):
         start(state)
     supervisor.wipe(state, lambda _: None)
     assert "is ready" in start(state)

@@ -1,6 +1,6 @@
 """How Azure's resources are checked for each rule. For permissions and trust: access/azure.py.
 
-Azure encrypts everything at rest, so nothing is checked for that rule.
+Nothing is checked for `encrypted`: Azure encrypts everything at rest, and has no setting for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How Google Cloud's resources are checked for each rule. For permissions and trust: access/gcp.py.
 
-Google Cloud encrypts everything at rest and accepts TLS only, so nothing is checked for those two rules.
+Nothing is checked for `encrypted`: Google Cloud encrypts everything at rest, and has no setting for it. Nothing is
+checked for `tls`: its APIs and Cloud Run refuse clear text.
 """
 
 from __future__ import annotations

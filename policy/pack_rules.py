@@ -1,4 +1,4 @@
-"""A rule as the callable that a Pulumi stack policy needs. Imports nothing of Pulumi, so tests can call it.
+"""A rule as the callable that a Pulumi stack policy needs. Does not import `pulumi_policy`, so tests can call it.
 
 A pack receives secrets in plain text, because the SDK removes the engine's marks. So this module searches all
 other values for the secrets that the stack's stores hold (`secrecy.STORES`).

@@ -1,6 +1,6 @@
 """Inputs as plain JSON: secrets replaced by a word, files and archives by their names.
 
-Imports nothing of the platform: the policy pack runs in an environment of its own.
+Imports nothing of the platform, only Pulumi's SDK: the policy pack runs in an environment of its own.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pulumi.runtime import rpc
+
 SECRET = "(secret)"  # noqa: S105  # the word, not a secret
 """Replaces every value that the state keeps encrypted."""
 
-# How Pulumi marks a value that is not plain JSON: a secret by the second signature, files and archives by others.
+# The SDK has these as private names: there is no public place for them.
 # https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
-SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+SIGNATURE: str = rpc._special_sig_key
+"""The key that marks a value which is not plain JSON: a secret, a file, an archive."""
+SECRET_SIGNATURE: str = rpc._special_secret_sig
+"""The signature of a secret."""
 
 
 def plain(value: Any, *secrets: str) -> Any:

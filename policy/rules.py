@@ -44,7 +44,7 @@ AUTHENTICATED = Rule(
 ENCRYPTED = Rule(
     "encrypted",
     "Stored data is encrypted, and where a cloud has a setting for it, the setting is explicit.",
-    "Google Cloud and Azure encrypt everything at rest and have no setting: there is nothing to check.",
+    "A copied disk, snapshot or backup must not be readable without the key.",
     (
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html",
         "https://cloud.google.com/docs/security/encryption/default-encryption",
@@ -54,7 +54,7 @@ ENCRYPTED = Rule(
 TLS = Rule(
     "tls",
     "Every endpoint accepts TLS 1.2 or newer, and no clear text.",
-    "Google Cloud has nothing to check: its APIs and Cloud Run refuse clear text.",
+    "Clear text can be read and changed on its way, and TLS before 1.2 has known attacks.",
     (
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html",
         "https://learn.microsoft.com/azure/storage/common/transport-layer-security-configure-minimum-version",

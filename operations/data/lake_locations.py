@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.azure import arm
 from config.schema import StackConfig
 from config.tags import label_value, platform_tags
 from operations.data.cloud_lakes import BlobLake, GcsLake, S3Lake
@@ -69,8 +70,6 @@ def _gcp_lakes(config: StackConfig, stack: str | None) -> list[str]:
 
 
 def _azure_lakes(stack: str | None) -> list[str]:
-    from components.azure import arm
-
     accounts = [
         account
         for subscription in arm.listed("/subscriptions", "2022-12-01")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from components.azure import arm
 from config.schema import StackConfig
 from operations.engine import guards
 from operations.engine.stack import Stack
@@ -53,8 +54,6 @@ def current_account(config: StackConfig, recorded: str) -> str:
         case "gcp":
             return str(config.project)
         case "azure":
-            from components.azure import arm
-
             # Every id names its subscription. But a subscription that the credentials do not see answers
             # 404, as a deleted resource does.
             visible = arm.get(f"/subscriptions/{recorded}", "2022-12-01")

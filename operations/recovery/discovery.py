@@ -15,7 +15,7 @@ from components.resource_types import RESOURCE_TYPES
 from config.schema import StackConfig
 from operations.engine.resources import Resource
 from operations.recovery.discovered_resource import DiscoveredResource, stack_tags
-from operations.recovery.queries import aws
+from operations.recovery.queries import aws, azure, gcp
 
 
 def discovered_resources(
@@ -32,12 +32,8 @@ def discovered_resources(
             region = config.region
             return [*aws.tagged_resources(region, tags), *aws.tagged_roles(region, tags, missing)]
         case "gcp":
-            from operations.recovery.queries import gcp
-
             return list(gcp.labelled_resources(account, config.region, tags))
         case "azure":
-            from operations.recovery.queries import azure
-
             return list(azure.tagged_resources(account, tags))
 
 
@@ -53,8 +49,6 @@ def discovered_children(
         if resource["type"] == aws.ROLE_POLICY:
             return list(aws.role_policies(inputs))
         if type_ and isinstance(type_.search, ArmChildren):
-            from operations.recovery.queries import azure
-
             return list(azure.children(resource["type"], type_.search, inputs))
     except KeyError:  # an input that names the parent
         pass

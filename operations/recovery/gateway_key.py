@@ -19,6 +19,7 @@ from operations.engine import guards
 from operations.engine.resources import Resource
 from operations.engine.wire import SECRET, SIGNATURE
 from operations.recovery.preview import known_inputs
+from operations.recovery.queries import azure
 from operations.recovery.state import Deployment, provider_urn
 from operations.terminal import fail
 
@@ -72,8 +73,6 @@ def _secret_value(secret: Resource) -> dict[str, Any] | None:
 
 def _value_in_vault(secret: Resource) -> dict[str, Any] | None:
     """The value that Azure's vault returns; None if another key is allowed."""
-    from operations.recovery.queries import azure  # with Azure's SDK, so only for its stacks
-
     try:
         value = azure.secret_value(secret["outputs"]["properties"])
     except Exception as error:  # the vault refuses, or is not reachable

@@ -21,13 +21,15 @@ TEMPLATE = """\
 Open {gateway_url}/ in a browser, or ask for a prediction:
 
 ```sh
-curl -s {gateway_url}/predict -H "x-api-key: $(pulumi stack output gateway_key --show-secrets)" \\
-  -H 'content-type: application/json' -d @docs/flight.json
+curl -s {gateway_url}/predict {key}-H 'content-type: application/json' -d @docs/flight.json
 ```
 """
+KEY = '-H "x-api-key: $(pulumi stack output gateway_key --show-secrets)" \\\n  '
+"""Left out where anybody may call: such a stack has no key."""
 
 
 def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
     """Markdown for the stack's ``readme`` output, with the key's place and never the key."""
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
-    return pulumi.Output.format(TEMPLATE, **shown)  # type: ignore[arg-type]
+    key = KEY if "gateway_key" in outputs else ""
+    return pulumi.Output.format(TEMPLATE, key=key, **shown)  # type: ignore[arg-type]

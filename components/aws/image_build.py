@@ -7,11 +7,9 @@ import pulumi_aws as aws
 
 from components import build_context, contracts
 from components.aws.data_lake import DataLake
-from components.aws.dynamic.built_image import BuiltImage
+from components.aws.dynamic.built_image import BUILD_MINUTES, BuiltImage
 from components.aws.foundation import Foundation
 from components.aws.logs import create_log_group
-
-BUILD_MINUTES = 20
 
 # Provenance off: BuildKit would wrap image and attestation in an index, which SageMaker refuses.
 # https://docs.docker.com/build/metadata/attestations/slsa-provenance/

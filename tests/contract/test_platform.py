@@ -73,6 +73,15 @@ def test_the_readme_names_the_gateway_but_never_the_key(built: Built) -> None:
     assert outputs["gateway_key"] not in outputs["readme"]
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_readme_of_a_public_stack_shows_a_command_without_a_key(
+    cloud: Cloud, platform: Build
+) -> None:
+    _, outputs = platform(cloud, gateway=json.dumps({"access": "public"}))
+    assert "curl" in outputs["readme"]
+    assert "gateway_key" not in outputs["readme"]
+
+
 def test_two_builds_of_the_same_settings_are_identical(built: Built, platform: Build) -> None:
     first, outputs = built
     second, again = platform(outputs["cloud"])

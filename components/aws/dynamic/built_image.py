@@ -10,8 +10,10 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.dynamic import Props, Provider, not_found, wait_for
 
-BUILD_SECONDS = 25 * 60
-"""Queueing and building; a little above the project's own time-out, so that its message is shown."""
+BUILD_MINUTES = 20
+"""Time-out of the project's builds."""
+WAIT_SECONDS = (BUILD_MINUTES + 5) * 60
+"""Queueing and building: longer than a build may take, so that CodeBuild's own reason is shown."""
 
 
 class BuildFailed(Exception):
@@ -92,7 +94,7 @@ def _build(props: Props) -> None:
         found: dict[str, Any] = codebuild.batch_get_builds(ids=[started])["builds"][0]
         return None if found["buildStatus"] == "IN_PROGRESS" else found
 
-    result = wait_for(finished, what=f"build {started}", seconds=BUILD_SECONDS)
+    result = wait_for(finished, what=f"build {started}", seconds=WAIT_SECONDS)
     if result["buildStatus"] != "SUCCEEDED":
         raise BuildFailed(_explain(result))
 

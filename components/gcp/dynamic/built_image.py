@@ -11,7 +11,10 @@ from components.dynamic import Props, Provider, not_found, wait_for
 from components.gcp import rest
 
 BUILD_SECONDS = 20 * 60
-"""A build without any cached layer takes about three minutes."""
+"""Time-out of a build. Without any cached layer it takes about three minutes."""
+WAIT_SECONDS = BUILD_SECONDS + 5 * 60
+"""Queueing and building: longer than a build may take, so that Cloud Build's own reason is shown. (Its time-out
+does not count the queue: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#Build)"""
 
 
 class BuiltImageProvider(Provider):
@@ -118,7 +121,7 @@ def _build(props: Props) -> str:
         build = rest.call("GET", url)
         return None if build["status"] in ("PENDING", "QUEUED", "WORKING") else build
 
-    build = wait_for(finished, what=f"Cloud Build of {image}", seconds=BUILD_SECONDS)
+    build = wait_for(finished, what=f"Cloud Build of {image}", seconds=WAIT_SECONDS)
     if build["status"] != "SUCCESS":
         reason = build.get("failureInfo", {}).get("detail") or build.get("statusDetail", "")
         raise rest.GoogleError(

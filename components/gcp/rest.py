@@ -31,6 +31,7 @@ BUSY_PAUSE = 2.0
 DENIED = r"permission|does not have .* access|service agents are being provisioned"
 CONFLICT, ALREADY_EXISTS = 409, 6
 """HTTP's and gRPC's code for what exists already: https://cloud.google.com/apis/design/errors#handling_errors"""
+QUOTA_PROJECT = "GOOGLE_CLOUD_QUOTA_PROJECT"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -81,21 +82,34 @@ def iam_url() -> str:
 
 
 @functools.cache
-def _credentials() -> Credentials:
-    """Read once a process, when first needed; a token serves until it expires."""
+def _credentials(project: str | None) -> Credentials:
+    """Read once a process, when first needed; a token serves until it expires.
+
+    A person's credentials bill requests to a quota project: by default the one that gcloud had at the login, or none.
+    Then an API that is not enabled there, or that wants one, refuses. So it is the project that a request is about,
+    unless the variable names another.
+    https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
+    """
     import google.auth
+    from google.auth import external_account_authorized_user
+    from google.oauth2 import credentials as user
 
     credentials, _ = google.auth.default(scopes=[SCOPE])
+    people = (user.Credentials, external_account_authorized_user.Credentials)
+    if project and isinstance(credentials, people) and not os.environ.get(QUOTA_PROJECT):
+        return credentials.with_quota_project(project)  # type: ignore[no-any-return, no-untyped-call]
     return credentials
 
 
-def _session() -> AuthorizedSession:
+def _session(url: str) -> AuthorizedSession:
     # Imported here: most runs send no request to these APIs, and are faster by 0.1 s.
     from google.auth.transport.requests import AuthorizedSession
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
-    session = AuthorizedSession(_credentials())  # type: ignore[no-untyped-call]
+    about = re.search(r"/projects/([^/?:]+)", url.partition("?")[0])
+    credentials = _credentials(about[1] if about else None)
+    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
     # Every request may be sent twice: the ids are our own, so a repeated create is answered with 409.
     retry = Retry(
         total=6,
@@ -113,7 +127,7 @@ def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str,
     """The JSON that Google answers. Raises `GoogleError`."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
-        with _session() as session:
+        with _session(url) as session:
             response = session.request(  # type: ignore[no-untyped-call]
                 method, url, json=body, timeout=60
             )

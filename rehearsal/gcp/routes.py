@@ -20,6 +20,7 @@ from rehearsal.gcp import (
     iam,
     operations,
     secret_manager,
+    service_usage,
     storage_proxy,
     token_endpoints,
     vertex_ai,
@@ -86,7 +87,7 @@ def routes(context: Context) -> list[BaseRoute]:
             for verb in ("predict", "rawPredict")
         ),
         *(
-            Mount(path, routes=[_route(context, *each) for each in methods])
+            Mount(path, routes=[_route(context, _api(path), *each) for each in methods])
             for path, methods in SERVICES.items()
         ),
         Route("/oauth2/token", partial(token_endpoints.exchange, context), methods=["POST"]),
@@ -94,7 +95,12 @@ def routes(context: Context) -> list[BaseRoute]:
     ]
 
 
-def _route(context: Context, method: str, path: str, operation: Operation) -> Route:
+def _api(path: str) -> str:
+    """The name of the API that is mounted at a path: ``run.googleapis.com`` at ``/run/v2``."""
+    return f"{path.split('/')[1]}.googleapis.com"
+
+
+def _route(context: Context, api: str, method: str, path: str, operation: Operation) -> Route:
     """The route of an operation: JSON in, JSON out, for the deployer alone."""
 
     async def endpoint(request: Request) -> Response:
@@ -104,6 +110,10 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             email = credentials.caller(context, request.headers.get("authorization", ""))
             if email != credentials.deployer(context):
                 raise Refusal("PERMISSION_DENIED", f"{email} may not {method} {request.url.path}.")
+            # The quota project: its APIs have to be enabled.
+            # https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
+            if billed := request.headers.get("x-goog-user-project"):
+                service_usage.require_api(context, billed, api)
             content = json.loads(body or b"{}")
             return operation(Call(context, request.path_params, request.query_params, content))
 

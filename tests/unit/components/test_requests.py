@@ -12,6 +12,7 @@ from typing import Any
 
 import azure.identity
 import google.auth.credentials
+import google.oauth2.credentials
 import pytest
 
 from components.azure import arm
@@ -23,6 +24,7 @@ OK: Answer = (200, {"name": "done"})
 GOOGLE_BUSY: Answer = (409, {"error": {"status": "ABORTED", "message": "concurrent change"}})
 EXISTS: Answer = (409, {"error": {"status": "ALREADY_EXISTS", "message": "it exists"}})
 AZURE_BUSY: Answer = (409, {"error": {"code": "AnotherOperationInProgress", "message": "wait"}})
+READ_CREDENTIALS = rest._credentials
 ENDPOINT = "/subscriptions/s/endpoint"
 
 
@@ -65,7 +67,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server = Server(f"http://127.0.0.1:{http.server_port}")
     threading.Thread(target=http.serve_forever, daemon=True).start()
-    monkeypatch.setattr(rest, "_credentials", google.auth.credentials.AnonymousCredentials)
+    anonymous = google.auth.credentials.AnonymousCredentials()
+    monkeypatch.setattr(rest, "_credentials", lambda _project: anonymous)
     monkeypatch.setattr(rest, "BUSY_PAUSE", 0.01)
     monkeypatch.setattr(arm, "BUSY_PAUSE", 0.01)
     token = SimpleNamespace(get_token=lambda _scope: SimpleNamespace(token="t"))
@@ -74,6 +77,37 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     yield server
     http.shutdown()
     http.server_close()
+
+
+USER = google.oauth2.credentials.Credentials(token="t", quota_project_id="another")  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "variable", "billed"),
+    [
+        (USER, None, "ours"),
+        (USER, "chosen", "another"),
+        (google.auth.credentials.AnonymousCredentials(), None, None),
+    ],
+)
+def test_a_users_requests_are_billed_to_the_project_that_they_are_about(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    credentials: Any,
+    variable: str | None,
+    billed: str | None,
+) -> None:
+    monkeypatch.setattr(rest, "_credentials", READ_CREDENTIALS)
+    rest._credentials.cache_clear()
+    monkeypatch.setattr(google.auth, "default", lambda scopes: (credentials, "another"))
+    if variable:
+        monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", variable)
+    else:
+        monkeypatch.delenv("GOOGLE_CLOUD_QUOTA_PROJECT", raising=False)
+    server.answers = {"/v1/projects/ours/things": [OK]}
+    rest.call("GET", f"{server.url}/v1/projects/ours/things?pageToken=projects/other")
+    assert server.received.get("x-goog-user-project") == billed
+    rest._credentials.cache_clear()
 
 
 @pytest.mark.parametrize("passing", [429, 500, 502, 503, 504])

@@ -471,6 +471,16 @@ def test_a_service_needs_its_image_and_secret_and_is_protected_from_deletion(
     platform.delete(closed)
 
 
+@pytest.mark.parametrize(("billed", "status"), [(PROJECT, 200), ("another-project", 403)])
+def test_a_request_is_billed_only_to_a_project_in_which_the_api_is_enabled(
+    platform: Platform, billed: str, status: int
+) -> None:
+    token = credentials.token(platform.context, credentials.deployer(platform.context))
+    headers = {"authorization": f"Bearer {token['access_token']}", "x-goog-user-project": billed}
+    answer = platform.http.get(f"/gcp/aiplatform/v1/{PLACE}/models", headers=headers)
+    assert answer.status_code == status, answer.text
+
+
 def test_an_operation_that_ran_when_the_rehearsal_was_killed_has_failed(platform: Platform) -> None:
     name = f"{PLACE}/operations/1"
     platform.context.kv.put("gcp/operations", name, {"name": name})

@@ -19,9 +19,9 @@ from operations.engine.previews import Step
 from operations.engine.resources import resource_name, resource_type
 from operations.engine.stack import Stack
 from operations.engine.state_file import intact_copies
-from operations.recovery import importer, interrupted_run, state_copies
+from operations.recovery import importer, interrupted_run, copy_search
 from operations.recovery.discovered_resource import stack_tags
-from operations.recovery.state_copies import StateCopy
+from operations.recovery.copy_search import StateCopy
 from operations.recovery.trial_stack import TrialStack, trial_stack
 from operations.terminal import fail, say
 
@@ -38,8 +38,8 @@ def adopt(stack: Stack) -> None:
     stack.remove_stale_locks()
     if problem:
         say(problem)
-    copy = state_copies.newest_copy(
-        state_copies.newest_lake_copy(config, stack.name),
+    copy = copy_search.newest_copy(
+        copy_search.newest_lake_copy(config, stack.name),
         intact_copies(stack.state_file, stack.name),
     )
     with trial_stack(stack, copy) as trial:

@@ -16,7 +16,7 @@ from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SETTINGS, Stack
 from operations.engine.state_file import clock_behind_state
-from operations.recovery import interrupted_run, state_copies
+from operations.recovery import interrupted_run, copy_search
 from operations.terminal import fail, say
 
 
@@ -40,7 +40,7 @@ def create_missing_stack(stack: Stack, config: StackConfig) -> None:
     the loss from the next command."""
     if not stack.exists():
         os.environ.update(stack.environment)
-        refuse(state_copies.reasons_not_to_create(config, stack.name, allowed()))
+        refuse(copy_search.reasons_not_to_create(config, stack.name, allowed()))
         stack.init()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from operations.crash.steps import API, Step
+from operations.crash.steps import API, CrashStep
 
 ATTEMPTS = 5
 """How often a provider's client tries before it gives up (`rehearsal.core.faults.ATTEMPTS`)."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class CrashFault:
     """What happens at a step, and what is true of the step right afterwards."""
 
     kind: str
@@ -23,7 +23,7 @@ class Fault:
     at_check: bool = False
     """It delays the step's check, before the engine requests the step itself."""
     times: int = 1
-    in_recovery: Fault | None = None
+    in_recovery: CrashFault | None = None
     """The fault that the next run meets, as it reads whether the step was done."""
 
     @property
@@ -36,11 +36,11 @@ class Fault:
         """Whether the cloud has done the step afterwards."""
         return self.after or self.harmless
 
-    def method(self, step: Step) -> str:
+    def method(self, step: CrashStep) -> str:
         """The method of the provider that the fault hits."""
         return "check" if self.at_check else step.method
 
-    def applies_to(self, step: Step) -> bool:
+    def applies_to(self, step: CrashStep) -> bool:
         """Whether the step has a moment at which the fault can come."""
         if (
             step.dynamic
@@ -52,15 +52,15 @@ class Fault:
 
 
 FAULTS = {
-    "kill-before": Fault("hang", kills=True, at_check=True),
-    "kill-during": Fault("hang", kills=True),
-    "kill-after": Fault("hang", kills=True, after=True),
-    "kill-recovery": Fault("hang", kills=True, after=True, in_recovery=Fault("hang", kills=True)),
-    "unavailable": Fault("unavailable", times=ATTEMPTS),
-    "throttle": Fault("throttle", times=ATTEMPTS),
-    "slow": Fault("slow"),
-    "answer-lost": Fault("drop", after=True),
-    "connection-lost": Fault("drop"),
-    "cloud-dies-before": Fault("crash"),
-    "cloud-dies-after": Fault("crash", after=True),
+    "kill-before": CrashFault("hang", kills=True, at_check=True),
+    "kill-during": CrashFault("hang", kills=True),
+    "kill-after": CrashFault("hang", kills=True, after=True),
+    "kill-recovery": CrashFault("hang", kills=True, after=True, in_recovery=CrashFault("hang", kills=True)),
+    "unavailable": CrashFault("unavailable", times=ATTEMPTS),
+    "throttle": CrashFault("throttle", times=ATTEMPTS),
+    "slow": CrashFault("slow"),
+    "answer-lost": CrashFault("drop", after=True),
+    "connection-lost": CrashFault("drop"),
+    "cloud-dies-before": CrashFault("crash"),
+    "cloud-dies-after": CrashFault("crash", after=True),
 }

@@ -19,7 +19,7 @@ from operations.crash.resources import (
     type_and_name,
     unmanaged,
 )
-from operations.crash.steps import Step, steps_in
+from operations.crash.steps import CrashStep, steps_in
 from operations.crash.verdict import Verdict
 from operations.engine.resources import resource_type, without_api_version
 
@@ -28,7 +28,7 @@ from operations.engine.resources import resource_type, without_api_version
 class Reference:
     """What a run without faults did, and what it left."""
 
-    steps: list[Step]
+    steps: list[CrashStep]
     left: Counter[str]
     """The resources that exist afterwards, by type and name."""
     state: dict[str, Any] | None = None
@@ -109,7 +109,7 @@ def _query_cloud(checkout: Checkout, verdict: Verdict) -> None:
 
 
 def lost_or_replaced(
-    before: Sequence[Record], after: Sequence[Record], steps: Sequence[Step]
+    before: Sequence[Record], after: Sequence[Record], steps: Sequence[CrashStep]
 ) -> list[str]:
     """The resources that existed before and are gone or replaced without a reason: a new one may be empty.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
-from operations.crash.cloud_run import Selection, another_model, report
+from operations.crash.one_cloud import Selection, another_model, report
 from operations.crash.matrix import refuse, selected_clouds
 from operations.engine.installation import HOME
 

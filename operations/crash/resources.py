@@ -9,7 +9,7 @@ from typing import Any
 from operations.crash import vertex
 from operations.crash.checkout import Checkout
 from operations.crash.normal_form import without_random_parts
-from operations.crash.steps import DYNAMIC, PACKAGES
+from operations.crash.steps import PYTHON_PROVIDER, PACKAGES
 
 Record = dict[str, Any]
 """An existing resource: ``token``, ``name``, ``id``, and ``created``, the time when the cloud created it."""
@@ -33,7 +33,7 @@ def managed_ids(state: dict[str, Any]) -> set[tuple[str, str]]:
         (each["type"], each["id"])
         for each in state.get("resources") or ()
         if each["type"] in vertex.TYPES
-        or (each["type"].startswith(PACKAGES) and not each["type"].startswith(DYNAMIC))
+        or (each["type"].startswith(PACKAGES) and not each["type"].startswith(PYTHON_PROVIDER))
     }
 
 

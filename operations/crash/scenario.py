@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations.crash.checkout import RUN_TIMEOUT, Checkout
-from operations.crash.faults import Fault
-from operations.crash.steps import VERBS, Step
+from operations.crash.faults import CrashFault
+from operations.crash.steps import VERBS, CrashStep
 from operations.crash.verdict import Verdict
 
 SETTLE = 1.0
@@ -24,7 +24,7 @@ class Run:
 
     code: int | None
     """Its exit code; None if it was killed."""
-    hit: dict[Step, Fault]
+    hit: dict[CrashStep, CrashFault]
 
     @property
     def succeeded(self) -> bool:
@@ -32,7 +32,7 @@ class Run:
 
 
 def run_scenario(
-    name: str, checkout: Checkout, operation: str, faults: Mapping[Step, Fault]
+    name: str, checkout: Checkout, operation: str, faults: Mapping[CrashStep, CrashFault]
 ) -> Verdict:
     """Run the operation with these faults until a run succeeds. Each step is hit once."""
     verdict = Verdict(name, len(faults))
@@ -63,7 +63,7 @@ def run_scenario(
     return verdict
 
 
-def _run_with(checkout: Checkout, operation: str, waiting: Mapping[Step, Fault]) -> Run:
+def _run_with(checkout: Checkout, operation: str, waiting: Mapping[CrashStep, CrashFault]) -> Run:
     """Run the command once with these faults set."""
     started = time.time_ns()
     deadline = time.monotonic() + RUN_TIMEOUT
@@ -99,7 +99,7 @@ def _update_began(event_log: Path, started: int) -> bool:
         return False
 
 
-def _set(checkout: Checkout, faults: Mapping[Step, Fault]) -> None:
+def _set(checkout: Checkout, faults: Mapping[CrashStep, CrashFault]) -> None:
     """Set the faults in the rehearsal."""
     for step, fault in faults.items():
         if not step.dynamic:
@@ -108,7 +108,7 @@ def _set(checkout: Checkout, faults: Mapping[Step, Fault]) -> None:
             checkout.control("faults", what | where)
 
 
-def _hits(checkout: Checkout, faults: Mapping[Step, Fault]) -> dict[Step, Fault]:
+def _hits(checkout: Checkout, faults: Mapping[CrashStep, CrashFault]) -> dict[CrashStep, CrashFault]:
     """The steps that were hit: their fault is used up, or a dynamic provider works at them."""
     unused = {(each["method"], each["on"], each["name"]) for each in checkout.control("faults")}
     # The state is long, and this is called many times a second.
@@ -130,7 +130,7 @@ def hits_without_effect(checkout: Checkout, run: Run, since: int) -> list[str]:
     ``since`` is the last entry of the rehearsal's ledger before the run.
     """
     ledger = [each for each in checkout.control("ledger?limit=100000") if each["entry"] > since]
-    done = {Step(VERBS.get(each["verb"], ""), each["token"], each["name"]) for each in ledger}
+    done = {CrashStep(VERBS.get(each["verb"], ""), each["token"], each["name"]) for each in ledger}
     pending = checkout.pending()
     found = []
     for step, fault in run.hit.items():

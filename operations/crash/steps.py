@@ -19,14 +19,14 @@ METHODS = {
     "delete-replaced": "delete",
 }
 """The provider's method for each of the engine's steps. Its other steps change nothing in a cloud."""
-DYNAMIC = "pulumi-python:"
+PYTHON_PROVIDER = "pulumi-python:"
 API = "gcp:projects/service:Service"
 """An API stays enabled because others may use it: its deletion requests nothing from the cloud."""
-PACKAGES = ("aws:", "gcp:", "azure-native:", DYNAMIC)
+PACKAGES = ("aws:", "gcp:", "azure-native:", PYTHON_PROVIDER)
 
 
 @dataclass(frozen=True)
-class Step:
+class CrashStep:
     """One request of the engine to a provider."""
 
     method: str
@@ -36,9 +36,9 @@ class Step:
     @property
     def dynamic(self) -> bool:
         """Whether its provider is Pulumi's own process, which no rehearsal observes."""
-        return self.token.startswith(DYNAMIC)
+        return self.token.startswith(PYTHON_PROVIDER)
 
-    def recovery_read(self) -> Step:
+    def recovery_read(self) -> CrashStep:
         """The read by which recovery finds out whether the step was done."""
         name = self.name + PROBE_SUFFIX if self.method == "create" else self.name
         return replace(self, method="read", name=name)
@@ -47,7 +47,7 @@ class Step:
         return f"{self.method} {self.token} {self.name}"
 
 
-def steps_in(event_log: Path) -> list[Step]:
+def steps_in(event_log: Path) -> list[CrashStep]:
     """The steps of an update, from the engine's own log of it."""
     found = []
     for line in event_log.read_text().splitlines():
@@ -57,5 +57,5 @@ def steps_in(event_log: Path) -> list[Step]:
             if method == "delete" and (metadata.get("old") or {}).get("retainOnDelete"):
                 continue  # the state forgets it, and the cloud keeps it
             if method and metadata["type"].startswith(PACKAGES):
-                found.append(Step(method, metadata["type"], name))
+                found.append(CrashStep(method, metadata["type"], name))
     return list(dict.fromkeys(found))

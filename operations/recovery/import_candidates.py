@@ -20,8 +20,8 @@ from operations.recovery.discovered_resource import (
 )
 from operations.recovery.discovery import discovered_children
 from operations.recovery.physical_ids import location, physical_id
-from operations.recovery.preview import known_inputs
-from operations.recovery.state import Deployment, provider_urn
+from operations.recovery.program_preview import known_inputs
+from operations.recovery.deployment import Deployment, provider_urn
 
 
 def import_candidates(

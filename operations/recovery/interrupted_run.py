@@ -37,7 +37,7 @@ from operations.engine.stack import Stack
 from operations.engine.wire import SIGNATURE
 from operations.recovery.probes import PROBE_SUFFIX, probe, probes, without_probes
 from operations.recovery.refusals import ALLOW_UNRESOLVED, OPERATIONS_UNREADABLE
-from operations.recovery.state import Deployment
+from operations.recovery.deployment import Deployment
 from operations.terminal import say
 
 Operation = dict[str, Any]

@@ -15,7 +15,7 @@ from components.resource_type import Facts
 from components.resource_types import RESOURCE_TYPES
 from operations.engine.resources import Resource
 from operations.recovery.queries import aws, gcp
-from operations.recovery.state import provider_urn
+from operations.recovery.deployment import provider_urn
 
 QUERIES: dict[str, Callable[[Facts], str | None]] = {
     "aws:secretsmanager/secret:Secret": aws.secret_id,

@@ -25,7 +25,7 @@ from typing import Any
 from config.files import write_private
 from operations.engine.installation import HOME
 from operations.engine.stack import Stack
-from operations.recovery.state_copies import StateCopy
+from operations.recovery.copy_search import StateCopy
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from operations.crash.judge import Reference, judge
 from operations.crash.normal_form import without_random_parts
 from operations.crash.resources import existing_resources
 from operations.crash.scenario import run_scenario
-from operations.crash.steps import DYNAMIC, PACKAGES, Step
+from operations.crash.steps import PYTHON_PROVIDER, PACKAGES, CrashStep
 from operations.crash.verdict import Verdict
 
 SCENARIOS: dict[str, dict[str, dict[str, str]]] = {
@@ -67,7 +67,7 @@ def judged_scenario(checkout: Checkout, operation: str, faults: dict[str, str]) 
     """Run the scenario from where the last one ended, and judge it by the reviewed plan."""
     checkout.change_settings(operation, model="")
     before = existing_resources(checkout)
-    at_steps = {Step(*step.split()): FAULTS[fault] for step, fault in faults.items()}
+    at_steps = {CrashStep(*step.split()): FAULTS[fault] for step, fault in faults.items()}
     verdict = run_scenario(f"{checkout.cloud}/{operation}", checkout, operation, at_steps)
     left = Counter[str]() if operation == "delete" else planned_resources(checkout.cloud)
     judge(checkout, operation, Reference(list(at_steps), left), before, verdict)
@@ -86,7 +86,7 @@ def drift_after_revert(checkout: Checkout) -> dict[str, list[str]]:
 def planned_resources(cloud: str) -> Counter[str]:
     """The resources of the reviewed plan that exist in a cloud."""
     plan = json.loads((ROOT / f"tests/snapshots/{cloud}.json").read_text())
-    clouds = (*(each for each in PACKAGES if each != DYNAMIC), *vertex.TYPES)
+    clouds = (*(each for each in PACKAGES if each != PYTHON_PROVIDER), *vertex.TYPES)
     return Counter(
         without_random_parts(f"{each['type']} {each['name']}")
         for each in plan

@@ -18,7 +18,7 @@ from operations.crash.judge import Reference, judge, lost_or_replaced
 from operations.crash.matrix import all_scenarios, selected_clouds
 from operations.crash.resources import existing_resources
 from operations.crash.scenario import Run, hits_without_effect
-from operations.crash.steps import OPERATIONS, Step, steps_in
+from operations.crash.steps import OPERATIONS, CrashStep, steps_in
 from operations.crash.verdict import Verdict
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -81,7 +81,7 @@ def judged(
     operation: str = "create",
     left: str = f"{BUCKET} lake",
     before: FakeCheckout | None = None,
-    *steps: Step,
+    *steps: CrashStep,
 ) -> Verdict:
     verdict = Verdict(f"aws/{operation}/kill-after")
     reference = Reference(list(steps), Counter([left]))
@@ -151,7 +151,7 @@ def test_a_refresh_counts_only_if_it_read_every_resource(
         assert Checkout("aws", tmp_path).drift() == {}
 
 
-NEW_LAKE = Step("create", BUCKET, "lake")
+NEW_LAKE = CrashStep("create", BUCKET, "lake")
 ROLE = "aws:iam/role:Role"
 
 
@@ -176,8 +176,8 @@ def test_a_new_lake_in_place_of_the_old_one_is_lost_data(
 
 def test_a_resource_that_a_run_without_faults_replaces_may_be_replaced() -> None:
     old, new = ({"token": ROLE, "name": "r", "id": "r", "created": at} for at in (1, 2))
-    assert lost_or_replaced([old], [new], [Step("update", ROLE, "r")])
-    assert not lost_or_replaced([old], [new], [Step("create", ROLE, "r")])
+    assert lost_or_replaced([old], [new], [CrashStep("update", ROLE, "r")])
+    assert not lost_or_replaced([old], [new], [CrashStep("create", ROLE, "r")])
     assert lost_or_replaced([old], [], [])
 
 
@@ -227,7 +227,7 @@ def test_a_hit_counts_only_if_the_fault_did_its_harm(
 ) -> None:
     checkout = FakeCheckout(pending=begun)
     checkout.ledger = [{"entry": 7, "verb": "created", "token": BUCKET, "name": "lake"}] * done
-    run = Run(code, {Step("create", BUCKET, "lake"): FAULTS[fault]})
+    run = Run(code, {CrashStep("create", BUCKET, "lake"): FAULTS[fault]})
     assert bool(hits_without_effect(checkout, run, 6)) is no_effect  # type: ignore[arg-type]
 
 

@@ -51,6 +51,6 @@ def test_a_preview_is_refused_while_the_platform_of_a_lost_state_exists(
     for step in ("start_rehearsal", "train_model", "refuse_unreadable_state"):
         monkeypatch.setattr(deploy, step, lambda *_: None)
     monkeypatch.setattr(deploy, "read_settings", lambda _: None)
-    monkeypatch.setattr("operations.recovery.state_copies.reasons_not_to_create", existing)
+    monkeypatch.setattr("operations.recovery.copy_search.reasons_not_to_create", existing)
     with pytest.raises(SystemExit, match="s3://lake belongs to it"):
         deploy.preview(Lost())  # type: ignore[arg-type]

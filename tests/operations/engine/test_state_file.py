@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from operations.engine.state_file import clock_behind_state, intact_copies, state_problem
-from operations.recovery import state_copies
+from operations.recovery import copy_search
 
 NOW = datetime.now(UTC)
 
@@ -71,12 +71,12 @@ def test_the_newest_intact_copy_is_taken_from_the_lake_or_from_pulumi(
     backup = tmp_path / "backups" / "triplane" / "dev" / "dev.1.json"
     backup.parent.mkdir(parents=True)
     bak = state.with_name("dev.json.bak")
-    in_lake = state_copies.StateCopy(
+    in_lake = copy_search.StateCopy(
         "s3://lake", {"deployment": {"manifest": {"time": f"{NOW:%Y-%m-%dT%H:%M:%S}Z"}}}
     )
 
     def newest() -> str | Path | None:
-        found = state_copies.newest_copy(in_lake, intact_copies(state, "dev"))
+        found = copy_search.newest_copy(in_lake, intact_copies(state, "dev"))
         return found and found.place
 
     assert newest() == "s3://lake"
@@ -88,7 +88,7 @@ def test_the_newest_intact_copy_is_taken_from_the_lake_or_from_pulumi(
     assert newest() == backup, "an incomplete copy does not count"
     backup.write_text(checkpoint(time=hours(3), resources=[]))
     assert newest() == "s3://lake", "a copy without resources does not count"
-    assert state_copies.newest_copy(None, ()) is None
+    assert copy_search.newest_copy(None, ()) is None
 
 
 def test_a_clock_behind_the_state_is_refused_without_allow_clock(state: Path) -> None:

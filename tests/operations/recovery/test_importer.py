@@ -7,7 +7,7 @@ import json
 import pytest
 
 from operations.recovery import importer
-from operations.recovery.preview import Preview, providers_in
+from operations.recovery.program_preview import Preview, providers_in
 from tests.operations.recovery.previews import (
     BUCKET,
     LAKE,

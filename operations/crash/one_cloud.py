@@ -19,7 +19,7 @@ from operations.crash.judge import Reference, judge, run_without_faults
 from operations.crash.matrix import scenarios_of
 from operations.crash.resources import existing_resources
 from operations.crash.scenario import run_scenario
-from operations.crash.steps import Step
+from operations.crash.steps import CrashStep
 from operations.crash.verdict import Verdict
 from operations.engine.installation import HOME, PYTHON
 
@@ -35,7 +35,7 @@ class Selection:
     seed: int
     """Determines the sample."""
 
-    def steps(self, name: str, reference: Reference) -> list[Step]:
+    def steps(self, name: str, reference: Reference) -> list[CrashStep]:
         """The steps of the scenario that are hit; ``name`` is CLOUD/OPERATION/FAULT."""
         fault = FAULTS[name.rpartition("/")[2]]
         steps = [step for step in reference.steps if fault.applies_to(step)]

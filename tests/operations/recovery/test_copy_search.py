@@ -10,7 +10,7 @@ import pytest
 from operations.data import lake_locations
 from operations.data.folder_lake import FolderLake
 from operations.data.state_copy import write_state_copy
-from operations.recovery import state_copies
+from operations.recovery import copy_search
 
 CONFIG: Any = None
 """No settings are needed: the lakes are given."""
@@ -34,7 +34,7 @@ def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[FolderLake
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
     write_state_copy(lakes[1], "dev", state("2026-02-01T00:00:00Z", 6))
     write_state_copy(lakes[2], "prod", state("2026-03-01T00:00:00Z", 7))
-    found = state_copies.newest_lake_copy(CONFIG, "dev")
+    found = copy_search.newest_lake_copy(CONFIG, "dev")
     assert found
     assert found.place == str(lakes[1].path)
     assert len(found.resources) == 6
@@ -43,12 +43,12 @@ def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[FolderLake
 def test_a_second_platform_of_a_stack_is_refused_without_allow(
     lakes: list[FolderLake],
 ) -> None:
-    assert state_copies.reasons_not_to_create(CONFIG, "dev", ()) == []
+    assert copy_search.reasons_not_to_create(CONFIG, "dev", ()) == []
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
-    [reason] = state_copies.reasons_not_to_create(CONFIG, "dev", ())
+    [reason] = copy_search.reasons_not_to_create(CONFIG, "dev", ())
     assert "make adopt" in reason
     assert (
-        state_copies.reasons_not_to_create(CONFIG, "dev", {state_copies.ALLOW_SECOND_PLATFORM})
+        copy_search.reasons_not_to_create(CONFIG, "dev", {copy_search.ALLOW_SECOND_PLATFORM})
         == []
     )
 
@@ -56,16 +56,16 @@ def test_a_second_platform_of_a_stack_is_refused_without_allow(
 def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
     lakes: list[FolderLake],
 ) -> None:
-    [reason] = state_copies.reasons_not_to_create(CONFIG, "uncopied", ())
+    [reason] = copy_search.reasons_not_to_create(CONFIG, "uncopied", ())
     assert str(lakes[2].path) in reason
     assert "without a copy of its state" in reason
     assert "make adopt" in reason
     assert (
-        state_copies.reasons_not_to_create(CONFIG, "uncopied", {state_copies.ALLOW_SECOND_PLATFORM})
+        copy_search.reasons_not_to_create(CONFIG, "uncopied", {copy_search.ALLOW_SECOND_PLATFORM})
         == []
     )
 
 
 def test_a_copy_without_resources_is_no_copy(lakes: list[FolderLake]) -> None:
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
-    assert state_copies.newest_lake_copy(CONFIG, "dev") is None
+    assert copy_search.newest_lake_copy(CONFIG, "dev") is None

@@ -65,9 +65,9 @@ train: bootstrap ## Train a model version on the flights of 2013
 .PHONY: deliver release drift review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none
 	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
-release: bootstrap ## Deliver to one stack of your own environment: STACK=staging, STACK=production VERSION=…
+release: bootstrap ## Deliver to one stack of your shell's environment: STACK=staging, STACK=production VERSION=…
 	@$(python) -m operations release $(STACK) --version "$$VERSION"
-drift: bootstrap ## Report what somebody changed by hand in a stack of your own environment: STACK=production
+drift: bootstrap ## Report what somebody changed by hand in a stack of your shell's environment: STACK=production
 	@$(python) -m operations drift $(STACK)
 review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)

@@ -20,9 +20,15 @@ CREDENTIAL_VALUE = re.compile(
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bgh[pousr]_\w{36}|\bsk-[\w-]{20,}"  # JWT, GitHub, model vendors
 )
 PROVIDER_CREDENTIALS = {
-    "aws:accessKey", "aws:secretKey", "aws:token", "gcp:accessToken",
-    "azure-native:clientSecret", "azure-native:clientCertificatePassword", "azure-native:oidcToken",
-}  # fmt: skip
+    "aws": {"aws:accessKey", "aws:secretKey", "aws:token"},
+    "gcp": {"gcp:accessToken"},
+    "azure": {
+        "azure-native:clientSecret",
+        "azure-native:clientCertificatePassword",
+        "azure-native:oidcToken",
+    },
+}
+"""The settings of each cloud's provider that hold a credential."""
 CREDENTIAL_ADVICE = {
     "triplane": (
         "This looks like a secret in plain text. Remove it, and replace it wherever it is valid: the file is"
@@ -42,13 +48,14 @@ def unencrypted_credentials(
 ) -> Errors:
     """Credentials in plain text. ``secrets`` are the keys of encrypted values. No value is shown."""
     found = {}
+    of_providers = frozenset().union(*PROVIDER_CREDENTIALS.values())
     for top, value in values.items():
         if top in secrets:
             continue
         for key, leaf in _leaves(top, value):
             ours = key.startswith("triplane:") and key not in known
             if (ours and CREDENTIAL_KEY.search(key)) or (
-                (key in PROVIDER_CREDENTIALS and leaf) or CREDENTIAL_VALUE.search(str(leaf))
+                (key in of_providers and leaf) or CREDENTIAL_VALUE.search(str(leaf))
             ):
                 found[key] = ("(not shown)", CREDENTIAL_ADVICE["triplane" if ours else "provider"])
     return found

@@ -61,7 +61,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
     )
     deliver.add_argument("--tests", choices=("fast", "all", "none"), default="fast")
     release = _command(
-        commands, "release", _release, "deliver to one stack of the terminal's own environment"
+        commands, "release", _release, "deliver to one stack of the shell's environment"
     )
     release.add_argument("--version", default="", help="the model version that must serve")
     for each in (deliver, release):
@@ -71,7 +71,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
         commands,
         "drift",
         _drift,
-        "list what was changed by hand in one stack of the terminal's own environment",
+        "list what was changed by hand in one stack of the shell's environment",
     )
     review = _command(
         commands, "review", _review, "show what this tree would change of what a base commit builds"

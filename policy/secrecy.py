@@ -8,6 +8,7 @@ from typing import Any
 
 from api_models.resource import Plan, Resource
 from components.resource_types import RESOURCE_TYPES
+from config.clouds import PACKAGES
 from policy.checks import Check
 from policy.plain import SECRET, strings
 from policy.rules import SECRETS
@@ -58,5 +59,9 @@ def secret_outside_store(resource: Resource, _plan: Plan) -> Iterator[str]:
 
 
 CHECKS = (
-    Check(SECRETS, ("aws:*", "azure-native:*", "gcp:*", "pulumi-python:*"), secret_outside_store),
+    Check(
+        SECRETS,
+        (*(f"{package}:*" for package in PACKAGES.values()), "pulumi-python:*"),
+        secret_outside_store,
+    ),
 )

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from config.schema import StackConfig
-from operations.commands.preparation import read_settings, start_rehearsal, train_model
+from operations.commands.preparation import ensure_model, read_settings, start_rehearsal
 from operations.commands.repair import refresh, report_drift
 from operations.engine.previews import Step
 from operations.engine.resources import resource_name, resource_type
 from operations.engine.stack import Stack
 from operations.engine.state_file import intact_copies
-from operations.recovery import importer, interrupted_run, copy_search
-from operations.recovery.discovered_resource import stack_tags
+from operations.recovery import copy_search, importer, interrupted_run
 from operations.recovery.copy_search import StateCopy
+from operations.recovery.discovered_resource import stack_tags
 from operations.recovery.trial_stack import TrialStack, trial_stack
 from operations.terminal import fail, say
 
@@ -29,7 +29,7 @@ from operations.terminal import fail, say
 def adopt(stack: Stack) -> None:
     """Replace the lost state by its newest copy, completed by what exists in the cloud."""
     start_rehearsal()
-    train_model()
+    ensure_model()
     config = read_settings(stack)
     os.environ.update(stack.environment)
     problem = stack.state_problem()

@@ -10,11 +10,11 @@ import os
 from config.schema import StackConfig
 from operations.commands.preparation import (
     create_missing_stack,
+    ensure_model,
     prepare,
     read_settings,
     refuse_unreadable_state,
     start_rehearsal,
-    train_model,
 )
 from operations.commands.update import bring_up, print_outputs, refuse_losses, report_update
 from operations.data.state_copy import copy_state_into_lake
@@ -40,7 +40,7 @@ def up(stack: Stack) -> None:
 def preview(stack: Stack) -> None:
     """Show what `up` would change."""
     start_rehearsal()
-    train_model()
+    ensure_model()
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     create_missing_stack(stack, config)

@@ -16,7 +16,7 @@ from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SETTINGS, Stack
 from operations.engine.state_file import clock_behind_state
-from operations.recovery import interrupted_run, copy_search
+from operations.recovery import copy_search, interrupted_run
 from operations.terminal import fail, say
 
 
@@ -26,7 +26,7 @@ def prepare(stack: Stack) -> StackConfig:
     Refuses to create a stack whose platform exists already, and recovers from an interrupted run.
     """
     start_rehearsal()
-    train_model()
+    ensure_model()
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     refuse(clock_behind_state(stack.state_file, allowed()))
@@ -51,7 +51,7 @@ def start_rehearsal() -> None:
         fail("The rehearsal did not start; the reason is above.")
 
 
-def train_model() -> None:
+def ensure_model() -> None:
     """Train the model, unless the store has a champion."""
     if (STORE / MODEL / "champion").exists():
         return

@@ -16,7 +16,8 @@ def refuse_losses(stack: Stack) -> None:
         # The rest of an interrupted replacement only deletes. A preview shows that only on request.
         steps = stack.preview_steps("preview", "--show-replacement-steps")
         guards.refuse(
-            guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
+            guards.another_account_in_preview(steps)
+            or guards.update_losses(steps, guards.allowed())
         )
 
 

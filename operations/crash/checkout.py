@@ -41,7 +41,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _tracked_files() -> list[str]:
+def _files_not_ignored() -> list[str]:
     """All files of this tree except those that ``.gitignore`` names.
 
     git lists them from an empty repository: the tree itself may be none (a CodePipeline's source is a ZIP).
@@ -67,7 +67,7 @@ class Checkout:
 
     def create(self) -> None:
         """Copy the working tree as it is. The Python environment and the models are shared."""
-        for name in _tracked_files():
+        for name in _files_not_ignored():
             if (HOME / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(HOME / name, self.folder / name)
@@ -76,7 +76,7 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The terminal's environment. Compiled modules lie beside the code, so that all checkouts share them."""
+        """The shell's environment. Compiled modules lie beside the code, so that all checkouts share them."""
         inherited = {
             name: value
             for name, value in os.environ.items()

@@ -55,7 +55,9 @@ FAULTS = {
     "kill-before": CrashFault("hang", kills=True, at_check=True),
     "kill-during": CrashFault("hang", kills=True),
     "kill-after": CrashFault("hang", kills=True, after=True),
-    "kill-recovery": CrashFault("hang", kills=True, after=True, in_recovery=CrashFault("hang", kills=True)),
+    "kill-recovery": CrashFault(
+        "hang", kills=True, after=True, in_recovery=CrashFault("hang", kills=True)
+    ),
     "unavailable": CrashFault("unavailable", times=ATTEMPTS),
     "throttle": CrashFault("throttle", times=ATTEMPTS),
     "slow": CrashFault("slow"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from typing import NoReturn, get_args
+from typing import NoReturn
 
-from config.clouds import Cloud
-from config.messages import did_you_mean
 from operations.crash.faults import FAULTS
 from operations.crash.steps import OPERATIONS
+from operations.engine.stack import unknown_cloud
 
 Scenario = tuple[str, str]
 """An operation and the name of a fault."""
@@ -35,12 +34,11 @@ def scenarios_of(cloud: str, only: str) -> list[Scenario]:
 def selected_clouds(clouds: Sequence[str], only: str) -> list[str]:
     """The clouds with a scenario that matches the pattern; exits with 2 if there is none at all."""
     for cloud in clouds:
-        if cloud not in get_args(Cloud):
-            near = did_you_mean(cloud, get_args(Cloud))
-            refuse(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(get_args(Cloud))}.{near}")
+        if problem := unknown_cloud(cloud):
+            exit_with_usage(problem)
     selected = [cloud for cloud in clouds if scenarios_of(cloud, only)]
     if not selected:
-        refuse(
+        exit_with_usage(
             f"ONLY={only}: no such scenario. A scenario's name is CLOUD/OPERATION/FAULT:\n"
             f"  cloud      {', '.join(clouds)}\n"
             f"  operation  {', '.join(OPERATIONS)}\n"
@@ -51,7 +49,7 @@ def selected_clouds(clouds: Sequence[str], only: str) -> list[str]:
     return selected
 
 
-def refuse(text: str) -> NoReturn:
+def exit_with_usage(text: str) -> NoReturn:
     """Exit with 2, as for any other wrong word on the command line."""
     print(text, file=sys.stderr)
     sys.exit(2)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
+from operations.crash.matrix import exit_with_usage, selected_clouds
 from operations.crash.one_cloud import Selection, another_model, report
-from operations.crash.matrix import refuse, selected_clouds
 from operations.engine.installation import HOME
 
 
@@ -22,7 +22,7 @@ def run_matrix(clouds: Sequence[str], only: str, sample: int, seed: int | None) 
     """
     clouds = selected_clouds(clouds or get_args(Cloud), only)
     if sample < 0:
-        refuse(f"SAMPLE={sample}: a number of steps, 0 (or nothing) for every step")
+        exit_with_usage(f"SAMPLE={sample}: a number of steps, 0 (or nothing) for every step")
     # So that the rehearsal is stopped when this process is terminated.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     another_model()  # before the clouds' processes would all train it at once

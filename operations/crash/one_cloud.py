@@ -76,7 +76,7 @@ def verdicts(cloud: str, selection: Selection, folder: Path) -> Iterator[Verdict
 
 def another_model() -> str:
     """A model version that is not the champion; it is trained if the store has none."""
-    preparation.train_model()
+    preparation.ensure_model()
     versions = STORE / MODEL
     champion = (versions / "champion").read_text().strip()
     for each in versions.iterdir():

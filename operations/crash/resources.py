@@ -9,7 +9,7 @@ from typing import Any
 from operations.crash import vertex
 from operations.crash.checkout import Checkout
 from operations.crash.normal_form import without_random_parts
-from operations.crash.steps import PYTHON_PROVIDER, PACKAGES
+from operations.crash.steps import PYTHON_PROVIDER, TYPES_OF_STEPS
 
 Record = dict[str, Any]
 """An existing resource: ``token``, ``name``, ``id``, and ``created``, the time when the cloud created it."""
@@ -33,7 +33,9 @@ def managed_ids(state: dict[str, Any]) -> set[tuple[str, str]]:
         (each["type"], each["id"])
         for each in state.get("resources") or ()
         if each["type"] in vertex.TYPES
-        or (each["type"].startswith(PACKAGES) and not each["type"].startswith(PYTHON_PROVIDER))
+        or (
+            each["type"].startswith(TYPES_OF_STEPS) and not each["type"].startswith(PYTHON_PROVIDER)
+        )
     }
 
 

@@ -108,7 +108,9 @@ def _set(checkout: Checkout, faults: Mapping[CrashStep, CrashFault]) -> None:
             checkout.control("faults", what | where)
 
 
-def _hits(checkout: Checkout, faults: Mapping[CrashStep, CrashFault]) -> dict[CrashStep, CrashFault]:
+def _hits(
+    checkout: Checkout, faults: Mapping[CrashStep, CrashFault]
+) -> dict[CrashStep, CrashFault]:
     """The steps that were hit: their fault is used up, or a dynamic provider works at them."""
     unused = {(each["method"], each["on"], each["name"]) for each in checkout.control("faults")}
     # The state is long, and this is called many times a second.

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from config.clouds import PACKAGES
 from operations.recovery.probes import PROBE_SUFFIX
 
 OPERATIONS = ("create", "update", "replace", "delete")
@@ -20,9 +21,11 @@ METHODS = {
 }
 """The provider's method for each of the engine's steps. Its other steps change nothing in a cloud."""
 PYTHON_PROVIDER = "pulumi-python:"
+"""How the types of dynamic resources begin: their provider is a process of Pulumi's own."""
 API = "gcp:projects/service:Service"
 """An API stays enabled because others may use it: its deletion requests nothing from the cloud."""
-PACKAGES = ("aws:", "gcp:", "azure-native:", PYTHON_PROVIDER)
+TYPES_OF_STEPS = (*(f"{package}:" for package in PACKAGES.values()), PYTHON_PROVIDER)
+"""How the types begin of which a provider is requested: neither components nor providers."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,6 @@ def steps_in(event_log: Path) -> list[CrashStep]:
             method, name = METHODS.get(metadata["op"]), metadata["urn"].rsplit("::", 1)[-1]
             if method == "delete" and (metadata.get("old") or {}).get("retainOnDelete"):
                 continue  # the state forgets it, and the cloud keeps it
-            if method and metadata["type"].startswith(PACKAGES):
+            if method and metadata["type"].startswith(TYPES_OF_STEPS):
                 found.append(CrashStep(method, metadata["type"], name))
     return list(dict.fromkeys(found))

@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+from config.clouds import Cloud
 
 # From the engine's steps to the verbs of the comment. The worst verb is first, which is also the order of the
 # comment. https://github.com/pulumi/pulumi/blob/master/sdk/go/common/apitype/history.go
@@ -179,7 +181,9 @@ def mermaid(preview: Mapping[str, Any]) -> str:
 def _component(urn: str) -> str:
     """``Gateway`` for a component of a cloud package, with its name where there are several; otherwise empty."""
     _, _, path, name = urn.split("::", 3)
-    found = re.fullmatch(r"triplane:(?:aws|gcp|azure):(\w+)", path.rpartition("$")[2])
+    found = re.fullmatch(
+        rf"triplane:(?:{'|'.join(get_args(Cloud))}):(\w+)", path.rpartition("$")[2]
+    )
     if not found:
         return ""
     return f"{found[1]} {name.rpartition('-')[2]}" if found[1] == "Identity" else found[1]

@@ -13,9 +13,9 @@ from operations.engine import guards, previews
 def report_drift(name: str) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
     stack = TerminalStack.named(name)
-    preparation.train_model()
+    preparation.ensure_model()
     steps = stack.preview_steps("refresh", "--preview-only")
-    guards.refuse(guards.another_account(steps))
+    guards.refuse(guards.another_account_in_preview(steps))
     drift = previews.drift(steps)
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
     lines += [

@@ -1,4 +1,4 @@
-"""`make release`: a delivery to one stack of the terminal's own environment. CI runs it, a job for each stage."""
+"""`make release`: a delivery to one stack of the shell's environment. CI runs it, a job for each stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from operations.terminal import fail
 def release_stack(
     name: str, version: str = "", *, p95_ms: float | None = None, errors: float | None = None
 ) -> None:
-    """Deliver to the stack of this name in the terminal's environment.
+    """Deliver to the stack of this name in the shell's environment.
 
     With ``version``, the stack must serve that model version. ``p95_ms`` and ``errors`` override the gate's limits.
     """
@@ -32,7 +32,7 @@ def release_stack(
         )
     evidence = Evidence(f"release-{stack.name}", commit())
     gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
-    preparation.train_model()
+    preparation.ensure_model()
     config = preparation.read_settings(stack)
     with recorded(evidence):
         if version:

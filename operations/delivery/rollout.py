@@ -28,7 +28,8 @@ def roll_out(
             verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
         }
         guards.refuse(
-            guards.another_account(steps) or guards.update_losses(steps, guards.allowed())
+            guards.another_account_in_preview(steps)
+            or guards.update_losses(steps, guards.allowed())
         )
     with evidence.step(f"up {stack.name}"):
         update.bring_up(stack)

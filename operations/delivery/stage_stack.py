@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.engine.stack import Stack, settings_of_dev
+from operations.engine.stack import Stack, settings_of_dev, unknown_cloud
+from operations.terminal import fail
 
 
 def stage_stack(stage: str, cloud: str, **delivery: Any) -> Stack:
     """The settings of `dev`, with the stage as their environment, on that cloud (or on the cloud of `dev`)."""
     cloud = cloud or settings_of_dev()["triplane:cloud"]
-    Stack.for_cloud(cloud)  # refuses an unknown cloud
+    if problem := unknown_cloud(cloud):
+        fail(problem)
     changes = {
         "triplane:cloud": cloud,
         "triplane:environment": stage,

@@ -1,4 +1,4 @@
-"""A stack of the terminal's own environment, as CI has it: no rehearsal, and a backend that may be elsewhere."""
+"""A stack of the shell's environment, as CI has it: no rehearsal, and a backend that may be elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from operations.terminal import fail
 
 
 class TerminalStack(Stack):
-    """A stack with the backend, the credentials and the cloud of the terminal's own environment."""
+    """A stack with the backend, the credentials and the cloud of the shell's environment."""
 
     @classmethod
     def named(cls, name: str) -> TerminalStack:

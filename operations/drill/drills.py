@@ -17,6 +17,7 @@ from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result
 from operations.drill.report import report_facts, report_text
 from operations.engine.installation import HOME, PYTHON
+from operations.engine.stack import unknown_cloud
 
 
 def run_drill(cloud: str) -> bool:
@@ -64,10 +65,9 @@ def _print_result(cloud: str, result: Result) -> None:
 
 def run_drills(clouds: Sequence[str]) -> None:
     """Run the drill on these clouds, or on all three; exits with 1 unless all are signed off."""
-    known = get_args(Cloud)
-    if unknown := set(clouds) - set(known):
-        print(f"no such cloud: {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+    if problems := [each for cloud in clouds if (each := unknown_cloud(cloud))]:
+        print("\n".join(problems), file=sys.stderr)
         sys.exit(2)
-    signed_off = [run_drill(cloud) for cloud in clouds or known]
+    signed_off = [run_drill(cloud) for cloud in clouds or get_args(Cloud)]
     print(f"drills: {sum(signed_off)} signed off, {len(signed_off) - sum(signed_off)} not")
     sys.exit(not all(signed_off))

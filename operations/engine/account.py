@@ -1,6 +1,6 @@
 """The account of this terminal's credentials, as the cloud itself reports it.
 
-A preview reports the account, too (`guards.another_account`), but it runs the whole program, and takes ten times
+A preview reports the account, too (`guards.another_account_in_preview`), but it runs the whole program, and takes ten times
 as long.
 """
 
@@ -39,7 +39,7 @@ def another_account(stack: Stack, config: StackConfig) -> list[str]:
     # The clouds' clients read nothing else. Those of `operations.recovery.physical_ids` run after this.
     os.environ.update(stack.environment)
     if any(_overrides_credentials(each) for each in resources):
-        return guards.another_account(stack.preview_steps("preview"))
+        return guards.another_account_in_preview(stack.preview_steps("preview"))
     return guards.accounts_differ(recorded, current_account(config, recorded))
 
 

@@ -47,7 +47,7 @@ def refuse(reasons: list[str]) -> None:
         sys.exit("\n".join(f"Refused: {each}" for each in reasons))
 
 
-def another_account(steps: Iterable[Step]) -> list[str]:
+def another_account_in_preview(steps: Iterable[Step]) -> list[str]:
     """Reasons to refuse a preview whose credentials lead to another account than the stack's.
 
     The platform's foundation has the account as an input: the AWS account of the credentials, the Google
@@ -149,4 +149,4 @@ def guard_preview(text: str) -> None:
         sys.exit(
             f"Refused: {error}. So nobody knows what an update would do. Run `pulumi preview` until it succeeds."
         )
-    refuse(another_account(steps) or update_losses(steps, allowed()))
+    refuse(another_account_in_preview(steps) or update_losses(steps, allowed()))

@@ -28,12 +28,27 @@ SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"
 
 
+def _require_settings() -> None:
+    if not SETTINGS.exists():
+        fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
+
+
 def settings_of_dev() -> dict[str, Any]:
     """The settings of `dev` as they are written; leaves with a message if the file cannot be understood."""
+    _require_settings()
     try:
         return StackFile.read(SETTINGS).settings
     except pulumi.RunError as error:
         fail(str(error))
+
+
+def unknown_cloud(cloud: str) -> str | None:
+    """What is wrong with the word in ``CLOUD``; None if it is a cloud."""
+    clouds = get_args(Cloud)
+    if cloud in clouds:
+        return None
+    near = did_you_mean(cloud, clouds)
+    return f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}"
 
 
 @dataclass(frozen=True)
@@ -47,12 +62,9 @@ class Stack:
     @classmethod
     def for_cloud(cls, cloud: str) -> Stack:
         """The stack for CLOUD. It is `dev` without one, or with the cloud that the file of `dev` names."""
-        clouds = get_args(Cloud)
-        if cloud and cloud not in clouds:
-            near = did_you_mean(cloud, clouds)
-            fail(f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}")
-        if not SETTINGS.exists():
-            fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
+        if cloud and (problem := unknown_cloud(cloud)):
+            fail(problem)
+        _require_settings()
         if not cloud or settings_of_dev().get("triplane:cloud", cloud) == cloud:
             return cls("dev", SETTINGS)
         # A copy, because `pulumi -c` would write the word into the tracked file.
@@ -61,6 +73,7 @@ class Stack:
     @classmethod
     def copy_of_dev(cls, name: str, changes: Mapping[str, Any]) -> Stack:
         """A stack whose file is the one of `dev`, with other values for some settings."""
+        _require_settings()
         file = SCRATCH / f"Pulumi.{name}.yaml"
         note = f"Made from {SETTINGS.name} by `make`; edit that one."
         try:

@@ -18,9 +18,9 @@ from components.resource_types import RESOURCE_TYPES
 from operations.engine import guards
 from operations.engine.resources import Resource
 from operations.engine.wire import SECRET, SIGNATURE
+from operations.recovery.deployment import Deployment, provider_urn
 from operations.recovery.program_preview import known_inputs
 from operations.recovery.queries import azure
-from operations.recovery.deployment import Deployment, provider_urn
 from operations.terminal import fail
 
 ALLOW_NEW_KEY = "new-key"

@@ -13,6 +13,7 @@ from typing import Any
 from components.resource_type import DYNAMIC
 from operations.engine import guards
 from operations.engine.resources import Resource, resource_name
+from operations.recovery.deployment import Deployment, provider_urn
 from operations.recovery.discovered_resource import (
     DiscoveredResource,
     autonamed_input,
@@ -21,7 +22,6 @@ from operations.recovery.discovered_resource import (
 from operations.recovery.discovery import discovered_children
 from operations.recovery.physical_ids import location, physical_id
 from operations.recovery.program_preview import known_inputs
-from operations.recovery.deployment import Deployment, provider_urn
 
 
 def import_candidates(

@@ -28,13 +28,13 @@ from operations.engine import account, guards
 from operations.engine.previews import Step
 from operations.engine.resources import Resource
 from operations.recovery import discovery
+from operations.recovery.deployment import Deployment, with_known_dependencies
 from operations.recovery.discovered_resource import DiscoveredResource, autonamed_input, has_tags
 from operations.recovery.gateway_key import with_existing_key
 from operations.recovery.import_candidates import import_candidates
-from operations.recovery.program_preview import PROVIDER, Preview, known_inputs, previewed
 from operations.recovery.probes import probe
+from operations.recovery.program_preview import PROVIDER, Preview, known_inputs, previewed
 from operations.recovery.refusals import CANDIDATES_UNREADABLE
-from operations.recovery.deployment import Deployment, with_known_dependencies
 from operations.recovery.trial_stack import TrialStack
 from operations.terminal import fail, say
 

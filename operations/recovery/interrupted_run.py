@@ -35,9 +35,9 @@ from operations.engine import account, guards
 from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.wire import SIGNATURE
+from operations.recovery.deployment import Deployment
 from operations.recovery.probes import PROBE_SUFFIX, probe, probes, without_probes
 from operations.recovery.refusals import ALLOW_UNRESOLVED, OPERATIONS_UNREADABLE
-from operations.recovery.deployment import Deployment
 from operations.terminal import say
 
 Operation = dict[str, Any]

@@ -14,8 +14,8 @@ from typing import Any
 from components.resource_type import Facts
 from components.resource_types import RESOURCE_TYPES
 from operations.engine.resources import Resource
-from operations.recovery.queries import aws, gcp
 from operations.recovery.deployment import provider_urn
+from operations.recovery.queries import aws, gcp
 
 QUERIES: dict[str, Callable[[Facts], str | None]] = {
     "aws:secretsmanager/secret:Secret": aws.secret_id,

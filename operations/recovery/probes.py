@@ -23,9 +23,9 @@ from operations.engine.resources import Resource, resource_name
 from operations.engine.stack import Stack
 from operations.engine.state_file import CLOCK_SKEW
 from operations.engine.wire import CREATE_BEFORE_DELETE, DEFAULTS
+from operations.recovery.deployment import Deployment, with_known_dependencies
 from operations.recovery.discovered_resource import autonamed_input
 from operations.recovery.physical_ids import NOT_IMPORTABLE, physical_id
-from operations.recovery.deployment import Deployment, with_known_dependencies
 from operations.terminal import fail, say
 
 PROBE_SUFFIX = "--was-it-made"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.harness import ROOT
+from config.clouds import PACKAGES
 from operations.crash import vertex
 from operations.crash.checkout import Checkout
 from operations.crash.faults import FAULTS
@@ -20,7 +21,7 @@ from operations.crash.judge import Reference, judge
 from operations.crash.normal_form import without_random_parts
 from operations.crash.resources import existing_resources
 from operations.crash.scenario import run_scenario
-from operations.crash.steps import PYTHON_PROVIDER, PACKAGES, CrashStep
+from operations.crash.steps import CrashStep
 from operations.crash.verdict import Verdict
 
 SCENARIOS: dict[str, dict[str, dict[str, str]]] = {
@@ -86,7 +87,7 @@ def drift_after_revert(checkout: Checkout) -> dict[str, list[str]]:
 def planned_resources(cloud: str) -> Counter[str]:
     """The resources of the reviewed plan that exist in a cloud."""
     plan = json.loads((ROOT / f"tests/snapshots/{cloud}.json").read_text())
-    clouds = (*(each for each in PACKAGES if each != PYTHON_PROVIDER), *vertex.TYPES)
+    clouds = (*(f"{package}:" for package in PACKAGES.values()), *vertex.TYPES)
     return Counter(
         without_random_parts(f"{each['type']} {each['name']}")
         for each in plan

@@ -24,7 +24,7 @@ def test_every_command_refuses_an_unreadable_state(
             return "dev.json is half-written"
 
     for module in (deploy, preparation):
-        for step in ("start_rehearsal", "train_model", "read_settings"):
+        for step in ("start_rehearsal", "ensure_model", "read_settings"):
             monkeypatch.setattr(module, step, lambda *_: None)
     with pytest.raises(SystemExit, match=r"half-written.*make adopt"):
         COMMANDS[command](Broken())  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def test_a_preview_is_refused_while_the_platform_of_a_lost_state_exists(
     def existing(*_: object) -> list[str]:
         return ["there is no state of stack dev, but s3://lake belongs to it"]
 
-    for step in ("start_rehearsal", "train_model", "refuse_unreadable_state"):
+    for step in ("start_rehearsal", "ensure_model", "refuse_unreadable_state"):
         monkeypatch.setattr(deploy, step, lambda *_: None)
     monkeypatch.setattr(deploy, "read_settings", lambda _: None)
     monkeypatch.setattr("operations.recovery.copy_search.reasons_not_to_create", existing)

@@ -108,7 +108,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
     deliveries.serves = {"staging": SERVES, "production": SERVES}
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
-    monkeypatch.setattr(preparation, "train_model", lambda: None)
+    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
     monkeypatch.setattr(
         preparation, "read_settings", lambda stack: SimpleNamespace(artifact=artifact)
     )

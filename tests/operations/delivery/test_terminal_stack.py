@@ -1,4 +1,4 @@
-"""A stack of the terminal's own environment: its stack file, and the locks of a backend elsewhere."""
+"""A stack of the shell's environment: its stack file, and the locks of a backend elsewhere."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def foundation(was: str | None, now: str | None) -> Step:
 
 
 def test_credentials_of_another_account_are_refused_naming_both() -> None:
-    [reason] = guards.another_account([foundation("111111111111", "222222222222")])
+    [reason] = guards.another_account_in_preview([foundation("111111111111", "222222222222")])
     assert "111111111111" in reason
     assert "222222222222" in reason
 
@@ -40,13 +40,13 @@ def test_credentials_of_another_account_are_refused_naming_both() -> None:
 def test_the_same_account_and_a_stack_without_a_recorded_one_pass(
     was: str | None, now: str | None
 ) -> None:
-    assert guards.another_account([foundation(was, now)]) == []
+    assert guards.another_account_in_preview([foundation(was, now)]) == []
 
 
 def test_a_new_stack_passes() -> None:
     created = foundation("1", "2")
     del created["oldState"]
-    assert guards.another_account([created]) == []
+    assert guards.another_account_in_preview([created]) == []
 
 
 @pytest.mark.parametrize("token", PRECIOUS)

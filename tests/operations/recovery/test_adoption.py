@@ -182,7 +182,7 @@ def clone(
     variables = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
     monkeypatch.setattr(environment, "pulumi_environment", lambda: variables)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # `make adopt` sets it: restored after the test
-    for step in ("start_rehearsal", "train_model"):
+    for step in ("start_rehearsal", "ensure_model"):
         monkeypatch.setattr(adopt, step, lambda: None)
     settings = SimpleNamespace(cloud="aws", environment="dev")
     monkeypatch.setattr(adopt, "read_settings", lambda _: settings)

@@ -48,8 +48,7 @@ def test_a_second_platform_of_a_stack_is_refused_without_allow(
     [reason] = copy_search.reasons_not_to_create(CONFIG, "dev", ())
     assert "make adopt" in reason
     assert (
-        copy_search.reasons_not_to_create(CONFIG, "dev", {copy_search.ALLOW_SECOND_PLATFORM})
-        == []
+        copy_search.reasons_not_to_create(CONFIG, "dev", {copy_search.ALLOW_SECOND_PLATFORM}) == []
     )
 
 

@@ -172,7 +172,9 @@ def endless_logs(group: Resource, _plan: Plan) -> Iterator[str]:
 
 def endless_objects(lifecycle: Resource, _plan: Plan) -> Iterator[str]:
     enabled = [rule for rule in lifecycle.inputs["rules"] if rule.get("status") == "Enabled"]
-    if not any(rule.get("noncurrentVersionExpiration") for rule in enabled):
+    # Of the whole bucket: a rule for captures says nothing about the rest of the lake.
+    whole = [rule for rule in enabled if not (rule.get("filter") or {}).get("prefix")]
+    if not any(rule.get("noncurrentVersionExpiration") for rule in whole):
         yield "old versions are kept forever"
     if not any((rule.get("expiration") or {}).get("days") for rule in enabled):
         yield "captures are kept forever"

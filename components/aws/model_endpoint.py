@@ -12,6 +12,7 @@ from components.aws.dynamic import scaling_deregistration
 from components.aws.dynamic.scaling_deregistration import ScalingDeregistration
 from components.aws.dynamic.served_model import ServedModel
 from components.aws.foundation import Foundation
+from components.aws.policies import allow, policy
 
 SERVERLESS = "serverless"
 VARIANT = "live"
@@ -92,14 +93,19 @@ class ModelEndpoint(contracts.ModelEndpoint):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
             )
         )
+        alarms = [] if serverless else _alarms(name, endpoint_name, args, child)
+        readable = [_may_read_alarms(name, args.identity, alarms, child)] if alarms else []
         self.endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=endpoint_name,
             endpoint_config_name=configuration.name,
-            deployment_config=None if serverless else _rollback(name, endpoint_name, args, child),
+            deployment_config=_rollback_on(alarms) if alarms else None,
             tags=foundation.tags,
             opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=[deregistration] if deregistration else [])
+                child,
+                pulumi.ResourceOptions(
+                    depends_on=[*([deregistration] if deregistration else []), *readable]
+                ),
             ),
         )
         if args.max_instances > args.min_instances and deregistration:
@@ -138,14 +144,14 @@ def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:
     return {"instance_type": args.machine, "initial_instance_count": args.min_instances}
 
 
-def _rollback(
+def _alarms(
     name: str,
     endpoint_name: str,
     args: contracts.ModelEndpointArgs,
     child: pulumi.ResourceOptions,
-) -> dict[str, Any]:
-    """Blue/green with alarms. All traffic at once, because a canary needs a second instance."""
-    alarms = [
+) -> list[aws.cloudwatch.MetricAlarm]:
+    """The alarms on which a new model version is taken back."""
+    return [
         aws.cloudwatch.MetricAlarm(
             f"{name}-{what}",
             alarm_description=f"A new model version on {endpoint_name} is taken back on this",
@@ -169,6 +175,28 @@ def _rollback(
         )
         for what, (metric, statistic, threshold) in ALARMS.items()
     ]
+
+
+def _may_read_alarms(
+    name: str,
+    identity: contracts.Identity,
+    alarms: list[aws.cloudwatch.MetricAlarm],
+    child: pulumi.ResourceOptions,
+) -> aws.iam.RolePolicy:
+    """SageMaker reads the alarms with the model's role.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+    """
+    return aws.iam.RolePolicy(
+        f"{name}-may-read-alarms",
+        role=identity.principal.apply(lambda arn: arn.rpartition("/")[2]),
+        policy=policy(allow(["cloudwatch:DescribeAlarms"], *(alarm.arn for alarm in alarms))),
+        opts=child,
+    )
+
+
+def _rollback_on(alarms: list[aws.cloudwatch.MetricAlarm]) -> dict[str, Any]:
+    """Blue/green with alarms. All traffic at once, because a canary needs a second instance."""
     return {
         "blue_green_update_policy": {
             "traffic_routing_configuration": {

@@ -162,6 +162,8 @@ class Endpoint(ResourceType):
             )
         if previous and wanted:
             _check_scaling(context, record, previous, wanted)
+        if wanted:
+            _check_alarms(context, record, wanted)
         try:
             _serve(context, record)
         except ContainerFailed as failure:
@@ -258,6 +260,27 @@ def _check_scaling(context: Context, endpoint: Record, previous: Record, wanted:
                 f"{target} is registered with Application Auto Scaling, and the update changes its instance type"
                 f" from {variant.get('instanceType')} to {after.get(name)}. Deregister the scalable target first.",
             )
+
+
+def _check_alarms(context: Context, endpoint: Record, wanted: Record) -> None:
+    """Refuse an update that is to be rolled back by alarms which the model's role may not read.
+
+    The words are ours: AWS documents the permission, not what happens without it.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+    """
+    deployment = endpoint.inputs.get("deploymentConfig") or {}
+    rollback = deployment.get("autoRollbackConfiguration") or {}
+    for each in rollback.get("alarms") or []:
+        alarm = context.find_referenced(ALARM, each["alarmName"])
+        for variant in wanted.inputs["productionVariants"]:
+            model = context.find_referenced(MODEL, variant.get("modelName", ""))
+            role = permissions.role_for(
+                context, model.inputs["executionRoleArn"] if model else "", SERVICE
+            )
+            if alarm and role:
+                permissions.require(
+                    context, role, "cloudwatch:DescribeAlarms", alarm.outputs["arn"]
+                )
 
 
 def _serve(context: Context, record: Record) -> None:

@@ -193,6 +193,14 @@ def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build
     deployment = engine.one("aws:sagemaker/endpoint:Endpoint").inputs["deploymentConfig"]
     named = {each["alarmName"] for each in deployment["autoRollbackConfiguration"]["alarms"]}
     assert len(named) == 2
+    readable = [
+        each
+        for each in statements(engine, "serving")
+        if each["Action"] == ["cloudwatch:DescribeAlarms"]
+    ]
+    (allowed,) = (each["Resource"] for each in readable)
+    assert sorted(arn.rpartition(":")[2] for arn in allowed) == sorted(named)
+    assert "triplane-endpoint-may-read-alarms" in engine.dependencies["triplane-endpoint-endpoint"]
     capacity = engine.one("aws:appautoscaling/target:Target").inputs
     assert (capacity["minCapacity"], capacity["maxCapacity"]) == (1, 2)
     # Also without scaling now: the same update may turn it off and change the machine.

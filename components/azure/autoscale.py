@@ -19,6 +19,9 @@ def autoscale(
     """An autoscale setting that keeps the deployment between the least and the most ``instances``.
 
     https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints
+
+    The target of a setting is immutable, and azure-native would change it in place. So another deployment gets a setting
+    of its own, before the former one is deleted. https://github.com/Azure/vm-scale-sets/issues/4
     """
     least, most = (str(count) for count in instances)
     monitor.AutoscaleSetting(
@@ -39,7 +42,12 @@ def autoscale(
         ],
         # https://learn.microsoft.com/rest/api/monitor/autoscale-settings/create-or-update
         tags=foundation.platform_tags,
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                replace_on_changes=["targetResourceUri"], delete_before_replace=False
+            ),
+        ),
     )
 
 

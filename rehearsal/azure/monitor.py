@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from rehearsal.azure.ids import guid
 from rehearsal.azure.resource_type import AzureResourceType
-from rehearsal.core.records import CheckFailure, Inputs, Record
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 
@@ -75,3 +75,15 @@ class AutoscaleSetting(AzureResourceType):
                 raise CheckFailure(
                     "profiles.capacity", "minimum, default and maximum must not descend"
                 )
+
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
+        # azure-native updates it in place: https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/gen/replacement.go
+        # The service refuses: https://github.com/Azure/vm-scale-sets/issues/4
+        target = old.inputs.get("targetResourceUri")
+        if target != record.inputs.get("targetResourceUri"):
+            raise Refusal(
+                "TargetResourceIdIsImmutable",
+                f"The autoscale setting '{record.outputs['name']}' is referencing target resource"
+                f" '{target}'. The target resource reference is immutable. If you want to change it,"
+                " please create a new autoscale setting with a different name.",
+            )

@@ -204,6 +204,14 @@ def test_the_same_digest_in_another_registry_is_another_environment() -> None:
     assert len(versions) == 2
 
 
+def test_another_deployment_gets_an_autoscale_setting_of_its_own(built: Built) -> None:
+    engine, _ = built
+    options = engine.options(engine.one("azure-native:monitor:AutoscaleSetting"))
+    assert list(options.replaceOnChanges) == ["targetResourceUri"]
+    assert options.deleteBeforeReplaceDefined
+    assert not options.deleteBeforeReplace
+
+
 def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
     engine, _ = platform("azure", endpoint={"min_instances": 1, "max_instances": 1})
     assert not engine.of("azure-native:monitor:AutoscaleSetting")

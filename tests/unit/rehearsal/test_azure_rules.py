@@ -225,6 +225,19 @@ def test_an_update_of_an_endpoint_removes_the_traffic_that_it_does_not_name(
     assert azure.update(endpoint, tags={"a": "b"}).outputs["properties"]["traffic"] == {}
 
 
+def test_the_target_of_an_autoscale_setting_cannot_be_changed(azure: Subscription) -> None:
+    plans = [azure.create("azure-native:web:AppServicePlan", name=name) for name in ("a", "b")]
+    setting = azure.create(
+        "azure-native:monitor:AutoscaleSetting",
+        autoscaleSettingName="load",
+        targetResourceUri=plans[0].id,
+        profiles=[],
+    )
+    azure.update(setting, enabled=True)
+    with pytest.raises(Refusal, match="TargetResourceIdIsImmutable"):
+        azure.update(setting, targetResourceUri=plans[1].id)
+
+
 def test_a_plan_is_not_deleted_while_it_has_an_app(azure: Subscription) -> None:
     plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
     app = azure.create(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})

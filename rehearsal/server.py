@@ -166,12 +166,8 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
 
 def common_environment(context: Context, providers: dict[str, int]) -> dict[str, str]:
     """What every client needs, whatever the cloud. It does not say where Pulumi keeps its state."""
-    bundle = str(context.authority.bundle)
     return {
         "TRIPLANE_REHEARSAL_URL": context.base_url,
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in providers.items()),
-        "REQUESTS_CA_BUNDLE": bundle,
-        "SSL_CERT_FILE": bundle,
-        "AWS_CA_BUNDLE": bundle,
-        "CURL_CA_BUNDLE": bundle,
+        **context.authority.environment(),
     }

@@ -14,6 +14,8 @@ from pathlib import Path
 
 PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
 STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
+MACHINE_BUNDLE_VARIABLE = "TRIPLANE_REHEARSAL_MACHINE_CA_BUNDLE"
+"""Set by the rehearsal's own environment, for a start from a shell that has it: see `core.credentials`."""
 
 # For messages. The second command is this repository's own.
 START = "`python -m rehearsal start` (in Triplane's clone: `make rehearsal`)"

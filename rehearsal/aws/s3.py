@@ -17,7 +17,7 @@ from rehearsal.aws import permissions
 from rehearsal.aws.arns import region
 from rehearsal.aws.policy_documents import check_policy
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
+from rehearsal.core.assets import content_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -216,7 +216,7 @@ class BucketObject(ResourceType):
 
     def _put(self, context: Context, record: Record) -> None:
         bucket, key = record.inputs["bucket"], record.inputs["key"]
-        body = _content(record)
+        body = content_bytes(record.inputs)
         content_type = record.inputs.get("contentType", "application/octet-stream")
         answer = expect(
             send(context, "PUT", bucket, key, body=body, content_type=content_type), 200
@@ -299,15 +299,6 @@ def _versions(context: Context, bucket: str, prefix: str = "") -> Iterator[tuple
             return
         query["key-marker"] = page.findtext(f"{XML}NextKeyMarker", "")
         query["version-id-marker"] = page.findtext(f"{XML}NextVersionIdMarker", "")
-
-
-def _content(record: Record) -> bytes:
-    source = record.inputs.get("source")
-    if source is None:
-        if text := record.inputs.get("contentBase64"):
-            return base64.b64decode(text)
-        return str(record.inputs.get("content", "")).encode()
-    return archive_bytes(source) if source.get(SIGNATURE) == ARCHIVE else asset_bytes(source)
 
 
 IN_BUCKETS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from collections.abc import Iterator
@@ -42,6 +43,16 @@ def archive_bytes(value: Json) -> bytes:
         for name, content in sorted(archive_entries(value)):
             zipped.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
+
+
+def content_bytes(inputs: Json) -> bytes:
+    """The content of an object: the inputs of AWS and Google name it in the same way."""
+    source = inputs.get("source")
+    if source is not None:
+        return archive_bytes(source) if source.get(SIGNATURE) == ARCHIVE else asset_bytes(source)
+    if text := inputs.get("contentBase64"):
+        return base64.b64decode(text)
+    return str(inputs.get("content", "")).encode()
 
 
 def archive_entries(value: Json) -> Iterator[tuple[str, bytes]]:

@@ -196,33 +196,38 @@ def _value(schema: Schema, kind: Any, value: Any, path: str) -> Iterator[tuple[s
 
 
 def _scalar(kind: str, value: Any, *, bridged: bool) -> bool:
+    """Whether a value is of a scalar kind.
+
+    The Terraform bridge converts scalars that can be converted; azure-native does not:
+    https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/schema.go
+    """
     match kind:
         case "asset":
             return isinstance(value, dict) and SIGNATURE in value
-        case "string" if isinstance(value, str):
-            return True
-        case "boolean" if isinstance(value, bool):
-            return True
-        case "integer" | "number" if isinstance(value, int) and not isinstance(value, bool):
-            return True
-        case "number" if isinstance(value, float):
-            return True
-    # The Terraform bridge converts scalars that can be converted; azure-native does not:
-    # https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/schema.go
-    if not bridged or isinstance(value, dict | list):
+        case "string":
+            return isinstance(value, str) or (bridged and not isinstance(value, dict | list))
+        case "boolean":
+            return isinstance(value, bool) or (bridged and value in ("true", "false"))
+        case "integer":
+            return _is_number(value, int) or (bridged and _is_written_number(value))
+        case "number":
+            return _is_number(value, int | float) or (bridged and _is_written_number(value))
+        case _:
+            raise AssertionError(f"a schema has no scalar kind {kind}")
+
+
+def _is_number(value: Any, types: Any) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)  # a bool is an int, too
+
+
+def _is_written_number(value: Any) -> bool:
+    if not isinstance(value, str):
         return False
     try:
-        return (
-            kind == "string"
-            or str(value) in ("true", "false")[: 2 * (kind == "boolean")]
-            or (
-                kind in ("integer", "number")
-                and isinstance(value, str)
-                and float(value) is not None
-            )
-        )
+        float(value)
     except ValueError:
         return False
+    return True
 
 
 def _article(kind: str) -> str:

@@ -14,11 +14,13 @@ from google.protobuf import struct_pb2
 from rehearsal.core.assets import SIGNATURE
 
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""The signature that the engine sends for most unknown values, and that this module writes."""
 UNKNOWN_STRINGS = frozenset(
     {
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # boolean
         "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # string, and what the engine sends mostly
+        UNKNOWN_STRING,
         "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
         "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
         "e48ece36-62e2-4504-bad9-02848725956a",  # archive
@@ -91,7 +93,7 @@ def encode(values: dict[str, Any], secrets: Iterable[Path] = ()) -> struct_pb2.S
 
 def _encode(value: Any, path: Path, secrets: set[Path], hidden: set[str]) -> Any:
     if value is UNKNOWN:
-        return "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+        return UNKNOWN_STRING
     if isinstance(value, dict):
         inner: Any = {k: _encode(v, (*path, k), secrets, hidden) for k, v in value.items()}
     elif isinstance(value, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from rehearsal.core.records import Json
@@ -44,6 +45,11 @@ class Call:
         end = start + min(int(self.query.get("pageSize") or limit), limit)
         answer: Json = {collection: listed[start:end]} if listed[start:end] else {}
         return answer | ({"nextPageToken": str(end)} if end < len(listed) else {})
+
+
+def timestamp() -> str:
+    """The time, as Google's APIs write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Operation = Callable[[Call], Json]

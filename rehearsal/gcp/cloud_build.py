@@ -8,12 +8,11 @@ from __future__ import annotations
 import tempfile
 import threading
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import artifact_registry, iam, permissions, service_usage, storage
-from rehearsal.gcp.calls import Call
+from rehearsal.gcp.calls import Call, timestamp
 from rehearsal.provider.context import Context
 from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
 
@@ -51,7 +50,7 @@ def create_build(call: Call) -> Json:
         "name": f"{call.parent}/builds/{id}",
         "projectId": call.project,
         "status": "QUEUED",
-        "createTime": _now(),
+        "createTime": timestamp(),
         "logUrl": f"{context.base_url}/?build={id}",
     }
     context.kv.put("gcp/builds", id, build)
@@ -78,7 +77,7 @@ def _run(context: Context, build: Json) -> None:
     id: str = build["id"]
     try:
         context.kv.put(
-            "gcp/builds", id, build := {**build, "status": "WORKING", "startTime": _now()}
+            "gcp/builds", id, build := {**build, "status": "WORKING", "startTime": timestamp()}
         )
         try:
             built = [_step(context, build, step) for step in build["steps"]]
@@ -93,7 +92,7 @@ def _run(context: Context, build: Json) -> None:
         build |= {"status": "INTERNAL_ERROR", "statusDetail": f"the rehearsal failed: {failure!r}"}
         raise
     finally:
-        context.kv.put("gcp/builds", id, {**build, "finishTime": _now()})
+        context.kv.put("gcp/builds", id, {**build, "finishTime": timestamp()})
         _running.discard(id)
 
 
@@ -165,7 +164,3 @@ def _fetched_source(context: Context, email: str, source: Json, folder: Path) ->
     file = folder / Path(name).name
     file.write_bytes(content)
     return file
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

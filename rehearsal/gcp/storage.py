@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from rehearsal.core.assets import ARCHIVE, SIGNATURE, archive_bytes, asset_bytes
+from rehearsal.core.assets import content_bytes
 from rehearsal.core.records import Inputs, Json, Record, Refusal
 from rehearsal.gcp import iam
 from rehearsal.gcp.calls import Call
@@ -110,7 +110,7 @@ class BucketObject(ResourceType):
     @staticmethod
     def _put(context: Context, record: Record) -> None:
         bucket, name = record.inputs["bucket"], record.inputs["name"]
-        stored = put_object(context, bucket, name, _content(record.inputs))
+        stored = put_object(context, bucket, name, content_bytes(record.inputs))
         record.outputs |= {
             "outputName": name,
             "crc32c": stored.get("crc32c", ""),
@@ -128,13 +128,6 @@ class BucketMember(iam.Member):
     references: ClassVar = {"bucket": BUCKET}
     property = "bucket"
     import_name = "b/{bucket}"
-
-
-def _content(inputs: Json) -> bytes:
-    source = inputs.get("source")
-    if source is None:
-        return str(inputs.get("content", "")).encode()
-    return archive_bytes(source) if source[SIGNATURE] == ARCHIVE else asset_bytes(source)
 
 
 def resource(bucket: str, name: str = "", prefix: str = "") -> Resource:

@@ -10,12 +10,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from rehearsal.core.records import Inputs, Json, Record, Refusal
 from rehearsal.gcp import artifact_registry, credentials, iam, operations, service_usage, storage
-from rehearsal.gcp.calls import Call
+from rehearsal.gcp.calls import Call, timestamp
 from rehearsal.gcp.permissions import Resource, of_record
 from rehearsal.gcp.tags import check_labels
 from rehearsal.provider.context import Context
@@ -116,7 +115,7 @@ def upload_model(call: Call) -> Json:
     _require_artifact(context, model.get("artifactUri", ""))
 
     def work() -> Json:
-        now = _now()
+        now = timestamp()
         fresh = {**model, "name": name, "versionId": "1", "createTime": now, "updateTime": now}
         context.kv.put("gcp/models", name, fresh)
         return {"model": name, "modelVersionId": "1"}
@@ -153,7 +152,7 @@ def patch_model(call: Call) -> Json:
         raise Refusal("INVALID_ARGUMENT", f"Fields cannot be updated: {', '.join(unknown)}.")
     with _changing:
         model = get_model(call)
-        model |= {field: request.get(field) for field in fields} | {"updateTime": _now()}
+        model |= {field: request.get(field) for field in fields} | {"updateTime": timestamp()}
         context.kv.put("gcp/models", model["name"], model)
     return model
 
@@ -246,7 +245,7 @@ def deploy_model(call: Call) -> Json:
             raise Refusal(
                 "FAILED_PRECONDITION", f"Model server exited unexpectedly. Its log: {failed}"
             ) from failed
-        fresh = {**wanted, "createTime": _now(), "modelVersionId": "1"}
+        fresh = {**wanted, "createTime": timestamp(), "modelVersionId": "1"}
         with _changing:
             state = endpoint_state(context, record)
             state["deployedModels"].append(fresh)
@@ -384,7 +383,3 @@ def _described(context: Context, record: Record) -> Json:
 def container_key(record: Record, deployed_id: str) -> str:
     """The key of a deployment's container."""
     return f"{record.id}/{deployed_id}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -11,14 +11,16 @@ from rehearsal.azure import (
     machine_learning,
     managed_identity,
     monitor,
-    resources,
     storage,
 )
+from rehearsal.azure.ids import group_id, within
+from rehearsal.azure.resource_type import GROUP
 from rehearsal.azure.routes import resource_manager_host, routes
-from rehearsal.core.records import Json
+from rehearsal.azure.tags import check_tags
+from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
-from rehearsal.provider.resource_type import ResourceType
+from rehearsal.provider.resource_type import Name, ResourceType
 
 GROUP_CONTENTS: tuple[type[ResourceType], ...] = (
     managed_identity.UserAssignedIdentity,
@@ -45,13 +47,44 @@ GROUP_CONTENTS: tuple[type[ResourceType], ...] = (
     app_service.AppServicePlan,
     app_service.WebApp,
 )
-"""What can be in a resource group. A type comes after those that it refers to."""
+"""The types that can be in a resource group. A type comes after those that it refers to: it is deleted first."""
 
 
-class ResourceGroup(resources.ResourceGroup):
-    """A resource group that knows the types of its contents, and so deletes them with it."""
+class ResourceGroup(ResourceType):
+    """A resource group. It is deleted with everything in it: so it must know every type that can be in one."""
 
-    contents = GROUP_CONTENTS
+    token = GROUP
+    source = (
+        "https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group"
+    )
+    name = Name(
+        property="resourceGroupName",
+        pattern=r"[\w().-]*[\w()-]",
+        max=90,
+        rule="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
+        taken="ResourceGroupAlreadyExists",
+    )
+
+    def check(self, context: Context, inputs: Inputs) -> None:
+        check_tags(inputs)
+
+    def create(self, context: Context, record: Record) -> None:
+        record.id = group_id(context, record.inputs["resourceGroupName"])
+        record.outputs |= {
+            "type": "Microsoft.Resources/resourceGroups",
+            "properties": {"provisioningState": "Succeeded"},
+        }
+
+    def delete(self, context: Context, record: Record) -> None:
+        for resource_type in reversed(GROUP_CONTENTS):
+            for inside in context.all(resource_type.token):
+                if not within(inside.id, record.id):
+                    continue
+                if inside.token == machine_learning.DEPLOYMENT:
+                    continue  # deleted with its endpoint, whether it has traffic or not
+                resource_type().delete(context, inside)
+                context.store.remove(inside)
+                context.ledger.note("deleted", inside, "with its resource group")
 
 
 RESOURCE_TYPES: tuple[type[ResourceType], ...] = (ResourceGroup, *GROUP_CONTENTS)

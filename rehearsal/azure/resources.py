@@ -1,4 +1,4 @@
-"""Resources: subscriptions, resource groups, and the lists of what is in them.
+"""The lists of the Resource Manager: subscriptions, resource groups, and what is in them.
 
 https://learn.microsoft.com/rest/api/resources/resources/list-by-resource-group
 """
@@ -6,16 +6,12 @@ https://learn.microsoft.com/rest/api/resources/resources/list-by-resource-group
 from __future__ import annotations
 
 import re
-from typing import ClassVar
 
-from rehearsal.azure import container_registry, machine_learning, managed_identity
+from rehearsal.azure import container_registry, managed_identity
 from rehearsal.azure.calls import Call
-from rehearsal.azure.ids import group_id, within
+from rehearsal.azure.ids import within
 from rehearsal.azure.resource_type import GROUP
-from rehearsal.azure.tags import check_tags
-from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.provider.context import Context
-from rehearsal.provider.resource_type import Name, ResourceType
+from rehearsal.core.records import Json, Record, Refusal
 
 PARTS = {
     "taskRuns": container_registry.TASK_RUN,
@@ -23,45 +19,6 @@ PARTS = {
 }
 """The parts of a resource that are listed by that resource, and in no list of its group."""
 ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/([^/]+)/providers/([^/]+)/(.+)")
-
-
-class ResourceGroup(ResourceType):
-    """A resource group. It is deleted with everything in it."""
-
-    token = GROUP
-    source = (
-        "https://learn.microsoft.com/azure/azure-resource-manager/management/delete-resource-group"
-    )
-    contents: ClassVar[tuple[type[ResourceType], ...]] = ()
-    """The types that can be in a group. A type comes after those that it refers to: it is deleted first."""
-    name = Name(
-        property="resourceGroupName",
-        pattern=r"[\w().-]*[\w()-]",
-        max=90,
-        rule="1 to 90 letters, digits, underscores, parentheses, hyphens and periods, not ending in a period",
-        taken="ResourceGroupAlreadyExists",
-    )
-
-    def check(self, context: Context, inputs: Inputs) -> None:
-        check_tags(inputs)
-
-    def create(self, context: Context, record: Record) -> None:
-        record.id = group_id(context, record.inputs["resourceGroupName"])
-        record.outputs |= {
-            "type": "Microsoft.Resources/resourceGroups",
-            "properties": {"provisioningState": "Succeeded"},
-        }
-
-    def delete(self, context: Context, record: Record) -> None:
-        for resource_type in reversed(self.contents):
-            for inside in context.all(resource_type.token):
-                if not within(inside.id, record.id):
-                    continue
-                if inside.token == machine_learning.DEPLOYMENT:
-                    continue  # deleted with its endpoint, whether it has traffic or not
-                resource_type().delete(context, inside)
-                context.store.remove(inside)
-                context.ledger.note("deleted", inside, "with its resource group")
 
 
 def list_subscriptions(call: Call) -> Json:

@@ -16,6 +16,8 @@ from rehearsal.runtime.containers import Container, ContainerFailed
 
 PLAN = "azure-native:web:AppServicePlan"
 SITE = "azure-native:web:WebApp"
+PROBLEMS = "azure-app-problems"
+"""The namespace with the reason why an app does not start."""
 # https://learn.microsoft.com/azure/app-service/troubleshoot-http-502-http-503
 ERROR_PAGE = """<!DOCTYPE html><title>Application Error</title><h1>:( Application Error</h1>
 <p>If you are the application administrator, you can access the diagnostic resources.</p>"""
@@ -100,7 +102,7 @@ def _start(context: Context, record: Record) -> None:
     except (ContainerFailed, Refusal) as error:
         problem = str(error)
         context.ledger.note("fault", record, f"the app does not start: {problem}")
-    context.kv.put("azure-app-problems", record.id, problem)
+    context.kv.put(PROBLEMS, record.id, problem)
     host = context.endpoints.open(_key(record), _handler(context, record), tls=True).partition(
         "//"
     )[2]
@@ -172,7 +174,7 @@ def _resolved(context: Context, record: Record, value: str) -> str:
 
 def _handler(context: Context, record: Record) -> Any:
     """What answers at an app's endpoint: its container, or Azure's error page."""
-    if not context.kv.get("azure-app-problems", record.id):
+    if not context.kv.get(PROBLEMS, record.id):
         return _key(record)
     return HTMLResponse(ERROR_PAGE, 503)
 

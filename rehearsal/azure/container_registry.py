@@ -24,6 +24,8 @@ TASK_RUN = "azure-native:containerregistry:TaskRun"
 PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 PUSH = "Microsoft.ContainerRegistry/registries/push/write"
 STEP_SECONDS = 600
+REPOSITORIES = "azure-repositories"
+"""The namespace with the repositories of each registry."""
 
 
 class Registry(AzureResourceType):
@@ -46,9 +48,9 @@ class Registry(AzureResourceType):
         record.outputs["loginServer"] = f"{record.inputs['registryName'].lower()}.azurecr.io"
 
     def delete(self, context: Context, record: Record) -> None:
-        for repository in context.kv.get("azure-repositories", record.id) or ():
+        for repository in context.kv.get(REPOSITORIES, record.id) or ():
             context.images.drop_repository(repository)
-        context.kv.delete("azure-repositories", record.id)
+        context.kv.delete(REPOSITORIES, record.id)
 
 
 class TaskRun(AzureResourceType):
@@ -107,9 +109,9 @@ def _run(context: Context, record: Record, number: int) -> Json:
     _require_push(context, registry, record, request)
     server, run_id = registry.outputs["loginServer"], f"ca{number}"
     pushed = _pushed_images(context, request, server, run_id)
-    repositories = set(context.kv.get("azure-repositories", registry.id) or ())
+    repositories = set(context.kv.get(REPOSITORIES, registry.id) or ())
     repositories |= {image.repository for _, image in pushed}
-    context.kv.put("azure-repositories", registry.id, sorted(repositories))
+    context.kv.put(REPOSITORIES, registry.id, sorted(repositories))
     for reference, image in pushed:
         context.ledger.note("executed", record, "; ".join((f"built {reference}", *image.notes)))
     return {

@@ -15,6 +15,13 @@ from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import Context
 
+# Namespaces of the store:
+HEADERS = "azure-headers"
+"""The ``IDENTITY_HEADER`` of each app."""
+CALLERS = "azure-callers"
+"""The managed identities behind each header."""
+KEYS = "azure-keys"
+
 
 def deployer_header(context: Context) -> str:
     """The ``IDENTITY_HEADER`` of the deployer."""
@@ -23,22 +30,22 @@ def deployer_header(context: Context) -> str:
 
 def app_header(context: Context, app: str, identities: list[str]) -> str:
     """The ``IDENTITY_HEADER`` of an app, which gets tokens of these managed identities (their ids)."""
-    header: str = context.kv.get("azure-headers", app) or secrets.token_urlsafe(24)
-    context.kv.put("azure-headers", app, header)
-    context.kv.put("azure-callers", header, identities)
+    header: str = context.kv.get(HEADERS, app) or secrets.token_urlsafe(24)
+    context.kv.put(HEADERS, app, header)
+    context.kv.put(CALLERS, header, identities)
     return header
 
 
 def delete_app_header(context: Context, app: str) -> None:
     """Delete an app's header: it gets no more tokens."""
-    if header := context.kv.get("azure-headers", app):
-        context.kv.delete("azure-callers", header)
-        context.kv.delete("azure-headers", app)
+    if header := context.kv.get(HEADERS, app):
+        context.kv.delete(CALLERS, header)
+        context.kv.delete(HEADERS, app)
 
 
 def identities_of(context: Context, header: str) -> list[Record] | None:
     """The managed identities that an ``IDENTITY_HEADER`` gives tokens of; None: the header is wrong."""
-    ids = context.kv.get("azure-callers", header)
+    ids = context.kv.get(CALLERS, header)
     if ids is None:
         return None
     return [record for record in context.all(IDENTITY) if record.id in ids]
@@ -78,8 +85,8 @@ def principal_of(context: Context, authorization: str | None, audience: str) -> 
 
 def _secret(context: Context, name: str) -> str:
     """A secret of this rehearsal, created when it is first used."""
-    found: str | None = context.kv.get("azure-keys", name)
+    found: str | None = context.kv.get(KEYS, name)
     if found is None:
         found = secrets.token_urlsafe(32)
-        context.kv.put("azure-keys", name, found)
+        context.kv.put(KEYS, name, found)
     return found

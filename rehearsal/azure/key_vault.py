@@ -23,6 +23,8 @@ SECRET = "azure-native:keyvault:Secret"
 AUDIENCE = "https://vault.azure.net"
 GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 DELETED = "azure-deleted-vaults"
+SECRET_VERSIONS = "azure-secret-versions"
+"""The namespace with the number of each secret's versions."""
 DAY = 86400
 
 
@@ -132,8 +134,8 @@ def resolve(context: Context, reference: str, principal: str) -> str | None:
 
 def _add_version(context: Context, record: Record) -> None:
     """Create a version. The Resource Manager never returns its value."""
-    number = (context.kv.get("azure-secret-versions", record.id) or 0) + 1
-    context.kv.put("azure-secret-versions", record.id, number)
+    number = (context.kv.get(SECRET_VERSIONS, record.id) or 0) + 1
+    context.kv.put(SECRET_VERSIONS, record.id, number)
     vault = url(context, record.inputs["vaultName"])
     uri = f"{vault}/secrets/{record.inputs['secretName']}"
     now = int(time.time())

@@ -20,6 +20,8 @@ FaultKind = Literal["throttle", "unavailable", "slow", "hang", "drop", "crash"]
 ATTEMPTS = 5
 BACKOFF = 0.1
 """Seconds before the first retry; doubled each time."""
+FAULTS = "faults"
+"""The namespace of the faults."""
 THROTTLED = {
     "aws": ("ThrottlingException", "Rate exceeded"),
     "gcp": (
@@ -90,29 +92,29 @@ class Faults:
     def set(self, fault: Fault) -> str:
         """Set a fault; returns its id."""
         key = secrets.token_hex(3)
-        self._kv.put("faults", key, {**asdict(fault), "id": key})
+        self._kv.put(FAULTS, key, {**asdict(fault), "id": key})
         return key
 
     def all(self) -> list[Fault]:
         """The faults that are set, oldest first."""
-        return [Fault(**fault) for fault in self._kv.items("faults").values()]
+        return [Fault(**fault) for fault in self._kv.items(FAULTS).values()]
 
     def clear(self) -> None:
         """Remove all faults."""
         for fault in self.all():
-            self._kv.delete("faults", fault.id)
+            self._kv.delete(FAULTS, fault.id)
 
     def take(self, matches: Callable[[Fault], bool]) -> Fault | None:
         """The first fault that matches. One occurrence of it is used up, also if a crash follows."""
-        if not self._kv.items("faults"):
+        if not self._kv.items(FAULTS):
             return None
         with self._lock:
             for fault in self.all():
                 if matches(fault):
                     if fault.times == 1:
-                        self._kv.delete("faults", fault.id)
+                        self._kv.delete(FAULTS, fault.id)
                     elif fault.times:
-                        self._kv.put("faults", fault.id, asdict(fault) | {"times": fault.times - 1})
+                        self._kv.put(FAULTS, fault.id, asdict(fault) | {"times": fault.times - 1})
                     return fault
         return None
 

@@ -14,6 +14,8 @@ from rehearsal.provider.resource_type import Name, ResourceType
 
 REPOSITORY = "gcp:artifactregistry/repository:Repository"
 REPOSITORY_BINDING = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
+PACKAGES = "gcp/packages"
+"""The namespace with the images' names in each repository."""
 
 
 class Repository(ResourceType):
@@ -46,9 +48,9 @@ class Repository(ResourceType):
         }
 
     def delete(self, context: Context, record: Record) -> None:
-        for image in context.kv.get("gcp/packages", record.id, []):
+        for image in context.kv.get(PACKAGES, record.id, []):
             context.images.drop_repository(f"{record.outputs['registryUri']}/{image}")
-        context.kv.delete("gcp/packages", record.id)
+        context.kv.delete(PACKAGES, record.id)
 
 
 class RepositoryMember(iam.Member):

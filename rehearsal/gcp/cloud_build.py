@@ -17,6 +17,8 @@ from rehearsal.provider.context import Context
 from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
 
 DOCKER = "gcr.io/cloud-builders/docker"
+BUILDS = "gcp/builds"
+"""The namespace of the builds."""
 
 _running: set[str] = set()
 
@@ -53,7 +55,7 @@ def create_build(call: Call) -> Json:
         "createTime": timestamp(),
         "logUrl": f"{context.base_url}/?build={id}",
     }
-    context.kv.put("gcp/builds", id, build)
+    context.kv.put(BUILDS, id, build)
     _running.add(id)
     threading.Thread(target=_run, args=(context, build), name=f"build {id}", daemon=True).start()
     return {"name": f"{call.parent}/operations/{id}", "metadata": {"build": build}}
@@ -62,11 +64,11 @@ def create_build(call: Call) -> Json:
 def get_build(call: Call) -> Json:
     """``builds.get``. One that was under way when the rehearsal was stopped has failed."""
     context, id = call.context, call.path["build"]
-    build: Json | None = context.kv.get("gcp/builds", id)
+    build: Json | None = context.kv.get(BUILDS, id)
     if build is None:
         raise Refusal("NOT_FOUND", f"build {id} not found")
     if build["status"] in ("QUEUED", "WORKING") and id not in _running:
-        build = {**context.kv.get("gcp/builds", id)}
+        build = {**context.kv.get(BUILDS, id)}
         if build["status"] in ("QUEUED", "WORKING"):
             detail = "The rehearsal was stopped in the middle of this."
             build |= {"status": "INTERNAL_ERROR", "statusDetail": detail}
@@ -77,7 +79,7 @@ def _run(context: Context, build: Json) -> None:
     id: str = build["id"]
     try:
         context.kv.put(
-            "gcp/builds", id, build := {**build, "status": "WORKING", "startTime": timestamp()}
+            BUILDS, id, build := {**build, "status": "WORKING", "startTime": timestamp()}
         )
         try:
             built = [_step(context, build, step) for step in build["steps"]]
@@ -92,7 +94,7 @@ def _run(context: Context, build: Json) -> None:
         build |= {"status": "INTERNAL_ERROR", "statusDetail": f"the rehearsal failed: {failure!r}"}
         raise
     finally:
-        context.kv.put("gcp/builds", id, {**build, "finishTime": timestamp()})
+        context.kv.put(BUILDS, id, {**build, "finishTime": timestamp()})
         _running.discard(id)
 
 
@@ -120,8 +122,8 @@ def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
             immutable=bool((repository.inputs.get("dockerConfig") or {}).get("immutableTags")),
         )
     package = name.rsplit("/", 1)[1]
-    packages = {*context.kv.get("gcp/packages", repository.id, []), package}
-    context.kv.put("gcp/packages", repository.id, sorted(packages))
+    packages = {*context.kv.get(artifact_registry.PACKAGES, repository.id, []), package}
+    context.kv.put(artifact_registry.PACKAGES, repository.id, sorted(packages))
     context.ledger.note("executed", repository, f"{target} was built: {'; '.join(image.notes)}")
     return target, image
 

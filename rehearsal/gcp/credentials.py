@@ -25,7 +25,7 @@ from rehearsal.provider.context import Context
 
 TOKEN_SECONDS = 3600
 KEYS = "gcp/keys"
-"""The namespace of the stored keys."""
+"""The namespace of the keys."""
 DEPLOYER = "engineer"
 """Of the deployer's account and stored key. Names on disk are those of earlier versions."""
 

@@ -14,6 +14,9 @@ from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
 ACCOUNT = "gcp:serviceaccount/account:Account"
+# Namespaces with the time when a name was deleted:
+DELETED_ROLES = "gcp/deleted-roles"
+DELETED_POOLS = "gcp/deleted-pools"
 AGENT = re.compile(
     r"service-\d+@(gcp-sa-[a-z0-9-]+|serverless-robot-prod)\.iam\.gserviceaccount\.com"
 )
@@ -68,17 +71,17 @@ class CustomRole(ResourceType):
         record.id = f"projects/{record.outputs['project']}/roles/{record.inputs['roleId']}"
         record.outputs |= {"name": record.id, "deleted": False}
         # For seven days the provider can undelete a role. For thirty more days its id stays blocked.
-        deleted = time.time() - context.kv.get("gcp/deleted-roles", record.id, 0)
+        deleted = time.time() - context.kv.get(DELETED_ROLES, record.id, 0)
         if self.UNDELETE_SECONDS < deleted < self.FORGET_SECONDS:
             raise Refusal(
                 "failedPrecondition",
                 f"Error 400: You can't create a role with role_id ({record.inputs['roleId']}) where"
                 " there is an existing role with that role_id in a deleted state.",
             )
-        context.kv.delete("gcp/deleted-roles", record.id)
+        context.kv.delete(DELETED_ROLES, record.id)
 
     def delete(self, context: Context, record: Record) -> None:
-        context.kv.put("gcp/deleted-roles", record.id, time.time())
+        context.kv.put(DELETED_ROLES, record.id, time.time())
 
 
 class Member(ResourceType):
@@ -177,13 +180,13 @@ class WorkloadIdentityPool(ResourceType):
         project, pool = record.outputs["project"], record.inputs["workloadIdentityPoolId"]
         place = "locations/global/workloadIdentityPools"
         record.id = f"projects/{project}/{place}/{pool}"
-        if time.time() - context.kv.get("gcp/deleted-pools", record.id, 0) < self.FORGET_SECONDS:
+        if time.time() - context.kv.get(DELETED_POOLS, record.id, 0) < self.FORGET_SECONDS:
             raise Refusal("alreadyExists", "Error 409: Requested entity already exists")
         number = context.account.gcp_number(project)
         record.outputs |= {"name": f"projects/{number}/{place}/{pool}", "state": "ACTIVE"}
 
     def delete(self, context: Context, record: Record) -> None:
-        context.kv.put("gcp/deleted-pools", record.id, time.time())
+        context.kv.put(DELETED_POOLS, record.id, time.time())
 
 
 class WorkloadIdentityPoolProvider(ResourceType):

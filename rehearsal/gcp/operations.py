@@ -13,6 +13,8 @@ from rehearsal.gcp.errors import INTERNAL, STATUS
 from rehearsal.provider.context import Context
 
 log = logging.getLogger(__name__)
+OPERATIONS = "gcp/operations"
+"""The namespace of the operations."""
 
 _running: set[str] = set()
 
@@ -24,7 +26,7 @@ def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
     """
     operation: Json = {"name": f"{parent}/operations/{secrets.randbelow(10**18) + 10**18}"}
     name: str = operation["name"]
-    context.kv.put("gcp/operations", name, operation)
+    context.kv.put(OPERATIONS, name, operation)
 
     def run() -> None:
         try:
@@ -35,7 +37,7 @@ def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
         except Exception as failure:
             log.exception("operation %s", name)
             outcome = {"error": {"code": 13, "message": f"the rehearsal failed: {failure!r}"}}
-        context.kv.put("gcp/operations", name, {**operation, "done": True, **outcome})
+        context.kv.put(OPERATIONS, name, {**operation, "done": True, **outcome})
         _running.discard(name)
 
     _running.add(name)
@@ -45,12 +47,12 @@ def start(context: Context, parent: str, work: Callable[[], Json]) -> Json:
 
 def get(context: Context, name: str) -> Json:
     """An operation. One that was under way when the rehearsal was stopped has failed."""
-    operation: Json | None = context.kv.get("gcp/operations", name)
+    operation: Json | None = context.kv.get(OPERATIONS, name)
     if operation is None:
         raise Refusal("NOT_FOUND", f"Operation {name} is not found.")
     if not operation.get("done") and name not in _running:
         # Read again: it may have ended between the two checks.
-        operation = context.kv.get("gcp/operations", name)
+        operation = context.kv.get(OPERATIONS, name)
         if not operation.get("done"):
             message = "The rehearsal was stopped in the middle of this."
             return {**operation, "done": True, "error": {"code": 10, "message": message}}
@@ -68,7 +70,7 @@ def list_operations(call: Call) -> Json:
     https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints.operations/list
     """
     within = f"{call.parent}/{call.path['owner']}/operations/"
-    names = call.context.kv.items("gcp/operations")
+    names = call.context.kv.items(OPERATIONS)
     listed = sorted(name for name in names if name.startswith(within))
     return call.page("operations", [get(call.context, name) for name in listed])
 

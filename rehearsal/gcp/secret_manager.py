@@ -16,6 +16,8 @@ API = "secretmanager.googleapis.com"
 SECRET = "gcp:secretmanager/secret:Secret"
 SECRET_VERSION = "gcp:secretmanager/secretVersion:SecretVersion"
 SECRET_BINDING = "gcp:secretmanager/secretIamMember:SecretIamMember"
+SECRET_VERSIONS = "gcp/secret-versions"
+"""The namespace with the number of each secret's versions."""
 
 
 class Secret(ResourceType):
@@ -43,7 +45,7 @@ class Secret(ResourceType):
         record.outputs["name"] = f"projects/{number}/secrets/{secret}"
 
     def delete(self, context: Context, record: Record) -> None:
-        context.kv.delete("gcp/secret-versions", record.id)
+        context.kv.delete(SECRET_VERSIONS, record.id)
 
 
 class SecretVersion(ResourceType):
@@ -59,8 +61,8 @@ class SecretVersion(ResourceType):
         secret = context.find_referenced(SECRET, record.inputs["secret"])
         assert secret is not None, "`references` has checked it"
         # Numbers are never reused, not even those of destroyed versions.
-        number = context.kv.get("gcp/secret-versions", secret.id, 0) + 1
-        context.kv.put("gcp/secret-versions", secret.id, number)
+        number = context.kv.get(SECRET_VERSIONS, secret.id, 0) + 1
+        context.kv.put(SECRET_VERSIONS, secret.id, number)
         record.id = f"{secret.outputs['name']}/versions/{number}"
         record.outputs |= {"name": record.id, "version": str(number), "enabled": True}
 

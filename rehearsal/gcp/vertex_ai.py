@@ -25,6 +25,10 @@ API = "aiplatform.googleapis.com"
 ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
 ENDPOINT_BINDING = "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember"
 DRAIN_SECONDS = 0.5
+# Namespaces of the store:
+CREATIONS = "gcp/creations"
+ENDPOINTS = "gcp/endpoints"
+MODELS = "gcp/models"
 """For requests that have chosen the deployment and not yet reached it."""
 
 # Models and deployments are changed by reading and writing the whole of one entry.
@@ -67,7 +71,7 @@ class Endpoint(ResourceType):
         return True
 
     def delete(self, context: Context, record: Record) -> None:
-        creations = context.kv.items("gcp/creations")
+        creations = context.kv.items(CREATIONS)
         deploying = [key for key in creations if key.startswith(f"{record.id}/")]
         if endpoint_state(context, record)["deployedModels"] or any(
             _under_way(context, key) for key in deploying
@@ -77,9 +81,9 @@ class Endpoint(ResourceType):
                 f'Error 400: The Endpoint "{record.id}" has deployed or being-deployed DeployedModels.'
                 " Please undeploy them before deleting the Endpoint.",
             )
-        context.kv.delete("gcp/endpoints", record.id)
+        context.kv.delete(ENDPOINTS, record.id)
         for key in deploying:
-            context.kv.delete("gcp/creations", key)
+            context.kv.delete(CREATIONS, key)
 
 
 class EndpointMember(iam.Member):
@@ -108,7 +112,7 @@ def upload_model(call: Call) -> Json:
     name = f"{parent}/models/{request.get('modelId') or secrets.randbelow(10**18)}"
     if not re.fullmatch(r"[a-z_0-9][a-z0-9_-]{0,62}", name.rsplit("/", 1)[1]):
         raise Refusal("INVALID_ARGUMENT", "Model ID: up to 63 of [a-z0-9_-], no hyphen first.")
-    if context.kv.get("gcp/models", name) or _under_way(context, name):
+    if context.kv.get(MODELS, name) or _under_way(context, name):
         raise Refusal("ALREADY_EXISTS", f"Model {name} already exists.")
     image = model["containerSpec"]["imageUri"]
     artifact_registry.require_image(context, image)
@@ -117,7 +121,7 @@ def upload_model(call: Call) -> Json:
     def work() -> Json:
         now = timestamp()
         fresh = {**model, "name": name, "versionId": "1", "createTime": now, "updateTime": now}
-        context.kv.put("gcp/models", name, fresh)
+        context.kv.put(MODELS, name, fresh)
         return {"model": name, "modelVersionId": "1"}
 
     return _start_creation(context, name, name, work)
@@ -130,7 +134,7 @@ def get_model(call: Call) -> Json:
 
 def model_named(context: Context, name: str) -> Json:
     """The model with this full name, or Google's refusal."""
-    model: Json | None = context.kv.get("gcp/models", name.split("@")[0])
+    model: Json | None = context.kv.get(MODELS, name.split("@")[0])
     if model is None:
         raise Refusal("NOT_FOUND", f"The Model does not exist: {name}.")
     return model
@@ -140,7 +144,7 @@ def list_models(call: Call) -> Json:
     """``models.list``, all on one page"""
     service_usage.require_api(call.context, call.project, API)
     within = f"{call.parent}/models/"
-    models = call.context.kv.items("gcp/models").items()
+    models = call.context.kv.items(MODELS).items()
     return {"models": [model for name, model in models if name.startswith(within)]}
 
 
@@ -153,7 +157,7 @@ def patch_model(call: Call) -> Json:
     with _changing:
         model = get_model(call)
         model |= {field: request.get(field) for field in fields} | {"updateTime": timestamp()}
-        context.kv.put("gcp/models", model["name"], model)
+        context.kv.put(MODELS, model["name"], model)
     return model
 
 
@@ -173,7 +177,7 @@ def delete_model(call: Call) -> Json:
         )
 
     def work() -> Json:
-        context.kv.delete("gcp/models", name)
+        context.kv.delete(MODELS, name)
         return {}
 
     return operations.start(context, name, work)
@@ -219,7 +223,7 @@ def patch_endpoint(call: Call) -> Json:
             )
         if split and sum(split.values()) != 100:
             raise Refusal("INVALID_ARGUMENT", "The traffic percentage values must add up to 100.")
-        context.kv.put("gcp/endpoints", record.id, {**state, "trafficSplit": split})
+        context.kv.put(ENDPOINTS, record.id, {**state, "trafficSplit": split})
     return _described(context, record)
 
 
@@ -252,7 +256,7 @@ def deploy_model(call: Call) -> Json:
             if split := request.get("trafficSplit"):
                 given = {wanted["id"] if key == "0" else key: share for key, share in split.items()}
                 state["trafficSplit"] = given
-            context.kv.put("gcp/endpoints", record.id, state)
+            context.kv.put(ENDPOINTS, record.id, state)
         context.ledger.note("executed", record, f"{wanted['model']} was deployed and is healthy")
         return {"deployedModel": fresh}
 
@@ -266,7 +270,7 @@ def mutate_deployed_model(call: Call) -> Json:
         state = endpoint_state(context, record)
         deployed = deployed_model(state, change["id"])
         deployed["dedicatedResources"] |= change["dedicatedResources"]
-        context.kv.put("gcp/endpoints", record.id, state)
+        context.kv.put(ENDPOINTS, record.id, state)
     return operations.start(context, record.id, lambda: {"deployedModel": deployed})
 
 
@@ -286,7 +290,7 @@ def undeploy_model(call: Call) -> Json:
             )
         state["deployedModels"].remove(deployed)
         state["trafficSplit"] = {} if not state["deployedModels"] else split
-        context.kv.put("gcp/endpoints", record.id, state)
+        context.kv.put(ENDPOINTS, record.id, state)
 
     def work() -> Json:
         time.sleep(DRAIN_SECONDS)
@@ -299,13 +303,13 @@ def undeploy_model(call: Call) -> Json:
 def _start_creation(context: Context, owner: str, key: str, work: Callable[[], Json]) -> Json:
     """An operation that creates what ``key`` names. It can be seen when the operation is done, not before."""
     operation = operations.start(context, owner, work)
-    context.kv.put("gcp/creations", key, operation["name"])
+    context.kv.put(CREATIONS, key, operation["name"])
     return operation
 
 
 def _under_way(context: Context, key: str) -> bool:
     """Whether an operation that has not ended creates what ``key`` names."""
-    return operations.running(context.kv.get("gcp/creations", key))
+    return operations.running(context.kv.get(CREATIONS, key))
 
 
 def unknown_method(call: Call) -> Json:
@@ -354,7 +358,7 @@ def called_endpoint(call: Call) -> Record:
 def endpoint_state(context: Context, record: Record) -> Json:
     """What is deployed to an endpoint, and how its traffic is split."""
     nothing: Json = {"deployedModels": [], "trafficSplit": {}}
-    state: Json = context.kv.get("gcp/endpoints", record.id, nothing)
+    state: Json = context.kv.get(ENDPOINTS, record.id, nothing)
     return state
 
 

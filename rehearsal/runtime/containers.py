@@ -39,8 +39,8 @@ DRAIN_SECONDS = 30
 RETRY_SECONDS = 2
 """Minimum time between two attempts to start a failed container."""
 LOG_BYTES = 5_000_000
-NAMESPACE = "workloads"
-"""Of the stored containers. Names on disk are those of earlier versions."""
+CONTAINERS = "workloads"
+"""The namespace of the containers. Names on disk are those of earlier versions."""
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
 PER_CONNECTION = frozenset(
     [
@@ -136,14 +136,14 @@ class Containers:
             with self._guard:
                 self._instances[key] = instance
                 self._failed.pop(key, None)
-            self._kv.put(NAMESPACE, key, container.to_json())
+            self._kv.put(CONTAINERS, key, container.to_json())
             if former:
                 self._drain(former)
 
     def stop(self, key: str) -> None:
         """Stop and forget a container; an unknown key is ignored."""
         with self._change(key):
-            self._kv.delete(NAMESPACE, key)
+            self._kv.delete(CONTAINERS, key)
             with self._guard:
                 instance = self._instances.pop(key, None)
                 self._failed.pop(key, None)
@@ -232,7 +232,7 @@ class Containers:
         with self._change(key):
             if instance := self._acquire(key):  # another thread was faster
                 return instance
-            stored = self._kv.get(NAMESPACE, key)
+            stored = self._kv.get(CONTAINERS, key)
             if stored is None:
                 raise ContainerFailed(f"nothing is deployed as {key}")
             since, message = self._failed.get(key, (0.0, ""))

@@ -31,6 +31,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 NOTHING: dict[str, Any] = {"tags": {}, "images": {}}
+IMAGES = "images"
+"""The namespace with the tags and images of each repository."""
 
 
 class TagImmutable(Exception):
@@ -90,7 +92,7 @@ class ImageStore:
             blobs = _blobs(build)
             digest = list(blobs)[-1]
             with self._lock:
-                stored = self._kv.get("images", repository, NOTHING)
+                stored = self._kv.get(IMAGES, repository, NOTHING)
                 if immutable and stored["tags"].get(tag, digest) != digest:
                     # The words of Amazon ECR; those of the other registries are similar.
                     raise TagImmutable(
@@ -107,12 +109,12 @@ class ImageStore:
                     "notes": build.notes,
                     "blobs": list(blobs),
                 }
-                self._kv.put("images", repository, stored)
+                self._kv.put(IMAGES, repository, stored)
         return self._image(repository, digest, stored["images"][digest])
 
     def get(self, repository: str, reference: str) -> Image | None:
         """The image with a tag or a ``sha256:…`` digest of a repository."""
-        stored = self._kv.get("images", repository, NOTHING)
+        stored = self._kv.get(IMAGES, repository, NOTHING)
         digest = stored["tags"].get(reference, reference)
         facts = stored["images"].get(digest)
         return None if facts is None else self._image(repository, digest, facts)
@@ -124,7 +126,7 @@ class ImageStore:
 
     def list(self, repository: str) -> dict[str, Image]:
         """Images of a repository by tag."""
-        stored = self._kv.get("images", repository, NOTHING)
+        stored = self._kv.get(IMAGES, repository, NOTHING)
         return {
             tag: self._image(repository, digest, stored["images"][digest])
             for tag, digest in stored["tags"].items()
@@ -133,10 +135,10 @@ class ImageStore:
     def drop_repository(self, repository: str) -> None:
         """Forget a repository with its tags; files that no other repository uses are deleted."""
         with self._lock:
-            dropped = self._kv.get("images", repository, NOTHING)["images"]
-            self._kv.delete("images", repository)
+            dropped = self._kv.get(IMAGES, repository, NOTHING)["images"]
+            self._kv.delete(IMAGES, repository)
             kept: dict[str, Any] = {}
-            for stored in self._kv.items("images").values():
+            for stored in self._kv.items(IMAGES).values():
                 kept |= stored["images"]
             blobs = {blob for facts in kept.values() for blob in facts["blobs"]}
             for digest in dropped.keys() - kept.keys():

@@ -27,6 +27,8 @@ from rehearsal.runtime.processes import Processes
 
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
+FUNCTIONS = "functions"
+"""The namespace of the functions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +76,20 @@ class Functions:
         code = hashlib.sha256(function.code).hexdigest()
         _unpack(function.code, self._folder / code)
         stored = {**asdict(function), "code": code}
-        if self._kv.get("functions", key) != stored:
-            self._kv.put("functions", key, stored)
+        if self._kv.get(FUNCTIONS, key) != stored:
+            self._kv.put(FUNCTIONS, key, stored)
             with self._lock:
                 if pool := self._pools.get(key):
                     pool.replace(stored)
 
     def stop(self, key: str) -> None:
         """Stop and forget a function; an unknown key is ignored."""
-        self._kv.delete("functions", key)
+        self._kv.delete(FUNCTIONS, key)
         with self._lock:
             pool = self._pools.pop(key, None)
         if pool:
             pool.replace(None)
-        used = {stored["code"] for stored in self._kv.items("functions").values()}
+        used = {stored["code"] for stored in self._kv.items(FUNCTIONS).values()}
         for folder in self._folder.glob("?" * 64):
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -126,7 +128,7 @@ class Functions:
     def _pool(self, key: str) -> Pool:
         with self._lock:
             if key not in self._pools:
-                stored = self._kv.get("functions", key)
+                stored = self._kv.get(FUNCTIONS, key)
                 if stored is None:
                     raise KeyError(key)
                 self._pools[key] = Pool(stored, lambda found: self._start(key, found))

@@ -51,7 +51,7 @@ def _restore_model_store(source: Lake) -> None:
     """Copy the backup's models that this clone does not have: the platform is built with one of them."""
     names = list(source.names(f"{Zone.MODELS}/"))
     if not names:
-        fail("The backup is empty, or not where BACKUP says: nothing to restore from.")
+        fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
     store = FolderLake(STORE)
     existing = set(store.names())
     for name in names:

@@ -64,7 +64,7 @@ def destroy(stack: Stack) -> None:
 def _destroy_all(stack: Stack, config: StackConfig) -> None:
     if config.keep_data:
         fail(
-            f"DATA=destroy, but {SETTINGS.name} says triplane:keep_data: true (or nothing, which is"
+            f"DATA=destroy, but {SETTINGS.name} has triplane:keep_data: true (or nothing, which is"
             " the same). Set it to false, run `make up`, and then destroy."
         )
     stack.update("destroy")

@@ -72,4 +72,8 @@ def require_version(artifact: Artifact, version: str) -> None:
         )
     digest = hashlib.sha256((artifact.directory / "model.onnx").read_bytes()).hexdigest()
     if digest != version:
-        raise GateFailed(f"model.onnx in {artifact.directory} is {digest}. Nothing was changed")
+        raise GateFailed(
+            f"model.onnx in {artifact.directory} is not the file that was tested: its SHA-256 is {digest}, and"
+            f" {version} was tested. The file was changed after training. Nothing was deployed. Release with the"
+            " model store of the staging that was tested (.models)"
+        )

@@ -22,7 +22,9 @@ class TerminalStack(Stack):
         rendered, tracked = SCRATCH / f"Pulumi.{name}.yaml", HOME / f"Pulumi.{name}.yaml"
         file = tracked if tracked.exists() else rendered
         if not file.exists():
-            fail(f"STACK={name}: there is no {tracked.name}. docs/guides/real-cloud.md makes one.")
+            fail(
+                f"STACK={name}: there is no {tracked.name}. docs/guides/real-cloud.md describes how to create one."
+            )
         return cls(name, file)
 
     @cached_property

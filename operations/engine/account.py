@@ -40,11 +40,23 @@ def another_account(stack: Stack, config: StackConfig) -> list[str]:
     os.environ.update(stack.environment)
     if any(_overrides_credentials(each) for each in resources):
         return guards.another_account_in_preview(stack.preview_steps("preview"))
-    return guards.accounts_differ(recorded, current_account(config, recorded))
+    return credentials_elsewhere(config, recorded)
 
 
-def current_account(config: StackConfig, recorded: str) -> str:
-    """The credentials' AWS account; the settings' project; the recorded subscription, if it can be seen."""
+def credentials_elsewhere(config: StackConfig, recorded: str) -> list[str]:
+    """Reasons to refuse: the current credentials and settings are of another account than the recorded one."""
+    current = current_account(config, recorded)
+    if current is None:
+        return [
+            f"the stack was created in the subscription {recorded}, and these credentials do not see it. Nothing"
+            " was changed. Sign in with an account that has a role in it; or choose another stack for the"
+            " subscription of these credentials."
+        ]
+    return guards.accounts_differ(recorded, current)
+
+
+def current_account(config: StackConfig, recorded: str) -> str | None:
+    """The credentials' AWS account; the settings' project; the recorded subscription, or None if it is not visible."""
     match config.cloud:
         case "aws":
             import boto3
@@ -57,7 +69,7 @@ def current_account(config: StackConfig, recorded: str) -> str:
             # Every id names its subscription. But a subscription that the credentials do not see answers
             # 404, as a deleted resource does.
             visible = arm.get(f"/subscriptions/{recorded}", "2022-12-01")
-            return recorded if visible else "subscriptions without it"
+            return recorded if visible else None
 
 
 def _overrides_credentials(resource: dict[str, Any]) -> bool:

@@ -40,7 +40,7 @@ def print_prediction(stack: Stack, outputs: dict[str, Any]) -> None:
     print(f"\n  A real flight: {flight}")
     print(
         f"  {verdict}: more than 15 minutes late with probability {prediction['probability']:.2f},"
-        f" says model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
+        f" from model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
     )
 
 

@@ -74,9 +74,9 @@ def accounts_differ(recorded: str | None, current: str | None) -> list[str]:
     if not recorded or not current or recorded == current:
         return []
     return [
-        f"the stack was made in {recorded}, but these credentials and settings lead to {current}. Nothing was"
-        " changed. Sign in to the first, or name it in the settings; or choose another stack for the"
-        " second."
+        f"the stack was created in {recorded}, but these credentials and settings lead to {current}. Nothing"
+        f" was changed. Sign in to {recorded}, or name it in the settings; or choose another stack for"
+        f" {current}."
     ]
 
 
@@ -127,7 +127,7 @@ def refresh_losses(steps: Sequence[Step], allow: Collection[str]) -> list[str]:
     names = ", ".join(map(resource_name, precious or missing[:5]))
     return [
         f"a refresh finds {len(missing)} of {len(in_cloud)} resources gone, among them {names}. It would"
-        " drop them from the state, and the next run would make new, empty ones. Nothing was"
+        " drop them from the state, and the next run would create new, empty ones. Nothing was"
         " changed. Do these credentials and this region show the stack's resources? If they are"
         f" really gone: ALLOW={ALLOW_VANISHED}"
     ]
@@ -147,6 +147,6 @@ def guard_preview(text: str) -> None:
         steps = parse_preview(text)
     except ValueError as error:
         sys.exit(
-            f"Refused: {error}. So nobody knows what an update would do. Run `pulumi preview` until it succeeds."
+            f"Refused: {error}. What an update would do is unknown. Run `pulumi preview` again until it succeeds."
         )
     refuse(another_account_in_preview(steps) or update_losses(steps, allowed()))

@@ -60,7 +60,7 @@ def remove_stale_locks(locks: Path, stack: str) -> None:
 def _in_progress(lock: Lock, stack: str) -> str:
     minutes = (datetime.now(UTC) - lock.since).total_seconds() / 60
     way_out = (
-        f"Wait until it has ended, and run this again; to end it in order: kill -INT {lock.pid}"
+        f"Wait until it has ended, and run this again; to stop it cleanly: kill -INT {lock.pid}"
         if lock.is_of_this_machine
         else f"Wait until it has ended. If process {lock.pid} has exited on {lock.host}, or {lock.host} is"
         f" this machine's former name: delete {lock.file}"

@@ -39,9 +39,7 @@ def parse_preview(text: str) -> list[Step]:
 
 
 def _not_a_preview(reason: str) -> str:
-    return (
-        f"standard input is not, or not completely, what `pulumi preview --json` prints ({reason})"
-    )
+    return f"the preview is not, or not completely, what `pulumi preview --json` prints ({reason})"
 
 
 def drift(steps: Iterable[Step]) -> dict[str, list[str]]:

@@ -146,10 +146,10 @@ def _run(
             try:
                 return engine.wait(1)
             except KeyboardInterrupt:
-                pass  # the terminal has sent it to the engine, too, which ends in order
+                pass  # the terminal has sent it to the engine, too, which stops cleanly
             except subprocess.TimeoutExpired:
                 if not stopping and (reasons := disk_shortages(MINIMUM)):
                     stopping = True
-                    say(f"stopping the engine, its state whole: {'; '.join(reasons)}")
+                    say(f"stopping the engine before its state is damaged: {'; '.join(reasons)}")
                     # It finishes the operations in progress, and begins no more.
                     engine.send_signal(signal.SIGINT)

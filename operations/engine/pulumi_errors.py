@@ -42,8 +42,10 @@ def _way_past_lock(error: str, stack: str) -> str:
     locks = []
     for lock, user, host, pid, since in LOCK.findall(error):
         minutes = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() / 60
-        locks.append(f"{lock}, made {minutes:.0f} minutes ago by process {pid} of {user} on {host}")
-    owners = "; ".join(locks) or "the backend does not say by whom or since when"
+        locks.append(
+            f"{lock}, created {minutes:.0f} minutes ago by process {pid} of {user} on {host}"
+        )
+    owners = "; ".join(locks) or "the backend does not report by whom or since when"
     return (
         f"Stack {stack} is locked: {owners}. This run changed nothing. If that update still runs, wait for it"
         f" and run this again. If its machine is gone (see the CI's runs), the lock stays until somebody"

@@ -55,7 +55,7 @@ def clock_behind_state(state: Path, allow: Collection[str]) -> list[str]:
     if recorded is None or (written := datetime.fromisoformat(recorded)) <= now + CLOCK_SKEW:
         return []
     return [
-        f"this machine's clock says {now:%Y-%m-%d %H:%M}, and {state.name} was written at"
+        f"this machine's clock shows {now:%Y-%m-%d %H:%M}, and {state.name} was written at"
         f" {written:%Y-%m-%d %H:%M}. A cloud refuses what is signed with a wrong clock. Set the clock"
         f" (`timedatectl set-ntp true`); if it is right now and was wrong then: ALLOW={ALLOW_CLOCK}"
     ]

@@ -132,7 +132,8 @@ def _discovered(
 ) -> list[DiscoveredResource]:
     """The resources with the stack's tags; refused if the credentials lead to another account than the program's."""
     own_account = guards.recorded_account(deployment["resources"]) or ""
-    guards.refuse(guards.accounts_differ(own_account, account.current_account(config, own_account)))
+    if own_account:
+        guards.refuse(account.credentials_elsewhere(config, own_account))
     try:
         return discovery.discovered_resources(config, stack, own_account, missing)
     except Exception as error:  # each cloud's client has its own

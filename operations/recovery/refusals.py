@@ -1,4 +1,4 @@
-"""The refusals when a cloud does not say whether a resource exists. Nothing was changed then.
+"""The refusals when it cannot be determined whether a resource exists. Nothing was changed then.
 
 Each names the resources, the cloud's reason (or that it was printed before), and the ways out.
 """
@@ -9,7 +9,7 @@ ALLOW_UNRESOLVED = "unseen"
 """The word that goes on without reading the unresolved operations from the cloud: ``ALLOW=unseen``."""
 
 OPERATIONS_UNREADABLE = (
-    "Refused: the cloud does not say whether the interrupted run has created or changed {names}; its reason is"
+    "Refused: it could not be determined whether the interrupted run has created or changed {names}; the cloud's reason is"
     " above. Nothing in the cloud was changed. Run the same command again once the cloud answers, with"
     " credentials that may read these resources. To go on without knowing, so that what was created may be"
     f" created twice: ALLOW={ALLOW_UNRESOLVED}"
@@ -17,7 +17,7 @@ OPERATIONS_UNREADABLE = (
 """With a place for ``{names}``: after an interrupted run."""
 
 CANDIDATES_UNREADABLE = (
-    "Refused: the cloud does not say whether {names} exist; its reason is above. Nothing was changed."
+    "Refused: it could not be determined whether {names} exist; the cloud's reason is above. Nothing was changed."
     " Run the same command again with credentials that may read them."
 )
 """With a place for ``{names}``: during an import."""
@@ -26,7 +26,7 @@ CANDIDATES_UNREADABLE = (
 def secret_unreadable(secret: str, reason: str, permission: str) -> str:
     """During an import or after an interrupted run, for a secret whose id the cloud chooses."""
     return (
-        f"Refused: the cloud does not say whether the secret {secret} exists: {reason}. Nothing was changed."
+        f"Refused: it could not be determined whether the secret {secret} exists: {reason}. Nothing was changed."
         f" Sign the terminal in to the stack's account, with the permission {permission}, and run the same"
         " command again. After an interrupted run, to go on without knowing, so that the secret may be created"
         f" twice: ALLOW={ALLOW_UNRESOLVED}"

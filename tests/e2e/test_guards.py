@@ -39,7 +39,7 @@ def steps(stack: Stack, *words: str, **settings: Any) -> list[Step]:
 def test_another_account_is_refused(stack: Stack) -> None:
     elsewhere = ELSEWHERE[stack.settings["triplane:cloud"]]
     [reason] = guards.another_account_in_preview(steps(stack, "preview", **elsewhere))
-    assert "the stack was made in" in reason
+    assert "the stack was created in" in reason
 
 
 def test_replacing_the_lake_is_refused_until_it_is_named(stack: Stack) -> None:

@@ -93,7 +93,7 @@ def secret_version_id(facts: Facts) -> str | None:
 
 
 def _describe_secret(region: str, secret: str, account: str | None) -> dict[str, Any] | None:
-    """What AWS returns about a secret; None if there is none. Leaves when AWS does not say.
+    """What AWS returns about a secret; None if there is none. Leaves if AWS refuses to answer.
 
     With `aws:profile` or `aws:assumeRoles` in the settings the provider uses other credentials than the
     terminal, and the secret can be in their account.

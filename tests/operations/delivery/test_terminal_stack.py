@@ -41,7 +41,7 @@ def test_a_lock_in_a_remote_backend_is_reported_with_the_way_out_and_kept(
         remote_stack.update("up")
     stderr = capfd.readouterr().err
     assert stderr.count("currently locked by 1 lock(s)") == 1
-    assert "s3://states/x.json, made" in stderr
+    assert "s3://states/x.json, created" in stderr
     assert "by process 7 of ci on gone" in stderr
     assert "pulumi cancel --stack staging" in stderr
 

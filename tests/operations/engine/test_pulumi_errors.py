@@ -18,7 +18,7 @@ def test_a_lock_in_a_bucket_is_named_with_its_age_and_the_way_out() -> None:
     )
     text = explained(error, Path("Pulumi.staging.yaml"))
     assert text.startswith(error)
-    assert f"{where}, made 47 minutes ago by process 2177 of runner on fv-az1" in text
+    assert f"{where}, created 47 minutes ago by process 2177 of runner on fv-az1" in text
     assert "pulumi cancel --stack staging" in text
 
 
@@ -26,7 +26,7 @@ def test_a_lock_of_pulumi_cloud_has_the_same_way_out() -> None:
     error = "error: [409] Conflict: Another update is currently in progress."
     text = explained(error, Path(".pulumi/stacks/Pulumi.production-gcp.yaml"))
     assert "pulumi cancel --stack production-gcp" in text
-    assert "does not say by whom or since when" in text
+    assert "does not report by whom or since when" in text
 
 
 def test_a_wrong_passphrase_is_reported_with_the_way_out() -> None:

@@ -184,9 +184,9 @@ def test_allow_unseen_forgets_what_the_cloud_does_not_return(
 def test_recovery_refuses_the_credentials_of_another_account(
     tmp_path: Path, account_refusals: list[str]
 ) -> None:
-    account_refusals.append("the stack was made in 1, but these credentials lead to 2")
+    account_refusals.append("the stack was created in 1, but these credentials lead to 2")
     stack = InterruptedStack(tmp_path, deployment(pending=[role("killed")]))
-    with pytest.raises(SystemExit, match="made in 1"):
+    with pytest.raises(SystemExit, match="created in 1"):
         interrupted_run.recover(stack, None)  # type: ignore[arg-type]
     assert stack.commands == [("unlock",)]
     assert stack.state["pending_operations"]

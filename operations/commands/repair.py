@@ -26,7 +26,7 @@ def report_drift(stack: Stack, config: StackConfig) -> dict[str, list[str]]:
     Refuses another account's resources, and a refresh that finds too many resources missing.
     """
     refuse(account.another_account(stack, config))
-    steps = stack.preview_steps("refresh", "--preview-only")
+    steps = stack.cli.refresh_steps()
     drift = previews.drift(steps)
     for urn, properties in drift.items():
         print(f"  {resource_type(urn)} {resource_name(urn)}: {', '.join(properties)}")

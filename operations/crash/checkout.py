@@ -138,16 +138,17 @@ class Checkout:
 
     def preview(self) -> subprocess.CompletedProcess[str]:
         """A preview that fails if it finds a change."""
-        return self._pulumi("preview", "--expect-no-changes")
+        return self._cli.capture("preview", "--expect-no-changes")
 
     def drift(self) -> dict[str, list[str]]:
         """The resources that differ between cloud and state, with the properties that differ.
 
         Raises ValueError unless the engine has read each resource of the state.
         """
-        refresh = self._pulumi("refresh", "--preview-only", "--json")
+        refresh, event_log = self._cli.captured_refresh()
         try:
-            steps = previews.parse_preview(refresh.stdout)
+            previews.parse_preview(refresh.stdout)  # it names the error of a refresh that failed
+            steps = previews.refresh_steps(event_log)
         except ValueError as error:
             raise ValueError(f"{error}:\n{refresh.stderr[-1500:]}") from error
         resources = (each for each in self.state().get("resources") or () if each["custom"])
@@ -161,12 +162,12 @@ class Checkout:
         """The output of `make -s env`. Its paths and ports do not change."""
         return dict(environment.parse_exports(self.run("operations", "env")))
 
-    def _pulumi(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a plain Pulumi command, as after `eval "$(make -s env)"`."""
+    @property
+    def _cli(self) -> PulumiCli:
+        """Plain Pulumi, as after `eval "$(make -s env)"`."""
         scratch = self.folder / ".pulumi/stacks"
         file = (self.folder if self.stack == "dev" else scratch) / f"Pulumi.{self.stack}.yaml"
-        exported = {**self.environment, **self._exports}
-        return PulumiCli(self.stack, file, exported, self.folder).capture(*words)
+        return PulumiCli(self.stack, file, {**self.environment, **self._exports}, self.folder)
 
     def state(self) -> dict[str, Any]:
         """The state as it is on disk."""

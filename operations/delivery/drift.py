@@ -14,7 +14,7 @@ def report_drift(name: str) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
     stack = TerminalStack.named(name)
     preparation.ensure_model()
-    steps = stack.preview_steps("refresh", "--preview-only")
+    steps = stack.cli.refresh_steps()
     guards.refuse(guards.another_account_in_preview(steps))
     drift = previews.drift(steps)
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]

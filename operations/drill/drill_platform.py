@@ -107,7 +107,7 @@ class DrillPlatform:
 
     def has_drifted(self) -> bool:
         """Whether a refresh would find a difference."""
-        return bool(previews.drift(self.stack.preview_steps("refresh", "--preview-only")))
+        return bool(previews.drift(self.stack.cli.refresh_steps()))
 
     # What a disaster does
 

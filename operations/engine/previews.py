@@ -1,8 +1,9 @@
-"""What a preview reports: the JSON of ``pulumi preview --json`` and ``pulumi refresh --preview-only --json``."""
+"""What a preview reports: the JSON of ``pulumi preview --json``, and the event log of a refresh."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from operations.engine.resources import is_cloud_resource
 
 Step = dict[str, Any]
 """One of ``steps`` in that JSON: an operation on a resource, with its state before and after."""
+UNNAMED = "a secret or another value that the engine does not show"
+"""Of a drifted resource whose changed property is not known: the event log has no secrets."""
 
 
 def parse_preview(text: str) -> list[Step]:
@@ -42,6 +45,36 @@ def _not_a_preview(reason: str) -> str:
     return f"the preview is not, or not completely, what `pulumi preview --json` prints ({reason})"
 
 
+def refresh_steps(event_log: str) -> list[Step]:
+    """What a refresh found of each resource: the steps in its event log. Raises ValueError unless it has ended.
+
+    The operation is ``same``, ``update`` or ``delete``: the engine has the provider compare the resource with what the
+    program asks for. The steps in the JSON of a refresh are not enough. There an update is an update only if the
+    provider has listed the changed properties, and Python's dynamic providers never do.
+    https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/resource/deploy/step.go (RefreshStep.ResultOp)
+    https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/backend/display/json.go (ResourceOutputsEvent)
+    """
+    events = [json.loads(line) for line in event_log.splitlines()]
+    if not any(event.get("summaryEvent") for event in events):
+        raise ValueError("the refresh has no summary: it was interrupted")
+    return [
+        _step(event["resOutputsEvent"]["metadata"])
+        for event in events
+        if "resOutputsEvent" in event
+    ]
+
+
+def _step(metadata: dict[str, Any]) -> Step:
+    """The metadata of an event, with the names that the JSON of a preview has for the same."""
+    return {
+        "op": metadata["op"],
+        "urn": metadata["urn"],
+        "oldState": metadata.get("old"),
+        "newState": metadata.get("new"),
+        "detailedDiff": metadata.get("detailedDiff"),
+    }
+
+
 def drift(steps: Iterable[Step]) -> dict[str, list[str]]:
     """What a refresh found: the URN of each changed resource, with its changed properties.
 
@@ -51,16 +84,16 @@ def drift(steps: Iterable[Step]) -> dict[str, list[str]]:
     for step in steps:
         if step["op"] == "delete":
             found[step["urn"]] = ["gone"]
-        elif is_cloud_resource(step["urn"]) and (changed := _changed_properties(step)):
-            found[step["urn"]] = changed
+        elif step["op"] == "update" and is_cloud_resource(step["urn"]):
+            found[step["urn"]] = _changed_properties(step)
     return found
 
 
 def _changed_properties(step: Step) -> list[str]:
-    """The inputs that differ, or else the outputs. Inputs first: most outputs follow from them."""
-    old, new = step.get("oldState") or {}, step.get("newState") or {}
-    for part in ("inputs", "outputs"):
-        before, after = old.get(part) or {}, new.get(part) or {}
-        if names := sorted(n for n in before | after if before.get(n) != after.get(n)):
-            return names
-    return []
+    """The properties that the provider lists; without a list, what the program asks for and does not exist."""
+    if paths := step.get("detailedDiff"):
+        return sorted({re.split(r"[.\[]", path)[0] for path in paths})
+    new = step.get("newState") or {}
+    inputs, outputs = new.get("inputs") or {}, new.get("outputs") or {}
+    names = (n for n in inputs if not n.startswith("__") and outputs.get(n) != inputs[n])
+    return sorted(names) or [UNNAMED]

@@ -11,13 +11,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
 from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
+from operations.engine.previews import Step, refresh_steps
 from operations.engine.pulumi_errors import error_text, explained
 from operations.terminal import fail, say
 
@@ -71,6 +73,25 @@ class PulumiCli:
     def json(self, *words: str) -> Any:
         """The JSON that a command prints. Leaves with Pulumi's reason if it fails."""
         return json.loads(self.output(*words) or "{}")
+
+    def refresh_steps(self) -> list[Step]:
+        """What a refresh would change. Leaves with Pulumi's reason if it fails."""
+        done, event_log = self.captured_refresh()
+        self._succeeded(done)
+        return refresh_steps(event_log)
+
+    def captured_refresh(self) -> tuple[subprocess.CompletedProcess[str], str]:
+        """Run a refresh that changes nothing, whatever its exit code is; what was printed, and its event log.
+
+        The log has secrets in the Python SDK's own messages: its file is deleted at once.
+        """
+        # `--event-log` is for programs that drive Pulumi, and does not exist without this.
+        hidden = {**self.environment, "PULUMI_DEBUG_COMMANDS": "true"}
+        with TemporaryDirectory() as folder:
+            log = Path(folder, "events.json")
+            words = ("refresh", "--preview-only", "--json", "--event-log", str(log))
+            done = replace(self, environment=hidden).capture(*words)
+            return done, log.read_text() if log.exists() else ""
 
     def create_stack(self, folder: Path, *, select: bool = False) -> None:
         """Create the stack, from a folder with a Pulumi.yaml. ``select``: bare commands then use it.

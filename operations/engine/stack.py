@@ -112,7 +112,7 @@ class Stack:
         self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
 
     def preview_steps(self, *words: str) -> list[Step]:
-        """The steps of a preview: ``preview``, or ``refresh --preview-only``."""
+        """The steps of a ``preview`` with these options."""
         return list(self.cli.json(*words, "--json").get("steps") or ())  # an empty stack has none
 
     def init(self) -> None:

@@ -16,7 +16,13 @@ from xdist.scheduler import LoadScopeScheduling
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
 
-ON_A_STACK = ("test_former_state.py", "test_guards.py", "test_platform.py", "test_recovery_ids.py")
+ON_A_STACK = (
+    "test_drift.py",
+    "test_former_state.py",
+    "test_guards.py",
+    "test_platform.py",
+    "test_recovery_ids.py",
+)
 """Whose tests share a cloud's stack."""
 LONG = ("test_crash.py", "test_pipelines.py", "test_generated_files.py")
 """What takes longest of the others begins first, lest one worker end alone with it."""

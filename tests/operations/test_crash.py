@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from operations.crash.resources import existing_resources
 from operations.crash.scenario import Run, hits_without_effect
 from operations.crash.steps import OPERATIONS, CrashStep, steps_in
 from operations.crash.verdict import Verdict
+from operations.engine.pulumi_cli import PulumiCli
 
 BUCKET = "aws:s3/bucket:Bucket"
 URN = f"urn:pulumi:dev::triplane::triplane:index:Platform${BUCKET}::lake"
@@ -130,23 +132,35 @@ def test_a_cloud_that_could_not_be_queried_is_not_assumed_to_be_right() -> None:
     assert "could not be queried" in judged(checkout).other[0]
 
 
+COMPLETE = {"steps": [], "changeSummary": {"same": 1}}
+READ = {"resOutputsEvent": {"metadata": {"urn": URN, "op": "same"}}}
+SUMMARY = {"summaryEvent": {"resourceChanges": {"same": 1}}}
+
+
 @pytest.mark.parametrize(
-    ("printed", "wrong"),
+    ("printed", "events", "wrong"),
     [
-        ({"steps": [{"urn": URN, "op": "refresh"}], "changeSummary": {"same": 1}}, ""),
-        ({"steps": [], "changeSummary": {"same": 1}}, "did not read"),
-        ({"steps": [{"urn": URN, "op": "refresh"}]}, "was interrupted"),
-        ("", "is not"),
+        (COMPLETE, (READ, SUMMARY), ""),
+        (COMPLETE, (SUMMARY,), "did not read"),
+        (COMPLETE, (READ,), "was interrupted"),
+        ({"steps": [{"urn": URN, "op": "refresh"}]}, (READ,), "was interrupted"),
+        ("", (), "is not"),
     ],
 )
 def test_a_refresh_counts_only_if_it_read_every_resource(
-    printed: object, wrong: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    printed: object,
+    events: Sequence[Mapping[str, object]],
+    wrong: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     lake = {"urn": URN, "type": BUCKET, "custom": True}
     provider = {"urn": "p", "type": "pulumi:providers:aws", "custom": True}
     done = subprocess.CompletedProcess([], 0, json.dumps(printed) if printed else "", "")
     monkeypatch.setattr(Checkout, "state", lambda _: {"resources": [lake, provider]})
-    monkeypatch.setattr(Checkout, "_pulumi", lambda *_: done)
+    monkeypatch.setattr(Checkout, "_cli", PulumiCli("dev", tmp_path, {}))
+    log = "\n".join(map(json.dumps, events))
+    monkeypatch.setattr(PulumiCli, "captured_refresh", lambda _: (done, log))
     with pytest.raises(ValueError, match=wrong) if wrong else contextlib.nullcontext():
         assert Checkout("aws", tmp_path).drift() == {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 from api_models.resource import Plan, Resource
@@ -39,11 +40,12 @@ BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 BUCKET_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 FUNCTION = "aws:lambda/function:Function"
+IMAGE_LIFECYCLE = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 REPOSITORY = "aws:ecr/repository:Repository"
 
 UNTAGGED = {
     "aws:appautoscaling/policy:Policy",
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy",
+    IMAGE_LIFECYCLE,
     "aws:ecr/repositoryPolicy:RepositoryPolicy",
     "aws:iam/policyAttachment:PolicyAttachment",
     "aws:iam/rolePolicy:RolePolicy",
@@ -181,9 +183,14 @@ def endless_objects(lifecycle: Resource, _plan: Plan) -> Iterator[str]:
 
 
 def endless_images(repository: Resource, plan: Plan) -> Iterator[str]:
-    type_ = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
-    if not companions(repository, plan, type_, "repository"):
+    if not companions(repository, plan, IMAGE_LIFECYCLE, "repository"):
         yield "old images are kept forever: the repository has no LifecyclePolicy"
+
+
+def expiring_images_in_use(lifecycle: Resource, _plan: Plan) -> Iterator[str]:
+    for rule in json.loads(lifecycle.inputs["policy"])["rules"]:
+        if rule["action"]["type"] == "expire" and rule["selection"]["tagStatus"] != "untagged":
+            yield f"rule {rule['rulePriority']} deletes images with a tag, which may be in use"
 
 
 def clear_variables(function: Resource, _plan: Plan) -> Iterator[str]:
@@ -232,6 +239,7 @@ CHECKS = (
     Check(RETENTION, (BUCKET,), bucket_needs(BUCKET_LIFECYCLE, "everything is kept forever")),
     Check(RETENTION, (BUCKET_LIFECYCLE,), endless_objects),
     Check(RETENTION, (REPOSITORY,), endless_images),
+    Check(RETENTION, (IMAGE_LIFECYCLE,), expiring_images_in_use),
     Check(SECRETS, (FUNCTION,), clear_variables),
     Check(SECRETS, ("aws:codebuild/project:Project",), clear_build_variables),
 )

@@ -117,6 +117,10 @@ def endless_images(repository: Resource, _plan: Plan) -> Iterator[str]:
         each.get("action") == "DELETE" for each in cleanup
     ):
         yield "old images are kept forever: no clean-up policy deletes any"
+    for each in cleanup:
+        tags = (each.get("condition") or {}).get("tagState")
+        if each.get("action") == "DELETE" and tags != "UNTAGGED":
+            yield f"the clean-up policy {each.get('id')} deletes images with a tag, which may be in use"
 
 
 def clear_variables(service: Resource, _plan: Plan) -> Iterator[str]:

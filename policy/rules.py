@@ -120,9 +120,14 @@ VERSIONED = Rule(
 )
 RETENTION = Rule(
     "retention",
-    "Logs, captures, old versions and old images are kept for a set time, not forever.",
-    "Data that nobody decided to keep costs money, and is a liability if captures hold personal data.",
-    ("https://gdpr-info.eu/art-5-gdpr/",),
+    "Logs, captures, old versions and untagged images are kept for a set time; images with a tag are not deleted.",
+    "Data that nobody decided to keep costs money, and is a liability if captures hold personal data."
+    " But no registry knows which images are in use: without its image a function or a deployment cannot start again.",
+    (
+        "https://gdpr-info.eu/art-5-gdpr/",
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html",
+        "https://docs.cloud.google.com/artifact-registry/docs/repositories/cleanup-policy-overview",
+    ),
 )
 SECRETS = Rule(
     "secrets-by-reference",

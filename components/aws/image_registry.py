@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components import contracts
 from components.aws.foundation import Foundation
 
-KEPT_IMAGES = 20
+UNTAGGED_DAYS = 30
 
 
 class ImageRegistry(contracts.ImageRegistry):
@@ -36,6 +36,8 @@ class ImageRegistry(contracts.ImageRegistry):
             tags=foundation.tags,
             opts=child,
         )
+        # Only what has no tag: which images run, or are gone back to, a rule cannot know. Each of ours has a tag.
+        # https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
         aws.ecr.LifecyclePolicy(
             f"{name}-lifecycle",
             repository=self.registry.name,
@@ -44,18 +46,23 @@ class ImageRegistry(contracts.ImageRegistry):
                     "rules": [
                         {
                             "rulePriority": 1,
-                            "description": f"Keep the newest {KEPT_IMAGES} images",
+                            "description": f"Delete untagged images after {UNTAGGED_DAYS} days",
                             "selection": {
-                                "tagStatus": "any",
-                                "countType": "imageCountMoreThan",
-                                "countNumber": KEPT_IMAGES,
+                                "tagStatus": "untagged",
+                                "countType": "sinceImagePushed",
+                                "countUnit": "days",
+                                "countNumber": UNTAGGED_DAYS,
                             },
                             "action": {"type": "expire"},
                         }
                     ]
                 }
             ),
-            opts=child,
+            # Another policy is another resource to the provider, with the same id: deleted last, the former
+            # one would take the new one with it.
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(delete_before_replace=True)
+            ),
         )
 
         self.repository = self.registry.repository_url

@@ -10,7 +10,7 @@ from components.gcp.foundation import Foundation
 
 
 class ImageRegistry(contracts.ImageRegistry):
-    """A repository whose tags cannot be moved; old images are deleted, the last ten stay."""
+    """A repository whose tags can be neither moved nor deleted, so that images in use stay."""
 
     registry: artifactregistry.Repository
 
@@ -31,12 +31,14 @@ class ImageRegistry(contracts.ImageRegistry):
             location=foundation.region,
             format="DOCKER",
             docker_config={"immutable_tags": True},
+            # Only what has no tag: an immutable tag cannot be deleted, and so neither can its image; and which
+            # images run, or are gone back to, a policy cannot know.
+            # https://cloud.google.com/python/docs/reference/artifactregistry/1.10.0/google.cloud.artifactregistry_v1.types.Repository.DockerRepositoryConfig
             cleanup_policies=[
-                {"id": "keep-recent", "action": "KEEP", "most_recent_versions": {"keep_count": 10}},
                 {
-                    "id": "delete-old",
+                    "id": "delete-untagged",
                     "action": "DELETE",
-                    "condition": {"older_than": f"{30 * 24 * 3600}s"},
+                    "condition": {"tag_state": "UNTAGGED", "older_than": f"{30 * 24 * 3600}s"},
                 },
             ],
             labels=foundation.labels,

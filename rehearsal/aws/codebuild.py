@@ -234,6 +234,7 @@ class Build:
         for note in image.notes:
             self._write(note)
         self._write(f"{tag}: digest: {image.digest}")
+        ecr.expire_images(self.context, repository)
 
     def _write(self, line: str) -> None:
         with self.log.open("a") as log:

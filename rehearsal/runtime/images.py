@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,19 +132,33 @@ class ImageStore:
             for tag, digest in stored["tags"].items()
         }
 
+    def drop(self, repository: str, digests: Collection[str]) -> None:
+        """Forget images of a repository, with their tags; files that no other image uses are deleted."""
+        with self._lock:
+            stored = self._kv.get(IMAGES, repository, NOTHING)
+            dropped = {digest: stored["images"].pop(digest) for digest in digests}
+            stored["tags"] = {
+                tag: digest for tag, digest in stored["tags"].items() if digest not in dropped
+            }
+            self._kv.put(IMAGES, repository, stored)
+            self._delete_files(dropped)
+
     def drop_repository(self, repository: str) -> None:
         """Forget a repository with its tags; files that no other repository uses are deleted."""
         with self._lock:
             dropped = self._kv.get(IMAGES, repository, NOTHING)["images"]
             self._kv.delete(IMAGES, repository)
-            kept: dict[str, Any] = {}
-            for stored in self._kv.items(IMAGES).values():
-                kept |= stored["images"]
-            blobs = {blob for facts in kept.values() for blob in facts["blobs"]}
-            for digest in dropped.keys() - kept.keys():
-                shutil.rmtree(self._root(digest), ignore_errors=True)
-                for blob in set(dropped[digest]["blobs"]) - blobs:
-                    self._blob(blob).unlink(missing_ok=True)
+            self._delete_files(dropped)
+
+    def _delete_files(self, dropped: dict[str, Any]) -> None:
+        kept: dict[str, Any] = {}
+        for stored in self._kv.items(IMAGES).values():
+            kept |= stored["images"]
+        blobs = {blob for facts in kept.values() for blob in facts["blobs"]}
+        for digest in dropped.keys() - kept.keys():
+            shutil.rmtree(self._root(digest), ignore_errors=True)
+            for blob in set(dropped[digest]["blobs"]) - blobs:
+                self._blob(blob).unlink(missing_ok=True)
 
     def manifest(self, image: Image) -> dict[str, Any]:
         """The OCI manifest of the image; its digest is the image's."""

@@ -31,6 +31,7 @@ S3_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 FUNCTION = "aws:lambda/function:Function"
 PERMISSION = "aws:lambda/permission:Permission"
 ECR = "aws:ecr/repository:Repository"
+ECR_LIFECYCLE = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 BUILD = "aws:codebuild/project:Project"
 
 GCS = "gcp:storage/bucket:Bucket"
@@ -155,9 +156,13 @@ def aws_operation() -> Iterator[Mutation]:
             "retention", S3_LIFECYCLE, f"{what} forever",
             put(S3_LIFECYCLE, f"rules.{index}.status", "Disabled"),
         )  # fmt: skip
+    yield Mutation("retention", ECR, "images forever", drop(ECR_LIFECYCLE))
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 20}
+    rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
     yield Mutation(
-        "retention", ECR, "images forever", drop("aws:ecr/lifecyclePolicy:LifecyclePolicy")
-    )
+        "retention", ECR_LIFECYCLE, "images with a tag expire",
+        put(ECR_LIFECYCLE, "policy", json.dumps({"rules": [rule]})),
+    )  # fmt: skip
     yield Mutation(
         "secrets-by-reference", "aws:*", "the key in a variable",
         put(FUNCTION, "environment.variables.GREETING", SECRET),
@@ -221,6 +226,10 @@ def gcp_operation() -> Iterator[Mutation]:
             put(GCS, f"lifecycleRules.{index}.action.type", "SetStorageClass"),
         )  # fmt: skip
     yield Mutation("retention", GAR, "images forever", put(GAR, "cleanupPolicyDryRun", True))
+    yield Mutation(
+        "retention", GAR, "images with a tag are deleted",
+        put(GAR, "cleanupPolicies.0.condition.tagState", "ANY"),
+    )  # fmt: skip
     yield Mutation(
         "secrets-by-reference", "gcp:*", "the key in an argument",
         put(RUN, "template.containers.0.args", [f"--key={SECRET}"]),

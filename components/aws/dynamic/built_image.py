@@ -49,7 +49,7 @@ class BuiltImageProvider(Provider):
         # Another project or region would build the same image.
         return UpdateResult({**news, "image": olds["image"]})
 
-    # No delete: the former image stays for a rollback until the repository's lifecycle policy deletes it.
+    # No delete: the former image stays, for a rollback.
 
 
 class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):

@@ -39,7 +39,7 @@ class BuiltImageProvider(Provider):
         # Another account or bucket would build the same image.
         return UpdateResult({**news, "image": olds["image"]})
 
-    # No delete: the former image stays for a rollback until the registry's clean-up policy deletes it.
+    # No delete: the former image stays, for a rollback.
 
 
 class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):

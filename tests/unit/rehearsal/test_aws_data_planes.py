@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from rehearsal.aws import lambda_urls, s3
+from rehearsal.aws import ecr, lambda_urls, s3
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -132,6 +132,25 @@ def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> No
     assert answer["imageDetails"][0]["imageDigest"].startswith("sha256:")
     log = account.http.get(ended["logs"]["deepLink"].removeprefix(account.context.base_url))
     assert "docker push" in log.text
+
+
+@pytest.mark.parametrize(("tag_status", "left"), [("any", {"1"}), ("untagged", {"0", "1"})])
+def test_a_lifecycle_policy_that_counts_deletes_the_oldest_images(
+    account: Account, tag_status: str, left: set[str]
+) -> None:
+    bucket, images = lake(account), repository(account)
+    folder = account.context.state_dir / "older"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "server.py").write_text("older")
+    url = images.outputs["repositoryUrl"]
+    account.context.images.build(folder, "Dockerfile", url, "0")
+    selection = {"tagStatus": tag_status, "countType": "imageCountMoreThan", "countNumber": 1}
+    rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
+    policy = json.dumps({"rules": [rule]})
+    account.create(ecr.LifecyclePolicy.token, "expiry", repository=images.id, policy=policy)
+    build(account, bucket, images, allow("s3:GetObject", "*"), *PUSH)
+    assert account.context.images.list(url).keys() == left
 
 
 @pytest.mark.parametrize(

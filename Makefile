@@ -46,10 +46,12 @@ restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=â
 	@$(python) -m operations restore $(CLOUD)
 drill: bootstrap ## Four disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
+# Without bootstrap: these two read stdin or are read by a shell, and must be quiet and quick.
 guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=â€¦)
 	@$(python) -m operations guard
 
 .PHONY: env rehearsal down wipe train
+# Without bootstrap, as guard.
 env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
 	@$(python) -m operations env
 rehearsal: bootstrap ## Start the rehearsal of the three clouds
@@ -69,13 +71,13 @@ release: bootstrap ## Deliver to one stack of your shell's environment: STACK=st
 	@$(python) -m operations release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Report what somebody changed by hand in a stack of your shell's environment: STACK=production
 	@$(python) -m operations drift $(STACK)
-review: bootstrap ## What this tree would change of what BASE=origin/main builds, in the rehearsal
+review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 
 .PHONY: install lint format all test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
-install: bootstrap ## Install everything that the other targets need; each of them calls it
+install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
-test: bootstrap ## Run every check and every test, the rehearsal end to end included
+test: bootstrap ## Run every check and every test except checkov and pack, which CI runs apart
 	@$(python) -m tools.verify
 lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types and the direction of imports
@@ -107,7 +109,7 @@ fmt: bootstrap ## Format the code, and bring docs/reference/settings.md up to da
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .
 	@$(python) -m tools.settings_table
-lock: ## Pin all dependencies again from requirements*.in
+lock: bootstrap ## Pin all dependencies again from requirements*.in
 	@$(python) -m tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -57,7 +57,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
         commands,
         "deliver",
         _deliver,
-        "deliver a merge in the rehearsal: tests, staging, load gate, production",
+        "deliver a merge in the rehearsal: tests, staging, load test, production",
     )
     deliver.add_argument("--tests", choices=("fast", "all", "none"), default="fast")
     release = _command(
@@ -65,7 +65,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
     )
     release.add_argument("--version", default="", help="the model version that must serve")
     for each in (deliver, release):
-        each.add_argument("--p95-ms", type=float, help="the highest p95 latency of the load gate")
+        each.add_argument("--p95-ms", type=float, help="the highest p95 latency of the load test")
         each.add_argument("--errors", type=float, help="the highest share of failed requests")
     drift = _command(
         commands,

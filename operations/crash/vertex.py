@@ -21,7 +21,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 def models_and_deployments(checkout: Path) -> list[dict[str, Any]]:
     """Each model and each deployment in the settings' project and region, as Google's own client lists them.
 
-    They have the names that `components.gcp.package.model_endpoint` gives them in the program. These names follow
+    They have the names that `components.gcp.model_endpoint` gives them in the program. These names follow
     from the display names.
     """
     settings = StackFile.read(checkout / "Pulumi.dev.yaml").settings

@@ -1,4 +1,4 @@
-"""The gates of a delivery: each passes, or raises `GateFailed`. The load gate has a module of its own."""
+"""The gates of a delivery: each passes, or raises `GateFailed`. The load test has a module of its own."""
 
 from __future__ import annotations
 

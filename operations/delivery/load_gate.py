@@ -1,4 +1,4 @@
-"""The load gate: locust puts load on a stack's gateway, and the delivery goes on only within the limits."""
+"""The load test: locust puts load on a stack's gateway, and the delivery goes on only within the limits."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ class LoadGate:
     def check(self, load: Load) -> None:
         """Raise `GateFailed` unless the load is within the limits."""
         if not load.requests:
-            raise GateFailed("load gate: no request was answered at all")
+            raise GateFailed("load test: no request was answered at all")
         if load.errors > self.errors:
             raise GateFailed(
-                f"load gate: {load.failures} of {load.requests} requests failed ({load.errors:.1%});"
+                f"load test: {load.failures} of {load.requests} requests failed ({load.errors:.1%});"
                 f" at most {self.errors:.1%} may fail"
             )
         if load.p95_ms > self.p95_ms:
             raise GateFailed(
-                f"load gate: 95 % of requests took up to {load.p95_ms:.0f} ms; at most"
+                f"load test: 95 % of requests took up to {load.p95_ms:.0f} ms; at most"
                 f" {self.p95_ms:.0f} ms are allowed"
             )
         if load.requests < self.fewest_requests:
             raise GateFailed(
-                f"load gate: only {load.requests} requests were completed; {self.users} callers in"
+                f"load test: only {load.requests} requests were completed; {self.users} callers in"
                 f" {self.seconds} s make {self.fewest_requests} at least when answers take {self.p95_ms:.0f} ms"
                 f" and pauses {self.pause:g} s"
             )
@@ -143,7 +143,7 @@ def measure(stack: Stack, gate: LoadGate) -> Load:
         text=True,
     )
     if done.returncode:
-        raise GateFailed(f"load gate: locust exited with {done.returncode}: {done.stderr[-500:]}")
+        raise GateFailed(f"load test: locust exited with {done.returncode}: {done.stderr[-500:]}")
     return Load.from_locust(json.loads(done.stdout))
 
 

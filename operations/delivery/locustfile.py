@@ -1,4 +1,4 @@
-"""The callers of the load gate: locust runs this file.
+"""The callers of the load test: locust runs this file.
 
 ``locust -f operations/delivery/locustfile.py --host GATEWAY_URL --headless …`` with the key in ``GATEWAY_KEY``, and
 with the gate's ``LOAD_PAUSE`` and ``LOAD_TIMEOUT`` in seconds: see operations/delivery/load_gate.py.

@@ -14,7 +14,7 @@ from operations.engine.stack import Stack
 def deliver_merge(
     cloud: str, *, tests: str, p95_ms: float | None = None, errors: float | None = None
 ) -> None:
-    """Deliver a merge in the rehearsal: tests, policies, staging with the load gate, production.
+    """Deliver a merge in the rehearsal: tests, policies, staging with the load test, production.
 
     ``tests`` is a name in `gates.TESTS`, or ``none``. ``p95_ms`` and ``errors`` override the gate's limits.
     """

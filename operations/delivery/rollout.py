@@ -1,4 +1,4 @@
-"""The rollout of one stack: preview, update, smoke test and load gate."""
+"""The rollout of one stack: preview, update, smoke test and load test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def roll_out(
         found |= gates.smoke_test(stack, version)
         version = found["model_version"]
     if gate:
-        with evidence.step(f"load gate {stack.name}") as found:
+        with evidence.step(f"load test {stack.name}") as found:
             load = measure(stack, gate)
             found |= {"allowed": asdict(gate), "measured": asdict(load)}
             gate.check(load)

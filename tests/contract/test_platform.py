@@ -21,22 +21,12 @@ from rehearsal.core.records import Inputs
 from rehearsal.gcp.profile import RESOURCE_TYPES as GCP
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
+from tests.contract.outputs import OUTPUTS
 
 LONG = 4000
 """A build context, packed into a request."""
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
-OUTPUTS = {
-    "cloud",
-    "environment",
-    "lake_uri",
-    "image",
-    "model_version",
-    "endpoint_name",
-    "endpoint_url",
-    "gateway_url",
-    "gateway_key",
-}
 COMPONENTS = {
     "Foundation",
     "DataLake",
@@ -57,7 +47,7 @@ def built(request: pytest.FixtureRequest, platform: Build) -> Built:
 
 def test_every_cloud_exports_the_same_contract(built: Built) -> None:
     _, outputs = built
-    assert set(outputs) == OUTPUTS | {"readme"}
+    assert set(outputs) == OUTPUTS
     assert all(isinstance(value, str) and value for value in outputs.values()), outputs
 
 

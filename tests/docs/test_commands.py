@@ -54,7 +54,7 @@ def programs(command: Command) -> list[list[str]]:
 EVERY = [pytest.param(each, id=f"{each.page}: {each.text}") for each in commands()]
 
 
-def test_the_documentation_has_commands() -> None:
+def test_the_commands_of_the_documentation_are_found() -> None:
     assert len(EVERY) > 80
 
 

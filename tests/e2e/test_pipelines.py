@@ -86,7 +86,7 @@ def test_a_failed_load_gate_leaves_production_unchanged_after_a_delivered_merge(
 ) -> None:
     assert "delivered" in checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none")
     stopped = checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none", "P95_MS=0.1", code=2)
-    assert "stopped: load gate" in stopped
+    assert "stopped: load test" in stopped
     evidence = (checkout.folder / ".delivery/merge-gcp.md").read_text()
     assert re.search(r"Production: \d+ resources, last updated \S+, unchanged\.", evidence)
 

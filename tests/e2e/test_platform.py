@@ -21,20 +21,8 @@ from config.validation import config_of_file
 from operations.engine import environment
 from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
+from tests.contract.outputs import OUTPUTS
 from tests.e2e import clients
-
-CONTRACT = {
-    "cloud",
-    "environment",
-    "lake_uri",
-    "image",
-    "model_version",
-    "endpoint_name",
-    "endpoint_url",
-    "gateway_url",
-    "gateway_key",
-    "readme",
-}
 
 
 def predict(outputs: dict[str, Any]) -> Any:
@@ -58,7 +46,7 @@ def eventually(read: Callable[[], Any], what: str, seconds: float = 20) -> Any:
 
 def test_the_outputs_are_the_contract(stack: Stack, models: list[str]) -> None:
     outputs = stack.outputs()
-    assert set(outputs) == CONTRACT
+    assert set(outputs) == OUTPUTS
     assert "@sha256:" in outputs["image"]
     assert outputs["model_version"] == models[0]
 

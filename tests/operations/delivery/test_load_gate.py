@@ -1,4 +1,4 @@
-"""The load gate passes a load within its limits, and names the limit that a load exceeds."""
+"""The load test passes a load within its limits, and names the limit that a load exceeds."""
 
 from __future__ import annotations
 

@@ -134,12 +134,12 @@ def test_staging_comes_before_production(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "preview staging-aws",
         "up staging-aws",
         "smoke test staging-aws",
-        "load gate staging-aws",
+        "load test staging-aws",
         "preview production-aws",
         "up production-aws",
         "smoke test production-aws",
     ]
-    assert "| load gate staging-aws |" in (tmp_path / "merge-aws.md").read_text()
+    assert "| load test staging-aws |" in (tmp_path / "merge-aws.md").read_text()
 
 
 def test_a_load_above_the_limit_in_staging_leaves_production_unchanged(
@@ -148,9 +148,9 @@ def test_a_load_above_the_limit_in_staging_leaves_production_unchanged(
     deliveries = FakeDeliveries(monkeypatch, tmp_path)
     found = deliveries.merge(p95_ms=1.0)
     assert deliveries.done == ["staging-aws", "stopped"]
-    assert found["outcome"].startswith("stopped: load gate: 95 % of requests took up to 100 ms")
+    assert found["outcome"].startswith("stopped: load test: 95 % of requests took up to 100 ms")
     assert found["production"] == "0 updates, unchanged"
-    assert "load gate" in found["steps"][-1]["failed"]
+    assert "load test" in found["steps"][-1]["failed"]
 
 
 def test_a_violated_policy_stops_the_delivery_before_staging(
@@ -197,7 +197,7 @@ def test_a_version_that_fails_the_load_gate_is_not_recorded_as_tested(
     stages: FakeDeliveries,
 ) -> None:
     release.tested_version_file().write_text("of an earlier release\n")
-    assert stages.release("staging", p95_ms=1.0)["outcome"].startswith("stopped: load gate")
+    assert stages.release("staging", p95_ms=1.0)["outcome"].startswith("stopped: load test")
     assert not release.tested_version_file().exists()
 
 

@@ -41,7 +41,7 @@ def make_targets(file: Path) -> list[str]:
     return re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join(lines))
 
 
-def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+def test_the_workflows_are_valid_by_actionlint(tmp_path: Path) -> None:
     linter = shutil.which("actionlint")
     if linter is None:
         if shutil.which("go") is None:
@@ -53,7 +53,7 @@ def test_actionlint_finds_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_zizmor_finds_nothing() -> None:
+def test_the_workflows_have_no_weakness_that_zizmor_knows() -> None:
     zizmor = Path(sys.executable).with_name("zizmor")
     done = subprocess.run(
         [zizmor, "--offline", "--no-progress", "--config", ".github/zizmor.yml", ".github"],
@@ -170,7 +170,7 @@ def test_production_gets_the_models_that_staging_tested() -> None:
     ]
     ((position, upload),) = uploads
     assert position > release_step("staging")[0]
-    assert "if" not in upload, "only models that pass the load gate are uploaded"
+    assert "if" not in upload, "only models that pass the load test are uploaded"
     ((position, download),) = steps_with_action("production", "download-artifact")
     assert position < release_step("production")[0]
     assert download["with"] == {"name": upload["with"]["name"], "path": ".models"}

@@ -81,5 +81,5 @@ def test_an_unreadable_lock_is_left_to_a_person(tmp_path: Path, text: str) -> No
     assert path.exists()
 
 
-def test_without_locks_nothing_happens(tmp_path: Path) -> None:
+def test_a_backend_without_locks_is_not_refused(tmp_path: Path) -> None:
     remove_stale_locks(tmp_path / "locks", "dev")

@@ -31,7 +31,7 @@ def test_the_program_is_in_the_nearest_folder_with_a_pulumi_yaml(program: Path) 
     assert settings.state_folder() == program / ".rehearsal"
 
 
-def test_settings_name_other_folders(
+def test_variables_choose_other_folders_for_the_program_and_the_state(
     program: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path_factory.mktemp("other")

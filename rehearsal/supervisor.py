@@ -235,7 +235,7 @@ def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
             break
         time.sleep(0.05)
     log = state / "rehearsal.log"
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    tail = processes.last_lines(log, 15)
     raise RehearsalError(f"the rehearsal did not become ready; the end of {log}:\n{tail}")
 
 

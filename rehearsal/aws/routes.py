@@ -69,10 +69,11 @@ PATHS: tuple[tuple[str, Callable[[Call, Request, str], Awaitable[Response]]], ..
 def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/aws``. Opens the endpoints of before a restart again."""
     lambda_urls.reopen(context)
+    s3 = s3_proxy.StorageProxy(context)
 
     return [
         Route("/_logs/codebuild/{id:path}", partial(_build_log, context)),
-        Route("/{path:path}", partial(_answer, context), methods=METHODS),
+        Route("/{path:path}", partial(_answer, context, s3), methods=METHODS),
     ]
 
 
@@ -84,7 +85,7 @@ async def _build_log(context: Context, request: Request) -> Response:
     return PlainTextResponse(file.read_text())
 
 
-async def _answer(context: Context, request: Request) -> Response:
+async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request) -> Response:
     """Any request. A refusal has the words and the form of the service."""
     service = "s3"
     try:
@@ -93,7 +94,7 @@ async def _answer(context: Context, request: Request) -> Response:
         path = f"/{request.path_params['path']}"
         caller = credentials.caller(context, signature.key)
         if service == "s3":
-            return await s3_proxy.answer(context, request, path, caller)
+            return await s3.answer(request, path, caller)
         return await _dispatch(request, service, path, Call(context, caller, signature.region, {}))
     except Refusal as refused:
         return errors.response(refused, service)

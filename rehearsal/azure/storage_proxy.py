@@ -16,25 +16,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from rehearsal.azure import credentials, permissions
+from rehearsal.core.headers import PER_CONNECTION
 from rehearsal.provider.context import Context
 
 AUDIENCE = "https://storage.azure.com"
 CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
-# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and headers that the proxy sets itself.
-PER_CONNECTION = frozenset(
-    [
-        "authorization",
-        "connection",
-        "date",
-        "host",
-        "keep-alive",
-        "server",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
 
 
 def url(context: Context, account: str) -> str:
@@ -46,7 +32,7 @@ class StorageProxy:
     """Forwards to Azurite what the caller's roles allow."""
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        self._context = context
         methods = ["DELETE", "GET", "HEAD", "POST", "PUT"]
         self.app = Starlette(
             routes=[
@@ -67,7 +53,7 @@ class StorageProxy:
                 "KeyBasedAuthenticationNotPermitted",
                 "Key based authentication is not permitted on this storage account.",
             )
-        principal = credentials.principal_of(self.context, authorization, AUDIENCE)
+        principal = credentials.principal_of(self._context, authorization, AUDIENCE)
         if principal is None:
             return _error(
                 401,
@@ -75,12 +61,12 @@ class StorageProxy:
                 "Server failed to authenticate the request. Please refer to the information in the"
                 " www-authenticate header.",
             )
-        account = self.context.find("azure-native:storage:StorageAccount", name=name)
+        account = self._context.find("azure-native:storage:StorageAccount", name=name)
         if account is None:
             # On Azure the host does not exist.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
         # Starting Azurite takes a moment, and must not block other requests.
-        azurite = await anyio.to_thread.run_sync(self.context.object_stores.blob, name)
+        azurite = await anyio.to_thread.run_sync(self._context.object_stores.blob, name)
         if not await self._allowed(principal, account.id, request, azurite):
             return _error(
                 403,
@@ -99,11 +85,11 @@ class StorageProxy:
         listing = request.query_params.get("comp") == "list"
         if not blob and not (container and listing):
             verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
-            return permissions.allowed(self.context, principal, f"{CONTAINERS}/{verb}", scope)
+            return permissions.allowed(self._context, principal, f"{CONTAINERS}/{verb}", scope)
 
         def allowed(verb: str) -> bool:
             return permissions.allowed(
-                self.context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
+                self._context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
             )
 
         if reads:
@@ -151,16 +137,16 @@ class StorageProxy:
         return f"{azurite.rpartition('/')[0]}{path}"
 
     def _headers(self, request: Request) -> dict[str, str]:
-        account = self.context.account
+        account = self._context.account
         token, _ = credentials.token(
-            self.context, account.azure_object, account.azure_client, AUDIENCE
+            self._context, account.azure_object, account.azure_client, AUDIENCE
         )
         kept = {k: v for k, v in request.headers.items() if k.lower() not in PER_CONNECTION}
         return {**kept, "authorization": f"Bearer {token}"}
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            trust = ssl.create_default_context(cafile=str(self.context.authority.bundle))
+            trust = ssl.create_default_context(cafile=str(self._context.authority.bundle))
             # Idle connections are closed before Azurite's server closes them (5 s): none is reused too late.
             limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
             self._client = httpx.AsyncClient(

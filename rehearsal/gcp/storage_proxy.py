@@ -10,14 +10,13 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from rehearsal.core.headers import DECODED_BODY, WHOLE_BODY
 from rehearsal.core.records import Refusal
 from rehearsal.gcp import errors, permissions, storage
 from rehearsal.gcp.calls import Call
 from rehearsal.provider.context import Context
 
 METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
-DROPPED = frozenset({"connection", "content-encoding", "content-length", "transfer-encoding"})
-"""Headers of the emulator's response that no longer describe the one sent on."""
 
 
 class StorageProxy:
@@ -47,11 +46,9 @@ class StorageProxy:
             request.method,
             f"{base}/{raw}?{request.url.query}",
             content=body,
-            headers={
-                k: v for k, v in request.headers.items() if k not in ("host", "content-length")
-            },
+            headers={k: v for k, v in request.headers.items() if k not in WHOLE_BODY},
         )
-        headers = {k: v for k, v in answer.headers.items() if k not in DROPPED}
+        headers = {k: v for k, v in answer.headers.items() if k not in DECODED_BODY}
         return Response(answer.content, answer.status_code, headers)
 
     def _require_permission(self, email: str, request: Request, path: str, body: bytes) -> None:

@@ -28,10 +28,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from rehearsal.core.credentials import Authority
+from rehearsal.core.headers import DECODED_BODY, WHOLE_BODY
 from rehearsal.core.store import KeyValues
 from rehearsal.runtime.dockerfile import inside
 from rehearsal.runtime.images import Image, ImageStore
-from rehearsal.runtime.processes import Processes
+from rehearsal.runtime.processes import Processes, last_lines
 
 MAX_BODY = 32 * 1024 * 1024
 """Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
@@ -41,13 +42,6 @@ RETRY_SECONDS = 2
 LOG_BYTES = 5_000_000
 CONTAINERS = "workloads"
 """The namespace of the containers. Names on disk are those of earlier versions."""
-# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1, and what the two servers set themselves.
-PER_CONNECTION = frozenset(
-    [
-        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"),
-        *("proxy-authenticate", "proxy-authorization", "content-length", "date", "server"),
-    ]
-)
 
 
 class ContainerFailed(Exception):
@@ -180,7 +174,7 @@ class Containers:
                 method,
                 f"http://127.0.0.1:{instance.port}{path}",
                 content=body,
-                headers=[(k, v) for k, v in headers if k.lower() not in PER_CONNECTION],
+                headers=[(k, v) for k, v in headers if k.lower() not in WHOLE_BODY],
             )
         except httpx.TimeoutException:
             return PlainTextResponse("upstream request timeout", 504)
@@ -191,15 +185,13 @@ class Containers:
                 instance.in_flight -= 1
         response = Response(answer.content, answer.status_code)
         response.raw_headers += [
-            (k.lower(), v)
-            for k, v in answer.headers.raw
-            if k.decode().lower() not in PER_CONNECTION | {"content-encoding"}
+            (k.lower(), v) for k, v in answer.headers.raw if k.decode().lower() not in DECODED_BODY
         ]
         return response
 
     def logs(self, key: str, lines: int = 50) -> str:
         """The last lines of the container's log."""
-        return _tail(self._log(key), 0, lines)
+        return last_lines(self._log(key), lines)
 
     async def close(self) -> None:
         """Close the connections. `Processes.stop_all` stops the containers."""
@@ -280,7 +272,7 @@ class Containers:
                     else f"the container did not answer {container.health} on port {port} "
                     f"within {container.start_timeout:g} s"
                 )
-                raise ContainerFailed(f"{what}. Its log ends:\n{_tail(log, begin, 20)}")
+                raise ContainerFailed(f"{what}. Its log ends:\n{last_lines(log, 20, begin)}")
             time.sleep(0.03)
         return Instance(container, process, port)
 
@@ -366,11 +358,3 @@ def _healthy(port: int, route: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _tail(log: Path, begin: int, lines: int) -> str:
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(begin)
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

@@ -39,7 +39,7 @@ from rehearsal.core.account import Account
 from rehearsal.core.credentials import Authority
 from rehearsal.core.files import write_private
 from rehearsal.core.settings import CACHE, PACKAGE
-from rehearsal.runtime.processes import Processes
+from rehearsal.runtime.processes import Processes, last_lines
 
 log = logging.getLogger(__name__)
 Store = Literal["s3", "gcs", "blob"]
@@ -164,7 +164,7 @@ class ObjectStores:
             if process.poll() is not None or time.monotonic() > deadline:
                 self._processes.stop(process)
                 raise StoreFailed(
-                    f"the {store} store did not start; the end of {log}:\n{tail(log)}"
+                    f"the {store} store did not start; the end of {log}:\n{last_lines(log, 20)}"
                 )
             time.sleep(0.02)
         self._running[store] = process
@@ -231,12 +231,6 @@ class ObjectStores:
     def _write_accounts(self, accounts: Mapping[str, str]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_private(self._accounts_file, json.dumps(accounts))
-
-
-def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log file."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(text.splitlines()[-lines:])
 
 
 def install() -> Path:

@@ -20,6 +20,15 @@ WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
+def last_lines(log: Path, lines: int, begin: int = 0) -> str:
+    """The last lines of a process's log, of what was written after its first ``begin`` bytes."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(begin)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
 def start_time(pid: int) -> float | None:
     """When the process with this id started, in seconds with any origin; None if there is none."""
     try:

@@ -23,7 +23,7 @@ from typing import Any
 from rehearsal.core.store import KeyValues
 from rehearsal.runtime.functions.pool import Pool
 from rehearsal.runtime.functions.sandbox import Sandbox
-from rehearsal.runtime.processes import Processes
+from rehearsal.runtime.processes import Processes, last_lines
 
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
@@ -108,10 +108,7 @@ class Functions:
 
     def logs(self, key: str, lines: int = 50) -> str:
         """The last lines of the function's log."""
-        log = self._log(key)
-        return (
-            "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
-        )
+        return last_lines(self._log(key), lines)
 
     def close(self) -> None:
         """Stop every process after its invocation; the functions stay stored."""

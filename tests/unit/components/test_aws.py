@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components.aws.dynamic import built_image
 from components.contracts import Access, Grant, IdentityArgs, Workload
 from config.schema import StackConfig
 from policy.mock_engine import Build, Built, Engine, build
@@ -299,3 +300,24 @@ def test_serverless_and_instances_have_different_endpoint_names(platform: Build)
         for machine in ("serverless", "ml.m5.large")
     }
     assert len(names) == 2
+
+
+def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:
+    text = built_image._explain(
+        {
+            "id": "project:1",
+            "buildStatus": "FAILED",
+            "phases": [
+                {"phaseType": "DOWNLOAD_SOURCE", "phaseStatus": "SUCCEEDED"},
+                {
+                    "phaseType": "BUILD",
+                    "phaseStatus": "FAILED",
+                    "contexts": [{"message": "exit status 1"}],
+                },
+            ],
+            "logs": {"deepLink": "https://logs"},
+        }
+    )
+    assert (
+        text == "build project:1 ended as FAILED in phase BUILD: exit status 1. Log: https://logs"
+    )

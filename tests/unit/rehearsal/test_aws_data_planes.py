@@ -171,29 +171,6 @@ def test_a_build_fails_without_a_permission_that_it_needs(
     assert f"not authorized to perform: {action}" in last["contexts"][0]["message"]
 
 
-def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:
-    from components.aws.dynamic.built_image import _explain
-
-    text = _explain(
-        {
-            "id": "project:1",
-            "buildStatus": "FAILED",
-            "phases": [
-                {"phaseType": "DOWNLOAD_SOURCE", "phaseStatus": "SUCCEEDED"},
-                {
-                    "phaseType": "BUILD",
-                    "phaseStatus": "FAILED",
-                    "contexts": [{"message": "exit status 1"}],
-                },
-            ],
-            "logs": {"deepLink": "https://logs"},
-        }
-    )
-    assert (
-        text == "build project:1 ended as FAILED in phase BUILD: exit status 1. Log: https://logs"
-    )
-
-
 class Serving:
     """An endpoint that serves models made of one word."""
 

@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import boto3
-import jwt
 import psutil
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from operations.data import backup
-from operations.data.cloud_lakes import BlobLake, GcsLake, S3Lake
-from operations.data.folder_lake import FolderLake
-from operations.data.lake import Lake
 from rehearsal.provider.context import Context
 from rehearsal.runtime.object_stores import StoreFailed
-
-
-class Token:
-    """A bearer credential as azure-identity has them; Azurite looks into the token only."""
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        until = int(time.time()) + 3600
-        claims = {
-            "aud": "https://storage.azure.com",
-            "iss": "https://sts.windows.net/00000000-aaaa-4bbb-8ccc-000000000002/",
-            "nbf": until - 7200,
-            "iat": until - 7200,
-            "exp": until,
-        }
-        return AccessToken(jwt.encode(claims, "k" * 32, algorithm="HS256"), until)
-
-
-def s3(context: Context) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=context.object_stores.s3(),
-        aws_access_key_id=context.account.aws_access_key_id,
-        aws_secret_access_key=context.account.aws_secret_access_key,
-        region_name="eu-west-1",
-        config=Config(retries={"total_max_attempts": 8}),
-    )
-
-
-def gcs(context: Context) -> storage.Client:
-    options = {"api_endpoint": context.object_stores.gcs()}
-    return storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
-
-
-def blobs(context: Context, account: str) -> BlobServiceClient:
-    return BlobServiceClient(
-        context.object_stores.blob(account),
-        credential=Token(),
-        connection_verify=str(context.authority.bundle),
-    )
+from tests.unit.rehearsal.object_store_clients import Token, blobs, gcs, s3
 
 
 def kill(context: Context, store: str) -> None:
@@ -242,41 +193,3 @@ def test_the_three_stores_together_fit_in_300_mb_and_listen_on_loopback_only(
     listening = [c.laddr.ip for p in processes for c in p.net_connections() if c.status == "LISTEN"]
     assert set(listening) == {"127.0.0.1"}
     print(memory)
-
-
-def lakes(context: Context, name: str) -> list[Lake]:
-    """One of each cloud, with clients that find the context's."""
-    s3(context).create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    made = S3Lake(name), GcsLake(name), BlobLake("https://is-not-used")
-    vars(made[0])["_client"] = s3(context)
-    vars(made[1])["_bucket"] = gcs(context).create_bucket(name)
-    vars(made[2])["_service"] = service = blobs(context, name)
-    for zone in backup.ZONES:
-        service.create_container(zone)
-    return list(made)
-
-
-def test_a_backup_of_any_cloud_has_what_was_written_again_and_folders_of_its_console(
-    live_context: Context, tmp_path: Path
-) -> None:
-    for source, other in zip(
-        lakes(live_context, "first"), lakes(live_context, "second"), strict=True
-    ):
-        for name in ("raw/x/", "raw/x/data.csv", "raw/a.csv.part"):
-            source.write(name, b"" if name.endswith("/") else b"old")
-        listed = {each.name: each for each in source.objects("raw/")}
-        # fake-gcs-server keeps objects as files, and none for a folder.
-        assert ("raw/x/" in listed) is not isinstance(source, GcsLake)
-        count = len(listed)
-        assert listed["raw/x/data.csv"].md5 == hashlib.md5(b"old").hexdigest()
-        for target in (FolderLake(tmp_path / type(source).__name__), other):
-            source.write("raw/x/data.csv", b"old")
-            assert backup.copy(source, target, update=True)[:2] == (count, count), source
-            assert sorted(target.names("raw/")) == sorted(listed)
-            assert backup.copy(source, target, update=True) == (count, 0, 0), source
-            time.sleep(1.1)  # S3 and Azure tell whole seconds
-            source.write("raw/x/data.csv", b"new")
-            assert backup.copy(source, target, update=True) == (count, 1, 3), source
-            assert target.read("raw/x/data.csv") == b"new"

@@ -1,0 +1,52 @@
+"""The lakes of the three clouds, in the rehearsal's object stores."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from operations.data import backup
+from operations.data.cloud_lakes import BlobLake, GcsLake, S3Lake
+from operations.data.folder_lake import FolderLake
+from operations.data.lake import Lake
+from rehearsal.provider.context import Context
+from tests.unit.rehearsal.object_store_clients import blobs, gcs, s3
+
+
+def lakes(context: Context, name: str) -> list[Lake]:
+    """One of each cloud, with clients that find the context's."""
+    s3(context).create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    made = S3Lake(name), GcsLake(name), BlobLake("https://is-not-used")
+    vars(made[0])["_client"] = s3(context)
+    vars(made[1])["_bucket"] = gcs(context).create_bucket(name)
+    vars(made[2])["_service"] = service = blobs(context, name)
+    for zone in backup.ZONES:
+        service.create_container(zone)
+    return list(made)
+
+
+def test_a_backup_of_any_cloud_has_what_was_written_again_and_folders_of_its_console(
+    live_context: Context, tmp_path: Path
+) -> None:
+    for source, other in zip(
+        lakes(live_context, "first"), lakes(live_context, "second"), strict=True
+    ):
+        for name in ("raw/x/", "raw/x/data.csv", "raw/a.csv.part"):
+            source.write(name, b"" if name.endswith("/") else b"old")
+        listed = {each.name: each for each in source.objects("raw/")}
+        # fake-gcs-server keeps objects as files, and none for a folder.
+        assert ("raw/x/" in listed) is not isinstance(source, GcsLake)
+        count = len(listed)
+        assert listed["raw/x/data.csv"].md5 == hashlib.md5(b"old").hexdigest()
+        for target in (FolderLake(tmp_path / type(source).__name__), other):
+            source.write("raw/x/data.csv", b"old")
+            assert backup.copy(source, target, update=True)[:2] == (count, count), source
+            assert sorted(target.names("raw/")) == sorted(listed)
+            assert backup.copy(source, target, update=True) == (count, 0, 0), source
+            time.sleep(1.1)  # S3 and Azure tell whole seconds
+            source.write("raw/x/data.csv", b"new")
+            assert backup.copy(source, target, update=True) == (count, 1, 3), source
+            assert target.read("raw/x/data.csv") == b"new"

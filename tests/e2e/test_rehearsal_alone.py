@@ -101,6 +101,7 @@ def test_a_program_that_is_not_ours_is_rehearsed_in_an_empty_environment(
     assert done.returncode == 0, done.stdout
     assert "good morning" in output['curl "$(pulumi stack output url)"'], "the function runs"
     assert "8 unchanged" in output["pulumi up --yes --expect-no-changes"]
+    assert "throttle on aws:sqs/*" in output["python -m rehearsal fault list"]
     assert "1 created" in output["pulumi up --yes --refresh"], "the lost queue is created again"
     assert "8 deleted" in output["pulumi destroy --yes"]
     assert not importable_packages(shop / ".venv/bin/python", environment)

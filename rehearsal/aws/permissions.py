@@ -1,5 +1,7 @@
 """What a caller may do: the policies of its role, evaluated.
 
+IAM refuses for all services in the same words, so there is only `require`.
+
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 

@@ -1,4 +1,7 @@
-"""What a caller may do: role assignments, built-in and custom roles."""
+"""What a caller may do: role assignments, built-in and custom roles.
+
+Each service refuses in words of its own, so there is only `allowed`.
+"""
 
 from __future__ import annotations
 

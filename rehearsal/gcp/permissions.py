@@ -1,6 +1,7 @@
 """What a caller may do: roles, bindings and conditions.
 
-Bindings are looked up at each request, so that a deleted one has an effect at once.
+Bindings are looked up at each request, so that a deleted one has an effect at once. `require` refuses in the
+words of Google's APIs; `allowed` is for the services that have words of their own.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "says"),
+    ("policy", "reason"),
     [
         ("{", "Expecting property name"),
         ("{}", "no Statement"),
@@ -81,9 +81,9 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
         ({"Statement": [{**allow("s3:GetObject", "*"), "Effect": "allow"}]}, "not Allow or Deny"),
     ],
 )
-def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, says: str) -> None:
+def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, reason: str) -> None:
     text = policy if isinstance(policy, str) else json.dumps(policy)
-    with pytest.raises(CheckFailure, match=f"MalformedPolicyDocument.*{says}"):
+    with pytest.raises(CheckFailure, match=f"MalformedPolicyDocument.*{reason}"):
         check_policy(Inputs({"policy": text}), "policy")
 
 
@@ -134,7 +134,7 @@ def many(count: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("token", "taken", "refused", "says"),
+    ("token", "taken", "refused", "reason"),
     [
         (OBJECT, many(10), many(11), "at most 10 tags are allowed, not 11"),
         (BUCKET, many(50), many(51), "at most 50 tags are allowed, not 51"),
@@ -146,11 +146,11 @@ def many(count: int) -> dict[str, str]:
     ],
 )
 def test_tags_follow_the_limits_of_each_service(
-    account: Account, token: str, taken: dict[str, str], refused: dict[str, str], says: str
+    account: Account, token: str, taken: dict[str, str], refused: dict[str, str], reason: str
 ) -> None:
     rules = account.types[token]
     rules.check(account.context, Inputs({"tags": taken}))
-    with pytest.raises(CheckFailure, match=says):
+    with pytest.raises(CheckFailure, match=reason):
         rules.check(account.context, Inputs({"tags": refused}))
 
 
@@ -208,7 +208,7 @@ def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Accoun
 
 
 @pytest.mark.parametrize(
-    ("variant", "says"),
+    ("variant", "reason"),
     [
         (
             {"serverlessConfig": {"memorySizeInMb": 2000, "maxConcurrency": 5}},
@@ -219,9 +219,9 @@ def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(account: Accoun
     ],
 )
 def test_a_variant_that_sagemaker_does_not_offer_is_refused(
-    account: Account, variant: dict[str, Any], says: str
+    account: Account, variant: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(CheckFailure, match=says):
+    with pytest.raises(CheckFailure, match=reason):
         account.create(
             "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
             "configuration",

@@ -40,7 +40,7 @@ def many(count: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("token", "taken", "refused", "says"),
+    ("token", "taken", "refused", "reason"),
     [
         (key_vault.SECRET, many(15), many(16), "at most 15 tags are allowed, not 16"),
         (
@@ -63,11 +63,11 @@ def many(count: int) -> dict[str, str]:
     ],
 )
 def test_tags_follow_the_limits_of_each_service(
-    azure: Subscription, token: str, taken: dict[str, str], refused: dict[str, str], says: str
+    azure: Subscription, token: str, taken: dict[str, str], refused: dict[str, str], reason: str
 ) -> None:
     rules = azure.types[token]
     rules.check(azure.context, Inputs({"tags": taken}))
-    with pytest.raises(CheckFailure, match=says):
+    with pytest.raises(CheckFailure, match=reason):
         rules.check(azure.context, Inputs({"tags": refused}))
 
 
@@ -192,7 +192,7 @@ def endpoint(azure: Subscription) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("split", "says"),
+    ("split", "reason"),
     [
         ({"blue": 60}, "need to sum to 0 or 100, not 60"),
         ({"blue": 60, "green": 50}, "need to sum to 0 or 100, not 110"),
@@ -200,9 +200,9 @@ def endpoint(azure: Subscription) -> Record:
     ],
 )
 def test_traffic_adds_up_to_100_and_goes_to_existing_deployments(
-    azure: Subscription, endpoint: Record, split: dict[str, int], says: str
+    azure: Subscription, endpoint: Record, split: dict[str, int], reason: str
 ) -> None:
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(Refusal, match=reason):
         machine_learning.set_traffic(azure.context, endpoint, split)
 
 

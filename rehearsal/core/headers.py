@@ -10,6 +10,6 @@ PER_CONNECTION = frozenset(
     ]
 )
 WHOLE_BODY = PER_CONNECTION | {"content-length"}
-"""For a proxy that reads the whole body and sends it anew: the new message has a length of its own."""
+"""For a proxy that reads the whole body before it sends it on: the new message has a length of its own."""
 DECODED_BODY = WHOLE_BODY | {"content-encoding"}
 """For a proxy whose client has also decoded the body, as httpx does."""

@@ -7,7 +7,7 @@ which write the state. So it takes them on a trial stack, in this order:
 2. the caller recovers, refreshes and imports on it, which only reads the cloud;
 3. `TrialStack.replace_state_of` puts the result in place of the stack's own state, in one step.
 
-Without the third step nothing of the clone is changed. The folder of a killed run is removed by the next one.
+Without the third step nothing of the clone is changed. The folder of a killed run is removed by a later one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from config.files import write_private
 from operations.engine.installation import HOME
 from operations.engine.stack import Stack
 from operations.recovery.copy_search import StateCopy
+
+REMOVAL_TIMEOUT = 5.0
+"""Seconds to wait for the engine of a killed run, which may write into its folder until it ends."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,19 @@ class TrialStack(Stack):
         return (self.event_log, stack.event_log), (self.unresolved_file, stack.unresolved_file)
 
 
+def _remove(folder: Path) -> None:
+    """Remove the folder of a killed run. Its engine may still write there: what remains then is left to the next run.
+
+    It is of no use to anybody, and this run has a folder of its own.
+    """
+    deadline = time.monotonic() + REMOVAL_TIMEOUT
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
+
+
 @contextmanager
 def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialStack]:
     """The stack as it would be with this copy of its state; empty without one."""
@@ -107,7 +124,7 @@ def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialSt
     parent.mkdir(exist_ok=True)
     prefix = f"adopting.{stack.name}."
     for left in parent.glob(f"{prefix}*"):  # by a run that was killed
-        shutil.rmtree(left)
+        _remove(left)
     with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
         trial = TrialStack(stack.name, stack.file, Path(folder))
         trial.load(stack, copy)

@@ -85,7 +85,10 @@ elif "--json" in words:
         foundation = {FOUNDATION!r}
         if foundation["urn"] not in {{each["urn"] for each in resources}}:
             steps.insert(0, {{"op": "create", "urn": foundation["urn"], "newState": foundation}})
-        Path(words[words.index("--event-log") + 1]).write_text("")
+        events = []
+    else:
+        events = [{{"resOutputsEvent": {{"metadata": each}}}} for each in steps] + [{{"summaryEvent": {{"done": True}}}}]
+    Path(words[words.index("--event-log") + 1]).write_text("".join(json.dumps(each) + "\\n" for each in events))
     print(json.dumps({{"steps": steps}}))
 elif words[0] == "refresh" and "--target" in words:
     for each in resources:
@@ -316,6 +319,29 @@ def test_a_killed_adopt_changes_nothing_and_succeeds_when_run_again(
     assert not list(clone.home.glob(".pulumi/adopting*")), (
         "the folder of the killed run is removed, too"
     )
+
+
+@pytest.mark.parametrize("writes", [1, 10**6], ids=["it ends soon", "it does not end"])
+def test_adopt_succeeds_while_the_killed_runs_engine_still_writes(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """An engine outlives a killed `make adopt` for a while, and its folder is not empty when it is to be removed."""
+    folder = clone.home / ".pulumi" / "adopting.dev.killed"
+    (folder / "backend").mkdir(parents=True)
+    remove, written = os.rmdir, []
+
+    def rmdir(path: Any, **options: Any) -> None:
+        if str(path) == str(folder) and len(written) < writes:
+            written.append(folder / "events.json")
+            written[-1].write_text("")
+        remove(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    monkeypatch.setattr(trial_stack, "REMOVAL_TIMEOUT", 0.5, raising=False)
+    adopt.adopt(clone.stack)
+    assert clone.ids_in_state() == ["lake", "other"]
+    assert folder.exists() == (writes > 1)
+    assert written
 
 
 def test_pending_operations_of_the_copy_reach_the_recovery(

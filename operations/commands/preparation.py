@@ -16,7 +16,7 @@ from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import SETTINGS, Stack
 from operations.engine.state_file import clock_behind_state
-from operations.recovery import copy_search, interrupted_run
+from operations.recovery import copy_search, failed_endpoints, interrupted_run
 from operations.terminal import fail, say
 
 
@@ -32,6 +32,7 @@ def prepare(stack: Stack) -> StackConfig:
     refuse(clock_behind_state(stack.state_file, allowed()))
     create_missing_stack(stack, config)
     interrupted_run.recover(stack, config)
+    failed_endpoints.delete_failed_endpoints(stack, config)
     return config
 
 

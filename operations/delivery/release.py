@@ -12,7 +12,7 @@ from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
 from operations.delivery.rollout import roll_out
 from operations.delivery.terminal_stack import TerminalStack
-from operations.recovery import interrupted_run
+from operations.recovery import failed_endpoints, interrupted_run
 from operations.terminal import fail
 
 
@@ -64,6 +64,7 @@ def _roll_out(
 def _recover(stack: TerminalStack, config: StackConfig, evidence: Evidence) -> None:
     with evidence.step(f"recover {stack.name}"):
         interrupted_run.recover(stack, config)
+        failed_endpoints.delete_failed_endpoints(stack, config)
 
 
 def tested_version_file() -> Path:

@@ -46,6 +46,7 @@ TARGETS: dict[str, Operation] = {
     "CodeBuild_20161006.BatchGetBuilds": codebuild.batch_get_builds,
     "CodeBuild_20161006.StartBuild": codebuild.start_build,
     "ResourceGroupsTaggingAPI_20170126.GetResources": resource_groups_tagging.get_resources,
+    "SageMaker.DeleteEndpoint": sagemaker.delete_endpoint,
     "SageMaker.DescribeEndpoint": sagemaker.describe_endpoint,
     "SageMaker.DescribeEndpointConfig": sagemaker.describe_endpoint_config,
     "secretsmanager.DescribeSecret": secrets_manager.describe_secret,

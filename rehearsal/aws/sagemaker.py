@@ -19,7 +19,7 @@ from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.cloudwatch import ALARM
 from rehearsal.aws.tags import check_tags
-from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
+from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.runtime.containers import Container, ContainerFailed
@@ -33,6 +33,7 @@ API = "https://docs.aws.amazon.com/sagemaker/latest/APIReference"
 SERVICE = "sagemaker.amazonaws.com"
 # What an endpoint really serves. After a rollback it differs from the inputs of its record.
 SERVING = "aws.sagemaker"
+FAILED = "Failed"
 SERVERLESS_MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)
 PULL = ("ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
 
@@ -142,7 +143,11 @@ class Endpoint(ResourceType):
             _serve(context, record)
         except ContainerFailed as failure:
             context.containers.stop(container_key(record.id))
-            raise Refusal("Failed", _unhealthy(record, failure)) from failure
+            reason = _unhealthy(record, failure)
+            _record_state(context, record, record.inputs["endpointConfigName"], reason, FAILED)
+            # The provider keeps it: it has the id before it waits for the endpoint.
+            # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/sagemaker/endpoint.go
+            raise Incomplete("Failed", reason) from failure
         _record_state(context, record, record.inputs["endpointConfigName"])
 
     def update(self, context: Context, old: Record, record: Record) -> None:
@@ -150,6 +155,9 @@ class Endpoint(ResourceType):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html
         """
+        if context.kv.get(SERVING, record.id, {}).get("status") == FAILED:
+            _refuse_update_of_failed(old, record)
+            return
         previous = context.find_referenced(
             CONFIGURATION, context.kv.get(SERVING, record.id, {}).get("config", "")
         )
@@ -185,6 +193,22 @@ class Endpoint(ResourceType):
         shutil.rmtree(_models_folder(context, record), ignore_errors=True)
 
 
+def _refuse_update_of_failed(old: Record, record: Record) -> None:
+    """The provider calls UpdateEndpoint for another configuration only; of a failed endpoint AWS refuses it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html (EndpointStatus)
+    """
+    if any(
+        old.inputs.get(name) != record.inputs.get(name)
+        for name in ("endpointConfigName", "deploymentConfig")
+    ):
+        raise Refusal(
+            "ValidationException",
+            f'Cannot update endpoint "{record.outputs["arn"]}" in status Failed: DeleteEndpoint is the only'
+            " operation that can be performed on a failed endpoint.",
+        )
+
+
 def container_key(endpoint: str) -> str:
     """The key of an endpoint's container."""
     return f"sagemaker/{endpoint}"
@@ -199,11 +223,21 @@ def describe_endpoint(call: Call) -> Json:
         "EndpointName": endpoint.id,
         "EndpointArn": endpoint.outputs["arn"],
         "EndpointConfigName": serving.get("config", endpoint.inputs["endpointConfigName"]),
-        "EndpointStatus": "InService",
+        "EndpointStatus": serving.get("status", "InService"),
         "CreationTime": endpoint.created,
         "LastModifiedTime": serving.get("since", endpoint.created),
         **reason,
     }
+
+
+def delete_endpoint(call: Call) -> Json:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpoint.html"""
+    endpoint = called_endpoint(call, "sagemaker:DeleteEndpoint", call.body["EndpointName"])
+    with call.context.store.transaction():
+        Endpoint().delete(call.context, endpoint)
+        call.context.store.remove(endpoint)
+        call.context.ledger.note("deleted", endpoint, "by DeleteEndpoint")
+    return {}
 
 
 def describe_endpoint_config(call: Call) -> Json:
@@ -317,8 +351,19 @@ def _serve(context: Context, record: Record) -> None:
     )
 
 
-def _record_state(context: Context, record: Record, configuration: str, failure: str = "") -> None:
-    state = {"config": configuration, "failure": failure, "since": time.time()}
+def _record_state(
+    context: Context,
+    record: Record,
+    configuration: str,
+    failure: str = "",
+    status: str = "InService",
+) -> None:
+    state = {
+        "config": configuration,
+        "failure": failure,
+        "since": time.time(),
+        "status": status,
+    }
     context.kv.put(SERVING, record.id, state)
 
 

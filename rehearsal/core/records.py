@@ -18,6 +18,13 @@ class Refusal(Exception):
         self.message = message
 
 
+class Incomplete(Refusal):
+    """The resource exists, but its creation did not come to a good end: the engine keeps it, with the reason."""
+
+    record: Record | None = None
+    """What exists; known once it is stored."""
+
+
 class CheckFailure(Exception):
     """An input that can be refused before anything is built; preview shows it beside the property."""
 

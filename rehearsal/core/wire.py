@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf import any_pb2, struct_pb2
+from google.protobuf.message import Message
 
 from rehearsal.core.assets import SIGNATURE
 
@@ -32,6 +33,11 @@ DEFAULTS = "__defaults"
 """The input in which a provider that is bridged from Terraform lists the inputs that it filled in."""
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The input in which azure-native notes that it has chosen a random name."""
+
+STATUS_DETAILS = "grpc-status-details-bin"
+"""The trailer in which an error of gRPC carries a message, as a serialized ``google.rpc.Status``."""
+UNKNOWN_CODE = 2
+"""``UNKNOWN`` among gRPC's codes, which the bridge's errors have."""
 
 Path = tuple[str | int, ...]
 
@@ -139,3 +145,30 @@ def has_unknown(value: Any) -> bool:
     if isinstance(value, list):
         return any(has_unknown(inner) for inner in value)
     return value is UNKNOWN
+
+
+def rpc_status(text: str, detail: Message) -> bytes:
+    """A serialized ``google.rpc.Status`` with one detail.
+
+    Written out, because the message's class would be the only use of another package.
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto
+    """
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    message, details = text.encode(), packed.SerializeToString()
+    return b"".join(
+        (
+            bytes((1 << 3, UNKNOWN_CODE)),  # int32 code = 1
+            bytes((2 << 3 | 2,)) + _varint(len(message)) + message,  # string message = 2
+            bytes((3 << 3 | 2,)) + _varint(len(details)) + details,  # repeated Any details = 3
+        )
+    )
+
+
+def _varint(number: int) -> bytes:
+    """https://protobuf.dev/programming-guides/encoding/#varints"""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*found, number))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rehearsal.core.records import CheckFailure, Json, Record, Refusal
+from rehearsal.core.records import CheckFailure, Incomplete, Json, Record, Refusal
 from rehearsal.core.schema import Schema, Schemas
 from rehearsal.core.wire import Path
 from rehearsal.provider import generic
@@ -71,8 +71,12 @@ class Lifecycle:
             begun = record.id
             self.context.store.begin(record)
             try:
+                incomplete: Incomplete | None = None
                 with self.context.store.transaction():
-                    rules.create(self.context, record)
+                    try:
+                        rules.create(self.context, record)
+                    except Incomplete as failure:
+                        incomplete = failure
                     if not record.id:
                         raise RuntimeError(f"{token} was created without an id")
                     former = self.context.store.with_urn(urn)
@@ -83,6 +87,9 @@ class Lifecycle:
                         self.context.ledger.note("replaced", record, text)
                     else:
                         self.context.ledger.note("created", record, rules.executes)
+                if incomplete:
+                    incomplete.record = record
+                    raise incomplete
             except BaseException:
                 self.context.store.end(token, begun)
                 raise

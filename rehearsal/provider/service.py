@@ -22,15 +22,17 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from rehearsal.core import schema
 from rehearsal.core.faults import AnswerLost, Fault, Step
-from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
+from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.core.wire import (
     CREATE_BEFORE_DELETE,
     DEFAULTS,
+    STATUS_DETAILS,
     UNKNOWN,
     decode,
     encode,
     has_unknown,
     known_part,
+    rpc_status,
     scrub,
 )
 from rehearsal.provider import diff, generic, replacement
@@ -72,6 +74,19 @@ def with_errors_and_faults(method: Callable[..., Any]) -> Callable[..., Any]:
             result = method(self, request, call)
             apply_faults(after=True)
             return result
+        except Incomplete as incomplete:
+            text = self._scrubbed(str(incomplete), request)
+            if incomplete.record:
+                detail = provider_pb2.ErrorResourceInitFailed(
+                    id=incomplete.record.id,
+                    properties=self._outputs(incomplete.record),
+                    inputs=encode(incomplete.record.inputs, map(tuple, incomplete.record.secrets)),
+                    reasons=[text],
+                )
+                call.set_trailing_metadata([(STATUS_DETAILS, rpc_status(text, detail))])
+                with contextlib.suppress(Refusal):
+                    self.context.ledger.note("refused", record, f"{word}: {text}")
+            call.abort(grpc.StatusCode.UNKNOWN, text)
         except (Refusal, CheckFailure, schema.UnknownType) as refused:
             text = self._scrubbed(str(refused), request)
             if not is_preview:

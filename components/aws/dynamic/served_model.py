@@ -87,6 +87,16 @@ def _confirm(props: Props) -> None:
         found["EndpointConfigName"] == props["configuration"]
     ):
         return
+    if found["EndpointStatus"] == "Failed":
+        raise NotServed(
+            f"endpoint {props['endpoint']} failed: {found.get('FailureReason', 'SageMaker gives no reason')}."
+            f" Logs: /aws/sagemaker/Endpoints/{props['endpoint']}."
+            # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
+            " SageMaker allows nothing but its deletion now. Mend the model, and let `make up` or the delivery"
+            " delete the endpoint and create it again; or, with plain Pulumi:"
+            f" aws sagemaker delete-endpoint --endpoint-name {props['endpoint']} --region {props['region']};"
+            " pulumi refresh; pulumi up"
+        )
     raise NotServed(
         f"endpoint {props['endpoint']} is {found['EndpointStatus']} with configuration"
         f" {found['EndpointConfigName']}, not with {props['configuration']} of model version"

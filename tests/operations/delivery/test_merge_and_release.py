@@ -21,7 +21,7 @@ from operations.delivery.stage_stack import stage_stack
 from operations.delivery.terminal_stack import TerminalStack
 from operations.engine import gateway
 from operations.engine import stack as stack_
-from operations.recovery import interrupted_run
+from operations.recovery import failed_endpoints, interrupted_run
 
 GOOD_LOAD = Load(
     requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200
@@ -117,6 +117,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
         "recover",
         lambda stack, config: deliveries.done.append(f"recover {stack.name}"),
     )
+    monkeypatch.setattr(failed_endpoints, "delete_failed_endpoints", lambda stack, config: None)
     named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
     monkeypatch.setattr(TerminalStack, "named", named)
     return deliveries

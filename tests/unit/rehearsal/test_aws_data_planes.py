@@ -281,6 +281,18 @@ def test_a_first_model_that_does_not_start_fails_the_endpoint(account: Account) 
         Refusal, match=r"did not pass the ping health check(.|\n)*the model is broken"
     ):
         serving.endpoint("broken")
+    (endpoint,) = account.context.all("aws:sagemaker/endpoint:Endpoint")
+    _, described = account.call("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
+    assert described["EndpointStatus"] == "Failed"
+    with pytest.raises(Refusal, match="exists already"):
+        serving.endpoint("first")
+    with pytest.raises(Refusal, match="DeleteEndpoint is the only operation"):
+        account.update(endpoint, endpointConfigName=serving.configuration("second"))
+    account.update(endpoint, tags={"team": "flights"})
+    assert account.call("SageMaker.DeleteEndpoint", {"EndpointName": endpoint.id})[0] == 200
+    status, answer = account.call("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
+    assert (status, "Could not find endpoint" in answer["message"]) == (400, True)
+    assert serving.invoke(serving.endpoint("third")).text == "third"
 
 
 def test_an_error_of_the_container_becomes_a_model_error(

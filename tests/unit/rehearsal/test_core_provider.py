@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import grpc
 import pytest
+from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from rehearsal.aws.profile import INVOKES
-from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
+from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -41,6 +42,8 @@ class Queue(ResourceType):
         context.kv.put("queues", record.inputs["name"], record.id)
         if record.inputs.get("policy") == "refuse":
             raise Refusal("InvalidPolicy", f"no: {record.inputs.get('kmsMasterKeyId')}")
+        if record.inputs.get("policy") == "incomplete":
+            raise Incomplete("Failed", f"it is not healthy: {record.inputs.get('kmsMasterKeyId')}")
 
     def delete(self, context: Context, record: Record) -> None:
         if record.inputs.get("policy") == "busy":
@@ -66,6 +69,9 @@ class Call:
 
     def is_active(self) -> bool:
         return False
+
+    def set_trailing_metadata(self, trailer: list[tuple[str, bytes]]) -> None:
+        self.trailer = dict(trailer)
 
     def abort(self, code: grpc.StatusCode, text: str) -> None:
         raise Refused(text)
@@ -112,13 +118,19 @@ class Engine:
         return self.provider.Diff(request, Call())
 
     def create(
-        self, token: str, called: str, secrets: tuple = (), preview: bool = False, **inputs: Any
+        self,
+        token: str,
+        called: str,
+        secrets: tuple = (),
+        preview: bool = False,
+        call: Call | None = None,
+        **inputs: Any,
     ) -> Any:
         properties = encode(inputs, secrets)
         request = pb.CreateRequest(
             urn=self._urn(token, called), properties=properties, preview=preview
         )
-        return self.provider.Create(request, Call())
+        return self.provider.Create(request, call or Call())
 
     def read(self, token: str, id: str) -> Any:
         return self.provider.Read(pb.ReadRequest(urn=self._urn(token, "x"), id=id), Call())
@@ -396,3 +408,19 @@ def test_a_policy_document_equals_that_of_the_real_function(engine: Engine) -> N
 def test_an_unknown_function_is_refused_with_a_list_of_the_known_ones(engine: Engine) -> None:
     with pytest.raises(Refused, match=r"does not answer aws:x:y; it answers .*getCallerIdentity"):
         engine.provider.Invoke(pb.InvokeRequest(tok="aws:x:y"), Call())
+
+
+def test_an_incomplete_creation_is_kept_and_the_engine_is_given_it(engine: Engine) -> None:
+    """As a bridged provider does: https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto"""
+    call, secret = Call(), "a secret of sixty characters, which no message may have: 0123456"
+    inputs = {"name": "q", "policy": "incomplete", "kmsMasterKeyId": secret}
+    with pytest.raises(Refused, match="it is not healthy"):
+        engine.create(QUEUE, "q", secrets=(("kmsMasterKeyId",),), call=call, **inputs)
+    assert engine.context.all(QUEUE)
+    status = status_pb2.Status.FromString(call.trailer["grpc-status-details-bin"])
+    assert (status.code, "it is not healthy" in status.message) == (2, True)
+    failed = pb.ErrorResourceInitFailed()
+    assert status.details[0].Unpack(failed)
+    assert failed.id == engine.context.all(QUEUE)[0].id
+    assert decode(failed.properties)[0]["name"] == "q"
+    assert secret not in failed.reasons[0]

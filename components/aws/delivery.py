@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
+from components.aws.model_endpoint import ENDPOINT_LOGS
 from components.aws.policies import Statement, allow, policy
 from components.aws.resource_types import DELETE_VERSION, LIST_VERSIONS, RESOURCE_TYPES
 from components.resource_type import DeployPermissions
@@ -94,7 +95,11 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
         ],
         "lambda": [arn("lambda", f"function:{names}")],
         # DescribeLogGroups needs the second form: it takes a prefix, no group.
-        "logs": [arn("logs", f"log-group:{names}"), arn("logs", "log-group::log-stream:")],
+        "logs": [
+            arn("logs", f"log-group:{names}"),
+            arn("logs", f"log-group:{ENDPOINT_LOGS}{names}"),
+            arn("logs", "log-group::log-stream:"),
+        ],
         "sagemaker": [
             arn("sagemaker", f"{kind}/{names}") for kind in ("model", "endpoint-config", "endpoint")
         ],

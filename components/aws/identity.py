@@ -54,7 +54,7 @@ class Identity(contracts.Identity):
             role=role.name,
             policy=policy(
                 *(each for grant in args.grants for each in _statements(grant, args.workload)),
-                *_service_statements(foundation, args.workload),
+                *_service_statements(args.workload),
             ),
             opts=child,
         )
@@ -110,27 +110,13 @@ def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[St
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")
 
 
-def _service_statements(foundation: Foundation, workload: contracts.Workload) -> list[Statement]:
-    """What the service itself does with the workload's role.
+def _service_statements(workload: contracts.Workload) -> list[Statement]:
+    """What the service itself does with the workload's role, beyond its log (`logs.create_log_group`).
 
-    Builds and functions have a log group of ours (`logs.create_log_group`). SageMaker creates one that is named
-    after the endpoint. The role must exist before the endpoint, so the name here ends in a wildcard.
     PutMetricData takes no resource, only a namespace.
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
     if workload is not contracts.Workload.SERVING:
         return []
-    group = foundation.arn("logs", "log-group:/aws/sagemaker/Endpoints/*")
     namespace = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
-    return [
-        allow(
-            [
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ],
-            group,
-        ),
-        allow(["cloudwatch:PutMetricData"], "*", condition=namespace),
-    ]
+    return [allow(["cloudwatch:PutMetricData"], "*", condition=namespace)]

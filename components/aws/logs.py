@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 import pulumi_aws as aws
 
@@ -10,6 +12,7 @@ from components.aws.foundation import Foundation
 from components.aws.policies import allow, policy
 
 LOG_DAYS = 30
+WRITE = ("logs:CreateLogStream", "logs:PutLogEvents")
 
 
 def create_log_group(
@@ -17,21 +20,29 @@ def create_log_group(
     foundation: Foundation,
     identity: contracts.Identity,
     parent: pulumi.Resource,
+    *,
+    group_name: str | None = None,
+    actions: Sequence[str] = WRITE,
 ) -> tuple[pulumi.Output[str], pulumi.Resource]:
     """The name of a new log group, and the permission to write there, for the workload to depend on.
 
     Created before the workload: otherwise the service creates a group of its own and keeps it forever.
+    ``group_name``: for a service that chooses the group's name itself.
     """
     child = pulumi.ResourceOptions(parent=parent)
     group = aws.cloudwatch.LogGroup(
-        f"{name}-logs", retention_in_days=LOG_DAYS, tags=foundation.tags, opts=child
+        f"{name}-logs",
+        name=group_name,
+        retention_in_days=LOG_DAYS,
+        tags=foundation.tags,
+        opts=child,
     )
     log_permission = aws.iam.RolePolicy(
         f"{name}-may-log",
         role=identity.principal.apply(lambda arn: arn.rpartition("/")[2]),
         policy=policy(
             allow(
-                ["logs:CreateLogStream", "logs:PutLogEvents"],
+                actions,
                 pulumi.Output.format("{}:*", group.arn),
             )
         ),

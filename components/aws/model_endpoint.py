@@ -12,6 +12,7 @@ from components.aws.dynamic import scaling_deregistration
 from components.aws.dynamic.scaling_deregistration import ScalingDeregistration
 from components.aws.dynamic.served_model import ServedModel
 from components.aws.foundation import Foundation
+from components.aws.logs import create_log_group
 from components.aws.policies import allow, policy
 
 SERVERLESS = "serverless"
@@ -22,6 +23,16 @@ VARIANT = "live"
 SERVERLESS_MEMORY_MB = 2048
 # A new account's quota is 10 for all its serverless endpoints together (docs/reference/aws.md).
 SERVERLESS_CONCURRENCY = 10
+
+ENDPOINT_LOGS = "/aws/sagemaker/Endpoints/"
+# What SageMaker's page lists for a model's role. It also creates a missing group, which there is none here.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+ENDPOINT_LOG_ACTIONS = (
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:DescribeLogStreams",
+    "logs:PutLogEvents",
+)
 
 # A new model runs beside the old one for so long; an alarm in this time rolls it back.
 BAKE_SECONDS = 300
@@ -93,6 +104,16 @@ class ModelEndpoint(contracts.ModelEndpoint):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
             )
         )
+        # SageMaker names the group so, and would create it without an end of its logs.
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
+        _, log_permission = create_log_group(
+            name,
+            foundation,
+            args.identity,
+            self,
+            group_name=f"{ENDPOINT_LOGS}{endpoint_name}",
+            actions=ENDPOINT_LOG_ACTIONS,
+        )
         alarms = [] if serverless else _alarms(name, endpoint_name, args, child)
         readable = [_may_read_alarms(name, args.identity, alarms, child)] if alarms else []
         self.endpoint = aws.sagemaker.Endpoint(
@@ -104,7 +125,11 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
-                    depends_on=[*([deregistration] if deregistration else []), *readable]
+                    depends_on=[
+                        log_permission,
+                        *([deregistration] if deregistration else []),
+                        *readable,
+                    ]
                 ),
             ),
         )

@@ -186,6 +186,24 @@ def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
     assert outputs["model_version"] == configured("aws").artifact.version
 
 
+@pytest.mark.parametrize("machine", ["serverless", "ml.m5.large"])
+def test_the_log_of_the_endpoint_exists_before_it_and_has_an_end(
+    platform: Build, machine: str
+) -> None:
+    """SageMaker would create the group itself, and keep its logs forever."""
+    engine, outputs = platform("aws", machine={"aws": machine})
+    name = f"/aws/sagemaker/Endpoints/{outputs['endpoint_name']}"
+    (group,) = (
+        each
+        for each in engine.of("aws:cloudwatch/logGroup:LogGroup")
+        if each.inputs.get("name") == name
+    )
+    assert group.inputs["retentionInDays"] == 30
+    assert "triplane-endpoint-may-log" in engine.dependencies["triplane-endpoint-endpoint"]
+    writes = [s for s in statements(engine, "serving") if "logs:PutLogEvents" in s["Action"]]
+    assert [len(each["Resource"]) for each in writes] == [1]
+
+
 def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build) -> None:
     engine, outputs = platform("aws", machine={"aws": "ml.m5.large"})
     alarms = engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")

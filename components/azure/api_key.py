@@ -35,7 +35,9 @@ class ApiKey(contracts.ApiKey):
 
         key = RandomKey(f"{name}-key", args.rotation, child)
         vault = key_vault(f"{name}-kv", foundation, child)
-        # Written through the Resource Manager, so that the deployer needs no role inside the vault.
+        # Written through the Resource Manager, so that the deployer needs no role inside the vault. It cannot be deleted
+        # so: azure-native calls the vault, which refuses an owner without a role in it. The vault takes it along.
+        # https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/resources/customresources/custom_keyvault.go
         self.secret = keyvault.Secret(
             f"{name}-secret",
             resource_group_name=foundation.group.name,
@@ -44,7 +46,7 @@ class ApiKey(contracts.ApiKey):
             properties=keyvault.SecretPropertiesArgs(value=key.value, content_type="text/plain"),
             # https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags
             tags=foundation.platform_tags,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
         )
         # The deployer has the key in the state. When the state is lost, `make adopt` reads it here, and
         # being the subscription's owner does not allow anybody to read a secret.

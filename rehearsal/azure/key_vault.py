@@ -22,6 +22,7 @@ VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"
 AUDIENCE = "https://vault.azure.net"
 GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
+DELETE_SECRET = "Microsoft.KeyVault/vaults/secrets/delete"
 DELETED = "azure-deleted-vaults"
 SECRET_VERSIONS = "azure-secret-versions"
 """The namespace with the number of each secret's versions."""
@@ -85,6 +86,9 @@ class Vault(AzureResourceType):
     def delete(self, context: Context, record: Record) -> None:
         days = field(record.inputs, "properties.softDeleteRetentionInDays") or 90
         context.kv.put(DELETED, record.inputs["vaultName"].lower(), time.time() + days * DAY)
+        for secret in context.all(SECRET):
+            if secret.id.startswith(f"{record.id}/"):
+                context.store.remove(secret)
 
 
 class Secret(AzureResourceType):
@@ -113,6 +117,14 @@ class Secret(AzureResourceType):
         record.outputs["properties"] = old.outputs["properties"]
         if old.inputs["properties"] != record.inputs["properties"]:
             _add_version(context, record)
+
+    def delete(self, context: Context, record: Record) -> None:
+        # The Resource Manager has no such operation, so azure-native deletes in the vault, where being the
+        # subscription's owner allows nothing:
+        # https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/resources/customresources/custom_keyvault.go
+        principal = context.account.azure_object
+        if not permissions.allowed(context, principal, DELETE_SECRET, record.id, data=True):
+            raise _forbidden(DELETE_SECRET, record)
 
 
 def resolve(context: Context, reference: str, principal: str) -> str | None:
@@ -193,10 +205,14 @@ def _readable_secret(context: Context, principal: str, uri: str) -> Record:
         if uri not in (properties["secretUri"], properties["secretUriWithVersion"]):
             continue
         if not permissions.allowed(context, principal, GET_SECRET, record.id, data=True):
-            raise Refusal(
-                "Forbidden",
-                "Caller is not authorized to perform action on resource. Action:"
-                f" '{GET_SECRET}', Resource: '{record.id}'. Inner error: ForbiddenByRbac",
-            )
+            raise _forbidden(GET_SECRET, record)
         return record
     raise Refusal("SecretNotFound", f"A secret was not found in this key vault: {uri}.")
+
+
+def _forbidden(action: str, secret: Record) -> Refusal:
+    return Refusal(
+        "Forbidden",
+        "Caller is not authorized to perform action on resource. Action:"
+        f" '{action}', Resource: '{secret.id}'. Inner error: ForbiddenByRbac",
+    )

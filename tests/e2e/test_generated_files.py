@@ -83,8 +83,11 @@ def test_a_generated_file_is_created_unchanged_and_destroyed(
     stack.pulumi("preview", "--expect-no-changes")
     stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
 
-    if file.get("triplane:keep_data", True):
-        stack.configure(**{"triplane:keep_data": False})
+    # Everything that the platform can have is destroyed: a key, too, even if the file has a public gateway.
+    gateway = {**file.get("triplane:gateway", {}), "access": "key"}
+    last: dict[str, Any] = {"triplane:keep_data": False, "triplane:gateway": gateway}
+    if any(file.get(name) != value for name, value in last.items()):
+        stack.configure(**last)
         stack.up()
     stack.pulumi("destroy", "--yes", "--skip-preview")
     assert not stack.resources()

@@ -164,6 +164,13 @@ def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
+def test_the_vault_takes_the_key_along_as_an_owner_may_not_delete_it(built: Built) -> None:
+    engine, _ = built
+    (secret,) = engine.of("azure-native:keyvault:Secret")
+    urn = engine.options(secret).deletedWith
+    assert urn.endswith("azure-native:keyvault:Vault::triplane-key-kv")
+
+
 def test_a_public_gateway_has_no_key_and_no_secret(platform: Build) -> None:
     engine, _ = platform("azure", gateway={"access": "public"})
     config = engine.one("azure-native:web:WebApp").inputs["siteConfig"]

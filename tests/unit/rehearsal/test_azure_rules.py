@@ -173,6 +173,32 @@ def test_a_secret_reference_is_resolved_only_for_an_identity_with_a_role(
     assert rotated.outputs["properties"]["secretUriWithVersion"] != uri
 
 
+def test_an_owner_without_a_role_in_the_vault_deletes_the_vault_and_no_secret(
+    azure: Subscription,
+) -> None:
+    vault = azure.create(key_vault.VAULT, vaultName="vault", properties={})
+    secret = azure.create(
+        key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "v"}
+    )
+    reads = azure.grant(azure.context.account.azure_object, SECRETS_USER, secret.id)
+    with pytest.raises(Refusal, match="ForbiddenByRbac"):
+        azure.delete(secret)
+    azure.delete(reads)
+    azure.delete(vault)
+    assert azure.context.all(key_vault.SECRET) == []
+
+
+def test_an_officer_of_secrets_deletes_one(azure: Subscription) -> None:
+    azure.create(key_vault.VAULT, vaultName="vault", properties={})
+    secret = azure.create(
+        key_vault.SECRET, vaultName="vault", secretName="key", properties={"value": "v"}
+    )
+    officer = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+    azure.grant(azure.context.account.azure_object, officer, secret.id)
+    azure.delete(secret)
+    assert azure.context.all(key_vault.SECRET) == []
+
+
 def test_a_new_endpoint_is_refused_with_traffic(azure: Subscription) -> None:
     azure.create(machine_learning.WORKSPACE, workspaceName="space")
     with pytest.raises(Refusal, match="Traffic rules cannot be set on a new endpoint"):

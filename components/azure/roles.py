@@ -6,6 +6,7 @@ Built-in roles and their ids: https://learn.microsoft.com/azure/role-based-acces
 from __future__ import annotations
 
 import uuid
+from typing import cast
 
 import pulumi
 from pulumi_azure_native import authorization
@@ -106,7 +107,7 @@ def assign(
     principal: pulumi.Input[str],
     role: pulumi.Input[str],
     scope: pulumi.Input[str],
-    principal_type: str | None = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    principal_type: pulumi.Input[str] = authorization.PrincipalType.SERVICE_PRINCIPAL,
     opts: pulumi.ResourceOptions,
 ) -> authorization.RoleAssignment:
     """Give a principal a role on a scope.
@@ -151,13 +152,16 @@ def assign_deployer(
     return assign(
         name,
         principal=foundation.deployer,
-        # A person or a service principal: it is an existing principal, and Azure looks it up.
-        principal_type=None,
+        # A person, or a service principal in a pipeline: it is an existing principal, and Azure looks it up. Plain None
+        # would not leave it out: the SDK makes "User" of it, and Azure refuses that for a service principal
+        # (UnmatchedPrincipalType). https://github.com/Azure/azure-dev/issues/3581
+        principal_type=pulumi.Output.from_input(cast("str", None)),
         role=built_in(foundation, role),
         scope=scope,
         opts=pulumi.ResourceOptions(
             parent=parent,
-            ignore_changes=["principalId", "roleAssignmentName"],
+            # The type, too: earlier versions wrote "User".
+            ignore_changes=["principalId", "principalType", "roleAssignmentName"],
             # Its name never changes, so another role must take the place of the former one.
             delete_before_replace=True,
         ),

@@ -87,6 +87,17 @@ class RoleAssignment(ResourceType):
                 f"Principal {principal.replace('-', '')} does not exist in the directory"
                 f" {context.account.azure_tenant}. Check that you have the correct principal ID.",
             )
+        actual = context.account.azure_principal_type
+        if principal != context.account.azure_object:
+            actual = "ServicePrincipal"  # a managed identity's
+        if record.inputs.get("principalType", actual) != actual:
+            # The last word but one is so in Azure's message: https://github.com/Azure/azure-dev/issues/3581
+            raise Refusal(
+                "UnmatchedPrincipalType",
+                f"The PrincipalId '{principal.replace('-', '')}' has type '{actual}' , which is different"
+                f" from specified PrinciaplType '{record.inputs['principalType']}'.",
+            )
+        record.outputs["principalType"] = actual
         role = wanted["roleDefinitionId"]
         custom = permissions.custom_role(context, role)
         if custom is None and role.rpartition("/")[2] not in permissions.BUILT_IN:

@@ -25,6 +25,8 @@ class Account:
     azure_client: str = "00000000-aaaa-4bbb-8ccc-000000000003"
     azure_object: str = "00000000-aaaa-4bbb-8ccc-000000000004"
     """Object id of the deployer."""
+    azure_principal_type: str = "User"
+    """Its type: a person. In a pipeline it would be ``ServicePrincipal``."""
     azure_location: str = "westeurope"
 
     def aws_account_of(self, config: Mapping[str, Any]) -> str:

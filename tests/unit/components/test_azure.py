@@ -197,6 +197,19 @@ def test_what_serves_is_replaced_by_its_successor_first(built: Built, type_: str
     assert not options.deleteBeforeReplace
 
 
+def test_azure_looks_up_whether_the_deployer_is_a_person_or_a_service_principal(
+    built: Built,
+) -> None:
+    engine, _ = built
+    types = {
+        each.name: each.inputs.get("principalType")
+        for each in engine.of("azure-native:authorization:RoleAssignment")
+    }
+    deployers = {"triplane-lake-keeper", "triplane-key-keeper", "triplane-model-uploader"}
+    assert {types.pop(name) for name in deployers} == {None}
+    assert set(types.values()) == {"ServicePrincipal"}
+
+
 def test_another_role_is_granted_before_the_former_one_is_taken_away(built: Built) -> None:
     engine, _ = built
     deployers = {"triplane-lake-keeper", "triplane-key-keeper", "triplane-model-uploader"}

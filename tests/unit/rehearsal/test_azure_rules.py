@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rehearsal.azure import app_service, key_vault, machine_learning, permissions, storage
@@ -90,6 +92,25 @@ def test_a_role_assignment_needs_an_existing_principal_and_definition(azure: Sub
     principal = azure.identity().outputs["principalId"]
     with pytest.raises(Refusal, match="RoleDefinitionDoesNotExist"):
         azure.grant(principal, "00000000-0000-4000-8000-000000000000", azure.group.id)
+
+
+@pytest.mark.parametrize("actual", ["User", "ServicePrincipal"])
+def test_a_role_assignment_names_the_type_of_its_principal_or_none(
+    live_context: Context, actual: str
+) -> None:
+    account = replace(live_context.account, azure_principal_type=actual)
+    azure = Subscription(replace(live_context, account=account))
+    other = {"User": "ServicePrincipal", "ServicePrincipal": "User"}[actual]
+    inputs = {
+        "roleAssignmentName": guid("a"),
+        "principalId": account.azure_object,
+        "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{READER}",
+        "scope": azure.group.id,
+    }
+    with pytest.raises(Refusal, match=f"has type '{actual}' , which is different .* '{other}'"):
+        azure.create(permissions.ASSIGNMENT, **inputs, principalType=other)
+    made = azure.create(permissions.ASSIGNMENT, **inputs)
+    assert made.outputs["principalType"] == actual
 
 
 def test_a_custom_role_is_assigned_in_its_scopes_and_not_deleted_while_assigned(

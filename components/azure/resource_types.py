@@ -45,6 +45,9 @@ def _may(arm_type: str, *verbs: str) -> tuple[str, ...]:
 
 
 ALL = ("read", "write", "delete")
+OPERATION_RESULTS = "operationresults/read"
+"""The end of a write that Azure answers with 202: azure-native polls the address that the answer names.
+https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations"""
 
 RESOURCE_TYPES: dict[str, ResourceType] = {
     "azure-native:applicationinsights:Component": ResourceType(
@@ -70,7 +73,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         import_id=_id(f"{REGISTRY}/taskRuns", "{registryName}", "{taskRunName}"),
         search=ArmChildren(_id(REGISTRY, "{registryName}"), "taskRuns", "2019-06-01-preview"),
         deploy=compute(
-            *_may(f"{REGISTRY}/taskruns", *ALL),
+            *_may(f"{REGISTRY}/taskruns", *ALL, "operationStatuses/read"),
             f"{REGISTRY}/runs/read",
             f"{REGISTRY}/scheduleRun/action",
         ),
@@ -175,13 +178,13 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     "azure-native:web:AppServicePlan": ResourceType(
         import_id=_id(APP_PLAN, "{name}"),
         search=TaggedArmType(APP_PLAN),
-        deploy=compute(*_may(APP_PLAN, *ALL)),
+        deploy=compute(*_may(APP_PLAN, *ALL, OPERATION_RESULTS)),
     ),
     "azure-native:web:WebApp": ResourceType(
         import_id=_id(APP, "{name}"),
         search=TaggedArmType(APP),
         deploy=compute(
-            *_may(APP, *ALL),
+            *_may(APP, *ALL, OPERATION_RESULTS),
             *_may(f"{APP}/config", "read", "write"),
             f"{APP}/config/list/action",
             # Whoever writes an app that names a plan must have it.

@@ -262,6 +262,20 @@ def test_compute_resources_can_be_created_read_and_deleted(cloud: Cloud) -> None
             )
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        # https://learn.microsoft.com/azure/role-based-access-control/permissions/containers
+        "Microsoft.ContainerRegistry/registries/taskruns/operationStatuses/read",
+        # https://learn.microsoft.com/azure/role-based-access-control/permissions/web-and-mobile
+        "Microsoft.Web/serverfarms/operationresults/read",
+        "Microsoft.Web/sites/operationresults/read",
+    ],
+)
+def test_a_pipeline_on_azure_can_wait_for_what_it_writes(action: str) -> None:
+    assert action in deploy_permissions("azure").permissions
+
+
 def test_every_aws_action_exists() -> None:
     """By AWS's own API models: each action is an operation, except those that are listed here."""
     import botocore.session

@@ -23,7 +23,8 @@ class DataLake(contracts.DataLake):
     ) -> None:
         super().__init__("triplane:azure:DataLake", name, None, opts)
         foundation = Foundation.of(args.foundation)
-        child = pulumi.ResourceOptions(parent=self)
+        # With keep_data a destroy forgets the account together with all that is about its data: without the lifecycle
+        # policy, captures would stay forever in an account that nobody manages.
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=foundation.args.keep_data)
 
         self.account = _account(name, foundation, kept)
@@ -61,7 +62,7 @@ class DataLake(contracts.DataLake):
             scope=self.account.id,
             parent=self,
         )
-        _expire(name, foundation, self.account, args, child)
+        _expire(name, foundation, self.account, args, kept)
 
         self.uri = self.account.primary_endpoints.apply(lambda ends: ends.blob.rstrip("/"))
         self.register_outputs({"uri": self.uri})

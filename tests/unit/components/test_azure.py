@@ -69,6 +69,16 @@ def test_captures_and_old_versions_expire(built: Built) -> None:
     assert captures["actions"]["baseBlob"]["delete"] == {"daysAfterModificationGreaterThan": 31}
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_lake_is_kept_with_all_that_is_about_its_data(platform: Build, keep: bool) -> None:
+    engine, _ = platform("azure", keep_data=keep)
+    of_the_lake = [each for each in engine if each.type.startswith("azure-native:storage:")]
+    assert len(of_the_lake) > 3
+    assert {each.type: engine.options(each).retainOnDelete for each in of_the_lake} == {
+        each.type: keep for each in of_the_lake
+    }
+
+
 @pytest.mark.parametrize(("keep", "protected"), [(True, True), (False, None)])
 def test_purge_protection_is_true_or_omitted_as_azure_refuses_false(
     platform: Build, keep: bool, protected: bool | None

@@ -242,17 +242,17 @@ def value_findings(value: Any, model: Any, path: str) -> Iterator[str]:
 
 # https://github.com/Azure/autorest.python: `Serializer.validation` in each package's _serialization.py
 LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
-    "min_length": ("characters at least", lambda value, bound: len(value) >= bound),
-    "max_length": ("characters at most", lambda value, bound: len(value) <= bound),
-    "min_items": ("entries at least", lambda value, bound: len(value) >= bound),
-    "max_items": ("entries at most", lambda value, bound: len(value) <= bound),
-    "minimum": ("at least", lambda value, bound: value >= bound),
-    "maximum": ("at most", lambda value, bound: value <= bound),
-    "minimum_ex": ("more than that", lambda value, bound: value > bound),
-    "maximum_ex": ("less than that", lambda value, bound: value < bound),
-    "multiple": ("a multiple", lambda value, bound: value % bound == 0),
-    "unique": ("none twice", lambda value, _: len(value) == len(set(map(str, value)))),
-    "pattern": ("the pattern", lambda value, bound: bool(compiled(bound, False).search(value))),
+    "min_length": ("at least {} characters", lambda value, bound: len(value) >= bound),
+    "max_length": ("at most {} characters", lambda value, bound: len(value) <= bound),
+    "min_items": ("at least {} entries", lambda value, bound: len(value) >= bound),
+    "max_items": ("at most {} entries", lambda value, bound: len(value) <= bound),
+    "minimum": ("at least {}", lambda value, bound: value >= bound),
+    "maximum": ("at most {}", lambda value, bound: value <= bound),
+    "minimum_ex": ("more than {}", lambda value, bound: value > bound),
+    "maximum_ex": ("less than {}", lambda value, bound: value < bound),
+    "multiple": ("a multiple of {}", lambda value, bound: value % bound == 0),
+    "unique": ("no entry twice", lambda value, _: len(value) == len(set(map(str, value)))),
+    "pattern": ("the pattern {}", lambda value, bound: bool(compiled(bound, False).search(value))),
 }
 
 
@@ -265,7 +265,7 @@ def limit_problems(value: Any, rule: Mapping[str, Any], path: str) -> Iterator[s
             except TypeError:
                 continue
             if not fits:
-                yield f"{path}: {value!r} breaks {rule[name]}: {words}"
+                yield f"{path}: {value!r} breaks the limit: {words.format(rule[name])}"
 
 
 def subtype(value: Mapping[str, Any], model: Any) -> Any:

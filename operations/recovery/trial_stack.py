@@ -110,9 +110,9 @@ def _remove(folder: Path) -> None:
     It is of no use to anybody, and this run has a folder of its own.
     """
     deadline = time.monotonic() + REMOVAL_TIMEOUT
-    while folder.exists():
+    while True:
         shutil.rmtree(folder, ignore_errors=True)
-        if time.monotonic() > deadline:
+        if not folder.exists() or time.monotonic() > deadline:
             return
         time.sleep(0.05)
 

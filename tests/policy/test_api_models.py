@@ -282,6 +282,19 @@ def test_a_number_out_of_bounds_is_refused_with_the_bounds_that_exist(
     assert list(aws.bound_problems(number, shape, "name")) == [f"name: {number} is not {allowed}"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        ({"min_length": 3}, "at least 3 characters"),
+        ({"pattern": "[b-z]{2}"}, "the pattern [b-z]{2}"),
+    ],
+)
+def test_a_value_that_breaks_a_limit_of_azure_is_refused_with_the_limit(
+    rule: Json, limit: str
+) -> None:
+    assert list(azure.limit_problems("a", rule, "name")) == [f"name: 'a' breaks the limit: {limit}"]
+
+
 def test_python_can_read_every_pattern_of_aws() -> None:
     known: set[Any] = set()
     every = [

@@ -19,6 +19,8 @@ from config import github
 
 AUDIENCE = "sts.amazonaws.com"
 PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
+SCALING_SERVICE = "sagemaker.application-autoscaling.amazonaws.com"
+SCALING_ROLE = f"{SCALING_SERVICE}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 
 NO_RESOURCE = frozenset(
     {
@@ -86,7 +88,11 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
     names, bucket, arn = f"{args.prefix}-*", DataLake.of(args.lake).bucket.arn, foundation.arn
     account = pulumi.Output.format("arn:{}:iam::{}", foundation.partition, foundation.account)
     resources: dict[str, list[pulumi.Input[str]]] = {
-        "cloudwatch": [arn("cloudwatch", f"alarm:{names}")],
+        # A target tracking policy has alarms, which Application Auto Scaling names after the target.
+        "cloudwatch": [
+            arn("cloudwatch", f"alarm:{names}"),
+            arn("cloudwatch", f"alarm:TargetTracking-endpoint/{names}"),
+        ],
         "codebuild": [arn("codebuild", f"project/{names}")],
         "ecr": [arn("ecr", f"repository/{names}")],
         "iam": [
@@ -121,6 +127,13 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
     contexts = {"StringLike": {"s3:prefix": f"{contracts.Zone.BUILDS}/*"}}
     yield allow([LIST_VERSIONS], bucket, condition=contexts)
     yield allow(sorted(NO_RESOURCE), "*")
+    # The first scalable target of an account creates the role with which the service scales.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
+    yield allow(
+        ["iam:CreateServiceLinkedRole"],
+        pulumi.Output.format("{}:role/aws-service-role/{}", account, SCALING_ROLE),
+        condition={"StringEquals": {"iam:AWSServiceName": SCALING_SERVICE}},
+    )
     services = ["codebuild.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com"]
     yield allow(
         ["iam:PassRole"],

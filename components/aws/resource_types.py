@@ -56,7 +56,10 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
                 "DescribeScalableTargets",
                 "RegisterScalableTarget",
                 *TAGGING,
-            )
+            ),
+            # The service asks for it with the caller's permissions, too.
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
         ),
     ),
     "aws:cloudwatch/logGroup:LogGroup": ResourceType(

@@ -327,6 +327,37 @@ def test_aws_permissions_are_for_the_resources_of_the_platform_and_fit_a_policy(
     assert everywhere == NO_RESOURCE
 
 
+def test_a_pipeline_on_aws_may_do_all_that_automatic_scaling_asks_of_its_caller(
+    delivered: Build,
+) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
+    engine, _ = delivered("aws")
+    (granted,) = (
+        r.inputs["policy"]
+        for r in engine.of("aws:iam/rolePolicy:RolePolicy")
+        if r.name == "triplane-delivery-reach"
+    )
+    statements = json.loads(granted)["Statement"]
+
+    def resources(action: str) -> list[str]:
+        return [arn for s in statements if action in s["Action"] for arn in s["Resource"]]
+
+    endpoint = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/triplane-*"
+    assert endpoint in resources("sagemaker:UpdateEndpointWeightsAndCapacities")
+    # Application Auto Scaling names its alarms after the target, with the permissions of its caller.
+    alarms = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:TargetTracking-endpoint/triplane-*"
+    for action in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms"):
+        assert alarms in resources(f"cloudwatch:{action}"), action
+    # In an account where nothing was scaled before, the role of the service does not exist yet.
+    (role,) = (s for s in statements if "iam:CreateServiceLinkedRole" in s["Action"])
+    service = "sagemaker.application-autoscaling.amazonaws.com"
+    assert role["Resource"] == [
+        f"arn:aws:iam::123456789012:role/aws-service-role/{service}/"
+        "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    ]
+    assert role["Condition"] == {"StringEquals": {"iam:AWSServiceName": service}}
+
+
 def test_a_pipeline_on_aws_deletes_only_versions_of_build_contexts(delivered: Build) -> None:
     """The provider deletes an old context so; see tests/unit/rehearsal/test_aws_rules.py."""
     engine, _ = delivered("aws")

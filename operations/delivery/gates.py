@@ -74,6 +74,6 @@ def require_version(artifact: Artifact, version: str) -> None:
     if digest != version:
         raise GateFailed(
             f"model.onnx in {artifact.directory} is not the file that was tested: its SHA-256 is {digest}, and"
-            f" {version} was tested. The file was changed after training. Nothing was deployed. Release with the"
+            f" {version} was tested. The file was changed after training. Nothing was changed in the cloud. Release with the"
             " model store of the staging that was tested (.models)"
         )

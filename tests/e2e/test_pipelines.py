@@ -81,7 +81,7 @@ def test_a_review_shows_only_the_changes_of_the_branch(checkout: RunnerCheckout)
 
 
 @pytest.mark.parametrize("checkout", ["gcp"], indirect=True)
-def test_a_failed_load_gate_leaves_production_unchanged_after_a_delivered_merge(
+def test_a_failed_load_test_leaves_production_unchanged_after_a_delivered_merge(
     checkout: RunnerCheckout,
 ) -> None:
     assert "delivered" in checkout.make_target("deliver", "CLOUD=gcp", "TESTS=none")

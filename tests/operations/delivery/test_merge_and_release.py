@@ -223,6 +223,7 @@ def test_production_is_unchanged_if_the_version_has_other_bytes(
     found = stages.release("production", version=SERVES)
     assert stages.done == ["stopped"]
     assert hashlib.sha256(b"another").hexdigest() in found["outcome"]
+    assert f"{SERVES} was tested. The file was changed after training" in found["outcome"]
 
 
 def test_a_release_that_serves_another_version_than_was_tested_fails(

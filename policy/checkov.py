@@ -6,69 +6,28 @@ checkov pins packages that the platform needs in other versions. So it has an en
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import tomllib
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from api_models import arm
 from api_models.resource import Plan
 from components.resource_type import DYNAMIC
-from policy import record, terraform
+from policy import record, terraform, tool_environment, waivers
+from policy.waivers import Failed
 
 HOME = Path(__file__).resolve().parents[1]
-VENV = HOME / ".venv"
 LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
-ENVIRONMENT = VENV / "policy"
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A check that failed."""
-
-    check: str
-    cloud: str
-    resource: str
-    """``aws_s3_bucket.triplane-lake-bucket``, ``Microsoft.Storage/storageAccounts.…``"""
-    message: str
-
-
-@dataclass(frozen=True)
-class Waiver:
-    """A check that may fail: on which resources, and why."""
-
-    check: str
-    resources: tuple[str, ...]
-    reason: str
-    date: date
-
-    def covers(self, failed: Failed) -> bool:
-        return failed.check == self.check and any(
-            fnmatchcase(failed.resource, pattern) for pattern in self.resources
-        )
 
 
 class NotConverted(Exception):
     """Some resources would be left out of the scan; the message names them."""
-
-
-def waivers(file: Path = WAIVERS) -> list[Waiver]:
-    """All waivers; each has all four values."""
-    return [
-        Waiver(each["check"], tuple(each["resources"]), each["reason"], each["date"])
-        for each in tomllib.loads(file.read_text())["waiver"]
-    ]
 
 
 def document(cloud: str, plan: Plan) -> dict[str, Any]:
@@ -88,18 +47,7 @@ def document(cloud: str, plan: Plan) -> dict[str, Any]:
 
 def environment() -> Path:
     """checkov's own environment; re-created when its lock changes."""
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    stamp = ENVIRONMENT / "requirements"
-    if not stamp.exists() or stamp.read_text() != digest:
-        print("Creating checkov's environment (about 200 MB, once)", file=sys.stderr, flush=True)
-        uv = str(VENV / "bin" / "uv")
-        python = str(ENVIRONMENT / "bin" / "python")
-        create = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(ENVIRONMENT)]
-        subprocess.run(create, check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(LOCK)]
-        subprocess.run(install, check=True)
-        stamp.write_text(digest)
-    return ENVIRONMENT
+    return tool_environment.created("policy", LOCK, "about 200 MB")
 
 
 def scan(plans: Mapping[str, Plan]) -> tuple[list[Failed], int]:
@@ -159,26 +107,16 @@ def main() -> None:
         for number, settings in enumerate(record.VARIANTS.values())
     }
     failed, passed = scan(plans)
-    known = waivers()
-    open_ = sorted(
-        {each for each in failed if not any(w.covers(each) for w in known)},
-        key=lambda each: (each.check, each.resource),
-    )
-    unused = [w for w in known if not any(w.covers(each) for each in failed)]
-    for waiver in known:
-        count = Counter(each.cloud for each in failed if waiver.covers(each))
-        if count:
-            print(f"  waived {waiver.check:<14}{dict(count)!s:<28}{waiver.reason.strip()[:70]}")
-    for each in open_:
-        print(f"  FAILED {each.check:<14}{each.resource}: {each.message}")
-    for waiver in unused:
-        print(f"  UNUSED {waiver.check}: no check fails it now; remove it from {WAIVERS.name}")
+    known = waivers.read(WAIVERS)
+    for line in waivers.report(failed, known, WAIVERS):
+        print(line)
+    open_ = waivers.not_waived(failed, known)
     print(
         f"checkov: {len(plans)} plans, {passed} checks passed, {len(failed)} failed and waived"
         if not open_
         else f"checkov: {len(open_)} failed checks are neither fixed nor waived"
     )
-    sys.exit(bool(open_ or unused))
+    sys.exit(bool(open_ or waivers.unused(failed, known)))
 
 
 if __name__ == "__main__":

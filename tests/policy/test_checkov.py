@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
 
 import pytest
@@ -96,25 +95,3 @@ def test_flattened_inputs_of_azure_native_go_back_into_properties(plans: Plans) 
     assert body["properties"]["allowSharedKeyAccess"] is False
     assert set(body) == {"location", "tags", "sku", "kind", "properties"}
     assert "resourceGroupName" not in body["properties"]
-
-
-def test_every_waiver_has_a_reason_and_a_date() -> None:
-    for waiver in checkov.waivers():
-        assert waiver.check.startswith("CKV")
-        assert waiver.resources, waiver.check
-        assert not any(each in ("*", "") for each in waiver.resources), "name at least the type"
-        assert len(waiver.reason.split()) >= 2, waiver.check
-        assert waiver.date <= datetime.datetime.now(datetime.UTC).date()
-
-
-def test_no_check_is_waived_twice_for_the_same_resource() -> None:
-    waived = [(w.check, resource) for w in checkov.waivers() for resource in w.resources]
-    assert len(waived) == len(set(waived))
-
-
-def test_a_waiver_covers_its_check_on_its_resources_only() -> None:
-    waiver = checkov.Waiver("CKV_1", ("aws_s3_bucket.logs*",), "…", datetime.date(2026, 1, 1))
-    failed = checkov.Failed("CKV_1", "aws", "aws_s3_bucket.logs-1", "")
-    assert waiver.covers(failed)
-    assert not waiver.covers(replace(failed, check="CKV_2"))
-    assert not waiver.covers(replace(failed, resource="aws_s3_bucket.lake"))

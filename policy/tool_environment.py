@@ -1,0 +1,28 @@
+"""Environments of their own for checkers that pin packages which the platform needs in other versions."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[1]
+VENV = HOME / ".venv"
+
+
+def created(name: str, lock: Path, size: str) -> Path:
+    """The environment `.venv/<name>` with the packages of ``lock``; re-created when the lock changes."""
+    environment = VENV / name
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    stamp = environment / "requirements"
+    if not stamp.exists() or stamp.read_text() != digest:
+        print(f"Creating .venv/{name} ({size}, once)", file=sys.stderr, flush=True)
+        uv = str(VENV / "bin" / "uv")
+        python = str(environment / "bin" / "python")
+        create = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)]
+        subprocess.run(create, check=True)
+        install = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(lock)]
+        subprocess.run(install, check=True)
+        stamp.write_text(digest)
+    return environment

@@ -74,10 +74,10 @@ drift: bootstrap ## Report what somebody changed by hand in a stack of your shel
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: install lint format all test check unit e2e bench snapshots policy checkov pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check unit e2e bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
-test: bootstrap ## Run every check and every test except checkov and pack, which CI runs apart
+test: bootstrap ## Run every check and every test except checkov, judge and pack, which CI runs apart
 	@$(python) -m tools.verify
 lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types and the direction of imports
@@ -96,6 +96,9 @@ policy: bootstrap ## Check what the program registers against the policies (STAT
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
+judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents, and how sharp these are
+	@$(python) -m policy.judge
+	@$(python) -m tools.verify judge
 pack: bootstrap ## The policy pack on the real engine: existing stacks pass, an insecure change is refused
 	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and check that `make up` repairs it (ONLY=, SAMPLE=, SEED=)

@@ -16,8 +16,8 @@ COMMAND = [
 
 def main() -> None:
     # In this order: the first is a constraint of the second.
-    # policy/ has an environment of its own: see policy/requirements.in.
-    for name in ("requirements", "requirements-dev", "policy/requirements"):
+    # Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
+    for name in ("requirements", "requirements-dev", "policy/requirements", "policy/judge"):
         command = [str(VENV / "bin" / "uv"), *COMMAND, f"{name}.in", "-o", f"{name}.txt"]
         subprocess.run(command, cwd=HOME, check=True)
 

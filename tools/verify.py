@@ -23,11 +23,12 @@ STAGES = {
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
     "imports": [str(BIN / "lint-imports"), "--no-logo"],
-    "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e"],
+    "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e", "--ignore=tests/judge"],
     "e2e": [*PYTEST, *BY_CLOUD, "--durations=12", "tests/e2e", "--ignore=tests/e2e/pack"],
     "pack": [*PYTEST, "tests/e2e/pack"],
+    "judge": [*PYTEST, "tests/judge"],
 }
-ON_DEMAND = ("pack",)
+ON_DEMAND = ("pack", "judge")
 """Stages that need more than `make test` should install."""
 
 

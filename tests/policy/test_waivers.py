@@ -1,4 +1,4 @@
-"""The waivers of `make checkov`: each has a reason, and covers no more than it says."""
+"""The waivers of `make checkov` and `make judge`: each has a reason, and covers no more than it says."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from policy import checkov, waivers
+from policy import checkov, judge, waivers
 
-FILES = [(checkov.WAIVERS, "CKV")]
+FILES = [(checkov.WAIVERS, "CKV"), (judge.WAIVERS, r"[EW]\d{4}$|discovery$")]
 FAILED = waivers.Failed("CKV_1", "aws", "aws_s3_bucket.logs-1", "no logs")
 WAIVER = waivers.Waiver("CKV_1", ("aws_s3_bucket.*",), "because", datetime.date(2026, 1, 1))
 

@@ -8,6 +8,9 @@ the clouds' own packages: botocore, google-api-python-client, azure-mgmt.
 - `matching`: what the three clouds share: names, patterns, findings.
 - `aws`, `gcp`, `azure`: one module a cloud. Each has `NOT_COVERED`, `title`, `findings` and `problems`.
 - `arm`: an Azure resource as the body of its request, and a plan as an ARM template.
+- `sdk_type`, `compiler`: rules compiled of the models, for any type of the three SDKs. `aws_rules` and its siblings
+  do it for a cloud.
+- `rules`: the check of inputs against compiled rules, without the clouds' packages. The rehearsal has it at `Check`.
 
-The package imports nothing of the platform. The policies use it, and the rehearsal may.
+The package imports nothing of the platform. The policies and the rehearsal use it.
 """

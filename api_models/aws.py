@@ -172,10 +172,15 @@ def title(type_: str) -> str:
 
 
 @cache
+def service_model(service: str) -> Any:
+    """The model of a service. A session reads its file again each time."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+@cache
 def input_shape(operation: Operation) -> Any:
     """The model of an operation's input."""
-    service = botocore.session.get_session().get_service_model(operation.service)
-    return service.operation_model(operation.name).input_shape
+    return service_model(operation.service).operation_model(operation.name).input_shape
 
 
 def problems(resource: Resource) -> Iterator[str]:

@@ -22,6 +22,9 @@ import pulumi
 from pulumi import _types
 from pulumi.runtime import rpc
 
+from api_models.compiler import rules_of
+from api_models.sdk_type import SdkType
+
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 # What annotations inside the SDK refer to without importing it.
 FORWARD: dict[str, Any] = {"Output": pulumi.Output, "T": type(None)}
@@ -50,6 +53,8 @@ class Describer:
 
     def __init__(self) -> None:
         self.types: dict[str, dict[str, Any]] = {}
+        self.documentation: dict[tuple[str, str], str] = {}
+        self.suggested: dict[tuple[str, str], list[str]] = {}
 
     def annotation(self, hint: Any) -> Any:
         """A type as data: a scalar's word, or ``[constructor, argument]``."""
@@ -97,17 +102,23 @@ class Describer:
         name = f"{cls.__module__}.{cls.__name__}"
         if name not in self.types:
             self.types[name] = {}  # before its properties: types refer to themselves
-            self.types[name].update(self.properties(cls))
+            self.types[name].update(self.properties(cls, name))
         return name
 
-    def properties(self, cls: type) -> dict[str, Any]:
-        """Every property: its type, whether it is required, and facts from its documentation."""
+    def properties(self, cls: type, owner: str = "") -> dict[str, Any]:
+        """Every property: its type, whether it is required, and facts from its documentation.
+
+        The documentation itself is kept by ``owner``, the name of a nested type.
+        """
         space = _types._globals_for_cls(cls)
         given = inspect.signature(cls).parameters if _types.is_input_type(cls) else {}
         described = {}
         for python, wire, prop in _types._py_properties(cls):
             hint = typing.get_type_hints(prop.fget, space, FORWARD).get("return")
             text = prop.__doc__ or getattr(prop.fget, "__doc__", None) or ""
+            self.documentation[owner, wire] = text
+            if values := suggested_values(hint):
+                self.suggested[owner, wire] = values
             one: dict[str, Any] = {"type": self.annotation(hint)}
             if python in given:
                 one["required"] = given[python].default is inspect.Parameter.empty
@@ -119,6 +130,18 @@ class Describer:
                 one["default"] = found[1] or found[2]
             described[wire] = one
         return described
+
+
+def suggested_values(hint: Any) -> list[str]:
+    """The values of the enumeration in a relaxed one, ``Union[str, SkuName]``, or in a list of such."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) in (dict, collections.abc.Mapping):
+        return []
+    if str in arguments:
+        for each in arguments:
+            if isinstance(each, type) and issubclass(each, enum.Enum):
+                return [str(member.value) for member in each]
+    return next(filter(None, map(suggested_values, arguments)), [])
 
 
 def optional(hint: Any) -> bool:
@@ -166,11 +189,17 @@ def describe(token: str) -> dict[str, Any]:
     module, name = sys.modules[cls.__module__], cls.__name__
     args = getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
     describer = Describer()
+    inputs = describer.properties(args)
+    sdk_type = SdkType(
+        token, inputs, describer.types, dict(describer.documentation), describer.suggested
+    )
+    rules = rules_of(sdk_type)
     return {
-        "inputs": describer.properties(args),
+        "inputs": inputs,
         "outputs": describer.properties(cls),
         "types": describer.types,
         "id_template": id_template(cls),
+        "rules": rules,
     }
 
 

@@ -1,7 +1,7 @@
 """The installed SDKs' descriptions of resource types, and the check of a program's inputs against them.
 
-The SDKs are too large for a resident process: `rehearsal.core.extract` reads one type at a time, in a process
-that ends when it is idle. Its answers are stored on disk by SDK version.
+The SDKs and the clouds' request models are too large for a resident process: `rehearsal.core.extract` reads one type
+at a time, in a process that ends when it is idle. Its answers are stored on disk by the versions of the packages.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from api_models import compiler
 from rehearsal.core.assets import SIGNATURE
 from rehearsal.core.records import Json
 from rehearsal.core.settings import CACHE, PACKAGE
@@ -43,6 +44,8 @@ class Schema:
     types: Json
     id_template: str
     """``projects/{project}/topics/{name}``, ``{url}``, or empty where the SDK does not document it."""
+    rules: Json = field(default_factory=dict)
+    """What the cloud's request model states of the inputs: `api_models.rules`."""
 
     @property
     def name_property(self) -> str | None:
@@ -92,7 +95,8 @@ class Schemas:
         self.package = package
         self.version = importlib.metadata.version(f"pulumi-{package}")
         reader = hashlib.sha256(Path(__file__).with_name("extract.py").read_bytes()).hexdigest()[:8]
-        self._folder = CACHE / "schema" / f"{package}-{self.version}-{reader}"
+        models = compiler.versions(package)
+        self._folder = CACHE / "schema" / f"{package}-{self.version}-{reader}-{models}"
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._timer: threading.Timer | None = None

@@ -4,6 +4,7 @@
 |---|---|---|
 | TRIPLANE_REHEARSAL_PROJECT | folder of the program: relative assets count from it | the nearest folder with a Pulumi.yaml, from the working folder upwards |
 | TRIPLANE_REHEARSAL_DIR | folder of the state | `.rehearsal` in the program's folder |
+| TRIPLANE_REHEARSAL_API_MODELS | `off`: do not check inputs against the clouds' request models | on |
 | XDG_CACHE_HOME | parent of the folder that all rehearsals of a user share | `~/.cache` |
 """
 
@@ -16,6 +17,7 @@ PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
 STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
 MACHINE_BUNDLE_VARIABLE = "TRIPLANE_REHEARSAL_MACHINE_CA_BUNDLE"
 """Set by the rehearsal's own environment, for a start from a shell that has it: see `core.credentials`."""
+API_MODELS_VARIABLE = "TRIPLANE_REHEARSAL_API_MODELS"
 
 # For messages. The second command is this repository's own.
 START = "`python -m rehearsal start` (in Triplane's clone: `make rehearsal`)"
@@ -39,3 +41,8 @@ def state_folder(project: Path | None = None) -> Path:
     """The folder in which the rehearsal of this program keeps everything."""
     named = os.environ.get(STATE_VARIABLE)
     return Path(named or (project or project_folder()) / ".rehearsal").resolve()
+
+
+def checks_api_models() -> bool:
+    """Whether inputs are checked against the clouds' request models. Those may be older than a cloud."""
+    return os.environ.get(API_MODELS_VARIABLE) != "off"

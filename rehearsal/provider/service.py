@@ -20,9 +20,11 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from api_models.rules import problems
 from rehearsal.core import schema
 from rehearsal.core.faults import AnswerLost, Fault, Step
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
+from rehearsal.core.settings import API_MODELS_VARIABLE, checks_api_models
 from rehearsal.core.wire import (
     CREATE_BEFORE_DELETE,
     DEFAULTS,
@@ -193,9 +195,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 stripped = {
                     w: known_part(value) for w, value in news.items() if value is not UNKNOWN
                 }
+                failures += model_failures(shape, news)
                 self.lifecycle.check_name(rules, stripped)
                 rules.check(self.context, Inputs(stripped, unknown))
         except CheckFailure as failure:
+            # A type's own rule says more of an input than the request model.
+            failures = [each for each in failures if each.property != failure.property]
             failures.append(failure)
         for each in failures:
             each.reason = scrub(each.reason, news, secrets)
@@ -380,6 +385,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         arguments, secrets = decode(request.args)
         answer = invoke(self.context, arguments, self._config(call))
         return provider_pb2.InvokeResponse(**{"return": encode(answer, secrets)})
+
+
+def model_failures(shape: schema.Schema, inputs: Json) -> list[CheckFailure]:
+    """What the cloud's request model refuses of the inputs."""
+    if not checks_api_models():
+        return []
+    advice = f"if the cloud accepts it, start the rehearsal with {API_MODELS_VARIABLE}=off"
+    return [
+        CheckFailure(path, f"{reason}; {advice}") for path, reason in problems(shape.rules, inputs)
+    ]
 
 
 def _token_and_name(request: Any) -> tuple[str, str]:

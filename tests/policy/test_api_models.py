@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from botocore.model import Shape
 
-from api_models import arm, aws, azure, gcp
+from api_models import arm, aws, azure, gcp, rules
 from api_models.matching import Json, NotChecked, ProseRule, compiled, normalized
 from api_models.resource import Plan, Resource
 from components.azure.dynamic import endpoint_traffic
 from components.gcp.dynamic import vertex_deployment
 from components.resource_type import DYNAMIC
 from policy import api_coverage, record, request_models
+from rehearsal.core.schema import Schemas
 from tests.policy.changes import put
 from tests.policy.conftest import Plans
 
@@ -53,6 +54,22 @@ def test_every_registered_type_has_a_model_or_a_reason_for_having_none(
         and not request_models.reason_not_covered(cloud, each)
     }
     assert not left, f"add them to api_models/{cloud}.py or to its NOT_COVERED"
+
+
+@pytest.mark.parametrize("variant", record.VARIANTS)
+@pytest.mark.parametrize("cloud", record.CLOUDS)
+def test_the_rules_of_the_rehearsal_accept_what_is_registered(
+    cloud: str, variant: str, plans: Plans
+) -> None:
+    package = "azure-native" if cloud == "azure" else cloud
+    schemas = Schemas(package)
+    found = [
+        f"{each.name} ({each.type}): {path} {reason}"
+        for each in plans[cloud][variant]
+        if each.type.startswith(f"{package}:")
+        for path, reason in rules.problems(schemas.get(each.type).rules, dict(each.inputs))
+    ]
+    assert not found, "\n".join(found)
 
 
 AML = "azure-native:machinelearningservices:"

@@ -161,7 +161,10 @@ class Platform(pulumi.ComponentResource):
                 code=WORKLOADS,
                 key=key,
                 max_concurrency=gateway.max_concurrency,
-                settings={"MAX_BODY_BYTES": str(gateway.max_body_kib * 1024)},
+                settings={
+                    "CODE_VERSION": build_context.content_hash(WORKLOADS),
+                    "MAX_BODY_BYTES": str(gateway.max_body_kib * 1024),
+                },
             ),
             self._child,
         )

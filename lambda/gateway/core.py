@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.features import MAX_ERRORS, Features, FieldError
@@ -101,6 +101,11 @@ class RequestHandler:
     features: Features
     page: Page
     max_body_bytes: int
+    code_version: str = ""
+    """For the health: a delivery waits until the code that it deployed answers."""
+    last_answer: dict[str, str] = field(default_factory=dict)
+    """``model_version`` of the last prediction of this process. The health shows it and asks the endpoint
+    nothing: a probe would wake a serverless endpoint, and wait for it."""
     admits: Callable[[str], bool]
     """Whether a caller with this ``x-api-key`` (empty when none was sent) may get predictions."""
     predict: Callable[[list[dict[str, Any]]], object]
@@ -139,7 +144,12 @@ class RequestHandler:
             case "/":
                 found = self._page(request)
             case _:
-                found = _json(200, {"status": "ok"}, request.id)
+                health = {
+                    "status": "ok",
+                    "code_version": self.code_version,
+                    "model_version": self.last_answer.get("model_version"),
+                }
+                found = _json(200, health, request.id)
         return replace(found, body=b"") if request.method == "HEAD" else found
 
     def _page(self, request: Request) -> Answer:
@@ -173,6 +183,7 @@ class RequestHandler:
             message = f"The request has wrong fields; {some} listed with the reason."
             raise Refusal(422, "invalid", message, errors)
         answer = validated_answer(self.predict(instances), len(instances))
+        self.last_answer["model_version"] = answer["model_version"]
         capture = {"instances": instances, **answer}
         return replace(_json(200, answer, request.id), capture=capture)
 

@@ -32,6 +32,7 @@ class Service:
             features=features,
             page=page.render(features.document, key_needed=settings.access == "key"),
             max_body_bytes=settings.max_body_bytes,
+            code_version=settings.code_version,
             admits=keys.key_check(settings),
             predict=endpoints.client(settings),
         )

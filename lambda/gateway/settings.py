@@ -35,6 +35,8 @@ class Settings:
     max_body_bytes: int
     max_concurrency: int
     """The most predictions at a time in one process, if a process serves several."""
+    code_version: str
+    """The content hash of the deployed code, for the health; empty where nobody has set it."""
     host: str
     port: int
 
@@ -77,6 +79,7 @@ class Settings:
             azure_client_id=environ.get("AZURE_CLIENT_ID", ""),
             max_body_bytes=_positive(environ, "MAX_BODY_BYTES", 256 * 1024),
             max_concurrency=_positive(environ, "MAX_CONCURRENCY", 80),
+            code_version=environ.get("CODE_VERSION", ""),
             host=environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a container is reached from outside
             port=_positive(environ, "PORT", 8080),
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from typing import Any
 
+from components import build_context
 from config.model_store import Artifact
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
@@ -24,6 +27,11 @@ TESTS = {
     ],
     "all": [str(PYTHON), "-m", "tools.verify"],
 }
+
+# App Service gives a container up to 230 s to start, and lets the former one answer meanwhile.
+# https://learn.microsoft.com/azure/app-service/reference-app-settings (WEBSITES_CONTAINER_START_TIME_LIMIT)
+SERVE_SECONDS = 300.0
+PAUSE_SECONDS = 2.0
 
 
 class GateFailed(Exception):
@@ -54,6 +62,7 @@ def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
     Raises `GateFailed` if the stack serves another model version than ``version``.
     """
     outputs = stack.outputs()
+    await_gateway(stack, outputs)
     gateway.print_prediction(stack, outputs)
     if version and outputs["model_version"] != version:
         raise GateFailed(
@@ -61,6 +70,35 @@ def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
         )
     recorded = ("gateway_url", "image", "model_version", "endpoint_name", "delivery_identity")
     return {name: outputs[name] for name in recorded if name in outputs}
+
+
+def await_gateway(stack: Stack, outputs: dict[str, Any]) -> None:
+    """Wait until the gateway that answers runs this checkout's code, and answers with the stack's model.
+
+    An update can end before: App Service's PUT returns while the former container still answers, and the stack's
+    outputs name what was asked for. Raises `GateFailed` when another code or model answers after `SERVE_SECONDS`.
+    """
+    code, model = build_context.content_hash(HOME / "lambda"), outputs["model_version"]
+    answers = _awaited(lambda: gateway.code_version(stack, outputs), code)
+    if answers != code:
+        raise GateFailed(
+            f"the gateway of {stack.name} answers with code {answers}, not with {code} of this checkout,"
+            f" {SERVE_SECONDS:.0f} s after the update"
+        )
+    answers = _awaited(lambda: gateway.prediction(stack, outputs)["model_version"], model)
+    if answers != model:
+        raise GateFailed(
+            f"the gateway of {stack.name} answers with model {answers[:12]}, not with {model[:12]} of the stack's"
+            f" outputs, {SERVE_SECONDS:.0f} s after the update"
+        )
+
+
+def _awaited(look: Callable[[], Any], wanted: str) -> Any:
+    """What ``look`` returns when it returns ``wanted``, or last."""
+    until = time.monotonic() + SERVE_SECONDS
+    while (found := look()) != wanted and time.monotonic() < until:
+        time.sleep(PAUSE_SECONDS)
+    return found
 
 
 def require_version(artifact: Artifact, version: str) -> None:

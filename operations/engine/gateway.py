@@ -17,31 +17,53 @@ FLIGHT = HOME / "docs" / "flight.json"
 """A request about a real flight."""
 
 
-def print_prediction(stack: Stack, outputs: dict[str, Any]) -> None:
-    """Request a prediction about a real flight from the stack's gateway, and print it."""
-    if "gateway_url" not in outputs:
-        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `make up`.")
-    body = FLIGHT.read_bytes()
-    request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
-        f"{outputs['gateway_url']}/predict",
-        data=body,
-        headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
-    )
+def print_prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
+    """Request a prediction about a real flight from the stack's gateway, and print it; returns the answer."""
     started = time.monotonic()
-    # The rehearsal's web apps use HTTPS, as Azure's do, with a certificate of the rehearsal's own authority.
-    trust = ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
-    answer = _answer_when_ready(request, trust)
+    answer = prediction(stack, outputs)
     milliseconds = (time.monotonic() - started) * 1000
-    prediction = answer["predictions"][0]
-    verdict = "late" if prediction["late"] else "on time"
+    found = answer["predictions"][0]
+    verdict = "late" if found["late"] else "on time"
     flight = ", ".join(
-        f"{name} {value}" for name, value in json.loads(body)["instances"][0].items()
+        f"{name} {value}" for name, value in json.loads(FLIGHT.read_bytes())["instances"][0].items()
     )
     print(f"\n  A real flight: {flight}")
     print(
-        f"  {verdict}: more than 15 minutes late with probability {prediction['probability']:.2f},"
-        f" from model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
+        f"  {verdict}: more than 15 minutes late with probability {found['probability']:.2f},"
+        f" says model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
     )
+    return answer
+
+
+def prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
+    """The gateway's answer about a real flight."""
+    if "gateway_url" not in outputs:
+        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `make up`.")
+    request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
+        f"{outputs['gateway_url']}/predict",
+        data=FLIGHT.read_bytes(),
+        headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
+    )
+    return _answer_when_ready(request, _trust(stack))
+
+
+def code_version(stack: Stack, outputs: dict[str, Any]) -> str | None:
+    """The content hash of the code that answers at the gateway; None while nothing does, or it names none.
+
+    Not at /healthz, a path that Cloud Run's front end keeps for itself.
+    """
+    url = f"{outputs['gateway_url']}/health"
+    try:
+        with urllib.request.urlopen(url, timeout=30, context=_trust(stack)) as response:  # noqa: S310
+            found = json.load(response).get("code_version")
+    except (OSError, ValueError):
+        return None
+    return str(found) if found else None
+
+
+def _trust(stack: Stack) -> ssl.SSLContext:
+    """The rehearsal's web apps use HTTPS, as Azure's do, with a certificate of the rehearsal's own authority."""
+    return ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
 
 
 def _answer_when_ready(

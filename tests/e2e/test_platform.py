@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from bench.harness import FLIGHT, Stack, http_answer, load
+from bench.harness import FLIGHT, ROOT, Stack, http_answer, load
+from components import build_context
 from components.resource_type import RANDOM_KEY
 from config.stack_file import StackFile
 from config.validation import config_of_file
@@ -99,6 +100,11 @@ def test_a_bad_request_is_answered_with_the_field_and_the_reason(
     assert answer.status == status, answer
     assert field in answer.body.decode()
     assert b"Traceback" not in answer.body
+
+
+def test_the_health_names_the_deployed_code(stack: Stack) -> None:
+    answer = http_answer(stack.outputs()["gateway_url"] + "/health")
+    assert answer.json["code_version"] == build_context.content_hash(ROOT / "lambda")
 
 
 def test_the_gateway_has_a_page(stack: Stack) -> None:

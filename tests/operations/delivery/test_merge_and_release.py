@@ -72,7 +72,8 @@ class FakeDeliveries:
             preparation, "read_settings", lambda stack: SimpleNamespace(cloud="aws")
         )
         monkeypatch.setattr(update, "bring_up", lambda stack: self.done.append(stack.name))
-        monkeypatch.setattr(gateway, "print_prediction", lambda stack, outputs: None)
+        monkeypatch.setattr(gateway, "print_prediction", lambda stack, outputs: outputs)
+        monkeypatch.setattr(gates, "await_gateway", lambda stack, outputs: None)
         monkeypatch.setattr(
             stack_.Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
         )

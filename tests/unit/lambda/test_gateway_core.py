@@ -29,6 +29,7 @@ def handler(predict: Callable[[list[dict[str, Any]]], object] = model) -> Reques
         features=FEATURES,
         page=render(FEATURES.document, key_needed=True),
         max_body_bytes=64 * 1024,
+        code_version="c0de",
         admits=lambda key: key == KEY,
         predict=predict,
     )
@@ -251,6 +252,17 @@ def test_head_is_get_without_the_body(path: str) -> None:
     got, head = answer_to(b"", method="GET", path=path), answer_to(b"", method="HEAD", path=path)
     assert (head.status, head.headers, head.body) == (200, got.headers, b"")
     assert got.body
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz"])
+def test_the_health_names_the_code_and_the_model_of_the_last_prediction(path: str) -> None:
+    """A probe must not call the endpoint: it would wake a serverless one, and wait for it."""
+    at = handler()
+    health = {"status": "ok", "code_version": "c0de", "model_version": None}
+    assert json.loads(answer_to(b"", method="GET", path=path, at=at).body) == health
+    answer_to({"instances": [FLIGHT]}, at=at)
+    known = {**health, "model_version": "ab" * 32}
+    assert json.loads(answer_to(b"", method="GET", path=path, at=at).body) == known
 
 
 def test_the_page_is_self_contained_and_only_its_own_script_may_run() -> None:

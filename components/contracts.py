@@ -187,13 +187,21 @@ class ModelArtifact(Component):
 class ModelEndpointArgs:
     foundation: Foundation
     lake: DataLake
-    identity: Identity
+    serving_identity: Identity | None
+    """None: the cloud serves models as an account of its own (`CloudPackage.WORKLOADS`)."""
     image: pulumi.Input[str]
     model: ModelArtifact
     machine: str
     """``serverless`` (AWS only) or the cloud's own instance type."""
     min_instances: int
     max_instances: int
+
+    @property
+    def identity(self) -> Identity:
+        """What the model server runs as. Raises TypeError on a cloud that has its own account for it."""
+        if self.serving_identity is None:
+            raise TypeError("the cloud serves models as an account of its own")
+        return self.serving_identity
 
 
 class ModelEndpoint(Component):
@@ -317,6 +325,8 @@ class ComponentClass(Protocol[Args, Built]):
 class CloudPackage(Protocol):
     """What a cloud package exports."""
 
+    WORKLOADS: tuple[Workload, ...]
+    """The workloads that run as an identity of the platform's, and not as an account of the cloud's own."""
     Foundation: ComponentClass[FoundationArgs, Foundation]
     DataLake: ComponentClass[DataLakeArgs, DataLake]
     ImageRegistry: ComponentClass[ImageRegistryArgs, ImageRegistry]

@@ -109,16 +109,19 @@ class Platform(pulumi.ComponentResource):
             ),
             self._child,
         )
+        identity = None
+        if Workload.SERVING in self._cloud.WORKLOADS:
+            identity = self._identity(
+                Workload.SERVING,
+                Grant(self._lake, Access.READ, Zone.MODELS),
+                Grant(self._registry, Access.PULL),
+            )
         return self._cloud.ModelEndpoint(
             f"{self._name}-endpoint",
             contracts.ModelEndpointArgs(
                 foundation=self._foundation,
                 lake=self._lake,
-                identity=self._identity(
-                    Workload.SERVING,
-                    Grant(self._lake, Access.READ, Zone.MODELS),
-                    Grant(self._registry, Access.PULL),
-                ),
+                serving_identity=identity,
                 image=image.image,
                 model=model,
                 machine=self._config.machine,

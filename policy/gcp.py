@@ -77,9 +77,13 @@ def service_on_default_account(service: Resource, _plan: Plan) -> Iterator[str]:
         yield "runs as the project's default account, which other workloads share"
 
 
-def model_on_default_account(deployment: Resource, _plan: Plan) -> Iterator[str]:
-    if not deployment.inputs.get("service_account"):
-        yield "serves as the project's default account, which other workloads share"
+def model_on_custom_account(deployment: Resource, _plan: Plan) -> Iterator[str]:
+    """A model server needs no more than Vertex AI's own account has, which is not the project's default one.
+
+    https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account
+    """
+    if account := deployment.inputs.get("service_account"):
+        yield f"serves as {account}, of which Vertex AI's service agent would have to be the administrator"
 
 
 def unpinned_service_image(service: Resource, _plan: Plan) -> Iterator[str]:
@@ -141,7 +145,7 @@ CHECKS = (
     Check(AUTHENTICATED, (SERVICE,), open_service),
     Check(IDENTITY, ("gcp:serviceaccount/key:Key",), account_key),
     Check(IDENTITY, (SERVICE,), service_on_default_account),
-    Check(IDENTITY, (DEPLOYMENT,), model_on_default_account),
+    Check(IDENTITY, (DEPLOYMENT,), model_on_custom_account),
     Check(PINNED_IMAGE, (SERVICE,), unpinned_service_image),
     Check(PINNED_IMAGE, (MODEL,), unpinned_model_image),
     Check(PINNED_IMAGE, (REPOSITORY,), requires(dockerConfig__immutableTags=True)),

@@ -10,8 +10,10 @@ from components.aws.image_build import ImageBuild
 from components.aws.image_registry import ImageRegistry
 from components.aws.model_artifact import ModelArtifact
 from components.aws.model_endpoint import ModelEndpoint
+from components.contracts import Workload
 
 __all__ = [
+    "WORKLOADS",
     "ApiKey",
     "DataLake",
     "Delivery",
@@ -23,3 +25,5 @@ __all__ = [
     "ModelArtifact",
     "ModelEndpoint",
 ]
+
+WORKLOADS = tuple(Workload)

@@ -63,8 +63,9 @@ class ModelEndpoint(contracts.ModelEndpoint):
             machine=args.machine,
             min_instances=args.min_instances,
             max_instances=args.max_instances,
-            service_account=args.identity.principal,
-            opts=foundation.child(self, *args.identity.attachments),
+            # Vertex AI's own: `components.gcp.package.WORKLOADS` has the reason.
+            service_account="",
+            opts=foundation.child(self),
         )
         traffic = VertexTraffic(
             f"{name}-traffic",

@@ -1,5 +1,6 @@
 """The platform's components on Google Cloud."""
 
+from components.contracts import Workload
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.delivery import Delivery
@@ -12,6 +13,7 @@ from components.gcp.model_artifact import ModelArtifact
 from components.gcp.model_endpoint import ModelEndpoint
 
 __all__ = [
+    "WORKLOADS",
     "ApiKey",
     "DataLake",
     "Delivery",
@@ -23,3 +25,8 @@ __all__ = [
     "ModelArtifact",
     "ModelEndpoint",
 ]
+
+WORKLOADS = (Workload.BUILD, Workload.GATEWAY)
+"""Not the model server: Vertex AI has an account for it, which may read the model's copy that it gets and nothing else.
+With an account of ours, Vertex AI's service agent would have to be its administrator.
+https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account"""

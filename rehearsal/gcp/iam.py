@@ -231,11 +231,12 @@ class WorkloadIdentityPoolProvider(ResourceType):
 
 
 def account_exists(context: Context, email: str) -> bool:
-    """Whether this is a service account, one of Google's agents, or the deployer."""
+    """Whether this is a service account, one of Google's agents or own accounts, or the deployer."""
     return (
         email == credentials.deployer(context)
         or context.find(ACCOUNT, email=email) is not None
         or AGENT.fullmatch(email) is not None
+        or context.kv.get(permissions.FOLDERS, email) is not None
     )
 
 
@@ -243,6 +244,14 @@ def require_account(context: Context, email: str) -> None:
     """Raise Google's refusal unless the service account exists."""
     if context.find(ACCOUNT, email=email) is None:
         raise Refusal("INVALID_ARGUMENT", f"Service account {email} does not exist.")
+
+
+def require_administrator(context: Context, email: str, agent: str) -> None:
+    """Raise a refusal unless a service agent is the administrator of the account, as its service needs it."""
+    account = context.find(ACCOUNT, email=email)
+    assert account is not None
+    on = permissions.of_record(AccountMember.token, "serviceAccountId", account)
+    permissions.require(context, agent, "iam.serviceAccounts.setIamPolicy", on, account.id)
 
 
 def list_accounts(call: Call) -> Json:

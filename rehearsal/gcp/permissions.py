@@ -34,9 +34,12 @@ ROLES: dict[str, frozenset[str]] = {
         }
     ),
     "roles/secretmanager.secretAccessor": frozenset({"secretmanager.versions.access"}),
+    "roles/iam.serviceAccountAdmin": frozenset({"iam.serviceAccounts.setIamPolicy"}),
     "roles/logging.logWriter": frozenset({"logging.logEntries.create"}),
     "roles/aiplatform.user": frozenset({"aiplatform.endpoints.predict"}),
 }
+FOLDERS = "gcp/vertex-accounts"
+"""The folder of objects that an account of Vertex AI's own may read: the model that is deployed."""
 TERM = re.compile(
     r"""(?P<subject>resource\.name
         |api\.getAttribute\(["']storage\.googleapis\.com/objectListPrefix["'],\s*["']["']\))
@@ -71,6 +74,10 @@ def allowed(context: Context, email: str, permission: str, on: Resource) -> bool
     """Whether an account holds a permission on a resource, by a role on it or on its project."""
     if email == credentials.deployer(context):
         return True
+    if (folder := context.kv.get(FOLDERS, email)) and permission in ROLES[
+        "roles/storage.objectViewer"
+    ]:
+        return f"{on.full_name}{on.list_prefix}".startswith(folder)
     member = f"serviceAccount:{email}"
     return any(
         binding.inputs.get("member") == member

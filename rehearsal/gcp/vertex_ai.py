@@ -13,7 +13,15 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.gcp import artifact_registry, credentials, iam, operations, service_usage, storage
+from rehearsal.gcp import (
+    artifact_registry,
+    credentials,
+    iam,
+    operations,
+    permissions,
+    service_usage,
+    storage,
+)
 from rehearsal.gcp.calls import Call, timestamp
 from rehearsal.gcp.permissions import Resource, of_record
 from rehearsal.gcp.tags import check_labels
@@ -241,6 +249,10 @@ def deploy_model(call: Call) -> Json:
         raise Refusal("INVALID_ARGUMENT", "'dedicated_resources.machine_spec' is required.")
     if email := wanted.get("serviceAccount"):
         iam.require_account(context, email)
+        # https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account
+        number = context.account.gcp_number(record.outputs["project"])
+        agent = f"service-{number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+        iam.require_administrator(context, email, agent)
 
     def work() -> Json:
         try:
@@ -319,7 +331,8 @@ def unknown_method(call: Call) -> Json:
 
 def _container(context: Context, record: Record, deployed: Json, model: Json) -> Container:
     # https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements#aip-variables
-    spec, email = model["containerSpec"], deployed.get("serviceAccount")
+    spec = model["containerSpec"]
+    email = deployed.get("serviceAccount") or _account_of(context, record, deployed, model)
     health = spec.get("healthRoute", "/health")
     return Container(
         image=spec["imageUri"],
@@ -337,9 +350,19 @@ def _container(context: Context, record: Record, deployed: Json, model: Json) ->
             "AIP_DEPLOYED_MODEL_ID": deployed["id"],
             "AIP_MACHINE_TYPE": deployed["dedicatedResources"]["machineSpec"]["machineType"],
             **{each["name"]: each["value"] for each in spec.get("env", ())},
-            **(credentials.workload_environment(context, email) if email else {}),
+            **credentials.workload_environment(context, email),
         },
     )
+
+
+def _account_of(context: Context, record: Record, deployed: Json, model: Json) -> str:
+    """The account that Vertex AI has for a deployment: it may read the model's files, and nothing else."""
+    bucket, _, folder = model.get("artifactUri", "").removeprefix("gs://").partition("/")
+    name = f"custom-online-prediction-{record.inputs['name']}-{deployed['id']}"
+    email = f"{name}@{record.outputs['project']}.iam.gserviceaccount.com"
+    files = f"projects/_/buckets/{bucket}/objects/{folder.rstrip('/')}/"
+    context.kv.put(permissions.FOLDERS, email, files)
+    return email
 
 
 def called_endpoint(call: Call) -> Record:

@@ -201,8 +201,8 @@ def gcp_exposure() -> Iterator[Mutation]:
         "identity", RUN, "the default account", put(RUN, "template.serviceAccount", None)
     )
     yield Mutation(
-        "identity", f"{DYNAMIC}VertexDeployment", "the model as the default account",
-        put(f"{DYNAMIC}VertexDeployment", "service_account", None),
+        "identity", f"{DYNAMIC}VertexDeployment", "the model as an account of the project",
+        put(f"{DYNAMIC}VertexDeployment", "service_account", "sa@triplane-dev.iam.gserviceaccount.com"),
     )  # fmt: skip
     yield Mutation(
         "pinned-image", RUN, "the gateway by tag", put(RUN, "template.containers.0.image", "platform:v1")

@@ -124,7 +124,8 @@ def deploy_request(props: Props) -> dict[str, Any]:
                 "machineSpec": {"machineType": props["machine"]},
                 **_replicas(props),
             },
-            "serviceAccount": props["service_account"],
+            # Without one: the account that Vertex AI has for it.
+            **({"serviceAccount": account} if (account := props["service_account"]) else {}),
         }
     }
 

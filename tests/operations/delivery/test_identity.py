@@ -444,7 +444,7 @@ def test_a_pipeline_of_a_public_gateway_on_google_cloud_reads_no_secret(platform
         assert not [p for p in role.inputs["permissions"] if p.startswith("secretmanager.versions")]
 
 
-def test_a_pipeline_on_google_cloud_assigns_three_accounts_and_writes_three_zones(
+def test_a_pipeline_on_google_cloud_assigns_two_accounts_and_writes_three_zones(
     delivered: Build,
 ) -> None:
     engine, _ = delivered("gcp")
@@ -453,7 +453,7 @@ def test_a_pipeline_on_google_cloud_assigns_three_accounts_and_writes_three_zone
         for r in engine.of("gcp:serviceaccount/iAMMember:IAMMember")
         if r.inputs["role"] == "roles/iam.serviceAccountUser"
     }
-    assert assignable == {"build", "gateway", "serving"}
+    assert assignable == {"build", "gateway"}
     zones = {
         r.inputs["condition"]["title"]
         for r in engine.of("gcp:storage/bucketIAMMember:BucketIAMMember")

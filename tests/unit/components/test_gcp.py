@@ -17,6 +17,7 @@ from components.contracts import (
     Workload,
 )
 from components.dynamic import changed_inputs, wait_for
+from components.gcp.dynamic.vertex_deployment import deploy_request
 from config.tags import platform_tags
 from policy.mock_engine import Build, Built, Engine, build
 
@@ -65,16 +66,15 @@ def test_the_gateway_may_predict_write_captures_and_read_its_key_only(
     }
 
 
-def test_the_endpoint_reads_and_lists_models_only(built: Built) -> None:
+def test_the_endpoint_serves_as_vertex_ais_own_account_which_has_no_grant_here(
+    built: Built,
+) -> None:
     engine, _ = built
-    assert bindings(engine, "serving") == {
-        ("roles/storage.objectViewer", "storage/bucketIAMMember")
-    }
-    member = next(e for e in engine if e.name == "triplane-serving-read-models")
-    expression = member.inputs["condition"]["expression"]
-    bucket = member.inputs["bucket"]
-    assert f'startsWith("projects/_/buckets/{bucket}/objects/models/")' in expression
-    assert 'objectListPrefix", "").startsWith("models/")' in expression
+    deployment = engine.one(f"{DYNAMIC}:VertexDeployment").inputs
+    assert deployment["service_account"] == ""
+    assert "serviceAccount" not in deploy_request(deployment)["deployedModel"]
+    assert not bindings(engine, "serving")
+    assert not [each.name for each in engine if "serving" in each.name]
 
 
 def test_googles_agents_pull_images_and_the_workloads_do_not(built: Built) -> None:

@@ -21,7 +21,7 @@ from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider, d
 from components.gcp.dynamic.vertex_model import VertexModelProvider
 from components.gcp.dynamic.vertex_traffic import VertexTrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.gcp import credentials, operations, permissions
+from rehearsal.gcp import credentials, iam, operations, permissions, storage
 from rehearsal.provider.context import Context
 from rehearsal.runtime.containers import Container, ContainerFailed
 from tests.unit.rehearsal.gcp_project import (
@@ -150,7 +150,7 @@ class Platform(Project):
             "machine": "n1-standard-2",
             "min_instances": 1.0,
             "max_instances": 2.0,
-            "service_account": self.builder,
+            "service_account": "",
         }
 
     def deploy(self, endpoint: str, model: str) -> tuple[str, Json]:
@@ -348,6 +348,39 @@ def test_a_read_reports_what_was_changed_by_hand(platform: Platform) -> None:
     platform.finish(operation)
     assert VertexDeploymentProvider().read(deployed, outs).id == ""
     assert VertexTrafficProvider().read(endpoint.id, traffic).id == ""
+
+
+def test_a_model_server_reads_its_model_and_nothing_else_of_the_lake(platform: Platform) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    deployed, _ = platform.deploy(endpoint.id, model)
+    email = f"custom-online-prediction-123456789-{deployed}@{PROJECT}.iam.gserviceaccount.com"
+
+    def may(permission: str, name: str) -> bool:
+        on = storage.resource(platform.lake.id, name, "")
+        return permissions.allowed(platform.context, email, permission, on)
+
+    folder = f"models/flight-delay/{'a' * 64}"
+    assert may("storage.objects.get", f"{folder}/model.onnx")
+    assert not may("storage.objects.create", f"{folder}/model.onnx")
+    assert not may("storage.objects.get", f"models/flight-delay/{'b' * 64}/model.onnx")
+    assert not may("storage.objects.get", "captures/1.json")
+
+
+def test_a_model_server_with_an_account_of_its_own_needs_the_agent_as_administrator(
+    platform: Platform,
+) -> None:
+    image, endpoint = platform.build(), platform.endpoint()
+    model, _ = platform.upload(image, "a" * 64)
+    props = platform.deployment(endpoint.id, model) | {"service_account": platform.builder}
+    with pytest.raises(rest.GoogleError, match=r"iam\.serviceAccounts\.setIamPolicy"):
+        VertexDeploymentProvider().create(props)
+    agent = f"service-{platform.context.account.gcp_number(PROJECT)}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+    account = f"projects/{PROJECT}/serviceAccounts/{platform.builder}"
+    platform.grant(
+        iam.AccountMember.token, "roles/iam.serviceAccountAdmin", agent, serviceAccountId=account
+    )
+    VertexDeploymentProvider().create(props)
 
 
 def test_a_model_that_does_not_start_is_not_deployed(platform: Platform) -> None:

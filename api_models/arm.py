@@ -77,7 +77,11 @@ TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "storage:StorageAccount": ("Microsoft.Storage/storageAccounts", ("accountName",)),
     "web:AppServicePlan": ("Microsoft.Web/serverfarms", ("name",)),
     "web:WebApp": ("Microsoft.Web/sites", ("name",)),
+    "web:WebAppFtpAllowed": ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", ("name",)),
+    "web:WebAppScmAllowed": ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", ("name",)),
 }
+# The name's last part, of what a resource has one of.
+SINGLETONS = {"web:WebAppFtpAllowed": "ftp", "web:WebAppScmAllowed": "scm"}
 # The members beside `properties`. azure-native takes the members of `properties` as inputs of their own.
 # https://github.com/Azure/azure-resource-manager-rpc/blob/master/v1.0/common-api-details.md
 ENVELOPE = {"location", "tags", "sku", "kind", "identity", "plan", "zones", "extendedLocation"}
@@ -128,9 +132,11 @@ def template(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
     converted = [each for each in plan if convertible(each)]
     resources = []
     for each in converted:
-        type_, names = TYPES[each.type.removeprefix("azure-native:")]
+        known = each.type.removeprefix("azure-native:")
+        type_, names = TYPES[known]
         *parents, last = (each.inputs.get(name) for name in names)
-        name = "/".join(str(part) for part in [*parents, last or each.id])
+        singleton = [SINGLETONS[known]] if known in SINGLETONS else []
+        name = "/".join(str(part) for part in [*parents, last or each.id, *singleton])
         resources.append({"type": type_, "apiVersion": "2024-01-01", "name": name, **body(each)})
     document = {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",

@@ -55,6 +55,8 @@ MODELS = {
     "storage:StorageAccount": "storage.models:StorageAccountCreateParameters",
     "web:AppServicePlan": "web.models:AppServicePlan",
     "web:WebApp": "web.models:Site",
+    "web:WebAppFtpAllowed": "web.models:CsmPublishingCredentialsPoliciesEntity",
+    "web:WebAppScmAllowed": "web.models:CsmPublishingCredentialsPoliciesEntity",
 }
 NOT_COVERED: dict[str, str] = {}
 # The functions that build the requests. They know the rules of the names in the URL.
@@ -83,6 +85,8 @@ REQUEST_BUILDERS = {
     "storage:StorageAccount": "storage.operations._operations:build_storage_accounts_create_request",
     "web:AppServicePlan": "web.operations._operations:build_app_service_plans_create_or_update_request",
     "web:WebApp": "web.operations._operations:build_web_apps_create_or_update_request",
+    "web:WebAppFtpAllowed": "web.operations._operations:build_web_apps_update_ftp_allowed_request",
+    "web:WebAppScmAllowed": "web.operations._operations:build_web_apps_update_scm_allowed_request",
 }
 KNOWS_RESOURCE_GROUPS = "machinelearningservices:Workspace"
 """A type whose package states the rule of a resource group's name; not every package does."""

@@ -33,6 +33,8 @@ UNTAGGED = {
     "azure-native:storage:BlobContainer",
     "azure-native:storage:BlobServiceProperties",
     "azure-native:storage:ManagementPolicy",
+    "azure-native:web:WebAppFtpAllowed",
+    "azure-native:web:WebAppScmAllowed",
 }
 """Types that have no tags, or have them inside `properties`; a test compares this with the SDK."""
 TLS_VERSIONS = {"1.2", "1.3"}

@@ -68,8 +68,28 @@ class Gateway(contracts.Gateway):
             ),
         )
 
+        _refuse_passwords(name, foundation, app, self)
+
         self.url = pulumi.Output.concat("https://", app.default_host_name)
         self.register_outputs({"url": self.url})
+
+
+def _refuse_passwords(
+    name: str, foundation: Foundation, app: web.WebApp, parent: pulumi.Resource
+) -> None:
+    """No sign-in with the app's publishing password, which every app has: an Entra token is needed to deploy to it.
+
+    https://learn.microsoft.com/azure/app-service/configure-basic-auth-disable
+    """
+    for method, policy in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
+        policy(
+            f"{name}-{method}",
+            resource_group_name=foundation.group.name,
+            name=app.name,
+            allow=False,
+            # A deletion would allow the password again, and the app is deleted next.
+            opts=pulumi.ResourceOptions(parent=parent, deleted_with=app),
+        )
 
 
 def _environment(

@@ -24,6 +24,7 @@ APP_PLAN = "Microsoft.Web/serverfarms"
 AUTOSCALE = "Microsoft.Insights/autoscalesettings"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 INSIGHTS = "Microsoft.Insights/components"
+PASSWORDS = f"{APP}/basicPublishingCredentialsPolicies"
 LOGS = "Microsoft.OperationalInsights/workspaces"
 REGISTRY = "Microsoft.ContainerRegistry/registries"
 ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
@@ -191,6 +192,14 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
             # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/web-and-mobile#website-contributor
             f"{APP_PLAN}/join/action",
         ),
+    ),
+    "azure-native:web:WebAppFtpAllowed": ResourceType(
+        import_id=_id(PASSWORDS, "{name}", "ftp"),
+        deploy=compute(*_may(PASSWORDS, "read", "write")),
+    ),
+    "azure-native:web:WebAppScmAllowed": ResourceType(
+        import_id=_id(PASSWORDS, "{name}", "scm"),
+        deploy=compute(*_may(PASSWORDS, "read", "write")),
     ),
     f"{DYNAMIC}AzureBlobFolder": ResourceType(
         import_id="{account_url}/{container}/{prefix}",

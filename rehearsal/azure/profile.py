@@ -46,6 +46,8 @@ GROUP_CONTENTS: tuple[type[ResourceType], ...] = (
     monitor.AutoscaleSetting,
     app_service.AppServicePlan,
     app_service.WebApp,
+    app_service.FtpAllowed,
+    app_service.ScmAllowed,
 )
 """The types that can be in a resource group. A type comes after those that it refers to: it is deleted first."""
 

@@ -174,6 +174,16 @@ def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
+def test_nobody_deploys_to_the_web_app_by_its_publishing_password(built: Built) -> None:
+    engine, _ = built
+    app = engine.one("azure-native:web:WebApp")
+    for method in ("Ftp", "Scm"):
+        policy = engine.one(f"azure-native:web:WebApp{method}Allowed")
+        assert policy.inputs["name"] == app.id
+        assert policy.inputs["allow"] is False
+        assert engine.options(policy).deletedWith.endswith(f"WebApp::{app.name}")
+
+
 def test_the_vault_takes_the_key_along_as_an_owner_may_not_delete_it(built: Built) -> None:
     engine, _ = built
     (secret,) = engine.of("azure-native:keyvault:Secret")

@@ -54,8 +54,8 @@ def test_ids_on_azure_follow_the_api_models_resource_manager_types() -> None:
         assert isinstance(template, str)
         if token != "azure-native:resources:ResourceGroup":  # a provider of its own in no id
             template = template.rpartition("/providers/")[2]
-            # A storage account has one blob service, called default.
-            parts = re.sub(r"/(\{\w+\}|default)", "", template)
+            # A storage account has one blob service, called default, and an app one policy for each way in.
+            parts = re.sub(r"/(\{\w+\}|default|ftp$|scm$)", "", template)
             assert parts.lower() == arm_type.lower(), token
         assert tuple(re.findall(r"\{(\w+)\}", template))[-len(names) :] == names, token
 

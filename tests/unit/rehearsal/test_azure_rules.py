@@ -285,6 +285,18 @@ def test_the_target_of_an_autoscale_setting_cannot_be_changed(azure: Subscriptio
         azure.update(setting, targetResourceUri=plans[1].id)
 
 
+def test_an_app_takes_its_publishing_policies_along(azure: Subscription) -> None:
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    app = azure.create(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})
+    for token, method in ((app_service.FTP, "ftp"), (app_service.SCM, "scm")):
+        policy = azure.create(token, name="app", allow=False)
+        assert policy.id == f"{app.id}/basicPublishingCredentialsPolicies/{method}"
+        assert azure.update(policy, allow=True).outputs["name"] == method
+    azure.delete(app)
+    assert not azure.context.all(app_service.FTP)
+    assert not azure.context.all(app_service.SCM)
+
+
 def test_a_plan_is_not_deleted_while_it_has_an_app(azure: Subscription) -> None:
     plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
     app = azure.create(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig={})

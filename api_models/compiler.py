@@ -24,13 +24,14 @@ def versions(package: str) -> str:
     return digest.hexdigest()[:8]
 
 
-PACKAGES = {"aws": ["botocore"]}
+PACKAGES = {"aws": ["botocore"], "gcp": ["google-api-python-client", "pulumi-gcp"]}
+NEEDED = {"aws": "botocore", "gcp": "google-api-python-client"}
 
 
 def rules_of(sdk_type: SdkType) -> Json:
     """The rules of a type; empty where no model is known, or its package is not installed."""
     package = sdk_type.token.partition(":")[0]
-    if package not in PACKAGES or not all(map(installed_version, PACKAGES[package])):
+    if package not in COMPILERS or not installed_version(NEEDED[package]):
         return {}
     return COMPILERS[package](sdk_type)
 
@@ -41,4 +42,10 @@ def compiled_aws(sdk_type: SdkType) -> Json:
     return aws_rules.rules_of(sdk_type)
 
 
-COMPILERS: dict[str, Callable[[SdkType], Json]] = {"aws": compiled_aws}
+def compiled_gcp(sdk_type: SdkType) -> Json:
+    from api_models import gcp_rules  # google-api-python-client may be absent
+
+    return gcp_rules.rules_of(sdk_type)
+
+
+COMPILERS: dict[str, Callable[[SdkType], Json]] = {"aws": compiled_aws, "gcp": compiled_gcp}

@@ -375,6 +375,13 @@ NOT_REFUSED = {
     ("aws:dynamodb/table:Table", "attributes.0.type"),
     # The enumeration grows weekly, and the provider does not check it.
     ("aws:ec2/instance:Instance", "instanceType"),
+    # The provider's documentation has the values in free words.
+    ("gcp:compute/instance:Instance", "networkInterfaces.0.nicType"),
+    ("gcp:kms/cryptoKey:CryptoKey", "purpose"),
+    ("gcp:sql/databaseInstance:DatabaseInstance", "settings.availabilityType"),
+    ("gcp:storage/bucket:Bucket", "lifecycleRules.0.action.type"),
+    # No model lists the regions; new ones appear.
+    ("gcp:storage/bucket:Bucket", "location"),
 }
 """What the clouds refuse and the rehearsal does not, with the reason."""
 

@@ -21,7 +21,7 @@ from rehearsal.server import PROFILES
 from tests.unit.rehearsal.bad_inputs import BAD, GOOD, NOT_REFUSED, Json, with_value
 from tests.unit.rehearsal.test_core_provider import Call
 
-CLOUDS = ["aws"]
+CLOUDS = ["aws", "gcp"]
 MILLISECONDS = 2.0
 """What the check of one resource may take."""
 

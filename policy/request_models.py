@@ -54,6 +54,7 @@ DYNAMIC_NOT_COVERED = {
     f"{DYNAMIC}AwsBuiltImage": BOTO3,
     f"{DYNAMIC}AwsScalingDeregistration": BOTO3,
     f"{DYNAMIC}AwsServedModel": BOTO3,
+    f"{DYNAMIC}AzureAppSettings": "its PUT sends names and texts, and nothing else",
     f"{DYNAMIC}AzureBlobFolder": "azure-storage-blob makes the requests, from the bytes of files",
     f"{DYNAMIC}AzureEndpointTraffic": "its PUT sends the answer of a GET, with the traffic: checked against "
     "`azure.mgmt.machinelearningservices.models.OnlineEndpoint` in tests/policy/test_api_models.py",

@@ -25,12 +25,18 @@ def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     return None if answer.status_code == 404 else _body(answer)
 
 
-def put(resource: str, body: dict[str, Any]) -> str | None:
+def post(resource: str, version: str) -> dict[str, Any] | None:
+    """The answer of a list that Azure gives to a POST, because it has secrets; None if there is no resource."""
+    answer = _send("POST", resource, version=version)
+    return None if answer.status_code == 404 else _body(answer)
+
+
+def put(resource: str, body: dict[str, Any], version: str = API_VERSION) -> str | None:
     """Write a resource. Azure continues after the answer (see ``provisioningState``) with the returned operation.
 
     https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
     """
-    answer = _send("PUT", resource, body)
+    answer = _send("PUT", resource, body, version)
     _body(answer)
     return answer.headers.get("Azure-AsyncOperation")
 

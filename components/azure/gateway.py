@@ -7,6 +7,7 @@ from pulumi_azure_native import web
 
 from components import contracts
 from components.azure.api_key import ApiKey
+from components.azure.dynamic.app_settings import AppSettings
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
 
@@ -34,6 +35,7 @@ class Gateway(contracts.Gateway):
             tags=foundation.tags,
             opts=child,
         )
+        settings = _settings(args, identity)
         app = web.WebApp(
             name,
             resource_group_name=foundation.group.name,
@@ -54,7 +56,7 @@ class Gateway(contracts.Gateway):
                 acr_use_managed_identity_creds=True,
                 acr_user_managed_identity_id=identity.client_id,
                 app_command_line="gateway",
-                app_settings=_environment(args, identity),
+                app_settings=settings.apply(_pairs),
                 always_on=True,
                 health_check_path="/healthz",
                 http20_enabled=True,
@@ -69,6 +71,7 @@ class Gateway(contracts.Gateway):
         )
 
         _refuse_passwords(name, foundation, app, self)
+        AppSettings(f"{name}-settings", app=app.id, settings=settings, opts=child)
 
         self.url = pulumi.Output.concat("https://", app.default_host_name)
         self.register_outputs({"url": self.url})
@@ -92,9 +95,7 @@ def _refuse_passwords(
         )
 
 
-def _environment(
-    args: contracts.GatewayArgs, identity: Identity
-) -> pulumi.Output[list[web.NameValuePairArgs]]:
+def _settings(args: contracts.GatewayArgs, identity: Identity) -> pulumi.Output[dict[str, str]]:
     """The app's settings. Of the key they have a reference only, which App Service resolves."""
     cloud: dict[str, pulumi.Input[str]] = {
         "AZURE_CLIENT_ID": identity.client_id,
@@ -107,8 +108,8 @@ def _environment(
     }
     if args.key:
         cloud["API_KEY"] = ApiKey.of(args.key).reference
-    return args.environment(**cloud).apply(
-        lambda variables: [
-            web.NameValuePairArgs(name=name, value=value) for name, value in variables.items()
-        ]
-    )
+    return args.environment(**cloud)
+
+
+def _pairs(settings: dict[str, str]) -> list[web.NameValuePairArgs]:
+    return [web.NameValuePairArgs(name=name, value=value) for name, value in settings.items()]

@@ -201,6 +201,11 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         import_id=_id(PASSWORDS, "{name}", "scm"),
         deploy=compute(*_may(PASSWORDS, "read", "write")),
     ),
+    f"{DYNAMIC}AzureAppSettings": ResourceType(
+        import_id="{app}/config/appsettings",
+        importable=False,
+        deploy=compute(f"{APP}/config/write", f"{APP}/config/list/action"),
+    ),
     f"{DYNAMIC}AzureBlobFolder": ResourceType(
         import_id="{account_url}/{container}/{prefix}",
         importable=False,

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from starlette.responses import HTMLResponse
 
-from rehearsal.azure import container_registry, credentials, key_vault
+from rehearsal.azure import container_registry, credentials, key_vault, permissions
+from rehearsal.azure.calls import Call
+from rehearsal.azure.ids import by_id
 from rehearsal.azure.resource_type import IDENTITY, AzureResourceType, field, user_assigned
-from rehearsal.core.records import Record, Refusal
+from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
 from rehearsal.runtime.containers import Container, ContainerFailed
@@ -69,6 +71,10 @@ class WebApp(AzureResourceType):
         taken="Conflict",
     )
 
+    # https://github.com/pulumi/pulumi-azure-native/issues/4263
+    # https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/resources/customresources/custom_webapp.go
+    unread = ("siteConfig.appSettings",)
+
     def on_create(self, context: Context, record: Record) -> None:
         _start(context, record)
 
@@ -120,6 +126,44 @@ def reopen(context: Context) -> None:
     """Open the endpoints of all web apps again, after a restart of the rehearsal."""
     for record in context.all(SITE):
         context.endpoints.open(_key(record), _handler(context, record), tls=True)
+
+
+def list_settings(call: Call) -> Json:
+    """https://learn.microsoft.com/rest/api/appservice/web-apps/list-application-settings"""
+    record = _called_app(call, "list/action")
+    pairs = field(record.inputs, "siteConfig.appSettings") or ()
+    return {"properties": {each["name"]: each["value"] for each in pairs}}
+
+
+def put_settings(call: Call) -> Json:
+    """Write all settings: those that the body does not name are removed. The app starts again.
+
+    https://learn.microsoft.com/rest/api/appservice/web-apps/update-application-settings
+    """
+    record = _called_app(call, "write")
+    settings = call.body["properties"]
+    pairs = [{"name": name, "value": value} for name, value in settings.items()]
+    record.inputs["siteConfig"] = {**(record.inputs.get("siteConfig") or {}), "appSettings": pairs}
+    _start(call.context, record)
+    call.context.save(record)
+    call.context.ledger.note("updated", record, f"settings: {', '.join(settings)}")
+    return {"properties": settings}
+
+
+def _called_app(call: Call, action: str) -> Record:
+    """The app in a request's address, if the caller may do this to its configuration."""
+    site = call.url.path.rpartition("/config/")[0]
+    record = by_id(call.context, SITE, site)
+    if record is None:
+        raise Refusal("ResourceNotFound", f"The Resource '{site}' was not found.")
+    permission = f"Microsoft.Web/sites/config/{action}"
+    if not permissions.allowed(call.context, call.principal, permission, record.id):
+        raise Refusal(
+            "AuthorizationFailed",
+            f"The client '{call.principal}' does not have authorization to perform action"
+            f" '{permission}' over scope '{record.id}'.",
+        )
+    return record
 
 
 def _start(context: Context, record: Record) -> None:

@@ -8,6 +8,7 @@ from rehearsal.core.records import Refusal
 
 STATUS = {
     "AuthenticationFailed": 401,
+    "AuthorizationFailed": 403,
     "Forbidden": 403,
     "ResourceGroupNotFound": 404,
     "ResourceNotFound": 404,

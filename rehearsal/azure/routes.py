@@ -47,6 +47,16 @@ RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
         SUBSCRIPTION + "/providers/Microsoft.Storage/storageAccounts",
         storage.list_accounts,
     ),
+    (
+        "POST",
+        GROUP + "/providers/Microsoft.Web/sites/{app}/config/appsettings/list",
+        app_service.list_settings,
+    ),
+    (
+        "PUT",
+        GROUP + "/providers/Microsoft.Web/sites/{app}/config/appsettings",
+        app_service.put_settings,
+    ),
     ("GET", "/subscriptions/{rest:path}", machine_learning.get_endpoint),
     ("PUT", "/subscriptions/{rest:path}", machine_learning.put_endpoint),
 )

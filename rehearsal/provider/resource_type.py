@@ -73,6 +73,10 @@ class ResourceType:
     """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
     keep their value there."""
 
+    unread: ClassVar[tuple[str, ...]] = ()
+    """Inputs (dotted paths) that the provider writes and never reads back: no output has them, and a refresh
+    keeps what the state has."""
+
     def imported_as(self, record: Record) -> str:
         """The record's id for ``pulumi import``; empty where that is the id itself."""
         return self.import_as.format_map(defaultdict(str, record.outputs))

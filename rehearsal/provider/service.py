@@ -8,6 +8,7 @@ https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import logging
@@ -323,7 +324,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         record = self.lifecycle.read(token, request.id)
         if record is None or not self._is_visible(record, self._config(call)):
             return provider_pb2.ReadResponse()
-        inputs = encode(record.inputs, map(tuple, record.secrets))
+        found = as_read(
+            record.inputs, decode(request.inputs)[0], self.lifecycle.rules(token).unread
+        )
+        inputs = encode(found, map(tuple, record.secrets))
         defaults = request.inputs.fields.get(DEFAULTS)
         if self._bridged and not request.properties.fields:  # an import, which fills in nothing
             inputs.update({DEFAULTS: []})
@@ -371,7 +375,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         paths = [tuple(path) for path in record.secrets] + [
             (wire,) for wire in rules.secret_outputs
         ]
-        return encode(record.outputs, paths)
+        return encode(as_read(record.outputs, {}, rules.unread), paths)
 
     @with_errors_and_faults
     def Invoke(self, request: Any, call: grpc.ServicerContext) -> Any:
@@ -395,6 +399,22 @@ def model_failures(shape: schema.Schema, inputs: Json) -> list[CheckFailure]:
     return [
         CheckFailure(path, f"{reason}; {advice}") for path, reason in problems(shape.rules, inputs)
     ]
+
+
+def as_read(values: Json, known: Json, unread: tuple[str, ...]) -> Json:
+    """A resource's values as the provider reads them: at the ``unread`` paths are the ``known`` ones, if any."""
+    if not unread:
+        return values
+    read = copy.deepcopy(values)
+    for path in unread:
+        *parents, last = path.split(".")
+        there, before = read, known
+        for parent in parents:
+            there, before = there.get(parent) or {}, before.get(parent) or {}
+        there.pop(last, None)
+        if last in before:
+            there[last] = before[last]
+    return read
 
 
 def _token_and_name(request: Any) -> tuple[str, str]:

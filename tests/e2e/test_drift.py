@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.harness import Stack
 from components.azure import arm
-from components.azure.dynamic import endpoint_traffic
+from components.azure.dynamic import app_settings, endpoint_traffic
 from components.gcp import rest
 from components.gcp.dynamic import vertex_deployment
 from operations.engine import previews
@@ -50,10 +50,18 @@ def change_azure_traffic(resources: Resources) -> Changed:
     return {"triplane-endpoint-traffic": ["deployment"]}
 
 
+def change_app_settings(resources: Resources) -> Changed:
+    """A gateway for everybody, and another setting, as in Azure's portal."""
+    settings = resources["triplane-gateway-settings"]["outputs"]
+    by_hand = {"properties": {**settings["settings"], "ACCESS": "public", "DEBUG": "1"}}
+    arm.put(f"{settings['app']}/config/appsettings", by_hand, app_settings.API_VERSION)
+    return {"triplane-gateway-settings": ["settings"]}
+
+
 BY_HAND: dict[str, tuple[Callable[[Resources], Changed], ...]] = {
     "aws": (),
     "gcp": (change_vertex_ai,),
-    "azure": (change_azure_traffic,),
+    "azure": (change_azure_traffic, change_app_settings),
 }
 
 

@@ -20,6 +20,7 @@ from components.resource_type import RANDOM_KEY
 from config.stack_file import StackFile
 from config.validation import config_of_file
 from operations.engine import environment
+from operations.engine.resources import resource_name
 from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
 from tests.contract.outputs import OUTPUTS
@@ -195,7 +196,12 @@ def test_every_resource_is_found_by_names_and_tags_without_a_state(
     trial = TrialStack(stack.name, stack.file, tmp_path)
     trial.load(stack)
     result = importer.import_resources(trial, config_of_file(StackFile.read(stack.file)))
-    assert {step["op"] for step in result.steps} == {"same"}
+    changed = {
+        step["urn"]: [*step["detailedDiff"]] for step in result.steps if step["op"] != "same"
+    }
+    # azure-native does not read an app's settings, so an adopted app is given them once more.
+    unread = {"triplane-gateway": ["siteConfig.appSettings"]} if "azure" in stack.name else {}
+    assert {resource_name(urn): paths for urn, paths in changed.items()} == unread
     mine, found = stack.resources(), trial.cli.json("stack", "export", "--show-secrets")
     resources = found["deployment"]["resources"]
     [key] = [each for each in resources if each["type"] == RANDOM_KEY]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from components.azure import arm, image_build, roles
-from components.azure.dynamic import blob_folder, endpoint_traffic
+from components.azure.dynamic import app_settings, blob_folder, endpoint_traffic
 from components.azure.model_endpoint import deployment_name, environment_version
 from policy.azure import UNTAGGED
 from policy.mock_engine import Build, Built, Engine
@@ -387,6 +387,72 @@ def test_a_deleted_endpoint_has_no_traffic(manager: FakeManager) -> None:
     manager.endpoint = None
     assert endpoint_traffic.EndpointTrafficProvider().read("id", SHIFT).id == ""
     endpoint_traffic.EndpointTrafficProvider().delete("id", SHIFT)
+
+
+class FakeApp:
+    """The settings of one app in a Resource Manager."""
+
+    def __init__(self, **settings: str) -> None:
+        self.settings: dict[str, str] | None = settings
+        self.writes = 0
+
+    def post(self, _resource: str, _version: str) -> dict[str, Any] | None:
+        return None if self.settings is None else {"properties": dict(self.settings)}
+
+    def put(self, _resource: str, body: dict[str, Any], _version: str) -> None:
+        self.settings, self.writes = body["properties"], self.writes + 1
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> FakeApp:
+    fake = FakeApp(ACCESS="key", PORT="8080")
+    monkeypatch.setattr(arm, "post", fake.post)
+    monkeypatch.setattr(arm, "put", fake.put)
+    return fake
+
+
+SETTINGS = {"app": "/app", "settings": {"ACCESS": "key", "PORT": "8080"}}
+
+
+def test_settings_that_app_service_has_already_are_not_written_again(app: FakeApp) -> None:
+    provider = app_settings.AppSettingsProvider()
+    assert provider.create(SETTINGS).outs == SETTINGS
+    provider.update("id", {}, SETTINGS)
+    assert app.writes == 0  # each write is a restart
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        {"ACCESS": "public", "PORT": "8080"},
+        {"PORT": "8080"},
+        {**SETTINGS["settings"], "DEBUG": "1"},
+    ],  # type: ignore[dict-item]
+    ids=["changed", "removed", "added"],
+)
+def test_settings_that_were_changed_by_hand_are_a_difference_and_are_taken_back(
+    app: FakeApp, by_hand: dict[str, str]
+) -> None:
+    provider = app_settings.AppSettingsProvider()
+    app.settings = by_hand
+    found = dict(provider.read("id", SETTINGS).outs or {})
+    assert provider.diff("id", found, SETTINGS).changes
+    assert provider.read("id", found).outs == found
+    provider.update("id", found, SETTINGS)
+    assert app.settings == SETTINGS["settings"]
+    assert provider.read("id", SETTINGS).outs == SETTINGS
+
+
+def test_a_setting_that_was_changed_by_hand_is_not_in_the_state_in_clear(app: FakeApp) -> None:
+    app.settings = {"ACCESS": "key", "PORT": "a-password"}
+    outs = app_settings.AppSettingsProvider().read("id", SETTINGS).outs or {}
+    assert outs["settings"]["ACCESS"] == "key"
+    assert "a-password" not in str(outs)
+
+
+def test_a_deleted_app_has_no_settings(app: FakeApp) -> None:
+    app.settings = None
+    assert app_settings.AppSettingsProvider().read("id", SETTINGS).id == ""
 
 
 def test_another_folder_with_the_same_files_is_no_change() -> None:

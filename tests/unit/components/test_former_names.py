@@ -28,7 +28,7 @@ STORED: dict[str, dict[str, str]] = json.loads(
 
 A provider that is moved or renamed gets a line in `FORMER_NAMES`, and a new version here; none is ever changed.
 """
-ADDED_LATER = {f"{DYNAMIC}AwsScalingDeregistration"}
+ADDED_LATER = {f"{DYNAMIC}AwsScalingDeregistration", f"{DYNAMIC}AzureAppSettings"}
 """The dynamic types that the first versions in `STORED` did not have."""
 BEFORE_THE_MOVE, *_, TODAY = STORED.values()
 

@@ -11,8 +11,9 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
+from starlette.testclient import TestClient
 
-from rehearsal.azure import app_service, credentials, machine_learning, permissions, storage
+from rehearsal.azure import app_service, credentials, machine_learning, permissions, routes, storage
 from rehearsal.azure.container_registry import REGISTRY
 from rehearsal.azure.profile import environment
 from rehearsal.core.records import Record, Refusal
@@ -138,6 +139,27 @@ def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscri
         )
     assert refused.value.code == 503
     refused.value.close()  # or the endpoint waits for this caller when it closes
+
+
+def test_the_settings_of_an_app_are_listed_and_written_by_who_may(azure: Subscription) -> None:
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    config = {"appSettings": [{"name": "ACCESS", "value": "key"}]}
+    app = azure.create(app_service.SITE, name="app", serverFarmId=plan.id, siteConfig=config)
+    worker = azure.identity().outputs["principalId"]
+
+    def send(method: str, path: str, principal: str, body: object = None) -> Any:
+        token, _ = credentials.token(azure.context, principal, "client", routes.MANAGEMENT)
+        client = TestClient(routes.resource_manager(azure.context), base_url="https://manager")
+        headers = {"Authorization": f"Bearer {token}"}
+        return client.request(method, f"{app.id}/config/{path}", json=body, headers=headers)
+
+    deployer = azure.context.account.azure_object
+    assert send("POST", "appsettings/list", deployer).json() == {"properties": {"ACCESS": "key"}}
+    public = {"properties": {"ACCESS": "public"}}
+    assert send("PUT", "appsettings", deployer, public).json() == public
+    assert send("POST", "appsettings/list", deployer).json() == public
+    assert send("POST", "appsettings/list", worker).status_code == 403
+    assert send("PUT", "appsettings", worker, public).status_code == 403
 
 
 class Credential:

@@ -16,7 +16,7 @@ from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Record, Ref
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
-from rehearsal.provider.service import Provider
+from rehearsal.provider.service import Provider, as_read
 
 QUEUE = "aws:sqs/queue:Queue"
 TOPIC = "aws:sns/topic:Topic"
@@ -362,6 +362,17 @@ def test_a_resource_is_read_by_its_id_and_only_while_it_exists(engine: Engine) -
     assert decode(read.inputs)[0] == {"name": "key-1", "type": "String"}
     engine.provider.lifecycle.lose(engine.context.store.all()[0])
     assert engine.read(PARAMETER, made.id).id == ""
+
+
+def test_what_a_provider_does_not_read_stays_as_the_state_has_it() -> None:
+    in_cloud = {"name": "a", "config": {"settings": ["by hand"], "image": "by hand"}}
+    in_state = {"name": "a", "config": {"settings": ["ours"], "image": "ours"}}
+    unread = ("config.settings",)
+    found = {"name": "a", "config": {"settings": ["ours"], "image": "by hand"}}
+    assert as_read(in_cloud, in_state, unread) == found
+    assert as_read(in_cloud, {}, unread) == {"name": "a", "config": {"image": "by hand"}}
+    assert as_read({"name": "a"}, in_state, unread) == {"name": "a"}
+    assert in_cloud["config"]["settings"] == ["by hand"]
 
 
 def test_an_interrupted_creation_is_deleted_at_the_next_start(

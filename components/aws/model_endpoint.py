@@ -63,46 +63,10 @@ class ModelEndpoint(contracts.ModelEndpoint):
         child = pulumi.ResourceOptions(parent=self)
         serverless = args.machine == SERVERLESS
 
-        # Neither the model nor the configuration has a fixed name: both are immutable, so the new one
-        # must exist beside the old one until the endpoint uses it.
-        model = aws.sagemaker.Model(
-            f"{name}-model",
-            execution_role_arn=args.identity.principal,
-            primary_container={"image": args.image, "model_data_url": args.model.uri},
-            # Serverless inference does not offer it.
-            enable_network_isolation=not serverless,
-            tags=foundation.tags,
-            opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(depends_on=args.identity.attachments)
-            ),
-        )
-        configuration = aws.sagemaker.EndpointConfiguration(
-            f"{name}-configuration",
-            production_variants=[
-                {"variant_name": VARIANT, "model_name": model.name, **_capacity(args)}
-            ],
-            tags=foundation.tags,
-            opts=child,
-        )
-        # The alarms need the endpoint's name and the endpoint needs the alarms: one of the two names
-        # must be known beforehand. The stack's name keeps two stacks of one account apart. Serverless or
-        # not is in the name, because instances cannot become serverless: a switch makes another
-        # endpoint, instead of failing half-way.
-        # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
-        capacity = SERVERLESS if serverless else "instances"
-        endpoint_name = names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
-        # As late as possible: what can fail before has failed by then.
-        deregistration = (
-            None
-            if serverless
-            else ScalingDeregistration(
-                f"{name}-scaling-deregistration",
-                region=foundation.region,
-                endpoint=endpoint_name,
-                variant=VARIANT,
-                machine=args.machine,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[configuration]),
-            )
+        configuration = _configuration(name, foundation, args, child)
+        endpoint_name = _endpoint_name(name, args.machine)
+        deregistration = _deregistration(
+            name, foundation, args, endpoint_name, configuration, child
         )
         # SageMaker names the group so, and would create it without an end of its logs.
         # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
@@ -156,6 +120,74 @@ class ModelEndpoint(contracts.ModelEndpoint):
         self.register_outputs(
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )
+
+
+def _configuration(
+    name: str,
+    foundation: Foundation,
+    args: contracts.ModelEndpointArgs,
+    child: pulumi.ResourceOptions,
+) -> aws.sagemaker.EndpointConfiguration:
+    """The model and the configuration of an endpoint that serves it.
+
+    Neither has a fixed name: both are immutable, so the new one must exist beside the old one until the endpoint
+    uses it.
+    """
+    model = aws.sagemaker.Model(
+        f"{name}-model",
+        execution_role_arn=args.identity.principal,
+        primary_container={"image": args.image, "model_data_url": args.model.uri},
+        # Serverless inference does not offer it.
+        enable_network_isolation=args.machine != SERVERLESS,
+        tags=foundation.tags,
+        opts=pulumi.ResourceOptions.merge(
+            child, pulumi.ResourceOptions(depends_on=args.identity.attachments)
+        ),
+    )
+    return aws.sagemaker.EndpointConfiguration(
+        f"{name}-configuration",
+        production_variants=[
+            {"variant_name": VARIANT, "model_name": model.name, **_capacity(args)}
+        ],
+        tags=foundation.tags,
+        opts=child,
+    )
+
+
+def _endpoint_name(name: str, machine: str) -> str:
+    """The alarms need the endpoint's name and the endpoint needs the alarms: one of the two names must be known
+    beforehand.
+
+    The stack's name keeps two stacks of one account apart. Serverless or not is in the name, because instances cannot
+    become serverless: a switch makes another endpoint, instead of failing half-way.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+    """
+    capacity = SERVERLESS if machine == SERVERLESS else "instances"
+    return names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
+
+
+def _deregistration(
+    name: str,
+    foundation: Foundation,
+    args: contracts.ModelEndpointArgs,
+    endpoint_name: str,
+    configuration: aws.sagemaker.EndpointConfiguration,
+    child: pulumi.ResourceOptions,
+) -> ScalingDeregistration | None:
+    """What lets the endpoint change its machine; None for serverless, which is not scaled automatically."""
+    if args.machine == SERVERLESS:
+        return None
+    return ScalingDeregistration(
+        f"{name}-scaling-deregistration",
+        region=foundation.region,
+        endpoint=endpoint_name,
+        variant=VARIANT,
+        machine=args.machine,
+        # As late as possible: what can fail before has failed by then.
+        opts=pulumi.ResourceOptions.merge(
+            child, pulumi.ResourceOptions(depends_on=[configuration])
+        ),
+    )
 
 
 def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from api_models import azure_rules
 from api_models.sdk_type import Json, SdkType, installed_version
 
 
@@ -24,8 +25,12 @@ def versions(package: str) -> str:
     return digest.hexdigest()[:8]
 
 
-PACKAGES = {"aws": ["botocore"], "gcp": ["google-api-python-client", "pulumi-gcp"]}
-NEEDED = {"aws": "botocore", "gcp": "google-api-python-client"}
+PACKAGES = {"aws": ["botocore"], "gcp": ["google-api-python-client"]}
+NEEDED = {
+    "aws": "botocore",
+    "gcp": "google-api-python-client",
+    "azure-native": "pulumi-azure-native",
+}
 
 
 def rules_of(sdk_type: SdkType) -> Json:
@@ -48,4 +53,8 @@ def compiled_gcp(sdk_type: SdkType) -> Json:
     return gcp_rules.rules_of(sdk_type)
 
 
-COMPILERS: dict[str, Callable[[SdkType], Json]] = {"aws": compiled_aws, "gcp": compiled_gcp}
+COMPILERS: dict[str, Callable[[SdkType], Json]] = {
+    "aws": compiled_aws,
+    "gcp": compiled_gcp,
+    "azure-native": azure_rules.rules_of,
+}

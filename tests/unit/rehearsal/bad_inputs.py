@@ -382,6 +382,10 @@ NOT_REFUSED = {
     ("gcp:storage/bucket:Bucket", "lifecycleRules.0.action.type"),
     # No model lists the regions; new ones appear.
     ("gcp:storage/bucket:Bucket", "location"),
+    ("azure-native:storage:StorageAccount", "location"),
+    ("azure-native:resources:ResourceGroup", "location"),
+    # The SDK has no patterns: durations are plain texts in it.
+    ("azure-native:monitor:AutoscaleSetting", "profiles.0.rules.0.scaleAction.cooldown"),
 }
 """What the clouds refuse and the rehearsal does not, with the reason."""
 

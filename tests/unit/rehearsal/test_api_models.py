@@ -21,7 +21,7 @@ from rehearsal.server import PROFILES
 from tests.unit.rehearsal.bad_inputs import BAD, GOOD, NOT_REFUSED, Json, with_value
 from tests.unit.rehearsal.test_core_provider import Call
 
-CLOUDS = ["aws", "gcp"]
+CLOUDS = ["aws", "gcp", "azure-native"]
 MILLISECONDS = 2.0
 """What the check of one resource may take."""
 
@@ -101,6 +101,17 @@ def test_a_refusal_states_what_was_written_what_is_allowed_and_whose_rule_it_is(
 )
 def test_what_the_provider_converts_or_does_not_send_is_not_checked(inputs: Json) -> None:
     assert not failures(LAMBDA, {"role": UNKNOWN, **inputs})
+
+
+def test_azure_compares_the_values_of_an_enumeration_in_any_case() -> None:
+    token = "azure-native:storage:StorageAccount"
+    assert not failures(token, with_value(token, "sku.name", "standard_lrs"))
+    assert failures(token, with_value(token, "sku.name", "standard_xrs"))
+
+
+def test_the_list_of_machine_sizes_on_azure_is_not_taken_for_complete() -> None:
+    hardware = {"hardwareProfile": {"vmSize": "Standard_D2s_v9"}}
+    assert not failures("azure-native:compute:VirtualMachine", hardware)
 
 
 def test_the_check_can_be_switched_off(

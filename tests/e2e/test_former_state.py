@@ -18,7 +18,8 @@ def test_a_state_with_former_provider_names_is_previewed_and_refreshed(
     stored = set()
     for each in deployment["deployment"]["resources"]:
         for properties in (each.get("inputs", {}), each.get("outputs", {})):
-            if "__provider" in properties:
+            # A type that was added since has no former name.
+            if "__provider" in properties and each["type"] in BEFORE_THE_MOVE:
                 properties["__provider"] = BEFORE_THE_MOVE[each["type"]]
                 stored.add(each["type"])
     assert len(stored) >= 3

@@ -1,6 +1,6 @@
 """How Pulumi marks special values in a state and in a preview: secrets, and values not known yet.
 
-The SDK defines most of these words, as private names: there is no public place for them.
+`policy.plain` reads the two signatures, which the SDK has as private names, for the policies and for this module.
 https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/plugin/rpc.go
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pulumi.runtime import rpc
 
-SIGNATURE: str = rpc._special_sig_key
+from policy import plain
+
+SIGNATURE = plain.SIGNATURE
 """The key of an object that is not to be read as it is: a secret, an asset, an archive."""
-SECRET: str = rpc._special_secret_sig
+SECRET = plain.SECRET_SIGNATURE
 """The signature of a secret."""
 UNKNOWN_STRINGS = frozenset(
     {

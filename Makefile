@@ -8,6 +8,10 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
+# How the rehearsal's clouds behave: instant, realistic, fresh-account.
+ifdef PROFILE
+export TRIPLANE_REHEARSAL_PROFILE := $(PROFILE)
+endif
 # As `bytecode_cache` of operations/engine/environment.py, which says why.
 ifdef PYTHONDONTWRITEBYTECODE
 export PYTHONDONTWRITEBYTECODE :=
@@ -17,6 +21,7 @@ endif
 .PHONY: help
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  PROFILE=realistic    the rehearsal with late grants and slow operations, on a shortened clock'
 	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for whatever runs on one; crash plays all three without it'
 
 .PHONY: bootstrap

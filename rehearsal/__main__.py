@@ -81,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _status(status: dict[str, object]) -> None:
-    print(f"running at {status['url']}, process {status['pid']}, {status['memory_mb']} MB")
+    print(
+        f"running at {status['url']} ({status.get('profile', 'instant')}), process {status['pid']},"
+        f" {status['memory_mb']} MB"
+    )
     for cloud, count in status["resources"].items():  # type: ignore[attr-defined]
         print(f"  {cloud}: {count} resources")
     for process in status["processes"]:  # type: ignore[attr-defined]

@@ -57,6 +57,7 @@ class Page:
                 "ready": True,
                 "pid": psutil.Process().pid,
                 "url": self._context.base_url,
+                "profile": self._context.behaviour.profile,
                 "resources": {c: sum(r.package == c for r in records) for c in CLOUDS},
                 "last_entry": entries[0].entry if entries else 0,
                 "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
@@ -162,6 +163,7 @@ class Page:
         )
         return HTMLResponse(
             TEMPLATE.substitute(
+                profile=self._context.behaviour.profile,
                 resources=sections,
                 count=len(records),
                 rows=rows or '<tr><td colspan="5">Nothing has happened yet.</td></tr>',

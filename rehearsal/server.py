@@ -23,6 +23,7 @@ from rehearsal.core.files import write_private
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
 from rehearsal.core.schema import installed_sdks
+from rehearsal.core.settings import PROFILE_VARIABLE, behaviour
 from rehearsal.core.store import Store
 from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
@@ -55,6 +56,7 @@ def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -
         state_dir=state_dir,
         base_url=f"http://127.0.0.1:{http_port}",
         account=account,
+        behaviour=behaviour(),
         store=store,
         ledger=Ledger(store),
         faults=Faults(store),
@@ -168,6 +170,8 @@ def common_environment(context: Context, providers: dict[str, int]) -> dict[str,
     """What every client needs, whatever the cloud. It does not say where Pulumi keeps its state."""
     return {
         "TRIPLANE_REHEARSAL_URL": context.base_url,
+        # So that a command from a shell with this environment does not restart it with another one.
+        PROFILE_VARIABLE: context.behaviour.profile,
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in providers.items()),
         **context.authority.environment(),
     }

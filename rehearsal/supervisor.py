@@ -26,10 +26,13 @@ from rehearsal.core.ports import Ports, is_free
 from rehearsal.core.schema import MODULES, installed_sdks
 from rehearsal.core.settings import (
     PACKAGE,
+    PROFILE_VARIABLE,
     PROJECT_VARIABLE,
     START,
     STATE_VARIABLE,
     WIPE,
+    UnknownProfile,
+    behaviour,
     project_folder,
 )
 from rehearsal.core.settings import state_folder as state_folder  # for the operations
@@ -120,6 +123,14 @@ def _digest_of_running(state: Path) -> str:
         return ""
 
 
+def _profile() -> str:
+    """The profile of a rehearsal that is started now, by the environment."""
+    try:
+        return behaviour().profile
+    except UnknownProfile as unknown:
+        raise RehearsalError(str(unknown)) from None
+
+
 def _is_in_use(state: Path, pid: int) -> bool:
     """Whether an engine is connected to one of its providers: an update is in progress."""
     ports = Ports(state / "addresses.json")
@@ -165,20 +176,9 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             " the ones that the program uses (pulumi-aws, pulumi-gcp, pulumi-azure-native) into"
             f" {sys.prefix}"
         )
-    if resident_pid(state):
-        _wait(state, None)
-        pid = resident_pid(state)
-        if pid and _digest_of_running(state) != code_digest():
-            if _is_in_use(state, pid):
-                say(
-                    "the rehearsal's code was changed, but an update is using it: it is not restarted"
-                )
-                return
-            say("the rehearsal's code was changed: it is restarted; its resources are kept")
-            stop(state, say)
-        else:
-            say(f"the rehearsal runs already: {url(state)}")
-            return
+    profile = _profile()
+    if resident_pid(state) and not _stops_outdated(state, profile, say):
+        return
     began = time.monotonic()
     ports = Ports(state / "addresses.json")
     if new_ports:
@@ -193,7 +193,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
                 " with this port, so it is not changed automatically: stop that program, or choose new"
                 " ports with `python -m rehearsal start --new-ports` and run `pulumi up` again"
             )
-    say("starting the rehearsal …")
+    say(f"starting the rehearsal ({profile}) …")
     with (state / "rehearsal.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "rehearsal", "serve"],
@@ -210,6 +210,32 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
         )
     _wait(state, process)
     say(f"the rehearsal is ready after {time.monotonic() - began:.1f} s: {url(state)}")
+
+
+def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bool:
+    """Whether the running rehearsal is stopped, because its code or its profile is not the one wanted now."""
+    _wait(state, None)
+    running = request(state, "/_api/status")
+    pid = resident_pid(state)
+    in_use = pid is not None and _is_in_use(state, pid)
+    if running.get("profile") != profile:  # one of an earlier version has none
+        change = f"has the profile {running.get('profile')}, and {profile} is wanted"
+        if in_use:
+            raise RehearsalError(
+                f"the rehearsal {change}, but an update is using it. Wait until it has ended, or choose"
+                f" {PROFILE_VARIABLE}={running.get('profile')}"
+            )
+        say(f"the rehearsal {change}: it is restarted; its resources are kept")
+    elif _digest_of_running(state) != code_digest():
+        if in_use:
+            say("the rehearsal's code was changed, but an update is using it: it is not restarted")
+            return False
+        say("the rehearsal's code was changed: it is restarted; its resources are kept")
+    else:
+        say(f"the rehearsal ({profile}) runs already: {url(state)}")
+        return False
+    stop(state, say)
+    return True
 
 
 def _becomes_free(port: int) -> bool:

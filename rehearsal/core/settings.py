@@ -5,6 +5,7 @@
 | TRIPLANE_REHEARSAL_PROJECT | folder of the program: relative assets count from it | the nearest folder with a Pulumi.yaml, from the working folder upwards |
 | TRIPLANE_REHEARSAL_DIR | folder of the state | `.rehearsal` in the program's folder |
 | TRIPLANE_REHEARSAL_API_MODELS | `off`: do not check inputs against the clouds' request models | on |
+| TRIPLANE_REHEARSAL_PROFILE | how the clouds behave: `instant`, `realistic` or `fresh-account` (`core.behaviour`) | `instant` |
 | XDG_CACHE_HOME | parent of the folder that all rehearsals of a user share | `~/.cache` |
 """
 
@@ -13,11 +14,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rehearsal.core.behaviour import BEHAVIOURS, DEFAULT, PROFILES, Behaviour
+
 PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
 STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
 MACHINE_BUNDLE_VARIABLE = "TRIPLANE_REHEARSAL_MACHINE_CA_BUNDLE"
 """Set by the rehearsal's own environment, for a start from a shell that has it: see `core.credentials`."""
 API_MODELS_VARIABLE = "TRIPLANE_REHEARSAL_API_MODELS"
+PROFILE_VARIABLE = "TRIPLANE_REHEARSAL_PROFILE"
 
 # For messages. The second command is this repository's own.
 START = "`python -m rehearsal start` (in Triplane's clone: `make rehearsal`)"
@@ -46,3 +50,19 @@ def state_folder(project: Path | None = None) -> Path:
 def checks_api_models() -> bool:
     """Whether inputs are checked against the clouds' request models. Those may be older than a cloud."""
     return os.environ.get(API_MODELS_VARIABLE) != "off"
+
+
+class UnknownProfile(ValueError):
+    """The environment names a profile that does not exist; the message has the allowed ones."""
+
+
+def behaviour() -> Behaviour:
+    """How the clouds behave in a rehearsal that is started now. Raises `UnknownProfile`."""
+    word = os.environ.get(PROFILE_VARIABLE) or DEFAULT
+    for profile in PROFILES:
+        if word == profile:
+            return BEHAVIOURS[profile]
+    raise UnknownProfile(
+        f'{PROFILE_VARIABLE} is "{word}", and these profiles exist: {", ".join(PROFILES)}.'
+        f" Without it the rehearsal is {DEFAULT}"
+    )

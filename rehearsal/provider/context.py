@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rehearsal.core.account import Account
+from rehearsal.core.behaviour import Behaviour
 from rehearsal.core.credentials import Authority
 from rehearsal.core.faults import Faults
 from rehearsal.core.ledger import Ledger
@@ -32,6 +33,8 @@ class Context:
     base_url: str
     """``http://127.0.0.1:PORT``: the data planes are below ``/aws``, ``/gcp``, ``/azure``."""
     account: Account
+    behaviour: Behaviour
+    """How late, how slow and how narrow the clouds are: the profile that the rehearsal was started with."""
     store: Store
     ledger: Ledger
     """``ledger.note(verb, record, text)`` adds a line that the page shows."""

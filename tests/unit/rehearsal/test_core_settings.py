@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal import supervisor
 from rehearsal.core import settings
 from rehearsal.core.assets import ASSET, SIGNATURE, asset_bytes
+from rehearsal.core.behaviour import PROFILES
 from rehearsal.core.records import Refusal
 
 REPOSITORY = settings.PACKAGE.parent
@@ -40,6 +42,27 @@ def test_variables_choose_other_folders_for_the_program_and_the_state(
     monkeypatch.setenv(settings.STATE_VARIABLE, str(other / "state"))
     assert settings.state_folder() == other / "state"
     assert settings.project_folder() == other
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_variable_chooses_the_profile_and_without_it_the_clouds_are_instant(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(settings.PROFILE_VARIABLE, raising=False)
+    assert settings.behaviour().profile == "instant"
+    monkeypatch.setenv(settings.PROFILE_VARIABLE, profile)
+    assert settings.behaviour().profile == profile
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.PROFILE_VARIABLE, "real")
+    with pytest.raises(supervisor.RehearsalError) as refused:
+        supervisor.start(settings.state_folder(), print)
+    for word in (settings.PROFILE_VARIABLE, '"real"', *PROFILES):
+        assert word in str(refused.value)
+    assert supervisor.resident_pid(settings.state_folder()) is None
 
 
 def test_a_relative_asset_counts_from_the_folder_of_the_program(program: Path) -> None:

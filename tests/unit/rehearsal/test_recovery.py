@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rehearsal import supervisor
 from rehearsal.core.credentials import Authority
 from rehearsal.core.ports import Ports
 from rehearsal.core.records import Record, Refusal
-from rehearsal.core.settings import PACKAGE
+from rehearsal.core.settings import PACKAGE, PROFILE_VARIABLE
 from rehearsal.core.store import Store, Unreadable
 from rehearsal.runtime import processes
 from rehearsal.supervisor import RehearsalError
@@ -54,6 +55,26 @@ def test_a_rehearsal_with_old_code_is_restarted_unless_an_update_uses_it(state: 
     assert supervisor.resident_pid(state) != first
     assert supervisor.url(state) == address
     assert "runs already" in start(state)
+
+
+@pytest.mark.emulator
+def test_a_rehearsal_with_another_profile_is_restarted_unless_an_update_uses_it(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(state)
+    address = supervisor.url(state)
+    monkeypatch.setenv(PROFILE_VARIABLE, "realistic")
+    provider = Ports(state / "addresses.json").get("gcp")
+    with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
+        with pytest.raises(RehearsalError, match=r"profile instant, and realistic .* using it"):
+            start(state)
+        assert supervisor.request(state, "/_api/status")["profile"] == "instant"
+    assert "profile instant, and realistic is wanted: it is restarted" in start(state)
+    assert supervisor.request(state, "/_api/status")["profile"] == "realistic"
+    with urllib.request.urlopen(address) as page:
+        assert "Profile: <b>realistic</b>" in page.read().decode()
+    assert supervisor.environment(state)[PROFILE_VARIABLE] == "realistic"
+    assert "(realistic) runs already" in start(state)
 
 
 def test_the_digest_changes_with_any_line_of_the_rehearsal(

@@ -71,7 +71,7 @@ class Bucket(ResourceType):
         }
 
     def read(self, context: Context, record: Record) -> bool:
-        return send(context, "HEAD", record.id).status == 200
+        return _exists(context, record.id)
 
     def delete(self, context: Context, record: Record) -> None:
         versions = list(_versions(context, record.id))
@@ -202,10 +202,12 @@ class BucketObject(ResourceType):
         self._put(context, record)
 
     def read(self, context: Context, record: Record) -> bool:
-        answer = send(context, "HEAD", record.inputs["bucket"], record.inputs["key"])
-        if answer.status == 200:
-            record.outputs["etag"] = answer.headers["etag"].strip('"')
-        return answer.status == 200
+        bucket, key = record.inputs["bucket"], record.inputs["key"]
+        if not _exists(context, bucket, key):
+            return False
+        answer = expect(send(context, "HEAD", bucket, key), 200)
+        record.outputs["etag"] = answer.headers["etag"].strip('"')
+        return True
 
     def delete(self, context: Context, record: Record) -> None:
         """With all its versions, as the provider does."""
@@ -246,6 +248,20 @@ def object_exists(context: Context, uri: str) -> bool:
     """Whether there is an object at ``s3://bucket/key``."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bool(key) and send(context, "HEAD", bucket, key).status == 200
+
+
+def _exists(context: Context, bucket: str, key: str = "") -> bool:
+    """Whether the store has it. Raises `Refusal` for every answer but a found and S3's own "not found"."""
+    if send(context, "HEAD", bucket, key).status == 200:
+        return True
+    # An answer to HEAD has no body, and so no code.
+    try:
+        expect(send(context, "GET", bucket, key), 200)
+    except Refusal as refusal:
+        if refusal.code in ("NoSuchBucket", "NoSuchKey"):
+            return False
+        raise
+    return True
 
 
 def send(

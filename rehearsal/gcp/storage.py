@@ -162,7 +162,7 @@ def create_bucket(context: Context, name: str) -> None:
 
 def bucket_exists(context: Context, name: str) -> bool:
     """Whether the bucket exists."""
-    return _send(context, "GET", f"storage/v1/b/{name}").ok
+    return _is_found(_send(context, "GET", f"storage/v1/b/{name}"))
 
 
 def object_names(context: Context, bucket: str, prefix: str = "") -> list[str]:
@@ -197,12 +197,33 @@ def put_object(context: Context, bucket: str, name: str, content: bytes) -> dict
 def get_object(context: Context, bucket: str, name: str) -> bytes | None:
     """An object's content."""
     answer = _send(context, "GET", _object_path(bucket, name), params={"alt": "media"})
-    return answer.content if answer.ok else None
+    if answer.ok:
+        return answer.content
+    # The emulator's answer to a download has no code.
+    if object_exists(context, bucket, name):
+        raise _unexpected(answer)
+    return None
 
 
 def object_exists(context: Context, bucket: str, name: str) -> bool:
     """Whether the object exists."""
-    return _send(context, "GET", _object_path(bucket, name)).ok
+    return _is_found(_send(context, "GET", _object_path(bucket, name)))
+
+
+def _is_found(answer: requests.Response) -> bool:
+    """Whether the store has it. Raises `Refusal` for every answer but a found and the store's own "not found"."""
+    if answer.ok:
+        return True
+    if answer.status_code == 404 and '"code":404' in answer.text:
+        return False
+    raise _unexpected(answer)
+
+
+def _unexpected(answer: requests.Response) -> Refusal:
+    return Refusal(
+        "backendError",
+        f"Error 503: the Cloud Storage emulator answered {answer.status_code} to {answer.request.url}",
+    )
 
 
 def delete_object(context: Context, bucket: str, name: str) -> None:

@@ -96,7 +96,11 @@ class Lifecycle:
         return record
 
     def read(self, token: str, id: str) -> Record | None:
-        """The resource as it is now, by its id or import id; None if it does not exist any more."""
+        """The resource as it is now, by its id or import id; None if it does not exist any more.
+
+        A read forgets nothing: a store that lost its data for a while, or on whose port another program
+        answers, would take the records with it.
+        """
         rules = self.rules(token)
         record = self.context.store.get(token, id) or self._imported(rules, id)
         if record is None:
@@ -104,8 +108,6 @@ class Lifecycle:
         before = copy.deepcopy(record)
         with self.context.store.transaction():
             if not rules.read(self.context, record):
-                self.context.store.remove(record)
-                self.context.ledger.note("lost", record, "does not exist any more")
                 return None
             if record != before:
                 self.context.store.save(record)
@@ -207,6 +209,8 @@ class Lifecycle:
         reservation = (record.token, name, record.id if not rules.name else "", *scope.values())
         with self._names:
             other = self._holder(record, wire, name, scope, by_id=rules.name is None)
+            if other and self._has_vanished(rules, other):
+                other = None
             if other or reservation in self._taken:
                 code = rules.name.taken if rules.name else TAKEN[self.package]
                 holder = f", as {other.name}" if other else ""
@@ -216,6 +220,15 @@ class Lifecycle:
             yield
         finally:
             self._taken.discard(reservation)
+
+    def _has_vanished(self, rules: ResourceType, holder: Record) -> bool:
+        """Whether the holder of a name does not exist any more. It is forgotten then: another takes its place."""
+        if rules.read(self.context, copy.deepcopy(holder)):
+            return False
+        with self.context.store.transaction():
+            self.context.store.remove(holder)
+            self.context.ledger.note("lost", holder, "does not exist any more")
+        return True
 
     def _holder(
         self, record: Record, wire: str, name: str, scope: Json, *, by_id: bool

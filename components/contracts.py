@@ -195,6 +195,8 @@ class ModelEndpointArgs:
     """``serverless`` (AWS only) or the cloud's own instance type."""
     min_instances: int
     max_instances: int
+    serverless_concurrency: int
+    """AWS only: predictions at a time of a ``serverless`` endpoint."""
 
     @property
     def identity(self) -> Identity:
@@ -242,6 +244,9 @@ class GatewayArgs:
     key: ApiKey | None
     """None: the public may call."""
     max_concurrency: int
+    """Requests served at once; 0: as many as the account allows."""
+    app_service_plan: str
+    """Azure only: what the gateway runs on."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that mean the same on every cloud; nothing secret."""
 

@@ -127,6 +127,7 @@ class Platform(pulumi.ComponentResource):
                 machine=self._config.machine,
                 min_instances=self._config.endpoint.min_instances,
                 max_instances=self._config.endpoint.max_instances,
+                serverless_concurrency=self._config.serverless_concurrency,
             ),
             self._child,
         )
@@ -164,6 +165,7 @@ class Platform(pulumi.ComponentResource):
                 code=WORKLOADS,
                 key=key,
                 max_concurrency=gateway.max_concurrency,
+                app_service_plan=gateway.app_service_plan,
                 settings={
                     "CODE_VERSION": build_context.content_hash(WORKLOADS),
                     "MAX_BODY_BYTES": str(gateway.max_body_kib * 1024),

@@ -61,14 +61,24 @@ class Machines(Section):
         return catalogue_entry(str(info.field_name), "machines", value)
 
 
+SERVERLESS_CONCURRENCY = 5
+"""A new account's quota is 10 for all its serverless endpoints together, so a second stack fits (docs/reference/aws.md)."""
+
+
 class Endpoint(Section):
-    """How far the model endpoint scales. Serverless inference ignores it: it scales by itself, from zero."""
+    """How far the model endpoint scales: on instances by their number, serverless by requests at a time."""
 
     min_instances: Annotated[StrictInt, between(1, 20)] = Field(
         1, description="Instances that always run"
     )
     max_instances: Annotated[StrictInt, between(1, 20)] = Field(
         2, description="Instances under load"
+    )
+    # 200 is SageMaker's own limit for one endpoint.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+    serverless_concurrency: Annotated[StrictInt, between(1, 200)] = Field(
+        SERVERLESS_CONCURRENCY,
+        description="AWS serverless: predictions at a time, at most `gateway.max_concurrency`",
     )
 
     @model_validator(mode="after")
@@ -90,13 +100,21 @@ class Gateway(Section):
     key_rotation: Annotated[StrictInt, between(1, 1_000_000)] = Field(
         1, description="Another number creates a new key"
     )
-    max_concurrency: Annotated[StrictInt, between(1, 1000)] = Field(
-        20, description="Requests served at once; more are rejected"
+    max_concurrency: Annotated[StrictInt, between(0, 1000)] = Field(
+        20,
+        description="Requests served at once; more are rejected. `0`: as many as the account allows, and nothing"
+        " is reserved for it",
     )
     # The endpoints' own limits for a request: SageMaker serverless 4 MB, Vertex AI 1.5 MB, Azure ML 1.5 MB.
     max_body_kib: Annotated[StrictInt, between(1, 1024)] = Field(
         256, description="Largest request body, in KiB"
     )
+    app_service_plan: str = Field("B1", description="Azure: size of the gateway's App Service plan")
+
+    @field_validator("app_service_plan")
+    @classmethod
+    def plan_is_in_catalogue(cls, value: str) -> str:
+        return catalogue_entry("azure", "app_service_plans", value)
 
 
 class Lake(Section):
@@ -195,7 +213,9 @@ class StackConfig(Section):
     )
     endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
     gateway: Gateway = Field(
-        Gateway(), description="The HTTP gateway in front of the model endpoint"
+        Gateway(),
+        validate_default=True,
+        description="The HTTP gateway in front of the model endpoint",
     )
     lake: Lake = Field(Lake(), description="How long the lake keeps captures and former versions")
     delivery: Delivery = Field(
@@ -232,6 +252,12 @@ class StackConfig(Section):
         """What the model endpoint runs on, on the chosen cloud."""
         return str(getattr(self.machines, self.cloud))
 
+    @property
+    def serverless_concurrency(self) -> int:
+        """Predictions at a time of a serverless endpoint: no more than the gateway lets through."""
+        asked, admitted = self.endpoint.serverless_concurrency, self.gateway.max_concurrency
+        return min(asked, admitted) if admitted else asked
+
     @field_validator("environment")
     @classmethod
     def environment_fits_into_names(cls, value: str) -> str:
@@ -243,6 +269,22 @@ class StackConfig(Section):
                 + did_you_mean(
                     value, [re.sub("[^a-z0-9]+", "-", value.lower()).strip("-0123456789")[:16]]
                 )
+            )
+        return value
+
+    @field_validator("gateway")
+    @classmethod
+    def gateway_admits_what_the_endpoint_serves(
+        cls, value: Gateway, info: ValidationInfo
+    ) -> Gateway:
+        # Only a number above the default was asked for: of the default, `serverless_concurrency` takes what fits.
+        endpoint = info.data.get("endpoint") or Endpoint()
+        asked = endpoint.serverless_concurrency
+        if asked > SERVERLESS_CONCURRENCY and 0 < value.max_concurrency < asked:
+            raise ValueError(
+                f"max_concurrency ({value.max_concurrency}) is below endpoint.serverless_concurrency ({asked}): the"
+                " gateway would never let so many through, and they would count against the account's quota all"
+                " the same. Raise the first, lower the second, or set the first to 0, which reserves nothing."
             )
         return value
 

@@ -39,7 +39,9 @@ class Gateway(contracts.Gateway):
             publish=True,
             timeout=TIMEOUT_SECONDS,
             memory_size=MEMORY_MB,
-            reserved_concurrent_executions=args.max_concurrency,
+            # Left out for 0, because Lambda's own 0 is a function that never runs.
+            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+            reserved_concurrent_executions=args.max_concurrency or None,
             environment={"variables": _environment(args)},
             logging_config={"log_format": "JSON", "log_group": log},
             tags=foundation.tags,

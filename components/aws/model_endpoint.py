@@ -21,8 +21,6 @@ VARIANT = "live"
 # One of the six sizes; CPU grows with it. The model and its server need 66 MB.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-create.html
 SERVERLESS_MEMORY_MB = 2048
-# A new account's quota is 10 for all its serverless endpoints together (docs/reference/aws.md).
-SERVERLESS_CONCURRENCY = 10
 
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints/"
 # What SageMaker's page lists for a model's role. It also creates a missing group, which there is none here.
@@ -195,7 +193,7 @@ def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:
         return {
             "serverless_config": {
                 "memory_size_in_mb": SERVERLESS_MEMORY_MB,
-                "max_concurrency": SERVERLESS_CONCURRENCY,
+                "max_concurrency": args.serverless_concurrency,
             }
         }
     return {"instance_type": args.machine, "initial_instance_count": args.min_instances}

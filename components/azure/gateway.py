@@ -10,6 +10,7 @@ from components.azure.api_key import ApiKey
 from components.azure.dynamic.app_settings import AppSettings
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
+from config.catalogue import CATALOGUE
 
 PORT = 8080
 
@@ -30,8 +31,11 @@ class Gateway(contracts.Gateway):
             location=foundation.region,
             kind="linux",
             reserved=True,  # Azure's word for Linux
-            # The smallest that is always on and has the health check act; Free and Shared have not.
-            sku=web.SkuDescriptionArgs(name="B1", tier="Basic", capacity=1),
+            sku=web.SkuDescriptionArgs(
+                name=args.app_service_plan,
+                tier=CATALOGUE["azure"]["app_service_plans"][args.app_service_plan],
+                capacity=1,
+            ),
             tags=foundation.tags,
             opts=child,
         )
@@ -99,13 +103,14 @@ def _settings(args: contracts.GatewayArgs, identity: Identity) -> pulumi.Output[
     """The app's settings. Of the key they have a reference only, which App Service resolves."""
     cloud: dict[str, pulumi.Input[str]] = {
         "AZURE_CLIENT_ID": identity.client_id,
-        # App Service has no limit of its own on requests at a time.
-        "MAX_CONCURRENCY": str(args.max_concurrency),
         "PORT": str(PORT),
         "WEBSITES_PORT": str(PORT),
         # The container does not use the shared file system.
         "WEBSITES_ENABLE_APP_SERVICE_STORAGE": "false",
     }
+    if args.max_concurrency:  # without it, the gateway's own: 80 in one container
+        # App Service has no limit of its own on requests at a time.
+        cloud["MAX_CONCURRENCY"] = str(args.max_concurrency)
     if args.key:
         cloud["API_KEY"] = ApiKey.of(args.key).reference
     return args.environment(**cloud)

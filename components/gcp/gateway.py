@@ -24,8 +24,10 @@ class Gateway(contracts.Gateway):
     ) -> None:
         super().__init__("triplane:gcp:Gateway", name, None, opts)
         foundation = Foundation.of(args.foundation)
-        instances = math.ceil(args.max_concurrency / PER_INSTANCE)
-        concurrency = args.max_concurrency // instances
+        # Without a number, Cloud Run takes what the project's quota of the region allows.
+        # https://cloud.google.com/run/docs/configuring/max-instances-limits
+        instances = math.ceil(args.max_concurrency / PER_INSTANCE) or None
+        concurrency = args.max_concurrency // instances if instances else PER_INSTANCE
 
         service = cloudrunv2.Service(
             f"{name}-service",

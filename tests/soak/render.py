@@ -28,12 +28,13 @@ FILES: dict[str, dict[str, Any]] = {
             "gcp": "n1-standard-4",
             "azure": "Standard_DS4_v2",
         },
-        "triplane:endpoint": {"min_instances": 2, "max_instances": 3},
+        "triplane:endpoint": {"min_instances": 2, "max_instances": 3, "serverless_concurrency": 4},
         "triplane:gateway": {
             "access": "key",
             "key_rotation": 7,
             "max_concurrency": 50,
             "max_body_kib": 64,
+            "app_service_plan": "S1",
         },
         "triplane:lake": {"captures_days": 7, "noncurrent_days": 2},
         "triplane:delivery": {

@@ -97,12 +97,17 @@ required = {
 }
 sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "triplane:machine": {cloud: st.sampled_from(CATALOGUE[cloud]["machines"]) for cloud in CLOUDS},
-    "triplane:endpoint": {"min_instances": between(1, 20), "max_instances": between(1, 20)},
+    "triplane:endpoint": {
+        "min_instances": between(1, 20),
+        "max_instances": between(1, 20),
+        "serverless_concurrency": between(1, 5),
+    },
     "triplane:gateway": {
         "access": st.sampled_from(["key", "public"]),
         "key_rotation": between(1, 1_000_000),
-        "max_concurrency": between(1, 1000),
+        "max_concurrency": between(0, 1000),
         "max_body_kib": between(1, 1024),
+        "app_service_plan": st.sampled_from(list(CATALOGUE["azure"]["app_service_plans"])),
     },
     "triplane:lake": {"captures_days": between(1, 3650), "noncurrent_days": between(1, 3650)},
     "triplane:delivery": {

@@ -175,7 +175,7 @@ def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
     (variant,) = engine.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration").inputs[
         "productionVariants"
     ]
-    assert variant["serverlessConfig"] == {"memorySizeInMb": 2048, "maxConcurrency": 10}
+    assert variant["serverlessConfig"] == {"memorySizeInMb": 2048, "maxConcurrency": 5}
     assert "instanceType" not in variant
     assert "deploymentConfig" not in engine.one("aws:sagemaker/endpoint:Endpoint").inputs
     assert not engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
@@ -318,6 +318,30 @@ def test_serverless_and_instances_have_different_endpoint_names(platform: Build)
         for machine in ("serverless", "ml.m5.large")
     }
     assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "admitted", "taken"), [(5, 20, 5), (5, 3, 3), (7, 0, 7), (20, 20, 20)]
+)
+def test_a_serverless_endpoint_takes_no_more_than_the_gateway_lets_through(
+    platform: Build, asked: int, admitted: int, taken: int
+) -> None:
+    engine, _ = platform(
+        "aws",
+        endpoint={"serverless_concurrency": asked},
+        gateway={"max_concurrency": admitted},
+    )
+    configuration = engine.one("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+    (variant,) = configuration.inputs["productionVariants"]
+    assert variant["serverlessConfig"]["maxConcurrency"] == taken
+
+
+def test_a_gateway_without_a_number_reserves_nothing_of_the_accounts_concurrency(
+    platform: Build,
+) -> None:
+    engine, _ = platform("aws", gateway={"max_concurrency": 0})
+    # 0 would be a function that never runs.
+    assert "reservedConcurrentExecutions" not in engine.one("aws:lambda/function:Function").inputs
 
 
 def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:

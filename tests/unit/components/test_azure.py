@@ -174,6 +174,14 @@ def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
+def test_the_app_service_plan_has_the_size_of_the_setting_and_its_tier(platform: Build) -> None:
+    engine, _ = platform("azure", gateway={"app_service_plan": "P0v3", "max_concurrency": 0})
+    plan = engine.one("azure-native:web:AppServicePlan").inputs
+    assert plan["sku"] == {"name": "P0v3", "tier": "Premium0V3", "capacity": 1}
+    settings = engine.one("azure-native:web:WebApp").inputs["siteConfig"]["appSettings"]
+    assert "MAX_CONCURRENCY" not in {each["name"] for each in settings}
+
+
 def test_nobody_deploys_to_the_web_app_by_its_publishing_password(built: Built) -> None:
     engine, _ = built
     app = engine.one("azure-native:web:WebApp")

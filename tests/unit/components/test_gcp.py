@@ -106,6 +106,15 @@ def test_no_more_requests_than_max_concurrency_run_at_once(
     assert {"name": "ACCESS", "value": "public"} in container["envs"]
 
 
+def test_without_a_number_cloud_run_takes_the_instances_that_the_quota_allows(
+    platform: Build,
+) -> None:
+    engine, _ = platform("gcp", gateway={"max_concurrency": 0})
+    template = engine.one("gcp:cloudrunv2/service:Service").inputs["template"]
+    assert template["maxInstanceRequestConcurrency"] == 80
+    assert "maxInstanceCount" not in template["scaling"]
+
+
 def test_a_public_gateway_has_no_key(platform: Build) -> None:
     engine, outputs = platform("gcp", gateway={"access": "public"})
     assert not engine.of("gcp:secretmanager/secret:Secret")

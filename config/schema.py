@@ -121,7 +121,9 @@ class Lake(Section):
     """How long the lake keeps captures, and former versions of objects."""
 
     captures_days: Annotated[StrictInt, between(1, 3650)] = Field(
-        90, description="Days after which captures of requests are deleted"
+        90,
+        description="Days after which captures of requests are deleted, in all versions"
+        " (Google Cloud and Azure can restore them for up to 7 more: soft delete)",
     )
     noncurrent_days: Annotated[StrictInt, between(1, 3650)] = Field(
         30, description="Days for which overwritten or deleted versions of an object are kept"

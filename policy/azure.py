@@ -88,9 +88,11 @@ def account_without_lifecycle(account: Resource, plan: Plan) -> Iterator[str]:
 
 
 def endless_blobs(policy: Resource, _plan: Plan) -> Iterator[str]:
-    actions = [rule["definition"]["actions"] for rule in policy.get("policy.rules") or []]
-    for part, what in (("baseBlob", "captures"), ("version", "old versions")):
-        if not any((each.get(part) or {}).get("delete") for each in actions):
+    rules = [rule["definition"] for rule in policy.get("policy.rules") or []]
+    # Of the whole account: a rule for captures says nothing about the rest of the lake.
+    whole = [rule for rule in rules if not (rule.get("filters") or {}).get("prefixMatch")]
+    for part, what, among in (("baseBlob", "captures", rules), ("version", "old versions", whole)):
+        if not any((each["actions"].get(part) or {}).get("delete") for each in among):
             yield f"{what} are kept forever"
 
 

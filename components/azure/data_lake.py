@@ -9,6 +9,11 @@ from components import contracts, names
 from components.azure import roles
 from components.azure.foundation import Foundation
 
+SOFT_DELETE_DAYS = 7
+"""A blob or version that was deleted, also by the lifecycle policy, can be restored for at most so long: as on Google
+Cloud, where it is the shortest time. With `noncurrent_days` here, captures would exist so much longer.
+https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-delete"""
+
 
 class DataLake(contracts.DataLake):
     """A private storage account: Entra ID only, TLS only, versioned, encrypted by the service."""
@@ -35,10 +40,11 @@ class DataLake(contracts.DataLake):
             blob_services_name="default",
             is_versioning_enabled=True,
             delete_retention_policy=storage.DeleteRetentionPolicyArgs(
-                enabled=True, days=_soft_delete_days(args.noncurrent_days)
+                enabled=True, days=min(args.noncurrent_days, SOFT_DELETE_DAYS)
             ),
+            # Azure takes 1 to 365 days. https://learn.microsoft.com/azure/storage/blobs/soft-delete-container-overview
             container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(
-                enabled=True, days=_soft_delete_days(args.noncurrent_days)
+                enabled=True, days=min(args.noncurrent_days, 365)
             ),
             opts=kept,
         )
@@ -98,14 +104,6 @@ def _account(
     )
 
 
-def _soft_delete_days(days: int) -> int:
-    """Azure keeps deleted blobs for 1 to 365 days.
-
-    https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
-    """
-    return min(max(days, 1), 365)
-
-
 def _expire(
     name: str,
     foundation: Foundation,
@@ -113,7 +111,13 @@ def _expire(
     args: contracts.DataLakeArgs,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Captures and old versions are deleted after some days."""
+    """Captures and old versions are deleted after some days.
+
+    In a versioned account the deletion of a blob leaves its version. Of a capture none may be left after
+    ``captures_days``, so the blob is deleted a day earlier. A version's age counts from when it was written
+    (believed; there is no condition that counts from its replacement).
+    https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-structure
+    """
     storage.ManagementPolicy(
         f"{name}-lifecycle",
         resource_group_name=foundation.group.name,
@@ -124,11 +128,7 @@ def _expire(
                 _rule(
                     "old-versions",
                     storage.ManagementPolicyActionArgs(
-                        version=storage.ManagementPolicyVersionArgs(
-                            delete=storage.DateAfterCreationArgs(
-                                days_after_creation_greater_than=args.noncurrent_days
-                            )
-                        )
+                        version=_versions_deleted_after(args.noncurrent_days)
                     ),
                 ),
                 _rule(
@@ -136,15 +136,22 @@ def _expire(
                     storage.ManagementPolicyActionArgs(
                         base_blob=storage.ManagementPolicyBaseBlobArgs(
                             delete=storage.DateAfterModificationArgs(
-                                days_after_modification_greater_than=args.captures_days
+                                days_after_modification_greater_than=max(args.captures_days - 1, 1)
                             )
-                        )
+                        ),
+                        version=_versions_deleted_after(args.captures_days),
                     ),
                     prefix=f"{contracts.Zone.CAPTURES}/",
                 ),
             ]
         ),
         opts=opts,
+    )
+
+
+def _versions_deleted_after(days: int) -> storage.ManagementPolicyVersionArgs:
+    return storage.ManagementPolicyVersionArgs(
+        delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=days)
     )
 
 

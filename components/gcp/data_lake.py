@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 from pulumi_gcp import storage
 
@@ -27,23 +29,7 @@ class DataLake(contracts.DataLake):
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             versioning={"enabled": True},
-            lifecycle_rules=[
-                {
-                    "action": {"type": "Delete"},
-                    "condition": {
-                        "age": args.captures_days,
-                        "matches_prefixes": [f"{contracts.Zone.CAPTURES}/"],
-                        "with_state": "LIVE",
-                    },
-                },
-                {
-                    "action": {"type": "Delete"},
-                    "condition": {
-                        "days_since_noncurrent_time": args.noncurrent_days,
-                        "with_state": "ARCHIVED",
-                    },
-                },
-            ],
+            lifecycle_rules=_expire(args),
             # Seven days are the shortest time that is not "off". A throw-away lake has it off: otherwise a
             # deleted bucket is still billed. https://cloud.google.com/storage/docs/soft-delete
             soft_delete_policy={"retention_duration_seconds": 7 * 24 * 3600 if keep_data else 0},
@@ -56,3 +42,20 @@ class DataLake(contracts.DataLake):
 
         self.uri = pulumi.Output.concat("gs://", self.bucket.name)
         self.register_outputs({"uri": self.uri})
+
+
+def _expire(args: contracts.DataLakeArgs) -> list[dict[str, Any]]:
+    """Captures and old versions are deleted after some days.
+
+    In a versioned bucket a deletion makes the live version a noncurrent one. Of a capture no version may be left after
+    ``captures_days``, so its live version is deleted a day earlier, and then its noncurrent one, whose age counts from
+    its creation, too. Several rules with the same action work beside each other.
+    https://cloud.google.com/storage/docs/lifecycle
+    """
+    captures = {"matches_prefixes": [f"{contracts.Zone.CAPTURES}/"]}
+    conditions = (
+        {**captures, "age": max(args.captures_days - 1, 1), "with_state": "LIVE"},
+        {"days_since_noncurrent_time": args.noncurrent_days, "with_state": "ARCHIVED"},
+        {**captures, "age": args.captures_days, "with_state": "ARCHIVED"},
+    )
+    return [{"action": {"type": "Delete"}, "condition": condition} for condition in conditions]

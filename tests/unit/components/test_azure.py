@@ -60,13 +60,39 @@ def test_names_of_accounts_and_vaults_leave_room_for_autonamings_suffix(built: B
         assert len(vault.name) <= 16
 
 
-def test_captures_and_old_versions_expire(built: Built) -> None:
-    engine, _ = built
+def test_old_versions_expire(built: Built) -> None:
+    rules = built[0].one("azure-native:storage:ManagementPolicy").inputs["policy"]["rules"]
+    versions = rules[0]["definition"]
+    assert "prefixMatch" not in versions["filters"]
+    assert versions["actions"] == {"version": {"delete": {"daysAfterCreationGreaterThan": 7}}}
+
+
+@pytest.mark.parametrize("days", [2, 31, 3650])
+def test_a_capture_is_gone_in_all_its_versions_after_captures_days(
+    platform: Build, days: int
+) -> None:
+    """A deleted blob leaves its version, whose age counts from when it was written, and of both a soft-deleted copy.
+
+    https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-policy-delete
+    """
+    engine, _ = platform("azure", lake={"captures_days": days, "noncurrent_days": 365})
     rules = engine.one("azure-native:storage:ManagementPolicy").inputs["policy"]["rules"]
-    versions, captures = (each["definition"] for each in rules)
-    assert versions["actions"]["version"]["delete"] == {"daysAfterCreationGreaterThan": 7}
-    assert captures["filters"]["prefixMatch"] == ["captures/"]
-    assert captures["actions"]["baseBlob"]["delete"] == {"daysAfterModificationGreaterThan": 31}
+    actions = [
+        each["definition"]["actions"]
+        for each in rules
+        if any(
+            "captures/a.json".startswith(prefix)
+            for prefix in each["definition"]["filters"].get("prefixMatch", [""])
+        )
+    ]
+    blobs = [each["baseBlob"]["delete"] for each in actions if "baseBlob" in each]
+    versions = [each["version"]["delete"] for each in actions if "version" in each]
+    blob = min(each["daysAfterModificationGreaterThan"] for each in blobs)
+    version = min(each["daysAfterCreationGreaterThan"] for each in versions)
+    assert max(blob, version) <= days
+    assert blob == days - 1
+    soft = engine.one("azure-native:storage:BlobServiceProperties").inputs["deleteRetentionPolicy"]
+    assert soft == {"enabled": True, "days": 7}
 
 
 @pytest.mark.parametrize("keep", [True, False])

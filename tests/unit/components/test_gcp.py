@@ -38,9 +38,40 @@ def test_the_lake_is_private_versioned_and_deletes_captures(built: Built) -> Non
     assert bucket["uniformBucketLevelAccess"] is True
     assert bucket["publicAccessPrevention"] == "enforced"
     assert bucket["versioning"] == {"enabled": True}
-    captures, old = (rule["condition"] for rule in bucket["lifecycleRules"])
-    assert (captures["age"], captures["matchesPrefixes"]) == (31, ["captures/"])
-    assert old["daysSinceNoncurrentTime"] == 7
+    old = [
+        rule["condition"]
+        for rule in bucket["lifecycleRules"]
+        if "matchesPrefixes" not in rule["condition"]
+    ]
+    assert old == [{"daysSinceNoncurrentTime": 7, "withState": "ARCHIVED"}]
+
+
+@pytest.mark.parametrize("days", [2, 31, 3650])
+def test_a_capture_is_gone_in_all_its_versions_after_captures_days(
+    platform: Build, days: int
+) -> None:
+    """Of the live version the deletion leaves a noncurrent one, whose age counts from its creation, too.
+
+    https://cloud.google.com/storage/docs/lifecycle
+    """
+    engine, _ = platform("gcp", lake={"captures_days": days, "noncurrent_days": 30})
+    rules = engine.one("gcp:storage/bucket:Bucket").inputs["lifecycleRules"]
+    conditions = [rule["condition"] for rule in rules if rule["action"]["type"] == "Delete"]
+    live = min(each["age"] for each in conditions if "age" in each and fits(each, "LIVE"))
+    noncurrent = min(
+        max(each["age"], live) if "age" in each else live + each["daysSinceNoncurrentTime"]
+        for each in conditions
+        if fits(each, "ARCHIVED")
+    )
+    assert live in (days - 1, days)
+    assert noncurrent == days
+
+
+def fits(condition: dict[str, Any], state: str) -> bool:
+    """Whether a lifecycle condition is about captures in this state."""
+    return condition.get("withState", "ANY") in (state, "ANY") and any(
+        "captures/a.json".startswith(prefix) for prefix in condition.get("matchesPrefixes", [""])
+    )
 
 
 @pytest.mark.parametrize(("keep", "seconds"), [(True, 7 * 86400), (False, 0)])

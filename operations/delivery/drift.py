@@ -7,16 +7,16 @@ import sys
 from operations.commands import preparation
 from operations.delivery.evidence import write_file
 from operations.delivery.terminal_stack import TerminalStack
-from operations.engine import guards, previews
+from operations.engine import account, guards, previews
 
 
 def report_drift(name: str) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
     stack = TerminalStack.named(name)
     preparation.ensure_model()
-    steps = stack.cli.refresh_steps()
-    guards.refuse(guards.another_account_in_preview(steps))
-    drift = previews.drift(steps)
+    # A refresh does not run the program: its steps have the account of the state, whose credentials they may not be.
+    guards.refuse(account.another_account(stack, preparation.read_settings(stack)))
+    drift = previews.drift(stack.cli.refresh_steps())
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
     lines += [
         f"- `{urn.rpartition('::')[2]}`: {', '.join(properties)}"

@@ -1,0 +1,63 @@
+"""`make drift`: in whose account it looks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations.commands import preparation
+from operations.delivery import drift
+from operations.engine import account
+from tests.operations.engine.test_guards import PLATFORM
+
+CREATED_IN = "111111111111"
+FOUNDATION = {
+    "urn": f"{PLATFORM}::triplane",
+    "type": "triplane:aws:Foundation",
+    "inputs": {"account": CREATED_IN},
+}
+BUCKET = f"{PLATFORM}$aws:s3/bucket:Bucket::lake"
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The files that `make drift` writes of a stack, for which a refresh finds the bucket gone."""
+    written: dict[str, str] = {}
+    # A refresh does not run the program: components are the same, in whatever account it looks.
+    steps = [
+        {"op": "same", "urn": FOUNDATION["urn"], "oldState": FOUNDATION, "newState": FOUNDATION},
+        {"op": "delete", "urn": BUCKET, "oldState": {"type": "aws:s3/bucket:Bucket"}},
+    ]
+    stack = SimpleNamespace(
+        name="prod",
+        environment={},
+        resources=lambda: [FOUNDATION],
+        cli=SimpleNamespace(refresh_steps=lambda: steps),
+    )
+    named = SimpleNamespace(named=lambda name: stack)
+    monkeypatch.setattr(drift, "TerminalStack", named)
+    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
+    config: Any = SimpleNamespace(cloud="aws", region="eu-west-1")
+    monkeypatch.setattr(preparation, "read_settings", lambda of: config)
+    monkeypatch.setattr(drift, "write_file", written.__setitem__)
+    return written
+
+
+def test_drift_in_another_account_is_refused_and_nothing_is_called_gone(
+    monkeypatch: pytest.MonkeyPatch, reports: dict[str, str]
+) -> None:
+    monkeypatch.setattr(account, "current_account", lambda *_: "222222222222")
+    with pytest.raises(SystemExit, match=f"was created in {CREATED_IN}"):
+        drift.report_drift("prod")
+    assert reports == {}
+
+
+def test_drift_in_the_stacks_own_account_is_reported(
+    monkeypatch: pytest.MonkeyPatch, reports: dict[str, str]
+) -> None:
+    monkeypatch.setattr(account, "current_account", lambda *_: CREATED_IN)
+    with pytest.raises(SystemExit, match="1"):
+        drift.report_drift("prod")
+    assert reports == {"drift-prod.md": "# Drift of prod: 1 resources\n\n- `lake`: gone\n"}

@@ -6,9 +6,10 @@ from typing import Any
 
 import boto3
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
-from components.dynamic import Props, Provider, not_found, wait_for
+from components.built_image import BuildFailed, ImageProvider
+from components.dynamic import Props, wait_for
 
 BUILD_MINUTES = 20
 """Time-out of the project's builds."""
@@ -16,40 +17,31 @@ WAIT_SECONDS = (BUILD_MINUTES + 5) * 60
 """Queueing and building: longer than a build may take, so that CodeBuild's own reason is shown."""
 
 
-class BuildFailed(Exception):
-    """CodeBuild did not make the image. The message has the phase, the reason and the place of the log."""
-
-
-class BuiltImageProvider(Provider):
-    """The image is the resource, and its id is the tag. The tag is the hash of the context and the repository's
-    tags are immutable: an image that already exists under the tag is the right one, and is not built again.
-    """
+class BuiltImageProvider(ImageProvider):
+    """The repository's tags are immutable: a tag never names another image."""
 
     replace_on = frozenset({"repository", "tag"})
 
-    def create(self, props: Props) -> CreateResult:
-        digest = _digest(props)
-        if digest is None:
-            _build(props)
-            digest = _digest(props)
+    def digest(self, props: Props) -> str | None:
+        """The digest that the tag names in ECR; None if there is no such image or repository."""
+        ecr = boto3.client("ecr", region_name=props["region"])
+        repository = props["repository"].partition("/")[2]
+        try:
+            answer = ecr.describe_images(
+                repositoryName=repository, imageIds=[{"imageTag": props["tag"]}]
+            )
+        except (ecr.exceptions.ImageNotFoundException, ecr.exceptions.RepositoryNotFoundException):
+            return None
+        return str(answer["imageDetails"][0]["imageDigest"])
+
+    def build(self, props: Props) -> str:
+        _build(props)
+        digest = self.digest(props)
         if digest is None:
             raise BuildFailed(
                 f"{props['project']} succeeded, but {props['repository']} has no tag {props['tag']}"
             )
-        image = f"{props['repository']}@{digest}"
-        return CreateResult(f"{props['repository']}:{props['tag']}", {**props, "image": image})
-
-    def read(self, id_: str, props: Props) -> ReadResult:
-        digest = _digest(props)
-        if digest is None:
-            return not_found()
-        return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        # Another project or region would build the same image.
-        return UpdateResult({**news, "image": olds["image"]})
-
-    # No delete: the former image stays, for a rollback.
+        return digest
 
 
 class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
@@ -70,19 +62,6 @@ class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
     ) -> None:
         props = {"region": region, "project": project, "repository": repository, "tag": tag}
         super().__init__(BuiltImageProvider(), name, {**props, "image": None}, opts)
-
-
-def _digest(props: Props) -> str | None:
-    """The digest that the tag names in ECR; None if there is no such image or repository."""
-    ecr = boto3.client("ecr", region_name=props["region"])
-    repository = props["repository"].partition("/")[2]
-    try:
-        answer = ecr.describe_images(
-            repositoryName=repository, imageIds=[{"imageTag": props["tag"]}]
-        )
-    except (ecr.exceptions.ImageNotFoundException, ecr.exceptions.RepositoryNotFoundException):
-        return None
-    return str(answer["imageDetails"][0]["imageDigest"])
 
 
 def _build(props: Props) -> None:

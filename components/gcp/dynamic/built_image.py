@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
-from components.dynamic import Props, Provider, not_found, wait_for
+from components.built_image import ImageProvider
+from components.dynamic import Props, wait_for
 from components.gcp import rest
 
 BUILD_SECONDS = 20 * 60
@@ -17,29 +18,22 @@ WAIT_SECONDS = BUILD_SECONDS + 5 * 60
 does not count the queue: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#Build)"""
 
 
-class BuiltImageProvider(Provider):
-    """The image is the resource, and its id is the tag. The tag is the hash of the context and the repository's
-    tags are immutable: an image that already exists under the tag is the right one, and is not built again.
-    """
+class BuiltImageProvider(ImageProvider):
+    """The repository's tags are immutable: a tag never names another image."""
 
     replace_on = frozenset({"project", "region", "repository", "tag"})
 
-    def create(self, props: Props) -> CreateResult:
-        digest = _digest(props) or rest.once_granted(lambda: _build(props))
-        image = f"{props['repository']}@{digest}"
-        return CreateResult(f"{props['repository']}:{props['tag']}", {**props, "image": image})
+    def digest(self, props: Props) -> str | None:
+        """The digest that the tag names in Artifact Registry; None if there is no such image."""
+        _host, project, repository, image = props["repository"].split("/")
+        tag = rest.find(
+            f"{rest.artifact_registry_url()}projects/{project}/locations/{props['region']}"
+            f"/repositories/{repository}/packages/{image}/tags/{props['tag']}"
+        )
+        return tag["version"].rsplit("/", 1)[1] if tag else None
 
-    def read(self, id_: str, props: Props) -> ReadResult:
-        digest = _digest(props)
-        if digest is None:
-            return not_found()
-        return ReadResult(id_, {**props, "image": f"{props['repository']}@{digest}"})
-
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        # Another account or bucket would build the same image.
-        return UpdateResult({**news, "image": olds["image"]})
-
-    # No delete: the former image stays, for a rollback.
+    def build(self, props: Props) -> str:
+        return rest.once_granted(lambda: _build(props))
 
 
 class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
@@ -76,16 +70,6 @@ class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
             },
             opts,
         )
-
-
-def _digest(props: Props) -> str | None:
-    """The digest that the tag names in Artifact Registry; None if there is no such image."""
-    _host, project, repository, image = props["repository"].split("/")
-    tag = rest.find(
-        f"{rest.artifact_registry_url()}projects/{project}/locations/{props['region']}"
-        f"/repositories/{repository}/packages/{image}/tags/{props['tag']}"
-    )
-    return tag["version"].rsplit("/", 1)[1] if tag else None
 
 
 def build_request(props: Props) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_a_built_image_has_the_id_that_recovery_computes_from_its_inputs(
     monkeypatch: pytest.MonkeyPatch, cloud: Cloud, type_: str
 ) -> None:
     built_image = import_module(f"components.{cloud}.dynamic.built_image")
-    monkeypatch.setattr(built_image, "_digest", lambda _: "sha256:00")
+    monkeypatch.setattr(built_image.BuiltImageProvider, "digest", lambda *_: "sha256:00")
     inputs = {"repository": "registry/images", "tag": "abc", "region": "r", "project": "p"}
     resource = {"urn": "u", "type": f"{DYNAMIC}{type_}", "inputs": inputs}
     computed = physical_ids.physical_id(resource, [])

@@ -22,7 +22,7 @@ def created(name: str, lock: Path, size: str) -> Path:
         python = str(environment / "bin" / "python")
         create = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)]
         subprocess.run(create, check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", python, "-r", str(lock)]
-        subprocess.run(install, check=True)
+        install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
+        subprocess.run([*install, "-r", str(lock)], check=True)
         stamp.write_text(digest)
     return environment

@@ -19,9 +19,9 @@ from pathlib import Path
 from operations.engine.installation import BUILT, HOME, PULUMI, PYTHON, VENV, pulumi_bin
 from operations.terminal import fail, say
 
-UV = "uv==0.13.9"
 OLDEST_PULUMI = (3, 200, 0)  # the oldest version with which this project's Pulumi.yaml was tested
 SDK = "github.com/pulumi/pulumi/sdk/v3"
+UV_LOCK = "tools/uv.txt"
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 
@@ -135,9 +135,13 @@ def make_venv() -> bool:
         subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
     say("installing the pinned packages (about 1.5 GB unpacked, once)")
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
-    requirements = [argument for lock in locks for argument in ("-r", str(lock))]
+    requirements = [
+        "--require-hashes",
+        *(argument for lock in locks for argument in ("-r", str(lock))),
+    ]
     started = time.monotonic()
-    with_uv = subprocess.run([*pip, "-q", UV]).returncode == 0 and uv_install(requirements)
+    uv = [*pip, "-q", "--require-hashes", "-r", str(HOME / UV_LOCK)]
+    with_uv = subprocess.run(uv).returncode == 0 and uv_install(requirements)
     if not with_uv:
         # uv reads neither pip's configuration nor, by default, the system's certificates.
         say("uv could not install them here; trying with pip")

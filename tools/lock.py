@@ -1,4 +1,4 @@
-"""`make lock`: pin the packages of requirements*.in, and their dependencies, in requirements*.txt."""
+"""`make lock`: pin the packages of the .in files, and their dependencies, with the hashes of all their files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import subprocess
 
 from operations.engine.installation import HOME, VENV
 
-# --universal: one lock for every platform and for Python from 3.11 on. The files must not contain a package
-# index or a path of the machine that wrote them.
+# --universal: one lock for every platform and for Python from its version on. The files must not contain a package
+# index or a path of the machine that wrote them. --generate-hashes: of the files for every platform, so an installer
+# refuses whatever else an index serves. --no-strip-extras: pip wants a pin of `name[extra]`, too, when it checks hashes.
 COMMAND = [
-    "pip", "compile", "--quiet", "--universal", "--python-version=3.11",
+    "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras",
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
 ]  # fmt: skip
+# The image's own come first: the others have them as constraints, and the second has the first.
+# Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
+LOCKS = {
+    "lambda/requirements": "3.12",  # the Python of lambda/Dockerfile
+    "lambda/requirements-train": "3.12",
+    "requirements": "3.11",
+    "requirements-dev": "3.11",
+    "policy/requirements": "3.11",
+    "policy/pack/requirements": "3.11",
+    "policy/judge": "3.11",
+    "tools/uv": "3.11",
+}
 
 
 def main() -> None:
-    # In this order: the first is a constraint of the second.
-    # Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
-    for name in ("requirements", "requirements-dev", "policy/requirements", "policy/judge"):
-        command = [str(VENV / "bin" / "uv"), *COMMAND, f"{name}.in", "-o", f"{name}.txt"]
-        subprocess.run(command, cwd=HOME, check=True)
+    for name, python in LOCKS.items():
+        command = [str(VENV / "bin" / "uv"), *COMMAND, f"--python-version={python}"]
+        subprocess.run([*command, f"{name}.in", "-o", f"{name}.txt"], cwd=HOME, check=True)
 
 
 if __name__ == "__main__":

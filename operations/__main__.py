@@ -142,16 +142,20 @@ def _deliver(arguments: argparse.Namespace) -> None:
 
 def _release(arguments: argparse.Namespace) -> None:
     from operations.delivery.release import release_stack
+    from operations.engine import federated_token
 
-    release_stack(
-        arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
-    )
+    with federated_token.renewed():
+        release_stack(
+            arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
+        )
 
 
 def _drift(arguments: argparse.Namespace) -> None:
     from operations.delivery.drift import report_drift
+    from operations.engine import federated_token
 
-    report_drift(arguments.stack)
+    with federated_token.renewed():
+        report_drift(arguments.stack)
 
 
 def _review(arguments: argparse.Namespace) -> None:

@@ -19,6 +19,8 @@ from config import github
 
 AUDIENCE = "sts.amazonaws.com"
 PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
+SESSION_SECONDS = 2 * 60 * 60
+"""A job cannot renew its session. A build and a new endpoint may take 85 minutes, and a job ends after two hours."""
 SCALING_SERVICE = "sagemaker.application-autoscaling.amazonaws.com"
 SCALING_ROLE = f"{SCALING_SERVICE}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 
@@ -68,7 +70,7 @@ class Delivery(contracts.Delivery):
                     },
                 }
             ),
-            max_session_duration=3600,  # seconds: the least there is
+            max_session_duration=SESSION_SECONDS,
             tags=foundation.tags,
             opts=child,
         )

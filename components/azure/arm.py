@@ -77,7 +77,8 @@ def _send(
     from azure.identity import DefaultAzureCredential
 
     manager, audience = _cloud()
-    token = DefaultAzureCredential().get_token(f"{audience}/.default").token
+    with DefaultAzureCredential() as credential:
+        token = credential.get_token(f"{audience}/.default").token
     page = "://" in resource
     deadline = time.monotonic() + BUSY_SECONDS
     while True:

@@ -26,7 +26,7 @@ from rehearsal.azure import (
 )
 from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
-from rehearsal.azure.token_endpoints import identity_token
+from rehearsal.azure.token_endpoints import federated_token, identity_token
 from rehearsal.core.records import Json, Refusal
 from rehearsal.provider.context import Context
 
@@ -83,10 +83,15 @@ def resource_manager_host(context: Context) -> str:
 
 
 def resource_manager(context: Context) -> Starlette:
-    """The Resource Manager: the operations that clients other than the provider call."""
+    """The Resource Manager: the operations that clients other than the provider call.
+
+    For a client whose ``AZURE_AUTHORITY_HOST`` names it, it is Entra ID, too.
+    """
+    tokens = partial(federated_token, context)
     return Starlette(
         routes=[
             Route("/metadata/endpoints", _metadata),
+            Route("/{tenant}/oauth2/v2.0/token", tokens, methods=["POST"]),
             *(_route(context, *each) for each in RESOURCE_MANAGER),
         ]
     )

@@ -65,7 +65,8 @@ def secret_value(properties: Mapping[str, Any]) -> str:
     import requests
     from azure.identity import DefaultAzureCredential
 
-    token = DefaultAzureCredential().get_token("https://vault.azure.net/.default").token
+    with DefaultAzureCredential() as credential:
+        token = credential.get_token("https://vault.azure.net/.default").token
     answer = requests.get(
         properties["secretUri"],
         params={"api-version": "7.4"},

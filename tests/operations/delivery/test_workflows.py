@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.aws.delivery import SESSION_SECONDS
+from components.aws.dynamic import built_image as aws_image
+from components.aws.dynamic import served_model
+from components.gcp.dynamic import built_image as gcp_image
+from components.gcp.dynamic import vertex_deployment, vertex_model
 from operations.engine.installation import HOME
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
@@ -233,6 +239,7 @@ def test_the_scripts_of_the_other_services_release_the_models_that_they_receive(
     fakes = {
         "make": 'echo "$* in $PULUMI_BACKEND_URL" >> "$CALLS"',
         "apt-get": "true",
+        "az": "echo subscription",
         # `storage cp -r FROM TO`: only a download does something here.
         "gcloud": 'case "$4" in gs://*) cp "$RECEIVED/.models/tested" "$5" ;; esac',
     }
@@ -275,35 +282,154 @@ def test_a_drift_check_that_waits_for_a_reviewer_delays_no_other_stack() -> None
     assert "${{ matrix.stack }}" in drift["jobs"]["drift"]["concurrency"]["group"]
 
 
-@pytest.mark.parametrize("with_preview", [["aws", "gcp", "azure"], ["gcp"], []])
-def test_the_comment_says_for_which_clouds_the_preview_failed(
-    with_preview: list[str], tmp_path: Path
-) -> None:
+FAKE_GH = """#!/bin/sh
+[ "$1" = api ] && shift
+case "$*" in
+    --paginate*) cat comments-of-github.json ;;
+    *) echo "$*" >> calls ;;
+esac
+"""
+
+
+def comment_step(folder: Path, comments: str = "[]") -> str:
+    """Run the step that comments on a pull request, which has these comments; the calls of `gh` that change one."""
+    if shutil.which("jq") is None:
+        pytest.skip("GitHub's runner has jq; this machine does not")
     (step,) = [
         each
         for each in parsed(HOME / ".github/workflows/preview.yml")["jobs"]["comment"]["steps"]
         if "run" in each
     ]
+    (folder / "gh").write_text(FAKE_GH)
+    (folder / "gh").chmod(0o755)
+    (folder / "comments-of-github.json").write_text(comments)
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", "NUMBER": "1", "GH_REPO": "acme/triplane"}
+    # As the runner starts it: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#defaultsrunshell
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=folder, env=environment, check=True)
+    return (folder / "calls").read_text()
+
+
+@pytest.mark.parametrize("with_preview", [["aws", "gcp", "azure"], ["gcp"], []])
+def test_the_comment_says_for_which_clouds_the_preview_failed(
+    with_preview: list[str], tmp_path: Path
+) -> None:
     for cloud in with_preview:
         (tmp_path / f"preview-review-{cloud}.md").write_text(f"# What this changes on {cloud}\n")
-    (tmp_path / "gh").write_text("#!/bin/sh\n")
-    (tmp_path / "gh").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NUMBER": "1"}
-    # As the runner starts it: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#defaultsrunshell
-    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environment, check=True)
+    comment_step(tmp_path)
     comment = (tmp_path / "comment.md").read_text()
     for cloud in ("aws", "gcp", "azure"):
         assert (f"changes on {cloud}" in comment) == (cloud in with_preview)
         assert (f"## {cloud}\n\nNo preview" in comment) == (cloud not in with_preview)
 
 
+def test_the_comment_of_an_earlier_push_is_replaced_and_no_other_comment(tmp_path: Path) -> None:
+    comment_step(tmp_path)
+    own = (tmp_path / "comment.md").read_text()
+    (tmp_path / "calls").unlink()
+    bot, stranger = "github-actions[bot]", "mallory"
+    pages = [
+        [
+            {"id": 1, "user": {"login": stranger}, "body": own},
+            {"id": 2, "user": {"login": bot}, "body": f"Another workflow quotes: {own}"},
+        ],
+        [
+            {"id": 3, "user": {"login": bot}, "body": own},
+            {"id": 4, "user": {"login": bot}, "body": "Another workflow, later"},
+        ],
+    ]
+    calls = comment_step(tmp_path, "".join(map(json.dumps, pages)))
+    assert "issues/comments/3 " in calls
+    assert len(calls.splitlines()) == 1
+
+
+def test_a_first_preview_makes_a_comment_of_its_own(tmp_path: Path) -> None:
+    another = {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "Another workflow"}
+    calls = comment_step(tmp_path, json.dumps([another]))
+    assert calls.startswith("--silent --method POST repos/acme/triplane/issues/1/comments")
+
+
+def job_minutes(file: Path) -> list[int]:
+    """The time that each service gives the jobs which change a stack."""
+    match file.name:
+        case "azure-pipelines.yml":
+            return [int(each) for each in re.findall(r"timeoutInMinutes: (\d+)", file.read_text())][
+                1:
+            ]
+        case "cloudbuild.yaml":
+            return [int(parsed(file)["timeout"].removesuffix("s")) // 60]
+        case _:
+            jobs = parsed(file)["jobs"]
+            return [jobs[stage]["timeout-minutes"] for stage in ("staging", "production")]
+
+
+LONGEST_WAITS = {
+    "aws": (aws_image.WAIT_SECONDS, served_model.UPDATE_SECONDS),
+    "gcp": (gcp_image.WAIT_SECONDS, vertex_model.UPLOAD_SECONDS, vertex_deployment.DEPLOY_SECONDS),
+}
+"""An update waits for these one after another, in seconds. Azure's waits are the provider's own."""
+
+
+@pytest.mark.parametrize("cloud", LONGEST_WAITS)
 @pytest.mark.parametrize(
-    ("file", "sign_in"),
+    "file",
     [
-        (".github/actions/prepare/action.yml", "uses: azure/login"),
-        ("azure-pipelines.yml", "task: AzureCLI"),
+        HOME / ".github/workflows/deliver.yml",
+        HOME / "cloudbuild.yaml",
+        HOME / "azure-pipelines.yml",
     ],
+    ids=lambda file: file.name,
 )
-def test_slow_steps_come_before_the_sign_in_to_azure(file: str, sign_in: str) -> None:
-    text = (HOME / file).read_text()
-    assert text.index(": make bootstrap") < text.index(sign_in)
+def test_a_job_that_delivers_is_not_ended_while_an_update_still_waits(
+    file: Path, cloud: str
+) -> None:
+    for minutes in job_minutes(file):
+        assert minutes * 60 > sum(LONGEST_WAITS[cloud]), f"{minutes} minutes"
+
+
+def test_a_session_of_the_delivery_on_aws_lasts_as_long_as_its_job() -> None:
+    """It cannot be renewed: the action exchanges the job's token once.
+
+    https://github.com/aws-actions/configure-aws-credentials#sessions
+    """
+    (sign_in,) = [
+        step
+        for step in parsed(ACTIONS[0])["runs"]["steps"]
+        if "configure-aws-credentials" in step.get("uses", "")
+    ]
+    asked = sign_in["with"]["role-duration-seconds"]
+    assert asked == SESSION_SECONDS  # more than the role allows is refused
+    assert asked >= max(job_minutes(HOME / ".github/workflows/deliver.yml")) * 60
+
+
+def test_no_sign_in_to_azure_keeps_one_token_of_the_job() -> None:
+    """AADSTS700024 a few minutes later: `operations.engine.federated_token` asks for tokens again instead."""
+    uses = [step.get("uses", "") for step in parsed(ACTIONS[0])["runs"]["steps"]]
+    assert not [each for each in uses if each.startswith("azure/")]
+    (task,) = re.findall(
+        r"task: AzureCLI@2.*", (HOME / "azure-pipelines.yml").read_text(), re.DOTALL
+    )
+    assert "SYSTEM_ACCESSTOKEN: $(System.AccessToken)" in task
+
+
+NODE_24 = {
+    "actions/checkout": 5,
+    "actions/download-artifact": 7,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "aws-actions/configure-aws-credentials": 6,
+    "google-github-actions/auth": 3,
+    "pulumi/actions": 7,
+}
+"""The first major version of each action that runs on Node 24: `runs.using` of its action.yml. Runners have no Node 20
+from 16 September 2026 on.
+https://github.blog/changelog/2025-09-19-deprecation-of-node-20-on-github-actions-runners/"""
+
+
+def test_every_action_runs_on_a_version_of_node_that_runners_have() -> None:
+    used = {
+        (action, int(major))
+        for file in [*WORKFLOWS, *ACTIONS]
+        for action, major in re.findall(r"uses: ([\w.-]+/[\w.-]+)@\w+ # v(\d+)", file.read_text())
+    }
+    assert {action for action, _ in used} == set(NODE_24)
+    assert [each for each in used if each[1] < NODE_24[each[0]]] == []

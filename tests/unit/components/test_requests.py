@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(rest, "BUSY_PAUSE", 0.01)
     monkeypatch.setattr(arm, "BUSY_PAUSE", 0.01)
     token = SimpleNamespace(get_token=lambda _scope: SimpleNamespace(token="t"))
-    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", lambda: token)
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", lambda: nullcontext(token))
     monkeypatch.setattr(arm, "_cloud", lambda: (server.url, "https://management.azure.com"))
     yield server
     http.shutdown()

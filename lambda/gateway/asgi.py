@@ -24,7 +24,7 @@ SHUTDOWN_SECONDS = 6
 FLUSH_SECONDS = 3
 KEEP_ALIVE_SECONDS = 620
 """Longer than the front ends of all clouds keep a connection, so that the gateway never closes a connection that
-a front end is about to use."""
+a front end is about to use. `KEEP_ALIVE_SECONDS` of the model server has the documents."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -30,6 +30,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+KEEP_ALIVE_SECONDS = 620
+"""Longer than a front end keeps an idle connection, so that the server never closes one that a front end is about to
+use: its caller would get 502. Documented are 600 s on Google Cloud
+(https://docs.cloud.google.com/load-balancing/docs/https/request-distribution) and 4 minutes on Azure
+(https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset). SageMaker's documents name no time."""
+
 LATE_FROM = 0.5
 """The probability from which a flight is called late."""
 
@@ -161,6 +167,7 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         server_header=False,
         date_header=False,
     )

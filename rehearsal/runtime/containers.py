@@ -36,6 +36,9 @@ from rehearsal.runtime.processes import Processes, last_lines
 
 MAX_BODY = 32 * 1024 * 1024
 """Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
+IDLE_SECONDS = 600
+"""A front end keeps an idle connection to its container for so long, and a container that closes it earlier can meet
+a request: its caller gets 503. https://docs.cloud.google.com/load-balancing/docs/https/request-distribution"""
 DRAIN_SECONDS = 30
 RETRY_SECONDS = 2
 """Minimum time between two attempts to start a failed container."""
@@ -204,8 +207,7 @@ class Containers:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            # Idle connections are closed earlier than uvicorn closes them (after 5 s): none is reused too late.
-            limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
+            limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS)
             transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
             self._client = httpx.AsyncClient(transport=transport, timeout=60, trust_env=False)
         return self._client

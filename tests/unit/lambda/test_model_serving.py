@@ -14,10 +14,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from gateway import asgi
 from model_server import schema, serve, train
 from model_server.encoder import Encoder
 
@@ -180,6 +182,23 @@ def test_serving_imports_no_package_that_only_training_needs() -> None:
     )
     heavy = {"pandas", "sklearn", "onnx", "scipy", "google.cloud.storage", "pickle5"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_both_servers_keep_an_idle_connection_longer_than_any_front_end(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a front end's next request meets the server's goodbye: 502. Google Cloud's keep it longest, 600 s.
+
+    https://docs.cloud.google.com/load-balancing/docs/https/request-distribution
+    """
+    options: list[dict[str, Any]] = []
+    monkeypatch.setattr("uvicorn.run", lambda _app, **given: options.append(given))
+    monkeypatch.setenv("SM_MODEL_DIR", str(model_file.parent))
+    serve.main()
+    service = SimpleNamespace(settings=SimpleNamespace(max_concurrency=1, host="", port=0))
+    monkeypatch.setattr(asgi.Service, "start", lambda _environment: service)
+    asgi.main()
+    assert [given.get("timeout_keep_alive", 5) > 600 for given in options] == [True, True]
 
 
 def test_sigterm_lets_a_running_request_finish(model_file: Path) -> None:

@@ -8,6 +8,9 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
+STACK ?=
+# A stack of the shell's environment, or this clone's stack for a cloud.
+of_stack = $(CLOUD) $(if $(STACK),--stack $(STACK))
 # How the rehearsal's clouds behave: instant, realistic, fresh-account.
 ifdef PROFILE
 export TRIPLANE_REHEARSAL_PROFILE := $(PROFILE)
@@ -23,37 +26,38 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  PROFILE=realistic    the rehearsal with late grants and slow operations, on a shortened clock'
 	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for whatever runs on one; crash plays all three without it'
+	@echo '  STACK=prod           a stack of your shell'"'"'s environment in place of the rehearsal: its backend, its credentials'
 
 .PHONY: bootstrap
 bootstrap:
 	@$(system_python) tools/bootstrap.py
 
 .PHONY: up preview destroy outputs predict
-up: bootstrap ## Create or update the platform in the rehearsal, and ask it for a prediction
-	@$(python) -m operations up $(CLOUD)
+up: bootstrap ## Create or update the platform, and ask it for a prediction; in the rehearsal, or STACK=prod
+	@$(python) -m operations up $(of_stack)
 preview: bootstrap ## Show what `make up` would change
-	@$(python) -m operations preview $(CLOUD)
+	@$(python) -m operations preview $(of_stack)
 destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too
-	@$(python) -m operations destroy $(CLOUD)
+	@$(python) -m operations destroy $(of_stack)
 outputs: bootstrap ## Show the stack's outputs
-	@$(python) -m operations outputs $(CLOUD)
+	@$(python) -m operations outputs $(of_stack)
 predict: bootstrap ## Ask the running platform about a real flight
-	@$(python) -m operations predict $(CLOUD)
+	@$(python) -m operations predict $(of_stack)
 
 .PHONY: repair adopt backup restore drill guard
 repair: bootstrap ## Find what was changed or lost outside of Pulumi, and repair it (ALLOW=vanished)
-	@$(python) -m operations repair $(CLOUD)
+	@$(python) -m operations repair $(of_stack)
 adopt: bootstrap ## Take over existing resources when Pulumi's state is lost or broken
-	@$(python) -m operations adopt $(CLOUD)
+	@$(python) -m operations adopt $(of_stack)
 backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
-	@$(python) -m operations backup $(CLOUD)
+	@$(python) -m operations backup $(of_stack)
 restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=…
-	@$(python) -m operations restore $(CLOUD)
+	@$(python) -m operations restore $(of_stack)
 drill: bootstrap ## Four disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
-# Without bootstrap: these two read stdin or are read by a shell, and must be quiet and quick.
-guard: ## pulumi preview --json --show-replacement-steps | make -s guard: refuse before a real `pulumi up` (ALLOW=…)
-	@$(python) -m operations guard
+# Without bootstrap: this one and `env` read stdin or are read by a shell, and must be quiet and quick.
+guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)
+	@$(python) -m operations guard $(if $(STACK),--stack $(STACK))
 
 .PHONY: env rehearsal down wipe train
 # Without bootstrap, as guard.
@@ -74,8 +78,8 @@ deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS
 	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your shell's environment: STACK=staging, STACK=production VERSION=…
 	@$(python) -m operations release $(STACK) --version "$$VERSION"
-drift: bootstrap ## Report what somebody changed by hand in a stack of your shell's environment: STACK=production
-	@$(python) -m operations drift $(STACK)
+drift: bootstrap ## Report what somebody changed by hand in a stack
+	@$(python) -m operations drift $(of_stack)
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 

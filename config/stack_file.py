@@ -70,6 +70,14 @@ class StackFile:
             raise pulumi.RunError(messages.no_mapping_report(self.name, SECTION, config))
         return {_full_key(key): value for key, value in (config or {}).items()}
 
+    @property
+    def secrets_provider(self) -> str:
+        """The URL of the key that encrypts the state's secrets; empty for a passphrase or Pulumi Cloud's own.
+
+        https://www.pulumi.com/docs/iac/concepts/secrets/#changing-the-secrets-provider-for-a-stack
+        """
+        return str(self.document.get("secretsprovider") or "")
+
     def with_settings(self, changes: Mapping[str, Any]) -> StackFile:
         """The file with these settings added or replaced, by their full keys."""
         changed = self

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # of the time without it.
 
 STACK_COMMANDS = {
-    "up": "bring the platform up in the rehearsal, and ask it for a prediction",
+    "up": "bring the platform up, and ask it for a prediction",
     "preview": "show what `up` would change",
     "destroy": "take everything down but the data; with DATA=destroy in the environment, the data, too",
     "outputs": "show the stack's outputs",
@@ -31,20 +31,37 @@ STACK_COMMANDS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; without words, the command line's."""
     arguments = _parser().parse_args(words)
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        print(
+            "Interrupted. What Pulumi had begun is in the state, or is found by the next run: run the same command"
+            " again.",
+            file=sys.stderr,
+        )
+        sys.exit(130)  # 128 and the number of SIGINT, as shells have it
+    except Exception as error:
+        from operations.engine import cloud_errors
+
+        if report := cloud_errors.report(error):
+            sys.exit(report)
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, help_ in STACK_COMMANDS.items():
-        command = commands.add_parser(name, help=help_, description=help_)
-        command.add_argument(
-            "cloud", nargs="?", default="", help="aws, gcp or azure; default: the stack file's"
-        )
-        command.set_defaults(run=_run_on_stack, command=name)
-    guard = "refuse a preview on stdin that loses data or is of another account (ALLOW=…)"
-    commands.add_parser("guard", help=guard, description=guard).set_defaults(run=_guard)
+        command = _command(commands, name, _run_on_stack, help_)
+        command.set_defaults(command=name)
+        _add_stack(command)
+    guard = _command(
+        commands,
+        "guard",
+        _guard,
+        "refuse a preview on stdin, or of STACK, that loses data or is of another account (ALLOW=…)",
+    )
+    guard.add_argument("--stack", default="", help="preview this stack of the shell's environment")
     env = "print the environment for plain Pulumi, as the shell takes it"
     commands.add_parser("env", help=env, description=env).set_defaults(run=_print_environment)
     _add_delivery_commands(commands)
@@ -71,16 +88,16 @@ def _add_delivery_commands(commands: Subparsers) -> None:
         commands,
         "drift",
         _drift,
-        "list what was changed by hand in one stack of the shell's environment",
+        "list what was changed by hand in a stack",
     )
+    _add_stack(drift)
     review = _command(
         commands, "review", _review, "show what this tree would change of what a base commit builds"
     )
     review.add_argument("--base", default="HEAD")
     for each in (deliver, review):
         each.add_argument("cloud", nargs="?", default="", help="default: the stack file's")
-    for each in (release, drift):
-        each.add_argument("stack")
+    release.add_argument("stack")
     comment = _command(
         commands,
         "comment",
@@ -113,14 +130,30 @@ def _command(commands: Subparsers, name: str, run: Run, help_: str) -> argparse.
     return command
 
 
+def _add_stack(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "cloud",
+        nargs="?",
+        default="",
+        help="of this clone's stack in the rehearsal: aws, gcp or azure",
+    )
+    command.add_argument("--stack", default="", help="a stack of the shell's environment instead")
+
+
 def _run_on_stack(arguments: argparse.Namespace) -> None:
     from operations.commands.registry import COMMANDS
-    from operations.engine.stack import Stack
+    from operations.engine.chosen_stack import chosen_stack
 
-    COMMANDS[arguments.command](Stack.for_cloud(arguments.cloud))
+    COMMANDS[arguments.command](chosen_stack(arguments.cloud, arguments.stack))
 
 
-def _guard(_: argparse.Namespace) -> None:
+def _guard(arguments: argparse.Namespace) -> None:
+    if arguments.stack:
+        from operations.commands.update import guard_stack
+        from operations.engine.shell_stack import ShellStack
+
+        guard_stack(ShellStack.named(arguments.stack))
+        return
     from operations.engine.guards import guard_preview
 
     guard_preview(sys.stdin.read())
@@ -153,9 +186,10 @@ def _release(arguments: argparse.Namespace) -> None:
 def _drift(arguments: argparse.Namespace) -> None:
     from operations.delivery.drift import report_drift
     from operations.engine import federated_token
+    from operations.engine.chosen_stack import chosen_stack
 
     with federated_token.renewed():
-        report_drift(arguments.stack)
+        report_drift(chosen_stack(arguments.cloud, arguments.stack))
 
 
 def _review(arguments: argparse.Namespace) -> None:

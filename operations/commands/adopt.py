@@ -1,57 +1,65 @@
 """`make adopt`: take over the existing platform when Pulumi's state is lost or broken.
 
 The newest copy of the state is tried on a trial stack, refreshed, and completed with what exists in the cloud and
-is not in the copy. Until all of that has succeeded, nothing of the clone is changed.
+is not in the copy. Until all of that has succeeded, nothing of the stack is changed.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from config.schema import StackConfig
-from operations.commands.preparation import ensure_model, read_settings, start_rehearsal
+from operations.commands.preparation import ensure_model, read_settings
 from operations.commands.repair import refresh, report_drift
 from operations.engine.previews import Step
 from operations.engine.resources import resource_name, resource_type
-from operations.engine.stack import Stack
-from operations.engine.state_file import intact_copies
+from operations.engine.stack import NamedStack
 from operations.recovery import copy_search, importer, interrupted_run
 from operations.recovery.copy_search import StateCopy
 from operations.recovery.discovered_resource import stack_tags
+from operations.recovery.refusals import lakes_unreadable
 from operations.recovery.trial_stack import TrialStack, trial_stack
 from operations.terminal import fail, say
 
 
-def adopt(stack: Stack) -> None:
+def adopt(stack: NamedStack) -> None:
     """Replace the lost state by its newest copy, completed by what exists in the cloud."""
-    start_rehearsal()
+    stack.start()
     ensure_model()
     config = read_settings(stack)
     os.environ.update(stack.environment)
     problem = stack.state_problem()
-    if not problem and stack.exists() and stack.resources():
-        fail(f"Stack {stack.name} has its state: there is nothing to adopt. See `make preview`.")
+    if not problem and stack.exists() and not stack.is_empty():
+        fail(
+            f"Stack {stack.name} has its state: there is nothing to adopt. See `{stack.make('preview')}`."
+        )
+    if reason := stack.not_adoptable():
+        fail(reason)
     stack.remove_stale_locks()
     if problem:
         say(problem)
-    copy = copy_search.newest_copy(
-        copy_search.newest_lake_copy(config, stack.name),
-        intact_copies(stack.state_file, stack.name),
-    )
+    copy = _newest_copy(stack, config)
     with trial_stack(stack, copy) as trial:
         drift = _adopt_copy(trial, config, copy)
         result = importer.import_resources(trial, config)
         if not copy and not result.imported:
             _fail_without_resources(stack, config)
         if problem:
-            _keep_broken_state(stack)
+            stack.set_broken_state_aside()
         trial.replace_state_of(stack)
     say(f"it is stack {stack.name}'s state now; this is what the program would change")
     _report_adoption(stack, result.steps, drift)
+
+
+def _newest_copy(stack: NamedStack, config: StackConfig) -> StateCopy | None:
+    try:
+        in_lake = copy_search.newest_lake_copy(config, stack.name)
+    except Exception as error:  # each cloud's client has errors of its own
+        fail(lakes_unreadable(config.cloud, error))
+    return copy_search.newest_copy(in_lake, stack.kept_copies())
 
 
 def _adopt_copy(
@@ -68,24 +76,18 @@ def _adopt_copy(
     return drift
 
 
-def _fail_without_resources(stack: Stack, config: StackConfig) -> NoReturn:
+def _fail_without_resources(stack: NamedStack, config: StackConfig) -> NoReturn:
     tags = ", ".join(f"{k}={v}" for k, v in stack_tags(config, stack.name).items())
     fail(
         f"No lake of {config.cloud} that these credentials can see holds a state of stack"
         f" {stack.name}, Pulumi has kept no intact copy, and no resource exists that carries its tags"
-        f" ({tags}). Right account and project? If the region is gone: make restore. If it was the"
-        " first `make up` that was interrupted, nothing is left of it: make up"
+        f" ({tags}). Right account and project? If the region is gone: {stack.make('restore')}. If it was"
+        f" the first `{stack.make('up')}` that was interrupted, nothing is left of it: {stack.make('up')}"
     )
 
 
-def _keep_broken_state(stack: Stack) -> None:
-    aside = stack.state_file.with_suffix(".broken")
-    shutil.copyfile(stack.state_file, aside)
-    say(f"the broken state is kept as {aside.name}")
-
-
 def _report_adoption(
-    stack: Stack, steps: Sequence[Step], drift: Mapping[str, Sequence[str]]
+    stack: NamedStack, steps: Sequence[Step], drift: Mapping[str, Sequence[str]]
 ) -> None:
     """Print what the program would change. Leaves with 1 if it would create what may exist already."""
     changes = [step for step in steps if step["op"] != "same"]
@@ -106,6 +108,6 @@ def _report_adoption(
     if any(step["urn"] not in missing for step in creates):
         sys.exit(
             "What was not found may exist all the same, with other tags or another name. Look for it before"
-            " `make up`, which would create another."
+            f" `{stack.make('up')}`, which would create another."
         )
-    print("`make up` brings the outputs back, and the copy of the state.")
+    print(f"`{stack.make('up')}` brings the outputs back, and the copy of the state.")

@@ -1,6 +1,6 @@
 """`make backup` copies the lake's data, and `make restore` copies it into a new platform.
 
-``BACKUP`` names the place of the backup: a folder, or another lake's URI. Default: ``.backups`` in this clone.
+``BACKUP`` names the place of the backup: a folder, or another lake's URI. Default for a stack of this clone: ``.backups``.
 """
 
 from __future__ import annotations
@@ -9,35 +9,36 @@ import os
 
 from components.contracts import Zone
 from config.model_store import STORE
-from operations.commands.preparation import prepare, start_rehearsal
+from operations.commands.preparation import prepare, refuse_missing
 from operations.commands.update import bring_up, report_update
 from operations.data import backup
 from operations.data.folder_lake import FolderLake
 from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
 from operations.data.state_copy import lake_of
-from operations.engine.installation import HOME
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 MIB = 2**20
 
 
-def back_up(stack: Stack) -> None:
+def back_up(stack: NamedStack) -> None:
     """Copy the lake's objects that are new, or were written again since the last backup."""
-    start_rehearsal()
+    target = _backup_of(stack)
+    stack.start()
+    refuse_missing(stack)
     source = lake_of(stack)
     if source is None:
         fail(f"Stack {stack.name} has no lake to back up.")
-    found, copied, size = backup.copy(source, _backup_of(stack), update=True)
+    found, copied, size = backup.copy(source, target, update=True)
     print(f"Backup: {copied} of {found} objects were new or changed, {size / MIB:.1f} MiB.")
 
 
-def restore(stack: Stack) -> None:
+def restore(stack: NamedStack) -> None:
     """Build the platform again if it is gone, and fill its lake from the backup. Existing objects stay."""
     source = _backup_of(stack)
     _restore_model_store(source)
-    prepare(stack)
+    prepare(stack, create=True)  # with the region its state may be gone
     bring_up(stack)
     target = lake_of(stack)
     if target is None:
@@ -60,5 +61,12 @@ def _restore_model_store(source: Lake) -> None:
             store.write(file, data)
 
 
-def _backup_of(stack: Stack) -> Lake:
-    return open_lake(os.environ.get("BACKUP") or str(HOME / ".backups" / stack.name))
+def _backup_of(stack: NamedStack) -> Lake:
+    place = os.environ.get("BACKUP") or stack.backup
+    if place is None:
+        fail(
+            f"BACKUP=… is missing: the place of the backup of stack {stack.name}, another bucket or a folder"
+            " (s3://…, gs://…, https://<account>.blob.core.windows.net). Not in this clone, whose own stacks have their"
+            " backups there."
+        )
+    return open_lake(place)

@@ -1,7 +1,4 @@
-"""`make up`, `preview`, `destroy`, `outputs` and `predict`: this clone's stacks in the rehearsal.
-
-A real cloud needs none of this: there it is plain `pulumi up`.
-"""
+"""`make up`, `preview`, `destroy`, `outputs` and `predict`, on a stack of either kind."""
 
 from __future__ import annotations
 
@@ -10,11 +7,10 @@ import os
 from config.schema import StackConfig
 from operations.commands.preparation import (
     create_missing_stack,
-    ensure_model,
     prepare,
-    read_settings,
+    read_ready,
+    refuse_missing,
     refuse_unreadable_state,
-    start_rehearsal,
 )
 from operations.commands.update import bring_up, print_outputs, refuse_losses, report_update
 from operations.data.state_copy import copy_state_into_lake
@@ -22,14 +18,14 @@ from operations.engine import account
 from operations.engine.gateway import print_prediction
 from operations.engine.guards import refuse
 from operations.engine.resources import resource_name, resource_type, urns_with_dependencies
-from operations.engine.stack import SETTINGS, Stack
+from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 DATA_COMPONENTS = ("DataLake", "ImageRegistry", "ModelArtifact")
 """The components that `make destroy` keeps: no program can create their content again."""
 
 
-def up(stack: Stack) -> None:
+def up(stack: NamedStack) -> None:
     """Bring the platform up, and ask it for a prediction."""
     prepare(stack)
     refuse_losses(stack)
@@ -37,19 +33,16 @@ def up(stack: Stack) -> None:
     report_update(stack)
 
 
-def preview(stack: Stack) -> None:
+def preview(stack: NamedStack) -> None:
     """Show what `up` would change."""
-    start_rehearsal()
-    ensure_model()
-    config = read_settings(stack)
-    refuse_unreadable_state(stack)
-    create_missing_stack(stack, config)
+    create_missing_stack(stack, read_ready(stack))
     stack.pulumi("preview")
 
 
-def destroy(stack: Stack) -> None:
+def destroy(stack: NamedStack) -> None:
     """Take down everything but the data; with ``DATA=destroy`` the data, too, if the settings allow it."""
-    start_rehearsal()
+    stack.start()
+    refuse_missing(stack)
     if not stack.exists():
         print(f"There is no stack {stack.name}: nothing to destroy.")
         return
@@ -61,36 +54,39 @@ def destroy(stack: Stack) -> None:
         _destroy_all_but_data(stack)
 
 
-def _destroy_all(stack: Stack, config: StackConfig) -> None:
+def _destroy_all(stack: NamedStack, config: StackConfig) -> None:
     if config.keep_data:
         fail(
-            f"DATA=destroy, but {SETTINGS.name} has triplane:keep_data: true (or nothing, which is"
-            " the same). Set it to false, run `make up`, and then destroy."
+            f"DATA=destroy, but {stack.edited.name} has triplane:keep_data: true (or nothing, which is"
+            f" the same). Set it to false, run `{stack.make('up')}`, and then destroy."
         )
     stack.update("destroy")
 
 
-def _destroy_all_but_data(stack: Stack) -> None:
+def _destroy_all_but_data(stack: NamedStack) -> None:
     kept = urns_with_dependencies(stack.resources(), DATA_COMPONENTS)
     stack.update("destroy", *(word for urn in kept for word in ("--exclude", urn)))
     copy_state_into_lake(stack)
     names = [resource_name(urn) for urn in kept if not resource_type(urn).startswith("triplane")]
     print(f"\nKept, still managed by stack {stack.name}:\n  " + "\n  ".join(names))
     print(
-        "`make up` builds the rest around it again. To destroy it, too: make destroy DATA=destroy"
+        f"`{stack.make('up')}` builds the rest around it again. To destroy it, too:"
+        f" {stack.make('destroy')} DATA=destroy"
     )
 
 
-def outputs(stack: Stack) -> None:
+def outputs(stack: NamedStack) -> None:
     """Show the stack's outputs."""
     refuse_unreadable_state(stack)
+    refuse_missing(stack)
     found = stack.outputs()
     if not found:
-        fail(f"Stack {stack.name} has no outputs yet. Bring it up with `make up`.")
+        fail(f"Stack {stack.name} has no outputs yet. Bring it up with `{stack.make('up')}`.")
     print_outputs(found)
 
 
-def predict(stack: Stack) -> None:
+def predict(stack: NamedStack) -> None:
     """Ask the running platform about a real flight."""
     refuse_unreadable_state(stack)
+    refuse_missing(stack)
     print_prediction(stack, stack.outputs())

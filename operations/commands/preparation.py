@@ -1,4 +1,4 @@
-"""What a command does before it changes a stack: the rehearsal, the model, the settings, the state."""
+"""What a command does before it changes a stack: its backend or the rehearsal, the model, the settings, the state."""
 
 from __future__ import annotations
 
@@ -11,45 +11,52 @@ from config.model_store import MODEL, STORE
 from config.schema import StackConfig
 from config.stack_file import StackFile
 from config.validation import config_of_file
-from operations.engine.disk_space import disk_shortages
 from operations.engine.guards import allowed, refuse
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import SETTINGS, Stack
+from operations.engine.stack import NamedStack
 from operations.engine.state_file import clock_behind_state
 from operations.recovery import copy_search, failed_endpoints, interrupted_run
 from operations.terminal import fail, say
 
 
-def prepare(stack: Stack) -> StackConfig:
+def prepare(stack: NamedStack, *, create: bool = False) -> StackConfig:
     """Prepare an update; returns the settings.
 
-    Refuses to create a stack whose platform exists already, and recovers from an interrupted run.
+    Refuses to create a stack whose platform exists already, and recovers from an interrupted run. ``create``: the
+    stack is created also where a missing one is an error.
     """
-    start_rehearsal()
-    ensure_model()
-    config = read_settings(stack)
-    refuse_unreadable_state(stack)
-    refuse(clock_behind_state(stack.state_file, allowed()))
-    create_missing_stack(stack, config)
+    config = read_ready(stack)
+    refuse(clock_behind_state(stack.name, stack.written(), allowed()))
+    create_missing_stack(stack, config, create=create)
     interrupted_run.recover(stack, config)
     failed_endpoints.delete_failed_endpoints(stack, config)
     return config
 
 
-def create_missing_stack(stack: Stack, config: StackConfig) -> None:
+def read_ready(stack: NamedStack) -> StackConfig:
+    """Make the stack ready for Pulumi's commands; returns the settings. Leaves if its state cannot be read."""
+    stack.start()
+    ensure_model()
+    config = read_settings(stack)
+    refuse_unreadable_state(stack)
+    return config
+
+
+def create_missing_stack(stack: NamedStack, config: StackConfig, *, create: bool = False) -> None:
     """Create the stack, unless it exists. Refuses while the platform of a lost state exists: an empty state hides
-    the loss from the next command."""
-    if not stack.exists():
+    the loss from the next command, and so does a stack that somebody has created again."""
+    if not create:
+        refuse_missing(stack)
+    if not stack.exists() or stack.is_empty():
         os.environ.update(stack.environment)
-        refuse(copy_search.reasons_not_to_create(config, stack.name, allowed()))
+        refuse(copy_search.reasons_not_to_create(config, stack, allowed()))
         stack.init()
 
 
-def start_rehearsal() -> None:
-    """Start the rehearsal, unless it runs already."""
-    refuse(disk_shortages())
-    if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
-        fail("The rehearsal did not start; the reason is above.")
+def refuse_missing(stack: NamedStack) -> None:
+    """Leave if the stack does not exist, and may not be created by the way."""
+    if reason := stack.missing():
+        fail(reason)
 
 
 def ensure_model() -> None:
@@ -63,15 +70,17 @@ def ensure_model() -> None:
         fail("The model could not be trained; the reason is above.")
 
 
-def read_settings(stack: Stack) -> StackConfig:
+def read_settings(stack: NamedStack) -> StackConfig:
     """The stack's settings. Leaves with all errors in them, before a stack is created."""
     try:
-        return config_of_file(StackFile.read(stack.file, SETTINGS.name))
+        return config_of_file(StackFile.read(stack.file, stack.edited.name))
     except pulumi.RunError as error:
         fail(str(error))
 
 
-def refuse_unreadable_state(stack: Stack) -> None:
+def refuse_unreadable_state(stack: NamedStack) -> None:
     """Leave if the state cannot be read. Pulumi would take some of those for a stack without resources."""
     if problem := stack.state_problem():
-        fail(f"{problem}. Nothing was changed. Put the newest intact copy in its place: make adopt")
+        fail(
+            f"{problem}. Nothing was changed. Put the newest intact copy in its place: {stack.make('adopt')}"
+        )

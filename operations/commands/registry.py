@@ -8,9 +8,9 @@ from operations.commands.adopt import adopt
 from operations.commands.backup import back_up, restore
 from operations.commands.deploy import destroy, outputs, predict, preview, up
 from operations.commands.repair import repair
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 
-COMMANDS: dict[str, Callable[[Stack], None]] = {
+COMMANDS: dict[str, Callable[[NamedStack], None]] = {
     "up": up,
     "preview": preview,
     "destroy": destroy,

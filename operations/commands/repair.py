@@ -8,10 +8,10 @@ from operations.commands.update import bring_up, refuse_losses, report_update
 from operations.engine import account, guards, previews
 from operations.engine.guards import allowed, refuse
 from operations.engine.resources import resource_name, resource_type
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack, Stack
 
 
-def repair(stack: Stack) -> None:
+def repair(stack: NamedStack) -> None:
     """Record the drift in the state, then bring everything back to what the program declares."""
     report_drift(stack, prepare(stack))
     refresh(stack)

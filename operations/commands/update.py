@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from operations.commands.preparation import read_ready, refuse_missing
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import guards
 from operations.engine.gateway import print_prediction
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack, Stack
 
 
 def refuse_losses(stack: Stack) -> None:
@@ -21,6 +22,14 @@ def refuse_losses(stack: Stack) -> None:
         )
 
 
+def guard_stack(stack: NamedStack) -> None:
+    """Refuse what an update of the stack would lose; changes nothing."""
+    read_ready(stack)
+    refuse_missing(stack)
+    refuse_losses(stack)
+    print(f"An update of stack {stack.name} loses nothing precious, and is of its own account.")
+
+
 def bring_up(stack: Stack) -> None:
     """Bring the stack up, and copy its state into its lake, after a failure too."""
     try:
@@ -29,7 +38,7 @@ def bring_up(stack: Stack) -> None:
         copy_state_into_lake(stack)
 
 
-def report_update(stack: Stack) -> None:
+def report_update(stack: NamedStack) -> None:
     """Print the outputs, a prediction, and how many resources the last update changed."""
     outputs = stack.outputs()
     print_outputs(outputs)

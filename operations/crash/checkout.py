@@ -23,7 +23,7 @@ from operations.crash import vertex
 from operations.engine import environment, previews
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
-from operations.engine.stack import SETTINGS
+from operations.engine.rehearsed_stack import SETTINGS
 
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""

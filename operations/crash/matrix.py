@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from operations.crash.faults import FAULTS
 from operations.crash.steps import OPERATIONS
-from operations.engine.stack import unknown_cloud
+from operations.engine.rehearsed_stack import unknown_cloud
 
 Scenario = tuple[str, str]
 """An operation and the name of a fault."""

@@ -6,16 +6,16 @@ import sys
 
 from operations.commands import preparation
 from operations.delivery.evidence import write_file
-from operations.delivery.terminal_stack import TerminalStack
 from operations.engine import account, guards, previews
+from operations.engine.stack import NamedStack
 
 
-def report_drift(name: str) -> None:
+def report_drift(stack: NamedStack) -> None:
     """List the resources that differ from the state, and exit with 1 if there are any; changes nothing."""
-    stack = TerminalStack.named(name)
-    preparation.ensure_model()
+    config = preparation.read_ready(stack)
+    preparation.refuse_missing(stack)
     # A refresh does not run the program: its steps have the account of the state, whose credentials they may not be.
-    guards.refuse(account.another_account(stack, preparation.read_settings(stack)))
+    guards.refuse(account.another_account(stack, config))
     drift = previews.drift(stack.cli.refresh_steps())
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
     lines += [

@@ -13,7 +13,7 @@ from components import build_context
 from config.model_store import Artifact
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 
 TESTS = {
     # The tests that need no engine: half a minute.
@@ -56,7 +56,7 @@ def policy_report(cloud: str) -> str:
     return done.stdout
 
 
-def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
+def smoke_test(stack: NamedStack, version: str | None = None) -> dict[str, Any]:
     """Request a prediction through the gateway; returns the outputs for the evidence.
 
     Raises `GateFailed` if the stack serves another model version than ``version``.
@@ -72,7 +72,7 @@ def smoke_test(stack: Stack, version: str | None = None) -> dict[str, Any]:
     return {name: outputs[name] for name in recorded if name in outputs}
 
 
-def await_gateway(stack: Stack, outputs: dict[str, Any]) -> None:
+def await_gateway(stack: NamedStack, outputs: dict[str, Any]) -> None:
     """Wait until the gateway that answers runs this checkout's code, and answers with the stack's model.
 
     An update can end before: App Service's PUT returns while the former container still answers, and the stack's

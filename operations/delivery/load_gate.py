@@ -12,7 +12,7 @@ from typing import Any
 
 from operations.delivery.gates import GateFailed
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 LOCUSTFILE = HOME / "operations" / "delivery" / "locustfile.py"
@@ -126,7 +126,7 @@ def percentile(times: dict[float, int], share: float) -> float:
     return 0.0
 
 
-def measure(stack: Stack, gate: LoadGate) -> Load:
+def measure(stack: NamedStack, gate: LoadGate) -> Load:
     """Run locust, in its own process, against a stack's gateway; returns what it measured."""
     outputs = stack.outputs()
     done = subprocess.run(

@@ -8,7 +8,7 @@ from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
 from operations.delivery.rollout import roll_out
 from operations.delivery.stage_stack import stage_stack
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 
 
 def deliver_merge(
@@ -42,7 +42,9 @@ def deliver_merge(
         _deliver_stages(staging, production, evidence, gate)
 
 
-def _deliver_stages(staging: Stack, production: Stack, evidence: Evidence, gate: LoadGate) -> None:
+def _deliver_stages(
+    staging: NamedStack, production: NamedStack, evidence: Evidence, gate: LoadGate
+) -> None:
     """Roll out staging, then production; notes in the evidence whether production was changed."""
     before = last_update(production)
     try:
@@ -56,7 +58,7 @@ def _deliver_stages(staging: Stack, production: Stack, evidence: Evidence, gate:
         evidence.production = f"{before}, unchanged" if unchanged else f"{before}; now {after}"
 
 
-def last_update(stack: Stack) -> str:
+def last_update(stack: NamedStack) -> str:
     """How many resources a stack has and when it was last updated: a text that any update changes."""
     updates = (
         stack.cli.json("stack", "history", "--json", "--page-size", "1") if stack.exists() else []

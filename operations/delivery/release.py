@@ -11,7 +11,7 @@ from operations.delivery import gates
 from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
 from operations.delivery.rollout import roll_out
-from operations.delivery.terminal_stack import TerminalStack
+from operations.engine.shell_stack import ShellStack
 from operations.recovery import failed_endpoints, interrupted_run
 from operations.terminal import fail
 
@@ -23,7 +23,7 @@ def release_stack(
 
     With ``version``, the stack must serve that model version. ``p95_ms`` and ``errors`` override the gate's limits.
     """
-    stack = TerminalStack.named(name)
+    stack = ShellStack.named(name)
     if stack.name.startswith("production") and not version:
         fail(
             f"STACK={stack.name} needs VERSION=…, the model version that was tested in staging: a release of"
@@ -32,6 +32,7 @@ def release_stack(
         )
     evidence = Evidence(f"release-{stack.name}", commit())
     gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
+    stack.start()
     preparation.ensure_model()
     config = preparation.read_settings(stack)
     with recorded(evidence):
@@ -48,7 +49,7 @@ def release_stack(
 
 
 def _roll_out(
-    stack: TerminalStack, config: StackConfig, evidence: Evidence, gate: LoadGate | None
+    stack: ShellStack, config: StackConfig, evidence: Evidence, gate: LoadGate | None
 ) -> str:
     """Roll the stack out, with recovery before it, and after an update that fails."""
     _recover(stack, config, evidence)  # a runner may have died in the middle of a job
@@ -61,7 +62,7 @@ def _roll_out(
         raise
 
 
-def _recover(stack: TerminalStack, config: StackConfig, evidence: Evidence) -> None:
+def _recover(stack: ShellStack, config: StackConfig, evidence: Evidence) -> None:
     with evidence.step(f"recover {stack.name}"):
         interrupted_run.recover(stack, config)
         failed_endpoints.delete_failed_endpoints(stack, config)

@@ -18,7 +18,8 @@ from operations.delivery.stage_stack import stage_stack
 from operations.engine import guards
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
-from operations.engine.stack import SETTINGS, Stack
+from operations.engine.rehearsed_stack import SETTINGS
+from operations.engine.stack import Stack
 from operations.terminal import fail
 
 

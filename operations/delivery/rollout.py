@@ -10,11 +10,11 @@ from operations.delivery.evidence import Evidence, write_file
 from operations.delivery.load_gate import LoadGate, measure
 from operations.engine import guards
 from operations.engine.previews import Step
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 
 
 def roll_out(
-    stack: Stack, evidence: Evidence, *, gate: LoadGate | None, version: str | None = None
+    stack: NamedStack, evidence: Evidence, *, gate: LoadGate | None, version: str | None = None
 ) -> str:
     """Bring a stack up and test it; returns the model version that it serves.
 
@@ -44,11 +44,11 @@ def roll_out(
     return str(version)
 
 
-def preview_steps(stack: Stack) -> list[Step]:
+def preview_steps(stack: NamedStack) -> list[Step]:
     """The steps of an update of the stack, unchanged resources included."""
     return stack.preview_steps("preview", "--show-sames", "--show-replacement-steps")
 
 
-def write_preview(stack: Stack, steps: list[Step], title: str, policy: str = "") -> None:
+def write_preview(stack: NamedStack, steps: list[Step], title: str, policy: str = "") -> None:
     """Write a preview for readers into ``.delivery/``."""
     write_file(f"preview-{stack.name}.md", comment.render({"steps": steps}, title, policy))

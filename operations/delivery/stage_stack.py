@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.engine.stack import Stack, settings_of_dev, unknown_cloud
+from operations.engine.rehearsed_stack import RehearsedStack, settings_of_dev, unknown_cloud
 from operations.terminal import fail
 
 
-def stage_stack(stage: str, cloud: str, **delivery: Any) -> Stack:
+def stage_stack(stage: str, cloud: str, **delivery: Any) -> RehearsedStack:
     """The settings of `dev`, with the stage as their environment, on that cloud (or on the cloud of `dev`)."""
     cloud = cloud or settings_of_dev()["triplane:cloud"]
     if problem := unknown_cloud(cloud):
@@ -18,4 +18,4 @@ def stage_stack(stage: str, cloud: str, **delivery: Any) -> Stack:
         "triplane:environment": stage,
         "triplane:delivery": delivery,
     }
-    return Stack.copy_of_dev(f"{stage}-{cloud}", changes)
+    return RehearsedStack.copy_of_dev(f"{stage}-{cloud}", changes)

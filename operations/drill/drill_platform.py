@@ -17,7 +17,7 @@ from operations.data.state_copy import lake_of, state_copy_name
 from operations.engine import previews
 from operations.engine.gateway import FLIGHT
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import Stack
+from operations.engine.rehearsed_stack import RehearsedStack
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5
@@ -29,7 +29,7 @@ class DrillPlatform:
 
     def __init__(self, cloud: str) -> None:
         self.cloud = cloud
-        self.stack = Stack.copy_of_dev(f"drill-{cloud}", {"triplane:cloud": cloud})
+        self.stack = RehearsedStack.copy_of_dev(f"drill-{cloud}", {"triplane:cloud": cloud})
 
     @property
     def backup(self) -> Path:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
-from operations.commands.preparation import start_rehearsal
 from operations.drill.disasters import DISASTERS
 from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result
 from operations.drill.report import report_facts, report_text
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.stack import unknown_cloud
+from operations.engine.rehearsed_stack import start_rehearsal, unknown_cloud
 
 
 def run_drill(cloud: str) -> bool:

@@ -10,14 +10,14 @@ import urllib.request
 from typing import Any
 
 from operations.engine.installation import HOME
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 FLIGHT = HOME / "docs" / "flight.json"
 """A request about a real flight."""
 
 
-def print_prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
+def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
     """Request a prediction about a real flight from the stack's gateway, and print it; returns the answer."""
     started = time.monotonic()
     answer = prediction(stack, outputs)
@@ -35,10 +35,10 @@ def print_prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
     return answer
 
 
-def prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
+def prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
     """The gateway's answer about a real flight."""
     if "gateway_url" not in outputs:
-        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `make up`.")
+        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `{stack.make('up')}`.")
     request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
         f"{outputs['gateway_url']}/predict",
         data=FLIGHT.read_bytes(),
@@ -47,7 +47,7 @@ def prediction(stack: Stack, outputs: dict[str, Any]) -> Any:
     return _answer_when_ready(request, _trust(stack))
 
 
-def code_version(stack: Stack, outputs: dict[str, Any]) -> str | None:
+def code_version(stack: NamedStack, outputs: dict[str, Any]) -> str | None:
     """The content hash of the code that answers at the gateway; None while nothing does, or it names none.
 
     Not at /healthz, a path that Cloud Run's front end keeps for itself.
@@ -61,7 +61,7 @@ def code_version(stack: Stack, outputs: dict[str, Any]) -> str | None:
     return str(found) if found else None
 
 
-def _trust(stack: Stack) -> ssl.SSLContext:
+def _trust(stack: NamedStack) -> ssl.SSLContext:
     """The rehearsal's web apps use HTTPS, as Azure's do, with a certificate of the rehearsal's own authority."""
     return ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
 

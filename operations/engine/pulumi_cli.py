@@ -93,12 +93,21 @@ class PulumiCli:
             done = replace(self, environment=hidden).capture(*words)
             return done, log.read_text() if log.exists() else ""
 
-    def create_stack(self, folder: Path, *, select: bool = False) -> None:
+    def unnamed(self, *words: str) -> str:
+        """What a command that acts on no stack prints on stdout. Leaves with Pulumi's reason if it fails."""
+        return self._succeeded(self._captured(["pulumi", *words, *self.options], self.project))
+
+    def create_stack(
+        self, folder: Path, *, select: bool = False, secrets_provider: str = ""
+    ) -> None:
         """Create the stack, from a folder with a Pulumi.yaml. ``select``: bare commands then use it.
 
         `stack init` knows no --config-file: it writes to the stack file that is in the project's folder.
+        Without ``secrets_provider`` it takes the backend's default.
         """
         words = [] if select else ["--no-select"]
+        if secrets_provider:
+            words += ["--secrets-provider", secrets_provider]
         command = ["pulumi", "stack", "init", self.stack, *self.options, *words]
         print(self._succeeded(self._captured(command, folder)), end="", flush=True)
 

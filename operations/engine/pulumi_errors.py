@@ -1,4 +1,8 @@
-"""The errors of Pulumi's command line: which text is the reason, and the way out where Pulumi names none."""
+"""The errors of Pulumi's command line: which text is the reason, and the way out where Pulumi names none.
+
+The texts are those of Pulumi v3.250.0: pkg/backend/diy (buckets and folders), pkg/backend/httpstate (Pulumi Cloud)
+and the clouds' own SDKs, which the backends pass on. tests/e2e/test_shell_stack.py has the engine print them.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,24 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+from operations.engine import cloud_errors
+
 LOCK = re.compile(r"(\S+): created by (.+)@(\S+) \(pid (\d+)\) at (\S+)$", re.MULTILINE)
 """How Pulumi names a lock in a bucket: pkg/backend/diy/lock.go, v3.250.0."""
+MISSING_STACK = re.compile(r"no stack named '[^']*' found")
+UNREADABLE_STATE = re.compile(
+    r"failed to load checkpoint: .*(unexpected end of JSON|invalid character|cannot unmarshal)",
+    re.S,
+)
+NEWER_PULUMI = re.compile(
+    r"not supported by this version of the Pulumi CLI|unsupported checkpoint version"
+    r"|newer than what this version|update your version of the Pulumi CLI"
+)
+UNREACHABLE = re.compile(
+    r"could not list bucket|read \"\.pulumi/meta\.yaml\"|error listing stacks|unable to (check|open) bucket"
+    r"|problem logging in|could not query endpoint|api\.pulumi\.com|no storage scheme|unable to open"
+)
+"""What a backend says that cannot be opened."""
 
 
 def error_text(done: subprocess.CompletedProcess[str]) -> str:
@@ -25,16 +45,35 @@ def error_text(done: subprocess.CompletedProcess[str]) -> str:
 
 def explained(error: str, settings: Path) -> str:
     """Pulumi's error, with the way out where Pulumi names none."""
+    way_out = _way_out(error, settings)
+    return f"{error}\n{way_out}" if way_out else error
+
+
+def _way_out(error: str, settings: Path) -> str | None:
+    stack = settings.stem.partition(".")[2]
     if re.search(r"stack is currently locked|Another update is currently in progress", error):
-        return f"{error}\n{_way_past_lock(error, settings.stem.partition('.')[2])}"
+        return _way_past_lock(error, stack)
+    if NEWER_PULUMI.search(error):
+        return (
+            "The state, or its backend, was written by a newer Pulumi than this one. Nothing was changed. Install a"
+            " Pulumi that is at least as new (https://www.pulumi.com/docs/install/; `pulumi version` shows this"
+            " one's), and run the same command again."
+        )
     if "passphrase" in error or "malformed state value" in error:
         return (
-            f"{error}\nThe `encryptionsalt` in {settings} does not belong to the passphrase that was used."
+            f"The `encryptionsalt` in {settings} does not belong to the passphrase that was used."
             " Nothing was changed. A stack of this clone has the rehearsal's passphrase, which `make` sets:"
             " take the line back from git (`git diff`). A stack of your own: set PULUMI_CONFIG_PASSPHRASE, or"
             " PULUMI_CONFIG_PASSPHRASE_FILE, to its own"
         )
-    return error
+    if way_out := cloud_errors.way_past(error):
+        return way_out
+    if UNREACHABLE.search(error):
+        return (
+            "The backend with the state cannot be read. Nothing was changed. Is it the right one (PULUMI_BACKEND_URL,"
+            " or `pulumi login`), does it exist, and is it reachable from here? Then run the same command again."
+        )
+    return None
 
 
 def _way_past_lock(error: str, stack: str) -> str:

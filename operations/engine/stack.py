@@ -1,98 +1,56 @@
-"""A stack of this clone: where its files are, and Pulumi's commands on it."""
+"""A stack: Pulumi's commands on it, and what the kinds of stacks must answer.
+
+A person names one of two kinds. One is of this clone, in the rehearsal (`operations.engine.rehearsed_stack`). The other is of
+the shell's environment: its backend, its credentials, its cloud (`operations.engine.shell_stack`).
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import pulumi
-
-from config.clouds import Cloud
-from config.messages import did_you_mean
-from config.stack_file import StackFile
-from operations.engine import environment
 from operations.engine.installation import HOME
-from operations.engine.locks import remove_stale_locks
 from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
-from operations.engine.state_file import state_problem
-from operations.terminal import fail
 
-SETTINGS = HOME / "Pulumi.dev.yaml"
 SCRATCH = HOME / ".pulumi" / "stacks"
-
-
-def _require_settings() -> None:
-    if not SETTINGS.exists():
-        fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
-
-
-def settings_of_dev() -> dict[str, Any]:
-    """The settings of `dev` as they are written; leaves with a message if the file cannot be understood."""
-    _require_settings()
-    try:
-        return StackFile.read(SETTINGS).settings
-    except pulumi.RunError as error:
-        fail(str(error))
-
-
-def unknown_cloud(cloud: str) -> str | None:
-    """What is wrong with the word in ``CLOUD``; None if it is a cloud."""
-    clouds = get_args(Cloud)
-    if cloud in clouds:
-        return None
-    near = did_you_mean(cloud, clouds)
-    return f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}"
+"""The folder of stack files that are not tracked."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack of this clone: `dev` with its tracked file, `dev-gcp` with a copy for another cloud."""
+class Stack(ABC):
+    """A stack with its stack file."""
 
     name: str
     file: Path
     """The stack file: the settings."""
 
-    @classmethod
-    def for_cloud(cls, cloud: str) -> Stack:
-        """The stack for CLOUD. It is `dev` without one, or with the cloud that the file of `dev` names."""
-        if cloud and (problem := unknown_cloud(cloud)):
-            fail(problem)
-        _require_settings()
-        if not cloud or settings_of_dev().get("triplane:cloud", cloud) == cloud:
-            return cls("dev", SETTINGS)
-        # A copy, because `pulumi -c` would write the word into the tracked file.
-        return cls.copy_of_dev(f"dev-{cloud}", {"triplane:cloud": cloud})
-
-    @classmethod
-    def copy_of_dev(cls, name: str, changes: Mapping[str, Any]) -> Stack:
-        """A stack whose file is the one of `dev`, with other values for some settings."""
-        _require_settings()
-        file = SCRATCH / f"Pulumi.{name}.yaml"
-        note = f"Made from {SETTINGS.name} by `make`; edit that one."
-        try:
-            dev = StackFile.read(SETTINGS).with_settings(changes)
-        except pulumi.RunError as error:
-            fail(str(error))
-        dev.with_comment(note).write(file)
-        return cls(name, file)
-
-    @cached_property
+    @property
+    @abstractmethod
     def environment(self) -> dict[str, str]:
-        # `--event-log` is for programs that drive Pulumi, and does not exist without this.
-        hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
-        return {
-            **os.environ,
-            **environment.rehearsal_environment(),
-            **environment.pulumi_environment(),
-            **hidden,
-        }
+        """The environment of Pulumi and of the clouds' clients."""
+
+    @property
+    @abstractmethod
+    def runs(self) -> Path:
+        """The folder with what is kept of this stack's last run."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether the backend has the stack."""
+
+    @abstractmethod
+    def remove_stale_locks(self) -> None:
+        """Remove locks of exited processes on this machine. Leaves with a reason if another update runs."""
+
+    # Pulumi's commands
 
     @cached_property
     def cli(self) -> PulumiCli:
@@ -108,6 +66,7 @@ class Stack:
 
     def update(self, verb: str, *words: str) -> None:
         """Run `up` or `destroy`, with an event log."""
+        self.event_log.parent.mkdir(parents=True, exist_ok=True)
         events = ("--event-log", str(self.event_log))
         self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
 
@@ -123,22 +82,11 @@ class Stack:
         if folder == SCRATCH:
             # A project whose stack file exists already. In this clone's folder `stack init` would write another.
             (SCRATCH / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
-        self.cli.create_stack(folder, select=self.file == SETTINGS)
+        self.create(folder)
 
-    @property
-    def state_file(self) -> Path:
-        """The file in which Pulumi keeps the state."""
-        return (
-            HOME / ".pulumi" / "backend" / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
-        )
-
-    def exists(self) -> bool:
-        # The engine replaces this file atomically, so it is never missing for a moment.
-        return self.state_file.exists()
-
-    def state_problem(self) -> str | None:
-        """What is wrong with the state's file; None if it is intact, or does not exist."""
-        return state_problem(self.state_file, self.name)
+    def create(self, folder: Path) -> None:
+        """Create the stack, from a folder with a Pulumi.yaml."""
+        self.cli.create_stack(folder)
 
     def export(self) -> dict[str, Any]:
         """The state, as `pulumi stack export` prints it. Its secrets stay encrypted."""
@@ -156,10 +104,12 @@ class Stack:
         """The stack's outputs, secrets in plain text."""
         return dict(self.cli.json("stack", "output", "--json", "--show-secrets"))
 
+    # The last run
+
     @property
     def event_log(self) -> Path:
         """The event log of the last update. `operations.recovery.interrupted_run` and `change_counts` read it."""
-        return HOME / ".pulumi" / f"events-{self.name}.json"
+        return self.runs / f"events-{self.name}.json"
 
     @property
     def unresolved_file(self) -> Path:
@@ -168,7 +118,7 @@ class Stack:
         `operations.recovery.interrupted_run` writes it. A file of the former version has another name, and stays
         in use until that recovery has ended.
         """
-        former = HOME / ".pulumi" / f"doubts-{self.name}.json"
+        former = self.runs / f"doubts-{self.name}.json"
         return former if former.exists() else former.with_name(f"unresolved-{self.name}.json")
 
     def change_counts(self) -> dict[str, int]:
@@ -178,6 +128,56 @@ class Stack:
                 return dict(summary["resourceChanges"])
         return {}
 
-    def remove_stale_locks(self) -> None:
-        """Remove locks of exited processes on this machine. Leaves with a reason if another update runs."""
-        remove_stale_locks(HOME / ".pulumi" / "backend" / ".pulumi" / "locks", self.name)
+
+class NamedStack(Stack):
+    """A stack that a person names, by CLOUD or by STACK: what its kind must answer."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Make ready what every command needs. Leaves with a reason if it cannot be had."""
+
+    @abstractmethod
+    def make(self, target: str) -> str:
+        """What a person types for a target on this stack: ``make up STACK=prod``."""
+
+    @property
+    @abstractmethod
+    def edited(self) -> Path:
+        """The file in which a person changes the stack's settings."""
+
+    @property
+    @abstractmethod
+    def backup(self) -> str | None:
+        """Where `make backup` writes without BACKUP; None if a person has to name a place."""
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """Why a command must not create the stack that does not exist; None if it exists, or may be created."""
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Whether the state of the stack has no resource."""
+
+    @abstractmethod
+    def state_problem(self) -> str | None:
+        """What is wrong with the state; None if it is intact, or does not exist."""
+
+    @abstractmethod
+    def written(self) -> datetime | None:
+        """When the state was written; None without a state."""
+
+    @abstractmethod
+    def kept_copies(self) -> Iterable[tuple[Path, dict[str, Any]]]:
+        """The intact copies of the state that Pulumi keeps: each file, and its state as `export` returns it."""
+
+    @abstractmethod
+    def not_adoptable(self) -> str | None:
+        """Why a lost state of this stack cannot be rebuilt by `make adopt`; None if it can."""
+
+    @abstractmethod
+    def set_broken_state_aside(self) -> None:
+        """Keep a broken state under another name, before another state comes in its place."""
+
+    @abstractmethod
+    def take_state(self, backend: Path) -> None:
+        """Replace the state by this stack's state in another backend, a folder."""

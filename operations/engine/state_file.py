@@ -39,23 +39,29 @@ def intact_copies(state: Path, stack: str) -> Iterator[tuple[Path, dict[str, Any
     """The intact copies that Pulumi keeps of a state: each file, and its state as `pulumi stack export` prints it."""
     backups = state.parents[2] / "backups" / state.parent.name / stack
     for path in (state.with_name(f"{state.name}.bak"), *backups.glob("*.json")):
-        if path.exists() and state_problem(path, stack) is None:
-            checkpoint = json.loads(path.read_bytes())["checkpoint"]
-            if (latest := checkpoint.get("latest") or {}).get("resources"):
-                yield path, {"version": 3, "deployment": latest}
+        intact = path.exists() and state_problem(path, stack) is None
+        if intact and (latest := state_in_file(path)).get("resources"):
+            yield path, {"version": 3, "deployment": latest}
 
 
-def clock_behind_state(state: Path, allow: Collection[str]) -> list[str]:
+def state_in_file(state: Path) -> dict[str, Any]:
+    """What an intact file has as the stack's deployment: ``resources``, ``manifest`` and so on."""
+    return json.loads(state.read_bytes())["checkpoint"].get("latest") or {}
+
+
+def time_of(deployment: dict[str, Any]) -> datetime | None:
+    """When the engine wrote a deployment; None if it does not say so."""
+    recorded = deployment.get("manifest", {}).get("time")
+    return datetime.fromisoformat(recorded) if recorded else None
+
+
+def clock_behind_state(stack: str, written: datetime | None, allow: Collection[str]) -> list[str]:
     """Reasons to refuse: this machine's clock is behind the time in the state. Times decide between copies."""
-    if ALLOW_CLOCK in allow or not state.exists():
-        return []
-    latest = json.loads(state.read_bytes())["checkpoint"].get("latest") or {}
-    recorded = latest.get("manifest", {}).get("time")
     now = datetime.now(UTC)
-    if recorded is None or (written := datetime.fromisoformat(recorded)) <= now + CLOCK_SKEW:
+    if ALLOW_CLOCK in allow or written is None or written <= now + CLOCK_SKEW:
         return []
     return [
-        f"this machine's clock shows {now:%Y-%m-%d %H:%M}, and {state.name} was written at"
+        f"this machine's clock shows {now:%Y-%m-%d %H:%M}, and the state of {stack} was written at"
         f" {written:%Y-%m-%d %H:%M}. A cloud refuses what is signed with a wrong clock. Set the clock"
         f" (`timedatectl set-ntp true`); if it is right now and was wrong then: ALLOW={ALLOW_CLOCK}"
     ]

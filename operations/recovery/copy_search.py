@@ -17,6 +17,9 @@ from typing import Any
 from config.schema import StackConfig
 from operations.data import lake_locations
 from operations.data.state_copy import read_state_copy
+from operations.engine.stack import NamedStack
+from operations.recovery.refusals import lakes_unreadable
+from operations.terminal import fail
 
 ALLOW_SECOND_PLATFORM = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
@@ -66,18 +69,23 @@ def _newest(copies: Iterable[StateCopy]) -> StateCopy | None:
     return max(copies, key=lambda copy: datetime.fromisoformat(copy.time), default=None)
 
 
-def reasons_not_to_create(config: StackConfig, stack: str, allow: Collection[str]) -> list[str]:
+def reasons_not_to_create(
+    config: StackConfig, stack: NamedStack, allow: Collection[str]
+) -> list[str]:
     """Why this stack, which has no state, must not be created: its platform exists, and would be built twice."""
     if ALLOW_SECOND_PLATFORM in allow:
         return []
-    if copy := newest_lake_copy(config, stack):
-        uri = copy.place
-        what = f", with a copy of its state ({len(copy.resources)} resources, {copy.time})"
-    elif tagged := lake_locations.find_lakes(config, stack):
-        uri, what = tagged[0], " by its tags, without a copy of its state"
-    else:
-        return []
+    try:
+        if copy := newest_lake_copy(config, stack.name):
+            uri = copy.place
+            what = f", with a copy of its state ({len(copy.resources)} resources, {copy.time})"
+        elif tagged := lake_locations.find_lakes(config, stack.name):
+            uri, what = tagged[0], " by its tags, without a copy of its state"
+        else:
+            return []
+    except Exception as error:  # each cloud's client has errors of its own
+        fail(lakes_unreadable(config.cloud, error))
     return [
-        f"there is no state of stack {stack}, but {uri} belongs to it{what}. To take over the existing"
-        f" platform: make adopt. To build another platform beside it: ALLOW={ALLOW_SECOND_PLATFORM}"
+        f"there is no state of stack {stack.name}, but {uri} belongs to it{what}. To take over the existing"
+        f" platform: {stack.make('adopt')}. To build another platform beside it: ALLOW={ALLOW_SECOND_PLATFORM}"
     ]

@@ -5,6 +5,8 @@ Each names the resources, the cloud's reason (or that it was printed before), an
 
 from __future__ import annotations
 
+from config.clouds import Cloud
+
 ALLOW_UNRESOLVED = "unseen"
 """The word that goes on without reading the unresolved operations from the cloud: ``ALLOW=unseen``."""
 
@@ -21,6 +23,23 @@ CANDIDATES_UNREADABLE = (
     " Run the same command again with credentials that may read them."
 )
 """With a place for ``{names}``: during an import."""
+
+
+LISTING_PERMISSIONS: dict[Cloud, str] = {
+    "aws": "tag:GetResources, and s3:GetObject on the lake",
+    "gcp": "storage.buckets.list, and storage.objects.get on the lake",
+    "azure": "Reader on the subscription, and Storage Blob Data Reader on the lake",
+}
+"""What `operations.data.lake_locations` and the copy of the state need."""
+
+
+def lakes_unreadable(cloud: Cloud, error: Exception) -> str:
+    """Before a stack is created or adopted: whether its lake exists is not known."""
+    return (
+        f"Refused: it could not be determined whether the stack's lake exists: {error}. Nothing was changed. Sign"
+        f" the terminal in to the stack's account, with these permissions: {LISTING_PERMISSIONS[cloud]}. Then run"
+        " the same command again."
+    )
 
 
 def secret_unreadable(secret: str, reason: str, permission: str) -> str:

@@ -5,9 +5,9 @@ which write the state. So it takes them on a trial stack, in this order:
 
 1. `trial_stack` creates a Pulumi backend in a folder of its own, and puts the copy there;
 2. the caller recovers, refreshes and imports on it, which only reads the cloud;
-3. `TrialStack.replace_state_of` puts the result in place of the stack's own state, in one step.
+3. `TrialStack.replace_state_of` puts the result in place of the stack's own state.
 
-Without the third step nothing of the clone is changed. The folder of a killed run is removed by a later one.
+Without the third step nothing of the stack is changed. The folder of a killed run is removed by a later one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from config.files import write_private
 from operations.engine.installation import HOME
-from operations.engine.stack import Stack
+from operations.engine.stack import NamedStack, Stack
 from operations.recovery.copy_search import StateCopy
 
 REMOVAL_TIMEOUT = 5.0
@@ -34,30 +33,36 @@ REMOVAL_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class TrialStack(Stack):
-    """The stack as it would be with a copy of its state. Until `replace_state_of`, nothing of the clone changes."""
+    """The stack as it would be with a copy of its state. Until `replace_state_of`, nothing of the stack changes."""
 
+    original: Stack
     folder: Path
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        backend = f"file://{self.folder / 'backend'}?metadata=skip"
-        return {**super().environment, "PULUMI_BACKEND_URL": backend}
+        # A folder, in Pulumi's usual layout, wherever the stack's own backend is.
+        usual = {"PULUMI_DIY_BACKEND_GZIP": "", "PULUMI_DIY_BACKEND_LEGACY_LAYOUT": ""}
+        url = f"file://{self.backend}?metadata=skip"
+        return {**self.original.environment, **usual, "PULUMI_BACKEND_URL": url}
+
+    @property
+    def backend(self) -> Path:
+        """The folder of the trial's backend."""
+        return self.folder / "backend"
 
     @property
     def state_file(self) -> Path:
-        return self._pulumi / "stacks" / "triplane" / f"{self.name}.json"
+        return self.backend / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
 
     @property
-    def event_log(self) -> Path:
-        return self.folder / "events.json"
+    def runs(self) -> Path:
+        return self.folder
 
-    @property
-    def unresolved_file(self) -> Path:
-        return self.folder / "unresolved.json"
+    def exists(self) -> bool:
+        return self.state_file.exists()
 
-    @property
-    def _pulumi(self) -> Path:
-        return self.folder / "backend" / ".pulumi"
+    def remove_stale_locks(self) -> None:
+        """Nobody else knows of this backend."""
 
     def export(self) -> dict[str, Any]:
         """The state, read from its file: half a second faster than Pulumi prints it, and it is read often here."""
@@ -69,7 +74,7 @@ class TrialStack(Stack):
 
         Without a copy the trial stack is empty: then the last run's log has no meaning either.
         """
-        (self.folder / "backend").mkdir()
+        self.backend.mkdir()
         self.init()
         if copy is None:
             return
@@ -87,14 +92,9 @@ class TrialStack(Stack):
             if original.exists():
                 shutil.copyfile(original, own)
 
-    def replace_state_of(self, stack: Stack) -> None:
-        """Become the stack's state, in one step."""
-        backend = stack.state_file.parents[2]
-        stack.state_file.parent.mkdir(parents=True, exist_ok=True)
-        # Without this file Pulumi looks for states in other places.
-        if not (backend / "meta.yaml").exists():
-            write_private(backend / "meta.yaml", (self._pulumi / "meta.yaml").read_bytes())
-        write_private(stack.state_file, self.state_file.read_bytes())
+    def replace_state_of(self, stack: NamedStack) -> None:
+        """Become the stack's state."""
+        stack.take_state(self.backend)
         for own, original in self._files_of_last_run(stack):
             if not own.exists():  # a recovery has resolved everything in it
                 original.unlink(missing_ok=True)
@@ -126,6 +126,6 @@ def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialSt
     for left in parent.glob(f"{prefix}*"):  # by a run that was killed
         _remove(left)
     with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
-        trial = TrialStack(stack.name, stack.file, Path(folder))
+        trial = TrialStack(stack.name, stack.file, stack, Path(folder))
         trial.load(stack, copy)
         yield trial

@@ -11,11 +11,12 @@ import pytest
 from operations.__main__ import STACK_COMMANDS, _parser, main
 from operations.commands.registry import COMMANDS
 from operations.delivery import gates
+from operations.engine import chosen_stack
 from operations.engine.installation import HOME
-from operations.engine.stack import Stack
 
 VARIABLES = {
     "": ["CLOUD=gcp", "STACK=staging"],
+    "no cloud": ["STACK=staging"],
     "all variables": [
         *("CLOUD=gcp", "STACK=staging", "VERSION=abc", "BASE=HEAD", "TESTS=none", "P95_MS=1"),
         *("ERRORS=0.5", "ONLY=aws/create/kill-*", "SAMPLE=4", "SEED=7"),
@@ -55,9 +56,41 @@ def test_a_command_runs_on_the_stack_of_its_cloud(
 ) -> None:
     ran: list[tuple[str, str]] = []
     monkeypatch.setitem(COMMANDS, command, lambda stack: ran.append((command, stack)))
-    monkeypatch.setattr(Stack, "for_cloud", lambda name: name)
+    monkeypatch.setattr(chosen_stack.RehearsedStack, "for_cloud", lambda name: name)
     main([command, cloud] if cloud else [command])
     assert ran == [(command, cloud)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_runs_on_the_stack_of_the_shell_that_is_named(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setitem(COMMANDS, command, ran.append)
+    monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: f"shell {name}")
+    main([command, "--stack", "prod"])
+    assert ran == ["shell prod"]
+
+
+def test_a_cloud_together_with_a_stack_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"CLOUD=gcp and STACK=prod: .*Leave one of them out"):
+        main(["up", "gcp", "--stack", "prod"])
+
+
+def test_ctrl_c_ends_a_command_in_one_line_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "up", interrupted)
+    monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: name)
+    with pytest.raises(SystemExit) as left:
+        main(["up", "--stack", "prod"])
+    assert left.value.code == 130
+    stderr = capsys.readouterr().err
+    assert "run the same command again" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones(

@@ -1,56 +1,82 @@
-"""The commands on a stack whose state cannot be read, or is lost."""
+"""The commands on a stack whose state cannot be read, is lost, or was never there."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from operations.commands import deploy, preparation
+from operations.commands import backup, preparation
 from operations.commands.registry import COMMANDS
+from operations.recovery import copy_search
 
 
-@pytest.mark.parametrize("command", ["up", "preview", "destroy", "outputs", "predict"])
-def test_every_command_refuses_an_unreadable_state(
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
+    monkeypatch.setattr(preparation, "read_settings", lambda _: SimpleNamespace(cloud="aws"))
+
+
+def stack(**answers: Any) -> Any:
+    """A stack that answers nothing but what every command asks first, and these."""
+    known = {
+        "exists": True,
+        "is_empty": False,
+        "state_problem": None,
+        "missing": None,
+        "start": None,
+        "written": None,
+        **answers,
+    }
+    return SimpleNamespace(
+        name="prod",
+        environment={},
+        backup=None,
+        make=lambda target: f"make {target} STACK=prod",
+        **{name: lambda value=value: value for name, value in known.items()},
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "preview", "destroy", "outputs", "predict", "repair"])
+def test_every_command_refuses_an_unreadable_state(command: str) -> None:
+    broken = stack(state_problem="prod.json is half-written")
+    with pytest.raises(SystemExit, match=r"half-written.*make adopt STACK=prod"):
+        COMMANDS[command](broken)
+
+
+@pytest.mark.parametrize(
+    "command", ["up", "preview", "destroy", "outputs", "predict", "repair", "backup"]
+)
+def test_every_command_refuses_a_stack_that_must_exist_and_does_not(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken:
-        """A stack that answers nothing else."""
-
-        def exists(self) -> bool:
-            return True
-
-        def state_problem(self) -> str:
-            return "dev.json is half-written"
-
-    for module in (deploy, preparation):
-        for step in ("start_rehearsal", "ensure_model", "read_settings"):
-            monkeypatch.setattr(module, step, lambda *_: None)
-    with pytest.raises(SystemExit, match=r"half-written.*make adopt"):
-        COMMANDS[command](Broken())  # type: ignore[arg-type]
+    monkeypatch.setattr(backup, "open_lake", lambda _: None)
+    monkeypatch.setenv("BACKUP", "s3://backups")
+    with pytest.raises(SystemExit, match="There is no stack"):
+        COMMANDS[command](stack(exists=False, missing="There is no stack prod in s3://states"))
 
 
-def test_a_preview_is_refused_while_the_platform_of_a_lost_state_exists(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("answers", [{"exists": False}, {"is_empty": True}])
+@pytest.mark.parametrize("command", ["up", "preview", "repair"])
+def test_no_second_platform_is_built_while_the_first_exists_without_a_state(
+    command: str, answers: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would leave an empty stack, after which `make up` creates a second platform."""
-
-    class Lost:
-        name = "dev"
-        environment: ClassVar[dict[str, str]] = {}
-
-        def exists(self) -> bool:
-            return False
-
-        def init(self) -> None:
-            pytest.fail("a stack was created")
+    """An empty stack hides the loss: somebody has created it again, or `make adopt` was interrupted."""
 
     def existing(*_: object) -> list[str]:
-        return ["there is no state of stack dev, but s3://lake belongs to it"]
+        return ["there is no state of stack prod, but s3://lake belongs to it"]
 
-    for step in ("start_rehearsal", "ensure_model", "refuse_unreadable_state"):
-        monkeypatch.setattr(deploy, step, lambda *_: None)
-    monkeypatch.setattr(deploy, "read_settings", lambda _: None)
-    monkeypatch.setattr("operations.recovery.copy_search.reasons_not_to_create", existing)
+    monkeypatch.setattr(copy_search, "reasons_not_to_create", existing)
     with pytest.raises(SystemExit, match="s3://lake belongs to it"):
-        deploy.preview(Lost())  # type: ignore[arg-type]
+        COMMANDS[command](stack(init=AssertionError("a stack was created"), **answers))
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_of_a_stack_of_the_shell_needs_a_place(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This clone's own stacks have theirs in the clone, and one may have the same name."""
+    monkeypatch.delenv("BACKUP", raising=False)
+    with pytest.raises(SystemExit, match="BACKUP=… is missing"):
+        COMMANDS[command](stack())

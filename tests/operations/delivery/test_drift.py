@@ -22,22 +22,28 @@ BUCKET = f"{PLATFORM}$aws:s3/bucket:Bucket::lake"
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The files that `make drift` writes of a stack, for which a refresh finds the bucket gone."""
-    written: dict[str, str] = {}
+def stack() -> Any:
+    """A stack for which a refresh finds the bucket gone."""
     # A refresh does not run the program: components are the same, in whatever account it looks.
     steps = [
         {"op": "same", "urn": FOUNDATION["urn"], "oldState": FOUNDATION, "newState": FOUNDATION},
         {"op": "delete", "urn": BUCKET, "oldState": {"type": "aws:s3/bucket:Bucket"}},
     ]
-    stack = SimpleNamespace(
+    return SimpleNamespace(
         name="prod",
         environment={},
+        start=lambda: None,
+        state_problem=lambda: None,
+        missing=lambda: None,
         resources=lambda: [FOUNDATION],
         cli=SimpleNamespace(refresh_steps=lambda: steps),
     )
-    named = SimpleNamespace(named=lambda name: stack)
-    monkeypatch.setattr(drift, "TerminalStack", named)
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The files that `make drift` writes."""
+    written: dict[str, str] = {}
     monkeypatch.setattr(preparation, "ensure_model", lambda: None)
     config: Any = SimpleNamespace(cloud="aws", region="eu-west-1")
     monkeypatch.setattr(preparation, "read_settings", lambda of: config)
@@ -46,18 +52,18 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_drift_in_another_account_is_refused_and_nothing_is_called_gone(
-    monkeypatch: pytest.MonkeyPatch, reports: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, stack: Any, reports: dict[str, str]
 ) -> None:
     monkeypatch.setattr(account, "current_account", lambda *_: "222222222222")
     with pytest.raises(SystemExit, match=f"was created in {CREATED_IN}"):
-        drift.report_drift("prod")
+        drift.report_drift(stack)
     assert reports == {}
 
 
 def test_drift_in_the_stacks_own_account_is_reported(
-    monkeypatch: pytest.MonkeyPatch, reports: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, stack: Any, reports: dict[str, str]
 ) -> None:
     monkeypatch.setattr(account, "current_account", lambda *_: CREATED_IN)
     with pytest.raises(SystemExit, match="1"):
-        drift.report_drift("prod")
+        drift.report_drift(stack)
     assert reports == {"drift-prod.md": "# Drift of prod: 1 resources\n\n- `lake`: gone\n"}

@@ -18,9 +18,9 @@ from operations.delivery import evidence, gates, merge, release, rollout
 from operations.delivery.gates import GateFailed
 from operations.delivery.load_gate import Load
 from operations.delivery.stage_stack import stage_stack
-from operations.delivery.terminal_stack import TerminalStack
-from operations.engine import gateway
-from operations.engine import stack as stack_
+from operations.engine import gateway, rehearsed_stack
+from operations.engine.shell_stack import ShellStack
+from operations.engine.stack import Stack
 from operations.recovery import failed_endpoints, interrupted_run
 
 GOOD_LOAD = Load(
@@ -35,13 +35,13 @@ SERVES = hashlib.sha256(MODEL).hexdigest()
 def test_a_stage_has_the_settings_of_dev_with_its_own_name_and_identity(
     cloud: str, model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack_, "SCRATCH", tmp_path)
+    monkeypatch.setattr(rehearsed_stack, "SCRATCH", tmp_path)
     stack = stage_stack("staging", cloud, repository="acme/triplane", environment="staging")
     assert stack.name == f"staging-{cloud}"
     config = config_of_file(StackFile.read(stack.file), store=model_store)
     assert (config.cloud, config.environment) == (cloud, "staging")
     assert config.delivery.repository == "acme/triplane"
-    dev = StackFile.read(stack_.SETTINGS).settings
+    dev = StackFile.read(rehearsed_stack.SETTINGS).settings
     settings = StackFile.read(stack.file).settings
     assert {key for key in settings if settings[key] != dev.get(key)} <= {
         "triplane:cloud",
@@ -59,7 +59,7 @@ class FakeDeliveries:
         self.done: list[str] = []
         self.load = load
         self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
-        monkeypatch.setattr(stack_, "SCRATCH", folder / "stacks")
+        monkeypatch.setattr(rehearsed_stack, "SCRATCH", folder / "stacks")
         monkeypatch.setattr(evidence, "EVIDENCE", folder)
         monkeypatch.setattr(gates, "policy_report", lambda cloud: "0 violations")
         monkeypatch.setattr(rollout, "preview_steps", lambda stack: [])
@@ -75,7 +75,7 @@ class FakeDeliveries:
         monkeypatch.setattr(gateway, "print_prediction", lambda stack, outputs: outputs)
         monkeypatch.setattr(gates, "await_gateway", lambda stack, outputs: None)
         monkeypatch.setattr(
-            stack_.Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
+            Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
         )
 
     def merge(self, **changes: Any) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     )
     monkeypatch.setattr(failed_endpoints, "delete_failed_endpoints", lambda stack, config: None)
     named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
-    monkeypatch.setattr(TerminalStack, "named", named)
+    monkeypatch.setattr(ShellStack, "named", named)
+    monkeypatch.setattr(ShellStack, "start", lambda _: None)
     return deliveries
 
 
@@ -238,7 +239,7 @@ def test_a_release_that_serves_another_version_than_was_tested_fails(
 def test_recovery_follows_a_failed_update_while_its_event_log_exists(
     stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(stack: stack_.Stack) -> None:
+    def failing(stack: Stack) -> None:
         stages.done.append(stack.name)
         raise SystemExit(255)
 

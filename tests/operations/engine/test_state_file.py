@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from operations.engine.state_file import clock_behind_state, intact_copies, state_problem
+from operations.engine.state_file import (
+    clock_behind_state,
+    intact_copies,
+    state_in_file,
+    state_problem,
+    time_of,
+)
 from operations.recovery import copy_search
 
 NOW = datetime.now(UTC)
@@ -92,16 +98,18 @@ def test_the_newest_intact_copy_is_taken_from_the_lake_or_from_pulumi(
 
 
 def test_a_clock_behind_the_state_is_refused_without_allow_clock(state: Path) -> None:
-    assert clock_behind_state(state, ()) == []
+    assert clock_behind_state("dev", None, ()) == [], "there is no state"
     state.write_text(checkpoint(time=NOW + timedelta(minutes=3)))
-    assert clock_behind_state(state, ()) == [], "two machines' clocks may differ by this"
-    state.write_text(checkpoint(time=NOW + timedelta(hours=3)))
-    [reason] = clock_behind_state(state, ())
+    assert clock_behind_state("dev", time_of(state_in_file(state)), ()) == [], (
+        "two machines' clocks may differ by this"
+    )
+    written = NOW + timedelta(hours=3)
+    [reason] = clock_behind_state("dev", written, ())
     assert f"{NOW + timedelta(hours=3):%H:%M}" in reason
     assert "ALLOW=clock" in reason
-    assert clock_behind_state(state, {"clock"}) == []
+    assert clock_behind_state("dev", written, {"clock"}) == []
 
 
 def test_a_stack_without_an_update_has_no_time_to_compare(state: Path) -> None:
     state.write_text('{"version": 3, "checkpoint": {"stack": "organization/triplane/dev"}}')
-    assert clock_behind_state(state, ()) == []
+    assert time_of(state_in_file(state)) is None

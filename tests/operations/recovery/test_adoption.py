@@ -20,8 +20,9 @@ from operations.commands import adopt
 from operations.data import lake_locations
 from operations.data.folder_lake import FolderLake
 from operations.data.state_copy import write_state_copy
-from operations.engine import account, environment, guards
-from operations.engine import stack as stack_
+from operations.engine import account, environment, guards, rehearsed_stack
+from operations.engine.rehearsed_stack import RehearsedStack
+from operations.engine.stack import Stack
 from operations.recovery import discovery, interrupted_run, trial_stack
 from operations.recovery.discovered_resource import DiscoveredResource
 
@@ -122,7 +123,7 @@ class Clone:
     """A clone with a lake that holds the state's copy, and no state."""
 
     home: Path
-    stack: stack_.Stack
+    stack: RehearsedStack
     output: Callable[[], str]
     """What was printed since the last call."""
 
@@ -176,7 +177,7 @@ def clone(
     program.write_text(PULUMI)
     program.chmod(0o755)
     backend = tmp_path / ".pulumi" / "backend"
-    for module in (stack_, trial_stack):
+    for module in (rehearsed_stack, trial_stack):
         monkeypatch.setattr(module, "HOME", tmp_path)
     monkeypatch.setattr(environment, "rehearsal_environment", dict)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
@@ -185,13 +186,13 @@ def clone(
     variables = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
     monkeypatch.setattr(environment, "pulumi_environment", lambda: variables)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # `make adopt` sets it: restored after the test
-    for step in ("start_rehearsal", "ensure_model"):
-        monkeypatch.setattr(adopt, step, lambda: None)
+    monkeypatch.setattr(adopt, "ensure_model", lambda: None)
+    monkeypatch.setattr(rehearsed_stack, "start_rehearsal", lambda: None)
     settings = SimpleNamespace(cloud="aws", environment="dev")
     monkeypatch.setattr(adopt, "read_settings", lambda _: settings)
     monkeypatch.setattr(account, "current_account", lambda *_: "111111111111")
     monkeypatch.setattr(lake_locations, "find_lakes", lambda *_: [str(tmp_path / "lake")])
-    stack = stack_.Stack("dev", stack_.SETTINGS)
+    stack = RehearsedStack("dev", rehearsed_stack.SETTINGS)
     clone = Clone(tmp_path, stack, lambda: capfd.readouterr().out)
     monkeypatch.setattr(discovery, "discovered_resources", clone.discovered_resources)
     copy = {"version": 3, "deployment": deployment("lake", "other")}
@@ -354,7 +355,7 @@ def test_pending_operations_of_the_copy_reach_the_recovery(
     clone.set_program("lake")
     pending: list[Any] = []
 
-    def recover(stack: stack_.Stack, _: Any) -> None:
+    def recover(stack: Stack, _: Any) -> None:
         pending.extend(stack.export()["deployment"]["pending_operations"])
 
     monkeypatch.setattr(interrupted_run, "recover", recover)

@@ -10,10 +10,12 @@ import pytest
 from operations.data import lake_locations
 from operations.data.folder_lake import FolderLake
 from operations.data.state_copy import write_state_copy
+from operations.engine.rehearsed_stack import SETTINGS, RehearsedStack
 from operations.recovery import copy_search
 
 CONFIG: Any = None
 """No settings are needed: the lakes are given."""
+DEV, UNCOPIED = (RehearsedStack(name, SETTINGS) for name in ("dev", "uncopied"))
 
 
 def state(time: str, resources: int) -> dict[str, Any]:
@@ -43,24 +45,22 @@ def test_the_newest_copy_of_the_stacks_own_state_is_taken(lakes: list[FolderLake
 def test_a_second_platform_of_a_stack_is_refused_without_allow(
     lakes: list[FolderLake],
 ) -> None:
-    assert copy_search.reasons_not_to_create(CONFIG, "dev", ()) == []
+    assert copy_search.reasons_not_to_create(CONFIG, DEV, ()) == []
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 5))
-    [reason] = copy_search.reasons_not_to_create(CONFIG, "dev", ())
+    [reason] = copy_search.reasons_not_to_create(CONFIG, DEV, ())
     assert "make adopt" in reason
-    assert (
-        copy_search.reasons_not_to_create(CONFIG, "dev", {copy_search.ALLOW_SECOND_PLATFORM}) == []
-    )
+    assert copy_search.reasons_not_to_create(CONFIG, DEV, {copy_search.ALLOW_SECOND_PLATFORM}) == []
 
 
 def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
     lakes: list[FolderLake],
 ) -> None:
-    [reason] = copy_search.reasons_not_to_create(CONFIG, "uncopied", ())
+    [reason] = copy_search.reasons_not_to_create(CONFIG, UNCOPIED, ())
     assert str(lakes[2].path) in reason
     assert "without a copy of its state" in reason
     assert "make adopt" in reason
     assert (
-        copy_search.reasons_not_to_create(CONFIG, "uncopied", {copy_search.ALLOW_SECOND_PLATFORM})
+        copy_search.reasons_not_to_create(CONFIG, UNCOPIED, {copy_search.ALLOW_SECOND_PLATFORM})
         == []
     )
 

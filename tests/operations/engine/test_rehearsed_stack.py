@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.stack_file import StackFile
-from operations.engine import stack
-from operations.engine.stack import Stack
+from operations.engine import rehearsed_stack
+from operations.engine.rehearsed_stack import RehearsedStack
 
 DEV = "# settings\nconfig:\n  triplane:cloud: aws # one of three\nencryptionsalt: v1:a\n"
 
@@ -18,14 +18,14 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of `dev` in a folder of its own."""
     file = tmp_path / "Pulumi.dev.yaml"
     file.write_text(DEV)
-    monkeypatch.setattr(stack, "SETTINGS", file)
-    monkeypatch.setattr(stack, "SCRATCH", tmp_path / "scratch")
+    monkeypatch.setattr(rehearsed_stack, "SETTINGS", file)
+    monkeypatch.setattr(rehearsed_stack, "SCRATCH", tmp_path / "scratch")
     return file
 
 
 @pytest.mark.parametrize("cloud", ["", "aws"])
 def test_without_another_cloud_the_stack_is_dev_with_its_own_file(dev: Path, cloud: str) -> None:
-    assert Stack.for_cloud(cloud) == Stack("dev", dev)
+    assert RehearsedStack.for_cloud(cloud) == RehearsedStack("dev", dev)
     assert not (dev.parent / "scratch").exists()
 
 
@@ -35,7 +35,7 @@ def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
 ) -> None:
     text = DEV.replace("triplane:cloud: aws", written)
     dev.write_text(text)
-    chosen = Stack.for_cloud("gcp")
+    chosen = RehearsedStack.for_cloud("gcp")
     assert chosen.name == "dev-gcp"
     key = written.partition(" ")[0]
     copied = text.replace(written, f"{key} gcp")
@@ -47,17 +47,17 @@ def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
 
 def test_a_file_without_a_cloud_is_left_to_validation(dev: Path) -> None:
     dev.write_text("config:\n  aws:region: eu-west-1\n")
-    assert Stack.for_cloud("gcp") == Stack("dev", dev)
+    assert RehearsedStack.for_cloud("gcp") == RehearsedStack("dev", dev)
 
 
 def test_a_file_that_is_no_yaml_is_reported_by_its_name(dev: Path) -> None:
     dev.write_text("config:\n  triplane:cloud: [aws\n")
     with pytest.raises(SystemExit, match=r"Pulumi\.dev\.yaml is not valid YAML"):
-        Stack.for_cloud("gcp")
+        RehearsedStack.for_cloud("gcp")
     with pytest.raises(SystemExit, match=r"Pulumi\.dev\.yaml is not valid YAML"):
-        Stack.copy_of_dev("drill-gcp", {"triplane:cloud": "gcp"})
+        RehearsedStack.copy_of_dev("drill-gcp", {"triplane:cloud": "gcp"})
 
 
 def test_an_unknown_cloud_is_refused_with_the_allowed_ones(dev: Path) -> None:
     with pytest.raises(SystemExit, match=r"CLOUD=gpc: .*aws, gcp, azure.*Did you mean gcp\?"):
-        Stack.for_cloud("gpc")
+        RehearsedStack.for_cloud("gpc")

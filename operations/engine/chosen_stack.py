@@ -1,0 +1,20 @@
+"""The stack that a person names: ``STACK=`` of the shell's environment, or ``CLOUD=`` of this clone's rehearsal."""
+
+from __future__ import annotations
+
+from operations.engine.rehearsed_stack import RehearsedStack
+from operations.engine.shell_stack import ShellStack
+from operations.engine.stack import NamedStack
+from operations.terminal import fail
+
+
+def chosen_stack(cloud: str, name: str) -> NamedStack:
+    """The stack of the shell's environment with this name; without a name, this clone's stack for the cloud."""
+    if not name:
+        return RehearsedStack.for_cloud(cloud)
+    if cloud:
+        fail(
+            f"CLOUD={cloud} and STACK={name}: CLOUD chooses a stack of this clone's rehearsal, and STACK one of your"
+            " shell's environment, whose file names its cloud. Leave one of them out."
+        )
+    return ShellStack.named(name)

@@ -1,0 +1,167 @@
+"""A stack of this clone in the rehearsal: `dev` with its tracked file, `dev-gcp` with a copy for another cloud."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import pulumi
+
+from config.clouds import Cloud
+from config.files import write_private
+from config.messages import did_you_mean
+from config.stack_file import StackFile
+from operations.engine import environment
+from operations.engine.disk_space import disk_shortages
+from operations.engine.guards import refuse
+from operations.engine.installation import HOME, PYTHON
+from operations.engine.locks import remove_stale_locks
+from operations.engine.stack import SCRATCH, NamedStack
+from operations.engine.state_file import intact_copies, state_in_file, state_problem, time_of
+from operations.terminal import fail, say
+
+SETTINGS = HOME / "Pulumi.dev.yaml"
+
+
+def _require_settings() -> None:
+    if not SETTINGS.exists():
+        fail(f"{SETTINGS} is not there. Take it back from git: git checkout {SETTINGS.name}")
+
+
+def settings_of_dev() -> dict[str, Any]:
+    """The settings of `dev` as they are written; leaves with a message if the file cannot be understood."""
+    _require_settings()
+    try:
+        return StackFile.read(SETTINGS).settings
+    except pulumi.RunError as error:
+        fail(str(error))
+
+
+def unknown_cloud(cloud: str) -> str | None:
+    """What is wrong with the word in ``CLOUD``; None if it is a cloud."""
+    clouds = get_args(Cloud)
+    if cloud in clouds:
+        return None
+    near = did_you_mean(cloud, clouds)
+    return f"CLOUD={cloud}: no such cloud. Allowed: {', '.join(clouds)}.{near}"
+
+
+def start_rehearsal() -> None:
+    """Start the rehearsal, unless it runs already."""
+    refuse(disk_shortages())
+    if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
+        fail("The rehearsal did not start; the reason is above.")
+
+
+class RehearsedStack(NamedStack):
+    """A stack of this clone: its backend is a folder of the clone, its cloud the rehearsal."""
+
+    @classmethod
+    def for_cloud(cls, cloud: str) -> RehearsedStack:
+        """The stack for CLOUD. It is `dev` without one, or with the cloud that the file of `dev` names."""
+        if cloud and (problem := unknown_cloud(cloud)):
+            fail(problem)
+        _require_settings()
+        if not cloud or settings_of_dev().get("triplane:cloud", cloud) == cloud:
+            return cls("dev", SETTINGS)
+        # A copy, because `pulumi -c` would write the word into the tracked file.
+        return cls.copy_of_dev(f"dev-{cloud}", {"triplane:cloud": cloud})
+
+    @classmethod
+    def copy_of_dev(cls, name: str, changes: Mapping[str, Any]) -> RehearsedStack:
+        """A stack whose file is the one of `dev`, with other values for some settings."""
+        _require_settings()
+        file = SCRATCH / f"Pulumi.{name}.yaml"
+        note = f"Made from {SETTINGS.name} by `make`; edit that one."
+        try:
+            dev = StackFile.read(SETTINGS).with_settings(changes)
+        except pulumi.RunError as error:
+            fail(str(error))
+        dev.with_comment(note).write(file)
+        return cls(name, file)
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        # `--event-log` is for programs that drive Pulumi, and does not exist without this.
+        hidden = {"PULUMI_DEBUG_COMMANDS": "true"}
+        return {
+            **os.environ,
+            **environment.rehearsal_environment(),
+            **environment.pulumi_environment(),
+            **hidden,
+        }
+
+    def start(self) -> None:
+        start_rehearsal()
+
+    def make(self, target: str) -> str:
+        stage, _, cloud = self.name.partition("-")
+        return f"make {target} CLOUD={cloud}" if stage == "dev" and cloud else f"make {target}"
+
+    @property
+    def edited(self) -> Path:
+        return SETTINGS
+
+    @property
+    def backup(self) -> str | None:
+        return str(HOME / ".backups" / self.name)
+
+    @property
+    def runs(self) -> Path:
+        return HOME / ".pulumi"
+
+    @property
+    def state_file(self) -> Path:
+        """The file in which Pulumi keeps the state."""
+        return (
+            HOME / ".pulumi" / "backend" / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
+        )
+
+    def exists(self) -> bool:
+        # The engine replaces this file atomically, so it is never missing for a moment.
+        return self.state_file.exists()
+
+    def missing(self) -> str | None:
+        return None
+
+    def is_empty(self) -> bool:
+        return not state_in_file(self.state_file).get("resources")
+
+    def state_problem(self) -> str | None:
+        return state_problem(self.state_file, self.name)
+
+    def written(self) -> datetime | None:
+        return time_of(state_in_file(self.state_file)) if self.exists() else None
+
+    def kept_copies(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        return intact_copies(self.state_file, self.name)
+
+    def not_adoptable(self) -> str | None:
+        return None
+
+    def set_broken_state_aside(self) -> None:
+        aside = self.state_file.with_suffix(".broken")
+        shutil.copyfile(self.state_file, aside)
+        say(f"the broken state is kept as {aside.name}")
+
+    def take_state(self, backend: Path) -> None:
+        """In one step: a kill leaves the former state or this one."""
+        own, other = self.state_file.parents[2], backend / ".pulumi"
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        # Without this file Pulumi looks for states in other places.
+        if not (own / "meta.yaml").exists():
+            write_private(own / "meta.yaml", (other / "meta.yaml").read_bytes())
+        write_private(self.state_file, (other / self.state_file.relative_to(own)).read_bytes())
+
+    def remove_stale_locks(self) -> None:
+        remove_stale_locks(self.state_file.parents[2] / "locks", self.name)
+
+    def create(self, folder: Path) -> None:
+        # In the clone's own folder, bare commands of Pulumi then act on `dev`.
+        self.cli.create_stack(folder, select=self.file == SETTINGS)

@@ -1,0 +1,204 @@
+"""A stack of the shell's environment: its backend, its credentials and its cloud, as CI or an engineer has them.
+
+The backend may be anywhere: a bucket, Pulumi Cloud, a folder. So everything is asked by Pulumi's own commands. The
+rehearsal is never started, and nothing of its environment is added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import pulumi
+
+from config.stack_file import StackFile
+from operations.engine import environment
+from operations.engine.installation import HOME
+from operations.engine.locks import remove_stale_locks
+from operations.engine.pulumi_cli import PulumiCli
+from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
+from operations.engine.stack import SCRATCH, NamedStack
+from operations.engine.state_file import intact_copies, time_of
+from operations.terminal import fail
+
+
+@dataclass(frozen=True)
+class FoundState:
+    """What the backend has of a stack when a command begins."""
+
+    exists: bool
+    problem: str | None
+    """What is wrong with the state; None if it can be read."""
+    deployment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ShellStack(NamedStack):
+    """A stack with the backend, the credentials and the cloud of the shell's environment."""
+
+    organization: str = ""
+    """On Pulumi Cloud: whose stack it is, if that is not the account's own."""
+
+    @classmethod
+    def named(cls, reference: str) -> ShellStack:
+        """The stack ``prod`` or ``acme/prod``; leaves with a message if there is no stack file of its name."""
+        organization, _, name = reference.rpartition("/")
+        rendered, tracked = SCRATCH / f"Pulumi.{name}.yaml", HOME / f"Pulumi.{name}.yaml"
+        file = tracked if tracked.exists() else rendered
+        if not name or not file.exists():
+            fail(
+                f"STACK={reference}: there is no {tracked.name}. docs/guides/real-cloud.md describes how to create one."
+            )
+        return cls(name, file, organization)
+
+    @property
+    def reference(self) -> str:
+        """How Pulumi's commands name the stack."""
+        return f"{self.organization}/{self.name}" if self.organization else self.name
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        path = environment.pulumi_environment()["PATH"]
+        # As `RehearsedStack` does, for `--event-log`.
+        return {**os.environ, "PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}
+
+    @cached_property
+    def cli(self) -> PulumiCli:
+        """As `Stack` has it, with the engine's errors explained: only they show a lock in a backend elsewhere."""
+        return replace(super().cli, stack=self.reference, explains_streams=True)
+
+    @cached_property
+    def backend(self) -> str:
+        """The URL of the backend that the shell is signed in to. Leaves with a reason if it cannot be reached."""
+        return str(json.loads(self.cli.unnamed("whoami", "--json"))["url"])
+
+    def start(self) -> None:
+        """Leaves with a reason if the backend cannot be reached."""
+        _ = self.backend
+
+    def make(self, target: str) -> str:
+        return f"make {target} STACK={self.reference}"
+
+    @property
+    def edited(self) -> Path:
+        return self.file
+
+    @property
+    def backup(self) -> str | None:
+        return None  # a stack of the same name may be another one, and a real backup is not kept in a clone
+
+    @property
+    def runs(self) -> Path:
+        # A backend of its own each: another one can have a stack of this name, and so has this clone.
+        key = f"{self.backend.partition('?')[0]} {self.reference}"
+        return HOME / ".pulumi" / "shell" / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+    @cached_property
+    def _found(self) -> FoundState:
+        done = self.cli.capture("stack", "export")
+        reason = error_text(done) if done.returncode else ""
+        if MISSING_STACK.search(reason):
+            return FoundState(False, None, {})
+        if UNREADABLE_STATE.search(reason):
+            return FoundState(True, self._unreadable(reason), {})
+        if reason:
+            fail(explained(reason, self.file))
+        deployment = json.loads(done.stdout).get("deployment")
+        # Pulumi reads JSON of another kind as a stack without resources.
+        problem = (
+            None if isinstance(deployment, dict) else self._unreadable("not a state of Pulumi")
+        )
+        return FoundState(True, problem, deployment or {})
+
+    def _unreadable(self, reason: str) -> str:
+        return f"the state of stack {self.reference} in {self.backend} cannot be read: {reason}"
+
+    def exists(self) -> bool:
+        return self._found.exists
+
+    def missing(self) -> str | None:
+        """A stack is not created by a command that needs one: the shell may be signed in to another backend."""
+        if self.exists():
+            return None
+        return (
+            f"There is no stack {self.reference} in {self.backend}. Nothing was changed. Another backend? Set"
+            " PULUMI_BACKEND_URL, or `pulumi login`. Is its state lost, while its cloud exists?"
+            f" {self.make('adopt')}. Is everything gone? {self.make('restore')} BACKUP=… A first stack:"
+            f" pulumi stack init {self.reference} (docs/guides/real-cloud.md)"
+        )
+
+    def is_empty(self) -> bool:
+        return not self._found.deployment.get("resources")
+
+    def state_problem(self) -> str | None:
+        return self._found.problem
+
+    def written(self) -> datetime | None:
+        return time_of(self._found.deployment)
+
+    @property
+    def _folder(self) -> Path | None:
+        """The folder of the backend, if it is one on this machine."""
+        url = urlsplit(self.backend)
+        if url.scheme != "file":
+            return None
+        return Path(url.netloc + url.path).expanduser() / ".pulumi"
+
+    def kept_copies(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        if folder := self._folder:
+            yield from intact_copies(
+                folder / "stacks" / "triplane" / f"{self.name}.json", self.name
+            )
+
+    def not_adoptable(self) -> str | None:
+        document = StackFile.read(self.file).document
+        if self._folder or not self.backend.startswith("http") or document.get("secretsprovider"):
+            return None
+        return (
+            f"Pulumi Cloud encrypts the secrets of stack {self.reference}, and nobody else can read them. Nothing was"
+            " changed. It keeps every version of the state: pulumi stack history; pulumi stack export --version …"
+            f" --file state.json; pulumi stack import --file state.json. Then {self.make('repair')}"
+        )
+
+    def set_broken_state_aside(self) -> NoReturn:
+        """Only the backend's owner can: Pulumi's commands neither read nor remove such a stack."""
+        fail(
+            f"{self.state_problem()}. Nothing was changed. Does the backend keep versions? Then put the last whole"
+            f" one of .pulumi/stacks/triplane/{self.name}.json back. If not, move that object away, and run"
+            f" {self.make('adopt')} again: it finds the stack's resources without a state"
+        )
+
+    def create(self, folder: Path) -> None:
+        """With the encryption that the stack file names; Pulumi would choose a passphrase."""
+        try:
+            file = StackFile.read(self.file)
+        except pulumi.RunError as error:
+            fail(str(error))
+        self.cli.create_stack(folder, secrets_provider=file.secrets_provider)
+        self.__dict__.pop("_found", None)
+
+    def take_state(self, backend: Path) -> None:
+        """In two steps where the stack does not exist. Between them it is empty, and `make up` refuses that."""
+        self.init()
+        file = backend / ".pulumi" / "stacks" / "triplane" / f"{self.name}.json"
+        state = json.loads(file.read_text())
+        self.import_state(
+            {"version": state["version"], "deployment": state["checkpoint"]["latest"]}
+        )
+
+    def remove_stale_locks(self) -> None:
+        """Only of a backend in a folder of this machine.
+
+        In a bucket a lock of the same host name can be another machine's, and its process cannot be seen from here.
+        So there Pulumi refuses, and a person decides (`operations.engine.pulumi_errors`).
+        """
+        if folder := self._folder:
+            remove_stale_locks(folder / "locks", self.name)

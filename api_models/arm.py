@@ -85,8 +85,29 @@ SINGLETONS = {"web:WebAppFtpAllowed": "ftp", "web:WebAppScmAllowed": "scm"}
 # The members beside `properties`. azure-native takes the members of `properties` as inputs of their own.
 # https://github.com/Azure/azure-resource-manager-rpc/blob/master/v1.0/common-api-details.md
 ENVELOPE = {"location", "tags", "sku", "kind", "identity", "plan", "zones", "extendedLocation"}
-# Properties that have another name in the request than in azure-native.
+# Properties that have another name in the request than in azure-native. Application Insights begins most with a capital:
+# https://learn.microsoft.com/azure/templates/microsoft.insights/components
 REQUEST_NAMES = {
+    **{
+        (
+            "azure-native:applicationinsights:Component",
+            name[0].lower() + name[1:].replace("_", ""),
+        ): name
+        for name in (
+            "Application_Type",
+            "DisableIpMasking",
+            "DisableLocalAuth",
+            "Flow_Type",
+            "ForceCustomerStorageForProfiler",
+            "HockeyAppId",
+            "ImmediatePurgeDataOn30Days",
+            "IngestionMode",
+            "Request_Source",
+            "RetentionInDays",
+            "SamplingPercentage",
+            "WorkspaceResourceId",
+        )
+    },
     ("azure-native:authorization:RoleDefinition", "roleType"): "type",
     ("azure-native:storage:StorageAccount", "enableHttpsTrafficOnly"): "supportsHttpsTrafficOnly",
 }

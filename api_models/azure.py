@@ -286,8 +286,7 @@ def subtype(value: Mapping[str, Any], model: Any) -> Any:
 
 def attribute_map_findings(value: Mapping[str, Any], model: Any, path: str) -> Iterator[str]:
     """The older style: a flat map of attributes to paths and types, and a map of their limits."""
-    # Some services write Application_Type where azure-native writes applicationType.
-    attributes = {normalized_path(each["key"]): name for name, each in model._attribute_map.items()}
+    attributes = {each["key"]: name for name, each in model._attribute_map.items()}
     limits = getattr(model, "_validation", {})
     given = dict(flattened(value, attributes))
     for key, item in given.items():
@@ -307,17 +306,12 @@ def attribute_map_findings(value: Mapping[str, Any], model: Any, path: str) -> I
             yield f"{path}.{name}: is required"
 
 
-def normalized_path(path: str) -> str:
-    """A dotted path without what spellings differ in."""
-    return ".".join(normalized(part) for part in path.split("."))
-
-
 def flattened(
     value: Mapping[str, Any], attributes: Mapping[str, str], parent: str = ""
 ) -> Iterator[tuple[str, Any]]:
     """The entries of a mapping by the dotted paths that a flattened model has."""
     for name, item in value.items():
-        key = parent + normalized(name)
+        key = parent + name
         has_children = any(path.startswith(f"{key}.") for path in attributes)
         if has_children and key not in attributes and isinstance(item, Mapping):
             yield from flattened(item, attributes, f"{key}.")

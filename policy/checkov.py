@@ -19,15 +19,12 @@ from api_models import arm
 from api_models.resource import Plan
 from components.resource_type import DYNAMIC
 from policy import record, terraform, tool_environment, waivers
+from policy.terraform import NotConverted
 from policy.waivers import Failed
 
 HOME = Path(__file__).resolve().parents[1]
 LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
-
-
-class NotConverted(Exception):
-    """Some resources would be left out of the scan; the message names them."""
 
 
 def document(cloud: str, plan: Plan) -> dict[str, Any]:

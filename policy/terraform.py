@@ -28,8 +28,16 @@ TYPES = {
     "aws:s3/bucketObjectv2:BucketObjectv2": "aws_s3_object",
     "gcp:serviceaccount/account:Account": "google_service_account",
 }
-# The bridge has the plural for a list of blocks. Terraform repeats the block: `rule {…} rule {…}`.
+# Inputs whose names are not derived mechanically, by Terraform's type.
+# https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/lambda_permission
+RENAMED = {
+    ("aws_lambda_function", "code"): "filename",
+    ("aws_lambda_permission", "function"): "function_name",
+}
+# The bridge makes a plural of every list. Terraform has a singular for a block that is repeated (`rule {…} rule {…}`),
+# and for some plain lists.
 SINGULAR = {
+    "client_id_lists": "client_id_list",
     "encryption_configurations": "encryption_configuration",
     "environment_variables": "environment_variable",
     "envs": "env",
@@ -37,12 +45,31 @@ SINGULAR = {
     "matches_prefixes": "matches_prefix",
     "rules": "rule",
 }
+PLURAL = {
+    "alarms",
+    "architectures",
+    "args",
+    "cleanup_policies",
+    "containers",
+    "permissions",
+    "ports",
+    "production_variants",
+    "replicas",
+}
+"""Lists that have a plural in Terraform, too. A list in neither table is refused: a scanner would pass over it."""
 # Maps whose keys the user chooses. Any other mapping is a block, which Terraform writes as a list.
 MAPS = {"annotations", "dimensions", "labels", "limits", "tags", "variables"}
 
 
+class NotConverted(Exception):
+    """Something would be left out of the scan; the message names it."""
+
+
 def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
-    """The plan JSON, and the resources that cannot be converted: dynamic ones, and those of Azure."""
+    """The plan JSON, and the resources that cannot be converted: dynamic ones, and those of Azure.
+
+    Raises NotConverted for a list whose name is in no table.
+    """
     bridged = [each for each in plan if each.type.partition(":")[0] in PROVIDERS]
     resources = [
         {
@@ -51,7 +78,7 @@ def converted(plan: Plan) -> tuple[dict[str, Any], list[Resource]]:
             "type": type_name(each.type),
             "name": address(each).partition(".")[2],
             "provider_name": PROVIDERS[each.type.partition(":")[0]],
-            "values": block(each.inputs),
+            "values": values(each),
         }
         for each in bridged
     ]
@@ -92,11 +119,23 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words).lower()
 
 
+def values(resource: Resource) -> dict[str, Any]:
+    """The inputs as Terraform names and nests them. Raises NotConverted."""
+    type_ = type_name(resource.type)
+    return {
+        RENAMED.get((type_, name), name): value for name, value in block(resource.inputs).items()
+    }
+
+
 def block(inputs: Any) -> dict[str, Any]:
-    """A mapping of properties as Terraform names and nests them."""
+    """A mapping of properties as Terraform names and nests them. Raises NotConverted."""
     result = {}
     for name, value in inputs.items():
         key = snake(name)
+        if isinstance(value, list) and key not in PLURAL and key not in SINGULAR:
+            raise NotConverted(
+                f"policy/terraform.py does not know the list {name}: add it to SINGULAR or PLURAL, as Terraform has it"
+            )
         result[SINGULAR.get(key, key)] = value if key in MAPS else nested(value)
     return result
 
@@ -125,12 +164,9 @@ def references(resource: Resource, plan: Plan) -> dict[str, Any]:
                     yield from (f"{address(other)}.id", address(other))
 
     expressions = {}
-    for name, value in inputs_by_terraform_name(resource).items():
+    type_ = type_name(resource.type)
+    for name, value in resource.inputs.items():
+        key = SINGULAR.get(snake(name), snake(name))
         if named := list(dict.fromkeys(found(value))):
-            expressions[name] = {"references": named}
+            expressions[RENAMED.get((type_, key), key)] = {"references": named}
     return expressions
-
-
-def inputs_by_terraform_name(resource: Resource) -> dict[str, Any]:
-    """The inputs unchanged, under Terraform's names."""
-    return {SINGULAR.get(snake(name), snake(name)): each for name, each in resource.inputs.items()}

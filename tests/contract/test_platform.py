@@ -25,6 +25,7 @@ from tests.contract.outputs import OUTPUTS
 
 LONG = 4000
 """A build context, packed into a request."""
+HOME = str(Path(__file__).resolve().parents[2])
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots"
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 COMPONENTS = {
@@ -121,9 +122,18 @@ def neutral(value: Any) -> Any:
         return {key: neutral(item) for key, item in value.assets.items()}
     if isinstance(value, str) and len(value) > LONG:
         return f"text of more than {LONG} characters"
-    if isinstance(value, str) and value.startswith(("/", "..")):
+    if isinstance(value, str) and value.startswith((HOME, "..")):
         return f"file:{Path(value).name}"
     return value
+
+
+def test_a_snapshot_hides_the_places_of_this_machine_and_shows_those_in_a_cloud() -> None:
+    log_group = "/aws/sagemaker/Endpoints/triplane-endpoint-dev-serverless"
+    assert neutral({"name": log_group, "path": "/healthz"}) == {
+        "name": log_group,
+        "path": "/healthz",
+    }
+    assert neutral([f"{HOME}/lambda/Dockerfile", "../models/a"]) == ["file:Dockerfile", "file:a"]
 
 
 RULES: dict[Cloud, tuple[type[ResourceType], ...]] = {"aws": AWS, "gcp": GCP, "azure": AZURE}

@@ -65,6 +65,64 @@ def test_only_dynamic_resources_are_left_out_of_the_scan(
         assert len({each["address"] for each in resources}) == len(wanted), "addresses collide"
 
 
+def test_application_insights_has_the_names_of_its_request(plans: Plans) -> None:
+    """A judge passes over a name that it does not know: what it says of `Flow_Type` was never said of `flowType`."""
+    component = "azure-native:applicationinsights:Component"
+    insights = next(r for r in plans["azure"]["as little as possible"] if r.type == component)
+    written = replace(insights, inputs={**insights.inputs, "retentionInDays": 30})
+    assert set(arm.body(written)["properties"]) == {
+        "Application_Type",
+        "Flow_Type",
+        "IngestionMode",
+        "Request_Source",
+        "RetentionInDays",
+        "WorkspaceResourceId",
+        "publicNetworkAccessForIngestion",
+        "publicNetworkAccessForQuery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "terraforms"),
+    [
+        ("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "clientIdLists", "client_id_list"),
+        ("aws:lambda/function:Function", "code", "filename"),
+        ("aws:lambda/permission:Permission", "function", "function_name"),
+    ],
+)
+def test_an_input_has_its_terraform_name_in_values_and_references(
+    plans: Plans, type_: str, name: str, terraforms: str
+) -> None:
+    plan = plans["aws"]["deployed by GitHub Actions"]
+    values = checkov.document("aws", plan)["planned_values"]["root_module"]["resources"]
+    of_type = [each for each in values if each["type"] == terraform.type_name(type_)]
+    assert of_type
+    for each in of_type:
+        assert terraforms in each["values"]
+        assert terraform.snake(name) not in each["values"]
+
+
+def test_a_permission_is_connected_with_its_function(plans: Plans) -> None:
+    document = checkov.document("aws", plans["aws"]["as little as possible"])
+    permissions = [
+        each["expressions"]
+        for each in document["configuration"]["root_module"]["resources"]
+        if each["type"] == "aws_lambda_permission"
+    ]
+    assert permissions
+    for expressions in permissions:
+        assert "aws_lambda_function.triplane-gateway-function" in str(expressions["function_name"])
+
+
+def test_a_list_that_nobody_has_named_is_an_error_and_not_passed_on(plans: Plans) -> None:
+    """The bridge has made a plural of some, and a scanner passes over a name that it does not know."""
+    plan = plans["aws"]["as little as possible"]
+    function = next(r for r in plan if r.type == "aws:lambda/function:Function")
+    unknown = replace(function, inputs={**function.inputs, "layers": ["arn:aws:lambda:…"]})
+    with pytest.raises(checkov.NotConverted, match="layers"):
+        checkov.document("aws", [unknown])
+
+
 def test_a_type_that_cannot_be_converted_is_an_error_and_not_left_out(plans: Plans) -> None:
     plan = plans["azure"]["as little as possible"]
     unknown = replace(plan[0], type="azure-native:sql:Server")

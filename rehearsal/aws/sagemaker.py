@@ -17,7 +17,7 @@ from typing import ClassVar
 from rehearsal.aws import credentials, permissions, s3
 from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
-from rehearsal.aws.cloudwatch import ALARM
+from rehearsal.aws.cloudwatch import ALARM, log_as
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -328,6 +328,7 @@ def _serve(context: Context, record: Record) -> None:
     container = _containers(model)[0]
     isolated = model.inputs.get("enableNetworkIsolation")
     where = region(context, record)
+    log_as(context, role, where, f"/aws/sagemaker/Endpoints/{record.id}")
     arn = model.inputs["executionRoleArn"]
     files = {}
     if uri := container.get("modelDataUrl"):

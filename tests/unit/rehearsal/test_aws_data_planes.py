@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from rehearsal.aws import ecr, lambda_urls, s3
+from rehearsal.aws import ecr, lambda_urls, permissions, s3
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
@@ -252,6 +252,30 @@ class Serving:
         return self.account.http.post(
             f"/aws/endpoints/{endpoint.id}/invocations", content=body, headers=headers
         )
+
+
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+
+
+def test_an_endpoint_creates_its_missing_log_group_and_nobody_can_afterwards(
+    account: Account,
+) -> None:
+    serving = Serving(account)
+    logs = allow("logs:CreateLogGroup", "arn:aws:logs:*:*:log-group:/aws/sagemaker/Endpoints/*")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
+    account.create(permissions.ROLE_POLICY, "may-log", role=serving.role.id, policy=policy)
+    endpoint = serving.endpoint("first")
+    with pytest.raises(Refusal, match="already exists") as refused:
+        account.create(LOG_GROUP, "logs", name=f"/aws/sagemaker/Endpoints/{endpoint.id}")
+    assert refused.value.code == "ResourceAlreadyExistsException"
+
+
+def test_an_endpoint_leaves_the_log_group_that_exists_and_makes_none_without_the_permission(
+    account: Account,
+) -> None:
+    endpoint = Serving(account).endpoint("first")
+    group = account.create(LOG_GROUP, "logs", name=f"/aws/sagemaker/Endpoints/{endpoint.id}")
+    assert group.id.endswith(endpoint.id)
 
 
 def test_an_endpoint_serves_and_switches_to_another_model(account: Account) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; without words, the command line's."""
     arguments = _parser().parse_args(words)
     try:
-        arguments.run(arguments)
+        with _credentials(arguments):
+            arguments.run(arguments)
     except KeyboardInterrupt:
         print(
             "Interrupted. What Pulumi had begun is in the state, or is found by the next run: run the same command"
@@ -46,6 +48,15 @@ def main(words: Sequence[str] | None = None) -> None:
         if report := cloud_errors.report(error):
             sys.exit(report)
         raise
+
+
+def _credentials(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """The sign-in of a pipeline's job, for a command on a stack of its environment."""
+    if not getattr(arguments, "stack", ""):
+        return nullcontext()
+    from operations.engine import federated_token
+
+    return federated_token.renewed()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,21 +186,17 @@ def _deliver(arguments: argparse.Namespace) -> None:
 
 def _release(arguments: argparse.Namespace) -> None:
     from operations.delivery.release import release_stack
-    from operations.engine import federated_token
 
-    with federated_token.renewed():
-        release_stack(
-            arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
-        )
+    release_stack(
+        arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
+    )
 
 
 def _drift(arguments: argparse.Namespace) -> None:
     from operations.delivery.drift import report_drift
-    from operations.engine import federated_token
     from operations.engine.chosen_stack import chosen_stack
 
-    with federated_token.renewed():
-        report_drift(chosen_stack(arguments.cloud, arguments.stack))
+    report_drift(chosen_stack(arguments.cloud, arguments.stack))
 
 
 def _review(arguments: argparse.Namespace) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from operations.__main__ import STACK_COMMANDS, _parser, main
 from operations.commands.registry import COMMANDS
 from operations.delivery import gates
-from operations.engine import chosen_stack
+from operations.engine import chosen_stack, federated_token
 from operations.engine.installation import HOME
 
 VARIABLES = {
@@ -70,6 +72,27 @@ def test_a_command_runs_on_the_stack_of_the_shell_that_is_named(
     monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: f"shell {name}")
     main([command, "--stack", "prod"])
     assert ran == ["shell prod"]
+
+
+def test_a_command_on_a_stack_of_the_shell_signs_in_by_the_pipelines_token_and_no_other_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed_in: list[str] = []
+
+    @contextmanager
+    def renewed() -> Iterator[None]:
+        signed_in.append("in")
+        yield
+        signed_in.append("out")
+
+    monkeypatch.setattr(federated_token, "renewed", renewed)
+    monkeypatch.setitem(COMMANDS, "up", lambda stack: signed_in.append(str(stack)))
+    monkeypatch.setattr(chosen_stack.RehearsedStack, "for_cloud", lambda name: name)
+    monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: name)
+    main(["up", "aws"])
+    assert signed_in == ["aws"]
+    main(["up", "--stack", "prod"])
+    assert signed_in == ["aws", "in", "prod", "out"]
 
 
 def test_a_cloud_together_with_a_stack_is_refused() -> None:

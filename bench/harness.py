@@ -38,6 +38,7 @@ class Rehearsal:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    profile: str = "instant"
 
     def start(self) -> None:
         self.command("start")
@@ -45,7 +46,11 @@ class Rehearsal:
 
     def command(self, *words: str) -> str:
         """``python -m rehearsal …`` for this folder."""
-        environment = {**os.environ, "TRIPLANE_REHEARSAL_DIR": str(self.folder)}
+        environment = {
+            **os.environ,
+            "TRIPLANE_REHEARSAL_DIR": str(self.folder),
+            "TRIPLANE_REHEARSAL_PROFILE": self.profile,
+        }
         return run([sys.executable, "-m", "rehearsal", *words], environment, timeout=120)
 
     def get(self, path: str) -> Any:

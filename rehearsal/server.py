@@ -29,6 +29,7 @@ from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
 from rehearsal.provider import service
 from rehearsal.provider.context import Context
+from rehearsal.provider.grants import Grants
 from rehearsal.runtime.containers import Containers
 from rehearsal.runtime.endpoints import Endpoints
 from rehearsal.runtime.functions.registry import Functions
@@ -49,6 +50,7 @@ def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -
     processes = Processes(store)
     processes.stop_all()  # those of a rehearsal that was killed
     account = Account()
+    profile = behaviour()
     authority = Authority(state_dir)
     images = ImageStore(state_dir, store.kv)
     containers = Containers(state_dir, store.kv, images, processes, authority)
@@ -56,8 +58,9 @@ def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -
         state_dir=state_dir,
         base_url=f"http://127.0.0.1:{http_port}",
         account=account,
-        behaviour=behaviour(),
+        behaviour=profile,
         store=store,
+        grants=Grants(store, profile),
         ledger=Ledger(store),
         faults=Faults(store),
         processes=processes,

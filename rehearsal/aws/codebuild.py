@@ -27,6 +27,7 @@ from rehearsal.core.ledger import Verb
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
+from rehearsal.provider.retries import retried
 from rehearsal.runtime.images import BuildFailed, TagImmutable
 
 PROJECT = "aws:codebuild/project:Project"
@@ -70,18 +71,34 @@ class Project(ResourceType):
         self.update(context, record, record)
 
     def update(self, context: Context, old: Record, record: Record) -> None:
-        role = record.inputs["serviceRole"]
-        if permissions.role_for(context, role, "codebuild.amazonaws.com") is None:
-            raise Refusal(
-                "InvalidInputException",
-                f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
-            )
+        """The provider waits two minutes for a role that is not in force yet.
+
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/codebuild/project.go
+        """
+        retried(
+            context.behaviour,
+            lambda: _assumed_role(context, record),
+            code="InvalidInputException",
+            containing="ot authorized to perform",
+            seconds=120,
+        )
 
     def delete(self, context: Context, record: Record) -> None:
         for id in context.kv.items(BUILDS):
             if id.startswith(f"{record.inputs['name']}:"):
                 context.kv.delete(BUILDS, id)
                 log_file(context, id).unlink(missing_ok=True)
+
+
+def _assumed_role(context: Context, project: Record) -> Record:
+    """The role of a project's builds, or CodeBuild's refusal."""
+    role = project.inputs["serviceRole"]
+    if found := permissions.role_for(context, role, "codebuild.amazonaws.com"):
+        return found
+    raise Refusal(
+        "InvalidInputException",
+        f"CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}",
+    )
 
 
 def start_build(call: Call) -> Json:
@@ -122,11 +139,20 @@ def batch_get_builds(call: Call) -> Json:
         build = call.context.kv.get(BUILDS, id)
         if build and build["buildStatus"] == "IN_PROGRESS" and id not in _running:
             build |= {"buildStatus": "FAULT", "buildComplete": True}
-            _phase(build, "BUILD", "FAULT", "the rehearsal was stopped during the build")
+            _phase(build, "BUILD", "FAULT", "FAULT", "the rehearsal was stopped during the build")
             call.context.kv.put(BUILDS, id, build)
         builds += [build] if build else []
     found = {build["id"] for build in builds}
     return {"builds": builds, "buildsNotFound": [i for i in call.body["ids"] if i not in found]}
+
+
+class PhaseFailed(Exception):
+    """Why a build ends in this phase. ``message`` is what CodeBuild reports, ``reason`` what its log has."""
+
+    def __init__(self, phase: str, code: str, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.phase, self.code, self.message = phase, code, message
+        self.reason = reason or message
 
 
 class Build:
@@ -148,48 +174,90 @@ class Build:
             "CODEBUILD_BUILD_ID": build["id"],
             **{v["name"]: v["value"] for v in environment.get("environmentVariables") or []},
         }
-        self.role = permissions.role_for(
-            context, project.inputs["serviceRole"], "codebuild.amazonaws.com"
-        )
+        self.role: Record | None = None
 
     def run(self) -> None:
         """Run the build to its end, whatever happens."""
-        phase, status, message = "DOWNLOAD_SOURCE", "SUCCEEDED", ""
+        status = "SUCCEEDED"
         try:
+            self.role = self._queue()
+            _phase(self.build, "QUEUED", status)
+            self.context.behaviour.spend("codebuild:build")
             with tempfile.TemporaryDirectory(dir=self.log.parent) as scratch:
                 self._fetch(Path(scratch))
-                _phase(self.build, phase, status)
+                _phase(self.build, "DOWNLOAD_SOURCE", status)
                 spec = yaml.safe_load(self.project.inputs["source"]["buildspec"])
                 for phase in [each for each in PHASES if each in spec["phases"]]:
                     for command in spec["phases"][phase].get("commands", []):
-                        self._command(command)
+                        self._run_command(phase.upper(), command)
                     _phase(self.build, phase.upper(), status)
-        except (Refusal, BuildFailed, TagImmutable) as refused:
-            status, message = "FAILED", str(refused)
+        except PhaseFailed as failed:
+            status = "FAILED"
+            self._write(failed.reason)
+            _phase(self.build, failed.phase, status, failed.code, failed.message)
         except Exception as failure:
-            status, message = "FAULT", f"the rehearsal itself failed: {failure!r}"
-        if message:
-            self._write(message)
-            _phase(self.build, phase.upper(), status, message)
+            status = "FAULT"
+            self._write(f"the rehearsal itself failed: {failure!r}")
+            _phase(
+                self.build, "BUILD", status, "FAULT", f"the rehearsal itself failed: {failure!r}"
+            )
         self.build |= {"buildStatus": status, "buildComplete": True, "endTime": time.time()}
         self.context.kv.put(BUILDS, self.build["id"], self.build)
         verb: Verb = "executed" if status == "SUCCEEDED" else "refused"
-        self.context.ledger.note(verb, self.project, f"build {status.lower()} {message}".strip())
+        reason = self.build["phases"][-1].get("contexts", [{}])[0].get("message", "")
+        self.context.ledger.note(verb, self.project, f"build {status.lower()} {reason}".strip())
         _running.discard(self.build["id"])
 
-    def _fetch(self, scratch: Path) -> None:
-        if self.role is None:
-            raise Refusal(
-                "AccessDenied", "CodeBuild may no longer assume the project's service role"
+    def _queue(self) -> Record:
+        """The role of the build, which CodeBuild uses to make the log's stream before anything else.
+
+        https://github.com/tmokmss/deploy-time-build/issues/72 reports the phase; the words are ours.
+        """
+        arn = self.project.inputs["serviceRole"]
+        try:
+            role = _assumed_role(self.context, self.project)
+            logs = (self.project.inputs.get("logsConfig") or {}).get("cloudwatchLogs") or {}
+            if logs.get("status") == "ENABLED" and logs.get("groupName"):
+                where, account = region(self.context, self.project), self.build["arn"].split(":")[4]
+                group = f"arn:aws:logs:{where}:{account}:log-group:{logs['groupName']}"
+                stream = self.build["id"].partition(":")[2]
+                for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                    permissions.require(self.context, role, action, f"{group}:log-stream:{stream}")
+        except Refusal as refused:
+            message = (
+                f"Service role {arn} does not allow AWS CodeBuild to create Amazon CloudWatch Logs log"
+                f" streams for build {self.build['arn']}. Error message: {refused.message}"
             )
+            raise PhaseFailed("QUEUED", "ACCESS_DENIED", message) from None
+        return role
+
+    def _fetch(self, scratch: Path) -> None:
+        """The words of a refusal: https://github.com/awslabs/aws-refarch-cross-account-pipeline/issues/5"""
         source = self.project.inputs["source"]
         if source["type"] != "S3":
-            raise Refusal("NotRehearsed", f"sources of type {source['type']} are not fetched")
+            message = f"sources of type {source['type']} are not fetched in the rehearsal"
+            raise PhaseFailed("DOWNLOAD_SOURCE", "NotRehearsed", message)
         self.build_context = scratch / "context.zip"
-        self.build_context.write_bytes(
-            s3.read_object(self.context, f"s3://{source['location']}", self.role)
-        )
+        try:
+            content = s3.read_object(self.context, f"s3://{source['location']}", self.role)
+        except Refusal as refused:
+            message = f"{refused.code}: {refused.message}"
+            if refused.code == "AccessDeniedException":
+                message = "AccessDenied: Access Denied status code: 403"
+            where = f"for primary source and source version arn:aws:s3:::{source['location']}"
+            raise PhaseFailed(
+                "DOWNLOAD_SOURCE", "CLIENT_ERROR", f"{message} {where}", str(refused)
+            ) from None
+        self.build_context.write_bytes(content)
         self._write(f"Downloaded {source['location']}")
+
+    def _run_command(self, phase: str, command: str) -> None:
+        """Run a command. Of a failed one CodeBuild reports the command; the reason is in the log alone."""
+        try:
+            self._command(command)
+        except (Refusal, BuildFailed, TagImmutable) as failed:
+            message = f"Error while executing command: {command}. Reason: exit status 1"
+            raise PhaseFailed(phase, "COMMAND_EXECUTION_ERROR", message, str(failed)) from None
 
     def _command(self, command: str) -> None:
         self._write(f"$ {command}")
@@ -255,9 +323,9 @@ def _options(words: list[str]) -> dict[str, str]:
     return options
 
 
-def _phase(build: Json, phase: str, status: str, message: str = "") -> None:
+def _phase(build: Json, phase: str, status: str, code: str = "", message: str = "") -> None:
     ended: dict[str, Any] = {"phaseType": phase, "phaseStatus": status}
-    if message:
-        ended["contexts"] = [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": message}]
+    if code:
+        ended["contexts"] = [{"statusCode": code, "message": message}]
     build["phases"].append(ended)
     build["currentPhase"] = phase

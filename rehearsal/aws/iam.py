@@ -34,6 +34,7 @@ class Role(ResourceType):
     """A role that a service assumes."""
 
     token = permissions.ROLE
+    is_grant = True
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html"
     executes = "its policies decide what a workload with this role may do in the rehearsal"
     name = NAME
@@ -66,6 +67,7 @@ class RolePolicy(ResourceType):
     """An inline policy of a role."""
 
     token = permissions.ROLE_POLICY
+    is_grant = True
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html"
     executes = "checked against what the workload calls"
     name = Name(
@@ -87,6 +89,27 @@ class RolePolicy(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.inputs['role']}:{record.inputs['name']}"
+
+
+class Policy(ResourceType):
+    """A policy of the account's own."""
+
+    token = permissions.POLICY
+    is_grant = True
+    source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html"
+    executes = "checked against what a workload calls whose role has it"
+
+    def check(self, context: Context, inputs: Inputs) -> None:
+        check_policy(inputs, "policy")
+
+
+class RolePolicyAttachment(ResourceType):
+    """A policy that a role has. AWS's own policies allow nothing in the rehearsal."""
+
+    token = permissions.ATTACHMENT
+    is_grant = True
+    source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html"
+    references: ClassVar = {"role": permissions.ROLE}
 
 
 class OpenIdConnectProvider(ResourceType):
@@ -116,12 +139,12 @@ class OpenIdConnectProvider(ResourceType):
 
 
 def list_roles(call: Call) -> str:
-    """The roles, without their tags, which ListRoles does not return.
+    """The roles, without their tags, which ListRoles does not return. A new one is missing at first.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
     """
     call.require("iam:ListRoles", f"arn:aws:iam::{call.context.account.aws_account}:role/")
-    roles = sorted(call.context.all(permissions.ROLE), key=lambda each: each.id)
+    roles = sorted(call.context.listed(permissions.ROLE), key=lambda each: each.id)
     return _page(call, "Roles", (elements(_described(role)) for role in roles))
 
 

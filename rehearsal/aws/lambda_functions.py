@@ -20,6 +20,7 @@ from rehearsal.core.assets import archive_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
+from rehearsal.provider.retries import retried
 from rehearsal.runtime.functions.pool import TooManyRequests
 from rehearsal.runtime.functions.registry import Function as Running
 from rehearsal.runtime.functions.sandbox import FunctionError
@@ -135,12 +136,15 @@ class Function(ResourceType):
                 file.unlink()
 
     def _put(self, context: Context, record: Record) -> None:
-        role = record.inputs["role"]
-        if permissions.role_for(context, role, "lambda.amazonaws.com") is None:
-            raise Refusal(
-                "InvalidParameterValueException",
-                f"The role defined for the function cannot be assumed by Lambda: {role}",
-            )
+        # The provider waits for a role that is not in force yet, in this version for a quarter of an hour:
+        # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/function.go
+        retried(
+            context.behaviour,
+            lambda: _require_role(context, record.inputs["role"]),
+            code="InvalidParameterValueException",
+            containing="cannot be assumed by Lambda",
+            seconds=900,
+        )
         self._check_concurrency(context, record)
         code = archive_bytes(record.inputs["code"])
         if len(code) > ZIP_BYTES:
@@ -185,6 +189,15 @@ class Function(ResourceType):
                 "Specified ReservedConcurrentExecutions for function decreases account's"
                 f" UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_CONCURRENCY}].",
             )
+
+
+def _require_role(context: Context, role: str) -> None:
+    """Raise Lambda's refusal unless it may assume the role."""
+    if permissions.role_for(context, role, "lambda.amazonaws.com") is None:
+        raise Refusal(
+            "InvalidParameterValueException",
+            f"The role defined for the function cannot be assumed by Lambda: {role}",
+        )
 
 
 class Alias(ResourceType):

@@ -1,4 +1,4 @@
-"""What a caller may do: the policies of its role, evaluated.
+"""What a caller may do: the policies of its role that are in force, evaluated.
 
 IAM refuses for all services in the same words, so there is only `require`.
 
@@ -49,7 +49,8 @@ def require(
 
 def role_for(context: Context, reference: str, service: str) -> Record | None:
     """The role, if it exists and trusts this service acting for this account."""
-    role = context.find_referenced(ROLE, reference)
+    roles = (r for r in context.in_force(ROLE) if reference in (r.id, r.outputs["arn"]))
+    role = next(roles, None)
     if role is None:
         return None
     conditions = {"aws:SourceAccount": context.account.aws_account}
@@ -67,16 +68,16 @@ def role_for(context: Context, reference: str, service: str) -> Record | None:
 
 def _documents(context: Context, role: Record) -> Iterator[Json]:
     """The role's inline policies and the account's own policies attached to it."""
-    for inline in role.inputs.get("inlinePolicies") or []:
-        if inline.get("policy"):
-            yield parsed(inline["policy"])
-    for each in context.all(ROLE_POLICY):
+    for each in context.in_force(ROLE):
+        for inline in each.inputs.get("inlinePolicies") or [] if each.id == role.id else []:
+            if inline.get("policy"):
+                yield parsed(inline["policy"])
+    for each in context.in_force(ROLE_POLICY):
         if each.inputs["role"] == role.id:
             yield parsed(each.inputs["policy"])
-    for each in context.all(ATTACHMENT):
-        if each.inputs["role"] == role.id and (
-            policy := context.find_referenced(POLICY, each.inputs["policyArn"])
-        ):
+    policies = {each.outputs.get("arn"): each for each in context.in_force(POLICY)}
+    for each in context.in_force(ATTACHMENT):
+        if each.inputs["role"] == role.id and (policy := policies.get(each.inputs["policyArn"])):
             yield parsed(policy.inputs["policy"])
 
 

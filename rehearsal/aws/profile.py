@@ -40,6 +40,8 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     lambda_functions.Permission,
     iam.Role,
     iam.RolePolicy,
+    iam.Policy,
+    iam.RolePolicyAttachment,
     iam.OpenIdConnectProvider,
     cloudwatch.LogGroup,
     cloudwatch.MetricAlarm,

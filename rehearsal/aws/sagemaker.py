@@ -22,6 +22,7 @@ from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
+from rehearsal.provider.retries import retried
 from rehearsal.runtime.containers import Container, ContainerFailed
 
 MODEL = "aws:sagemaker/model:Model"
@@ -71,8 +72,21 @@ class Model(ResourceType):
         check_tags(inputs)
 
     def create(self, context: Context, record: Record) -> None:
+        """The provider waits two minutes for a role that is not in force yet: for any ValidationException.
+
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/sagemaker/model.go
+        """
         record.id = record.inputs["name"]
         set_arn(context, record, "sagemaker", f"model/{record.id.lower()}")
+        retried(
+            context.behaviour,
+            lambda: self._check_access(context, record),
+            code="ValidationException",
+            seconds=120,
+        )
+
+    def _check_access(self, context: Context, record: Record) -> None:
+        """Refuse a role that cannot read what the model consists of."""
         arn = record.inputs["executionRoleArn"]
         role = permissions.role_for(context, arn, SERVICE)
         if role is None:

@@ -16,6 +16,7 @@ class RoleDefinition(ResourceType):
     """A custom role."""
 
     token = permissions.DEFINITION
+    is_grant = True
     source = "https://learn.microsoft.com/azure/role-based-access-control/custom-roles"
     executes = "checked wherever the rehearsal checks roles"
     name = Name(
@@ -58,6 +59,7 @@ class RoleAssignment(ResourceType):
     """A role for a principal on a scope."""
 
     token = permissions.ASSIGNMENT
+    is_grant = True
     source = "https://learn.microsoft.com/azure/role-based-access-control/troubleshooting"
     executes = (
         "checked at the scoring route, the blobs, image pulls and pushes, and Key Vault references"

@@ -94,7 +94,7 @@ def allowed(
             fnmatchcase(action.lower(), pattern.lower())
             for pattern in _patterns(context, each.inputs["roleDefinitionId"], data)
         )
-        for each in context.all(ASSIGNMENT)
+        for each in context.in_force(ASSIGNMENT)
         if each.inputs["principalId"] == principal
     )
 
@@ -105,9 +105,10 @@ def custom_role(context: Context, role: str) -> Record | None:
 
 
 def _patterns(context: Context, role: str, data: bool) -> list[str]:
-    custom = custom_role(context, role)
+    custom = next((r for r in context.in_force(DEFINITION) if same(r.id, role)), None)
     if custom is None:
-        _, actions, data_actions = BUILT_IN[role.rpartition("/")[2]]
+        # A custom role that is not in force yet allows nothing.
+        _, actions, data_actions = BUILT_IN.get(role.rpartition("/")[2], ("", (), ()))
         return list(data_actions if data else actions)
     key = "dataActions" if data else "actions"
     return [each for block in custom.inputs["permissions"] for each in block.get(key) or ()]

@@ -6,8 +6,9 @@ a shortened clock. `fresh-account` has the limits of a new account.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 Profile = Literal["instant", "realistic", "fresh-account"]
@@ -17,36 +18,80 @@ DEFAULT: Profile = "instant"
 CLOCK = 30
 """The shortened clock of `realistic`: a second of the rehearsal is so many seconds of a cloud."""
 
-# How late a grant, or its removal, is in force: seconds of the cloud, by package.
+# How late a grant, or its removal, is in force: seconds of the cloud, by package, or by a type that differs.
 GRANT_SECONDS: Mapping[str, float] = {
-    # "Changes that you make … must be propagated", without a number:
+    # AWS gives no number: "As a service that is accessed through computers in data centers around the world, IAM
+    # uses … eventual consistency".
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
-    # Believed: as long as AWS's provider waits for it (`propagationTimeout`).
-    # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/iam/consts.go
+    # Believed: as long as AWS's provider waits for it (`iamPropagationTimeout`, `propagationTimeout`).
+    # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/consts.go
     "aws": 120,
+    # A role can be assumed before every service knows its policies: builds were seen to be denied a permission though
+    # CodeBuild had accepted the role. https://github.com/tmokmss/deploy-time-build/issues/72
+    "aws:iam/role:Role": 30,
     # "Typically 2 minutes, potentially 7 minutes or longer":
     # https://cloud.google.com/iam/docs/access-change-propagation
     "gcp": 120,
     # "It can take up to 10 minutes for changes to take effect":
-    # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#role-assignment-changes-are-not-being-detected
+    # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
     "azure-native": 600,
 }
+
+# How long an operation takes: seconds of the cloud, by resource type or by the name of an operation. Believed, from
+# what people report, where no document is named; short ones are left out.
+OPERATION_SECONDS: Mapping[str, float] = {
+    "aws:sagemaker/endpoint:Endpoint": 180,
+    "codebuild:build": 90,
+    # https://cloud.google.com/service-usage/docs/enable-disable gives no number.
+    "gcp:projects/service:Service": 30,
+    "gcp:cloudrunv2/service:Service": 30,
+    "cloudbuild:build": 120,
+    "aiplatform:models.upload": 60,
+    # "Deploying a model can take 5 to 20 minutes": components.gcp.dynamic.vertex_deployment; believed.
+    "aiplatform:endpoints.deployModel": 600,
+    "azure-native:containerregistry:TaskRun": 120,
+    "azure-native:machinelearningservices:Workspace": 60,
+    "azure-native:machinelearningservices:OnlineEndpoint": 90,
+    # "A typical deployment takes 8 to 10 minutes" on managed online endpoints; believed.
+    "azure-native:machinelearningservices:OnlineDeployment": 480,
+    "azure-native:web:WebApp": 30,
+}
+
+LISTING_SECONDS = 30
+"""How late a new resource is in the lists that are documented as eventual: seconds of the cloud, believed.
+
+- IAM's on AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+- IAM's on Google Cloud: https://cloud.google.com/iam/docs/overview#consistency
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """How the clouds of this rehearsal behave. Seconds are of this machine's clock."""
+    """How the clouds of this rehearsal behave. Its methods give seconds of this machine's clock."""
 
     profile: Profile
-    grant_seconds: Mapping[str, float] = field(default_factory=dict)
-    """By package: how late a grant or its removal is in force; a missing package: at once."""
+    delays: bool = False
+    """Whether anything takes time, or is late."""
+
+    def shortened(self, seconds: float) -> float:
+        """How long so many seconds of a cloud take here."""
+        return seconds / CLOCK if self.delays else 0.0
+
+    def grant_delay(self, package: str, token: str = "") -> float:
+        """How late a grant of this cloud and type, or its removal, is in force."""
+        return self.shortened(GRANT_SECONDS.get(token, GRANT_SECONDS[package]))
+
+    def listing_delay(self) -> float:
+        """How late a new resource is in a list that is eventual."""
+        return self.shortened(LISTING_SECONDS)
+
+    def spend(self, operation: str) -> None:
+        """Take the time that an operation takes on its cloud; none for an unknown one. Only from worker threads."""
+        time.sleep(self.shortened(OPERATION_SECONDS.get(operation, 0.0)))
 
 
 BEHAVIOURS: Mapping[Profile, Behaviour] = {
     "instant": Behaviour(profile="instant"),
-    "realistic": Behaviour(
-        profile="realistic",
-        grant_seconds={package: late / CLOCK for package, late in GRANT_SECONDS.items()},
-    ),
+    "realistic": Behaviour(profile="realistic", delays=True),
     "fresh-account": Behaviour(profile="fresh-account"),
 }

@@ -24,7 +24,11 @@ _running: set[str] = set()
 
 
 class StepFailed(Exception):
-    """Why a build ended as FAILURE."""
+    """Why a build ended as FAILURE: in one of its steps."""
+
+
+class PushFailed(Exception):
+    """Why a build ended as FAILURE: the account may not push what was built."""
 
 
 def create_build(call: Call) -> Json:
@@ -45,6 +49,7 @@ def create_build(call: Call) -> Json:
                 " build.options.default_logs_bucket_behavior option, or (c) use either"
                 " CLOUD_LOGGING_ONLY / NONE logging options",
             )
+    _require_source(context, account.rsplit("/", 1)[-1], request.get("source", {}))
     id = str(uuid.uuid4())
     build = {
         **request,
@@ -83,6 +88,7 @@ def _run(context: Context, build: Json) -> None:
         )
         try:
             built = [_step(context, build, step) for step in build["steps"]]
+            context.behaviour.spend("cloudbuild:build")
             build["results"] = {
                 "images": [{"name": name, "digest": image.digest} for name, image in built]
             }
@@ -90,6 +96,15 @@ def _run(context: Context, build: Json) -> None:
         except (StepFailed, BuildFailed, TagImmutable) as failed:
             build["status"] = "FAILURE"
             build["failureInfo"] = {"type": "USER_BUILD_STEP", "detail": str(failed)}
+        except PushFailed as failed:
+            # The detail of a failure is "hard-coded text", and what was denied is in the status.
+            # https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#failureinfo
+            build["status"] = "FAILURE"
+            build["statusDetail"] = str(failed)
+            build["failureInfo"] = {
+                "type": "PUSH_NOT_AUTHORIZED",
+                "detail": "Build push failed because unauthorized.",
+            }
     except Exception as failure:
         build |= {"status": "INTERNAL_ERROR", "statusDetail": f"the rehearsal failed: {failure!r}"}
         raise
@@ -111,9 +126,7 @@ def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
     name, _, tag = target.rpartition(":")
     repository = _pushable_repository(context, email, name)
     with tempfile.TemporaryDirectory(dir=context.state_dir) as folder:
-        build_context = _fetched_source(
-            context, email, build["source"]["storageSource"], Path(folder)
-        )
+        build_context = _fetched_source(context, build["source"]["storageSource"], Path(folder))
         image = context.images.build(
             build_context,
             dockerfile,
@@ -142,24 +155,32 @@ def _pushable_repository(context: Context, email: str, name: str) -> Record:
         raise StepFailed(f'push {name}: name unknown: Repository "{name}" not found')
     push = "artifactregistry.repositories.uploadArtifacts"
     if not permissions.allowed(context, email, push, artifact_registry.resource(repository)):
-        raise StepFailed(
+        raise PushFailed(
             f'push {name}: denied: Permission "{push}" denied on resource "{repository.id}" (or it may'
             " not exist)"
         )
     return repository
 
 
-def _fetched_source(context: Context, email: str, source: Json, folder: Path) -> Path:
-    """The archive of the sources, if the account may read it."""
-    bucket, name = source["bucket"], source["object"]
-    if not permissions.allowed(
-        context, email, "storage.objects.get", storage.resource(bucket, name)
-    ):
-        raise StepFailed(
-            f"could not fetch source: 403 Forbidden: {email} does not have storage.objects.get access"
-            f" to the Google Cloud Storage object {bucket}/{name}. Permission 'storage.objects.get'"
-            " denied on resource (or it may not exist)."
+def _require_source(context: Context, email: str, source: Json) -> None:
+    """Refuse a build whose account may not read the source.
+
+    https://github.com/DefangLabs/pulumi-defang/issues/115
+    """
+    stored = source.get("storageSource") or {}
+    on = storage.resource(stored.get("bucket", ""), stored.get("object", ""))
+    if stored and not permissions.allowed(context, email, "storage.objects.get", on):
+        raise Refusal(
+            "INVALID_ARGUMENT",
+            f"could not resolve source: googleapi: Error 403: {email} does not have storage.objects.get"
+            " access to the Google Cloud Storage object. Permission 'storage.objects.get' denied on"
+            " resource (or it may not exist)., forbidden",
         )
+
+
+def _fetched_source(context: Context, source: Json, folder: Path) -> Path:
+    """The archive of the sources."""
+    bucket, name = source["bucket"], source["object"]
     content = storage.get_object(context, bucket, name)
     if content is None:
         raise StepFailed(f"could not fetch source: 404 No such object: {bucket}/{name}")

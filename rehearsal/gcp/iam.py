@@ -54,6 +54,7 @@ class CustomRole(ResourceType):
     """A custom role. The id of a deleted one is blocked for a time."""
 
     token = permissions.CUSTOM_ROLE
+    is_grant = True
     source = "https://cloud.google.com/iam/docs/creating-custom-roles"
     needs = "iam.googleapis.com"
     name = Name(
@@ -87,6 +88,7 @@ class CustomRole(ResourceType):
 class Member(ResourceType):
     """A role for a member on a resource: what all such bindings have in common."""
 
+    is_grant = True
     source = "https://cloud.google.com/iam/docs/reference/rest/v1/Policy"
     replace_on = frozenset({"role", "member", "condition"})
     property: ClassVar[str] = "project"
@@ -255,7 +257,7 @@ def require_administrator(context: Context, email: str, agent: str) -> None:
 
 
 def list_accounts(call: Call) -> Json:
-    """Twenty a page, a hundred at most.
+    """Twenty a page, a hundred at most. A new account is missing at first.
 
     https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts/list
     """
@@ -267,7 +269,7 @@ def list_accounts(call: Call) -> Json:
             "displayName": each.inputs.get("displayName", ""),
             "description": each.inputs.get("description", ""),
         }
-        for each in call.context.all(ACCOUNT)
+        for each in call.context.listed(ACCOUNT)
         if each.outputs.get("project") == call.project
     )
     return call.page("accounts", accounts, limit=20)

@@ -1,12 +1,13 @@
 """What a caller may do: roles, bindings and conditions.
 
-Bindings are looked up at each request, so that a deleted one has an effect at once. `require` refuses in the
+Bindings are looked up at each request. What counts are those in force (`provider.grants`). `require` refuses in the
 words of Google's APIs; `allowed` is for the services that have words of their own.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ ROLES: dict[str, frozenset[str]] = {
 }
 FOLDERS = "gcp/vertex-accounts"
 """The folder of objects that an account of Vertex AI's own may read: the model that is deployed."""
+FOLDERS_SINCE = "gcp/vertex-accounts-since"
+"""When each got it. Believed: Vertex AI's own grant is as late as another."""
 TERM = re.compile(
     r"""(?P<subject>resource\.name
         |api\.getAttribute\(["']storage\.googleapis\.com/objectListPrefix["'],\s*["']["']\))
@@ -77,7 +80,8 @@ def allowed(context: Context, email: str, permission: str, on: Resource) -> bool
     if (folder := context.kv.get(FOLDERS, email)) and permission in ROLES[
         "roles/storage.objectViewer"
     ]:
-        return f"{on.full_name}{on.list_prefix}".startswith(folder)
+        in_force = context.kv.get(FOLDERS_SINCE, email, 0) + context.behaviour.grant_delay("gcp")
+        return f"{on.full_name}{on.list_prefix}".startswith(folder) and time.time() >= in_force
     member = f"serviceAccount:{email}"
     return any(
         binding.inputs.get("member") == member
@@ -126,8 +130,8 @@ def _fulfilled(condition: dict[str, Any] | None, on: Resource) -> bool:
 
 
 def _bindings(context: Context, on: Resource) -> Iterator[Record]:
-    yield from context.all(PROJECT_BINDING)
-    for binding in context.all(on.binding):
+    yield from context.in_force(PROJECT_BINDING)
+    for binding in context.in_force(on.binding):
         if binding.inputs.get(on.property) in on.names:
             yield binding
 
@@ -135,5 +139,6 @@ def _bindings(context: Context, on: Resource) -> Iterator[Record]:
 def _permissions(context: Context, role: str) -> frozenset[str]:
     if role in ROLES:
         return ROLES[role]
-    custom = context.find(CUSTOM_ROLE, name=role)
+    roles = (each for each in context.in_force(CUSTOM_ROLE) if each.outputs["name"] == role)
+    custom = next(roles, None)
     return frozenset(custom.inputs["permissions"]) if custom else frozenset()

@@ -127,6 +127,7 @@ def upload_model(call: Call) -> Json:
     _require_artifact(context, model.get("artifactUri", ""))
 
     def work() -> Json:
+        context.behaviour.spend("aiplatform:models.upload")
         now = timestamp()
         fresh = {**model, "name": name, "versionId": "1", "createTime": now, "updateTime": now}
         context.kv.put(MODELS, name, fresh)
@@ -258,9 +259,15 @@ def deploy_model(call: Call) -> Json:
         try:
             context.containers.run(key, _container(context, record, wanted, model))
         except ContainerFailed as failed:
+            # The reason is in the server's log, which the answer names and does not contain.
+            # https://cloud.google.com/vertex-ai/docs/general/troubleshooting#model_server_never_became_ready
+            context.ledger.note("refused", record, f"{wanted['model']} does not start: {failed}")
             raise Refusal(
-                "FAILED_PRECONDITION", f"Model server exited unexpectedly. Its log: {failed}"
+                "FAILED_PRECONDITION",
+                "Model server exited unexpectedly. Model server logs can be found at"
+                f" {context.base_url} (the ledger).",
             ) from failed
+        context.behaviour.spend("aiplatform:endpoints.deployModel")
         fresh = {**wanted, "createTime": timestamp(), "modelVersionId": "1"}
         with _changing:
             state = endpoint_state(context, record)
@@ -361,7 +368,9 @@ def _account_of(context: Context, record: Record, deployed: Json, model: Json) -
     name = f"custom-online-prediction-{record.inputs['name']}-{deployed['id']}"
     email = f"{name}@{record.outputs['project']}.iam.gserviceaccount.com"
     files = f"projects/_/buckets/{bucket}/objects/{folder.rstrip('/')}/"
-    context.kv.put(permissions.FOLDERS, email, files)
+    if context.kv.get(permissions.FOLDERS, email) != files:
+        context.kv.put(permissions.FOLDERS, email, files)
+        context.kv.put(permissions.FOLDERS_SINCE, email, time.time())
     return email
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from rehearsal.core.faults import Faults
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.records import Record
 from rehearsal.core.store import KeyValues, Store
+from rehearsal.provider.grants import Grants
 from rehearsal.runtime.containers import Containers
 from rehearsal.runtime.endpoints import Endpoints
 from rehearsal.runtime.functions.registry import Functions
@@ -36,6 +38,7 @@ class Context:
     behaviour: Behaviour
     """How late, how slow and how narrow the clouds are: the profile that the rehearsal was started with."""
     store: Store
+    grants: Grants
     ledger: Ledger
     """``ledger.note(verb, record, text)`` adds a line that the page shows."""
     faults: Faults
@@ -65,6 +68,15 @@ class Context:
     def all(self, token: str) -> list[Record]:
         """Every record of this type, oldest first. Copies: change one with `save`."""
         return self.store.all(token)
+
+    def in_force(self, token: str) -> list[Record]:
+        """The grants of this type that are in force: what every check of a permission reads."""
+        return self.grants.in_force(token)
+
+    def listed(self, token: str) -> list[Record]:
+        """The records of this type that a list has which is eventual: without the newest."""
+        seen = time.time() - self.behaviour.listing_delay()
+        return [each for each in self.all(token) if each.created <= seen]
 
     def get(self, token: str, id: str) -> Record | None:
         """The record with this id, or None."""

@@ -75,11 +75,14 @@ class Lifecycle:
                 with self.context.store.transaction():
                     try:
                         rules.create(self.context, record)
+                        # Afterwards: what a cloud refuses, it refuses at the beginning of an operation.
+                        self.context.behaviour.spend(token)
                     except Incomplete as failure:
                         incomplete = failure
                     if not record.id:
                         raise RuntimeError(f"{token} was created without an id")
                     former = self.context.store.with_urn(urn)
+                    self._note_grant(rules, record, None)
                     self.context.store.save(record)
                     self.context.store.end(token, begun)
                     if former:
@@ -133,6 +136,9 @@ class Lifecycle:
         self._check_references(rules, record)
         with self.context.store.transaction():
             rules.update(self.context, old, record)
+            self.context.behaviour.spend(token)
+            if old.inputs != record.inputs:
+                self._note_grant(rules, record, old)
             self.context.store.save(record)
             self.context.ledger.note("updated", record)
         return record
@@ -148,6 +154,7 @@ class Lifecycle:
             return
         with self.context.store.transaction():
             rules.delete(self.context, record)
+            self._note_grant(rules, record, record)
             self.context.store.remove(record)
             self.context.ledger.note("deleted", record)
 
@@ -157,6 +164,7 @@ class Lifecycle:
         with self.context.store.transaction():
             with contextlib.suppress(Refusal):
                 rules.delete(self.context, record)
+            self._note_grant(rules, record, record)
             self.context.store.remove(record)
             self.context.ledger.note("lost", record, "on request")
 
@@ -176,6 +184,10 @@ class Lifecycle:
                 rules.delete(self.context, record)
             self.context.store.end(record.token, record.id)
             self.context.ledger.note("interrupted", record, "was being created")
+
+    def _note_grant(self, rules: ResourceType, record: Record, former: Record | None) -> None:
+        if rules.is_grant:
+            self.context.grants.note_change(self.package, record.token, record.id, former)
 
     def check_name(self, rules: ResourceType, inputs: Json) -> None:
         """Raise `CheckFailure` for a physical name that the cloud refuses."""

@@ -73,6 +73,8 @@ class ResourceType:
     """Outputs that an update may change (``version``, ``etag``): unknown in its preview. The others
     keep their value there."""
 
+    is_grant: ClassVar[bool] = False
+    """Whether it decides what somebody may do: a change of it is in force later (`provider.grants`)."""
     unread: ClassVar[tuple[str, ...]] = ()
     """Inputs (dotted paths) that the provider writes and never reads back: no output has them, and a refresh
     keeps what the state has."""

@@ -70,6 +70,8 @@ PUSH = [
     },
     allow("ecr:GetAuthorizationToken", "*"),
 ]
+GROUP = "/aws/codebuild/project"
+LOG = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
 
 
 @pytest.fixture
@@ -104,6 +106,7 @@ def build(account: Account, bucket: Record, images: Record, *statements: Json) -
         artifacts={"type": "NO_ARTIFACTS"},
         source={"type": "S3", "location": f"{bucket.id}/builds/1.zip", "buildspec": BUILDSPEC},
         environment={"environmentVariables": [{"name": "IMAGE", "value": image}]},
+        logsConfig={"cloudwatchLogs": {"status": "ENABLED", "groupName": GROUP}},
     )
     _, started = account.call(
         "CodeBuild_20161006.StartBuild", {"projectName": project.inputs["name"]}
@@ -121,7 +124,7 @@ def build(account: Account, bucket: Record, images: Record, *statements: Json) -
 def test_a_build_makes_the_image_that_ecr_then_describes(account: Account) -> None:
     bucket, images = lake(account), repository(account)
     ended = build(
-        account, bucket, images, allow("s3:GetObject", f"arn:aws:s3:::{bucket.id}/*"), *PUSH
+        account, bucket, images, LOG, allow("s3:GetObject", f"arn:aws:s3:::{bucket.id}/*"), *PUSH
     )
     assert ended["buildStatus"] == "SUCCEEDED", ended
     status, answer = account.call(
@@ -149,26 +152,44 @@ def test_a_lifecycle_policy_that_counts_deletes_the_oldest_images(
     rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
     policy = json.dumps({"rules": [rule]})
     account.create(ecr.LifecyclePolicy.token, "expiry", repository=images.id, policy=policy)
-    build(account, bucket, images, allow("s3:GetObject", "*"), *PUSH)
+    build(account, bucket, images, LOG, allow("s3:GetObject", "*"), *PUSH)
     assert account.context.images.list(url).keys() == left
 
 
 @pytest.mark.parametrize(
-    ("statements", "phase", "action"),
+    ("statements", "phase", "code", "message", "action"),
     [
-        (PUSH, "DOWNLOAD_SOURCE", "s3:GetObject"),
-        ([allow("s3:GetObject", "*"), PUSH[1]], "BUILD", "ecr:InitiateLayerUpload"),
-        ([allow("s3:GetObject", "*"), PUSH[0]], "BUILD", "ecr:GetAuthorizationToken"),
+        ([], "QUEUED", "ACCESS_DENIED", "log streams", "logs:CreateLogStream"),
+        ([LOG, *PUSH], "DOWNLOAD_SOURCE", "CLIENT_ERROR", "Access Denied", "s3:GetObject"),
+        (
+            [LOG, allow("s3:GetObject", "*"), PUSH[1]],
+            "BUILD",
+            "COMMAND_EXECUTION_ERROR",
+            "docker push",
+            "ecr:InitiateLayerUpload",
+        ),
+        (
+            [LOG, allow("s3:GetObject", "*"), PUSH[0]],
+            "BUILD",
+            "COMMAND_EXECUTION_ERROR",
+            "get-login-password",
+            "ecr:GetAuthorizationToken",
+        ),
     ],
 )
-def test_a_build_fails_without_a_permission_that_it_needs(
-    account: Account, statements: list[Json], phase: str, action: str
+def test_a_build_without_a_permission_fails_in_the_phase_and_the_words_of_codebuild(
+    account: Account, statements: list[Json], phase: str, code: str, message: str, action: str
 ) -> None:
     ended = build(account, lake(account), repository(account), *statements)
     assert ended["buildStatus"] == "FAILED"
     last = ended["phases"][-1]
     assert last["phaseType"] == phase
-    assert f"not authorized to perform: {action}" in last["contexts"][0]["message"]
+    assert last["contexts"][0]["statusCode"] == code
+    assert message in last["contexts"][0]["message"]
+    # Of a failed command CodeBuild reports the command alone: the reason is in the log.
+    log = account.http.get(ended["logs"]["deepLink"].removeprefix(account.context.base_url))
+    assert f"not authorized to perform: {action}" in log.text
+    assert (action in last["contexts"][0]["message"]) == (phase == "QUEUED")
 
 
 class Serving:

@@ -117,10 +117,11 @@ api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs ar
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
 format: fmt ## The same as `make fmt`
-fmt: bootstrap ## Format the code, and bring docs/reference/settings.md up to date
+fmt: bootstrap ## Format the code, and bring the generated parts of docs/reference up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .
 	@$(python) -m tools.settings_table
+	@$(python) -m tools.prerequisites
 lock: bootstrap ## Pin all dependencies again from requirements*.in
 	@$(python) -m tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks

@@ -111,6 +111,13 @@ def start_build(call: Call) -> Json:
             f"Project cannot be found: {call.arn('codebuild', f'project/{name}')}",
         )
     call.require("codebuild:StartBuild", project.outputs["arn"])
+    limit = call.context.behaviour.quotas.codebuild_builds
+    if len(_running) >= limit:
+        # https://github.com/aws-samples/aws-secure-environment-accelerator/issues/982
+        raise Refusal(
+            "AccountLimitExceededException",
+            f"Cannot have more than {limit} builds in queue for the account",
+        )
     id = f"{name}:{uuid.uuid4()}"
     build: Json = {
         "id": id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import ClassVar
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from rehearsal.aws import permissions
 from rehearsal.aws.calls import Call
 from rehearsal.aws.credentials import base32
 from rehearsal.aws.policy_documents import check_policy
-from rehearsal.aws.query_protocol import elements
+from rehearsal.aws.query_protocol import elements, page
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
@@ -26,8 +25,6 @@ NAME = Name(
     rule="letters, digits and _+=,.@- are allowed",
     taken="EntityAlreadyExists",
 )
-PAGE = 100
-"""IAM's own default for MaxItems."""
 
 
 class Role(ResourceType):
@@ -145,13 +142,13 @@ def list_roles(call: Call) -> str:
     """
     call.require("iam:ListRoles", f"arn:aws:iam::{call.context.account.aws_account}:role/")
     roles = sorted(call.context.listed(permissions.ROLE), key=lambda each: each.id)
-    return _page(call, "Roles", (elements(_described(role)) for role in roles))
+    return page(call, "Roles", (elements(_described(role)) for role in roles))
 
 
 def list_role_tags(call: Call) -> str:
     """https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html"""
     tags = _called_role(call, "iam:ListRoleTags").outputs.get("tags") or {}
-    return _page(call, "Tags", (elements({"Key": k, "Value": v}) for k, v in tags.items()))
+    return page(call, "Tags", (elements({"Key": k, "Value": v}) for k, v in tags.items()))
 
 
 def list_role_policies(call: Call) -> str:
@@ -162,7 +159,7 @@ def list_role_policies(call: Call) -> str:
     role = _called_role(call, "iam:ListRolePolicies")
     policies = call.context.all(permissions.ROLE_POLICY)
     names = (escape(each.inputs["name"]) for each in policies if each.inputs["role"] == role.id)
-    return _page(call, "PolicyNames", names)
+    return page(call, "PolicyNames", names)
 
 
 def _described(role: Record) -> dict[str, str]:
@@ -184,15 +181,3 @@ def _called_role(call: Call, action: str) -> Record:
     if role := call.context.get(permissions.ROLE, name):
         return role
     raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.")
-
-
-def _page(call: Call, name: str, items: Iterable[str]) -> str:
-    """A page of a list, each item the XML inside its ``member``."""
-    members = [f"<member>{each}</member>" for each in items]
-    start, limit = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
-    more = start + limit < len(members)
-    return (
-        f"<{name}>{''.join(members[start : start + limit])}</{name}>"
-        f"<IsTruncated>{str(more).lower()}</IsTruncated>"
-        + (f"<Marker>{start + limit}</Marker>" if more else "")
-    )

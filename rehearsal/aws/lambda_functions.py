@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rehearsal.aws import credentials, permissions
+from rehearsal.aws import account_settings, credentials, permissions
 from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import archive_bytes
+from rehearsal.core.quotas import USUAL
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -37,7 +38,6 @@ POLICY_WRITES = "aws.lambda.policy-writes"
 # So long a function is being updated after a write to its policy. On AWS it is up to some seconds.
 POLICY_WRITE_SECONDS = 0.3
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-ACCOUNT_CONCURRENCY, UNRESERVED_CONCURRENCY = 1000, 100
 ZIP_BYTES, ENVIRONMENT_BYTES = 50 * 2**20, 4096
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 RESERVED = frozenset(
@@ -95,7 +95,8 @@ class Function(ResourceType):
         check_tags(inputs)
         _between(inputs, "memorySize", 128, 10_240)
         _between(inputs, "timeout", 1, 900)
-        _between(inputs, "reservedConcurrentExecutions", -1, ACCOUNT_CONCURRENCY)
+        # Of any account; `create` knows how much this one has.
+        _between(inputs, "reservedConcurrentExecutions", -1, USUAL.lambda_executions)
         variables = (inputs.get("environment") or {}).get("variables") or {}
         if reserved := sorted(RESERVED & variables.keys()):
             raise CheckFailure(
@@ -178,16 +179,12 @@ class Function(ResourceType):
 
     def _check_concurrency(self, context: Context, record: Record) -> None:
         wanted = record.inputs.get("reservedConcurrentExecutions", -1)
-        others = sum(
-            max(0, each.inputs.get("reservedConcurrentExecutions", -1))
-            for each in context.all(FUNCTION)
-            if each.id != record.id
-        )
-        if wanted > 0 and ACCOUNT_CONCURRENCY - others - wanted < UNRESERVED_CONCURRENCY:
+        least = context.behaviour.quotas.lambda_unreserved
+        if wanted > 0 and account_settings.unreserved(context, without=record.id) - wanted < least:
             raise Refusal(
                 "InvalidParameterValueException",
                 "Specified ReservedConcurrentExecutions for function decreases account's"
-                f" UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_CONCURRENCY}].",
+                f" UnreservedConcurrentExecution below its minimum value of [{least}].",
             )
 
 

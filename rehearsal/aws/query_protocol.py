@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/programming.html
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from xml.sax.saxutils import escape
 
 from rehearsal.aws.calls import Call
@@ -21,6 +21,9 @@ RESPONSE = """\
 ERROR = """\
 <ErrorResponse xmlns="{namespace}"><Error><Type>Sender</Type>\
 <Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"""
+
+PAGE = 100
+"""IAM's own default for MaxItems."""
 
 Query = Callable[[Call], str]
 """An operation of the query protocol: the form is the call's body; returns the XML of the result."""
@@ -41,3 +44,15 @@ def response(service: str, action: str, result: str) -> str:
 def error(service: str, code: str, message: str) -> str:
     """The XML of an error."""
     return ERROR.format(namespace=NAMESPACES[service], code=code, message=escape(message))
+
+
+def page(call: Call, name: str, items: Iterable[str]) -> str:
+    """A page of a list, each item the XML inside its ``member``."""
+    members = [f"<member>{each}</member>" for each in items]
+    start, limit = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
+    more = start + limit < len(members)
+    return (
+        f"<{name}>{''.join(members[start : start + limit])}</{name}>"
+        f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+        + (f"<Marker>{start + limit}</Marker>" if more else "")
+    )

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rehearsal.aws import (
+    account_settings,
     application_autoscaling,
     codebuild,
     credentials,
@@ -46,6 +47,8 @@ TARGETS: dict[str, Operation] = {
     "CodeBuild_20161006.BatchGetBuilds": codebuild.batch_get_builds,
     "CodeBuild_20161006.StartBuild": codebuild.start_build,
     "ResourceGroupsTaggingAPI_20170126.GetResources": resource_groups_tagging.get_resources,
+    "ServiceQuotasV20190624.ListAWSDefaultServiceQuotas": account_settings.list_service_quotas,
+    "ServiceQuotasV20190624.ListServiceQuotas": account_settings.list_service_quotas,
     "SageMaker.DeleteEndpoint": sagemaker.delete_endpoint,
     "SageMaker.DescribeEndpoint": sagemaker.describe_endpoint,
     "SageMaker.DescribeEndpointConfig": sagemaker.describe_endpoint_config,
@@ -57,12 +60,15 @@ QUERIES: dict[str, Query] = {
     "iam:ListRolePolicies": iam.list_role_policies,
     "iam:ListRoleTags": iam.list_role_tags,
     "iam:ListRoles": iam.list_roles,
+    "iam:SimulatePrincipalPolicy": account_settings.simulate_principal_policy,
     "sts:GetCallerIdentity": sts.get_caller_identity,
 }
 """The operations of the query protocol, by service and ``Action``."""
 PATHS: tuple[tuple[str, Callable[[Call, Request, str], Awaitable[Response]]], ...] = (
     (r"/endpoints/([^/]+)/invocations", sagemaker_runtime.invoke_endpoint),
     (r"/2015-03-31/functions/([^/]+)/invocations", lambda_functions.invoke),
+    (r"/2016-08-19/(account-settings)/?", account_settings.get_account_settings),
+    (r"/(getRegionOptStatus)", account_settings.get_region_opt_status),
 )
 """The operations that are known by their address, and are given the name in it."""
 

@@ -11,10 +11,11 @@ import shutil
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.aws import credentials, permissions, s3
+from rehearsal.aws import account_settings, credentials, permissions, s3
 from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.cloudwatch import ALARM, log_as
@@ -153,6 +154,8 @@ class Endpoint(ResourceType):
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["name"]
         set_arn(context, record, "sagemaker", f"endpoint/{record.id.lower()}")
+        if wanted := context.find_referenced(CONFIGURATION, record.inputs["endpointConfigName"]):
+            _check_quotas(context, record, wanted)
         try:
             _serve(context, record)
         except ContainerFailed as failure:
@@ -185,6 +188,7 @@ class Endpoint(ResourceType):
         if previous and wanted:
             _check_scaling(context, record, previous, wanted)
         if wanted:
+            _check_quotas(context, record, wanted)
             _check_alarms(context, record, wanted)
         try:
             _serve(context, record)
@@ -463,6 +467,45 @@ def _check_serverless(config: Json) -> None:
             "productionVariants",
             "ValidationException: ProvisionedConcurrency is above MaxConcurrency",
         )
+
+
+def _check_quotas(context: Context, endpoint: Record, wanted: Record) -> None:
+    """Refuse what is more than the account's quota, in SageMaker's words.
+
+    While instances are updated, the new ones run beside the old ones.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
+    https://github.com/aws-samples/sagemaker-custom-project-templates/issues/51
+    """
+    used: Counter[str] = Counter()
+    for each in context.all(ENDPOINT):
+        serving = context.kv.get(SERVING, each.id, {}).get("config", "")
+        configuration = context.find_referenced(CONFIGURATION, serving)
+        if configuration and (each.id != endpoint.id or not _serverless(wanted)):
+            used += _capacity(configuration)
+    quotas = context.behaviour.quotas
+    for what, delta in _capacity(wanted).items():
+        serverless = what == account_settings.SERVERLESS
+        limit = quotas.sagemaker_serverless if serverless else quotas.sagemaker_instances
+        if used[what] + delta > limit:
+            unit = "" if serverless else " Instances"
+            raise Refusal(
+                "ResourceLimitExceeded",
+                f"The account-level service limit '{what}' is {limit}{unit}, with current utilization of"
+                f" {used[what]}{unit} and a request delta of {delta}{unit}. Please use AWS Service Quotas to request"
+                " an increase for this quota.",
+            )
+
+
+def _capacity(configuration: Record) -> Counter[str]:
+    """What an endpoint with this configuration takes of the account's quotas, by the quota's name."""
+    taken: Counter[str] = Counter()
+    for variant in configuration.inputs["productionVariants"]:
+        if serverless := variant.get("serverlessConfig"):
+            taken[account_settings.SERVERLESS] += int(serverless["maxConcurrency"])
+        elif machine := variant.get("instanceType"):
+            count = int(variant.get("initialInstanceCount") or 1)
+            taken[f"{machine} for endpoint usage"] += count
+    return taken
 
 
 def _serverless(configuration: Record) -> bool:

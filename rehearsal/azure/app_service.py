@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from starlette.responses import HTMLResponse
 
-from rehearsal.azure import container_registry, credentials, key_vault, permissions
+from rehearsal.azure import container_registry, credentials, key_vault, limits, permissions
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import by_id
 from rehearsal.azure.resource_type import IDENTITY, AzureResourceType, field, user_assigned
@@ -39,6 +39,15 @@ class AppServicePlan(AzureResourceType):
         rule="1 to 60 letters, digits and hyphens",
         unique=("resourceGroupName",),
     )
+
+    def on_create(self, context: Context, record: Record) -> None:
+        limits.require_machines(context, record.inputs)
+
+    def on_update(self, context: Context, old: Record, record: Record) -> None:
+        if (old.inputs.get("sku") or {}).get("tier") != (record.inputs.get("sku") or {}).get(
+            "tier"
+        ):
+            limits.require_machines(context, record.inputs)
 
     def delete(self, context: Context, record: Record) -> None:
         apps = [

@@ -10,6 +10,7 @@ STATUS = {
     "AuthenticationFailed": 401,
     "AuthorizationFailed": 403,
     "Forbidden": 403,
+    "MissingSubscriptionRegistration": 409,
     "ResourceGroupNotFound": 404,
     "ResourceNotFound": 404,
     "SecretNotFound": 404,

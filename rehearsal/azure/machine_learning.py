@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.azure import container_registry, permissions, storage
+from rehearsal.azure import container_registry, limits, permissions, storage
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import by_id, guid, last_name
 from rehearsal.azure.key_vault import VAULT
@@ -220,6 +220,7 @@ class OnlineDeployment(AzureResourceType):
             raise CheckFailure("sku.capacity", "a deployment has at least 1 instance")
 
     def on_create(self, context: Context, record: Record) -> None:
+        limits.require_cores(context, record.inputs)
         _deploy(context, record)
 
     def on_update(self, context: Context, old: Record, record: Record) -> None:

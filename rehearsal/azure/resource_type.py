@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from rehearsal.azure import limits
 from rehearsal.azure.ids import by_id, group_id
 from rehearsal.azure.tags import check_tags
 from rehearsal.core.records import Inputs, Json, Record, Refusal
@@ -45,6 +46,7 @@ class AzureResourceType(ResourceType):
         if context.find(GROUP, name=group) is None:
             raise Refusal("ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
         provider, *rest = self.path.format(**record.inputs).split("/")
+        limits.require_registered(context, provider)
         record.id = f"{group_id(context, group)}/providers/{'/'.join((provider, *rest))}"
         record.outputs["type"] = "/".join((provider, *rest[::2]))
         record.outputs["name"] = rest[-1]

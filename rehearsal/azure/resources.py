@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rehearsal.azure import container_registry, managed_identity
+from rehearsal.azure import container_registry, managed_identity, subscription
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import within
 from rehearsal.azure.resource_type import GROUP
@@ -23,17 +23,12 @@ ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/([^/]+)/providers/([^/]+)/
 
 def list_subscriptions(call: Call) -> Json:
     """https://learn.microsoft.com/rest/api/resources/subscriptions/list"""
-    return {"value": [_subscription(call)]}
+    return {"value": [subscription.described(call.context)]}
 
 
 def get_subscription(call: Call) -> Json:
     """https://learn.microsoft.com/rest/api/resources/subscriptions/get"""
-    return _subscription(call)
-
-
-def _subscription(call: Call) -> Json:
-    subscription = call.context.account.azure_subscription
-    return {"id": f"/subscriptions/{subscription}", "subscriptionId": subscription}
+    return subscription.described(call.context)
 
 
 def list_groups(call: Call) -> Json:

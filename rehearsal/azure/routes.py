@@ -23,6 +23,7 @@ from rehearsal.azure import (
     resources,
     storage,
     storage_proxy,
+    subscription,
 )
 from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
@@ -33,9 +34,30 @@ from rehearsal.provider.context import Context
 MANAGEMENT = "https://management.azure.com"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
+MACHINE_LEARNING = (
+    SUBSCRIPTION + "/providers/Microsoft.MachineLearningServices/locations/{location}"
+)
 RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
     ("GET", "/subscriptions", resources.list_subscriptions),
     ("GET", SUBSCRIPTION, resources.get_subscription),
+    ("GET", SUBSCRIPTION + "/providers", subscription.list_providers),
+    (
+        "POST",
+        SUBSCRIPTION + "/providers/{namespace}/register",
+        subscription.register_provider,
+    ),
+    (
+        "GET",
+        SUBSCRIPTION + "/providers/Microsoft.Authorization/permissions",
+        subscription.list_permissions,
+    ),
+    ("GET", MACHINE_LEARNING + "/vmSizes", subscription.list_sizes),
+    ("GET", MACHINE_LEARNING + "/usages", subscription.list_machine_learning_usages),
+    (
+        "GET",
+        SUBSCRIPTION + "/providers/Microsoft.Web/locations/{location}/usages",
+        subscription.list_web_usages,
+    ),
     ("GET", SUBSCRIPTION + "/resourcegroups", resources.list_groups),
     ("GET", GROUP + "/resources", resources.list_resources),
     *(
@@ -110,9 +132,9 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             if principal is None:
                 raise Refusal("AuthenticationFailed", "Authentication failed.")
             own = context.account.azure_subscription
-            subscription = request.path_params.get("subscription", own)
-            if subscription != own:
-                raise Refusal("SubscriptionNotFound", f"{subscription} could not be found.")
+            named = request.path_params.get("subscription", own)
+            if named != own:
+                raise Refusal("SubscriptionNotFound", f"{named} could not be found.")
             content = json.loads(body or b"{}")
             return operation(
                 Call(

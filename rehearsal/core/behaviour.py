@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from rehearsal.core.quotas import FRESH, USUAL, Quotas
+
 Profile = Literal["instant", "realistic", "fresh-account"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 DEFAULT: Profile = "instant"
@@ -72,6 +74,8 @@ class Behaviour:
     profile: Profile
     delays: bool = False
     """Whether anything takes time, or is late."""
+    quotas: Quotas = USUAL
+    """What the accounts allow."""
 
     def shortened(self, seconds: float) -> float:
         """How long so many seconds of a cloud take here."""
@@ -93,5 +97,5 @@ class Behaviour:
 BEHAVIOURS: Mapping[Profile, Behaviour] = {
     "instant": Behaviour(profile="instant"),
     "realistic": Behaviour(profile="realistic", delays=True),
-    "fresh-account": Behaviour(profile="fresh-account"),
+    "fresh-account": Behaviour(profile="fresh-account", quotas=FRESH),
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.datastructures import QueryParams
+
 from rehearsal.core.records import Json
 from rehearsal.provider.context import Context
 
@@ -18,7 +20,7 @@ class Call:
     context: Context
     path: Mapping[str, Any]
     """The parameters in the address: ``project``, ``location``, ``endpoint``."""
-    query: Mapping[str, str]
+    query: QueryParams
     body: Json = field(default_factory=dict)
 
     @property

@@ -92,6 +92,7 @@ class Service(ResourceType):
         """Start a revision, move the traffic to it when it is healthy, and stop the previous one."""
         template = record.inputs["template"]
         container = template["containers"][0]
+        _check_quota(context, template)
         artifact_registry.require_image(context, container["image"])
         generation = int(record.outputs["generation"]) + 1
         revision = f"{record.inputs['name']}-{generation:05}-{secrets.token_hex(2)[:3]}"
@@ -146,6 +147,23 @@ class Service(ResourceType):
             max_concurrency=per_instance * instances,
         )
         record.outputs |= {"uri": url, "urls": [url]}
+
+
+def _check_quota(context: Context, template: Json) -> None:
+    """Refuse more instances than the region has CPUs for: https://cloud.google.com/run/docs/configuring/max-instances-limits
+
+    The words are those in https://github.com/jspsych/datapipe/pull/238
+    """
+    limits = (template["containers"][0].get("resources") or {}).get("limits") or {}
+    cpu = str(limits.get("cpu") or "1")
+    thousandths = int(cpu.removesuffix("m")) if cpu.endswith("m") else round(1000 * float(cpu))
+    most = (template.get("scaling") or {}).get("maxInstanceCount")
+    allowed = context.behaviour.quotas.cloud_run_cpus // thousandths
+    if most and most > allowed:
+        raise Refusal(
+            "INVALID_ARGUMENT",
+            f"Max instances must be set to {allowed} or fewer in order to set the requested total CPU.",
+        )
 
 
 def reopen(context: Context) -> None:

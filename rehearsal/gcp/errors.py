@@ -15,6 +15,7 @@ STATUS = {
     "NOT_FOUND": (404, 5),
     "ALREADY_EXISTS": (409, 6),
     "ABORTED": (409, 10),
+    "RESOURCE_EXHAUSTED": (429, 8),
     "INTERNAL": INTERNAL,
     "UNAVAILABLE": (503, 14),
 }

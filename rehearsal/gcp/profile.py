@@ -109,6 +109,9 @@ def environment(context: Context) -> dict[str, str]:
         "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{base}/artifactregistry/v1/",
         "GOOGLE_CLOUD_RUN_V2_CUSTOM_ENDPOINT": f"{base}/run/v2/",
         "GOOGLE_IAM_CUSTOM_ENDPOINT": f"{base}/iam/v1/",
+        "GOOGLE_BILLING_CUSTOM_ENDPOINT": f"{base}/cloudbilling/v1/",
+        "GOOGLE_RESOURCE_MANAGER_V3_CUSTOM_ENDPOINT": f"{base}/cloudresourcemanager/v3/",
+        "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": f"{base}/serviceusage/v1/",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permission check; the first request starts the emulator.
         "STORAGE_EMULATOR_HOST": f"{base}/as/{credentials.deployer(context)}",

@@ -19,6 +19,7 @@ from rehearsal.gcp import (
     errors,
     iam,
     operations,
+    projects,
     secret_manager,
     service_usage,
     storage_proxy,
@@ -45,6 +46,22 @@ SERVICES: dict[str, tuple[tuple[str, str, Operation], ...]] = {
         ("POST", PLACE + "/builds", cloud_build.create_build),
         ("GET", PLACE + "/builds/{build}", cloud_build.get_build),
     ),
+    "/cloudbilling/v1": (("GET", PROJECT + "/billingInfo", projects.get_billing),),
+    "/cloudresourcemanager/v3": (
+        ("GET", PROJECT, projects.get_project),
+        ("POST", PROJECT + ":testIamPermissions", projects.test_permissions),
+    ),
+    "/serviceusage/v1": (
+        ("GET", PROJECT + "/services:batchGet", service_usage.batch_get),
+        ("POST", PROJECT + "/services/{service}:enable", service_usage.enable),
+    ),
+    "/serviceusage/v1beta1": (
+        (
+            "GET",
+            PROJECT + "/services/{service}/consumerQuotaMetrics/{metric:path}",
+            service_usage.get_quota,
+        ),
+    ),
     "/iam/v1": (("GET", PROJECT + "/serviceAccounts", iam.list_accounts),),
     "/run/v2": (("GET", PLACE + "/services", cloud_run.list_services),),
     "/secretmanager/v1": (
@@ -52,6 +69,7 @@ SERVICES: dict[str, tuple[tuple[str, str, Operation], ...]] = {
         ("GET", PROJECT + "/secrets/{secret}/versions", secret_manager.list_versions),
     ),
     "/aiplatform/v1": (
+        ("GET", PLACE, vertex_ai.get_location),
         ("POST", PLACE + "/models:upload", vertex_ai.upload_model),
         ("GET", PLACE + "/models", vertex_ai.list_models),
         ("GET", MODEL, vertex_ai.get_model),

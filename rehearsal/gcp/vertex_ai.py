@@ -201,6 +201,12 @@ def _require_artifact(context: Context, uri: str) -> None:
 # Endpoints
 
 
+def get_location(call: Call) -> Json:
+    """https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations/get"""
+    service_usage.require_api(call.context, call.project, API)
+    return {"name": call.parent, "locationId": call.path["location"]}
+
+
 def get_endpoint(call: Call) -> Json:
     """``endpoints.get``"""
     return _described(call.context, called_endpoint(call))
@@ -254,6 +260,7 @@ def deploy_model(call: Call) -> Json:
         number = context.account.gcp_number(record.outputs["project"])
         agent = f"service-{number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
         iam.require_administrator(context, email, agent)
+    _check_quota(context, record, wanted)
 
     def work() -> Json:
         try:
@@ -280,6 +287,33 @@ def deploy_model(call: Call) -> Json:
         return {"deployedModel": fresh}
 
     return _start_creation(context, record.id, key, work)
+
+
+def _check_quota(context: Context, endpoint: Record, wanted: Json) -> None:
+    """Refuse more CPUs than the quota has: a deployment is charged for the most replicas that it may have.
+
+    https://cloud.google.com/vertex-ai/docs/reference/rest/v1/DedicatedResources
+    """
+    everywhere = [
+        deployed
+        for each in context.all(ENDPOINT)
+        if each.id.rpartition("/")[0] == endpoint.id.rpartition("/")[0]
+        for deployed in endpoint_state(context, each)["deployedModels"]
+    ]
+    if sum(map(_charged_cpus, (*everywhere, wanted))) > context.behaviour.quotas.vertex_cpus:
+        raise Refusal(
+            "RESOURCE_EXHAUSTED",
+            "The following quota metrics exceed quota limits:"
+            " aiplatform.googleapis.com/custom_model_serving_cpus",
+        )
+
+
+def _charged_cpus(deployed: Json) -> int:
+    resources = deployed["dedicatedResources"]
+    machine = resources["machineSpec"]["machineType"]
+    most = resources.get("maxReplicaCount") or resources.get("minReplicaCount") or 1
+    cpus = machine.rpartition("-")[2]
+    return int(most) * (int(cpus) if cpus.isdecimal() else 1)
 
 
 def mutate_deployed_model(call: Call) -> Json:

@@ -73,13 +73,15 @@ wipe: down ## Forget the rehearsal's state, and the stacks in it
 train: bootstrap ## Train a model version on the flights of 2013
 	@PYTHONPATH=lambda $(python) -m model_server train
 
-.PHONY: deliver release drift review
+.PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none
 	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your shell's environment: STACK=staging, STACK=production VERSION=…
 	@$(python) -m operations release $(STACK) --version "$$VERSION"
 drift: bootstrap ## Report what somebody changed by hand in a stack
 	@$(python) -m operations drift $(of_stack)
+evidence: bootstrap ## Pack versions, times, differences and refusals of a stack, without secrets
+	@$(python) -m operations evidence $(of_stack)
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 

@@ -102,6 +102,13 @@ def _add_delivery_commands(commands: Subparsers) -> None:
         "list what was changed by hand in a stack",
     )
     _add_stack(drift)
+    evidence = _command(
+        commands,
+        "evidence",
+        _evidence,
+        "pack what is needed to understand a stack's run elsewhere, without its secrets",
+    )
+    _add_stack(evidence)
     review = _command(
         commands, "review", _review, "show what this tree would change of what a base commit builds"
     )
@@ -197,6 +204,13 @@ def _drift(arguments: argparse.Namespace) -> None:
     from operations.engine.chosen_stack import chosen_stack
 
     report_drift(chosen_stack(arguments.cloud, arguments.stack))
+
+
+def _evidence(arguments: argparse.Namespace) -> None:
+    from operations.delivery.evidence_archive import collect_evidence
+    from operations.engine.chosen_stack import chosen_stack
+
+    collect_evidence(chosen_stack(arguments.cloud, arguments.stack))
 
 
 def _review(arguments: argparse.Namespace) -> None:

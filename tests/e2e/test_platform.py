@@ -7,20 +7,26 @@ destruction is with the generated files, which have stacks of their own.
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.harness import FLIGHT, ROOT, Stack, http_answer, load
+from bench.harness import FLIGHT, ROOT, Stack, http_answer, load, run
 from components import build_context
 from components.resource_type import RANDOM_KEY
 from config.stack_file import StackFile
 from config.validation import config_of_file
+from operations.delivery.redaction import secrets_in
 from operations.engine import environment
 from operations.engine.resources import resource_name
+from operations.engine.stack import SCRATCH
 from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
 from tests.contract.outputs import OUTPUTS
@@ -221,3 +227,35 @@ def test_no_secret_is_in_the_state_in_plain_text(stack: Stack) -> None:
     written = [file for file in stack.folder.rglob("*") if file.is_file()]
     assert written
     assert not [file for file in written if key.encode() in file.read_bytes()]
+
+
+def test_the_evidence_of_a_stack_says_how_it_is_and_has_no_secret(
+    stack: Stack, models: list[str]
+) -> None:
+    """As a person elsewhere collects it: the stack is one of the shell's environment, in a backend of its own."""
+    file = SCRATCH / stack.file.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(stack.file, file)
+    command = [sys.executable, "-m", "operations", "evidence", "--stack", stack.name]
+    try:
+        printed = run(command, stack.environment, timeout=300)
+    finally:
+        file.unlink()
+    archive_file = ROOT / re.findall(r"^(\S+\.zip):", printed, re.MULTILINE)[0]
+    with zipfile.ZipFile(archive_file) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    archive_file.unlink()
+    parts = {name: json.loads(text) for name, text in texts.items() if name.endswith(".json")}
+    assert "not collected" in parts.pop("last_update.json")  # `pulumi up`, not `make up`
+    assert not [name for name, part in parts.items() if "not collected" in part], printed
+    assert parts["drift.json"] == {}
+    assert parts["preview.json"] == []
+    assert parts["answers.json"]["model_version"] == models[0]
+    assert len(parts["resources.json"]) > 20
+    secrets = {
+        stack.outputs()["gateway_key"],
+        *(each for each in secrets_in(stack.environment) if len(each) >= 16),
+    }
+    assert len(secrets) > 1
+    for name, text in texts.items():
+        assert not [each for each in secrets if each in text], name

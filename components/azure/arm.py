@@ -77,23 +77,24 @@ def _send(
     from azure.identity import DefaultAzureCredential
 
     manager, audience = _cloud()
-    with DefaultAzureCredential() as credential:
-        token = credential.get_token(f"{audience}/.default").token
     page = "://" in resource
     deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        with _session() as session:
-            answer = session.request(
-                method,
-                resource if page else f"{manager}{resource}",
-                params=None if page else {"api-version": version},
-                headers={"Authorization": f"Bearer {token}"},
-                json=body,
-                timeout=60,
-            )
-        if answer.status_code != CONFLICT or time.monotonic() > deadline:
-            return answer
-        time.sleep(BUSY_PAUSE)
+    with DefaultAzureCredential() as credential:
+        while True:
+            # Kept by the credential until shortly before it ends, which may be while Azure is busy.
+            token = credential.get_token(f"{audience}/.default").token
+            with _session() as session:
+                answer = session.request(
+                    method,
+                    resource if page else f"{manager}{resource}",
+                    params=None if page else {"api-version": version},
+                    headers={"Authorization": f"Bearer {token}"},
+                    json=body,
+                    timeout=60,
+                )
+            if answer.status_code != CONFLICT or time.monotonic() > deadline:
+                return answer
+            time.sleep(BUSY_PAUSE)
 
 
 def _session() -> Session:

@@ -129,6 +129,17 @@ def test_a_request_that_met_another_change_is_sent_again(server: Server) -> None
     assert len(server.requests) == 6
 
 
+def test_a_token_that_ends_while_azure_is_busy_is_renewed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = iter(f"token-{number}" for number in range(9))
+    credential = SimpleNamespace(get_token=lambda _scope: SimpleNamespace(token=next(tokens)))
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", lambda: nullcontext(credential))
+    server.answers = {ENDPOINT: [AZURE_BUSY, AZURE_BUSY, OK]}
+    arm.get(ENDPOINT)
+    assert server.received["authorization"] == "Bearer token-2"
+
+
 def test_a_request_for_what_exists_already_is_not_sent_again(server: Server) -> None:
     server.answers = {"/v1/things": [EXISTS]}
     with pytest.raises(rest.GoogleError, match="ALREADY_EXISTS: it exists") as refused:

@@ -1,4 +1,4 @@
-"""``python -m model_server train``: train a model version and keep it in the store."""
+"""``python -m model_server train``: train a model version and keep it in the store. ``complete``: see there."""
 
 from __future__ import annotations
 
@@ -36,9 +36,23 @@ def main() -> None:
         action=argparse.BooleanOptionalAction,
         help="make it the champion; by default only if there is no champion yet",
     )
+    complete = commands.add_parser(
+        "complete", help="write the archives that models from another cloud's lake lack"
+    )
+    complete.add_argument("--store", type=Path, default=DEFAULT, help="default: .models")
+    for name, command in (("train", train), ("complete", complete)):
+        command.set_defaults(command=name)
     chosen = parser.parse_args()
 
     store = ModelStore(chosen.store)
+    if chosen.command == "complete":
+        store.complete()
+    else:
+        _train(store, chosen)
+
+
+def _train(store: ModelStore, chosen: argparse.Namespace) -> None:
+    """Train a version, unless the store has it, and print it."""
     key = recipe(chosen.months)
     version = store.trained(key)
     if not version:

@@ -1,4 +1,4 @@
-"""`make backup` copies the lake's data, and `make restore` copies it into a new platform.
+"""`make backup` copies the lake's data, and `make restore` copies it into a new platform, on any of the clouds.
 
 ``BACKUP`` names the place of the backup: a folder, or another lake's URI. Default for a stack of this clone: ``.backups``.
 """
@@ -7,58 +7,123 @@ from __future__ import annotations
 
 import os
 
-from components.contracts import Zone
-from config.model_store import STORE
-from operations.commands.preparation import prepare, refuse_missing
+from operations.commands.model_versions import copy_models, other_model
+from operations.commands.preparation import ensure_model, prepare, read_settings, refuse_missing
 from operations.commands.update import bring_up, report_update
 from operations.data import backup
-from operations.data.folder_lake import FolderLake
+from operations.data.backup import Copied, Overwritten
 from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
-from operations.data.state_copy import lake_of
+from operations.data.state_copy import (
+    lake_of,
+    read_state_copy,
+    stacks_with_copy,
+    write_state_copy,
+)
+from operations.engine import cloud_errors
+from operations.engine.guards import allowed, refuse
+from operations.engine.resources import stack_outputs
 from operations.engine.stack import NamedStack
+from operations.recovery import kept_key
+from operations.recovery.copy_search import StateCopy
 from operations.terminal import fail
 
 MIB = 2**20
+ALLOW_OTHER_MODEL = "model"
+"""The word that restores with another model version than the one that served: ``ALLOW=model``."""
 
 
 def back_up(stack: NamedStack) -> None:
-    """Copy the lake's objects that are new, or were written again since the last backup."""
+    """Copy the lake's objects that are new, or were written again since the last backup, and the state."""
     target = _backup_of(stack)
     stack.start()
     refuse_missing(stack)
     source = lake_of(stack)
     if source is None:
         fail(f"Stack {stack.name} has no lake to back up.")
-    found, copied, size = backup.copy(source, target, update=True)
-    print(f"Backup: {copied} of {found} objects were new or changed, {size / MIB:.1f} MiB.")
+    result = copied(source, target, "all")
+    # When a cloud is gone, only this knows which model served, and has the callers' key. It is encrypted.
+    write_state_copy(target, stack.name, stack.export())
+    print(
+        f"Backup: {result.copied} of {result.found} objects were new or changed, {result.size / MIB:.1f} MiB."
+    )
 
 
 def restore(stack: NamedStack) -> None:
-    """Build the platform again if it is gone, and fill its lake from the backup. Existing objects stay."""
+    """Build the platform again if it is gone, and fill its lake from the backup. Existing objects stay.
+
+    ``KEY=keep``: with the key of the platform that the backup is of, on whichever cloud that was.
+    """
+    keep_key = kept_key.is_wanted()
     source = _backup_of(stack)
-    _restore_model_store(source)
+    stack.start()
+    former = _former_stack(source)
+    served = stack_outputs(former[1].resources).get("model_version") if former else None
+    copy_models(source, champion=served)
+    key = _former_key(stack, former) if keep_key else None
+    ensure_model()
+    if ALLOW_OTHER_MODEL not in allowed():
+        reasons = other_model(stack, read_settings(stack), served)
+        refuse([f"{each}; or accept the other one: ALLOW={ALLOW_OTHER_MODEL}" for each in reasons])
+    if key:
+        refuse(kept_key.another_key(stack, key))
     prepare(stack, create=True)  # with the region its state may be gone
+    if key:
+        kept_key.put_key(stack, key)
     bring_up(stack)
     target = lake_of(stack)
     if target is None:
         fail(f"Stack {stack.name} came up without a lake: nowhere to restore to.")
-    found, copied, size = backup.copy(source, target)
-    print(f"Restored {copied} of {found} objects, {size / MIB:.1f} MiB; the others exist already.")
+    result = copied(source, target, "nothing")
+    print(
+        f"Restored {result.copied} of {result.found} objects, {result.size / MIB:.1f} MiB; the others exist already."
+    )
     report_update(stack)
 
 
-def _restore_model_store(source: Lake) -> None:
-    """Copy the backup's models that this clone does not have: the platform is built with one of them."""
-    names = list(source.names(f"{Zone.MODELS}/"))
-    if not names:
-        fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
-    store = FolderLake(STORE)
-    existing = set(store.names())
+def copied(source: Lake, target: Lake, overwrite: Overwritten) -> Copied:
+    """Copy one lake into another. Leaves with a reason if that stops."""
+    try:
+        return backup.copy(source, target, overwrite=overwrite)
+    except Exception as error:  # a full disk, an expired login: each client has errors of its own
+        reason = (
+            cloud_errors.report(error)
+            or f"{error}\nMend the cause, and run the same command again."
+        )
+        fail(
+            f"The copy has stopped: {reason}\nEach object that is there is whole, and the source is unchanged: the next"
+            " run copies what is missing."
+        )
+
+
+def _former_stack(source: Lake) -> tuple[str, StateCopy] | None:
+    """The stack that the backup is of, with its state; None if an older version made the backup."""
+    names = stacks_with_copy(source)
+    if len(names) > 1:
+        fail(
+            f"The backup is of several stacks: {', '.join(names)}. Which one's model and key are meant is not"
+            " known. Nothing was changed. Give each stack a place of its own in BACKUP."
+        )
     for name in names:
-        file = name.removeprefix(f"{Zone.MODELS}/")
-        if file and file not in existing and (data := source.read(name)) is not None:
-            store.write(file, data)
+        if (state := read_state_copy(source, name)) and state.get("deployment"):
+            return name, StateCopy(f"the backup of stack {name}", state)
+    return None
+
+
+def _former_key(stack: NamedStack, former: tuple[str, StateCopy] | None) -> str:
+    if former is None:
+        fail(
+            "KEY=keep: this backup has no state, so it has no key: an older version made it. Nothing was changed."
+            " Run `make backup` again if that platform still exists. Otherwise leave out KEY=keep: then"
+            " the gateway gets a key of its own."
+        )
+    key = kept_key.key_in_copy(stack, *former)
+    if key is None:
+        fail(
+            f"KEY=keep: the gateway of stack {former[0]} had no key (access: public). Nothing was changed."
+            " Leave out KEY=keep."
+        )
+    return key
 
 
 def _backup_of(stack: NamedStack) -> Lake:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from operations.data.lake import NamesFromListing, StoredObject
+
+ORIGINAL_WRITTEN = "originalwritten"
+"""The metadata of a copy: when its original was last written. Azure allows no hyphens in such a name.
+https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,12 @@ class S3Lake(NamesFromListing):
             return None
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
-        self._client.put_object(Bucket=self.bucket, Key=name, Body=data)
+        metadata = _metadata(written)
+        self._client.put_object(Bucket=self.bucket, Key=name, Body=data, Metadata=metadata)
+
+    def original_written(self, name: str) -> datetime | None:
+        head = self._client.head_object(Bucket=self.bucket, Key=name)
+        return _original_written(head.get("Metadata"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,13 @@ class GcsLake(NamesFromListing):
             return None
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
-        self._bucket.blob(name).upload_from_string(data, "application/octet-stream")
+        blob = self._bucket.blob(name)
+        blob.metadata = _metadata(written)
+        blob.upload_from_string(data, "application/octet-stream")
+
+    def original_written(self, name: str) -> datetime | None:
+        blob = self._bucket.get_blob(name)
+        return _original_written(blob.metadata) if blob else None
 
 
 @dataclass(frozen=True)
@@ -90,11 +106,19 @@ class BlobLake(NamesFromListing):
     def objects(self, prefix: str = "") -> Iterator[StoredObject]:
         zone, _, rest = prefix.partition("/")
         for container in [zone] if zone else [c.name for c in self._service.list_containers()]:
-            blobs = self._service.get_container_client(container)
-            for each in blobs.list_blobs(name_starts_with=rest):
+            for each in self._blobs(container, rest):
                 md5 = each.content_settings.content_md5
                 name = f"{container}/{each.name}"
                 yield StoredObject(name, each.size, each.last_modified, md5.hex() if md5 else None)
+
+    def _blobs(self, container: str, prefix: str) -> Iterator[Any]:
+        """The blobs of a container; none of a zone that an older platform does not have."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with suppress(ResourceNotFoundError):
+            yield from self._service.get_container_client(container).list_blobs(
+                name_starts_with=prefix
+            )
 
     def read(self, name: str) -> bytes | None:
         from azure.core.exceptions import ResourceNotFoundError
@@ -107,9 +131,23 @@ class BlobLake(NamesFromListing):
             return None
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
-        self._service.get_blob_client(*_container_and_blob(name)).upload_blob(data, overwrite=True)
+        blob = self._service.get_blob_client(*_container_and_blob(name))
+        blob.upload_blob(data, overwrite=True, metadata=_metadata(written))
+
+    def original_written(self, name: str) -> datetime | None:
+        blob = self._service.get_blob_client(*_container_and_blob(name))
+        return _original_written(blob.get_blob_properties().metadata)
 
 
 def _container_and_blob(name: str) -> tuple[str, str]:
     zone, _, rest = name.partition("/")
     return zone, rest
+
+
+def _metadata(written: datetime | None) -> dict[str, str]:
+    return {ORIGINAL_WRITTEN: written.isoformat()} if written else {}
+
+
+def _original_written(metadata: Mapping[str, str] | None) -> datetime | None:
+    found = (metadata or {}).get(ORIGINAL_WRITTEN)
+    return datetime.fromisoformat(found) if found else None

@@ -29,8 +29,7 @@ class FolderLake(NamesFromListing):
             name = "/".join(unquote(part.rstrip("%")) for part in parts)
             if parts[0] != UNFINISHED and name.startswith(prefix) and file.is_file():
                 status = file.stat()
-                written = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
-                yield StoredObject(name, status.st_size, written, original_written=written)
+                yield StoredObject(name, status.st_size, _time_of(status))
 
     def read(self, name: str) -> bytes | None:
         file = self._file(name)
@@ -51,6 +50,9 @@ class FolderLake(NamesFromListing):
             os.utime(part, ns=(since, since))
         os.replace(part, self._file(name))
 
+    def original_written(self, name: str) -> datetime | None:
+        return _time_of(self._file(name).stat())
+
     def _path(self, name: str) -> Path:
         """The path of an object. A part of its name such as `..` means another place to a file system, so it is quoted."""
         parts = (part.replace("%", "%25") for part in name.split("/"))
@@ -65,6 +67,10 @@ class FolderLake(NamesFromListing):
         plain = self._path(name)
         beside = _file_beside(plain)
         return beside if plain.is_dir() or beside.is_file() else plain
+
+
+def _time_of(status: os.stat_result) -> datetime:
+    return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
 
 
 def _file_beside(file: Path) -> Path:

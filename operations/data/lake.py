@@ -21,8 +21,6 @@ class StoredObject:
     """When it was last written."""
     md5: str | None = None
     """Of its content. None where the store does not report it, or the object was uploaded in parts."""
-    original_written: datetime | None = None
-    """Of a copy: when the original was last written, if the store keeps that."""
 
 
 class Lake(Protocol):
@@ -36,7 +34,10 @@ class Lake(Protocol):
         """An object's content, or None."""
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
-        """Write an object, also over another. ``written``: when its original was last written."""
+        """Write an object, also over another. ``written``: of a copy, when its original was last written."""
+
+    def original_written(self, name: str) -> datetime | None:
+        """When the original of a copy was last written; None of what is no copy. S3 does not list it."""
 
 
 class NamesFromListing:

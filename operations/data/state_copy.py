@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from components.contracts import Zone
 from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
+from operations.engine.resources import stack_outputs
 from operations.engine.stack import Stack
 from operations.terminal import say
 
@@ -33,6 +35,12 @@ def read_state_copy(lake: Lake, stack: str) -> dict[str, Any] | None:
     return None if found is None else json.loads(found)
 
 
+def stacks_with_copy(lake: Lake) -> list[str]:
+    """The stacks whose state a lake or a backup holds."""
+    folder = f"{Zone.STATE}/triplane/"
+    return [Path(name).stem for name in lake.names(folder)]
+
+
 def lake_of(stack: Stack) -> Lake | None:
     """The stack's lake, if its state has one."""
     return _lake_among(stack.resources(), stack)
@@ -51,10 +59,7 @@ def copy_state_into_lake(stack: Stack) -> None:
 
 def _lake_among(resources: Iterable[dict[str, Any]], stack: Stack) -> Lake | None:
     """The lake that the stack's output names: it is in the exported state, with everything else."""
-    outputs = (
-        each.get("outputs") or {} for each in resources if each["type"] == "pulumi:pulumi:Stack"
-    )
-    if not (uri := next(outputs, {}).get("lake_uri")):
+    if not (uri := stack_outputs(resources).get("lake_uri")):
         return None
     os.environ.update(stack.environment)  # the clouds' clients read nothing else
     return open_lake(uri)

@@ -1,10 +1,12 @@
-"""The four disasters: each destroys something, recovers with the plain command, and returns what it cost."""
+"""The disasters: each destroys something, recovers with the plain command, and returns what it cost."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
+from config.clouds import Cloud
 from operations.commands.deploy import DATA_COMPONENTS
 from operations.commands.preparation import read_settings
 from operations.data.lake_locations import find_lakes
@@ -12,6 +14,7 @@ from operations.drill.drill_platform import DrillPlatform
 from operations.drill.measuring import Baseline, Result, measured
 from operations.engine.guards import ALLOW_VANISHED
 from operations.engine.resources import resource_type, urns_with_dependencies
+from operations.recovery.kept_key import KEEP
 
 CHANGES_BY_HAND: dict[str, dict[str, dict[str, Any]]] = {
     "aws": {
@@ -112,6 +115,41 @@ def region_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
         after_backup
     )
     return result
+
+
+def cloud_lost(platform: DrillPlatform, baseline: Baseline) -> Iterator[Result]:
+    """A whole cloud is gone, with the state: the platform comes back on each of the other clouds, one after the other."""
+    key = platform.stack.outputs()["gateway_key"]
+    platform.make("backup")
+    backed_up = time.monotonic()
+    last = Baseline(baseline.prediction, frozenset(platform.add_captures()))
+    after_backup = last.captures - baseline.captures
+    destroyed = platform.destroy_resources()
+    platform.delete_state()
+    window = round(time.monotonic() - backed_up, 1)
+    for cloud in other_clouds(platform.cloud):
+        successor = DrillPlatform(cloud)
+        way_back = f"make restore CLOUD={cloud} BACKUP=… KEY=keep"
+        result = Result(f"{platform.cloud} is gone, with the state: on {cloud}", way_back)
+        result.window_seconds = window
+        result.notes.append(f"{len(destroyed)} resources lost")
+        with measured(successor, last, result):
+            printed = successor.make("restore", BACKUP=str(platform.backup), KEY=KEEP)
+        result.checks["only captures after the backup are lost"] = result.captures_lost == len(
+            after_backup
+        )
+        result.checks["callers keep their key"] = successor.stack.outputs()["gateway_key"] == key
+        result.checks["the key is in no file and no output in clear"] = not (
+            key in printed or platform.files_with(key)
+        )
+        yield result
+        successor.destroy_resources()
+        successor.delete_state()
+
+
+def other_clouds(cloud: str) -> list[str]:
+    """The clouds beside this one."""
+    return [each for each in get_args(Cloud) if each != cloud]
 
 
 DISASTERS = (compute_lost, changed_by_hand, state_lost, region_lost)

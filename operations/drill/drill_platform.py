@@ -132,6 +132,12 @@ class DrillPlatform:
         for found in self.stack.state_file.parents[2].rglob(f"{self.stack.name}*"):
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
 
+    def files_with(self, secret: str) -> list[Path]:
+        """The files of backups, of Pulumi and of the rehearsal that have a text in clear."""
+        folders = (FOLDER, HOME / ".pulumi")
+        files = (each for folder in folders for each in folder.rglob("*") if each.is_file())
+        return [each for each in files if secret.encode() in each.read_bytes()]
+
     def delete_state_copy(self) -> None:
         """Empty the copy of the state in the lake."""
         if lake := lake_of(self.stack):

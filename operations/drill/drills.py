@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from config.clouds import Cloud
-from operations.drill.disasters import DISASTERS
+from operations.drill.disasters import DISASTERS, cloud_lost
 from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result
 from operations.drill.report import report_facts, report_text
@@ -36,6 +36,11 @@ def run_drill(cloud: str) -> bool:
         prediction = platform.predict()
         for disaster in DISASTERS:
             result = disaster(platform, Baseline(prediction, frozenset(platform.add_captures())))
+            _print_result(cloud, result)
+            results.append(result)
+        for result in cloud_lost(
+            platform, Baseline(prediction, frozenset(platform.add_captures()))
+        ):
             _print_result(cloud, result)
             results.append(result)
     finally:

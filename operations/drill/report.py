@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from operations.drill.disasters import DISASTERS
+from operations.drill.disasters import DISASTERS, other_clouds
 from operations.drill.measuring import Result
 from operations.engine.installation import HOME
 
@@ -28,7 +28,7 @@ def report_facts(cloud: str, results: Sequence[Result], prediction: bytes) -> di
         "commit": commit,
         "where": f"rehearsal on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "prediction_sha256": hashlib.sha256(prediction).hexdigest(),
-        "signed_off": all_passed and len(results) == len(DISASTERS),
+        "signed_off": all_passed and len(results) == len(DISASTERS) + len(other_clouds(cloud)),
         "results": [asdict(each) for each in results],
     }
 

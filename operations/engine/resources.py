@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 Resource = dict[str, Any]
@@ -23,6 +23,12 @@ def resource_name(urn: str) -> str:
 def without_api_version(token: str) -> str:
     """A type without Azure's API version: ``azure-native:storage/v20240101:StorageAccount``."""
     return re.sub(r"^(azure-native:\w+)/v\w+:", r"\1:", token)
+
+
+def stack_outputs(resources: Iterable[Resource]) -> dict[str, Any]:
+    """The stack's outputs among the resources of a state, the secret ones encrypted; none before the first update."""
+    stacks = (each for each in resources if each["type"] == "pulumi:pulumi:Stack")
+    return next((each.get("outputs") or {} for each in stacks), {})
 
 
 def is_cloud_resource(urn: str) -> bool:

@@ -44,11 +44,12 @@ def _insert_key(resources: list[Resource], key: Resource) -> None:
         if secret.get("parent") == key["parent"] and (value := _secret_value(secret)):
             if secret["type"] == VAULT_SECRET:
                 resources[place] = _with_value(secret, value)
-            resources.insert(place, _key_resource(key, value, resources))
+            resources.insert(place, key_resource(key, value, resources))
             return
 
 
-def _key_resource(key: Resource, value: dict[str, Any], resources: Iterable[Resource]) -> Resource:
+def key_resource(key: Resource, value: dict[str, Any], resources: Iterable[Resource]) -> Resource:
+    """The key as a state has it, with this value, below the provider that is among the resources."""
     inputs, provider = known_inputs(key["inputs"]), provider_urn(key)
     provider_id = next(each["id"] for each in resources if each["urn"] == provider)
     return {

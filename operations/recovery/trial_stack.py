@@ -74,6 +74,15 @@ class TrialStack(Stack):
 
         Without a copy the trial stack is empty: then the last run's log has no meaning either.
         """
+        self.load_state(copy)
+        if copy is None:
+            return
+        for own, original in self._files_of_last_run(stack):
+            if original.exists():
+                shutil.copyfile(original, own)
+
+    def load_state(self, copy: StateCopy | None) -> None:
+        """Begin with this copy of a state, and with nothing of a run."""
         self.backend.mkdir()
         self.init()
         if copy is None:
@@ -88,9 +97,6 @@ class TrialStack(Stack):
             }
             rest = {key: value for key, value in copy.state.items() if key != "deployment"}
             self.state_file.write_text(json.dumps({**rest, "checkpoint": checkpoint}))
-        for own, original in self._files_of_last_run(stack):
-            if original.exists():
-                shutil.copyfile(original, own)
 
     def replace_state_of(self, stack: NamedStack) -> None:
         """Become the stack's state."""
@@ -129,3 +135,16 @@ def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialSt
         trial = TrialStack(stack.name, stack.file, stack, Path(folder))
         trial.load(stack, copy)
         yield trial
+
+
+@contextmanager
+def former_stack(name: str, copy: StateCopy, other: Stack) -> Iterator[TrialStack]:
+    """A stack that is gone, over a copy of its state: only that can be read, with the environment of another stack."""
+    parent = HOME / ".pulumi"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"former.{name}.") as folder:
+        # A project of its own, because `stack init` writes a stack file beside the project's.
+        (Path(folder) / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
+        former = TrialStack(name, Path(folder) / f"Pulumi.{name}.yaml", other, Path(folder))
+        former.load_state(copy)
+        yield former

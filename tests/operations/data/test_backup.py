@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from operations.data import backup
+from operations.data.backup import Copied
 from operations.data.folder_lake import FolderLake
 from operations.data.lake import StoredObject
 
@@ -32,7 +33,7 @@ def test_a_backup_has_the_data_and_not_what_a_run_creates_again(tmp_path: Path) 
         state__e=b"5",
     )
     target = FolderLake(tmp_path / "backup")
-    assert backup.copy(source, target) == (3, 3, 3)
+    assert backup.copy(source, target) == Copied(3, 3, 3)
     assert list(target.names()) == ["captures/b", "models/c", "raw/a"]
 
 
@@ -40,7 +41,7 @@ def test_a_second_backup_copies_only_new_objects(tmp_path: Path) -> None:
     source, target = folder(tmp_path / "lake", raw__a=b"1"), FolderLake(tmp_path / "backup")
     backup.copy(source, target)
     source.write("raw/b", b"22")
-    assert backup.copy(source, target) == (2, 1, 2)
+    assert backup.copy(source, target) == Copied(2, 1, 2)
     assert target.read("raw/b") == b"22"
 
 
@@ -69,6 +70,7 @@ class Bucket:
 
     def __init__(self, **objects: bytes) -> None:
         self.contents: dict[str, tuple[bytes, datetime]] = {}
+        self.originals: dict[str, datetime | None] = {}
         self.now = datetime(2026, 11, 1, tzinfo=UTC)
         for name, data in objects.items():
             self.write(name, data)
@@ -86,7 +88,11 @@ class Bucket:
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
         self.contents[name] = data, self.now
+        self.originals[name] = written
         self.now += timedelta(seconds=1)
+
+    def original_written(self, name: str) -> datetime | None:
+        return self.originals[name]
 
 
 @pytest.mark.parametrize(
@@ -110,9 +116,10 @@ def test_a_backup_in_a_folder_takes_objects_with_any_name(
 ) -> None:
     source = Bucket(**{name: name.encode() for name in names})
     target, again = FolderLake(tmp_path / "backup"), Bucket()
-    assert backup.copy(source, target, update=True)[:2] == (len(names), len(names))
+    copied = backup.copy(source, target, overwrite="all")
+    assert (copied.found, copied.copied) == (len(names), len(names))
     assert sorted(target.names()) == sorted(names)
-    assert backup.copy(source, target, update=True)[1] == 0, "nothing is copied twice"
+    assert backup.copy(source, target, overwrite="all").copied == 0, "nothing is copied twice"
     backup.copy(target, again)
     assert {name: again.read(name) for name in again.names()} == {n: n.encode() for n in names}
     assert [each.name for each in tmp_path.iterdir()] == ["backup"], "nor anything written outside"
@@ -129,10 +136,10 @@ def test_an_object_that_was_written_again_is_copied_again(tmp_path: Path, kind: 
     target = FolderLake(tmp_path) if kind == "folder" else Bucket()
     if isinstance(target, Bucket):
         target.now = source.now + timedelta(days=1)
-    backup.copy(source, target, update=True)
+    backup.copy(source, target, overwrite="all")
     source.now += timedelta(days=2)
     source.write("raw/a", b"new")  # of the same size
-    assert backup.copy(source, target, update=True) == (2, 1, 3)
+    assert backup.copy(source, target, overwrite="all") == Copied(2, 1, 3)
     assert target.read("raw/a") == b"new"
 
 
@@ -146,16 +153,16 @@ def test_an_object_written_during_its_copy_is_copied_again(tmp_path: Path) -> No
     for target in (FolderLake(tmp_path), late := Bucket()):
         source = Busy(**{"raw/a": b"old"})
         late.now = source.now + timedelta(minutes=5)
-        backup.copy(source, target, update=True)
+        backup.copy(source, target, overwrite="all")
         assert target.read("raw/a") == b"old"
         source.__class__ = Bucket  # type: ignore[assignment]  # from here on nobody writes to it
-        backup.copy(source, target, update=True)
+        backup.copy(source, target, overwrite="all")
         assert target.read("raw/a") == b"new"
 
 
 def test_an_existing_lake_keeps_objects_newer_than_the_backup(tmp_path: Path) -> None:
     source, target = folder(tmp_path, raw__a=b"old"), Bucket(**{"raw/a": b"newer"})
-    assert backup.copy(source, target) == (1, 0, 0)
+    assert backup.copy(source, target) == Copied(1, 0, 0)
     assert target.read("raw/a") == b"newer"
 
 
@@ -164,26 +171,47 @@ LATE = EARLY + timedelta(days=1)
 
 
 @pytest.mark.parametrize(
-    ("original", "copy", "expected"),
+    ("original", "copy", "copied", "expected"),
     [
-        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE), False),
-        (StoredObject("n", 1, EARLY), StoredObject("n", 2, LATE), True),
-        (StoredObject("n", 1, LATE), StoredObject("n", 1, EARLY), True),
-        (StoredObject("n", 1, LATE, "a"), StoredObject("n", 1, EARLY, "a"), False),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE), None, False),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 2, LATE), None, True),
+        (StoredObject("n", 1, LATE), StoredObject("n", 1, EARLY), None, True),
+        # One of the hashes is KMS's.
+        (StoredObject("n", 1, EARLY, "a"), StoredObject("n", 1, LATE, "b"), None, False),
         (
-            StoredObject("n", 1, EARLY, "a"),
-            StoredObject("n", 1, LATE, "b"),
-            False,
-        ),  # one of them is KMS's
-        (StoredObject("n", 1, EARLY), StoredObject("n", 1, EARLY + timedelta(minutes=9)), True),
-        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE, original_written=EARLY), False),
-        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE, original_written=LATE), True),
+            StoredObject("n", 1, EARLY),
+            StoredObject("n", 1, EARLY + timedelta(minutes=9)),
+            None,
+            True,
+        ),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE), EARLY, False),
+        (StoredObject("n", 1, EARLY), StoredObject("n", 1, LATE), LATE, True),
+        # S3 has whole seconds: written twice in one.
+        (StoredObject("n", 1, EARLY), StoredObject("n", 2, LATE), EARLY, True),
     ],
 )
-def test_listings_show_whether_an_object_was_written_again(
-    original: StoredObject, copy: StoredObject, expected: bool
+def test_times_show_whether_an_object_was_written_again(
+    original: StoredObject, copy: StoredObject, copied: datetime | None, expected: bool
 ) -> None:
-    assert backup.may_differ(original, copy) is expected
+    assert backup.may_differ(original, copy, copied) is expected
+
+
+def test_equal_hashes_prove_that_nothing_was_written_again() -> None:
+    assert backup.is_same(StoredObject("n", 1, LATE, "a"), StoredObject("n", 1, EARLY, "a"))
+    assert not backup.is_same(StoredObject("n", 1, LATE), StoredObject("n", 1, LATE))
+
+
+def test_a_lake_in_use_keeps_what_it_has_written_itself_and_gets_what_was_copied_again() -> None:
+    source = Bucket(**{"raw/both": b"old", "raw/copied": b"old"})
+    target = Bucket(**{"raw/both": b"its own"})
+    assert backup.copy(source, target, overwrite="copies") == Copied(2, 1, 3, kept=1)
+    target.now = source.now + timedelta(days=9)
+    for name in ("raw/both", "raw/copied"):
+        source.write(name, b"newer")
+    assert backup.copy(source, target, overwrite="copies") == Copied(2, 1, 5, kept=1)
+    assert target.read("raw/both") == b"its own"
+    assert target.read("raw/copied") == b"newer"
+    assert backup.copy(source, target, overwrite="copies") == Copied(2, 0, 0, kept=1)
 
 
 def test_a_full_disk_leaves_the_previous_copy(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from operations.data import backup
+from operations.data.backup import Copied
 from operations.data.cloud_lakes import BlobLake, GcsLake, S3Lake
 from operations.data.folder_lake import FolderLake
 from operations.data.lake import Lake
@@ -43,10 +45,26 @@ def test_a_backup_of_any_cloud_has_what_was_written_again_and_folders_of_its_con
         assert listed["raw/x/data.csv"].md5 == hashlib.md5(b"old").hexdigest()
         for target in (FolderLake(tmp_path / type(source).__name__), other):
             source.write("raw/x/data.csv", b"old")
-            assert backup.copy(source, target, update=True)[:2] == (count, count), source
+            assert backup.copy(source, target, overwrite="all") == Copied(
+                count, count, len(b"old") * 2
+            ), source
             assert sorted(target.names("raw/")) == sorted(listed)
-            assert backup.copy(source, target, update=True) == (count, 0, 0), source
+            assert backup.copy(source, target, overwrite="all") == Copied(count), source
             time.sleep(1.1)  # S3 and Azure tell whole seconds
             source.write("raw/x/data.csv", b"new")
-            assert backup.copy(source, target, update=True) == (count, 1, 3), source
+            assert backup.copy(source, target, overwrite="all") == Copied(count, 1, 3), source
             assert target.read("raw/x/data.csv") == b"new"
+
+
+def test_a_copy_on_any_cloud_keeps_when_its_original_was_written(live_context: Context) -> None:
+    written = datetime(2026, 11, 28, 1, 2, 3, 456789, tzinfo=UTC)
+    for lake in lakes(live_context, "times"):
+        lake.write("raw/copy", b"1", written)
+        lake.write("raw/own", b"1")
+        assert lake.original_written("raw/copy") == written, lake
+        assert lake.original_written("raw/own") is None, lake
+
+
+def test_a_zone_that_an_older_lake_on_azure_does_not_have_is_empty(live_context: Context) -> None:
+    blob_lake = lakes(live_context, "older")[2]
+    assert list(blob_lake.objects("nozone/")) == []

@@ -1,0 +1,160 @@
+"""What a backup holds besides the data, and what `make restore` refuses, with folders in place of lakes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations.commands import backup as command
+from operations.commands import model_versions
+from operations.data.folder_lake import FolderLake
+from operations.data.state_copy import write_state_copy
+from operations.recovery import kept_key
+
+SERVED, OTHER = "8" * 64, "5" * 64
+
+
+def state_of(name: str, model: str = SERVED) -> dict[str, Any]:
+    outputs = {"model_version": model}
+    stack = {"urn": name, "type": "pulumi:pulumi:Stack", "outputs": outputs}
+    return {"version": 3, "deployment": {"resources": [stack], "manifest": {"time": "2026"}}}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderLake:
+    """A backup of the stack `dev`, which served a model."""
+    made = FolderLake(tmp_path / "backup")
+    made.write(f"models/flight-delay/{SERVED}/card.json", b"{}")
+    write_state_copy(made, "dev", state_of("dev"))
+    monkeypatch.setenv("BACKUP", str(made.path))
+    for name in ("KEY", "ALLOW"):
+        monkeypatch.delenv(name, raising=False)
+    return made
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What a restore does to a stack, recorded."""
+    done: list[str] = []
+    settings = SimpleNamespace(cloud="gcp", artifact=SimpleNamespace(version=SERVED))
+    monkeypatch.setattr(command, "ensure_model", lambda: None)
+    monkeypatch.setattr(command, "copy_models", lambda _, champion: done.append(champion))
+    monkeypatch.setattr(command, "read_settings", lambda _: settings)
+    monkeypatch.setattr(command, "prepare", lambda *_, **__: done.append("prepare"))
+    monkeypatch.setattr(command, "bring_up", lambda _: done.append("up"))
+    monkeypatch.setattr(command, "report_update", lambda _: done.append("report"))
+    monkeypatch.setattr(command, "lake_of", lambda _: FolderLake(tmp_path / "new"))
+    monkeypatch.setattr(kept_key, "key_in_copy", lambda _, name, __: f"key of {name}")
+    monkeypatch.setattr(kept_key, "another_key", lambda *_: [])
+    monkeypatch.setattr(kept_key, "put_key", lambda _, key: done.append(key))
+    return done
+
+
+STACK: Any = SimpleNamespace(
+    name="dev-gcp", edited=Path("/clone/Pulumi.dev.yaml"), start=lambda: None, backup=None
+)
+
+
+def test_a_backup_has_the_state_beside_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = FolderLake(tmp_path / "lake")
+    lake.write("raw/a", b"1")
+    stack: Any = SimpleNamespace(
+        name="dev", export=lambda: state_of("dev"), start=lambda: None, missing=lambda: None
+    )
+    monkeypatch.setenv("BACKUP", str(tmp_path / "backup"))
+    monkeypatch.setattr(command, "lake_of", lambda _: lake)
+    command.back_up(stack)
+    assert list(FolderLake(tmp_path / "backup").names()) == ["raw/a", "state/triplane/dev.json"]
+
+
+def test_a_restore_builds_with_the_model_that_served_and_a_key_of_its_own(
+    place: FolderLake, steps: list[str]
+) -> None:
+    command.restore(STACK)
+    assert steps == [SERVED, "prepare", "up", "report"]
+
+
+def test_a_restore_takes_the_key_of_the_former_stack_along_before_the_update(
+    place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "keep")
+    command.restore(STACK)
+    assert steps == [SERVED, "prepare", "key of dev", "up", "report"]
+
+
+def test_a_backup_of_an_older_version_is_restored_but_has_no_key(
+    place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.path / "state/triplane/dev.json").unlink()
+    command.restore(STACK)
+    assert steps == [None, "prepare", "up", "report"]
+    monkeypatch.setenv("KEY", "keep")
+    with pytest.raises(SystemExit, match=r"no state.*Nothing was changed.*leave out KEY=keep"):
+        command.restore(STACK)
+
+
+def test_a_backup_of_two_stacks_is_refused(place: FolderLake, steps: list[str]) -> None:
+    write_state_copy(place, "prod", state_of("prod"))
+    with pytest.raises(SystemExit, match=r"several stacks: dev, prod.*Nothing was changed"):
+        command.restore(STACK)
+    assert steps == []
+
+
+def test_a_restore_with_another_model_is_refused_unless_it_is_allowed(
+    place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_state_copy(place, "dev", state_of("dev", OTHER))
+    with pytest.raises(SystemExit, match=f"served model {OTHER}.*Pulumi.dev.yaml.*ALLOW=model"):
+        command.restore(STACK)
+    assert steps == [OTHER], "nothing was built"
+    monkeypatch.setenv("ALLOW", "model")
+    command.restore(STACK)
+    assert steps[-1] == "report"
+
+
+def test_a_copy_that_stops_names_the_cause_and_the_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FolderLake(tmp_path / "lake")
+    source.write("raw/a", b"1")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FolderLake, "write", full)
+    with pytest.raises(SystemExit, match=r"(?s)No space left.*run the same command again"):
+        command.copied(source, FolderLake(tmp_path / "backup"), "all")
+
+
+def test_a_clone_without_models_gets_them_with_the_champion_and_the_archives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google Cloud's lake has no archives: restored on AWS they must exist."""
+    store = tmp_path / "store"
+    monkeypatch.setattr(model_versions, "STORE", store)
+    lake = FolderLake(tmp_path / "lake")
+    version = hashlib.sha256(b"4").hexdigest()
+    lake.write(f"models/flight-delay/{version}/model.onnx", b"4")
+    lake.write(f"models/flight-delay/{version}/card.json", b"{}")
+    model_versions.copy_models(lake, champion=version)
+    folder = store / "flight-delay" / version
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "card.json",
+        "model.onnx",
+        "model.tar.gz",
+    ]
+    assert (store / "flight-delay/champion").read_text().strip() == version
+    (store / "flight-delay/champion").write_text("mine")
+    model_versions.copy_models(lake, champion=version)
+    assert (store / "flight-delay/champion").read_text() == "mine", "a clone keeps its own choice"
+
+
+def test_a_place_without_a_backup_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="not at the place in BACKUP"):
+        model_versions.copy_models(FolderLake(tmp_path), champion=None)

@@ -44,7 +44,7 @@ outputs: bootstrap ## Show the stack's outputs
 predict: bootstrap ## Ask the running platform about a real flight
 	@$(python) -m operations predict $(of_stack)
 
-.PHONY: repair adopt backup restore drill guard
+.PHONY: repair adopt backup restore move drill guard
 repair: bootstrap ## Find what was changed or lost outside of Pulumi, and repair it (ALLOW=vanished)
 	@$(python) -m operations repair $(of_stack)
 adopt: bootstrap ## Take over existing resources when Pulumi's state is lost or broken
@@ -53,7 +53,9 @@ backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another buc
 	@$(python) -m operations backup $(of_stack)
 restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=…
 	@$(python) -m operations restore $(of_stack)
-drill: bootstrap ## Four disasters in a separate rehearsal, timed, with a report
+move: bootstrap ## The platform on another cloud, while the old one serves: FROM=aws TO=gcp, KEY=keep
+	@$(python) -m operations move "$(FROM)" "$(TO)"
+drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
 # Without bootstrap: this one and `env` read stdin or are read by a shell, and must be quiet and quick.
 guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)

@@ -77,7 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("env", help=env, description=env).set_defaults(run=_print_environment)
     _add_delivery_commands(commands)
     _add_tests_of_recovery(commands)
+    _add_move(commands)
     return parser
+
+
+def _add_move(commands: Subparsers) -> None:
+    help_ = "build the platform on another cloud, with its data, while the old one serves"
+    move = _command(commands, "move", _move, help_)
+    for name, what in (("source", "serves now"), ("target", "is to serve")):
+        move.add_argument(name, nargs="?", default="", help=f"the cloud or stack that {what}")
 
 
 def _add_delivery_commands(commands: Subparsers) -> None:
@@ -127,7 +135,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
 
 def _add_tests_of_recovery(commands: Subparsers) -> None:
     drill = _command(
-        commands, "drill", _drill, "run four disasters in a rehearsal, and report what each costs"
+        commands, "drill", _drill, "run five disasters in a rehearsal, and report what each costs"
     )
     drill.add_argument("clouds", nargs="*", metavar="cloud", help="default: all three")
     crash = _command(
@@ -163,6 +171,16 @@ def _run_on_stack(arguments: argparse.Namespace) -> None:
     from operations.engine.chosen_stack import chosen_stack
 
     COMMANDS[arguments.command](chosen_stack(arguments.cloud, arguments.stack))
+
+
+def _move(arguments: argparse.Namespace) -> None:
+    from operations.commands.move import move, stacks_of_move
+    from operations.engine.shell_stack import ShellStack
+
+    source, target = stacks_of_move(arguments.source, arguments.target)
+    arguments.stack = source.name if isinstance(source, ShellStack) else ""
+    with _credentials(arguments):
+        move(source, target)
 
 
 def _guard(arguments: argparse.Namespace) -> None:

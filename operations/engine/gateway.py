@@ -37,6 +37,11 @@ def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
 
 def prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
     """The gateway's answer about a real flight."""
+    return json.loads(predicted_bytes(stack, outputs))
+
+
+def predicted_bytes(stack: NamedStack, outputs: dict[str, Any]) -> bytes:
+    """The bytes of the gateway's answer about a real flight."""
     if "gateway_url" not in outputs:
         fail(f"Stack {stack.name} has no gateway yet. Bring it up with `{stack.make('up')}`.")
     request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
@@ -68,13 +73,13 @@ def _trust(stack: NamedStack) -> ssl.SSLContext:
 
 def _answer_when_ready(
     request: urllib.request.Request, trust: ssl.SSLContext, seconds: float = 60
-) -> Any:
+) -> bytes:
     """The answer, as soon as the service is ready: during a cold start it may answer 5xx or nothing."""
     until = time.monotonic() + seconds
     while True:
         try:
             with urllib.request.urlopen(request, timeout=30, context=trust) as response:  # noqa: S310
-                return json.load(response)
+                return bytes(response.read())
         except urllib.error.HTTPError as error:
             problem = f"{error.code} {error.read().decode(errors='replace')}"
             if error.code < 500:

@@ -15,7 +15,7 @@ from tests.docs.pages import ROOT, Command, commands
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
-FROM_THE_ENVIRONMENT = {"ALLOW", "BACKUP", "DATA", "VERSION"}
+FROM_THE_ENVIRONMENT = {"ALLOW", "BACKUP", "DATA", "KEY", "VERSION"}
 """Variables that the commands read by themselves; `test_variables_of_the_environment_are_read` holds them."""
 OF_SOMEBODY_ELSE = {
     "$EDITOR": "opens an editor",

@@ -22,7 +22,9 @@ GUIDE = ("docs/guides/first-hour.md", "docs/how-to/use-plain-pulumi.md", "docs/h
 """Pages whose blocks run one after the other in one checkout, in this order but for what takes all down."""
 LAST = ("make destroy", "make down")
 NOT_RUN = {
-    "make drill": "four disasters take minutes; tests/e2e/test_platform.py and test_recovery_ids.py play theirs",
+    "make drill": "five disasters take minutes; tests/e2e/test_platform.py, test_recovery_ids.py and test_move.py play theirs",
+    "make restore CLOUD=gcp BACKUP=.backups/dev KEY=keep": "make drill restores on each other cloud; test_move.py keeps the key",
+    "make move FROM=aws TO=gcp KEY=keep": "tests/e2e/test_move.py moves",
     "make deliver TESTS=none": "tests/e2e/test_pipelines.py delivers, and stops a delivery",
     "make deliver TESTS=none P95_MS=1": "tests/e2e/test_pipelines.py delivers, and stops a delivery",
     "PYTHONPATH=lambda .venv/bin/python -m model_server train --months 1-6": "tests/unit/lambda trains; the store is shared",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
+import time
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -16,6 +18,8 @@ from rehearsal.aws.permissions import ROLE
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 
+SESSIONS = "aws/sessions"
+"""The namespace of the sessions, by their access key ids."""
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
 
@@ -44,10 +48,23 @@ def workload_environment(context: Context, role_arn: str, region: str) -> dict[s
     }
 
 
+def open_session(context: Context, role: Record, seconds: int) -> tuple[str, float]:
+    """The access key id of a new session of a role, and the time when it ends."""
+    key, expires = "ASIA" + base32(secrets.token_hex()), time.time() + seconds
+    context.kv.put(SESSIONS, key, {"role": role.id, "expires": expires})
+    return key, expires
+
+
 def caller(context: Context, key: str) -> Record | None:
-    """The role behind an access key id; None: the deployer. Raises `Refusal` for an unknown key."""
+    """The role behind an access key id; None: the deployer. Raises `Refusal` for an unknown or ended one."""
     if key == context.account.aws_access_key_id:
         return None
+    if session := context.kv.get(SESSIONS, key):
+        if session["expires"] <= time.time():
+            # As S3, IAM and STS write it; the services with JSON add `Exception`.
+            raise Refusal("ExpiredToken", "The security token included in the request is expired")
+        if role := context.get(ROLE, session["role"]):
+            return role
     for role in context.all(ROLE):
         if access_key(role.outputs["arn"]) == key:
             return role

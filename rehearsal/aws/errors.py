@@ -12,6 +12,7 @@ from rehearsal.core.records import Refusal
 STATUS = {
     "AccessDenied": 403,
     "AccessDeniedException": 403,
+    "ExpiredToken": 403,
     "MissingAuthenticationToken": 403,
     "NoSuchEntity": 404,
     "NotRehearsed": 501,

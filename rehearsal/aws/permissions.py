@@ -47,6 +47,24 @@ def require(
     )
 
 
+def federated_role(
+    context: Context, reference: str, provider: str, conditions: Mapping[str, str]
+) -> Record | None:
+    """The role, if it exists and trusts the tokens of this provider with these claims."""
+    roles = (r for r in context.in_force(ROLE) if reference in (r.id, r.outputs["arn"]))
+    role = next(roles, None)
+    if role is None:
+        return None
+    for statement in as_list(parsed(role.inputs["assumeRolePolicy"])["Statement"]):
+        principal = statement.get("Principal", {})
+        providers = as_list(principal.get("Federated")) if isinstance(principal, dict) else []
+        asked = {**statement, "Resource": "*"}
+        trusted = _applies(asked, "sts:AssumeRoleWithWebIdentity", "*", conditions)
+        if provider in providers and trusted and statement["Effect"] == "Allow":
+            return role
+    return None
+
+
 def role_for(context: Context, reference: str, service: str) -> Record | None:
     """The role, if it exists and trusts this service acting for this account."""
     roles = (r for r in context.in_force(ROLE) if reference in (r.id, r.outputs["arn"]))

@@ -62,6 +62,7 @@ QUERIES: dict[str, Query] = {
     "iam:ListRoles": iam.list_roles,
     "iam:SimulatePrincipalPolicy": account_settings.simulate_principal_policy,
     "sts:GetCallerIdentity": sts.get_caller_identity,
+    f"sts:{sts.WEB_IDENTITY}": sts.assume_role_with_web_identity,
 }
 """The operations of the query protocol, by service and ``Action``."""
 PATHS: tuple[tuple[str, Callable[[Call, Request, str], Awaitable[Response]]], ...] = (
@@ -96,6 +97,9 @@ async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request)
     """Any request. A refusal has the words and the form of the service."""
     service = "s3"
     try:
+        if await _is_web_identity(request):
+            call = Call(context, None, context.account.aws_region, {})
+            return await _dispatch(request, service := "sts", "/", call)
         signature = credentials.signature(request)
         service = signature.service
         path = f"/{request.path_params['path']}"
@@ -105,6 +109,16 @@ async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request)
         return await _dispatch(request, service, path, Call(context, caller, signature.region, {}))
     except Refusal as refused:
         return errors.response(refused, service)
+
+
+async def _is_web_identity(request: Request) -> bool:
+    """Whether this is the one request without a signature."""
+    if request.method != "POST" or "authorization" in request.headers:
+        return False
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith("application/x-www-form-urlencoded"):
+        return False
+    return dict(parse_qsl((await request.body()).decode())).get("Action") == sts.WEB_IDENTITY
 
 
 async def _dispatch(request: Request, service: str, path: str, call: Call) -> Response:

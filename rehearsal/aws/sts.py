@@ -1,11 +1,22 @@
-"""STS: who is calling."""
+"""STS: who is calling, and sessions of roles for the tokens of other issuers."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+
+from rehearsal.aws import credentials, permissions
 from rehearsal.aws.calls import Call
 from rehearsal.aws.query_protocol import elements
+from rehearsal.core.records import Record, Refusal
 
 DEPLOYER_ID = "AIDAREHEARSAL00000001"
+WEB_IDENTITY = "AssumeRoleWithWebIdentity"
+"""The one operation that needs no signature: the token is the proof."""
+DEFAULT_SECONDS, LEAST_SECONDS = 3600, 900
 
 
 def get_caller_identity(call: Call) -> str:
@@ -17,3 +28,59 @@ def get_caller_identity(call: Call) -> str:
     else:
         arn, user = f"arn:aws:iam::{account}:user/rehearsal", DEPLOYER_ID
     return elements({"Arn": arn, "UserId": user, "Account": account})
+
+
+def assume_role_with_web_identity(call: Call) -> str:
+    """A session of a role that trusts the issuer of the token. The token's signature is not verified.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+    """
+    seconds = int(call.body.get("DurationSeconds") or DEFAULT_SECONDS)
+    role = _trusting_role(call, call.body["RoleArn"], _claims(call.body["WebIdentityToken"]))
+    longest = int(role.inputs.get("maxSessionDuration") or DEFAULT_SECONDS)
+    if not LEAST_SECONDS <= seconds <= longest:
+        raise Refusal(
+            "ValidationError",
+            f"The requested DurationSeconds exceeds the MaxSessionDuration set for this role: {seconds}, and"
+            f" {LEAST_SECONDS} to {longest} are possible.",
+        )
+    key, expires = credentials.open_session(call.context, role, seconds)
+    session = {
+        "AccessKeyId": key,
+        "SecretAccessKey": call.context.account.aws_secret_access_key,
+        "SessionToken": f"session-of-{role.outputs['arn']}",
+        "Expiration": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return f"<Credentials>{elements(session)}</Credentials>"
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError as error:
+        raise Refusal("InvalidIdentityToken", f"The token could not be parsed: {error}") from None
+    if claims.get("exp", 0) <= time.time():
+        raise Refusal("ExpiredTokenException", "Token expired")
+    return claims
+
+
+def _trusting_role(call: Call, reference: str, claims: dict[str, Any]) -> Record:
+    host = str(claims.get("iss")).removeprefix("https://")
+    provider = next(
+        (
+            each
+            for each in call.context.all("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+            if each.inputs["url"].removeprefix("https://") == host
+        ),
+        None,
+    )
+    if provider is None:
+        text = f"No OpenIDConnect provider found in your account for https://{host}"
+        raise Refusal("InvalidIdentityToken", text)
+    if claims.get("aud") not in provider.inputs["clientIdLists"]:
+        raise Refusal("InvalidIdentityToken", "Incorrect token audience")
+    conditions = {f"{host}:{name}": str(claims.get(name)) for name in ("aud", "sub")}
+    role = permissions.federated_role(call.context, reference, provider.outputs["arn"], conditions)
+    if role is None:
+        raise Refusal("AccessDenied", f"Not authorized to perform sts:{WEB_IDENTITY}")
+    return role

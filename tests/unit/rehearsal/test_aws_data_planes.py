@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import time
 import urllib.error
 import urllib.request
 from typing import Any
 
+import jwt
 import pytest
 from starlette.requests import Request
 
+from components.aws.delivery import SESSION_SECONDS
 from rehearsal.aws import ecr, lambda_urls, permissions, s3
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
@@ -273,6 +276,85 @@ class Serving:
         return self.account.http.post(
             f"/aws/endpoints/{endpoint.id}/invocations", content=body, headers=headers
         )
+
+
+GITHUB = "https://token.actions.githubusercontent.com"
+SUBJECT = "repo:acme/triplane:environment:staging"
+
+
+def delivery_role(account: Account, **inputs: Any) -> Record:
+    """A role that trusts one environment of one repository, as the platform makes it."""
+    provider = account.create(
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        "github",
+        url=GITHUB,
+        clientIdLists=["sts.amazonaws.com"],
+    )
+    host = GITHUB.removeprefix("https://")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider.outputs["arn"]},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": SUBJECT}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    return account.create(permissions.ROLE, "delivery", assumeRolePolicy=policy, **inputs)
+
+
+def assumed(account: Account, role: Record, seconds: int, **claims: Any) -> Any:
+    """The answer to a job of the repository that wants a session of the role."""
+    known = {"iss": GITHUB, "aud": "sts.amazonaws.com", "sub": SUBJECT, "exp": time.time() + 300}
+    token = jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "RoleArn": role.outputs["arn"],
+        "WebIdentityToken": token,
+        "DurationSeconds": str(seconds),
+    }
+    return account.http.post("/aws/", data=form)
+
+
+def test_a_session_of_the_delivery_is_as_long_as_its_role_allows_and_then_ends(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = delivery_role(account, maxSessionDuration=SESSION_SECONDS)
+    answer = assumed(account, role, SESSION_SECONDS)
+    key = re.findall("<AccessKeyId>(.*)</AccessKeyId>", answer.text)[0]
+    authorization = f"AWS4-HMAC-SHA256 Credential={key}/20261122/eu-west-1/sts/aws4_request"
+
+    def identity() -> Any:
+        form = {"Action": "GetCallerIdentity"}
+        return account.http.post("/aws/", data=form, headers={"authorization": authorization})
+
+    assert f"assumed-role/{role.id}/" in identity().text
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + SESSION_SECONDS + 1)
+    assert (identity().status_code, "ExpiredToken" in identity().text) == (403, True)
+
+
+def test_a_session_longer_than_the_role_allows_is_refused(account: Account) -> None:
+    """As it was with a role that allowed an hour: the longest update takes 85 minutes."""
+    role = delivery_role(account, maxSessionDuration=3600)
+    answer = assumed(account, role, SESSION_SECONDS)
+    assert answer.status_code == 400
+    assert "exceeds the MaxSessionDuration" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("claims", "refusal"),
+    [
+        ({"sub": "repo:acme/triplane:ref:refs/heads/mine"}, "AccessDenied"),
+        ({"aud": "api://AzureADTokenExchange"}, "Incorrect token audience"),
+        ({"iss": "https://gitlab.com"}, "No OpenIDConnect provider"),
+        ({"exp": 1}, "Token expired"),
+    ],
+)
+def test_a_token_that_the_role_does_not_trust_gives_no_session(
+    claims: dict[str, Any], refusal: str, account: Account
+) -> None:
+    answer = assumed(account, delivery_role(account), 3600, **claims)
+    assert answer.status_code in (400, 403)
+    assert refusal in answer.text
 
 
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"

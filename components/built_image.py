@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from components.dynamic import Props, Provider, not_found
+from components.dynamic import Props, Provider, not_found, once_granted
 
 
 class BuildFailed(Exception):
     """The build service did not make the image. The message has its reasons, and where the log is."""
+
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        super().__init__(message)
+        self.denied = denied
+        """Whether the build's identity was refused something: its grants may not be in force yet."""
 
 
 class ImageProvider(Provider):
@@ -29,7 +34,11 @@ class ImageProvider(Provider):
         raise NotImplementedError
 
     def create(self, props: Props) -> CreateResult:
-        digest = self.digest(props) or self.build(props)
+        # A build cannot wait for its own permissions: one that was denied something is started again.
+        digest = once_granted(
+            lambda: self.digest(props) or self.build(props),
+            denied=lambda error: isinstance(error, BuildFailed) and error.denied,
+        )
         return CreateResult(f"{props['repository']}:{props['tag']}", _with_image(props, digest))
 
     def read(self, id_: str, props: Props) -> ReadResult:

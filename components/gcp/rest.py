@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from components import dynamic
 from components.dynamic import wait_for
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GRANT_SECONDS = 180
-GRANT_PAUSE = 10
 BUSY_SECONDS = 60
 BUSY_PAUSE = 2.0
 DENIED = r"permission|does not have .* access|service agents are being provisioned"
@@ -153,20 +152,15 @@ def _explain(response: Response) -> str:
 
 
 def once_granted(work: Callable[[], T]) -> T:
-    """Do ``work``; again for some minutes while Google says that a permission or an API is missing.
+    """Do ``work``; again for some minutes while Google says that a permission, an API or a service agent is missing."""
+    return dynamic.once_granted(work, denied=is_denied)
 
-    A new grant, API or service agent takes that long to be known everywhere:
-    https://cloud.google.com/iam/docs/access-change-propagation
-    """
-    deadline = time.monotonic() + GRANT_SECONDS
-    while True:
-        try:
-            return work()
-        except GoogleError as error:
-            missing = error.status == 403 or re.search(DENIED, str(error), re.IGNORECASE)
-            if not missing or time.monotonic() > deadline:
-                raise
-        time.sleep(GRANT_PAUSE)
+
+def is_denied(error: Exception) -> bool:
+    """Whether Google says that a permission, an API or a service agent is missing. They may be too new."""
+    return isinstance(error, GoogleError) and bool(
+        error.status == 403 or re.search(DENIED, str(error), re.IGNORECASE)
+    )
 
 
 def find(url: str) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -13,6 +15,7 @@ from components.dynamic import Props, wait_for
 
 BUILD_MINUTES = 20
 """Time-out of the project's builds."""
+DENIED = r"access ?denied|not authorized|docker (login|push)"
 WAIT_SECONDS = (BUILD_MINUTES + 5) * 60
 """Queueing and building: longer than a build may take, so that CodeBuild's own reason is shown."""
 
@@ -75,16 +78,32 @@ def _build(props: Props) -> None:
 
     result = wait_for(finished, what=f"build {started}", seconds=WAIT_SECONDS)
     if result["buildStatus"] != "SUCCEEDED":
-        raise BuildFailed(_explain(result))
+        raise BuildFailed(_explain(result), denied=_was_denied(result))
+
+
+def _failures(build: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Phase, code and message of each failure of a build."""
+    for phase in build.get("phases", []):
+        if phase.get("phaseStatus") not in (None, "SUCCEEDED"):
+            for context in phase.get("contexts", []):
+                yield phase["phaseType"], context.get("statusCode", ""), context.get("message", "")
+
+
+def _was_denied(build: dict[str, Any]) -> bool:
+    """Whether the role was refused something: the log's stream (QUEUED), the context in the lake, the registry.
+
+    Of a failed command CodeBuild reports the command and no reason. Those that need a permission are the login and the
+    push; so another reason of theirs is taken for a denial, too.
+    https://github.com/tmokmss/deploy-time-build/issues/72
+    https://github.com/awslabs/aws-refarch-cross-account-pipeline/issues/5
+    """
+    return any(
+        code == "ACCESS_DENIED" or re.search(DENIED, message, re.IGNORECASE)
+        for _, code, message in _failures(build)
+    )
 
 
 def _explain(build: dict[str, Any]) -> str:
-    failed = [p for p in build.get("phases", []) if p.get("phaseStatus") not in (None, "SUCCEEDED")]
-    reasons = [
-        f"in phase {phase['phaseType']}: {context['message']}"
-        for phase in failed
-        for context in phase.get("contexts", [])
-        if context.get("message")
-    ]
+    reasons = [f"in phase {phase}: {message}" for phase, _, message in _failures(build) if message]
     where = build.get("logs", {}).get("deepLink", "no log was written")
     return f"build {build['id']} ended as {build['buildStatus']} {'; '.join(reasons)}. Log: {where}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.built_image import ImageProvider
+from components.built_image import BuildFailed, ImageProvider
 from components.dynamic import Props, wait_for
 from components.gcp import rest
 
 BUILD_SECONDS = 20 * 60
 """Time-out of a build. Without any cached layer it takes about three minutes."""
+NOT_GRANTED = ("FETCH_SOURCE_FAILED", "LOGGING_FAILURE", "PUSH_NOT_AUTHORIZED")
+"""The kinds of failure that a grant causes which is not in force yet."""
 WAIT_SECONDS = BUILD_SECONDS + 5 * 60
 """Queueing and building: longer than a build may take, so that Cloud Build's own reason is shown. (Its time-out
 does not count the queue: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#Build)"""
@@ -33,7 +36,7 @@ class BuiltImageProvider(ImageProvider):
         return tag["version"].rsplit("/", 1)[1] if tag else None
 
     def build(self, props: Props) -> str:
-        return rest.once_granted(lambda: _build(props))
+        return _build(props)
 
 
 class BuiltImage(Resource, module="triplane", name="GcpBuiltImage"):
@@ -93,12 +96,17 @@ def build_request(props: Props) -> dict[str, Any]:
 
 
 def _build(props: Props) -> str:
-    """Build and push; the digest. Raises GoogleError with Cloud Build's own reasons."""
+    """Build and push; the digest. Raises BuildFailed with Cloud Build's own reasons."""
     image = f"{props['repository']}:{props['tag']}"
     builds = (
         f"{rest.cloud_build_url()}projects/{props['project']}/locations/{props['region']}/builds"
     )
-    started = rest.call("POST", builds, build_request(props))
+    try:
+        started = rest.call("POST", builds, build_request(props))
+    except rest.GoogleError as error:
+        # Also a context that the build's account may not read: Cloud Build looks at it first.
+        # https://github.com/DefangLabs/pulumi-defang/issues/115
+        raise BuildFailed(str(error), denied=rest.is_denied(error)) from None
     url = f"{builds}/{started['metadata']['build']['id']}"
 
     def finished() -> dict[str, Any] | None:
@@ -107,9 +115,26 @@ def _build(props: Props) -> str:
 
     build = wait_for(finished, what=f"Cloud Build of {image}", seconds=WAIT_SECONDS)
     if build["status"] != "SUCCESS":
-        reason = build.get("failureInfo", {}).get("detail") or build.get("statusDetail", "")
-        raise rest.GoogleError(
-            0, f"Cloud Build of {image}: {build['status']}. {reason} Log: {build.get('logUrl')}"
+        raise BuildFailed(
+            f"Cloud Build of {image}: {build['status']}. {_reason(build)} Log: {build.get('logUrl')}",
+            denied=_was_denied(build),
         )
     digest: str = build["results"]["images"][0]["digest"]
     return digest
+
+
+def _reason(build: dict[str, Any]) -> str:
+    """Why a build failed. The detail is a fixed text for a kind of failure; the status says what happened.
+
+    https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#failureinfo
+    """
+    texts = (build.get("failureInfo", {}).get("detail"), build.get("statusDetail"))
+    return " ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _was_denied(build: dict[str, Any]) -> bool:
+    """Whether the build's account was refused something: the source, the log, or the registry."""
+    kind = build.get("failureInfo", {}).get("type")
+    if kind == "USER_BUILD_STEP":  # `docker build`, which needs no permission
+        return False
+    return kind in NOT_GRANTED or bool(re.search(rest.DENIED, _reason(build), re.IGNORECASE))

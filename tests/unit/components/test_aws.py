@@ -363,3 +363,46 @@ def test_the_component_reports_a_failed_build_with_its_phase_and_log() -> None:
     assert (
         text == "build project:1 ended as FAILED in phase BUILD: exit status 1. Log: https://logs"
     )
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "message", "denied"),
+    [
+        ("QUEUED", "ACCESS_DENIED", "Service role r does not allow AWS CodeBuild to create", True),
+        (
+            "DOWNLOAD_SOURCE",
+            "CLIENT_ERROR",
+            "AccessDenied: Access Denied status code: 403 for primary source",
+            True,
+        ),
+        (
+            "PRE_BUILD",
+            "COMMAND_EXECUTION_ERROR",
+            "Error while executing command: aws ecr get-login-password | docker login --username AWS"
+            ' --password-stdin "$REGISTRY". Reason: exit status 1',
+            True,
+        ),
+        (
+            "BUILD",
+            "COMMAND_EXECUTION_ERROR",
+            'Error while executing command: docker push "$IMAGE". Reason: exit status 1',
+            True,
+        ),
+        (
+            "BUILD",
+            "COMMAND_EXECUTION_ERROR",
+            'Error while executing command: docker build --tag "$IMAGE" .. Reason: exit status 1',
+            False,
+        ),
+        ("DOWNLOAD_SOURCE", "CLIENT_ERROR", "NoSuchKey: The specified key does not exist.", False),
+        ("BUILD", "BUILD_TIMED_OUT", "Build has timed out.", False),
+    ],
+)
+def test_a_build_that_was_denied_something_is_told_from_one_that_failed(
+    phase: str, code: str, message: str, denied: bool
+) -> None:
+    context = {"statusCode": code, "message": message}
+    failed = {"phaseType": phase, "phaseStatus": "FAILED", "contexts": [context]}
+    passed = {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED", "contexts": [context]}
+    assert built_image._was_denied({"phases": [failed]}) is denied
+    assert not built_image._was_denied({"phases": [passed]})

@@ -10,11 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from components import dynamic
+from components.built_image import BuildFailed
 from components.gcp import rest
 from components.gcp.dynamic.built_image import BuiltImageProvider
 from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider, deploy_request
@@ -82,8 +83,8 @@ class Platform(Project):
     def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(context)
         monkeypatch.setattr(rest, "call", self._call)
-        monkeypatch.setattr(rest, "GRANT_SECONDS", 0.2)
-        monkeypatch.setattr(rest, "GRANT_PAUSE", 0.05)
+        monkeypatch.setattr(dynamic, "GRANT_SECONDS", 0.2)
+        monkeypatch.setattr(dynamic, "GRANT_PAUSE", 0.05)
         self.lake = self.create(BUCKET, "lake", location="EU", forceDestroy=True)
         self.registry = self.create(
             REPOSITORY,
@@ -95,7 +96,7 @@ class Platform(Project):
         )
         self.builder = self.account("builder")
         self.reading = self.let_zone("roles/storage.objectViewer", self.builder, "builds")
-        self.let("roles/artifactregistry.writer", self.builder)
+        self.pushing = self.let("roles/artifactregistry.writer", self.builder)
         source = archive({"Dockerfile": DOCKERFILE, "server.py": SERVER})
         self.create(OBJECT, "context", bucket=self.lake.id, name="builds/c.zip", source=source)
 
@@ -207,7 +208,7 @@ def test_an_image_is_built_once_for_each_tag_and_found_again(platform: Platform)
 
 def test_a_build_that_may_not_read_its_context_fails_in_googles_words(platform: Platform) -> None:
     platform.delete(platform.reading)
-    with pytest.raises(rest.GoogleError, match=r"does not have storage\.objects\.get access"):
+    with pytest.raises(BuildFailed, match=r"does not have storage\.objects\.get access"):
         platform.build()
 
 
@@ -520,19 +521,32 @@ def test_an_operation_that_ran_when_the_rehearsal_was_killed_has_failed(platform
     assert operations.get(platform.context, name)["error"]["code"] == 10
 
 
-def test_a_build_waits_for_a_role_that_is_granted_late(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("missing", ["read the context", "push the image"])
+def test_a_build_is_started_again_until_its_late_grant_is_in_force(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    platform.delete(platform.reading)
-    monkeypatch.setattr(rest, "GRANT_SECONDS", 30)
-    attempts = []
+    def grant() -> Record:
+        if missing == "read the context":
+            return platform.let_zone("roles/storage.objectViewer", platform.builder, "builds")
+        return platform.let("roles/artifactregistry.writer", platform.builder)
 
-    def sleep(_seconds: float) -> None:
-        attempts.append(1)
-        if len(attempts) == 2:
-            platform.let_zone("roles/storage.objectViewer", platform.builder, "builds")
+    platform.delete(platform.reading if missing == "read the context" else platform.pushing)
+    builds = BuiltImageProvider.build
+    started = []
 
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
-    monkeypatch.setattr(rest, "time", clock)
+    def build(self: BuiltImageProvider, props: Json) -> str:
+        started.append(1)
+        if len(started) == 3:
+            grant()
+        return builds(self, props)
+
+    monkeypatch.setattr(dynamic, "GRANT_SECONDS", 30)
+    monkeypatch.setattr(BuiltImageProvider, "build", build)
     assert "@sha256:" in platform.build()
-    assert len(attempts) == 2
+    assert len(started) == 3
+
+
+def test_a_build_whose_grant_never_comes_fails_with_what_was_denied(platform: Platform) -> None:
+    platform.delete(platform.pushing)
+    with pytest.raises(BuildFailed, match=r"uploadArtifacts\" denied on resource"):
+        platform.build()

@@ -10,7 +10,10 @@ import contextlib
 import json
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -20,14 +23,35 @@ from gateway.logs import log
 
 MAX_WAITING = 1000
 """The captures kept in memory while the lake is slow or unavailable. More are dropped and counted."""
+RETRY_SECONDS = 5.0
+"""The thread's pause after a failed write."""
+KEPT_SECONDS = 15 * 60
+"""So long a write is tried again: the permission to write comes up to ten minutes after the gateway itself.
+https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
+https://cloud.google.com/iam/docs/access-change-propagation"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Captures that are, or will be, one object. Its name stays, so that a write twice is one object."""
+
+    name: str
+    data: bytes
+    count: int
+    since: float
 
 
 class Captures:
-    """A queue in front of the lake. `put` never waits; `drain` writes all waiting captures."""
+    """A queue in front of the lake. `put` never waits; `drain` writes all waiting captures.
 
-    def __init__(self, write: Write) -> None:
-        self._write = write
+    What the lake does not take stays, and is written before anything else the next time.
+    """
+
+    def __init__(self, write: Write, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
         self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._unwritten: deque[Batch] = deque()
+        """Oldest first. Only `drain` or the thread touches it."""
         self._worker: threading.Thread | None = None
         self.dropped = 0
 
@@ -39,7 +63,7 @@ class Captures:
             self._drop(1, "the queue is full")
 
     def drain(self) -> None:
-        """Write all waiting captures, and return. Failures are logged and counted, never raised."""
+        """Write all waiting captures, and return. Failures are logged, never raised."""
         self._store(list(self._take()))
 
     def start(self) -> None:
@@ -53,11 +77,19 @@ class Captures:
             with contextlib.suppress(queue.Full):
                 self._waiting.put(None, timeout=timeout)
             self._worker.join(timeout)
-        if self._waiting.qsize():
-            log("ERROR", "captures lost at shutdown", waiting=self._waiting.qsize())
+        if left := self._waiting.qsize() + sum(batch.count for batch in list(self._unwritten)):
+            log("ERROR", "captures lost at shutdown", waiting=left)
 
     def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
+        while True:
+            try:
+                first = self._waiting.get(timeout=RETRY_SECONDS if self._unwritten else None)
+            except queue.Empty:
+                self._write_all()
+                continue
+            if first is None:
+                self._write_all()
+                return
             self._store([first, *self._take()])
 
     def _take(self) -> Iterator[Mapping[str, Any]]:
@@ -76,10 +108,32 @@ class Captures:
         for folder, group in groupby(captures, _folder):
             batch = list(group)
             lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in batch)
+            name = f"{folder}/{_name(batch[0])}.json"
+            self._unwritten.append(Batch(name, lines.encode(), len(batch), self._clock()))
+        self._write_all()
+
+    def _write_all(self) -> None:
+        """Write what is unwritten. After the first failure no other write is tried: the lake takes none."""
+        while self._unwritten:
+            batch = self._unwritten[0]
             try:
-                self._write(f"{folder}/{_name(batch[0])}.json", lines.encode())
+                self._write(batch.name, batch.data)
             except Exception as error:
-                self._drop(len(batch), type(error).__name__)
+                cause = type(error).__name__
+                log("WARNING", "captures are not written yet", count=batch.count, cause=cause)
+                self._drop_old(cause)
+                return
+            self._unwritten.popleft()
+
+    def _drop_old(self, cause: str) -> None:
+        """Drop what is too old, and the oldest of what is too much."""
+        kept = sum(batch.count for batch in self._unwritten)
+        while self._unwritten and (
+            kept > MAX_WAITING or self._clock() - self._unwritten[0].since > KEPT_SECONDS
+        ):
+            batch = self._unwritten.popleft()
+            kept -= batch.count
+            self._drop(batch.count, cause)
 
     def _drop(self, count: int, cause: str) -> None:
         self.dropped += count

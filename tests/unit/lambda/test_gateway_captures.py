@@ -58,21 +58,82 @@ def test_a_slow_lake_never_blocks_and_excess_captures_are_dropped_and_counted(
     assert "the queue is full" in capsys.readouterr().out
 
 
-def test_a_failed_write_is_counted_and_the_next_one_succeeds() -> None:
-    lake = Lake()
-    down = [True]
+class ClosedLake(Lake):
+    """A lake that takes nothing until it is opened, as one whose permission is not in force yet."""
 
-    def write(name: str, data: bytes) -> None:
-        if down.pop() if down else False:
-            raise ConnectionError
-        lake.write(name, data)
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.attempts, self.now = False, 0, 0.0
 
-    captures = Captures(write)
-    captures.put(capture(1))
+    def write(self, name: str, data: bytes) -> None:
+        self.attempts += 1
+        if not self.open:
+            raise PermissionError
+        super().write(name, data)
+
+
+def test_a_capture_that_the_lake_does_not_take_yet_is_written_later() -> None:
+    lake = ClosedLake()
+    captures = Captures(lake.write)
+    for second, request in enumerate("ab"):
+        captures.put(capture(second, request))
+        captures.drain()
+    assert lake.attempts == 2, "after one failure no other write is tried"
+    lake.open = True
     captures.drain()
-    captures.put(capture(2))
+    assert [name.rpartition("-")[2] for name in lake] == ["a.json", "b.json"]
+    assert captures.dropped == 0
+
+
+def test_a_capture_that_the_lake_never_takes_is_dropped_and_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lake = ClosedLake()
+    captures = Captures(lake.write, lambda: lake.now)
+    captures.put(capture(1, "old"))
+    captures.drain()
+    lake.now += module.KEPT_SECONDS + 1
+    captures.put(capture(2, "new"))
     captures.drain()
     assert captures.dropped == 1
+    assert '"cause": "PermissionError"' in capsys.readouterr().out
+    lake.open = True
+    captures.drain()
+    assert [name.rpartition("-")[2] for name in lake] == ["new.json"]
+
+
+def test_no_more_captures_than_the_limit_wait_for_the_lake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    lake = ClosedLake()
+    captures = Captures(lake.write)
+    for second in range(5):
+        captures.put(capture(second, str(second)))
+        captures.drain()
+    lake.open = True
+    captures.drain()
+    assert captures.dropped == 2
+    assert [name.rpartition("-")[2] for name in lake] == ["2.json", "3.json", "4.json"]
+
+
+def test_the_thread_writes_what_the_lake_did_not_take_without_another_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    written = threading.Event()
+    lake = ClosedLake()
+
+    def write(name: str, data: bytes) -> None:
+        lake.open = lake.attempts >= 2
+        lake.write(name, data)
+        written.set()
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1))
+    assert written.wait(5)
+    captures.close(5)
     assert len(lake) == 1
 
 

@@ -36,6 +36,8 @@ use: its caller would get 502. Documented are 600 s on Google Cloud
 (https://docs.cloud.google.com/load-balancing/docs/https/request-distribution) and 4 minutes on Azure
 (https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset). SageMaker's documents name no time."""
 
+GRANT_SECONDS = 2 * 60
+"""How long a download is tried again that Cloud Storage refuses."""
 LATE_FROM = 0.5
 """The probability from which a flight is called late."""
 
@@ -85,11 +87,24 @@ def model_file(environment: Mapping[str, str]) -> Path:
 
 
 def _downloaded(uri: str) -> Path:
-    from google.cloud import storage  # the import takes half a second, so only on Vertex AI
+    """The model, downloaded. It is refused as long as the new grant for this server is not in force everywhere.
+
+    https://cloud.google.com/iam/docs/access-change-propagation
+    """
+    # The imports take half a second, so only on Vertex AI.
+    from google.api_core.exceptions import Forbidden, NotFound
+    from google.api_core.retry import Retry, if_exception_type
+    from google.cloud import storage
 
     file = Path(tempfile.mkdtemp(prefix="model-")) / "model.onnx"
-    with file.open("wb") as target:
-        storage.Client().download_blob_to_file(f"{uri.rstrip('/')}/model.onnx", target)
+    client = storage.Client()
+
+    @Retry(if_exception_type(Forbidden, NotFound), maximum=10, timeout=GRANT_SECONDS)
+    def download() -> None:
+        with file.open("wb") as target:
+            client.download_blob_to_file(f"{uri.rstrip('/')}/model.onnx", target)
+
+    download()
     return file
 
 

@@ -17,11 +17,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import google.api_core.retry.retry_unary
 import numpy as np
 import pytest
 from gateway import asgi
 from model_server import schema, serve, train
 from model_server.encoder import Encoder
+
+from .fake_cloud import Reply, fake_cloud
 
 LAMBDA = Path(schema.__file__).resolve().parent.parent
 EXAMPLE = schema.load()["example"]
@@ -234,3 +237,16 @@ def test_sigterm_lets_a_running_request_finish(model_file: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_download_that_is_refused_at_first_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replies = [Reply(403), Reply(404), Reply(200, b"the model")]
+    monkeypatch.setattr(google.api_core.retry.retry_unary.time, "sleep", lambda _: None)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    with fake_cloud(lambda request: replies.pop(0)) as cloud:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.url)
+        found = serve.model_file({"AIP_STORAGE_URI": "gs://lake/models/flight-delay/1"})
+    assert found.read_bytes() == b"the model"
+    assert replies == []

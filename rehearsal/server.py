@@ -90,6 +90,8 @@ class FaultyPaths:
                 await _answer(send, 429, b'{"message": "Rate exceeded"}')
             case "unavailable":
                 await _answer(send, 503, b'{"message": "Service unavailable"}')
+            case "expired":
+                await _answer(send, 401, b'{"message": "The access token is expired"}')
             case "drop":
                 # An answer that ends before its length: the server then closes the connection.
                 await send(_start(200, length=2))

@@ -53,7 +53,8 @@ def copy_state_into_lake(stack: Stack) -> None:
         resources = (state.get("deployment") or {}).get("resources") or ()
         if lake := _lake_among(resources, stack):
             write_state_copy(lake, stack.name, state)
-    except Exception as error:  # each cloud's client has errors of its own
+    # Each cloud's client has errors of its own, and Pulumi's end the run: this one has its own end already.
+    except (Exception, SystemExit) as error:
         say(f"the lake has no copy of the current state, only an older one: {error}")
 
 

@@ -25,7 +25,7 @@ EXPIRED = re.compile(
     r"|invalid_grant|AADSTS\d+|InvalidAuthenticationToken|failed to refresh cached credentials"
     r"|no EC2 IMDS role found|[Cc]ould not find default credentials|default credentials were not found"
     r"|DefaultAzureCredential|PULUMI_ACCESS_TOKEN must be set|[Tt]oken has expired|[Cc]redentials have expired"
-    r"|[Uu]nable to locate credentials|Reauthentication is needed|RefreshError|UNAUTHENTICATED"
+    r"|[Uu]nable to locate credentials|[Aa]ccess token (is expired|expiry)|ExpiredAuthenticationToken|invalid authentication credentials|Reauthentication is needed|RefreshError|UNAUTHENTICATED"
 )
 """Credentials that are missing, were withdrawn or have ended, as the clouds and their clients report it."""
 DENIED = re.compile(

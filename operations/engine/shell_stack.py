@@ -99,7 +99,9 @@ class ShellStack(NamedStack):
     def runs(self) -> Path:
         # A backend of its own each: another one can have a stack of this name, and so has this clone.
         key = f"{self.backend.partition('?')[0]} {self.reference}"
-        return HOME / ".pulumi" / "shell" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        folder = HOME / ".pulumi" / "shell" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @cached_property
     def _found(self) -> FoundState:

@@ -40,7 +40,7 @@ class Stack(ABC):
     @property
     @abstractmethod
     def runs(self) -> Path:
-        """The folder with what is kept of this stack's last run."""
+        """The folder with what is kept of this stack's last run; it exists."""
 
     @abstractmethod
     def exists(self) -> bool:
@@ -66,7 +66,6 @@ class Stack(ABC):
 
     def update(self, verb: str, *words: str) -> None:
         """Run `up` or `destroy`, with an event log."""
-        self.event_log.parent.mkdir(parents=True, exist_ok=True)
         events = ("--event-log", str(self.event_log))
         self.pulumi(verb, "--yes", "--skip-preview", *events, *words)
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from rehearsal.core.records import Refusal
 from rehearsal.core.store import Store
 
-FaultKind = Literal["throttle", "unavailable", "slow", "hang", "drop", "crash"]
+FaultKind = Literal["throttle", "unavailable", "expired", "slow", "hang", "drop", "crash"]
 # The real providers' clients try more often (the AWS SDK 25 times). Fewer attempts save time here.
 ATTEMPTS = 5
 BACKOFF = 0.1
@@ -35,6 +35,17 @@ UNAVAILABLE = {
     "gcp": ("backendError", "Error 503: The service is currently unavailable"),
     "azure-native": ("ServerTimeout", "The server could not process the request in time (503)"),
 }
+EXPIRED = {
+    "aws": ("ExpiredToken", "The security token included in the request is expired"),
+    "gcp": (
+        "UNAUTHENTICATED",
+        "Error 401: Request had invalid authentication credentials. Expected OAuth 2 access token",
+    ),
+    "azure-native": ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier"),
+}
+"""Credentials that end in the middle of a run. No client tries again with the same ones.
+https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+https://docs.cloud.google.com/apis/design/errors (UNAUTHENTICATED is 401). Azure's code: believed."""
 
 
 class AnswerLost(Exception):
@@ -163,6 +174,8 @@ class Faults:
                     raise Refusal(*THROTTLED[step.package])
                 case "unavailable":
                     raise Refusal(*UNAVAILABLE[step.package])
+                case "expired":
+                    raise Refusal(*EXPIRED[step.package])
 
     def take_for_path(self, path: str) -> Fault | None:
         """The fault for this path of the data planes, if one is set."""

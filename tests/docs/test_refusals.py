@@ -45,7 +45,7 @@ def test_a_message_on_the_page_is_a_message_of_the_code(message: str) -> None:
         return
     # The page shows examples for what is filled in: numbers, names, folders.
     for part in re.split(
-        r"…|\d[\d.]*|\.json|s3://|dev\.json|Pulumi\.dev\.yaml|rehearsal\.sqlite|\bdev\b|ada on laptop|triplane-\S+",
+        r"…|\d[\d.]*|\.json|s3://|dev\.json|Pulumi\.dev\.yaml|rehearsal\.sqlite|\b(?:dev|prod)\b|ada on laptop|triplane-\S+",
         message,
     ):
         words = part.strip(" ():,;")

@@ -159,12 +159,16 @@ def test_a_state_that_cannot_be_read_is_no_empty_stack(
 
 
 def test_the_last_run_of_a_stack_elsewhere_is_not_the_one_of_a_stack_of_this_name_here(
-    prod: ShellStack, pulumi: FakePulumi
+    prod: ShellStack, pulumi: FakePulumi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(shell_stack, "HOME", tmp_path)
     here = prod.event_log
     pulumi.answers("whoami", json.dumps({"url": "gs://other"}))
     elsewhere = ShellStack(prod.name, prod.file).event_log
     assert here != elsewhere
+    assert here.parent.is_dir(), (
+        "a recovery writes there, also on a machine that never ran an update"
+    )
     assert here.parent.parent == elsewhere.parent.parent
     pulumi.answers("whoami", json.dumps({"url": "s3://states?region=us-east-1"}))
     assert ShellStack(prod.name, prod.file).event_log == here, "the same bucket"

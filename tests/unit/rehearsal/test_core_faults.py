@@ -48,6 +48,15 @@ def test_a_step_that_stays_throttled_is_refused_in_the_clouds_words(store: Store
         step(set_)
 
 
+def test_expired_credentials_are_refused_at_the_first_attempt(store: Store) -> None:
+    """No client tries again with the same credentials."""
+    set_ = Faults(store)
+    set_.set(Fault("expired", times=2))
+    with pytest.raises(Refusal, match="ExpiredToken: The security token"):
+        step(set_)
+    assert set_.all()[0].times == 1
+
+
 @pytest.mark.parametrize(
     "fault",
     [

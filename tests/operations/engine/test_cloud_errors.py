@@ -1,0 +1,91 @@
+"""Errors of the clouds' clients in place of a traceback: what they are about, and the way out."""
+
+from __future__ import annotations
+
+import botocore.exceptions
+import google.auth.exceptions
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from google.api_core.exceptions import Forbidden, Unauthenticated
+
+from components.gcp.rest import GoogleError
+from operations.__main__ import main
+from operations.commands.registry import COMMANDS
+from operations.engine import chosen_stack, cloud_errors
+from rehearsal.core import faults
+
+
+def client_error(code: str, message: str) -> botocore.exceptions.ClientError:
+    return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": message}}, "Call")
+
+
+EXPIRED: list[Exception] = [
+    client_error("ExpiredToken", "The security token included in the request is expired"),
+    client_error("InvalidClientTokenId", "The security token included in the request is invalid"),
+    botocore.exceptions.NoCredentialsError(),
+    botocore.exceptions.TokenRetrievalError(provider="sso", error_msg="Token has expired"),
+    google.auth.exceptions.RefreshError("invalid_grant: Token has been expired or revoked"),
+    google.auth.exceptions.DefaultCredentialsError(
+        "Your default credentials were not found. To set up Application Default Credentials, see"
+    ),
+    Unauthenticated("Request had invalid authentication credentials"),
+    GoogleError(401, "GET …: UNAUTHENTICATED: Request had invalid authentication credentials"),
+    ClientAuthenticationError("DefaultAzureCredential failed to retrieve a token"),
+    RuntimeError("GET https://management.azure.com/…: 401 ExpiredAuthenticationToken: The access"),
+]
+DENIED: list[Exception] = [
+    client_error("AccessDenied", "is not authorized to perform: tag:GetResources"),
+    Forbidden("does not have storage.buckets.list access to the Google Cloud project"),
+    HttpResponseError("(AuthorizationFailed) The client does not have authorization"),
+    RuntimeError("GET https://management.azure.com/…: 403 AuthorizationFailed: the client"),
+]
+
+
+@pytest.mark.parametrize("error", EXPIRED, ids=lambda each: type(each).__name__)
+def test_credentials_that_ended_are_reported_with_how_to_sign_in(error: Exception) -> None:
+    report = cloud_errors.report(error)
+    assert report
+    assert str(error) in report
+    assert "not valid any more. Sign in again" in report
+    assert "run the same command again" in report
+
+
+@pytest.mark.parametrize("error", DENIED, ids=lambda each: type(each).__name__)
+def test_a_missing_permission_is_reported_as_such(error: Exception) -> None:
+    report = cloud_errors.report(error)
+    assert report
+    assert "The credentials are valid, and may not do this" in report
+
+
+@pytest.mark.parametrize("package", faults.EXPIRED)
+def test_what_the_engine_prints_about_expired_credentials_is_explained(package: str) -> None:
+    code, message = faults.EXPIRED[package]
+    way_out = cloud_errors.way_past(f"error: {code}: {message}")
+    assert way_out
+    assert "Sign in again" in way_out
+
+
+@pytest.mark.parametrize("error", [KeyError("region"), RuntimeError("a mistake of ours")])
+def test_a_mistake_in_our_code_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(_: object) -> None:
+        raise error
+
+    assert cloud_errors.report(error) is None
+    monkeypatch.setitem(COMMANDS, "up", mistaken)
+    monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: name)
+    with pytest.raises(type(error)):
+        main(["up", "--stack", "prod"])
+
+
+def test_a_command_ends_with_the_report_and_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def expired(_: object) -> None:
+        raise EXPIRED[0]
+
+    monkeypatch.setitem(COMMANDS, "up", expired)
+    monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: name)
+    with pytest.raises(SystemExit, match="aws sso login"):
+        main(["up", "--stack", "prod"])

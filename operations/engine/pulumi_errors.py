@@ -30,6 +30,8 @@ UNREACHABLE = re.compile(
     r"|problem logging in|could not query endpoint|api\.pulumi\.com|no storage scheme|unable to open"
 )
 """What a backend says that cannot be opened."""
+NO_ACCOUNT = "Options.AccountName is required"
+"""What a backend in Azure's storage says without an account: gocloud.dev/blob/azureblob."""
 
 
 def error_text(done: subprocess.CompletedProcess[str]) -> str:
@@ -65,6 +67,11 @@ def _way_out(error: str, settings: Path) -> str | None:
             " Nothing was changed. A stack of this clone has the rehearsal's passphrase, which `make` sets:"
             " take the line back from git (`git diff`). A stack of your own: set PULUMI_CONFIG_PASSPHRASE, or"
             " PULUMI_CONFIG_PASSPHRASE_FILE, to its own"
+        )
+    if NO_ACCOUNT in error:
+        return (
+            "azblob://CONTAINER does not say in which storage account. Nothing was changed. Name it in the address,"
+            " azblob://CONTAINER?storage_account=ACCOUNT, or in AZURE_STORAGE_ACCOUNT, and run the same command again."
         )
     if way_out := cloud_errors.way_past(error):
         return way_out

@@ -36,3 +36,14 @@ def test_a_wrong_passphrase_is_reported_with_the_way_out() -> None:
     assert "PULUMI_CONFIG_PASSPHRASE" in text
     assert "Pulumi.dev.yaml" in text
     assert explained("error: something else", Path("f")) == "error: something else"
+
+
+def test_a_backend_in_azures_storage_without_an_account_is_reported_with_the_address_that_has_one() -> (
+    None
+):
+    error = (
+        "error: unable to open bucket azblob://states: azureblob: Options.AccountName is required"
+    )
+    text = explained(error, Path("Pulumi.prod.yaml"))
+    assert text.startswith(error)
+    assert "azblob://CONTAINER?storage_account=ACCOUNT" in text

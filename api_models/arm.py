@@ -18,10 +18,6 @@ TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("roleDefinitionId",),
     ),
     "containerregistry:Registry": ("Microsoft.ContainerRegistry/registries", ("registryName",)),
-    "containerregistry:TaskRun": (
-        "Microsoft.ContainerRegistry/registries/taskRuns",
-        ("registryName", "taskRunName"),
-    ),
     "keyvault:Secret": ("Microsoft.KeyVault/vaults/secrets", ("vaultName", "secretName")),
     "keyvault:Vault": ("Microsoft.KeyVault/vaults", ("vaultName",)),
     "machinelearningservices:Datastore": (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import tarfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -48,6 +51,21 @@ def archive(folder: Path, prefix: str = "") -> pulumi.AssetArchive:
             for path in context_files(folder)
         }
     )
+
+
+def packed(folder: Path) -> bytes:
+    """The context's files as a tar.gz; the same files give the same bytes on every machine."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for path in context_files(folder):
+            content = (folder / path).read_bytes()
+            entry = tarfile.TarInfo(path.as_posix())
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def _dockerignore(file: Path) -> list[str]:

@@ -154,11 +154,19 @@ class ImageBuildArgs:
     foundation: Foundation
     lake: DataLake
     registry: ImageRegistry
-    identity: Identity
+    build_identity: Identity | None
+    """None: the registry builds as itself (`CloudPackage.WORKLOADS`)."""
     context: Path
     """The folder with the Dockerfile."""
     tag: str
     """The context's content hash; a changed context is a new tag, and so a new build."""
+
+    @property
+    def identity(self) -> Identity:
+        """What the build runs as. Raises TypeError on a cloud whose registry builds as itself."""
+        if self.build_identity is None:
+            raise TypeError("the cloud's registry builds as itself")
+        return self.build_identity
 
 
 class ImageBuild(Component):

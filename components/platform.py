@@ -84,17 +84,20 @@ class Platform(pulumi.ComponentResource):
         return identity
 
     def _image(self) -> contracts.ImageBuild:
+        identity = None
+        if Workload.BUILD in self._cloud.WORKLOADS:
+            identity = self._identity(
+                Workload.BUILD,
+                Grant(self._lake, Access.READ, Zone.BUILDS),
+                Grant(self._registry, Access.PUSH),
+            )
         return self._cloud.ImageBuild(
             f"{self._name}-image",
             contracts.ImageBuildArgs(
                 foundation=self._foundation,
                 lake=self._lake,
                 registry=self._registry,
-                identity=self._identity(
-                    Workload.BUILD,
-                    Grant(self._lake, Access.READ, Zone.BUILDS),
-                    Grant(self._registry, Access.PUSH),
-                ),
+                build_identity=identity,
                 context=WORKLOADS,
                 tag=build_context.content_hash(WORKLOADS),
             ),

@@ -25,7 +25,6 @@ from policy.rules import (
 UNTAGGED = {
     "azure-native:authorization:RoleAssignment",
     "azure-native:authorization:RoleDefinition",
-    "azure-native:containerregistry:TaskRun",
     "azure-native:machinelearningservices:Datastore",
     "azure-native:machinelearningservices:EnvironmentVersion",
     "azure-native:machinelearningservices:ModelVersion",

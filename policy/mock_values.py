@@ -79,13 +79,6 @@ COMPUTED: dict[str, dict[str, Any]] = {
     },
     f"{DYNAMIC}VertexTraffic": {"model_version": "0" * 64},
     "azure-native:containerregistry:Registry": {"loginServer": "images.azurecr.io"},
-    "azure-native:containerregistry:TaskRun": {
-        "runResult": {
-            "outputImages": [
-                {"registry": "images.azurecr.io", "repository": "triplane", "digest": DIGEST}
-            ]
-        }
-    },
     "azure-native:keyvault:Secret": {
         "properties": {
             "secretUriWithVersion": "https://vault.vault.azure.net/secrets/gateway-api-key/1"
@@ -104,6 +97,7 @@ COMPUTED: dict[str, dict[str, Any]] = {
         "primaryEndpoints": {"blob": "https://account.blob.core.windows.net/"}
     },
     "azure-native:web:WebApp": {"defaultHostName": "gateway.azurewebsites.net", "identity": {}},
+    f"{DYNAMIC}AzureBuiltImage": {"image": f"images.azurecr.io/triplane@{DIGEST}"},
     f"{DYNAMIC}AzureEndpointTraffic": {"serving": "0" * 64},
     RANDOM_KEY: {"value": "a-key-of-forty-three-characters-of-base64-url"},
 }

@@ -25,9 +25,17 @@ def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     return None if answer.status_code == 404 else _body(answer)
 
 
-def post(resource: str, version: str) -> dict[str, Any] | None:
-    """The answer of a list that Azure gives to a POST, because it has secrets; None if there is no resource."""
-    answer = _send("POST", resource, version=version)
+def post(resource: str, version: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The answer of an action; None if there is no such resource.
+
+    202 is an answer that is at another address, later.
+    https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+    """
+    answer = _send("POST", resource, body, version)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while answer.status_code == 202 and time.monotonic() < deadline:
+        time.sleep(float(answer.headers.get("Retry-After", BUSY_PAUSE)))
+        answer = _send("GET", answer.headers["Location"])
     return None if answer.status_code == 404 else _body(answer)
 
 
@@ -83,8 +91,8 @@ def _send(
         while True:
             # Kept by the credential until shortly before it ends, which may be while Azure is busy.
             token = credential.get_token(f"{audience}/.default").token
-            with _session() as session:
-                answer = session.request(
+            with session() as requests_:
+                answer = requests_.request(
                     method,
                     resource if page else f"{manager}{resource}",
                     params=None if page else {"api-version": version},
@@ -97,13 +105,15 @@ def _send(
             time.sleep(BUSY_PAUSE)
 
 
-def _session() -> Session:
+def session() -> Session:
+    """A session that sends a request again where the service was busy."""
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
     session = requests.Session()
-    # Every request may be sent twice: a PUT names its resource. `Retry-After` is obeyed.
+    # Every request may be sent twice: a PUT names its resource, and a second build makes the same image.
+    # `Retry-After` is obeyed.
     retry = Retry(
         total=6,
         connect=3,
@@ -120,9 +130,9 @@ def _session() -> Session:
 def _cloud() -> tuple[str, str]:
     """The Resource Manager's URL, and the audience of its tokens."""
     host = os.environ.get("ARM_METADATA_HOSTNAME") or "management.azure.com"
-    with _session() as session:
+    with session() as requests_:
         cloud = _body(
-            session.get(
+            requests_.get(
                 f"https://{host}/metadata/endpoints",
                 params={"api-version": "2022-09-01"},
                 timeout=30,

@@ -75,8 +75,6 @@ def _role_and_scope(
             return role.id, containers[grant.zone].id
         case ImageRegistry(registry=registry), contracts.Access.PULL:
             return roles.built_in(foundation, "AcrPull"), registry.id
-        case ImageRegistry(registry=registry), contracts.Access.PUSH:
-            return roles.built_in(foundation, "AcrPush"), registry.id
         case ModelEndpoint(endpoint=endpoint), contracts.Access.INVOKE:
             return roles.endpoint_caller(f"{name}-role", foundation, opts).id, endpoint.id
         case ApiKey(secret=secret), contracts.Access.READ:

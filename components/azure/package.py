@@ -26,4 +26,6 @@ __all__ = [
     "ModelEndpoint",
 ]
 
-WORKLOADS = tuple(Workload)
+WORKLOADS = (Workload.SERVING, Workload.GATEWAY)
+"""Not the build: a registry's own quick builds push to it, and only a task that is a resource of its own can have an
+identity. https://learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-repository-permissions"""

@@ -70,15 +70,6 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         search=TaggedArmType(REGISTRY),
         deploy=data(*_may(REGISTRY, "read")),
     ),
-    "azure-native:containerregistry:TaskRun": ResourceType(
-        import_id=_id(f"{REGISTRY}/taskRuns", "{registryName}", "{taskRunName}"),
-        search=ArmChildren(_id(REGISTRY, "{registryName}"), "taskRuns", "2019-06-01-preview"),
-        deploy=compute(
-            *_may(f"{REGISTRY}/taskruns", *ALL, "operationStatuses/read"),
-            f"{REGISTRY}/runs/read",
-            f"{REGISTRY}/scheduleRun/action",
-        ),
-    ),
     "azure-native:keyvault:Secret": ResourceType(
         import_id=_id(f"{VAULT}/secrets", "{vaultName}", "{secretName}"),
         secret_paths=("properties.value",),
@@ -210,6 +201,20 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         import_id="{account_url}/{container}/{prefix}",
         importable=False,
         deploy=compute(),  # it needs data actions, not actions: `delivery.BLOBS`
+    ),
+    f"{DYNAMIC}AzureBuiltImage": ResourceType(
+        import_id="{repository}:{tag}",
+        importable=False,
+        deploy=compute(
+            *_may(
+                REGISTRY,
+                "listBuildSourceUploadUrl/action",
+                "pull/read",
+                "runs/listLogSasUrl/action",
+                "runs/read",
+                "scheduleRun/action",
+            )
+        ),
     ),
     f"{DYNAMIC}AzureEndpointTraffic": ResourceType(
         import_id="{endpoint_id}/traffic",

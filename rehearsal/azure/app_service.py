@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from starlette.responses import HTMLResponse
 
-from rehearsal.azure import container_registry, credentials, key_vault, limits, permissions
+from rehearsal.azure import container_registry, credentials, key_vault, limits
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import by_id
 from rehearsal.azure.resource_type import IDENTITY, AzureResourceType, field, user_assigned
@@ -165,13 +165,7 @@ def _called_app(call: Call, action: str) -> Record:
     record = by_id(call.context, SITE, site)
     if record is None:
         raise Refusal("ResourceNotFound", f"The Resource '{site}' was not found.")
-    permission = f"Microsoft.Web/sites/config/{action}"
-    if not permissions.allowed(call.context, call.principal, permission, record.id):
-        raise Refusal(
-            "AuthorizationFailed",
-            f"The client '{call.principal}' does not have authorization to perform action"
-            f" '{permission}' over scope '{record.id}'.",
-        )
+    call.require(f"Microsoft.Web/sites/config/{action}", record.id)
     return record
 
 

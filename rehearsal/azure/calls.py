@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import URL
 
 from rehearsal.azure import permissions
-from rehearsal.core.records import Json, Record
+from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
 
 PAGE = 1000
@@ -40,6 +40,15 @@ class Call:
                 each.id,
             ):
                 yield each
+
+    def require(self, action: str, scope: str) -> None:
+        """Refuse a caller who may not do this to the resource."""
+        if not permissions.allowed(self.context, self.principal, action, scope):
+            raise Refusal(
+                "AuthorizationFailed",
+                f"The client '{self.principal}' does not have authorization to perform action"
+                f" '{action}' over scope '{scope}'.",
+            )
 
     def page(self, items: Iterable[Json]) -> Json:
         """A page of a list."""

@@ -13,6 +13,7 @@ STATUS = {
     "MissingSubscriptionRegistration": 409,
     "ResourceGroupNotFound": 404,
     "ResourceNotFound": 404,
+    "RunNotFound": 404,
     "SecretNotFound": 404,
     "SubscriptionNotFound": 404,
     "Unauthorized": 401,

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 
-from rehearsal.azure import container_registry, managed_identity, subscription
+from rehearsal.azure import managed_identity, subscription
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import within
 from rehearsal.azure.resource_type import GROUP
 from rehearsal.core.records import Json, Record, Refusal
 
 PARTS = {
-    "taskRuns": container_registry.TASK_RUN,
     "federatedIdentityCredentials": managed_identity.FEDERATED_CREDENTIAL,
 }
 """The parts of a resource that are listed by that resource, and in no list of its group."""

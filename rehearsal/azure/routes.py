@@ -16,6 +16,9 @@ from starlette.routing import BaseRoute, Route
 
 from rehearsal.azure import (
     app_service,
+    container_registry,
+    container_registry_data_plane,
+    container_registry_runs,
     credentials,
     errors,
     key_vault,
@@ -37,6 +40,7 @@ GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
 MACHINE_LEARNING = (
     SUBSCRIPTION + "/providers/Microsoft.MachineLearningServices/locations/{location}"
 )
+REGISTRY = GROUP + "/providers/Microsoft.ContainerRegistry/registries/{registry}"
 RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
     ("GET", "/subscriptions", resources.list_subscriptions),
     ("GET", SUBSCRIPTION, resources.get_subscription),
@@ -79,6 +83,15 @@ RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
         GROUP + "/providers/Microsoft.Web/sites/{app}/config/appsettings",
         app_service.put_settings,
     ),
+    ("GET", REGISTRY, container_registry.get_registry),
+    (
+        "POST",
+        REGISTRY + "/listBuildSourceUploadUrl",
+        container_registry_runs.source_upload_url,
+    ),
+    ("POST", REGISTRY + "/scheduleRun", container_registry_runs.schedule_run),
+    ("GET", REGISTRY + "/runs/{run}", container_registry_runs.get_run),
+    ("POST", REGISTRY + "/runs/{run}/listLogSasUrl", container_registry_runs.log_link),
     ("GET", "/subscriptions/{rest:path}", machine_learning.get_endpoint),
     ("PUT", "/subscriptions/{rest:path}", machine_learning.put_endpoint),
 )
@@ -88,6 +101,7 @@ RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
 def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/azure``. Opens the endpoints of before a restart again."""
     app_service.reopen(context)
+    container_registry_data_plane.reopen(context)
     storage_proxy.url(context, "")
     key_vault.url(context, "")
     resource_manager_host(context)

@@ -51,7 +51,7 @@ OPERATION_SECONDS: Mapping[str, float] = {
     "aiplatform:models.upload": 60,
     # "Deploying a model can take 5 to 20 minutes": components.gcp.dynamic.vertex_deployment; believed.
     "aiplatform:endpoints.deployModel": 600,
-    "azure-native:containerregistry:TaskRun": 120,
+    "containerregistry:run": 120,
     "azure-native:machinelearningservices:Workspace": 60,
     "azure-native:machinelearningservices:OnlineEndpoint": 90,
     # "A typical deployment takes 8 to 10 minutes" on managed online endpoints; believed.

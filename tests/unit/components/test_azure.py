@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import os
@@ -11,12 +10,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
-import yaml
 
-from components.azure import arm, image_build, roles
-from components.azure.dynamic import app_settings, blob_folder, endpoint_traffic
+from components import build_context
+from components.azure import arm, roles
+from components.azure.dynamic import app_settings, blob_folder, built_image, endpoint_traffic
 from components.azure.model_endpoint import deployment_name, environment_version
 from policy.azure import UNTAGGED
 from policy.mock_engine import Build, Built, Engine
@@ -122,10 +120,6 @@ def test_each_identity_has_its_grants_on_the_narrowest_scope(
     assert assignments(engine, "triplane-serving-") == {
         "triplane-lake-models": roles.BUILT_IN["Storage Blob Data Reader"],
         "triplaneregistry": roles.BUILT_IN["AcrPull"],
-    }
-    assert assignments(engine, "triplane-build-") == {
-        "triplane-lake-builds": roles.BUILT_IN["Storage Blob Data Reader"],
-        "triplaneregistry": roles.BUILT_IN["AcrPush"],
     }
     gateway = assignments(engine, "triplane-gateway-")
     assert gateway["triplaneregistry"] == roles.BUILT_IN["AcrPull"]
@@ -302,34 +296,33 @@ def test_everything_that_takes_tags_is_tagged(built: Built) -> None:
             assert each.inputs["tags"]["managed-by"] == "pulumi", each.name
 
 
-def test_the_run_has_the_context_and_pushes_as_the_build_identity(
-    built: Built,
-) -> None:
-    engine, _ = built
-    request = engine.one("azure-native:containerregistry:TaskRun").inputs["runRequest"]
-    assert request["credentials"]["sourceRegistry"] == {"loginMode": "None"}
-    assert list(request["credentials"]["customRegistries"]) == ["images.azurecr.io"]
-    task = yaml.safe_load(base64.b64decode(request["encodedTaskContent"]))
-    command = task["steps"][0]["cmd"]
-    packed = re.search(r"echo (\S+) \|", command)
-    assert packed is not None
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed[1]))) as context:
-        assert "Dockerfile" in context.getnames()
-
-
-def test_the_same_files_pack_to_the_same_text_whatever_their_time(tmp_path: Path) -> None:
+def test_the_same_files_pack_to_the_same_bytes_whatever_their_time(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("print(1)")
-    first = image_build.pack(tmp_path)
+    first = build_context.packed(tmp_path)
     os.utime(tmp_path / "app.py", (1, 1))
-    assert image_build.pack(tmp_path) == first
+    assert build_context.packed(tmp_path) == first
+    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
+        assert archive.getnames() == ["app.py"]
 
 
-def test_a_context_too_large_for_a_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "noise.bin").write_bytes(os.urandom(100 * 1024))
-    with pytest.raises(
-        pulumi.RunError, match=r"packs to 13\d KiB.*carries 120 KiB.*\.dockerignore"
-    ):
-        image_build.pack(tmp_path)
+def test_the_registry_builds_as_itself_without_an_identity_of_the_platform(built: Built) -> None:
+    engine, _ = built
+    names = [each.name for each in engine.of("azure-native:managedidentity:UserAssignedIdentity")]
+    assert not [name for name in names if "build" in name]
+    request = built_image.build_request(
+        {"repository": "images.azurecr.io/triplane", "tag": "abc"}, "source/c.tar.gz"
+    )
+    # The default is that the run is logged in to its own registry, and to no other.
+    assert "credentials" not in request
+    assert request["imageNames"] == ["triplane:abc"]
+
+
+def test_another_folder_of_the_same_context_is_no_other_image() -> None:
+    props = {"registry": "/r", "repository": "images.azurecr.io/triplane", "tag": "abc"}
+    provider = built_image.BuiltImageProvider()
+    here, there = {**props, "context": "lambda"}, {**props, "context": "../clone/lambda"}
+    assert not provider.diff("id", here, there).changes
+    assert provider.diff("id", here, {**here, "tag": "def"}).replaces == ["tag"]
 
 
 def test_a_deployments_name_has_all_that_cannot_change_in_place() -> None:

@@ -28,7 +28,10 @@ STORED: dict[str, dict[str, str]] = json.loads(
 
 A provider that is moved or renamed gets a line in `FORMER_NAMES`, and a new version here; none is ever changed.
 """
-ADDED_LATER = {f"{DYNAMIC}AwsScalingDeregistration", f"{DYNAMIC}AzureAppSettings"}
+ADDED_LATER = {
+    f"{DYNAMIC}{name}"
+    for name in ("AwsScalingDeregistration", "AzureAppSettings", "AzureBuiltImage")
+}
 """The dynamic types that the first versions in `STORED` did not have."""
 BEFORE_THE_MOVE, *_, TODAY = STORED.values()
 

@@ -65,7 +65,10 @@ def test_permissions_are_sorted_and_each_is_there_once() -> None:
     assert permissions == sorted(set(permissions))
 
 
-@pytest.mark.parametrize(("cloud", "type_"), [("aws", "AwsBuiltImage"), ("gcp", "GcpBuiltImage")])
+@pytest.mark.parametrize(
+    ("cloud", "type_"),
+    [("aws", "AwsBuiltImage"), ("azure", "AzureBuiltImage"), ("gcp", "GcpBuiltImage")],
+)
 def test_a_built_image_has_the_id_that_recovery_computes_from_its_inputs(
     monkeypatch: pytest.MonkeyPatch, cloud: Cloud, type_: str
 ) -> None:

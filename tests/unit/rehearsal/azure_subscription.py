@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+from azure.core.credentials import AccessToken
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.azure import machine_learning, permissions, routes
+from rehearsal.azure import credentials, machine_learning, permissions, routes
 from rehearsal.azure.ids import guid
 from rehearsal.azure.profile import RESOURCE_TYPES
 from rehearsal.azure.resource_type import GROUP, IDENTITY
@@ -19,7 +20,7 @@ from rehearsal.provider.lifecycle import Lifecycle
 
 SCHEMAS = Schemas("azure-native")
 READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"
+PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 
 
@@ -72,6 +73,22 @@ class Subscription:
             permissions=[permission],
             assignableScopes=[self.group.id],
         )
+
+
+class Credential:
+    """Tokens of one identity of the rehearsal, for Azure's own clients."""
+
+    def __init__(self, context: Context, principal: str) -> None:
+        self.context, self.principal = context, principal
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Has nothing to close."""
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken(*credentials.token(self.context, self.principal, "client", scopes[0]))
 
 
 def deployed_endpoint(azure: Subscription) -> Record:

@@ -1,4 +1,4 @@
-"""What really runs on the rehearsed Azure: tokens, scoring, task runs, apps, blobs, and their permissions."""
+"""What really runs on the rehearsed Azure: tokens, scoring, apps, blobs, and their permissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from starlette.testclient import TestClient
@@ -18,7 +17,7 @@ from rehearsal.azure.container_registry import REGISTRY
 from rehearsal.azure.profile import environment
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
-from tests.unit.rehearsal.azure_subscription import PUSH, Subscription, deployed_endpoint
+from tests.unit.rehearsal.azure_subscription import Credential, Subscription, deployed_endpoint
 
 
 @pytest.fixture
@@ -73,52 +72,6 @@ def test_the_identity_endpoint_gives_an_app_tokens_of_its_own_identity_only(
     assert principal == mine.outputs["principalId"]
 
 
-def test_a_task_run_pushes_only_as_an_assigned_identity_with_the_role(azure: Subscription) -> None:
-    registry = azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
-    builder = azure.identity("builder")
-    content = base64.b64encode(b"version: v1.1.0\nsteps:\n  - cmd: bash -c true\n").decode()
-
-    def run(name: str) -> Record:
-        return azure.create(
-            "azure-native:containerregistry:TaskRun",
-            registryName="images",
-            taskRunName=name,
-            identity={"type": "UserAssigned", "userAssignedIdentities": {builder.id: {}}},
-            runRequest={
-                "type": "EncodedTaskRunRequest",
-                "encodedTaskContent": content,
-                "platform": {"os": "Linux"},
-                "credentials": {
-                    "sourceRegistry": {"loginMode": "None"},
-                    "customRegistries": {
-                        "images.azurecr.io": {"identity": builder.outputs["clientId"]}
-                    },
-                },
-            },
-        )
-
-    with pytest.raises(Refusal, match="unauthorized: authentication required"):
-        run("first")
-    azure.grant(builder.outputs["principalId"], PUSH, registry.id)
-    assert run("second").outputs["runResult"]["status"] == "Succeeded"
-
-
-def test_a_task_run_fails_with_the_output_of_its_failed_step(azure: Subscription) -> None:
-    azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
-    content = b'version: v1.1.0\nsteps:\n  - cmd: bash -c "echo no such thing; false"\n'
-    with pytest.raises(Refusal, match=r"Run ID ca1 failed at step acb_step_0: no such thing"):
-        azure.create(
-            "azure-native:containerregistry:TaskRun",
-            registryName="images",
-            taskRunName="run",
-            runRequest={
-                "type": "EncodedTaskRunRequest",
-                "encodedTaskContent": base64.b64encode(content).decode(),
-                "platform": {"os": "Linux"},
-            },
-        )
-
-
 def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscription) -> None:
     import ssl
     import urllib.error
@@ -160,16 +113,6 @@ def test_the_settings_of_an_app_are_listed_and_written_by_who_may(azure: Subscri
     assert send("POST", "appsettings/list", deployer).json() == public
     assert send("POST", "appsettings/list", worker).status_code == 403
     assert send("PUT", "appsettings", worker, public).status_code == 403
-
-
-class Credential:
-    """Tokens of one identity of the rehearsal, for Azure's own clients."""
-
-    def __init__(self, context: Context, principal: str) -> None:
-        self.context, self.principal = context, principal
-
-    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken(*credentials.token(self.context, self.principal, "client", scopes[0]))
 
 
 @pytest.fixture

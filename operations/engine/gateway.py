@@ -11,10 +11,13 @@ from typing import Any
 
 from operations.engine.installation import HOME
 from operations.engine.stack import NamedStack
-from operations.terminal import fail
+from operations.terminal import fail, say
 
 FLIGHT = HOME / "docs" / "flight.json"
 """A request about a real flight."""
+START_SECONDS = 60
+GRANT_SECONDS = 10 * 60
+"""As long as a cloud may take until a new permission is in force (`components.dynamic.GRANT_SECONDS`)."""
 
 
 def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
@@ -71,11 +74,13 @@ def _trust(stack: NamedStack) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
 
 
-def _answer_when_ready(
-    request: urllib.request.Request, trust: ssl.SSLContext, seconds: float = 60
-) -> bytes:
-    """The answer, as soon as the service is ready: during a cold start it may answer 5xx or nothing."""
-    until = time.monotonic() + seconds
+def _answer_when_ready(request: urllib.request.Request, trust: ssl.SSLContext) -> bytes:
+    """The answer, as soon as the service is ready.
+
+    During a cold start it may answer 5xx or nothing. The gateway itself answers 503 with `retry-after` while it may not
+    read its key or ask the model yet.
+    """
+    began, seconds = time.monotonic(), START_SECONDS
     while True:
         try:
             with urllib.request.urlopen(request, timeout=30, context=trust) as response:  # noqa: S310
@@ -84,8 +89,11 @@ def _answer_when_ready(
             problem = f"{error.code} {error.read().decode(errors='replace')}"
             if error.code < 500:
                 fail(f"{request.full_url} refused: {problem}")
+            if error.code == 503 and error.headers.get("retry-after") and seconds < GRANT_SECONDS:
+                seconds = GRANT_SECONDS
+                say(f"the gateway answers 503: its permissions may take {seconds // 60} minutes")
         except OSError as error:
             problem = str(error)
-        if time.monotonic() > until:
-            fail(f"{request.full_url} gave no prediction within {seconds:.0f} s: {problem}")
+        if time.monotonic() - began > seconds:
+            fail(f"{request.full_url} gave no prediction within {seconds} s: {problem}")
         time.sleep(0.5)

@@ -393,7 +393,11 @@ def _models_folder(context: Context, endpoint: Record) -> Path:
 
 def _unpacked(context: Context, endpoint: Record, uri: str, role: Record | None) -> Path:
     """The archive's content, in a folder named by it: a running container's never changes."""
-    archive = s3.read_object(context, uri, role)
+    try:
+        archive = s3.read_object(context, uri, role)
+    except Refusal as refused:
+        # Believed: CreateModel has read it with the role, so that an endpoint fails only for a later removal.
+        raise ContainerFailed(f"could not download {uri}: {refused.message}") from None
     folder = _models_folder(context, endpoint) / hashlib.sha256(archive).hexdigest()
     if folder.exists():
         return folder

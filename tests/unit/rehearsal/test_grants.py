@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
+from rehearsal.aws import lambda_functions, permissions
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core.behaviour import BEHAVIOURS, CLOCK, GRANT_SECONDS, PROFILES
 from rehearsal.core.records import Record, Refusal
+from rehearsal.core.settings import PROFILE_VARIABLE
 from rehearsal.core.store import Store
 from rehearsal.gcp.profile import PROFILE as GCP
+from rehearsal.provider.context import Context
 from rehearsal.provider.grants import Grants
 from rehearsal.provider.retries import retried
+from tests.unit.rehearsal.aws_account import Account, allow
 
 INSTANT, REALISTIC = BEHAVIOURS["instant"], BEHAVIOURS["realistic"]
 TYPES = {
@@ -193,3 +197,65 @@ def test_a_provider_gives_up_after_its_own_time() -> None:
     with pytest.raises(Refusal):
         retried(REALISTIC, work, code="Late", seconds=15)
     assert 15 / CLOCK <= time.monotonic() - began < 15 / CLOCK + 1
+
+
+@pytest.fixture
+def late_account(monkeypatch: pytest.MonkeyPatch, contexts: Callable[[], Context]) -> Account:
+    monkeypatch.setenv(PROFILE_VARIABLE, "realistic")
+    return Account(contexts())
+
+
+def until_in_force(account: Account, token: str) -> None:
+    time.sleep(account.context.behaviour.grant_delay("aws", token))
+
+
+def test_a_workload_may_call_what_its_role_allows_only_when_that_is_in_force(
+    late_account: Account,
+) -> None:
+    secret = late_account.create("aws:secretsmanager/secret:Secret", "key")
+    late_account.create(
+        "aws:secretsmanager/secretVersion:SecretVersion",
+        "key",
+        secretId=secret.id,
+        secretString="x",
+    )
+    read = allow("secretsmanager:GetSecretValue", secret.outputs["arn"])
+    role = late_account.role("reader", "lambda", read)
+
+    def status() -> int:
+        body = {"SecretId": secret.id}
+        return late_account.call("secretsmanager.GetSecretValue", body, role)[0]
+
+    assert status() == 403
+    until_in_force(late_account, permissions.ROLE_POLICY)
+    assert status() == 200
+    (policy,) = late_account.context.all(permissions.ROLE_POLICY)
+    late_account.lifecycle.delete(policy.token, policy.id)
+    assert status() == 200, "what was allowed is allowed for a while"
+    until_in_force(late_account, permissions.ROLE_POLICY)
+    assert status() == 403
+
+
+def test_a_function_is_created_as_soon_as_its_role_can_be_assumed(late_account: Account) -> None:
+    began = time.monotonic()
+    role = late_account.role("gateway", "lambda")
+    with pytest.raises(Refusal, match="cannot be assumed by Lambda"):
+        lambda_functions._require_role(late_account.context, role.outputs["arn"])
+    late_account.function("gateway", role, "handler = print")
+    assert time.monotonic() - began >= REALISTIC.grant_delay("aws", permissions.ROLE)
+
+
+def test_a_new_role_is_missing_from_the_list_of_roles_at_first(late_account: Account) -> None:
+    role = late_account.role("build", "codebuild")
+
+    def listed() -> bool:
+        form = {"Action": "ListRoles", "Version": "2010-05-08"}
+        headers = {"authorization": late_account.signed("iam")}
+        return (
+            f"<RoleName>{role.id}<"
+            in late_account.http.post("/aws/", data=form, headers=headers).text
+        )
+
+    assert not listed()
+    time.sleep(REALISTIC.listing_delay())
+    assert listed()

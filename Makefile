@@ -23,7 +23,7 @@ endif
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{sub(/[$$][$$]/, "$$"); printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  PROFILE=realistic    the rehearsal with late grants and slow operations, on a shortened clock'
 	@echo '  CLOUD=aws|gcp|azure  chooses the cloud for whatever runs on one; crash plays all three without it'
 	@echo '  STACK=prod           a stack of your shell'"'"'s environment in place of the rehearsal: its backend, its credentials'
@@ -32,9 +32,11 @@ help: ## Show this help
 bootstrap:
 	@$(system_python) tools/bootstrap.py
 
-.PHONY: up preview destroy outputs predict
+.PHONY: up check-account preview destroy outputs predict
 up: bootstrap ## Create or update the platform, and ask it for a prediction; in the rehearsal, or STACK=prod
 	@$(python) -m operations up $(of_stack)
+check-account: bootstrap ## Ask the account what it lacks for the stack: permissions, services, quotas (first `make up` asks, too)
+	@$(python) -m operations check-account $(of_stack)
 preview: bootstrap ## Show what `make up` would change
 	@$(python) -m operations preview $(of_stack)
 destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too

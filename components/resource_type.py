@@ -107,6 +107,8 @@ class ResourceType:
     """The facts about one type."""
 
     deploy: Deploy
+    creation: tuple[str, ...] = ()
+    """What a person needs besides `deploy` to create, change and delete a type of the groups data and access."""
     import_id: ImportId | None = None
     """The id that the provider documents for ``pulumi import``, from the inputs. None: it does not follow from
     them; for some of these types `operations.recovery.physical_ids` queries the cloud."""

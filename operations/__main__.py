@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STACK_COMMANDS = {
     "up": "bring the platform up, and ask it for a prediction",
+    "check-account": "ask the account what it lacks for the stack: permissions, services, quotas",
     "preview": "show what `up` would change",
     "destroy": "take everything down but the data; with DATA=destroy in the environment, the data, too",
     "outputs": "show the stack's outputs",

@@ -14,6 +14,8 @@ from components.azure.resource_types import RESOURCE_TYPES as AZURE
 from components.gcp.resource_types import RESOURCE_TYPES as GCP
 from components.resource_type import DeployPermissions, ResourceType
 from config.clouds import Cloud
+from operations.account_check.azure import OF_ONLINE_ENDPOINTS, needed_providers
+from operations.account_check.gcp import BEFOREHAND
 from operations.engine.installation import HOME
 
 BEGIN, END = "<!-- prerequisites: made by `make format` -->\n", "<!-- end of prerequisites -->\n"
@@ -60,14 +62,6 @@ GOOGLE_ROLES: Mapping[str, tuple[str, ...]] = {
     "serviceusage": ("serviceusage.serviceUsageAdmin",),
     "storage": ("storage.admin",),
 }
-# The provider enables an API with the first, and reads the project with the second. The program enables the others.
-# https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/resourcemanager/resource_google_project_service.go
-GOOGLE_APIS = ("serviceusage", "cloudresourcemanager")
-# Every subscription has these. https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types
-ALWAYS_REGISTERED = {"Authorization", "Resources"}
-# Azure ML creates resources of these for a managed endpoint (believed: no document lists them).
-# https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints
-OF_ONLINE_ENDPOINTS = {"Cdn", "Compute", "Network", "PolicyInsights"}
 
 
 class NoRole(Exception):
@@ -75,8 +69,9 @@ class NoRole(Exception):
 
 
 def permissions(types: Mapping[str, ResourceType]) -> list[str]:
-    """What the program does with these types."""
-    return DeployPermissions.of(types).permissions
+    """What the program does with these types, when it creates them, too."""
+    creation = {each for type_ in types.values() for each in type_.creation}
+    return sorted({*DeployPermissions.of(types).permissions, *creation})
 
 
 def aws() -> str:
@@ -115,7 +110,7 @@ is not to be Owner:
 
 ```sh
 gcloud billing projects describe PROJECT      # billingEnabled: true
-gcloud services enable {" ".join(f"{api}.googleapis.com" for api in GOOGLE_APIS)} --project PROJECT
+gcloud services enable {" ".join(BEFOREHAND)} --project PROJECT
 for role in {_wrapped(sorted(roles))}; do \\
   gcloud projects add-iam-policy-binding PROJECT --member user:PERSON --role "roles/$role" --condition None; done
 ```
@@ -132,10 +127,10 @@ def google_roles(permission: str) -> tuple[str, ...]:
 
 def azure() -> str:
     """Resource providers, and roles."""
-    used = {each.partition("/")[0].removeprefix("Microsoft.") for each in permissions(AZURE)}
-    providers = sorted((used | OF_ONLINE_ENDPOINTS) - ALWAYS_REGISTERED)
+    providers = [each.removeprefix("Microsoft.") for each in needed_providers(permissions(AZURE))]
+    of_endpoints = sorted(each.removeprefix("Microsoft.") for each in OF_ONLINE_ENDPOINTS)
     return f"""A subscription in which you may create resources, define roles and assign them: Owner, or the two roles below.
-{", ".join(sorted(OF_ONLINE_ENDPOINTS))} are what Azure ML uses for an endpoint.
+{", ".join(of_endpoints)} are what Azure ML uses for an endpoint.
 
 ```sh
 az account set --subscription SUBSCRIPTION

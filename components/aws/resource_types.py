@@ -95,18 +95,46 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": ResourceType(
-        import_id="{repository}", deploy=data("ecr:GetLifecyclePolicy")
+        creation=_actions("ecr", "PutLifecyclePolicy", "DeleteLifecyclePolicy"),
+        import_id="{repository}",
+        deploy=data("ecr:GetLifecyclePolicy"),
     ),
     "aws:ecr/repository:Repository": ResourceType(
+        creation=_actions(
+            "ecr",
+            "CreateRepository",
+            "DeleteRepository",
+            "PutImageScanningConfiguration",
+            "PutImageTagMutability",
+            "TagResource",
+            "UntagResource",
+        ),
         import_id="{name}",
         precious="registry",
         search=TaggedArn("ecr:[^:]*:[^:]*:repository/(.+)"),
         deploy=data(*_actions("ecr", "DescribeRepositories", "ListTagsForResource")),
     ),
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": ResourceType(
-        import_id=_oidc_provider_arn, deploy=access("iam:GetOpenIDConnectProvider")
+        creation=_actions(
+            "iam",
+            "CreateOpenIDConnectProvider",
+            "DeleteOpenIDConnectProvider",
+            "TagOpenIDConnectProvider",
+        ),
+        import_id=_oidc_provider_arn,
+        deploy=access("iam:GetOpenIDConnectProvider"),
     ),
     "aws:iam/role:Role": ResourceType(
+        creation=_actions(
+            "iam",
+            "CreateRole",
+            "DeleteRole",
+            "ListInstanceProfilesForRole",
+            "PassRole",
+            "TagRole",
+            "UntagRole",
+            "UpdateAssumeRolePolicy",
+        ),
         import_id="{name}",
         deploy=access(
             *_actions(
@@ -115,7 +143,9 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:iam/rolePolicy:RolePolicy": ResourceType(
-        import_id="{role}:{name}", deploy=access("iam:GetRolePolicy")
+        creation=_actions("iam", "PutRolePolicy", "DeleteRolePolicy"),
+        import_id="{role}:{name}",
+        deploy=access("iam:GetRolePolicy"),
     ),
     "aws:lambda/alias:Alias": ResourceType(
         import_id="{functionName}/{name}",
@@ -166,6 +196,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=compute(*_actions("lambda", "AddPermission", "GetPolicy", "RemovePermission")),
     ),
     "aws:s3/bucket:Bucket": ResourceType(
+        creation=_actions("s3", "CreateBucket", "DeleteBucket", "PutBucketTagging"),
         import_id="{bucket}",
         precious="lake",
         search=TaggedArn("s3:::([^/]+)"),
@@ -189,7 +220,9 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ResourceType(
-        import_id="{bucket}", deploy=data("s3:GetLifecycleConfiguration")
+        creation=_actions("s3", "PutLifecycleConfiguration"),
+        import_id="{bucket}",
+        deploy=data("s3:GetLifecycleConfiguration"),
     ),
     "aws:s3/bucketObjectv2:BucketObjectv2": ResourceType(
         import_id="{bucket}/{key}",
@@ -201,19 +234,29 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": ResourceType(
-        import_id="{bucket}", deploy=access("s3:GetBucketOwnershipControls")
+        creation=_actions("s3", "PutBucketOwnershipControls"),
+        import_id="{bucket}",
+        deploy=access("s3:GetBucketOwnershipControls"),
     ),
     "aws:s3/bucketPolicy:BucketPolicy": ResourceType(
-        import_id="{bucket}", deploy=access("s3:GetBucketPolicy")
+        creation=_actions("s3", "PutBucketPolicy", "DeleteBucketPolicy"),
+        import_id="{bucket}",
+        deploy=access("s3:GetBucketPolicy"),
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ResourceType(
-        import_id="{bucket}", deploy=access("s3:GetBucketPublicAccessBlock")
+        creation=_actions("s3", "PutBucketPublicAccessBlock"),
+        import_id="{bucket}",
+        deploy=access("s3:GetBucketPublicAccessBlock"),
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ResourceType(
-        import_id="{bucket}", deploy=data("s3:GetEncryptionConfiguration")
+        creation=_actions("s3", "PutEncryptionConfiguration"),
+        import_id="{bucket}",
+        deploy=data("s3:GetEncryptionConfiguration"),
     ),
     "aws:s3/bucketVersioning:BucketVersioning": ResourceType(
-        import_id="{bucket}", deploy=data("s3:GetBucketVersioning")
+        creation=_actions("s3", "PutBucketVersioning"),
+        import_id="{bucket}",
+        deploy=data("s3:GetBucketVersioning"),
     ),
     "aws:sagemaker/endpoint:Endpoint": ResourceType(
         import_id="{name}",
@@ -256,6 +299,14 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:secretsmanager/secret:Secret": ResourceType(
+        creation=_actions(
+            "secretsmanager",
+            "CreateSecret",
+            "DeleteSecret",
+            "TagResource",
+            "UntagResource",
+            "UpdateSecret",
+        ),
         # No import id: its ARN ends in six characters that AWS chooses.
         precious="vault",
         search=TaggedArn("secretsmanager:[^:]*:[^:]*:secret:(.+)-.{6}"),

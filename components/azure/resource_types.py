@@ -52,37 +52,44 @@ https://learn.microsoft.com/azure/azure-resource-manager/management/async-operat
 
 RESOURCE_TYPES: dict[str, ResourceType] = {
     "azure-native:applicationinsights:Component": ResourceType(
+        creation=_may(INSIGHTS, "write", "delete"),
         import_id=_id(INSIGHTS, "{resourceName}"),
         search=TaggedArmType(INSIGHTS),
         deploy=data(*_may(INSIGHTS, "read")),
     ),
     "azure-native:authorization:RoleAssignment": ResourceType(
+        creation=_may(ROLE_ASSIGNMENT, "write", "delete"),
         import_id=f"{{scope}}/providers/{ROLE_ASSIGNMENT}/{{roleAssignmentName}}",
         deploy=access(*_may(ROLE_ASSIGNMENT, "read")),
     ),
     "azure-native:authorization:RoleDefinition": ResourceType(
+        creation=_may(ROLE_DEFINITION, "write", "delete"),
         import_id=f"/subscriptions/{{account}}/providers/{ROLE_DEFINITION}/{{roleDefinitionId}}",
         deploy=access(*_may(ROLE_DEFINITION, "read")),
     ),
     "azure-native:containerregistry:Registry": ResourceType(
+        creation=_may(REGISTRY, "write", "delete"),
         import_id=_id(REGISTRY, "{registryName}"),
         precious="registry",
         search=TaggedArmType(REGISTRY),
         deploy=data(*_may(REGISTRY, "read")),
     ),
     "azure-native:keyvault:Secret": ResourceType(
+        creation=_may(f"{VAULT}/secrets", "write"),
         import_id=_id(f"{VAULT}/secrets", "{vaultName}", "{secretName}"),
         secret_paths=("properties.value",),
         # It writes a secret's value; the vault's values it cannot read.
         deploy=data(*_may(f"{VAULT}/secrets", "read", "write")),
     ),
     "azure-native:keyvault:Vault": ResourceType(
+        creation=_may(VAULT, "write", "delete"),
         import_id=_id(VAULT, "{vaultName}"),
         precious="vault",
         search=TaggedArmType(VAULT),
         deploy=data(*_may(VAULT, "read")),
     ),
     "azure-native:machinelearningservices:Datastore": ResourceType(
+        creation=_may(f"{WORKSPACE}/datastores", "write", "delete"),
         import_id=_id(f"{WORKSPACE}/datastores", "{workspaceName}", "{name}"),
         deploy=data(*_may(f"{WORKSPACE}/datastores", "read")),
     ),
@@ -109,6 +116,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=compute(*_may(ENDPOINT, *ALL)),
     ),
     "azure-native:machinelearningservices:Workspace": ResourceType(
+        creation=_may(WORKSPACE, "write", "delete"),
         import_id=_id(WORKSPACE, "{workspaceName}"),
         precious="workspace",
         search=TaggedArmType(WORKSPACE),
@@ -116,6 +124,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=data(*_may(WORKSPACE, "read")),
     ),
     "azure-native:managedidentity:FederatedIdentityCredential": ResourceType(
+        creation=_may(f"{IDENTITY}/federatedIdentityCredentials", "write", "delete"),
         import_id=_id(
             f"{IDENTITY}/federatedIdentityCredentials",
             "{resourceName}",
@@ -127,6 +136,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=access(*_may(f"{IDENTITY}/federatedIdentityCredentials", "read")),
     ),
     "azure-native:managedidentity:UserAssignedIdentity": ResourceType(
+        creation=_may(IDENTITY, "write", "delete"),
         import_id=_id(IDENTITY, "{resourceName}"),
         search=TaggedArmType(IDENTITY),
         deploy=access(*_may(IDENTITY, "read")),
@@ -137,16 +147,19 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=compute(*_may(AUTOSCALE, *ALL)),
     ),
     "azure-native:operationalinsights:Workspace": ResourceType(
+        creation=_may(LOGS, "write", "delete"),
         import_id=_id(LOGS, "{workspaceName}"),
         search=TaggedArmType(LOGS),
         deploy=data(*_may(LOGS, "read")),
     ),
     "azure-native:resources:ResourceGroup": ResourceType(
+        creation=_may("Microsoft.Resources/subscriptions/resourceGroups", "write", "delete"),
         import_id=GROUP,
         precious="resource group",
         deploy=data("Microsoft.Resources/subscriptions/resourceGroups/read"),
     ),
     "azure-native:storage:BlobContainer": ResourceType(
+        creation=_may(f"{ACCOUNT}/blobServices/containers", "write", "delete"),
         import_id=_id(
             f"{ACCOUNT}/blobServices/containers", "{accountName}", "default", "{containerName}"
         ),
@@ -154,14 +167,17 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=data(*_may(f"{ACCOUNT}/blobServices/containers", "read")),
     ),
     "azure-native:storage:BlobServiceProperties": ResourceType(
+        creation=_may(f"{ACCOUNT}/blobServices", "write"),
         import_id=_id(f"{ACCOUNT}/blobServices", "{accountName}", "{blobServicesName}"),
         deploy=data(*_may(f"{ACCOUNT}/blobServices", "read")),
     ),
     "azure-native:storage:ManagementPolicy": ResourceType(
+        creation=_may(f"{ACCOUNT}/managementPolicies", "write", "delete"),
         import_id=_id(f"{ACCOUNT}/managementPolicies", "{accountName}", "{managementPolicyName}"),
         deploy=data(*_may(f"{ACCOUNT}/managementPolicies", "read")),
     ),
     "azure-native:storage:StorageAccount": ResourceType(
+        creation=_may(ACCOUNT, "write", "delete"),
         import_id=_id(ACCOUNT, "{accountName}"),
         precious="lake",
         search=TaggedArmType(ACCOUNT),

@@ -64,11 +64,13 @@ def _vertex_deployment_id(facts: Facts) -> str:
 # A binding is imported by its target, role and member with spaces between, and has slashes afterwards.
 RESOURCE_TYPES: dict[str, ResourceType] = {
     "gcp:artifactregistry/repository:Repository": ResourceType(
+        creation=_verbs("artifactregistry.repositories", "create", "delete", "update"),
         import_id=f"{LOCATION}/repositories/{{repositoryId}}",
         precious="registry",
         deploy=data("artifactregistry.repositories.get"),
     ),
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": ResourceType(
+        creation=_verbs("artifactregistry.repositories", "setIamPolicy"),
         import_id=_member(f"{LOCATION}/repositories/{{repository}}"),
         keeps_import_id=False,
         deploy=access("artifactregistry.repositories.getIamPolicy"),
@@ -85,33 +87,41 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": ResourceType(
+        creation=_verbs("iam.workloadIdentityPools", "create", "delete", "update"),
         import_id=f"{POOLS}/{{workloadIdentityPoolId}}",
         deploy=access("iam.workloadIdentityPools.get"),
     ),
     "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": ResourceType(
+        creation=_verbs("iam.workloadIdentityPoolProviders", "create", "delete", "update"),
         import_id=f"{POOLS}/{{workloadIdentityPoolId}}/providers/{{workloadIdentityPoolProviderId}}",
         deploy=access("iam.workloadIdentityPoolProviders.get"),
     ),
     "gcp:projects/iAMCustomRole:IAMCustomRole": ResourceType(
-        import_id=f"{PROJECT}/roles/{{roleId}}", deploy=access("iam.roles.get")
+        creation=_verbs("iam.roles", "create", "delete", "update"),
+        import_id=f"{PROJECT}/roles/{{roleId}}",
+        deploy=access("iam.roles.get"),
     ),
     "gcp:projects/iAMMember:IAMMember": ResourceType(
+        creation=_verbs("resourcemanager.projects", "setIamPolicy"),
         import_id=_member("{project}"),
         keeps_import_id=False,
         deploy=access("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"),
     ),
     "gcp:projects/service:Service": ResourceType(
+        creation=_verbs("serviceusage.services", "enable"),
         import_id="{account}/{service}",
         # An API that is switched on is a new service in the project: a person decides on that.
         deploy=access(*_verbs("serviceusage.services", "get", "list")),
     ),
     "gcp:secretmanager/secret:Secret": ResourceType(
+        creation=_verbs("secretmanager.secrets", "create", "delete", "update"),
         import_id=f"{PROJECT}/secrets/{{secretId}}",
         precious="vault",
         search=LabelledList("secretmanager", "secrets"),
         deploy=data("secretmanager.secrets.get"),
     ),
     "gcp:secretmanager/secretIamMember:SecretIamMember": ResourceType(
+        creation=_verbs("secretmanager.secrets", "setIamPolicy"),
         import_id=_member("{secretId}"),
         keeps_import_id=False,
         deploy=access("secretmanager.secrets.getIamPolicy"),
@@ -124,18 +134,24 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=compute(*SECRET_VERSIONS),
     ),
     "gcp:serviceaccount/account:Account": ResourceType(
+        creation=_verbs("iam.serviceAccounts", "actAs", "create", "delete", "update"),
         import_id=f"{PROJECT}/serviceAccounts/{{accountId}}@{{account}}.iam.gserviceaccount.com",
         deploy=access("iam.serviceAccounts.get"),
     ),
     "gcp:serviceaccount/iAMMember:IAMMember": ResourceType(
+        creation=_verbs("iam.serviceAccounts", "setIamPolicy"),
         import_id=_member("{serviceAccountId}"),
         keeps_import_id=False,
         deploy=access("iam.serviceAccounts.getIamPolicy"),
     ),
     "gcp:storage/bucket:Bucket": ResourceType(
-        import_id="{name}", precious="lake", deploy=data("storage.buckets.get")
+        creation=_verbs("storage.buckets", "create", "delete", "update"),
+        import_id="{name}",
+        precious="lake",
+        deploy=data("storage.buckets.get"),
     ),
     "gcp:storage/bucketIAMMember:BucketIAMMember": ResourceType(
+        creation=_verbs("storage.buckets", "setIamPolicy"),
         import_id=_member("b/{bucket}"),
         keeps_import_id=False,
         deploy=access("storage.buckets.getIamPolicy"),
@@ -152,6 +168,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=compute(*_verbs("aiplatform.endpoints", "create", "delete", "get", "update")),
     ),
     "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": ResourceType(
+        creation=_verbs("aiplatform.endpoints", "setIamPolicy"),
         import_id=_member(f"{LOCATION}/endpoints/{{endpoint}}"),
         keeps_import_id=False,
         deploy=access("aiplatform.endpoints.getIamPolicy"),

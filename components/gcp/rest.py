@@ -80,6 +80,39 @@ def iam_url() -> str:
     return os.environ.get("GOOGLE_IAM_CUSTOM_ENDPOINT", "https://iam.googleapis.com/v1/")
 
 
+def resource_manager_url() -> str:
+    """Base URL of Resource Manager, ending in a slash."""
+    return os.environ.get(
+        "GOOGLE_RESOURCE_MANAGER_V3_CUSTOM_ENDPOINT",
+        "https://cloudresourcemanager.googleapis.com/v3/",
+    )
+
+
+def service_usage_url(version: str = "v1") -> str:
+    """Base URL of Service Usage, ending in a slash. The quotas are in ``v1beta1`` only."""
+    url = os.environ.get(
+        "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT", "https://serviceusage.googleapis.com/v1/"
+    )
+    return f"{url.removesuffix('v1/')}{version}/"
+
+
+def billing_url() -> str:
+    """Base URL of Cloud Billing, ending in a slash."""
+    return os.environ.get(
+        "GOOGLE_BILLING_CUSTOM_ENDPOINT", "https://cloudbilling.googleapis.com/v1/"
+    )
+
+
+def caller() -> str:
+    """Who the application default credentials belong to. Raises google-auth's error if they are of no use."""
+    from google.auth.transport.requests import Request
+
+    credentials = _credentials(None)
+    if not credentials.valid:
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+    return str(getattr(credentials, "service_account_email", "") or "the signed-in person")
+
+
 @functools.cache
 def _credentials(project: str | None) -> Credentials:
     """Read once a process, when first needed; a token serves until it expires.

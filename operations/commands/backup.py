@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from operations.commands.check_account import refuse_unprepared_account
 from operations.commands.model_versions import copy_models, other_model
 from operations.commands.preparation import ensure_model, prepare, read_settings, refuse_missing
 from operations.commands.update import bring_up, report_update
@@ -67,7 +68,8 @@ def restore(stack: NamedStack) -> None:
         refuse([f"{each}; or accept the other one: ALLOW={ALLOW_OTHER_MODEL}" for each in reasons])
     if key:
         refuse(kept_key.another_key(stack, key))
-    prepare(stack, create=True)  # with the region its state may be gone
+    config = prepare(stack, create=True)  # with the region its state may be gone
+    refuse_unprepared_account(stack, config)
     if key:
         kept_key.put_key(stack, key)
     bring_up(stack)

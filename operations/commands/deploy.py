@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from config.schema import StackConfig
+from operations.commands.check_account import refuse_unprepared_account
 from operations.commands.preparation import (
     create_missing_stack,
     prepare,
@@ -27,7 +28,8 @@ DATA_COMPONENTS = ("DataLake", "ImageRegistry", "ModelArtifact")
 
 def up(stack: NamedStack) -> None:
     """Bring the platform up, and ask it for a prediction."""
-    prepare(stack)
+    config = prepare(stack)
+    refuse_unprepared_account(stack, config)
     refuse_losses(stack)
     bring_up(stack)
     report_update(stack)

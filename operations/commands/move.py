@@ -16,6 +16,7 @@ from typing import Any, get_args
 from components.contracts import Zone
 from config.clouds import Cloud
 from operations.commands.backup import MIB, copied
+from operations.commands.check_account import refuse_unprepared_account
 from operations.commands.model_versions import copy_models, other_model
 from operations.commands.preparation import (
     ensure_model,
@@ -148,7 +149,7 @@ def _other_data(old: Platform, target: NamedStack, lake: Lake) -> list[str]:
 def _built(old: Platform, target: NamedStack, key: str | None) -> Platform:
     """The new platform, brought up; with the old one's key if there is one to put there."""
     say(f"building stack {target.name}; stack {old.stack.name} goes on serving")
-    prepare(target, create=True)
+    refuse_unprepared_account(target, prepare(target, create=True))
     if key:
         kept_key.put_key(target, key)
     refuse_losses(target)

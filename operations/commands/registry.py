@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from operations.commands.adopt import adopt
 from operations.commands.backup import back_up, restore
+from operations.commands.check_account import check_account
 from operations.commands.deploy import destroy, outputs, predict, preview, up
 from operations.commands.repair import repair
 from operations.engine.stack import NamedStack
 
 COMMANDS: dict[str, Callable[[NamedStack], None]] = {
     "up": up,
+    "check-account": check_account,
     "preview": preview,
     "destroy": destroy,
     "outputs": outputs,

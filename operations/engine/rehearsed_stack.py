@@ -109,6 +109,10 @@ class RehearsedStack(NamedStack):
         return SETTINGS
 
     @property
+    def account_has_limits(self) -> bool:
+        return self.environment.get("TRIPLANE_REHEARSAL_PROFILE") == "fresh-account"
+
+    @property
     def backup(self) -> str | None:
         return str(HOME / ".backups" / self.name)
 

@@ -92,6 +92,10 @@ class ShellStack(NamedStack):
         return self.file
 
     @property
+    def account_has_limits(self) -> bool:
+        return True
+
+    @property
     def backup(self) -> str | None:
         return None  # a stack of the same name may be another one, and a real backup is not kept in a clone
 

@@ -146,6 +146,11 @@ class NamedStack(Stack):
 
     @property
     @abstractmethod
+    def account_has_limits(self) -> bool:
+        """Whether the account may lack what the stack needs, so that the first deployment asks it first."""
+
+    @property
+    @abstractmethod
     def backup(self) -> str | None:
         """Where `make backup` writes without BACKUP; None if a person has to name a place."""
 

@@ -12,6 +12,15 @@ from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
 
 FUNCTION = "aws:lambda/function:Function"
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html
+REGIONS = (
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "ca-west-1", "sa-east-1"),
+    *("mx-central-1", "eu-central-1", "eu-central-2", "eu-west-1", "eu-west-2", "eu-west-3"),
+    *("eu-north-1", "eu-south-1", "eu-south-2", "il-central-1", "me-south-1", "me-central-1"),
+    *("af-south-1", "ap-east-1", "ap-east-2", "ap-south-1", "ap-south-2", "ap-northeast-1"),
+    *("ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3"),
+    *("ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7"),
+)
 SERVERLESS = "Maximum total concurrency that can be shared across all serverless endpoints"
 MACHINES = tuple(
     f"ml.{family}.{size}"
@@ -54,11 +63,11 @@ async def get_account_settings(call: Call, request: Request, name: str) -> Respo
     return JSONResponse({"AccountLimit": limit, "AccountUsage": usage})
 
 
-async def get_region_opt_status(call: Call, request: Request, name: str) -> Response:
-    """https://docs.aws.amazon.com/accounts/latest/reference/API_GetRegionOptStatus.html"""
-    call.require("account:GetRegionOptStatus")
-    region = (await request.json())["RegionName"]
-    return JSONResponse({"RegionName": region, "RegionOptStatus": "ENABLED_BY_DEFAULT"})
+async def list_regions(call: Call, request: Request, name: str) -> Response:
+    """All are enabled. https://docs.aws.amazon.com/accounts/latest/reference/API_ListRegions.html"""
+    call.require("account:ListRegions")
+    regions = [{"RegionName": each, "RegionOptStatus": "ENABLED_BY_DEFAULT"} for each in REGIONS]
+    return JSONResponse({"Regions": regions})
 
 
 def list_service_quotas(call: Call) -> Json:

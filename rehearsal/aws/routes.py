@@ -69,7 +69,7 @@ PATHS: tuple[tuple[str, Callable[[Call, Request, str], Awaitable[Response]]], ..
     (r"/endpoints/([^/]+)/invocations", sagemaker_runtime.invoke_endpoint),
     (r"/2015-03-31/functions/([^/]+)/invocations", lambda_functions.invoke),
     (r"/2016-08-19/(account-settings)/?", account_settings.get_account_settings),
-    (r"/(getRegionOptStatus)", account_settings.get_region_opt_status),
+    (r"/(listRegions)", account_settings.list_regions),
 )
 """The operations that are known by their address, and are given the name in it."""
 

@@ -55,7 +55,11 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 
 STACK: Any = SimpleNamespace(
-    name="dev-gcp", edited=Path("/clone/Pulumi.dev.yaml"), start=lambda: None, backup=None
+    name="dev-gcp",
+    edited=Path("/clone/Pulumi.dev.yaml"),
+    start=lambda: None,
+    backup=None,
+    account_has_limits=False,
 )
 
 

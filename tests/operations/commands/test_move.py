@@ -45,6 +45,7 @@ class FakeStack:
     key: str | None = "key"
     edited: Path = Path("/clone/Pulumi.dev.yaml")
     history: list[str] = field(default_factory=list)
+    account_has_limits: bool = False
 
     def start(self) -> None:
         pass

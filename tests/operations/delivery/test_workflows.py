@@ -100,9 +100,12 @@ def test_each_make_target_of_a_pipeline_exists(file: Path) -> None:
 
 def test_each_pipeline_delivers_with_the_same_commands() -> None:
     for file in (HOME / ".github/workflows/deliver.yml", *OTHER_SERVICES):
-        assert "make release STACK=" in file.read_text(), file.name
+        before, release, _ = file.read_text().partition("make release STACK=")
+        assert release, file.name
+        assert "make check-account STACK=" in before, f"{file.name}: before anything is changed"
     for file in OTHER_SERVICES:
-        assert set(make_targets(file)) - {"bootstrap"} == {"test", "release"}, file.name
+        targets = set(make_targets(file)) - {"bootstrap"}
+        assert targets == {"test", "check-account", "release"}, file.name
 
 
 def test_the_tests_run_on_at_least_two_versions_of_python() -> None:

@@ -1,0 +1,311 @@
+"""Azure: the subscription, its resource providers, permissions, and the quotas of Azure ML and App Service."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from components.azure import arm
+from components.azure.resource_types import APP_PLAN, ENDPOINT
+from config.catalogue import CATALOGUE
+from operations.account_check.checks import Check, Finding, missing, not_known, too_little
+from operations.account_check.plan import Plan
+from operations.engine.guards import recorded_account
+
+SUBSCRIPTIONS_API = "2022-12-01"
+PROVIDERS_API = "2021-04-01"
+PERMISSIONS_API = "2022-04-01"
+WEB_API = "2024-11-01"
+ALWAYS_REGISTERED = frozenset(("Microsoft.Authorization", "Microsoft.Resources"))
+# Azure ML creates resources of these for a managed endpoint, and refuses with SubscriptionNotRegistered. Believed:
+# Microsoft's documents name no list; people have registered exactly these.
+# https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints
+OF_ONLINE_ENDPOINTS = frozenset(
+    f"Microsoft.{each}" for each in ("Cdn", "Compute", "Network", "PolicyInsights")
+)
+# Offers whose credit is free. Believed, from many reports of TasksOperationsNotAllowed: ACR Tasks does not run on them.
+FREE_OFFERS = ("FreeTrial", "AzureForStudents", "AzurePass", "AzureInOpen", "DreamSpark")
+UPGRADE_RESERVE = 1.2
+"""Azure ML reserves a fifth more instances than run, for upgrades of their machines.
+https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas#virtual-machine-quota-allocation-for-deployment"""
+MANAGED_INFERENCE = "MIR"
+"""The kind of compute that managed endpoints have, in the list of machines.
+https://github.com/Azure/azure-rest-api-specs: Microsoft.MachineLearningServices, VirtualMachineSizes_List"""
+UNLIMITED = -1
+ML_QUOTA_PAGE = "https://ml.azure.com/quota"
+APP_SERVICE_QUOTA_PAGE = "https://aka.ms/antquotahelp"
+
+
+def signed_in_as(plan: Plan) -> str:
+    """Which subscription the credentials see. Azure's resource manager has no question for the caller's name."""
+    subscription = _subscription(plan)
+    found = arm.get(f"/subscriptions/{subscription}", SUBSCRIPTIONS_API)
+    if found is None:
+        raise LookupError(f"these credentials do not see the subscription {subscription}")
+    name = found.get("displayName") or subscription
+    return f"Azure subscription {name} ({subscription}), location {plan.config.region}"
+
+
+def checks(plan: Plan) -> list[Check]:
+    """All questions to a subscription."""
+    subscription = f"/subscriptions/{_subscription(plan)}"
+    location = plan.config.region
+    return [
+        Check(
+            what="subscription",
+            look="az account show",
+            findings=lambda: _offer(subscription),
+        ),
+        Check(
+            what="resource providers",
+            look="az provider list --query \"[?registrationState!='Registered'].namespace\"",
+            findings=lambda: _providers(plan, subscription),
+        ),
+        Check(
+            what="permissions",
+            look="docs/reference/azure.md lists the roles",
+            findings=lambda: _permissions(plan, subscription),
+        ),
+        Check(
+            what=f"Azure ML: cores of {plan.config.machine}",
+            look=f"{ML_QUOTA_PAGE}, for {location}",
+            findings=lambda: _cores(plan, subscription),
+        ),
+        Check(
+            what=f"App Service: plan {plan.config.gateway.app_service_plan}",
+            look=f"the portal, Quotas, App Service; {APP_SERVICE_QUOTA_PAGE}",
+            findings=lambda: _app_service(plan, subscription),
+        ),
+    ]
+
+
+def _subscription(plan: Plan) -> str:
+    """The subscription in which azure-native works: the stack's, the environment's, the only one, or that of `az`."""
+    named = recorded_account(dict(each) for each in plan.existing) or os.environ.get(
+        "ARM_SUBSCRIPTION_ID"
+    )
+    if named:
+        return named
+    visible = [each["subscriptionId"] for each in arm.listed("/subscriptions", SUBSCRIPTIONS_API)]
+    if len(visible) == 1:
+        return str(visible[0])
+    if program := shutil.which("az"):
+        command = [program, "account", "show", "--query", "id", "--output", "tsv"]
+        chosen = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.strip()
+        if chosen:
+            return chosen
+    raise LookupError(
+        f"these credentials see {len(visible)} subscriptions, and ARM_SUBSCRIPTION_ID names none of them"
+    )
+
+
+def _offer(subscription: str) -> Iterator[Finding]:
+    """https://learn.microsoft.com/rest/api/resources/subscriptions/get"""
+    found = arm.get(subscription, SUBSCRIPTIONS_API) or {}
+    if (state := found.get("state")) not in ("Enabled", "Warned", "PastDue"):
+        yield missing(
+            "subscription", f"it is {state}", "Enable it again: https://aka.ms/azurebilling"
+        )
+    offer = str((found.get("subscriptionPolicies") or {}).get("quotaId") or "")
+    if offer.startswith(FREE_OFFERS):
+        yield missing(
+            "Container Registry: tasks",
+            f"the subscription has the offer {offer.partition('_')[0]}, and Azure builds no images on free credit"
+            " (TasksOperationsNotAllowed)",
+            "Change to pay-as-you-go: https://learn.microsoft.com/azure/cost-management-billing/manage/"
+            "upgrade-azure-subscription",
+        )
+
+
+def needed_providers(permissions: Iterable[str]) -> list[str]:
+    """The resource providers of these permissions, and those that they use in turn."""
+    used = {each.partition("/")[0] for each in permissions}
+    return sorted((used | OF_ONLINE_ENDPOINTS) - ALWAYS_REGISTERED)
+
+
+def _providers(plan: Plan, subscription: str) -> Iterator[Finding]:
+    """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-providers-and-types"""
+    found = {
+        each["namespace"].lower(): each
+        for each in arm.listed(f"{subscription}/providers", PROVIDERS_API)
+    }
+    absent = [
+        each
+        for each in needed_providers(plan.permissions)
+        if found.get(each.lower(), {}).get("registrationState") != "Registered"
+    ]
+    if absent:
+        yield missing(
+            "resource providers",
+            f"not registered: {', '.join(absent)}",
+            f"for p in {' '.join(absent)}; do az provider register --wait --namespace $p; done",
+        )
+    for arm_type, product in ((ENDPOINT, "Azure ML"), (APP_PLAN, "App Service")):
+        namespace, _, name = arm_type.partition("/")
+        places = _places(found.get(namespace.lower()) or {}, name)
+        if places is None:
+            yield not_known(
+                f"{product} in {plan.config.region}",
+                f"{namespace} lists no locations of {name}",
+                "https://azure.microsoft.com/explore/global-infrastructure/products-by-region",
+            )
+        elif plan.config.region not in places:
+            yield missing(
+                f"{product} in {plan.config.region}",
+                f"{namespace} does not offer {name} there",
+                "Choose another azure-native:location:"
+                " https://azure.microsoft.com/explore/global-infrastructure/products-by-region",
+            )
+
+
+def _places(provider: Mapping[str, Any], name: str) -> set[str] | None:
+    """The locations of a resource type, as the settings write them: ``westeurope``, not ``West Europe``."""
+    for each in provider.get("resourceTypes") or ():
+        if each["resourceType"].lower() == name.lower() and each.get("locations"):
+            return {place.replace(" ", "").lower() for place in each["locations"]}
+    return None
+
+
+def _permissions(plan: Plan, subscription: str) -> Iterator[Finding]:
+    """What all roles of the caller allow, in the whole subscription.
+
+    https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group
+    """
+    path = f"{subscription}/providers/Microsoft.Authorization/permissions"
+    roles = list(arm.listed(path, PERMISSIONS_API))
+    lacking = [each for each in plan.permissions if not _allowed(each, roles)]
+    if lacking:
+        finding = missing if not plan.existing else not_known
+        yield finding(
+            "permissions",
+            f"in the whole subscription these credentials may not: {', '.join(lacking)}"
+            + (". They may in the stack's own resource group" if plan.existing else ""),
+            "Owner, or Contributor with User Access Administrator: docs/reference/azure.md",
+        )
+
+
+def _allowed(action: str, roles: list[dict[str, Any]]) -> bool:
+    """Whether one role allows the action and does not take it away again; ``*`` is any text.
+
+    https://learn.microsoft.com/azure/role-based-access-control/role-definitions#actions
+    """
+
+    def among(patterns: list[str]) -> bool:
+        return any(
+            re.fullmatch(re.escape(each).replace(r"\*", ".*"), action, re.IGNORECASE)
+            for each in patterns
+        )
+
+    return any(
+        among(role.get("actions") or []) and not among(role.get("notActions") or [])
+        for role in roles
+    )
+
+
+def _cores(plan: Plan, subscription: str) -> list[Finding]:
+    """Azure ML has quotas of its own: in all, and for each family of machines.
+
+    https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas
+    """
+    config = plan.config
+    path = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{config.region}"
+    sizes = {each["name"].lower(): each for each in (arm.get(f"{path}/vmSizes") or {})["value"]}
+    what = f"Azure ML: cores of {config.machine}"
+    size = sizes.get(config.machine.lower())
+    if size is None or MANAGED_INFERENCE not in size.get(
+        "supportedComputeTypes", [MANAGED_INFERENCE]
+    ):
+        return [
+            missing(
+                f"Azure ML: {config.machine}",
+                f"managed endpoints in {config.region} do not offer it",
+                "Choose another triplane:machine.azure: https://learn.microsoft.com/azure/machine-learning/"
+                "reference-managed-online-endpoints-vm-sku-list",
+            )
+        ]
+    fewest, most = (
+        math.ceil(UPGRADE_RESERVE * count) * int(size["vCPUs"])
+        for count in (config.endpoint.min_instances, config.endpoint.max_instances)
+    )
+    held = _held_cores(plan, int(size["vCPUs"]))
+    usages = {_family(each): each for each in arm.listed(f"{path}/usages")}
+    findings: list[Finding] = []
+    for family in ("total", str(size["family"]).lower()):
+        usage = usages.get(family)
+        if usage is None:
+            findings.append(
+                not_known(what, f"Azure ML reports no quota of {family}", f"{ML_QUOTA_PAGE}")
+            )
+        elif usage["limit"] != UNLIMITED:
+            findings += too_little(
+                what if family != "total" else "Azure ML: dedicated cores in all",
+                fewest + most,
+                usage["limit"] - usage["currentValue"] + held,
+                f"each has {size['vCPUs']}; endpoint.max_instances, a fifth more for upgrades, and beside them"
+                " endpoint.min_instances while the model changes",
+                "triplane:machine: {azure: Standard_DS2_v2} has two, triplane:endpoint: {max_instances: 1} needs"
+                f" fewest; or ask for more: {ML_QUOTA_PAGE}",
+            )
+    return findings
+
+
+def _held_cores(plan: Plan, cores: int) -> int:
+    """The cores that the stack's own deployment holds already, of the same machine; at least."""
+    held = [
+        each
+        for each in plan.existing_inputs("azure-native:machinelearningservices:OnlineDeployment")
+        if (each.get("properties") or each).get("instanceType") == plan.config.machine
+    ]
+    fewest = math.ceil(UPGRADE_RESERVE * plan.config.endpoint.min_instances)
+    return fewest * cores if held else 0
+
+
+def _family(usage: Mapping[str, Any]) -> str:
+    """The family whose quota this is, as the list of machines names it; ``total`` for all of them together.
+
+    The name is ``Standard DSv2 Family Cluster Dedicated vCPUs`` in Microsoft's examples, and has been seen as
+    ``standardDSv2Family``. Low-priority cores and those of one workspace are other quotas.
+    """
+    kind, name = usage["type"].lower(), usage["name"]["value"].replace(" ", "").lower()
+    if "lowpriority" in kind or "lowpriority" in name or "/workspace" in kind:
+        return ""
+    if kind.endswith("/dedicatedcores/usages") and "vmfamily" not in kind:
+        return "total"
+    return str(name.removesuffix("clusterdedicatedvcpus"))
+
+
+def _app_service(plan: Plan, subscription: str) -> list[Finding]:
+    """The machines that a tier may have in the location.
+
+    https://learn.microsoft.com/rest/api/appservice/get-usages-in-location/list. Believed: a tier's name is the one in
+    the refusal, ``Current Limit (Basic VMs): 0``.
+    """
+    name = plan.config.gateway.app_service_plan
+    tier = CATALOGUE["azure"]["app_service_plans"][name]
+    path = f"{subscription}/providers/Microsoft.Web/locations/{plan.config.region}/usages"
+    for each in arm.listed(path, WEB_API):
+        names = {str(value).lower() for value in each["name"].values()}
+        if names & {f"{tier} VMs".lower(), tier.lower()}:
+            if each["limit"] == UNLIMITED:
+                return []
+            held = 1 if plan.existing_inputs("azure-native:web:AppServicePlan") else 0
+            return too_little(
+                f"App Service: {tier} machines",
+                1,
+                each["limit"] - each["currentValue"] + held,
+                f"the gateway's plan is {name}",
+                "triplane:gateway: {app_service_plan: …} chooses another tier (S1, P0v3); or ask for more:"
+                f" {APP_SERVICE_QUOTA_PAGE}",
+            )
+    return [
+        not_known(
+            f"App Service: {tier} machines",
+            f"App Service reports no quota of the tier in {plan.config.region}",
+            f"Look it up: {APP_SERVICE_QUOTA_PAGE}",
+        )
+    ]

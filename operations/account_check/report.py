@@ -1,0 +1,83 @@
+"""`make check-account`: what the account lacks for a stack; asked again by the first deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from config.clouds import CLOUD_NAMES
+from config.schema import StackConfig
+from operations.account_check import aws, azure, gcp
+from operations.account_check.checks import Finding, findings_of
+from operations.account_check.plan import plan_of
+from operations.engine.guards import allowed
+from operations.terminal import fail, say
+
+ALLOW_ACCOUNT = "account"
+"""The word that goes on though something is missing: ``ALLOW=account``. A check may be wrong."""
+MODULES: dict[str, ModuleType] = {"aws": aws, "gcp": gcp, "azure": azure}
+SIGN_IN = {
+    "aws": "aws sso login, or set AWS_PROFILE",
+    "gcp": "gcloud auth application-default login",
+    "azure": "az login, then az account set --subscription …, or set ARM_SUBSCRIPTION_ID",
+}
+
+
+def check_account(config: StackConfig, existing: Sequence[Mapping[str, Any]]) -> None:
+    """Print who is signed in and what the account lacks. Leaves with 1 if anything is missing.
+
+    The clouds' clients read the environment of this process.
+    """
+    caller, count, findings = _findings(config, existing)
+    print(f"Signed in: {caller}.")
+    print(text_of(findings))
+    if lacking := [each for each in findings if each.severity == "missing"]:
+        fail(f"{_counted(findings)} of {count} checks. Nothing was changed.")
+    print(f"{_counted(lacking or findings) if findings else 'Nothing is missing'}; {count} checks.")
+
+
+def refuse_unprepared_account(config: StackConfig) -> None:
+    """Before the first deployment: leave if the account lacks anything, unless ``ALLOW=account``."""
+    caller, _, findings = _findings(config, ())
+    say(f"checking {caller}")
+    if findings:
+        print(text_of(findings))
+    if any(each.severity == "missing" for each in findings) and ALLOW_ACCOUNT not in allowed():
+        fail(
+            f"Refused: {_counted(findings)}. Nothing was created. Mend what is missing, and run this again; if a"
+            f" check is wrong: ALLOW={ALLOW_ACCOUNT}"
+        )
+
+
+def text_of(findings: Iterable[Finding]) -> str:
+    """The findings, what is missing first."""
+    lines: list[str] = []
+    for each in sorted(findings, key=lambda finding: finding.severity):
+        lines += [f"{each.severity}: {each.what}", f"    {each.rule}.", f"    {each.way_out}", ""]
+    return "\n".join(lines)
+
+
+def _findings(
+    config: StackConfig, existing: Sequence[Mapping[str, Any]]
+) -> tuple[str, int, list[Finding]]:
+    """Who is signed in, how many checks were made, and what they found."""
+    cloud = MODULES[config.cloud]
+    plan = plan_of(config, existing)
+    try:
+        caller = cloud.signed_in_as(plan)
+        checks = cloud.checks(plan)
+    except Exception as error:
+        fail(
+            f"Not signed in to {CLOUD_NAMES[config.cloud]}: {' '.join(str(error).split())}. Nothing was changed."
+            f" Sign in: {SIGN_IN[config.cloud]}"
+        )
+    return caller, len(checks), findings_of(checks)
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = {
+        severity: sum(each.severity == severity for each in findings)
+        for severity in ("missing", "not known")
+    }
+    return ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)

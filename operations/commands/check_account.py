@@ -1,0 +1,32 @@
+"""`make check-account`: what the account lacks for a stack. The first deployment asks the same, and does not begin."""
+
+from __future__ import annotations
+
+import os
+
+from config.schema import StackConfig
+from operations.account_check import report
+from operations.commands.preparation import ensure_model, read_settings, refuse_unreadable_state
+from operations.engine import account
+from operations.engine.guards import refuse
+from operations.engine.stack import NamedStack
+
+
+def check_account(stack: NamedStack) -> None:
+    """Print what the account lacks; leaves with 1 if anything is missing. Changes nothing, and creates no stack."""
+    stack.start()
+    ensure_model()  # the settings name a version of it
+    config = read_settings(stack)
+    refuse_unreadable_state(stack)
+    existing = stack.resources() if stack.exists() else []
+    os.environ.update(stack.environment)  # the clouds' clients read nothing else
+    if existing:
+        refuse(account.another_account(stack, config))
+    report.check_account(config, existing)
+
+
+def refuse_unprepared_account(stack: NamedStack, config: StackConfig) -> None:
+    """Before the first deployment into an account with limits: leave if it lacks anything."""
+    if stack.account_has_limits and stack.is_empty():
+        os.environ.update(stack.environment)
+        report.refuse_unprepared_account(config)

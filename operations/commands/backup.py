@@ -10,7 +10,7 @@ import os
 from operations.commands.check_account import refuse_unprepared_account
 from operations.commands.model_versions import copy_models, other_model
 from operations.commands.preparation import ensure_model, prepare, read_settings, refuse_missing
-from operations.commands.update import bring_up, report_update
+from operations.commands.update import bring_up, refuse_losses, report_update
 from operations.data import backup
 from operations.data.backup import Copied, Overwritten
 from operations.data.lake import Lake
@@ -70,6 +70,7 @@ def restore(stack: NamedStack) -> None:
         refuse(kept_key.another_key(stack, key))
     config = prepare(stack, create=True)  # with the region its state may be gone
     refuse_unprepared_account(stack, config)
+    refuse_losses(stack)
     if key:
         kept_key.put_key(stack, key)
     bring_up(stack)

@@ -15,7 +15,7 @@ from operations.data.lake import NamesFromListing, StoredObject
 
 ORIGINAL_WRITTEN = "originalwritten"
 """The metadata of a copy: when its original was last written. Azure allows no hyphens in such a name.
-https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
+https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources"""
 
 
 @dataclass(frozen=True)

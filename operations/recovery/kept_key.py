@@ -103,6 +103,15 @@ def put_key(stack: Stack, key: str) -> None:
     deployment = with_providers_and_components(
         state.get("deployment") or {}, _around(missing, preview)
     )
+    # Every stack that Pulumi creates names its encryption from the beginning; an import uses that one. Without
+    # it the engine would end with a panic, and write nothing.
+    # https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/cmd/pulumi/stack/io.go (CreateStack)
+    # https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/resource/stack/deployment.go (NewPanicCrypter)
+    if not deployment.get("secrets_providers"):
+        fail(
+            f"Refused: the state of stack {stack.name} names no encryption, so the key cannot be put there. Nothing"
+            f" was changed. Create the stack with `pulumi stack init`, or leave out KEY={KEEP}."
+        )
     value = {SIGNATURE: SECRET, "plaintext": json.dumps(key)}
     resources = deployment["resources"]
     resources.append(key_resource(missing, value, resources))

@@ -45,6 +45,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(command, "copy_models", lambda _, champion: done.append(champion))
     monkeypatch.setattr(command, "read_settings", lambda _: settings)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: done.append("prepare"))
+    monkeypatch.setattr(command, "refuse_losses", lambda _: None)
     monkeypatch.setattr(command, "bring_up", lambda _: done.append("up"))
     monkeypatch.setattr(command, "report_update", lambda _: done.append("report"))
     monkeypatch.setattr(command, "lake_of", lambda _: FolderLake(tmp_path / "new"))

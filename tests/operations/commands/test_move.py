@@ -295,6 +295,17 @@ def test_nobody_is_told_to_switch_to_a_platform_that_predicts_otherwise(
     assert "Switch your callers" not in capsys.readouterr().out
 
 
+def test_another_prediction_is_accepted_on_request_and_reported(
+    clouds: Clouds, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another_prediction(clouds)
+    monkeypatch.setenv("ALLOW", "prediction")
+    clouds.move()
+    printed = capsys.readouterr().out
+    assert "new gives another prediction, which is allowed, than stack old." in printed
+    assert "byte for byte" not in printed
+
+
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [

@@ -25,7 +25,7 @@ KEY = "the-callers-key"
 def state_with(key: str | None) -> dict[str, Any]:
     """An exported state with secrets in plain text."""
     if key is None:
-        return {"version": 3, "deployment": {}}
+        return {"version": 3, "deployment": {"secrets_providers": {"type": "passphrase"}}}
     value = {SIGNATURE: SECRET, "plaintext": json.dumps(key)}
     return {
         "version": 3,
@@ -92,6 +92,15 @@ def test_the_key_goes_into_a_new_state_with_its_parents_and_its_provider_alone(
 def test_a_key_that_is_in_the_state_already_is_left_alone() -> None:
     stack = FakeStack(key=KEY)
     kept_key.put_key(stack, KEY)  # type: ignore[arg-type]
+    assert stack.imported == []
+
+
+def test_a_state_without_encryption_gets_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    previewed_with(monkeypatch, missing(RANDOM_KEY, "key", parent="k"))
+    monkeypatch.setattr(FakeStack, "export", lambda _: {"version": 3, "deployment": {}})
+    stack = FakeStack()
+    with pytest.raises(SystemExit, match=r"names no encryption.*Nothing was changed"):
+        kept_key.put_key(stack, KEY)  # type: ignore[arg-type]
     assert stack.imported == []
 
 

@@ -28,6 +28,7 @@ from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.retries import retried
+from rehearsal.runtime.dockerfile import build_arguments
 from rehearsal.runtime.images import BuildFailed, TagImmutable
 
 PROJECT = "aws:codebuild/project:Project"
@@ -172,8 +173,8 @@ class Build:
         self.log = log_file(context, build["id"])
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.build_context = Path()
-        self.built: dict[str, str] = {}
-        """Dockerfile by image name, of what was built and not yet pushed."""
+        self.built: dict[str, tuple[str, dict[str, str]]] = {}
+        """Dockerfile and build arguments by image name, of what was built and not yet pushed."""
         environment = project.inputs.get("environment") or {}
         self.variables = {
             "AWS_REGION": region(context, project),
@@ -283,12 +284,13 @@ class Build:
                 self._write("(recorded: the rehearsal runs docker build and docker push only)")
 
     def _docker_build(self, words: list[str]) -> None:
-        """``docker build [--tag X] [--file F] .``; other options change nothing here."""
+        """``docker build [--tag X] [--file F] [--build-arg A=B] .``; other options change nothing here."""
         options = _options(words)
         tag = options.get("--tag") or options.get("-t")
         if tag is None:
             raise BuildFailed("docker build without --tag: there would be nothing to push")
-        self.built[tag] = options.get("--file") or options.get("-f") or "Dockerfile"
+        dockerfile = options.get("--file") or options.get("-f") or "Dockerfile"
+        self.built[tag] = dockerfile, build_arguments(words)
 
     def _docker_push(self, name: str) -> None:
         if name not in self.built:
@@ -299,11 +301,13 @@ class Build:
             raise BuildFailed(f"name unknown: The repository behind {url} does not exist")
         for action in PUSH:
             permissions.require(self.context, self.role, action, repository.outputs["arn"])
+        dockerfile, arguments = self.built[name]
         image = self.context.images.build(
             self.build_context,
-            self.built[name],
+            dockerfile,
             url,
             tag,
+            arguments=arguments,
             immutable=repository.inputs.get("imageTagMutability") == "IMMUTABLE",
         )
         for note in image.notes:

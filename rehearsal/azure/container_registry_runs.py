@@ -161,11 +161,14 @@ def _built(context: Context, registry: Record, request: Json, log: list[str]) ->
     log.append("Downloading source code... Finished downloading source code")
     server = registry.outputs["loginServer"]
     login = (request.get("credentials") or {}).get("sourceRegistry") or {}
+    arguments = {each["name"]: each["value"] for each in request.get("arguments") or ()}
     pushed = []
     for name in request.get("imageNames") or ():
         repository, _, tag = name.rpartition(":")
         stored = data_plane.stored_name(registry, repository)
-        image = context.images.build(source, request["dockerFilePath"], stored, tag)
+        image = context.images.build(
+            source, request["dockerFilePath"], stored, tag, arguments=arguments
+        )
         log += [f"Successfully tagged {server}/{name}", *image.notes]
         if request.get("isPushEnabled") is False:
             continue

@@ -5,6 +5,7 @@ https://cloud.google.com/build/docs/api/reference/rest/v1/projects.locations.bui
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 import uuid
@@ -14,6 +15,7 @@ from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import artifact_registry, iam, permissions, service_usage, storage
 from rehearsal.gcp.calls import Call, timestamp
 from rehearsal.provider.context import Context
+from rehearsal.runtime.dockerfile import build_arguments
 from rehearsal.runtime.images import BuildFailed, Image, TagImmutable
 
 DOCKER = "gcr.io/cloud-builders/docker"
@@ -116,7 +118,7 @@ def _run(context: Context, build: Json) -> None:
 def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
     """Execute ``docker build``, the only supported step, and push the image."""
     args = list(step.get("args", ()))
-    if step["name"].split(":")[0] != DOCKER or args[:1] != ["build"]:
+    if re.split("[:@]", step["name"])[0] != DOCKER or args[:1] != ["build"]:
         raise StepFailed(f"the rehearsal executes `docker build` of {DOCKER} only: {step}")
     target = _option(args, "--tag", "-t")
     dockerfile = _option(args, "--file", "-f") or "Dockerfile"
@@ -132,6 +134,7 @@ def _step(context: Context, build: Json, step: Json) -> tuple[str, Image]:
             dockerfile,
             name,
             tag,
+            arguments=build_arguments(args),
             immutable=bool((repository.inputs.get("dockerConfig") or {}).get("immutableTags")),
         )
     package = name.rsplit("/", 1)[1]

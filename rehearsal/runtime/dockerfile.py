@@ -15,7 +15,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 INSTRUCTIONS = (
     *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
     *("MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+)
+# https://github.com/distribution/reference/blob/main/reference.go
+REFERENCE = re.compile(
+    r"[a-zA-Z0-9][\w.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 # What the official Python images set (https://github.com/docker-library/python).
 BASE_ENV = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -41,8 +45,12 @@ class Build:
 
     context: Path
     rootfs: Path
+    given: Mapping[str, str] = field(default_factory=dict)
+    """``--build-arg``: values for those that an ARG declares."""
     env: dict[str, str] = field(default_factory=lambda: dict(BASE_ENV))
     arguments: dict[str, str] = field(default_factory=dict)
+    """Declared so far: before FROM for FROM alone, behind it for the stage."""
+    before_from: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     workdir: str = "/"
@@ -70,14 +78,16 @@ class Build:
         return {name: value for name, value in config.items() if value}
 
 
-def build(context: Path, dockerfile: str, rootfs: Path) -> Build:
-    """Execute ``dockerfile`` (a path inside ``context``); the files go below ``rootfs``."""
+def build(
+    context: Path, dockerfile: str, rootfs: Path, arguments: Mapping[str, str] | None = None
+) -> Build:
+    """Execute ``dockerfile`` (a path inside ``context``) with build arguments; the files go below ``rootfs``."""
     file = context / dockerfile
     if not file.is_file():
         raise BuildFailed(
             f"failed to read dockerfile: open {dockerfile}: no such file or directory"
         )
-    state = Build(context, rootfs)
+    state = Build(context, rootfs, arguments or {})
     for line, name, value in _steps(file.read_text()):
         if name not in INSTRUCTIONS:
             near = difflib.get_close_matches(name, INSTRUCTIONS, 1)
@@ -129,8 +139,7 @@ def _execute(state: Build, name: str, value: str) -> None:
         case "FROM":
             _from(state, value)
         case "ARG":
-            for argument, default in _pairs(value):
-                state.arguments.setdefault(argument, default)
+            _declare(state, value)
         case "ENV":
             state.env.update(_pairs(value))
         case "LABEL":
@@ -160,9 +169,35 @@ def _execute(state: Build, name: str, value: str) -> None:
         state.history.append(f"{name} {value}")
 
 
+def build_arguments(words: Sequence[str]) -> dict[str, str]:
+    """The values of all ``--build-arg NAME=value`` among the words of a ``docker build``."""
+    given = {}
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        option, joined, value = word.partition("=")
+        if option == "--build-arg":
+            name, _, text = (value if joined else after).partition("=")
+            given[name] = text
+    return given
+
+
+def _declare(state: Build, value: str) -> None:
+    """ARG. Behind FROM a name that was declared before it is known again once it is declared again.
+
+    https://docs.docker.com/reference/dockerfile/#understand-how-arg-and-from-interact
+    """
+    for word in shlex.split(value):
+        name, has_default, default = word.partition("=")
+        known = state.before_from.get(name, "")
+        state.arguments[name] = state.given.get(name, default if has_default else known)
+
+
 def _from(state: Build, value: str) -> None:
     if state.history:
         raise BuildFailed("the rehearsal builds Dockerfiles of one stage only")
+    image = next((word for word in value.split() if not word.startswith("--")), "")
+    if not REFERENCE.fullmatch(image):
+        raise BuildFailed(f'failed to parse stage name "{image}": invalid reference format')
+    state.before_from, state.arguments = state.arguments, {}
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     note = f"FROM {value}: recorded; the Python {here} of the rehearsal takes its place"
     named = re.search(r"python:(\d+\.\d+)", value)
@@ -308,8 +343,10 @@ def _missing(state: Build, words: Sequence[str]) -> list[str]:
             lines += _requirements(state, next(arguments, ""))
         elif not word.startswith("-"):
             lines.append(word)
+    if "--require-hashes" in words:
+        _require_hashes(lines)
     wanted, notes = 0, []
-    for line in lines:
+    for line in (line.partition(" --hash")[0].strip() for line in lines):
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
@@ -331,12 +368,27 @@ def _missing(state: Build, words: Sequence[str]) -> list[str]:
     ]
 
 
+def _require_hashes(lines: Sequence[str]) -> None:
+    """https://pip.pypa.io/en/stable/topics/secure-installs/#hash-checking-mode"""
+    for line in lines:
+        if "==" not in line.partition(";")[0]:
+            raise BuildFailed(
+                "In --require-hashes mode, all requirements must have their versions pinned with ==."
+                f" These do not: {line}"
+            )
+        if " --hash=" not in line:
+            raise BuildFailed(
+                f"Hashes are required in --require-hashes mode, but they are missing from {line}"
+            )
+
+
 def _requirements(state: Build, name: str) -> list[str]:
+    """The requirements in a file, each with its hashes."""
     file = inside(state.rootfs, posixpath.join(state.workdir, name))
     if not file.is_file():
         file = inside(state.context, name)  # RUN --mount=type=bind shows the context
     if not file.is_file():
         raise BuildFailed(f"Could not open requirements file: No such file or directory: '{name}'")
     text = re.sub(r"\\\n", " ", file.read_text())
-    lines = (re.split(r"\s--hash|\s#", line)[0].strip() for line in text.splitlines())
+    lines = (re.split(r"\s#", line)[0].strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith(("#", "-"))]

@@ -76,11 +76,13 @@ class ImageStore:
         repository: str,
         tag: str,
         *,
+        arguments: Mapping[str, str] | None = None,
         immutable: bool = False,
     ) -> Image:
         """Build ``context`` (a folder, a .tar, .tar.gz or .zip) and tag the image.
 
-        ``dockerfile`` is the path inside the context. Raises `BuildFailed` and `TagImmutable`.
+        ``dockerfile`` is the path inside the context, ``arguments`` are the build's (``--build-arg``). Raises
+        `BuildFailed` and `TagImmutable`.
         """
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._rootfs.mkdir(exist_ok=True)
@@ -88,7 +90,7 @@ class ImageStore:
             rootfs = Path(scratch) / "rootfs"
             rootfs.mkdir()
             folder = context if context.is_dir() else _unpack(context, Path(scratch) / "context")
-            build = dockerfiles.build(folder, dockerfile, rootfs)
+            build = dockerfiles.build(folder, dockerfile, rootfs, arguments)
             blobs = _blobs(build)
             digest = list(blobs)[-1]
             with self._lock:

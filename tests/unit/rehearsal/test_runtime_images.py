@@ -10,13 +10,17 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
 from rehearsal.core.store import Store
+from rehearsal.runtime.dockerfile import build_arguments
 from rehearsal.runtime.images import BuildFailed, Image, ImageStore, TagImmutable
 
+WORKLOADS = Path(__file__).parents[3] / "lambda"
+PROGRAMS = {"gateway": "gateway", "model_server": "model_server.serve"}
 DOCKERFILE = """
 # comment
 ARG VERSION=3.99
@@ -184,6 +188,16 @@ def test_dropping_a_repository_deletes_only_files_that_no_other_uses(
         ("FROM a\nRUN pip install -r missing.txt", "Could not open requirements file"),
         ("FROM a\nRUN <<EOF\nls\nEOF", "no here-documents"),
         ("FROM a\nENV A='open", "unexpected end of statement"),
+        ("ARG MIRROR\nFROM ${MIRROR}/python", "invalid reference format"),
+        ("FROM python@sha256:12", "invalid reference format"),
+        (
+            "FROM a\nRUN pip install --require-hashes x==1",
+            "Hashes are required .* missing from x==1",
+        ),
+        (
+            "FROM a\nCOPY *.txt ./\nRUN pip install --require-hashes -r requirements.txt",
+            "pinned with ==. These do not: pytest>=1",
+        ),
     ],
 )
 def test_an_error_is_refused_in_the_words_of_docker_build(
@@ -200,10 +214,38 @@ def test_the_path_of_a_missing_dockerfile_is_reported(images: ImageStore, contex
         images.build(context, "docker/File", "registry/app", "one")
 
 
-def test_the_platforms_own_dockerfile_builds(images: ImageStore) -> None:
-    workloads = Path(__file__).parents[3] / "lambda"
-    image = images.build(workloads, "Dockerfile", "registry/app", "one")
-    assert image.config["Entrypoint"] == ["python", "entrypoint.py"]
-    assert image.config["Cmd"] == ["serve"]
+def test_a_build_argument_replaces_the_default_of_an_arg_that_is_declared(
+    images: ImageStore, context: Path
+) -> None:
+    """What is declared before FROM is known to FROM alone, and behind it once it is declared again.
+
+    https://docs.docker.com/reference/dockerfile/#understand-how-arg-and-from-interact
+    """
+    text = "ARG TAG=1\nARG LEVEL=low\nFROM python:${TAG}\nARG LEVEL\nARG NAME=nobody\n"
+    (context / "Dockerfile").write_text(
+        f"{text}USER ${{NAME}}\nLABEL tag=${{TAG}} level=${{LEVEL}}\n"
+    )
+
+    def labels(**arguments: str) -> tuple[Any, Any]:
+        image = images.build(
+            context, "Dockerfile", "registry/app", "one", arguments={**arguments, "OTHER": "x"}
+        )
+        return image.config["User"], image.config["Labels"]
+
+    assert labels() == ("nobody", {"tag": "", "level": "low"})
+    assert labels(NAME="root", LEVEL="high", TAG="2") == ("root", {"tag": "", "level": "high"})
+    words = ["--build-arg", "NAME=a=b", "--tag", "x", "--build-arg=LEVEL=low", "."]
+    assert build_arguments(words) == {"NAME": "a=b", "LEVEL": "low"}
+
+
+@pytest.mark.parametrize("name", ["gateway", "model_server"])
+def test_the_platforms_own_dockerfiles_build(images: ImageStore, name: str) -> None:
+    image = images.build(WORKLOADS / name, "Dockerfile", "registry/app", "one")
+    assert image.config["Entrypoint"][:3] == ["python", "-m", PROGRAMS[name]]
+    assert image.config["User"] == "65534:65534"
     differ = [note for note in image.notes if "is required; the" in note]
     assert not differ, differ
+    root = images.build(
+        WORKLOADS / name, "Dockerfile", "registry/app", "root", arguments={"RUN_AS": "root"}
+    )
+    assert root.config["User"] == "root"

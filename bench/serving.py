@@ -98,6 +98,7 @@ def server(command: list[str], pinned: set[int] | None, **more: str) -> Iterator
             "OMP_WAIT_POLICY": "passive",
             "PORT": str(port),
             "HOST": "127.0.0.1",
+            "PYTHONPATH": str(ROOT / "lambda"),
             **more,
         },
         stdout=subprocess.DEVNULL,
@@ -292,7 +293,7 @@ def main() -> None:
     print("Making sure that there is a model ...", flush=True)
     version = trained_version()
     model = str(store.DEFAULT / store.NAME / version)
-    model_server = [sys.executable, str(ROOT / "lambda/entrypoint.py"), "serve"]
+    model_server = [sys.executable, "-m", "model_server.serve", "serve"]
     pinned = cores()
     server_core = pinned[0] if pinned else None
     if pinned:

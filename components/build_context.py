@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def context_files(folder: Path) -> list[Path]:
     return sorted((path for path in files if wanted(path)), key=Path.as_posix)
 
 
-def content_hash(folder: Path) -> str:
-    """16 hexadecimal digits that change if, and only if, a path or a byte of the context does."""
+def content_hash(folder: Path, arguments: Mapping[str, str] | None = None) -> str:
+    """16 hexadecimal digits that change if, and only if, a path or a byte of the context does, or a build argument."""
     digest = hashlib.sha256()
+    for name, value in sorted((arguments or {}).items()):
+        digest.update(f"{name}={value}\0".encode())
     for path in context_files(folder):
         content = (folder / path).read_bytes()
         digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
@@ -43,13 +46,20 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def archive(folder: Path, prefix: str = "") -> pulumi.AssetArchive:
-    """The context's files as an archive, with ``prefix`` before their paths."""
+def archive(folder: Path) -> pulumi.AssetArchive:
+    """The context's files as an archive."""
+    return _archive(folder, context_files(folder))
+
+
+def package_archive(folder: Path) -> pulumi.AssetArchive:
+    """A Python package as an archive: without what only its image needs, the Dockerfile and the packages' list."""
+    files = [path for path in context_files(folder) if path.suffix in (".py", ".json", ".html")]
+    return _archive(folder, files, f"{folder.name}/")
+
+
+def _archive(folder: Path, files: Sequence[Path], prefix: str = "") -> pulumi.AssetArchive:
     return pulumi.AssetArchive(
-        {
-            f"{prefix}{path.as_posix()}": pulumi.FileAsset(str(folder / path))
-            for path in context_files(folder)
-        }
+        {f"{prefix}{path.as_posix()}": pulumi.FileAsset(str(folder / path)) for path in files}
     )
 
 

@@ -54,6 +54,14 @@ class Workload(StrEnum):
     GATEWAY = "gateway"
 
 
+class Image(StrEnum):
+    """An image of the platform, by its folder in ``lambda/``. Each is known by the content of its own folder, so that
+    a change of one is no change of the other."""
+
+    MODEL_SERVER = "model_server"
+    GATEWAY = "gateway"
+
+
 class Component(pulumi.ComponentResource):
     """A part of the platform. Each cloud has a class of its own for it."""
 
@@ -112,10 +120,10 @@ class ImageRegistryArgs:
 
 
 class ImageRegistry(Component):
-    """A private registry for the platform's one image."""
+    """A private registry for the platform's images."""
 
     repository: pulumi.Output[str]
-    """The image name without tag or digest."""
+    """The name of the images without tag or digest: all have one name, and tags that begin with their own."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +166,10 @@ class ImageBuildArgs:
     """None: the registry builds as itself (`CloudPackage.WORKLOADS`)."""
     context: Path
     """The folder with the Dockerfile."""
+    arguments: Mapping[str, str]
+    """The values of the Dockerfile's build arguments (`CloudPackage.BUILD_ARGUMENTS`)."""
     tag: str
-    """The context's content hash; a changed context is a new tag, and so a new build."""
+    """With the hash of context and arguments: another of either is a new tag, and so a new build."""
 
     @property
     def identity(self) -> Identity:
@@ -246,9 +256,10 @@ class GatewayArgs:
     lake: DataLake
     identity: Identity
     endpoint: ModelEndpoint
-    image: pulumi.Input[str]
+    built_image: pulumi.Input[str] | None
+    """None: the cloud runs the gateway from a zip (`CloudPackage.IMAGES`)."""
     code: Path
-    """The folder ``lambda``, for the cloud that runs the gateway from a zip."""
+    """The folder of the Python package ``gateway``, for that cloud."""
     key: ApiKey | None
     """None: the public may call."""
     max_concurrency: int
@@ -257,6 +268,13 @@ class GatewayArgs:
     """Azure only: what the gateway runs on."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that mean the same on every cloud; nothing secret."""
+
+    @property
+    def image(self) -> pulumi.Input[str]:
+        """What the gateway runs. Raises TypeError on a cloud that runs it from a zip."""
+        if self.built_image is None:
+            raise TypeError("the cloud runs the gateway from a zip")
+        return self.built_image
 
     def environment(self, **cloud: pulumi.Input[str]) -> pulumi.Output[dict[str, str]]:
         """The gateway's environment variables, ``cloud`` being this cloud's own; nothing secret.
@@ -340,6 +358,10 @@ class CloudPackage(Protocol):
 
     WORKLOADS: tuple[Workload, ...]
     """The workloads that run as an identity of the platform's, and not as an account of the cloud's own."""
+    IMAGES: tuple[Image, ...]
+    """The images that are built: without the gateway's where the gateway is a function."""
+    BUILD_ARGUMENTS: Mapping[str, str]
+    """Values for ``ARG`` in the Dockerfiles, where this cloud needs other ones than their defaults."""
     Foundation: ComponentClass[FoundationArgs, Foundation]
     DataLake: ComponentClass[DataLakeArgs, DataLake]
     ImageRegistry: ComponentClass[ImageRegistryArgs, ImageRegistry]

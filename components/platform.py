@@ -7,11 +7,13 @@ from pathlib import Path
 import pulumi
 
 from components import build_context, contracts
-from components.contracts import Access, Grant, Workload, Zone
+from components.contracts import Access, Grant, Image, Workload, Zone
 from config.schema import StackConfig
 from config.tags import platform_tags
 
 WORKLOADS = Path(__file__).resolve().parent.parent / "lambda"
+COMPONENTS = {Image.MODEL_SERVER: "image", Image.GATEWAY: "gateway-image"}
+"""The components' names. There was one image for both, which the model server's takes over in an existing stack."""
 
 
 class Platform(pulumi.ComponentResource):
@@ -51,17 +53,18 @@ class Platform(pulumi.ComponentResource):
             contracts.ImageRegistryArgs(foundation=self._foundation),
             self._child,
         )
-        image = self._image()
-        endpoint = self._endpoint(image)
+        images = self._images()
+        server = images[Image.MODEL_SERVER]
+        endpoint = self._endpoint(server)
         key = self._key() if config.gateway.access == "key" else None
-        gateway = self._gateway(image, endpoint, key)
+        gateway = self._gateway(images.get(Image.GATEWAY), endpoint, key)
         delivery = self._delivery(key) if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
             "environment": config.environment,
             "lake_uri": self._lake.uri,
-            "image": image.image,
+            "image": server.image,
             "model_version": endpoint.model_version,
             "endpoint_name": endpoint.endpoint_name,
             "endpoint_url": endpoint.endpoint_url,
@@ -83,7 +86,7 @@ class Platform(pulumi.ComponentResource):
         self._identities.append(identity)
         return identity
 
-    def _image(self) -> contracts.ImageBuild:
+    def _images(self) -> dict[Image, contracts.ImageBuild]:
         identity = None
         if Workload.BUILD in self._cloud.WORKLOADS:
             identity = self._identity(
@@ -91,18 +94,23 @@ class Platform(pulumi.ComponentResource):
                 Grant(self._lake, Access.READ, Zone.BUILDS),
                 Grant(self._registry, Access.PUSH),
             )
-        return self._cloud.ImageBuild(
-            f"{self._name}-image",
-            contracts.ImageBuildArgs(
-                foundation=self._foundation,
-                lake=self._lake,
-                registry=self._registry,
-                build_identity=identity,
-                context=WORKLOADS,
-                tag=build_context.content_hash(WORKLOADS),
-            ),
-            self._child,
-        )
+        arguments = self._cloud.BUILD_ARGUMENTS
+        return {
+            image: self._cloud.ImageBuild(
+                f"{self._name}-{COMPONENTS[image]}",
+                contracts.ImageBuildArgs(
+                    foundation=self._foundation,
+                    lake=self._lake,
+                    registry=self._registry,
+                    build_identity=identity,
+                    context=WORKLOADS / image,
+                    arguments=arguments,
+                    tag=f"{image}-{build_context.content_hash(WORKLOADS / image, arguments)}",
+                ),
+                self._child,
+            )
+            for image in self._cloud.IMAGES
+        }
 
     def _endpoint(self, image: contracts.ImageBuild) -> contracts.ModelEndpoint:
         model = self._cloud.ModelArtifact(
@@ -146,7 +154,7 @@ class Platform(pulumi.ComponentResource):
 
     def _gateway(
         self,
-        image: contracts.ImageBuild,
+        image: contracts.ImageBuild | None,
         endpoint: contracts.ModelEndpoint,
         key: contracts.ApiKey | None,
     ) -> contracts.Gateway:
@@ -164,13 +172,13 @@ class Platform(pulumi.ComponentResource):
                     *([Grant(key, Access.READ)] if key else []),
                 ),
                 endpoint=endpoint,
-                image=image.image,
-                code=WORKLOADS,
+                built_image=image.image if image else None,
+                code=WORKLOADS / Image.GATEWAY,
                 key=key,
                 max_concurrency=gateway.max_concurrency,
                 app_service_plan=gateway.app_service_plan,
                 settings={
-                    "CODE_VERSION": build_context.content_hash(WORKLOADS),
+                    "CODE_VERSION": build_context.content_hash(WORKLOADS / Image.GATEWAY),
                     "MAX_BODY_BYTES": str(gateway.max_body_kib * 1024),
                 },
             ),

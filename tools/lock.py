@@ -13,11 +13,12 @@ COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras",
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
 ]  # fmt: skip
-# The image's own come first: the others have them as constraints, and the second has the first.
+# Those of the images come first: the others have them as constraints, and each has those before it.
 # Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
 LOCKS = {
-    "lambda/requirements": "3.12",  # the Python of lambda/Dockerfile
-    "lambda/requirements-train": "3.12",
+    "lambda/gateway/requirements": "3.12",  # the images' Python
+    "lambda/model_server/requirements": "3.12",
+    "lambda/model_server/requirements-train": "3.12",
     "requirements": "3.11",
     "requirements-dev": "3.11",
     "policy/requirements": "3.11",

@@ -35,7 +35,7 @@ class Gateway(contracts.Gateway):
             runtime="python3.13",
             architectures=["arm64"],
             handler="gateway.lambda_handler.handler",
-            code=build_context.archive(args.code / "gateway", prefix="gateway/"),
+            code=build_context.package_archive(args.code),
             publish=True,
             timeout=TIMEOUT_SECONDS,
             memory_size=MEMORY_MB,

@@ -22,7 +22,7 @@ phases:
       - aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"
   build:
     commands:
-      - docker build --provenance=false --tag "$IMAGE" .
+      - docker build --provenance=false {arguments} --tag "$IMAGE" .
       - docker push "$IMAGE"
 """
 
@@ -54,7 +54,11 @@ class ImageBuild(contracts.ImageBuild):
             source={
                 "type": "S3",
                 "location": pulumi.Output.format("{}/{}", context.bucket, context.key),
-                "buildspec": BUILDSPEC,
+                "buildspec": BUILDSPEC.format(
+                    arguments=" ".join(
+                        f"--build-arg {name}={value}" for name, value in args.arguments.items()
+                    )
+                ),
             },
             artifacts={"type": "NO_ARTIFACTS"},
             environment={

@@ -10,9 +10,11 @@ from components.aws.image_build import ImageBuild
 from components.aws.image_registry import ImageRegistry
 from components.aws.model_artifact import ModelArtifact
 from components.aws.model_endpoint import ModelEndpoint
-from components.contracts import Workload
+from components.contracts import Image, Workload
 
 __all__ = [
+    "BUILD_ARGUMENTS",
+    "IMAGES",
     "WORKLOADS",
     "ApiKey",
     "DataLake",
@@ -27,3 +29,7 @@ __all__ = [
 ]
 
 WORKLOADS = tuple(Workload)
+IMAGES = (Image.MODEL_SERVER,)
+BUILD_ARGUMENTS = {"RUN_AS": "root"}
+"""What SageMaker expects of its containers, which are cut off from everything else.
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""

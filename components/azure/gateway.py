@@ -59,7 +59,8 @@ class Gateway(contracts.Gateway):
                 linux_fx_version=pulumi.Output.concat("DOCKER|", args.image),
                 acr_use_managed_identity_creds=True,
                 acr_user_managed_identity_id=identity.client_id,
-                app_command_line="gateway",
+                # Named, because what is left out keeps its former value (believed): there was one.
+                app_command_line="",
                 app_settings=settings.apply(_pairs),
                 always_on=True,
                 health_check_path="/healthz",

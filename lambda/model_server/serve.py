@@ -186,3 +186,7 @@ def main() -> None:
         server_header=False,
         date_header=False,
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -78,7 +78,7 @@ def await_gateway(stack: NamedStack, outputs: dict[str, Any]) -> None:
     An update can end before: App Service's PUT returns while the former container still answers, and the stack's
     outputs name what was asked for. Raises `GateFailed` when another code or model answers after `SERVE_SECONDS`.
     """
-    code, model = build_context.content_hash(HOME / "lambda"), outputs["model_version"]
+    code, model = build_context.content_hash(HOME / "lambda" / "gateway"), outputs["model_version"]
     answers = _awaited(lambda: gateway.code_version(stack, outputs), code)
     if answers != code:
         raise GateFailed(

@@ -8,15 +8,10 @@ from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 
-def chosen_stack(cloud: str, name: str | None) -> NamedStack:
+def chosen_stack(cloud: str, name: str) -> NamedStack:
     """The stack of the shell's environment with this name; without a name, this clone's stack for the cloud."""
-    if name is None:
+    if not name:
         return RehearsedStack.for_cloud(cloud)
-    if not name:  # a pipeline's variable that is not set: the rehearsal would answer for it
-        fail(
-            "STACK= is empty. Name a stack of your shell's environment, STACK=prod; for this clone's rehearsal, leave"
-            " STACK out."
-        )
     if cloud:
         fail(
             f"CLOUD={cloud} and STACK={name}: CLOUD chooses a stack of this clone's rehearsal, and STACK one of your"

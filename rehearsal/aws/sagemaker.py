@@ -344,6 +344,7 @@ def _serve(context: Context, record: Record) -> None:
         raise Refusal("ValidationException", f'Could not find model "{variant.get("modelName")}".')
     role = permissions.role_for(context, model.inputs["executionRoleArn"], SERVICE)
     container = _containers(model)[0]
+    _check_user(context, container["image"])
     isolated = model.inputs.get("enableNetworkIsolation")
     where = region(context, record)
     log_as(context, role, where, f"/aws/sagemaker/Endpoints/{record.id}")
@@ -368,6 +369,20 @@ def _serve(context: Context, record: Record) -> None:
             files=files,
         ),
     )
+
+
+def _check_user(context: Context, image: str) -> None:
+    """SageMaker expects a container that runs as root; as another user it "can" fail. Here it always does.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+    """
+    found = context.images.find(image)
+    user = found.config.get("User", "") if found else ""
+    if user.partition(":")[0] not in ("", "0", "root"):
+        raise ContainerFailed(
+            f"SageMaker expects containers that run as root, and {image} runs as {user}"
+            " (USER in its Dockerfile)"
+        )
 
 
 def _record_state(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +14,8 @@ from typing import Any, cast
 import pytest
 
 from components import build_context
+from components import platform as components_platform
+from components.contracts import Image
 from components.platform import WORKLOADS
 from config.clouds import Cloud
 from config.tags import PLATFORM_TAGS
@@ -107,7 +112,8 @@ def rendered(engine: Engine) -> str:
         {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
     ]
     text = json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
-    return text.replace(build_context.content_hash(WORKLOADS), "CONTENT-HASH-OF-THE-WORKLOADS")
+    text = re.sub(rf"({'|'.join(Image)})-[0-9a-f]{{16}}\b", r"\1-CONTENT-HASH", text)
+    return text.replace(build_context.content_hash(WORKLOADS / Image.GATEWAY), "CONTENT-HASH")
 
 
 def neutral(value: Any) -> Any:
@@ -134,6 +140,66 @@ def test_a_snapshot_hides_the_places_of_this_machine_and_shows_those_in_a_cloud(
         "path": "/healthz",
     }
     assert neutral([f"{HOME}/lambda/Dockerfile", "../models/a"]) == ["file:Dockerfile", "file:a"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(
+    ("file", "ours", "others"),
+    [
+        ("gateway/page.html", "triplane-gateway", "triplane-(image|endpoint)"),
+        ("model_server/serve.py", "triplane-(image|endpoint)", "triplane-gateway"),
+        ("model_server/train.py", "nothing", "triplane"),
+    ],
+)
+def test_a_change_of_the_gateway_or_of_the_model_server_changes_nothing_of_the_other(
+    cloud: Cloud,
+    file: str,
+    ours: str,
+    others: str,
+    platform: Build,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another model server is a rollout of the model: twenty minutes, and twice the machines, on Vertex AI."""
+    monkeypatch.setattr(Engine, "new_resource", with_digest_of_tag(Engine.new_resource))
+    copy = shutil.copytree(WORKLOADS, tmp_path / "lambda")
+    monkeypatch.setattr(components_platform, "WORKLOADS", copy)
+    before = inputs_by_name(platform(cloud)[0])
+    (copy / file).write_text((copy / file).read_text() + "\n")
+    after = inputs_by_name(platform(cloud)[0])
+    assert before.keys() == after.keys()
+    changed = {name for name, inputs in after.items() if inputs != before[name]}
+    assert not [name for name in changed if re.match(others, name)]
+    assert changed == {name for name in changed if re.match(ours, name)}
+    assert bool(changed) == (ours != "nothing")
+
+
+def with_digest_of_tag(new_resource: Any) -> Any:
+    """Registers a built image with a digest that depends on its tag, as in a registry."""
+
+    def registered(engine: Engine, args: Any) -> tuple[str, dict[str, Any]]:
+        id_, outputs = new_resource(engine, args)
+        if args.typ.endswith("BuiltImage"):
+            digest = hashlib.sha256(outputs["tag"].encode()).hexdigest()
+            outputs["image"] = f"{outputs['repository']}@sha256:{digest}"
+        return id_, outputs
+
+    return registered
+
+
+def inputs_by_name(engine: Engine) -> dict[str, Any]:
+    """The inputs of each resource, with the content of the files among them."""
+
+    def read(value: Any) -> Any:
+        if hasattr(value, "assets"):
+            return {name: read(asset) for name, asset in value.assets.items()}
+        return Path(value.path).read_bytes() if hasattr(value, "path") else value
+
+    return {
+        f"{r.name} {r.type}": {name: read(value) for name, value in r.inputs.items()}
+        for r in engine
+        if r.custom
+    }
 
 
 RULES: dict[Cloud, tuple[type[ResourceType], ...]] = {"aws": AWS, "gcp": GCP, "azure": AZURE}

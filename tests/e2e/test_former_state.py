@@ -48,7 +48,9 @@ def test_a_state_with_a_task_run_keeps_its_registry_and_its_image(
     original = stack.pulumi("stack", "export")
     deployment = json.loads(original)
     resources = deployment["deployment"]["resources"]
-    (built,) = (each for each in resources if each["type"].endswith(":AzureBuiltImage"))
+    (built,) = (
+        each for each in resources if each["urn"].endswith(":AzureBuiltImage::triplane-image-build")
+    )
     registry = built["outputs"]["registry"]
     former = {
         **{key: built[key] for key in ("custom", "parent", "created", "modified")},

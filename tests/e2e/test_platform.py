@@ -111,7 +111,7 @@ def test_a_bad_request_is_answered_with_the_field_and_the_reason(
 
 def test_the_health_names_the_deployed_code(stack: Stack) -> None:
     answer = http_answer(stack.outputs()["gateway_url"] + "/health")
-    assert answer.json["code_version"] == build_context.content_hash(ROOT / "lambda")
+    assert answer.json["code_version"] == build_context.content_hash(ROOT / "lambda" / "gateway")
 
 
 def test_the_gateway_has_a_page(stack: Stack) -> None:

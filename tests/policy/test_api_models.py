@@ -400,7 +400,7 @@ def test_the_request_that_shifts_traffic_on_azure_is_a_valid_endpoint(plans: Pla
 
 
 def test_the_request_that_builds_an_image_on_azure_is_a_valid_docker_build() -> None:
-    props = {"repository": "images.azurecr.io/triplane", "tag": "abc"}
+    props = {"repository": "images.azurecr.io/triplane", "tag": "abc", "arguments": {"A": "b"}}
     sent = built_image.build_request(props, "source/c.tar.gz")
     _, model = azure.imported("containerregistrytasks.models:DockerBuildRequest")
     assert list(azure.value_findings(sent, model, "")) == []

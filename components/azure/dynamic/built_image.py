@@ -12,6 +12,7 @@ https://github.com/Azure/azure-rest-api-specs/issues/19159
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ class BuiltImage(Resource, module="triplane", name="AzureBuiltImage"):
         repository: pulumi.Input[str],
         tag: str,
         context: Path,
+        arguments: Mapping[str, str],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
@@ -100,6 +102,7 @@ class BuiltImage(Resource, module="triplane", name="AzureBuiltImage"):
                 "tag": tag,
                 # Relative to the project, where both the program and its providers run.
                 "context": os.path.relpath(context),
+                "arguments": dict(arguments),
                 "image": None,
             },
             opts,
@@ -115,6 +118,7 @@ def build_request(props: Props, source: str) -> dict[str, Any]:
         "type": "DockerBuildRequest",
         "sourceLocation": source,
         "dockerFilePath": "Dockerfile",
+        "arguments": [{"name": name, "value": value} for name, value in props["arguments"].items()],
         "imageNames": [f"{_name(props)}:{props['tag']}"],
         "isPushEnabled": True,
         "platform": {"os": "Linux", "architecture": "amd64"},

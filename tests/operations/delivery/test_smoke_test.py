@@ -13,7 +13,7 @@ from operations.engine import gateway
 from operations.engine.installation import HOME
 
 OLD, NEW = "0" * 64, "1" * 64
-CODE = build_context.content_hash(HOME / "lambda")
+CODE = build_context.content_hash(HOME / "lambda" / "gateway")
 
 
 @pytest.fixture

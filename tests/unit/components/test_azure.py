@@ -310,8 +310,14 @@ def test_the_registry_builds_as_itself_without_an_identity_of_the_platform(built
     names = [each.name for each in engine.of("azure-native:managedidentity:UserAssignedIdentity")]
     assert not [name for name in names if "build" in name]
     request = built_image.build_request(
-        {"repository": "images.azurecr.io/triplane", "tag": "abc"}, "source/c.tar.gz"
+        {
+            "repository": "images.azurecr.io/triplane",
+            "tag": "abc",
+            "arguments": {"RUN_AS": "root"},
+        },
+        "source/c.tar.gz",
     )
+    assert request["arguments"] == [{"name": "RUN_AS", "value": "root"}]
     # The default is that the run is logged in to its own registry, and to no other.
     assert "credentials" not in request
     assert request["imageNames"] == ["triplane:abc"]

@@ -209,9 +209,10 @@ def test_sigterm_lets_a_running_request_finish(model_file: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, str(LAMBDA / "entrypoint.py"), "serve"],
+        [sys.executable, "-m", "model_server.serve", "serve"],
         env={
             **os.environ,
+            "PYTHONPATH": str(LAMBDA),
             "SM_MODEL_DIR": str(model_file.parent),
             "HOST": "127.0.0.1",
             "PORT": str(port),

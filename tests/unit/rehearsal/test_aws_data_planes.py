@@ -198,12 +198,14 @@ def test_a_build_without_a_permission_fails_in_the_phase_and_the_words_of_codebu
 class Serving:
     """An endpoint that serves models made of one word."""
 
-    def __init__(self, account: Account, *, grants: list[Json] | None = None) -> None:
+    def __init__(
+        self, account: Account, *, grants: list[Json] | None = None, user: str = "root"
+    ) -> None:
         self.account = account
         self.bucket, images = lake(account), repository(account)
-        context = account.context.state_dir / "context"
+        context = account.context.state_dir / f"context-{user}"
         context.mkdir()
-        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "Dockerfile").write_text(f"{DOCKERFILE}\nUSER {user}\n")
         (context / "server.py").write_text(SERVER)
         url = images.outputs["repositoryUrl"]
         self.image = account.context.images.build(context, "Dockerfile", url, "1").reference
@@ -420,6 +422,13 @@ def test_a_first_model_that_does_not_start_fails_the_endpoint(account: Account) 
     status, answer = account.call("SageMaker.DescribeEndpoint", {"EndpointName": endpoint.id})
     assert (status, "Could not find endpoint" in answer["message"]) == (400, True)
     assert serving.invoke(serving.endpoint("third")).text == "third"
+
+
+def test_a_container_that_does_not_run_as_root_fails_the_endpoint(account: Account) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+    serving = Serving(account, user="65534:65534")
+    with pytest.raises(Refusal, match=r"expects containers that run as root(.|\n)* as 65534:65534"):
+        serving.endpoint("first")
 
 
 def test_an_error_of_the_container_becomes_a_model_error(

@@ -51,6 +51,7 @@ class Registry:
             "registry": self.record.id,
             "repository": f"{self.record.outputs['loginServer']}/triplane",
             "tag": "one",
+            "arguments": {},
             "context": str(self.folder),
         }
 

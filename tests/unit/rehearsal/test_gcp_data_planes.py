@@ -114,6 +114,7 @@ class Platform(Project):
             "region": REGION,
             "repository": f"{REGION}-docker.pkg.dev/{PROJECT}/images/platform",
             "tag": tag,
+            "arguments": {},
             "bucket": self.lake.id,
             "context": "builds/c.zip",
             "service_account": self.builder,

@@ -8,9 +8,11 @@ python := .venv/bin/python
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
-STACK ?=
 # A stack of the shell's environment, or this clone's stack for a cloud.
-of_stack = $(CLOUD) $(if $(STACK),--stack $(STACK))
+# Not from the environment, where it may have been left: a command would act on a real stack unasked.
+named_stack = $(if $(filter undefined,$(origin STACK)),,$(if $(findstring command,$(origin STACK)),--stack "$(STACK)",$(error \
+	STACK=$(STACK) comes from the environment. Write it after the target: make … STACK=$(STACK))))
+of_stack = $(CLOUD) $(named_stack)
 # How the rehearsal's clouds behave: instant, realistic, fresh-account.
 ifdef PROFILE
 export TRIPLANE_REHEARSAL_PROFILE := $(PROFILE)
@@ -61,7 +63,7 @@ drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
 # Without bootstrap: this one and `env` read stdin or are read by a shell, and must be quiet and quick.
 guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)
-	@$(python) -m operations guard $(if $(STACK),--stack $(STACK))
+	@$(python) -m operations guard $(named_stack)
 
 .PHONY: env rehearsal down wipe train
 # Without bootstrap, as guard.

@@ -164,7 +164,7 @@ def _add_stack(command: argparse.ArgumentParser) -> None:
         default="",
         help="of this clone's stack in the rehearsal: aws, gcp or azure",
     )
-    command.add_argument("--stack", default="", help="a stack of the shell's environment instead")
+    command.add_argument("--stack", help="a stack of the shell's environment instead")
 
 
 def _run_on_stack(arguments: argparse.Namespace) -> None:

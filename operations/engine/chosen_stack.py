@@ -8,10 +8,15 @@ from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 
-def chosen_stack(cloud: str, name: str) -> NamedStack:
+def chosen_stack(cloud: str, name: str | None) -> NamedStack:
     """The stack of the shell's environment with this name; without a name, this clone's stack for the cloud."""
-    if not name:
+    if name is None:
         return RehearsedStack.for_cloud(cloud)
+    if not name:  # a pipeline's variable that is not set: the rehearsal would answer for it
+        fail(
+            "STACK= is empty. Name a stack of your shell's environment, STACK=prod; for this clone's rehearsal, leave"
+            " STACK out."
+        )
     if cloud:
         fail(
             f"CLOUD={cloud} and STACK={name}: CLOUD chooses a stack of this clone's rehearsal, and STACK one of your"

@@ -93,9 +93,13 @@ class PulumiCli:
             done = replace(self, environment=hidden).capture(*words)
             return done, log.read_text() if log.exists() else ""
 
-    def unnamed(self, *words: str) -> str:
-        """What a command that acts on no stack prints on stdout. Leaves with Pulumi's reason if it fails."""
-        return self._succeeded(self._captured(["pulumi", *words, *self.options], self.project))
+    def unnamed(self, *words: str, timeout: float | None = None) -> str:
+        """What a command that acts on no stack prints on stdout. Leaves with Pulumi's reason if it fails.
+
+        Raises subprocess.TimeoutExpired.
+        """
+        command = ["pulumi", *words, *self.options]
+        return self._succeeded(self._captured(command, self.project, timeout=timeout))
 
     def create_stack(
         self, folder: Path, *, select: bool = False, secrets_provider: str = ""

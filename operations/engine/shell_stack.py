@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,10 @@ from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, err
 from operations.engine.stack import SCRATCH, NamedStack
 from operations.engine.state_file import intact_copies, time_of
 from operations.terminal import fail
+
+ANSWER_SECONDS = 60.0
+"""For a backend's first answer. Cloud Storage's client tries again without end where nothing listens:
+https://pkg.go.dev/cloud.google.com/go/storage#hdr-Retrying_failed_requests"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,15 @@ class ShellStack(NamedStack):
     @cached_property
     def backend(self) -> str:
         """The URL of the backend that the shell is signed in to. Leaves with a reason if it cannot be reached."""
-        return str(json.loads(self.cli.unnamed("whoami", "--json"))["url"])
+        try:
+            answer = self.cli.unnamed("whoami", "--json", timeout=ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            fail(
+                f"The backend with the state gave no answer for {ANSWER_SECONDS:.0f} seconds. Nothing was changed. Is it the"
+                " right one (PULUMI_BACKEND_URL, or `pulumi login`), and is it reachable from here? Then run the same"
+                " command again."
+            )
+        return str(json.loads(answer)["url"])
 
     def start(self) -> None:
         """Leaves with a reason if the backend cannot be reached."""
@@ -109,6 +122,7 @@ class ShellStack(NamedStack):
 
     @cached_property
     def _found(self) -> FoundState:
+        self.start()
         done = self.cli.capture("stack", "export")
         reason = error_text(done) if done.returncode else ""
         if MISSING_STACK.search(reason):

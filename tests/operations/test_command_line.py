@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -98,6 +99,23 @@ def test_a_command_on_a_stack_of_the_shell_signs_in_by_the_pipelines_token_and_n
 def test_a_cloud_together_with_a_stack_is_refused() -> None:
     with pytest.raises(SystemExit, match=r"CLOUD=gcp and STACK=prod: .*Leave one of them out"):
         main(["up", "gcp", "--stack", "prod"])
+
+
+@pytest.mark.parametrize("command", ["up", "drift", "evidence"])
+def test_an_empty_name_of_a_stack_is_not_the_rehearsal(command: str) -> None:
+    """A pipeline's variable that is not set: the rehearsal would report no drift in its place."""
+    with pytest.raises(SystemExit, match="STACK= is empty"):
+        main([command, "--stack", ""])
+
+
+@pytest.mark.parametrize("target", ["up", "destroy", "drift", "guard"])
+def test_a_stack_in_the_environment_is_not_acted_upon_unasked(target: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target],
+        cwd=HOME, env={**os.environ, "STACK": "prod"}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode
+    assert "STACK=prod comes from the environment. Write it after the target" in done.stderr
 
 
 def test_ctrl_c_ends_a_command_in_one_line_and_says_how_to_go_on(

@@ -123,6 +123,15 @@ def test_a_backend_that_does_not_answer_is_explained_before_anything_is_changed(
     assert [call.split()[0] for call in pulumi.calls] == ["whoami"]
 
 
+def test_a_backend_that_never_answers_is_given_up(
+    prod: ShellStack, pulumi: FakePulumi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_stack, "ANSWER_SECONDS", 0.2)
+    (pulumi.folder / "pulumi").write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(SystemExit, match=r"gave no answer .*PULUMI_BACKEND_URL"):
+        prod.exists()
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -121,7 +121,7 @@ def _refuse_unfit_target(old: Platform, target: NamedStack, keep_key: bool) -> s
             f"KEY=keep: the gateway of stack {old.stack.name} has no key. Nothing was changed. Leave out KEY=keep."
         )
     if target.exists():
-        found = target.outputs().get("model_version", served)
+        found = target.outputs().get("model_version") or served
         if found != served:
             fail(
                 f"Refused: stack {target.name} serves model {found}, and stack {old.stack.name} serves {served}."

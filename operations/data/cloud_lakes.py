@@ -131,8 +131,15 @@ class BlobLake(NamesFromListing):
             return None
 
     def write(self, name: str, data: bytes, written: datetime | None = None) -> None:
-        blob = self._service.get_blob_client(*_container_and_blob(name))
-        blob.upload_blob(data, overwrite=True, metadata=_metadata(written))
+        from azure.core.exceptions import ResourceNotFoundError
+
+        container, rest = _container_and_blob(name)
+        blob = self._service.get_blob_client(container, rest)
+        try:
+            blob.upload_blob(data, overwrite=True, metadata=_metadata(written))
+        except ResourceNotFoundError:  # of a backup in an account that has no such container yet
+            self._service.create_container(container)
+            blob.upload_blob(data, overwrite=True, metadata=_metadata(written))
 
     def original_written(self, name: str) -> datetime | None:
         blob = self._service.get_blob_client(*_container_and_blob(name))

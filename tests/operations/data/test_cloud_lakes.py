@@ -68,3 +68,11 @@ def test_a_copy_on_any_cloud_keeps_when_its_original_was_written(live_context: C
 def test_a_zone_that_an_older_lake_on_azure_does_not_have_is_empty(live_context: Context) -> None:
     blob_lake = lakes(live_context, "older")[2]
     assert list(blob_lake.objects("nozone/")) == []
+
+
+def test_a_backup_on_azure_makes_the_containers_that_its_account_does_not_have(
+    live_context: Context,
+) -> None:
+    blob_lake = lakes(live_context, "backup")[2]
+    blob_lake.write("state/triplane/dev.json", b"1", datetime(2026, 11, 28, tzinfo=UTC))
+    assert blob_lake.read("state/triplane/dev.json") == b"1"

@@ -58,7 +58,7 @@ backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another buc
 restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=…
 	@$(python) -m operations restore $(of_stack)
 move: bootstrap ## The platform on another cloud, while the old one serves: FROM=aws TO=gcp, KEY=keep
-	@$(python) -m operations move "$(FROM)" "$(TO)"
+	@$(python) -m operations move "$(if $(findstring command,$(origin FROM)),$(FROM))" "$(if $(findstring command,$(origin TO)),$(TO))"
 drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
 # Without bootstrap: this one and `env` read stdin or are read by a shell, and must be quiet and quick.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from operations.__main__ import STACK_COMMANDS, _parser, main
+from operations.commands import move
 from operations.commands.registry import COMMANDS
 from operations.delivery import gates
 from operations.engine import chosen_stack, federated_token
@@ -116,6 +117,38 @@ def test_a_stack_in_the_environment_is_not_acted_upon_unasked(target: str) -> No
     )  # fmt: skip
     assert done.returncode
     assert "STACK=prod comes from the environment. Write it after the target" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["FROM=aws", "TO=gcp"], []])
+def test_a_move_is_between_what_the_command_line_names(words: list[str]) -> None:
+    environment = {**os.environ, "FROM": "prod-aws", "TO": "prod-gcp"}
+    done = subprocess.run(
+        ["make", "--dry-run", "move", *words],
+        cwd=HOME, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    expected = 'move "aws" "gcp"' if words else 'move "" ""'
+    assert expected in done.stdout
+
+
+@pytest.mark.parametrize(("stack", "signed_in"), [("aws", []), ("prod", ["in"])])
+def test_a_move_between_stacks_of_the_shell_signs_in_by_the_pipelines_token(
+    stack: str, signed_in: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    @contextmanager
+    def renewed() -> Iterator[None]:
+        done.append("in")
+        yield
+
+    one = (
+        move.ShellStack(stack, HOME / "x") if signed_in else move.RehearsedStack(stack, HOME / "x")
+    )
+    monkeypatch.setattr(federated_token, "renewed", renewed)
+    monkeypatch.setattr(move, "stacks_of_move", lambda *_: (one, one))
+    monkeypatch.setattr(move, "move", lambda *_: None)
+    main(["move", stack, "other"])
+    assert done == signed_in
 
 
 def test_ctrl_c_ends_a_command_in_one_line_and_says_how_to_go_on(

@@ -13,7 +13,7 @@ COMMAND = [
     "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras",
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
 ]  # fmt: skip
-# Those of the images come first: the others have them as constraints, and each has those before it.
+# In this order: a lock is a constraint, or a part, of locks behind it.
 # Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
 LOCKS = {
     "lambda/gateway/requirements": "3.12",  # the images' Python

@@ -90,7 +90,8 @@ def server() -> Iterator[Server]:
             "AWS_SECRET_ACCESS_KEY": "example",
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", "from gateway import asgi; asgi.main()"],
+            # The image's own command; the word behind it is what earlier images were started with.
+            [sys.executable, "-m", "gateway", "gateway"],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -71,8 +71,9 @@ COMPUTED: dict[str, dict[str, Any]] = {
     },
     f"{DYNAMIC}AwsScalingDeregistration": {"generation": "0"},
     "gcp:serviceaccount/account:Account": {"uniqueId": "123456789012345678901"},
-    "gcp:secretmanager/secret:Secret": {"secretId": "the-key"},
-    "gcp:secretmanager/secretVersion:SecretVersion": {"version": "1"},
+    "gcp:secretmanager/secretVersion:SecretVersion": {
+        "name": "projects/123456789012/secrets/the-key/versions/1"
+    },
     "gcp:cloudrunv2/service:Service": {"uri": "https://gateway-abcdef-ew.a.run.app"},
     f"{DYNAMIC}GcpBuiltImage": {
         "image": f"europe-west1-docker.pkg.dev/triplane-dev/images/platform@{DIGEST}"

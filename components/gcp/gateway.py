@@ -76,20 +76,14 @@ class Gateway(contracts.Gateway):
 def _environment(
     args: contracts.GatewayArgs, concurrency: int
 ) -> pulumi.Output[list[dict[str, Any]]]:
-    """The container's environment. Of the key it has a reference only, which Cloud Run resolves."""
-    key = ApiKey.of(args.key) if args.key else None
+    """The container's environment. Of the key it has the place only, and reads it there.
 
-    def variables(known: dict[str, Any]) -> list[dict[str, Any]]:
-        plain = [{"name": name, "value": value} for name, value in known["plain"].items()]
-        if not key:
-            return plain
-        # A version by number: "latest" is read when an instance starts, so a rotation would come to
-        # each instance at another time.
-        reference = {"secret": known["secret"], "version": known["version"]}
-        return [*plain, {"name": "API_KEY", "value_source": {"secret_key_ref": reference}}]
-
-    return pulumi.Output.all(
-        plain=args.environment(MAX_CONCURRENCY=str(concurrency)),
-        secret=key and key.secret.secret_id,
-        version=key and key.version.version,
-    ).apply(variables)
+    A reference that Cloud Run resolves would fail the creation, and leave a service behind that the state does not know,
+    while the permission to read the key is not in force yet: neither Cloud Run nor the provider tries again.
+    https://github.com/hashicorp/terraform-provider-google/issues/13786
+    """
+    # The name has the version's number: with "latest", a rotation would come to each instance at another time.
+    place = {"API_KEY_SECRET_NAME": ApiKey.of(args.key).version.name} if args.key else {}
+    return args.environment(MAX_CONCURRENCY=str(concurrency), **place).apply(
+        lambda known: [{"name": name, "value": value} for name, value in known.items()]
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,10 +21,17 @@ def key_check(settings: Settings) -> Callable[[str], bool]:
     """The function that says whether a caller's key is accepted."""
     if settings.access == "public":
         return lambda sent: True
-    if settings.api_key_secret_arn:
-        fetch = _secrets_manager(settings.api_key_secret_arn, settings.api_key_secret_version)
-        return SecretKey(fetch).admits
-    return lambda sent: is_same_key(sent, settings.api_key)
+    place, value = settings.key
+    match place:
+        case "API_KEY_SECRET_ARN":
+            fetch = _secrets_manager(value, settings.api_key_secret_version)
+        case "API_KEY_SECRET_NAME":
+            fetch = _secret_manager(value)
+        case _:
+            return lambda sent: is_same_key(sent, value)
+    # Here and not by the platform, which would refuse to start the gateway while its permission to read the key is not
+    # in force yet.
+    return SecretKey(fetch).admits
 
 
 def is_same_key(sent: str, key: str) -> bool:
@@ -71,3 +80,26 @@ def _secrets_manager(arn: str, version: str) -> Callable[[], str]:
     limits = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
     client = boto3.client("secretsmanager", config=limits)
     return lambda: str(client.get_secret_value(SecretId=arn, VersionId=version)["SecretString"])
+
+
+def _secret_manager(version: str) -> Callable[[], str]:
+    """Google Cloud's secret store.
+
+    https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access
+    """
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    # The variable by which the Google provider finds another address, too.
+    base = os.environ.get(
+        "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT", "https://secretmanager.googleapis.com/v1/"
+    )
+
+    def fetch() -> str:
+        answer = session.get(f"{base}{version}:access", timeout=(2, 3))  # type: ignore[no-untyped-call]
+        answer.raise_for_status()
+        return base64.b64decode(answer.json()["payload"]["data"]).decode()
+
+    return fetch

@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 ENDPOINTS = ("SAGEMAKER_ENDPOINT", "VERTEX_PREDICT_URL", "AZUREML_SCORING_URL")
 LAKES = ("s3://", "gs://", "https://")
+KEYS = ("API_KEY", "API_KEY_SECRET_ARN", "API_KEY_SECRET_NAME")
+"""The key itself; the secret that has it on AWS; the version of the secret that has it on Google Cloud."""
 MIN_KEY_LENGTH = 16
 
 
@@ -24,12 +26,10 @@ class Settings:
     capture_uri: str
     """Where captures go, without a trailing slash."""
     access: Literal["key", "public"]
-    api_key: str
-    """The key itself, which the platform fills in, or empty."""
-    api_key_secret_arn: str
-    """The secret that has the key on AWS, or empty."""
+    key: tuple[str, str]
+    """One of `KEYS` and its value; both empty if the gateway is public."""
     api_key_secret_version: str
-    """The version of that secret: another version starts new processes."""
+    """The version of the secret on AWS: another version starts new processes."""
     azure_client_id: str
     """The client id of the user-assigned identity on Azure; empty on other clouds."""
     max_body_bytes: int
@@ -63,18 +63,15 @@ class Settings:
             raise SettingsError(
                 f"ACCESS must be key or public, not {access!r}: no caller is admitted."
             )
-        api_key, arn = environ.get("API_KEY", ""), environ.get("API_KEY_SECRET_ARN", "")
         version = environ.get("API_KEY_SECRET_VERSION", "")
-        if access == "key":
-            _check_key(api_key, arn)
-        if arn and not version:
+        key = _key(environ) if access == "key" else ("", "")
+        if key[0] == "API_KEY_SECRET_ARN" and not version:
             raise SettingsError("API_KEY_SECRET_ARN needs API_KEY_SECRET_VERSION beside it.")
         return cls(
             endpoint=given[0],
             capture_uri=capture_uri,
             access=cast(Literal["key", "public"], access),
-            api_key=api_key,
-            api_key_secret_arn=arn,
+            key=key,
             api_key_secret_version=version,
             azure_client_id=environ.get("AZURE_CLIENT_ID", ""),
             max_body_bytes=_positive(environ, "MAX_BODY_BYTES", 256 * 1024),
@@ -85,9 +82,15 @@ class Settings:
         )
 
 
-def _check_key(api_key: str, arn: str) -> None:
-    if bool(api_key) == bool(arn):
-        raise SettingsError("ACCESS=key needs exactly one of API_KEY and API_KEY_SECRET_ARN.")
+def _key(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the key is: one of `KEYS` and its value."""
+    given = [(name, environ[name]) for name in KEYS if environ.get(name)]
+    if len(given) != 1:
+        found = " and ".join(name for name, _ in given) or "none"
+        raise SettingsError(
+            f"ACCESS=key needs exactly one of {', '.join(KEYS)}; the environment has {found}."
+        )
+    api_key = environ.get("API_KEY", "")
     # App Service passes the reference itself when it cannot resolve it, and anybody can guess that text
     # (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references).
     if api_key.startswith("@Microsoft.KeyVault("):
@@ -97,6 +100,7 @@ def _check_key(api_key: str, arn: str) -> None:
         )
     if api_key and len(api_key) < MIN_KEY_LENGTH:
         raise SettingsError(f"API_KEY must have at least {MIN_KEY_LENGTH} characters.")
+    return given[0]
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:

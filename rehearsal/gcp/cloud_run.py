@@ -219,13 +219,7 @@ def _secret_value(context: Context, record: Record, source: Json, email: str) ->
             " service account used must be granted the 'Secret Manager Secret Accessor' role"
             " (roles/secretmanager.secretAccessor) at the secret, project or higher level.",
         )
-    versions = {
-        each.outputs["version"]: each
-        for each in context.all(secret_manager.SECRET_VERSION)
-        if each.id.startswith(f"{secret.outputs['name']}/versions/")
-    }
-    if version == "latest" and versions:
-        version = max(versions, key=int)
-    if version not in versions:
+    found = secret_manager.value(context, secret, version)
+    if found is None:
         raise Refusal("failedPrecondition", f"Error 400: Secret {path} was not found.")
-    return str(versions[version].inputs["secretData"])
+    return found

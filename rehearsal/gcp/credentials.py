@@ -104,6 +104,7 @@ def workload_environment(context: Context, email: str) -> dict[str, str]:
         "GCE_METADATA_HOST": f"{here}/gcp/as/{email}",
         "GCE_METADATA_IP": f"{here}/gcp/as/{email}",
         "STORAGE_EMULATOR_HOST": f"{context.base_url}/gcp/as/{email}",
+        "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{context.base_url}/gcp/secretmanager/v1/",
     }
 
 

@@ -104,6 +104,10 @@ def routes(context: Context) -> list[BaseRoute]:
             Route(f"/aiplatform/v1{ENDPOINT}:{verb}", partial(predict, context), methods=["POST"])
             for verb in ("predict", "rawPredict")
         ),
+        Route(
+            f"/secretmanager/v1{PROJECT}/secrets/{{secret}}/versions/{{version}}:access",
+            partial(secret_manager.access_version, context),
+        ),
         *(
             Mount(path, routes=[_route(context, _api(path), *each) for each in methods])
             for path, methods in SERVICES.items()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import ClassVar
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
 from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.gcp import iam, service_usage
+from rehearsal.gcp import credentials, errors, iam, service_usage
 from rehearsal.gcp.calls import Call
-from rehearsal.gcp.permissions import Resource, of_record
+from rehearsal.gcp.permissions import Resource, of_record, require
 from rehearsal.gcp.tags import check_labels, labels_of
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -79,6 +83,41 @@ class SecretMember(iam.Member):
 def resource(record: Record) -> Resource:
     """A secret, for a permission check."""
     return of_record(SECRET_BINDING, "secretId", record)
+
+
+def value(context: Context, secret: Record, version: str) -> str | None:
+    """The value of a secret's version, by its number or ``latest``; None if there is no such version."""
+    versions = {
+        each.outputs["version"]: each
+        for each in context.all(SECRET_VERSION)
+        if each.id.startswith(f"{secret.outputs['name']}/versions/")
+    }
+    if version == "latest" and versions:
+        version = max(versions, key=int)
+    return str(versions[version].inputs["secretData"]) if version in versions else None
+
+
+async def access_version(context: Context, request: Request) -> Response:
+    """``versions.access``: a secret's value, for an account that may read it.
+
+    https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access
+    """
+    try:
+        email = credentials.caller(context, request.headers.get("authorization", ""))
+        path = request.path_params
+        name = f"projects/{path['project']}/secrets/{path['secret']}"
+        secret = context.find_referenced(SECRET, name)
+        what = f"{name}/versions/{path['version']}"
+        if secret is None:
+            raise Refusal("NOT_FOUND", f"Secret [{name}] not found or has no versions.")
+        require(context, email, "secretmanager.versions.access", resource(secret), what)
+        found = value(context, secret, path["version"])
+        if found is None:
+            raise Refusal("NOT_FOUND", f"Secret Version [{what}] not found.")
+    except Refusal as refused:
+        return errors.response(refused)
+    data = base64.b64encode(found.encode()).decode()
+    return JSONResponse({"name": what, "payload": {"data": data}})
 
 
 def list_secrets(call: Call) -> Json:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+
+import google.auth
+import google.oauth2.credentials
 import pytest
+import requests
 from gateway.core import Refusal
-from gateway.keys import RETRY_SECONDS, SecretKey, is_same_key
+from gateway.keys import RETRY_SECONDS, SecretKey, _secret_manager, is_same_key
+
+from .fake_cloud import Reply, fake_cloud
 
 
 class Store:
@@ -49,3 +56,21 @@ def test_while_the_store_fails_every_caller_gets_503_and_reads_are_rare() -> Non
     assert key.admits("key")
     assert not key.admits("guess")
     assert store.reads == 2
+
+
+def test_on_google_cloud_the_key_is_read_in_the_process_as_soon_as_its_grant_is_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "projects/1/secrets/key/versions/7"
+    data = base64.b64encode(b"a secret key").decode()
+    replies = [Reply(403), Reply(200, {"payload": {"data": data}})]
+    credentials = google.oauth2.credentials.Credentials("token")  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(google.auth, "default", lambda **_: (credentials, "project"))
+    with fake_cloud(lambda request: replies.pop(0)) as cloud:
+        monkeypatch.setenv("GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT", f"{cloud.url}/v1/")
+        fetch = _secret_manager(name)
+        with pytest.raises(requests.HTTPError):
+            fetch()
+        assert fetch() == "a secret key"
+        assert [each.path for each in cloud.requests] == [f"/v1/{name}:access"] * 2
+        assert cloud.requests[0].headers["authorization"] == "Bearer token"

@@ -37,9 +37,10 @@ def test_a_valid_environment_is_completed_with_defaults() -> None:
         ({"ACCESS": None}, "ACCESS"),
         ({"ACCESS": "Public"}, "ACCESS"),
         ({"ACCESS": ""}, "ACCESS"),
-        ({"API_KEY_SECRET_ARN": None}, "API_KEY"),
+        ({"API_KEY_SECRET_ARN": None}, "has none"),
         ({"API_KEY_SECRET_VERSION": None}, "API_KEY_SECRET_VERSION"),
-        ({"API_KEY": "x" * 32}, "API_KEY"),
+        ({"API_KEY": "x" * 32}, "has API_KEY and API_KEY_SECRET_ARN"),
+        ({"API_KEY_SECRET_NAME": "projects/1/secrets/k/versions/1"}, "API_KEY_SECRET_NAME"),
         ({"API_KEY_SECRET_ARN": None, "API_KEY": "short"}, "at least 16"),
         (
             {

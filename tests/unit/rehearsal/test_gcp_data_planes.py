@@ -5,6 +5,7 @@ The dynamic providers of ``components/gcp`` are driven against it, so that both 
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 import urllib.error
@@ -472,6 +473,24 @@ def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:
     }
     given = {"location": REGION, "template": template, "invokerIamDisabled": True, **changes}
     return platform.create(RUN, "gateway", **given)
+
+
+def test_a_secrets_value_is_read_by_who_may_read_it_alone(platform: Platform) -> None:
+    email = platform.account("gateway")
+    secret = platform.create(SECRET, "key", secretId="key", replication={"auto": {}})
+    for each in ("one", "two"):
+        platform.create(SECRET_VERSION, each, secret=secret.id, secretData=f"key {each}")
+
+    def read(version: str) -> tuple[int, Json]:
+        name = f"{secret.outputs['name']}/versions/{version}"
+        return platform.call("GET", f"secretmanager/v1/{name}:access", caller=email)
+
+    status, refused = read("1")
+    assert (status, refused["error"]["status"]) == (403, "PERMISSION_DENIED")
+    platform.grant(SECRET_MEMBER, "roles/secretmanager.secretAccessor", email, secretId=secret.id)
+    values = [base64.b64decode(read(v)[1]["payload"]["data"]) for v in ("1", "2", "latest")]
+    assert values == [b"key one", b"key two", b"key two"]
+    assert read("3")[0] == 404
 
 
 def post(url: str) -> tuple[int, str]:

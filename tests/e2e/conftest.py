@@ -24,7 +24,13 @@ ON_A_STACK = (
     "test_recovery_ids.py",
 )
 """Whose tests share a cloud's stack."""
-LONG = ("test_crash.py", "test_move.py", "test_pipelines.py", "test_generated_files.py")
+LONG = (
+    "test_crash.py",
+    "test_move.py",
+    "test_pipelines.py",
+    "test_generated_files.py",
+    "test_realistic.py",
+)
 """What takes longest of the others begins first, lest one worker end alone with it."""
 CLOUD = re.compile(r"\[(aws|gcp|azure)\b")
 

@@ -55,9 +55,15 @@ class Rehearsal:
 
     def get(self, path: str) -> Any:
         """JSON from the rehearsal's own control API."""
-        base = self.environment["TRIPLANE_REHEARSAL_URL"]
-        with urllib.request.urlopen(base + path, timeout=30) as answer:
-            return json.load(answer)
+        answer = self.control(path)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def control(self, path: str, body: Any = None) -> Answer:
+        """GET a path of the rehearsal's own control API, or POST ``body`` to it."""
+        token = self.environment["TRIPLANE_REHEARSAL_TOKEN"]
+        url = self.environment["TRIPLANE_REHEARSAL_URL"] + path
+        return http_answer(url, body, authorization=f"Bearer {token}")
 
 
 @dataclass

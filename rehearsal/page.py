@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from html import escape
@@ -15,34 +16,54 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from rehearsal.core import control_token
 from rehearsal.core.faults import Fault
 from rehearsal.core.records import Json, Record
+from rehearsal.core.settings import TOKEN_VARIABLE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 from rehearsal.provider.resource_type import ResourceType
 
+Handler = Callable[[Request], Awaitable[Response]]
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 
 
 class Page:
-    """Routes of ``/`` and ``/_api``."""
+    """Routes of ``/``, for people, and of ``/_api``, for callers with the rehearsal's token."""
 
-    def __init__(self, context: Context, lifecycles: Mapping[str, Lifecycle]) -> None:
+    def __init__(self, context: Context, lifecycles: Mapping[str, Lifecycle], token: str) -> None:
         self._context = context
         self._lifecycles = lifecycles
+        self._token = token
 
     def routes(self) -> list[BaseRoute]:
         """What the rehearsal serves for people and for its own command line."""
         return [
             Route("/", self.page),
-            Route("/_api/status", self.status),
-            Route("/_api/resources", self.resources),
-            Route("/_api/ledger", self.ledger),
-            Route("/_api/faults", self.faults, methods=["GET", "POST", "DELETE"]),
-            Route("/_api/lose", self.lose, methods=["POST"]),
-            Route("/_api/change", self.change, methods=["POST"]),
+            Route("/last-entry", self.last_entry),
+            self._api("status", self.status),
+            self._api("resources", self.resources),
+            self._api("ledger", self.ledger),
+            self._api("faults", self.faults, "GET", "POST", "DELETE"),
+            self._api("lose", self.lose, "POST"),
+            self._api("change", self.change, "POST"),
         ]
+
+    def _api(self, name: str, answer: Handler, *methods: str) -> Route:
+        """A route of the API: it answers callers with the token."""
+
+        async def authorised(request: Request) -> Response:
+            sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(sent.encode(), self._token.encode()):
+                error = (
+                    f"{request.url.path} wants the header Authorization: Bearer, with the token in the file"
+                    f" {self._context.state_dir / control_token.FILE} ({TOKEN_VARIABLE} in `python -m rehearsal env`)"
+                )
+                return JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
+            return await answer(request)
+
+        return Route(f"/_api/{name}", authorised, methods=list(methods) or None)
 
     def _rules(self, record: Record) -> ResourceType:
         lifecycle = self._lifecycles.get(record.package)  # None: its SDK is not installed any more
@@ -66,6 +87,11 @@ class Page:
                 ],
             }
         )
+
+    async def last_entry(self, request: Request) -> Response:
+        """The number of the newest entry: the page asks whether it is out of date."""
+        entries = self._context.ledger.entries(1)
+        return JSONResponse(entries[0].entry if entries else 0)
 
     async def resources(self, request: Request) -> Response:
         """The existing resources, without inputs and outputs: those may be secret."""

@@ -16,14 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
+from rehearsal.core import control_token
 from rehearsal.core.account import Account
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
+from rehearsal.core.request_guard import RequestGuard
 from rehearsal.core.schema import installed_sdks
-from rehearsal.core.settings import PROFILE_VARIABLE, behaviour
+from rehearsal.core.settings import PROFILE_VARIABLE, TOKEN_VARIABLE, behaviour
 from rehearsal.core.store import Store
 from rehearsal.gcp.profile import PROFILE as GCP
 from rehearsal.page import Page
@@ -138,10 +140,13 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
         servers.append(service.serve(serving, ports[package]))
         mounts.append(Mount(cloud.path, routes=cloud.routes(context)))
         environment |= cloud.environment(context)
+    token = control_token.created(state_dir)
+    environment |= {TOKEN_VARIABLE: token}
     write_private(state_dir / "environment.json", json.dumps(environment))
-
+    page = Page(context, lifecycles, token)
     config = uvicorn.Config(
-        FaultyPaths(Starlette(routes=[*Page(context, lifecycles).routes(), *mounts]), context),
+        RequestGuard(FaultyPaths(Starlette(routes=[*page.routes(), *mounts]), context)),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

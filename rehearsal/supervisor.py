@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import psutil
 
+from rehearsal.core import control_token
 from rehearsal.core.files import write_whole
 from rehearsal.core.ports import Ports, is_free
 from rehearsal.core.schema import MODULES, installed_sdks
@@ -153,7 +154,10 @@ def request(state: Path, path: str, method: str = "GET", body: object = None) ->
     message = urllib.request.Request(
         url(state) + path,
         data=None if method == "GET" else json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
+        headers={
+            "content-type": "application/json",
+            "authorization": f"Bearer {control_token.known(state)}",
+        },
         method=method,
     )
     # Never through a proxy of this machine: this is loopback.

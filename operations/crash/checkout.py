@@ -187,11 +187,13 @@ class Checkout:
 
     def control(self, path: str, body: object = None, method: str | None = None) -> Any:
         """Call the rehearsal's control API; returns its answer."""
-        ports = json.loads((self.folder / ".rehearsal/addresses.json").read_text())
+        state = self.folder / ".rehearsal"
+        ports = json.loads((state / "addresses.json").read_text())
+        token = (state / "token").read_text()
         request = urllib.request.Request(
             f"http://127.0.0.1:{ports['http']}/_api/{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", "authorization": f"Bearer {token}"},
             method=method,
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -120,9 +120,13 @@ class DrillPlatform:
         return self._control("change", {"on": token, "inputs": inputs})
 
     def _control(self, verb: str, body: dict[str, Any]) -> list[str]:
-        url = f"{self.stack.environment['TRIPLANE_REHEARSAL_URL']}/_api/{verb}"
+        environment = self.stack.environment
+        url = f"{environment['TRIPLANE_REHEARSAL_URL']}/_api/{verb}"
         data = json.dumps({"stack": self.stack.name, **body}).encode()
-        headers = {"content-type": "application/json"}
+        headers = {
+            "content-type": "application/json",
+            "authorization": f"Bearer {environment['TRIPLANE_REHEARSAL_TOKEN']}",
+        }
         request = urllib.request.Request(url, data, headers)  # noqa: S310  # loopback
         with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
             return list(next(iter(json.load(response).values())))

@@ -107,7 +107,7 @@ class StorageProxy:
 
     async def _exists(self, request: Request, azurite: str) -> bool:
         # Only these headers: others, as the length, belong to the body of the other request.
-        kept = ("authorization", "x-ms-version")
+        kept = (b"authorization", b"x-ms-version")
         headers = {k: v for k, v in self._headers(request).items() if k in kept}
         head = await self._http().head(self._address(request, azurite), headers=headers)
         return head.status_code == 200
@@ -136,13 +136,14 @@ class StorageProxy:
         path = request.scope["raw_path"].decode().partition("?")[0]
         return f"{azurite.rpartition('/')[0]}{path}"
 
-    def _headers(self, request: Request) -> dict[str, str]:
+    def _headers(self, request: Request) -> dict[bytes, bytes]:
         account = self._context.account
         token, _ = credentials.token(
             self._context, account.azure_object, account.azure_client, AUDIENCE
         )
-        kept = {k: v for k, v in request.headers.items() if k.lower() not in PER_CONNECTION}
-        return {**kept, "authorization": f"Bearer {token}"}
+        # As bytes: a value may have characters that are not ASCII.
+        kept = {k: v for k, v in request.headers.raw if k.decode() not in PER_CONNECTION}
+        return {**kept, b"authorization": f"Bearer {token}".encode()}
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:

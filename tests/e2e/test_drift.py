@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.harness import Stack, http_answer
+from bench.harness import Stack
 from components.azure import arm
 from components.azure.dynamic import app_settings, endpoint_traffic
 from components.gcp import rest
@@ -136,8 +136,8 @@ def change_by_hand(stack: Stack, cloud: str) -> Changed:
 
 def control(stack: Stack, verb: str, name: str, token: str, **more: Any) -> None:
     """Have the rehearsal change or lose one resource of this stack."""
-    url = f"{stack.rehearsal.environment['TRIPLANE_REHEARSAL_URL']}/_api/{verb}"
-    answer = http_answer(url, {"stack": stack.name, "name": name, "on": token, **more})
+    which = {"stack": stack.name, "name": name, "on": token}
+    answer = stack.rehearsal.control(f"/_api/{verb}", {**which, **more})
     assert answer.status == 200, answer
     assert len(next(iter(answer.json.values()))) == 1
 

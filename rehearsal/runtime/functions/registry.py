@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -24,7 +25,9 @@ from rehearsal.core.store import KeyValues
 from rehearsal.runtime.functions.pool import Pool
 from rehearsal.runtime.functions.sandbox import Sandbox
 from rehearsal.runtime.processes import Processes, last_lines
+from rehearsal.runtime.program_environment import confined
 
+logger = logging.getLogger(__name__)
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 3.0
 FUNCTIONS = "functions"
@@ -179,8 +182,11 @@ def _environment(
 ) -> dict[str, str]:
     """The environment of a function, without the variables of the deployer
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
+    own, shortened = confined(function["env"], [code], code)
+    if shortened:
+        logger.warning("%s: outside of its code, left out of %s", function["name"], shortened)
     return {
-        **function["env"],
+        **own,
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",

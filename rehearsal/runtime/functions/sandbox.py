@@ -14,6 +14,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from rehearsal.core.request_guard import refusal
+
 INIT_SECONDS = 10.0
 """For the code outside the handler; Lambda then starts again, within the function's own timeout."""
 STOP_SECONDS = 0.5
@@ -225,6 +227,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet: unbuffered, Nagle's algorithm costs 40 ms
     server: Api
+
+    def parse_request(self) -> bool:
+        """Refuse what a page in a browser can send: an event contains the caller's key."""
+        if not super().parse_request():
+            return False
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        if problem := refusal(headers, scheme="http", method=self.command):
+            self.close_connection = True
+            self._refuse("Forbidden", problem)
+            return False
+        return True
 
     def do_GET(self) -> None:
         sandbox = self.server.sandbox

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import jwt
+import requests
 from azure.core.credentials import AccessToken
 from azure.storage.blob import BlobServiceClient
 from botocore.config import Config
@@ -43,8 +44,15 @@ def s3(context: Context) -> Any:
 
 
 def gcs(context: Context) -> storage.Client:
-    options = {"api_endpoint": context.object_stores.gcs()}
-    return storage.Client("p", credentials=AnonymousCredentials(), client_options=options)
+    session = requests.Session()
+    session.trust_env = False  # its variables would win over `verify`
+    session.verify = str(context.authority.bundle)
+    return storage.Client(
+        "p",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": context.object_stores.gcs()},
+        _http=session,
+    )
 
 
 def blobs(context: Context, account: str) -> BlobServiceClient:

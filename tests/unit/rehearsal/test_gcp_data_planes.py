@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 port = int(os.environ.get("AIP_HTTP_PORT") or os.environ["PORT"])
-HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+HTTPServer((os.environ["HOST"], port), Handler).serve_forever()
 """
 WITHIN = 'resource.name.startsWith("projects/_/buckets/{}/objects/{}/")'
 

@@ -157,6 +157,21 @@ def test_a_function_answers_in_a_separate_environment(
     assert environment["HOME"] != os.environ.get("HOME")
 
 
+def test_settings_of_a_function_load_no_code_from_outside_of_its_archive(
+    aws: Lambda, tmp_path: Path
+) -> None:
+    outside = tmp_path / "lake"
+    outside.mkdir()
+    witness = tmp_path / "witness"
+    (outside / "sitecustomize.py").write_text(f"open({str(witness)!r}, 'w')")
+    settings = {"PYTHONPATH": f"lib:{outside}", "LD_LIBRARY_PATH": str(outside)}
+    aws.run("k", function(ECHO, env=settings))
+    environment = aws.invoke({})["environment"]
+    assert not witness.exists()
+    assert environment["PYTHONPATH"] == "lib"
+    assert "LD_LIBRARY_PATH" not in environment
+
+
 def test_a_warm_process_is_used_again_and_frozen_in_between(aws: Lambda) -> None:
     aws.run("k", function(ECHO))
     first = aws.invoke()

@@ -58,7 +58,7 @@ async def health(request):
 
 app = Starlette(routes=[Route("/env", env), Route("/echo/{rest:path}", echo, methods=["POST"]), Route("/slow", slow),
                         Route("/crash", crash), Route("/health", health)])
-uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning",
+uvicorn.run(app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_level="warning",
             timeout_graceful_shutdown=0)  # when stopped, it drops its requests: the rehearsal must drain them
 """
 DOCKERFILE = """
@@ -138,13 +138,33 @@ def test_a_container_gets_the_environment_of_its_image_and_the_platform_only(
     rootfs = live_context.images.find(image).rootfs  # type: ignore[union-attr]
     assert seen["cwd"] == str(rootfs / "app")
     assert seen["args"] == ["serve"]
-    assert seen["env"]["PYTHONPATH"] == f"{rootfs / 'app'}:/opt/nothing"
+    assert seen["env"]["PYTHONPATH"] == str(rootfs / "app"), "no path of this machine"
     assert seen["env"]["SM_MODEL_DIR"] == str(model)
     assert seen["env"]["FILE"] == str(model / "model.onnx")
     assert seen["env"]["ROUTE"] == "/app", "the platform's own values are not paths of the image"
     assert seen["env"]["LEVEL"] == "info"
     assert "AWS_SECRET_ACCESS_KEY" not in seen["env"]
     assert "starting ['serve']" in live_context.containers.logs("endpoint")
+
+
+def test_settings_of_a_container_load_no_code_from_outside_of_its_image(
+    live_context: Context, image: str, tmp_path: Path
+) -> None:
+    outside = tmp_path / "lake"
+    outside.mkdir()
+    witness = tmp_path / "witness"
+    (outside / "sitecustomize.py").write_text(f"open({str(witness)!r}, 'w')")
+    settings = {
+        "PYTHONPATH": f"/app:{outside}:../../../../{outside}",
+        "LD_PRELOAD": f"{outside}/any.so",
+        "PYTHONHOME": str(outside),
+        "PYTHONUNBUFFERED": "1",
+    }
+    live_context.containers.run("endpoint", container(image, **settings))
+    environment = facts(live_context, "endpoint")["env"]
+    assert not witness.exists()
+    assert str(outside) not in str(environment)
+    assert environment["PYTHONUNBUFFERED"] == "1"
 
 
 def test_a_request_is_forwarded_completely(live_context: Context, image: str) -> None:

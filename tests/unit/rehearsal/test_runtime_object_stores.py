@@ -13,8 +13,6 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 from botocore.exceptions import ClientError
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from rehearsal.provider.context import Context
 from rehearsal.runtime.object_stores import StoreFailed
@@ -93,12 +91,9 @@ def test_a_deleted_object_stays_deleted_over_a_kill(live_context: Context) -> No
 
 
 def test_a_store_that_dies_is_started_again_automatically(live_context: Context) -> None:
-    url = live_context.object_stores.gcs()
+    client = gcs(live_context)
     time.sleep(1.2)  # one that dies within its first second is left to its next use
     kill(live_context, "gcs")
-    client = storage.Client(
-        "p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
-    )
     client.create_bucket("again", timeout=10)  # retries until a server listens
     assert [bucket.name for bucket in client.list_buckets()] == ["again"]
 

@@ -31,6 +31,15 @@ NO_RESOURCE = frozenset(
     }
 )
 """Lists that AWS cannot limit to a resource; their answers are no secret."""
+ACCOUNT_LIMITS = frozenset(
+    {
+        "account:ListRegions",
+        "lambda:GetAccountSettings",
+        "servicequotas:ListAWSDefaultServiceQuotas",
+        "servicequotas:ListServiceQuotas",
+    }
+)
+"""What `make check-account` asks before a release; they have no resource either."""
 
 
 class Delivery(contracts.Delivery):
@@ -128,7 +137,7 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
     )
     contexts = {"StringLike": {"s3:prefix": f"{contracts.Zone.BUILDS}/*"}}
     yield allow([LIST_VERSIONS], bucket, condition=contexts)
-    yield allow(sorted(NO_RESOURCE), "*")
+    yield allow(sorted(NO_RESOURCE | ACCOUNT_LIMITS), "*")
     # The first scalable target of an account creates the role with which the service scales.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
     yield allow(

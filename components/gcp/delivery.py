@@ -21,6 +21,8 @@ from config.tags import tags_as_text
 APIS = ("iamcredentials", "sts")
 """The exchange of tokens needs them, beside `foundation.APIS`."""
 PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
+QUOTAS = "serviceusage.quotas.get"
+"""What `make check-account` asks before a release. https://cloud.google.com/service-usage/docs/access-control"""
 
 
 class Delivery(contracts.Delivery):
@@ -97,7 +99,10 @@ class Delivery(contracts.Delivery):
             project=self._foundation.project,
             role=self._custom_role(
                 "deployer",
-                [p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS, *SECRET_VERSIONS)],
+                [
+                    *(p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS, *SECRET_VERSIONS)),
+                    QUOTAS,
+                ],
             ),
             member=self._account.member,
             opts=self._foundation.child(self),

@@ -120,7 +120,9 @@ def _permissions(plan: Plan) -> Iterator[Finding]:
             else:
                 del denied[name]
     if without_condition := sorted(name for name, keys in denied.items() if not keys):
-        yield missing(
+        # Of an existing stack it may have them on the real names, which the simulation does not know.
+        finding = not_known if plan.existing else missing
+        yield finding(
             "permissions",
             f"{principal} may not: {', '.join(without_condition)}",
             "Give it these actions, for the platform's own names at least: docs/reference/aws.md",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
-SECONDS = 13.0
-"""For all checks together: they are run side by side, and whoever waits for them should not wait for long."""
+SECONDS = 12.0
+"""For all questions together, which are asked side by side. With the start of the program it is less than 15."""
 
+T = TypeVar("T")
 Severity = Literal["missing", "not known"]
 
 
@@ -55,32 +56,39 @@ def too_little(what: str, needed: float, has: float, because: str, way_out: str)
     return [missing(what, f"{because}: {needed:g} needed, {has:g} available", way_out)]
 
 
+def answered(question: Callable[[], T], seconds: float) -> T:
+    """The answer to a question, or the error that it ends with. Raises TimeoutError without one in time."""
+    answers: list[tuple[T | None, BaseException | None]] = []
+
+    def ask() -> None:
+        try:
+            answers.append((question(), None))
+        except BaseException as error:
+            answers.append((None, error))
+
+    # A daemon: a request that hangs must not keep the process alive.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    if not answers:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    answer, error = answers[0]
+    if error:
+        raise error
+    return cast(T, answer)
+
+
 def findings_of(checks: Sequence[Check], seconds: float = SECONDS) -> list[Finding]:
     """The findings of all checks, in their order. A check that is refused, or not answered in time, is not known."""
-    answers: list[list[Finding] | None] = [None] * len(checks)
 
-    def run(number: int, check: Check) -> None:
+    def findings(check: Check) -> list[Finding]:
         try:
-            answers[number] = list(check.findings())
+            return answered(lambda: list(check.findings()), seconds)
         except (Exception, SystemExit) as error:
-            answers[number] = [not_known(check.what, _reason(error), check.look)]
+            return [not_known(check.what, _reason(error), check.look)]
 
-    deadline = time.monotonic() + seconds
-    # Daemons: a request that hangs must not keep the process alive.
-    threads = [threading.Thread(target=run, args=each, daemon=True) for each in enumerate(checks)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [
-        finding
-        for check, answer in zip(checks, list(answers), strict=True)
-        for finding in (
-            [not_known(check.what, f"no answer within {seconds:g} seconds", check.look)]
-            if answer is None
-            else answer
-        )
-    ]
+    with ThreadPoolExecutor(max_workers=max(1, len(checks))) as pool:
+        return [finding for each in pool.map(findings, checks) for finding in each]
 
 
 def _reason(error: BaseException) -> str:

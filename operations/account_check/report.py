@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from config.clouds import CLOUD_NAMES
 from config.schema import StackConfig
 from operations.account_check import aws, azure, gcp
-from operations.account_check.checks import Finding, findings_of
+from operations.account_check.checks import SECONDS, Finding, answered, findings_of
 from operations.account_check.plan import plan_of
 from operations.engine.guards import allowed
 from operations.terminal import fail, say
@@ -64,15 +65,16 @@ def _findings(
     """Who is signed in, how many checks were made, and what they found."""
     cloud = MODULES[config.cloud]
     plan = plan_of(config, existing)
+    began = time.monotonic()
     try:
-        caller = cloud.signed_in_as(plan)
-        checks = cloud.checks(plan)
+        caller, checks = answered(lambda: (cloud.signed_in_as(plan), cloud.checks(plan)), SECONDS)
     except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
         fail(
-            f"Not signed in to {CLOUD_NAMES[config.cloud]}: {' '.join(str(error).split())}. Nothing was changed."
+            f"Not signed in to {CLOUD_NAMES[config.cloud]}: {reason}. Nothing was changed."
             f" Sign in: {SIGN_IN[config.cloud]}"
         )
-    return caller, len(checks), findings_of(checks)
+    return caller, len(checks), findings_of(checks, max(1.0, SECONDS - (time.monotonic() - began)))
 
 
 def _counted(findings: Sequence[Finding]) -> str:

@@ -31,7 +31,11 @@ ANY_RESOURCE = {
     "ecr:GetAuthorizationToken": "a token for the whole registry; other grants say which images it reads",
     "application-autoscaling:DescribeScalableTargets": "a list that holds no secret",
     "application-autoscaling:DescribeScalingPolicies": "a list that holds no secret",
+    "account:ListRegions": "a list that holds no secret",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition restricts the namespace",
+    "lambda:GetAccountSettings": "limits of the account, no secret",
+    "servicequotas:ListAWSDefaultServiceQuotas": "limits of the account, no secret",
+    "servicequotas:ListServiceQuotas": "limits of the account, no secret",
 }
 CONDITION_KEYS = {"cloudwatch:PutMetricData": "cloudwatch:namespace"}
 """The key that the condition of such an action must name."""

@@ -118,6 +118,14 @@ def test_without_credentials_the_message_says_how_to_sign_in(
         report.check_account(rigged(monkeypatch, LookupError("no token")), ())
 
 
+def test_a_sign_in_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = rigged(monkeypatch, [])
+    monkeypatch.setattr(report, "SECONDS", 0.2)
+    monkeypatch.setattr(report.MODULES["aws"], "signed_in_as", lambda _: time.sleep(3))
+    with pytest.raises(SystemExit, match=r"Not signed in to AWS: no answer within 0\.2 seconds"):
+        report.check_account(settings, ())
+
+
 def test_the_first_deployment_does_not_begin_unless_a_person_allows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

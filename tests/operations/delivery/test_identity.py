@@ -313,7 +313,7 @@ def test_every_aws_action_exists() -> None:
 def test_aws_permissions_are_for_the_resources_of_the_platform_and_fit_a_policy(
     delivered: Build,
 ) -> None:
-    from components.aws.delivery import NO_RESOURCE
+    from components.aws.delivery import ACCOUNT_LIMITS, NO_RESOURCE
 
     engine, _ = delivered("aws")
     (granted,) = (
@@ -331,7 +331,7 @@ def test_aws_permissions_are_for_the_resources_of_the_platform_and_fit_a_policy(
             assert len(statement["Resource"]) == 3
             assert not [arn for arn in statement["Resource"] if "delivery" in arn or "*" in arn]
             assert set(statement["Condition"]["StringEquals"]) == {"iam:PassedToService"}
-    assert everywhere == NO_RESOURCE
+    assert everywhere == NO_RESOURCE | ACCOUNT_LIMITS
 
 
 def test_a_pipeline_on_aws_may_do_all_that_automatic_scaling_asks_of_its_caller(

@@ -30,7 +30,7 @@ def check_account(config: StackConfig, existing: Sequence[Mapping[str, Any]]) ->
 
     The clouds' clients read the environment of this process.
     """
-    caller, count, findings = _findings(config, existing)
+    caller, count, findings = findings_about(config, existing)
     print(f"Signed in: {caller}.")
     print(text_of(findings))
     if lacking := [each for each in findings if each.severity == "missing"]:
@@ -40,7 +40,7 @@ def check_account(config: StackConfig, existing: Sequence[Mapping[str, Any]]) ->
 
 def refuse_unprepared_account(config: StackConfig) -> None:
     """Before the first deployment: leave if the account lacks anything, unless ``ALLOW=account``."""
-    caller, _, findings = _findings(config, ())
+    caller, _, findings = findings_about(config, ())
     say(f"checking {caller}")
     if findings:
         print(text_of(findings))
@@ -59,7 +59,7 @@ def text_of(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _findings(
+def findings_about(
     config: StackConfig, existing: Sequence[Mapping[str, Any]]
 ) -> tuple[str, int, list[Finding]]:
     """Who is signed in, how many checks were made, and what they found."""

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import platform
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
 from config.files import write_private
 from config.stack_file import StackFile
+from operations.account_check.report import findings_about
 from operations.commands import preparation
 from operations.delivery.evidence import EVIDENCE, commit
 from operations.delivery.redaction import REDACTED, Redaction, secrets_of
@@ -111,6 +114,14 @@ def resources(stack: NamedStack) -> list[dict[str, Any]]:
     ]
 
 
+def account(stack: NamedStack) -> dict[str, Any]:
+    """What the account lacks for the stack, and who asked."""
+    os.environ.update(stack.environment)  # the clouds' clients read nothing else
+    config = preparation.read_settings(stack)
+    caller, count, found = findings_about(config, stack.resources())
+    return {"signed in": caller, "checks": count, "findings": [asdict(each) for each in found]}
+
+
 def outputs(stack: NamedStack) -> Any:
     """As Pulumi prints them, with secrets masked."""
     return stack.cli.json("stack", "output", "--json")
@@ -198,6 +209,7 @@ PARTS: Mapping[str, Part] = {
     "versions": versions,
     "settings": settings,
     "resources": resources,
+    "account": account,
     "outputs": outputs,
     "last_update": last_update,
     "preview": preview,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from operations.account_check.checks import missing
 from operations.delivery import evidence_archive
 from operations.terminal import fail
 
@@ -49,6 +50,9 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(evidence_archive, "EVIDENCE", tmp_path / ".delivery")
     monkeypatch.setattr(evidence_archive, "HOME", tmp_path)
     monkeypatch.setattr(evidence_archive.preparation, "read_ready", lambda stack: None)
+    monkeypatch.setattr(evidence_archive.preparation, "read_settings", lambda stack: None)
+    lacking = missing("Lambda", f"with the key {KEY} it has 10", "ask for 1,000")
+    monkeypatch.setattr(evidence_archive, "findings_about", lambda *_: ("me", 3, [lacking]))
     monkeypatch.setattr(evidence_archive.gateway, "code_version", lambda *_: "abc")
     monkeypatch.setattr(
         evidence_archive.gateway, "prediction", lambda *_: {"model_version": "m" * 64}
@@ -115,6 +119,7 @@ def test_the_archive_has_versions_times_differences_and_refusals(
     assert update["resources"] == {"triplane-gateway-function": {"op": "update", "seconds": 7}}
     assert [each["message"] for each in update["refusals"]] == ["403 refused the key [secret]"]
     assert json.loads(texts["versions.json"])["pulumi"] == "v3.250.0"
+    assert json.loads(texts["account.json"])["findings"][0]["way_out"] == "ask for 1,000"
     (change,) = json.loads(texts["preview.json"])
     assert change["diffReasons"] == ["environment"]
     assert json.loads(texts["drift.json"]) == {"triplane-gateway-function": ["gone"]}

@@ -4,10 +4,10 @@ The pipeline's token is exchanged for access tokens. It is valid for minutes, an
 signs in with it once, as `az login` does, gets no further access token after those minutes: neither for another
 service nor when the first one ends (AADSTS700024). https://github.com/Azure/azure-cli/issues/28708
 
-A file that is always fresh serves whoever signs in by default: Pulumi for its backend and the state's key, and our
-own requests (azure-identity). azure-native's own way differs, because it reads a file only once and caches
-nothing when it asks GitHub itself, and because it cannot ask Azure Pipelines:
-https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/provider/auth_azidentity.go
+So a file with a fresh token is kept while the command runs. Pulumi reads it for its backend and the state's key, our own
+requests read it by azure-identity. azure-native does not read such a file again (`ARM_OIDC_TOKEN_FILE_PATH`). On GitHub
+it asks for a token itself whenever it needs one; on Azure Pipelines, which it cannot ask, it signs in by default, which
+reads the file: https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/provider/auth_azidentity.go
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def token(context: Context, principal: str, client: str, audience: str) -> tuple
         "ver": "1.0",
         "iat": now,
         "nbf": now - 60,
-        "exp": now + 3600,
+        "exp": now + context.behaviour.token_seconds(),
     }
     return jwt.encode(claims, _secret(context, "tokens"), algorithm="HS256"), claims["exp"]
 

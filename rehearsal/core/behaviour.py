@@ -59,6 +59,13 @@ OPERATION_SECONDS: Mapping[str, float] = {
     "azure-native:web:WebApp": 30,
 }
 
+TOKEN_SECONDS = 3600
+"""How long an access token is valid: seconds of the cloud, by default.
+
+- Google Cloud: https://docs.cloud.google.com/docs/authentication/token-types#at-lifetime
+- Azure, between 60 and 90 minutes: https://learn.microsoft.com/entra/identity-platform/configurable-token-lifetimes
+"""
+
 LISTING_SECONDS = 30
 """How late a new resource is in the lists that are documented as eventual: seconds of the cloud, believed.
 
@@ -84,6 +91,10 @@ class Behaviour:
     def grant_delay(self, package: str, token: str = "") -> float:
         """How late a grant of this cloud and type, or its removal, is in force."""
         return self.shortened(GRANT_SECONDS.get(token, GRANT_SECONDS[package]))
+
+    def token_seconds(self) -> int:
+        """How long an access token is valid."""
+        return int(self.shortened(TOKEN_SECONDS)) if self.delays else TOKEN_SECONDS
 
     def listing_delay(self) -> float:
         """How late a new resource is in a list that is eventual."""

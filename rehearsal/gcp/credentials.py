@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rehearsal.core.records import Refusal
 from rehearsal.provider.context import Context
 
-TOKEN_SECONDS = 3600
 KEYS = "gcp/keys"
 """The namespace of the keys."""
 DEPLOYER = "engineer"
@@ -55,10 +54,11 @@ def deployer_key(context: Context) -> tuple[str, str]:
 
 def token(context: Context, email: str) -> dict[str, Any]:
     """A new access token for an account, as Google's token endpoints return it."""
-    claims = json.dumps({"email": email, "exp": int(time.time()) + TOKEN_SECONDS})
+    seconds = context.behaviour.token_seconds()
+    claims = json.dumps({"email": email, "exp": int(time.time()) + seconds})
     body = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")
     signed = f"ya29.{body}.{_signature(context, body)}"
-    return {"access_token": signed, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
+    return {"access_token": signed, "expires_in": seconds, "token_type": "Bearer"}
 
 
 def caller(context: Context, authorization: str) -> str:

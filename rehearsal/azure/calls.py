@@ -28,6 +28,8 @@ class Call:
     """The parameters in the address: ``subscription``, ``group``."""
     query: Mapping[str, str]
     body: Json = field(default_factory=dict)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    """What the operation sends beside its JSON."""
 
     def readable(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records that the caller may read; the others are left out of its lists."""

@@ -9,6 +9,7 @@ from rehearsal.core.records import Refusal
 STATUS = {
     "AuthenticationFailed": 401,
     "AuthorizationFailed": 403,
+    "Conflict": 409,
     "Forbidden": 403,
     "MissingSubscriptionRegistration": 409,
     "ResourceGroupNotFound": 404,

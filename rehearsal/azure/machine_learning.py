@@ -36,6 +36,8 @@ BELOW = "Microsoft.MachineLearningServices/workspaces/{workspaceName}"
 LIMITS = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas"
 DELETED = "azure-deleted-workspaces"
 SOFT_DELETE_SECONDS = 14 * 86400
+UPDATING = "azure-updating-endpoints"
+"""The namespace with the time until which an endpoint is changed, by its id."""
 
 
 class Workspace(AzureResourceType):
@@ -267,15 +269,22 @@ def set_traffic(context: Context, endpoint: Record, traffic: Json) -> None:
 
 def get_endpoint(call: Call) -> Json:
     """https://learn.microsoft.com/rest/api/azureml/online-endpoints/get"""
-    return described(_called_endpoint(call))
+    return _described_now(call.context, _called_endpoint(call))
 
 
 def put_endpoint(call: Call) -> Json:
     """Write an endpoint that exists: what the body does not name is removed, the traffic too.
 
+    Azure goes on after the answer, and refuses another change until it has finished:
     https://learn.microsoft.com/rest/api/azureml/online-endpoints/create-or-update
+    https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints#http-status-codes (409)
     """
     context, record = call.context, _called_endpoint(call)
+    if _is_updating(context, record.id):
+        raise Refusal(
+            "Conflict",
+            f"An operation is already in progress on the online endpoint '{record.outputs['name']}'.",
+        )
     before = copy.deepcopy(record.outputs["properties"].get("traffic"))
     set_traffic(context, record, call.body["properties"].get("traffic") or {})
     record.outputs["tags"] = call.body.get("tags") or {}
@@ -284,7 +293,40 @@ def put_endpoint(call: Call) -> Json:
     if after != before:
         split = ", ".join(f"{name} {share}%" for name, share in after.items()) or "nowhere"
         context.ledger.note("updated", record, f"traffic goes to {split}")
-    return described(record)
+    if taken := context.behaviour.operation_seconds("machinelearningservices:endpoints.update"):
+        context.kv.put(UPDATING, record.id, time.time() + taken)
+    # https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+    where = (
+        f"{call.url.scheme}://{call.url.netloc}/subscriptions/{call.path['rest'].partition('/')[0]}"
+    )
+    call.answer_headers["Azure-AsyncOperation"] = (
+        f"{where}/providers/Microsoft.MachineLearningServices/locations/{record.outputs['location']}"
+        f"/mfeOperationsStatus/oeidp:{guid(record.id)}"
+    )
+    return _described_now(context, record)
+
+
+def get_operation(call: Call) -> Json:
+    """The state of the last change of an endpoint. Nothing fails here after it was accepted."""
+    wanted = call.path["operation"].partition(":")[2]
+    changed = next((r for r in call.context.all(ENDPOINT) if guid(r.id) == wanted), None)
+    if changed is None:
+        raise Refusal("ResourceNotFound", f"There is no operation {call.path['operation']}.")
+    running = _is_updating(call.context, changed.id)
+    return {"name": call.path["operation"], "status": "InProgress" if running else "Succeeded"}
+
+
+def _is_updating(context: Context, endpoint: str) -> bool:
+    until: float = context.kv.get(UPDATING, endpoint, 0.0)
+    return until > time.time()
+
+
+def _described_now(context: Context, endpoint: Record) -> Json:
+    """An endpoint as a GET returns it, with the state of a change that is under way."""
+    found = described(endpoint)
+    if _is_updating(context, endpoint.id):
+        found["properties"] = {**found["properties"], "provisioningState": "Updating"}
+    return found
 
 
 def _called_endpoint(call: Call) -> Record:

@@ -31,7 +31,7 @@ from rehearsal.azure import (
 from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
 from rehearsal.azure.token_endpoints import federated_token, identity_token
-from rehearsal.core.records import Json, Refusal
+from rehearsal.core.records import Refusal
 from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
@@ -56,6 +56,11 @@ RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
         subscription.list_permissions,
     ),
     ("GET", MACHINE_LEARNING + "/vmSizes", subscription.list_sizes),
+    (
+        "GET",
+        MACHINE_LEARNING + "/mfeOperationsStatus/{operation}",
+        machine_learning.get_operation,
+    ),
     ("GET", MACHINE_LEARNING + "/usages", subscription.list_machine_learning_usages),
     (
         "GET",
@@ -139,7 +144,7 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
     async def endpoint(request: Request) -> Response:
         body = await request.body()
 
-        def work() -> Json:
+        def work() -> Response:
             principal = credentials.principal_of(
                 context, request.headers.get("authorization"), MANAGEMENT
             )
@@ -150,19 +155,18 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             if named != own:
                 raise Refusal("SubscriptionNotFound", f"{named} could not be found.")
             content = json.loads(body or b"{}")
-            return operation(
-                Call(
-                    context,
-                    principal,
-                    request.url,
-                    request.path_params,
-                    request.query_params,
-                    content,
-                )
+            call = Call(
+                context,
+                principal,
+                request.url,
+                request.path_params,
+                request.query_params,
+                content,
             )
+            return JSONResponse(operation(call), headers=call.answer_headers)
 
         try:
-            return JSONResponse(await anyio.to_thread.run_sync(work))
+            return await anyio.to_thread.run_sync(work)
         except Refusal as refused:
             return errors.response(refused)
 

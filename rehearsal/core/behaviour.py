@@ -56,6 +56,7 @@ OPERATION_SECONDS: Mapping[str, float] = {
     "azure-native:machinelearningservices:OnlineEndpoint": 90,
     # "A typical deployment takes 8 to 10 minutes" on managed online endpoints; believed.
     "azure-native:machinelearningservices:OnlineDeployment": 480,
+    "machinelearningservices:endpoints.update": 60,
     "azure-native:web:WebApp": 30,
 }
 
@@ -102,7 +103,11 @@ class Behaviour:
 
     def spend(self, operation: str) -> None:
         """Take the time that an operation takes on its cloud; none for an unknown one. Only from worker threads."""
-        time.sleep(self.shortened(OPERATION_SECONDS.get(operation, 0.0)))
+        time.sleep(self.operation_seconds(operation))
+
+    def operation_seconds(self, operation: str) -> float:
+        """How long an operation takes; 0 for an unknown one."""
+        return self.shortened(OPERATION_SECONDS.get(operation, 0.0))
 
 
 BEHAVIOURS: Mapping[Profile, Behaviour] = {

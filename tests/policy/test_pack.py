@@ -25,7 +25,7 @@ from tests.policy.mutations import APP, FUNCTION, MUTATIONS, RUN
 KEY = mock_values.COMPUTED[RANDOM_KEY]["value"]
 INNOCENT = {
     "aws": (FUNCTION, "environment.variables.GREETING"),
-    "gcp": (RUN, "template.containers.0.args.0"),
+    "gcp": (RUN, "labels.note"),
     "azure": (APP, "tags.note"),
 }
 """On each cloud, an input whose name does not suggest a key."""

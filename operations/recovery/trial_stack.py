@@ -126,13 +126,8 @@ def _remove(folder: Path) -> None:
 @contextmanager
 def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialStack]:
     """The stack as it would be with this copy of its state; empty without one."""
-    parent = HOME / ".pulumi"
-    parent.mkdir(exist_ok=True)
-    prefix = f"adopting.{stack.name}."
-    for left in parent.glob(f"{prefix}*"):  # by a run that was killed
-        _remove(left)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
-        trial = TrialStack(stack.name, stack.file, stack, Path(folder))
+    with _own_folder(f"adopting.{stack.name}.") as folder:
+        trial = TrialStack(stack.name, stack.file, stack, folder)
         trial.load(stack, copy)
         yield trial
 
@@ -140,11 +135,20 @@ def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialSt
 @contextmanager
 def former_stack(name: str, copy: StateCopy, other: Stack) -> Iterator[TrialStack]:
     """A stack that is gone, over a copy of its state: only that can be read, with the environment of another stack."""
-    parent = HOME / ".pulumi"
-    parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f"former.{name}.") as folder:
+    with _own_folder(f"former.{name}.") as folder:
         # A project of its own, because `stack init` writes a stack file beside the project's.
-        (Path(folder) / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
-        former = TrialStack(name, Path(folder) / f"Pulumi.{name}.yaml", other, Path(folder))
+        (folder / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
+        former = TrialStack(name, folder / f"Pulumi.{name}.yaml", other, folder)
         former.load_state(copy)
         yield former
+
+
+@contextmanager
+def _own_folder(prefix: str) -> Iterator[Path]:
+    """A folder for a trial, which only this user can read."""
+    parent = HOME / ".pulumi"
+    parent.mkdir(exist_ok=True)
+    for left in parent.glob(f"{prefix}*"):  # by a run that was killed
+        _remove(left)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
+        yield Path(folder)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from operations.drill import disasters
 from operations.drill.disasters import CHANGES_BY_HAND, DISASTERS, other_clouds
 from operations.drill.measuring import Baseline, Result, measured
 from operations.drill.report import report_facts, report_text
@@ -80,3 +84,80 @@ def test_a_drill_is_signed_off_only_if_each_check_of_each_disaster_passed(
 def test_two_settings_are_changed_by_hand_on_each_cloud() -> None:
     for changes in CHANGES_BY_HAND.values():
         assert sum(map(len, changes.values())) == 2
+
+
+@dataclass
+class LostPlatform(FakePlatform):
+    """A platform whose cloud is lost, and the ones that are restored from its backup."""
+
+    cloud: str = "aws"
+    key: str = "key"
+    restored_key: str = "key"
+    printed: str = "Restored 2 of 2 objects"
+    files: list[Path] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    backup: Path = Path("backup")
+
+    def __post_init__(self) -> None:
+        super().__init__(captures=("a", "b"))
+
+    @property
+    def stack(self) -> SimpleNamespace:
+        return SimpleNamespace(outputs=lambda: {"gateway_key": self.key})
+
+    def make(self, target: str, **settings: str) -> str:
+        self.made.append(" ".join([target, *(f"{k}={v}" for k, v in sorted(settings.items()))]))
+        return self.printed
+
+    def add_captures(self) -> set[str]:
+        return {"a", "b", "after the backup"}
+
+    def destroy_resources(self) -> list[str]:
+        self.made.append("destroyed")
+        return ["lake"]
+
+    def delete_state(self) -> None:
+        self.made.append("state deleted")
+
+    def files_with(self, secret: str) -> list[Path]:
+        return self.files
+
+
+def lost(platform: LostPlatform, monkeypatch: pytest.MonkeyPatch) -> list[Result]:
+    """The results of the loss of a cloud, on the two others."""
+
+    def successor(cloud: str) -> LostPlatform:
+        return LostPlatform(cloud, platform.restored_key, printed=platform.printed)
+
+    monkeypatch.setattr(disasters, "DrillPlatform", successor)
+    return list(disasters.cloud_lost(platform, Baseline(b"late", frozenset("ab"))))  # type: ignore[arg-type]
+
+
+def test_a_lost_cloud_is_recovered_on_each_of_the_others_with_what_was_backed_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform = LostPlatform()
+    results = lost(platform, monkeypatch)
+    assert platform.made == ["backup", "destroyed", "state deleted"]
+    assert [each.disaster.rpartition(" ")[2] for each in results] == ["gcp", "azure"]
+    for each in results:
+        assert failed_checks(each) == []
+        assert (each.captures_lost, each.captures_before) == (1, 3)
+        assert "KEY=keep" in each.way_back
+
+
+@pytest.mark.parametrize(
+    ("platform", "failed"),
+    [
+        (LostPlatform(restored_key="another"), "callers keep their key"),
+        (LostPlatform(printed="the key is key"), "in no file and no output"),
+        (LostPlatform(files=[Path("state.json")]), "in no file and no output"),
+    ],
+    ids=["another key", "a key in the output", "a key in a file"],
+)
+def test_another_key_or_one_in_clear_fails_a_check(
+    platform: LostPlatform, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in lost(platform, monkeypatch):
+        [check] = failed_checks(each)
+        assert failed in check

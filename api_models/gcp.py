@@ -151,7 +151,8 @@ BODIES: Mapping[str, Body] = {
         "secretmanager.v1",
         "AddSecretVersionRequest",
         {"secretData": "payload.data"},
-        frozenset({"secret"}),
+        # A version is enabled and disabled by requests of their own.
+        frozenset({"enabled", "secret"}),
     ),
     "gcp:serviceaccount/account:Account": Body(
         "iam.v1",
@@ -172,7 +173,7 @@ BODIES: Mapping[str, Body] = {
     ),
     "gcp:storage/bucketIAMMember:BucketIAMMember": binding("bucket"),
     "gcp:storage/bucketObject:BucketObject": Body(
-        "storage.v1", "Object", not_in_body=frozenset({"source"})
+        "storage.v1", "Object", not_in_body=frozenset({"detectMd5hash", "source"})
     ),
     "gcp:vertex/aiEndpoint:AiEndpoint": Body(
         "aiplatform.v1",

@@ -64,6 +64,7 @@ class Gateway(contracts.Gateway):
             function_name=function.name,
             qualifier=alias.name,
             authorization_type="NONE",
+            invoke_mode="BUFFERED",
             opts=child,
         )
         _allow_calls_by_url(name, function, alias, url, child)

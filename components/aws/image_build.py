@@ -65,15 +65,18 @@ class ImageBuild(contracts.ImageBuild):
                 "type": "LINUX_CONTAINER",
                 "compute_type": "BUILD_GENERAL1_SMALL",
                 "image": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
+                "image_pull_credentials_type": "CODEBUILD",
                 # For the Docker daemon; nothing else in the build needs it.
                 "privileged_mode": True,
                 "environment_variables": [
                     {
                         "name": "REGISTRY",
+                        "type": "PLAINTEXT",
                         "value": args.registry.repository.apply(lambda url: url.partition("/")[0]),
                     },
                     {
                         "name": "IMAGE",
+                        "type": "PLAINTEXT",
                         "value": pulumi.Output.format("{}:{}", args.registry.repository, args.tag),
                     },
                 ],

@@ -33,6 +33,7 @@ class ApiKey(contracts.ApiKey):
             f"{name}-version",
             secret=self.secret.id,
             secret_data=key.value,
+            enabled=True,
             opts=foundation.child(self),
         )
 

@@ -164,6 +164,7 @@ class Delivery(contracts.Delivery):
             role_id=pulumi.Output.concat(f"triplane{title.title()}", self._account.unique_id),
             title=f"Triplane {title}",
             permissions=list(permissions),
+            stage="GA",
             opts=self._foundation.child(self),
         )
         name: pulumi.Output[str] = role.name

@@ -60,8 +60,15 @@ class Gateway(contracts.Gateway):
                             "http_get": {"path": "/healthz"},
                             "period_seconds": 1,
                             "failure_threshold": 60,
+                            "timeout_seconds": 1,
                         },
-                        "liveness_probe": {"http_get": {"path": "/healthz"}},
+                        # Google's own defaults.
+                        "liveness_probe": {
+                            "http_get": {"path": "/healthz"},
+                            "period_seconds": 10,
+                            "failure_threshold": 3,
+                            "timeout_seconds": 1,
+                        },
                     }
                 ],
             },

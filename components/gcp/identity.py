@@ -125,6 +125,7 @@ class Identity(contracts.Identity):
             role_id=pulumi.Output.concat("triplanePredictor", self.account.unique_id),
             title="Triplane predictor",
             permissions=["aiplatform.endpoints.predict"],
+            stage="GA",
             opts=self._foundation.child(self),
         )
         name: pulumi.Output[str] = role.name

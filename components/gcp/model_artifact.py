@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from pathlib import Path
+
 import pulumi
 from pulumi_gcp import storage
 
@@ -35,6 +39,8 @@ class ModelArtifact(contracts.ModelArtifact):
                 bucket=lake.bucket.name,
                 name=f"{contracts.Zone.MODELS}/{artifact.prefix}/{file}",
                 source=pulumi.FileAsset(str(artifact.directory / file)),
+                # Without a hash of its own each file is drift on another machine: docs/design/drift.md
+                detect_md5hash=_md5(artifact.directory / file),
                 opts=pulumi.ResourceOptions.merge(
                     foundation.child(self), pulumi.ResourceOptions(retain_on_delete=True)
                 ),
@@ -48,3 +54,9 @@ class ModelArtifact(contracts.ModelArtifact):
             lambda known: f"{known[0]}/{contracts.Zone.MODELS}/{artifact.prefix}"
         )
         self.register_outputs({"uri": self.uri, "version": self.version})
+
+
+def _md5(file: Path) -> str:
+    """The hash by which Cloud Storage describes an object, in base64."""
+    digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()

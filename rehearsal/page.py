@@ -26,14 +26,20 @@ from rehearsal.provider.resource_type import ResourceType
 
 Handler = Callable[[Request], Awaitable[Response]]
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
-CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 
 
 class Page:
     """Routes of ``/``, for people, and of ``/_api``, for callers with the rehearsal's token."""
 
-    def __init__(self, context: Context, lifecycles: Mapping[str, Lifecycle], token: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        titles: Mapping[str, str],
+        lifecycles: Mapping[str, Lifecycle],
+        token: str,
+    ) -> None:
         self._context = context
+        self._titles = titles
         self._lifecycles = lifecycles
         self._token = token
 
@@ -48,6 +54,7 @@ class Page:
             self._api("faults", self.faults, "GET", "POST", "DELETE"),
             self._api("lose", self.lose, "POST"),
             self._api("change", self.change, "POST"),
+            self._api("renew", self.renew, "POST"),
         ]
 
     def _api(self, name: str, answer: Handler, *methods: str) -> Route:
@@ -79,7 +86,7 @@ class Page:
                 "pid": psutil.Process().pid,
                 "url": self._context.base_url,
                 "profile": self._context.behaviour.profile,
-                "resources": {c: sum(r.package == c for r in records) for c in CLOUDS},
+                "resources": {c: sum(r.package == c for r in records) for c in self._titles},
                 "last_entry": entries[0].entry if entries else 0,
                 "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
                 "processes": [
@@ -167,13 +174,24 @@ class Page:
             await anyio.to_thread.run_sync(change, record, wanted["inputs"])
         return JSONResponse({"changed": [f"{record.token} {record.id}" for record in changed]})
 
+    async def renew(self, request: Request) -> Response:
+        """Have the services renew what is theirs alone (etags, times of a change), as a day does; see `_selected`."""
+        if refused := _not_json(request):
+            return refused
+        renewed = {}
+        for record in self._selected(await request.json()):
+            renew = self._lifecycles[record.package].renew
+            if names := await anyio.to_thread.run_sync(renew, record):
+                renewed[f"{record.token} {record.id}"] = names
+        return JSONResponse({"renewed": renewed})
+
     async def page(self, request: Request) -> Response:
         """Everything, as a page."""
         records = self._context.store.all()
         entries = self._context.ledger.entries(200)
         sections = "".join(
             self._section(title, [record for record in records if record.package == package])
-            for package, title in CLOUDS.items()
+            for package, title in self._titles.items()
         )
         rows = "".join(
             f'<tr class="{escape(entry.verb)}"><td>{escape(entry.when)}</td>'

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 PROFILES = (AWS, GCP, AZURE)
 DATA_PLANES = tuple(each.path for each in PROFILES)
+TITLES = {each.package: each.title for each in PROFILES}
 
 
 def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -> Context:
@@ -132,8 +133,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     )
     for cloud in clouds:
         package = cloud.package
-        rules = {each.token: each() for each in cloud.resource_types}
-        serving = service.Provider(context, package, rules, cloud.invokes)
+        serving = service.Provider(context, cloud)
         lifecycles[package] = serving.lifecycle
         await asyncio.to_thread(serving.lifecycle.clean_up)
         # A server without a reference is collected, and ends.
@@ -143,7 +143,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     token = control_token.created(state_dir)
     environment |= {TOKEN_VARIABLE: token}
     write_private(state_dir / "environment.json", json.dumps(environment))
-    page = Page(context, lifecycles, token)
+    page = Page(context, TITLES, lifecycles, token)
     config = uvicorn.Config(
         RequestGuard(FaultyPaths(Starlette(routes=[*page.routes(), *mounts]), context)),
         ws="none",

@@ -24,7 +24,7 @@ import psutil
 from rehearsal.core import control_token
 from rehearsal.core.files import write_whole
 from rehearsal.core.ports import Ports, is_free
-from rehearsal.core.schema import MODULES, installed_sdks
+from rehearsal.core.schema import PACKAGES, installed_sdks
 from rehearsal.core.settings import (
     PACKAGE,
     PROFILE_VARIABLE,
@@ -42,7 +42,7 @@ from rehearsal.runtime import processes
 FORMAT = 1
 """Of the state folder. Raise it with any change after which older state cannot be read."""
 MARKER = "rehearsal.json"
-PARTS = ("http", *MODULES)
+PARTS = ("http", *PACKAGES)
 START_SECONDS = 30
 CODE = ("**/*.py", "page.html", "runtime/azurite/*.cjs")
 """The files of this package that a running rehearsal has read."""

@@ -15,6 +15,7 @@ from rehearsal.aws import (
     sagemaker,
     secrets_manager,
 )
+from rehearsal.aws.provider import PROVIDER
 from rehearsal.aws.routes import routes
 from rehearsal.aws.sts import DEPLOYER_ID
 from rehearsal.core.records import Json
@@ -123,7 +124,8 @@ def environment(context: Context) -> dict[str, str]:
 
 
 PROFILE = CloudProfile(
-    package="aws",
+    title="AWS",
+    provider=PROVIDER,
     path="/aws",
     resource_types=RESOURCE_TYPES,
     invokes=INVOKES,

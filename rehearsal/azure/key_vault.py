@@ -118,14 +118,6 @@ class Secret(AzureResourceType):
         if old.inputs["properties"] != record.inputs["properties"]:
             _add_version(context, record)
 
-    def delete(self, context: Context, record: Record) -> None:
-        # The Resource Manager has no such operation, so azure-native deletes in the vault, where being the
-        # subscription's owner allows nothing:
-        # https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/resources/customresources/custom_keyvault.go
-        principal = context.account.azure_object
-        if not permissions.allowed(context, principal, DELETE_SECRET, record.id, data=True):
-            raise _forbidden(DELETE_SECRET, record)
-
 
 def resolve(context: Context, reference: str, principal: str) -> str | None:
     """The secret behind ``@Microsoft.KeyVault(SecretUri=…)``; None if this principal may not read it.
@@ -205,12 +197,13 @@ def _readable_secret(context: Context, principal: str, uri: str) -> Record:
         if uri not in (properties["secretUri"], properties["secretUriWithVersion"]):
             continue
         if not permissions.allowed(context, principal, GET_SECRET, record.id, data=True):
-            raise _forbidden(GET_SECRET, record)
+            raise forbidden(GET_SECRET, record)
         return record
     raise Refusal("SecretNotFound", f"A secret was not found in this key vault: {uri}.")
 
 
-def _forbidden(action: str, secret: Record) -> Refusal:
+def forbidden(action: str, secret: Record) -> Refusal:
+    """The vault's refusal of an action on a secret."""
     return Refusal(
         "Forbidden",
         "Caller is not authorized to perform action on resource. Action:"

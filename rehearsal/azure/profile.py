@@ -14,6 +14,7 @@ from rehearsal.azure import (
     storage,
 )
 from rehearsal.azure.ids import group_id, within
+from rehearsal.azure.provider import PROVIDER
 from rehearsal.azure.resource_type import GROUP
 from rehearsal.azure.routes import resource_manager_host, routes
 from rehearsal.azure.tags import check_tags
@@ -128,7 +129,8 @@ def environment(context: Context) -> dict[str, str]:
 
 
 PROFILE = CloudProfile(
-    package="azure-native",
+    title="Azure",
+    provider=PROVIDER,
     path="/azure",
     resource_types=RESOURCE_TYPES,
     invokes=INVOKES,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from rehearsal.core.records import Refusal
+from rehearsal.core.records import Errors, Refusal
 from rehearsal.core.store import Store
 
 FaultKind = Literal["throttle", "unavailable", "expired", "slow", "hang", "drop", "crash"]
@@ -22,30 +22,6 @@ BACKOFF = 0.1
 """Seconds before the first retry; doubled each time."""
 FAULTS = "faults"
 """The namespace of the faults."""
-THROTTLED = {
-    "aws": ("ThrottlingException", "Rate exceeded"),
-    "gcp": (
-        "rateLimitExceeded",
-        "Error 429: Quota exceeded for quota metric 'Requests' per minute",
-    ),
-    "azure-native": ("TooManyRequests", "The request is being throttled (429)"),
-}
-UNAVAILABLE = {
-    "aws": ("ServiceUnavailable", "StatusCode: 503, please reduce your request rate"),
-    "gcp": ("backendError", "Error 503: The service is currently unavailable"),
-    "azure-native": ("ServerTimeout", "The server could not process the request in time (503)"),
-}
-EXPIRED = {
-    "aws": ("ExpiredToken", "The security token included in the request is expired"),
-    "gcp": (
-        "UNAUTHENTICATED",
-        "Error 401: Request had invalid authentication credentials. Expected OAuth 2 access token",
-    ),
-    "azure-native": ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier"),
-}
-"""Credentials that end in the middle of a run. No client tries again with the same ones.
-https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
-https://docs.cloud.google.com/apis/design/errors (UNAUTHENTICATED is 401). Azure's code: believed."""
 
 
 class AnswerLost(Exception):
@@ -86,11 +62,12 @@ class Fault:
 class Step:
     """One step of a provider, at which a fault can happen."""
 
-    package: str
     token: str
     name: str
     """The resource's name in the program."""
     method: str
+    errors: Errors
+    """The cloud's own words."""
 
 
 class Faults:
@@ -171,11 +148,11 @@ class Faults:
                 case "throttle" | "unavailable" if attempt < ATTEMPTS - 1:
                     time.sleep(BACKOFF * 2**attempt)
                 case "throttle":
-                    raise Refusal(*THROTTLED[step.package])
+                    raise Refusal(*step.errors.throttled)
                 case "unavailable":
-                    raise Refusal(*UNAVAILABLE[step.package])
+                    raise Refusal(*step.errors.unavailable)
                 case "expired":
-                    raise Refusal(*EXPIRED[step.package])
+                    raise Refusal(*step.errors.expired)
 
     def take_for_path(self, path: str) -> Fault | None:
         """The fault for this path of the data planes, if one is set."""

@@ -18,6 +18,20 @@ class Refusal(Exception):
         self.message = message
 
 
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """A cloud's own codes and words for what can happen to a resource of any type."""
+
+    not_found: tuple[str, str]
+    """The text has ``{what}`` and ``{id}``."""
+    taken: str
+    """The code when another resource has the name."""
+    throttled: tuple[str, str]
+    unavailable: tuple[str, str]
+    expired: tuple[str, str]
+    """Credentials that end in the middle of a run. No client tries again with the same ones."""
+
+
 class Incomplete(Refusal):
     """The resource exists, but its creation did not come to a good end: the engine keeps it, with the reason."""
 

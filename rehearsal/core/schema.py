@@ -27,7 +27,8 @@ from rehearsal.core.records import Json
 from rehearsal.core.settings import CACHE, PACKAGE
 from rehearsal.core.wire import UNKNOWN
 
-MODULES = {"aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure-native": "pulumi_azure_native"}
+PACKAGES = ("aws", "gcp", "azure-native")
+"""The Pulumi packages of the clouds that are played. Each has a profile, `rehearsal.server.PROFILES`."""
 IDLE = 5.0
 """Seconds after which the extracting process ends."""
 
@@ -47,33 +48,6 @@ class Schema:
     rules: Json = field(default_factory=dict)
     """What the cloud's request model states of the inputs: `api_models.rules`."""
 
-    @property
-    def name_property(self) -> str | None:
-        """The input for which the provider makes a name if the program gives none."""
-        if self.package != "azure-native":
-            for wire in ("name", self.id_template.strip("{}")):
-                if self.inputs.get(wire, {}).get("type") == "string":
-                    return wire
-            return None
-        # In azure-native it is the path parameter of the resource itself: the one that is optional.
-        # Path parameters are not outputs, except `name`.
-        word = self.token.rsplit(":", 1)[-1].lower()
-        candidates = [
-            name
-            for name, described in self.inputs.items()
-            if described["type"] == "string"
-            and not described["required"]
-            and (name == "name" or (name.endswith("Name") and name not in self.outputs))
-        ]
-        return max(candidates, key=lambda name: name[:-4].lower() in word, default=None)
-
-    @property
-    def path_parameters(self) -> list[str]:
-        """Inputs that are part of the resource's address; another value is another resource."""
-        if self.package == "azure-native":
-            return [n for n in self.inputs if n not in self.outputs and n.endswith("Name")]
-        return [name for name in self.inputs if f"{{{name}}}" in self.id_template]
-
 
 class UnknownType(Exception):
     """The installed SDK has no such type; the message names the nearest ones."""
@@ -82,7 +56,7 @@ class UnknownType(Exception):
 def installed_sdks() -> dict[str, str]:
     """The clouds' SDKs that are installed beside the rehearsal: package to version."""
     versions = {}
-    for package in MODULES:
+    for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(f"pulumi-{package}")
     return versions
@@ -93,6 +67,7 @@ class Schemas:
 
     def __init__(self, package: str) -> None:
         self.package = package
+        self._module = f"pulumi_{package.replace('-', '_')}"
         self.version = importlib.metadata.version(f"pulumi-{package}")
         reader = hashlib.sha256(Path(__file__).with_name("extract.py").read_bytes()).hexdigest()[:8]
         models = compiler.versions(package)
@@ -126,7 +101,7 @@ class Schemas:
                 self._timer.cancel()
             if self._process is None or self._process.poll() is not None:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "rehearsal.core.extract", MODULES[self.package]],
+                    [sys.executable, "-m", "rehearsal.core.extract", self._module],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -137,7 +112,7 @@ class Schemas:
             print(token, file=self._process.stdin, flush=True)
             answer = self._process.stdout.readline()
             if not answer:
-                raise RuntimeError(f"reading {token} out of {MODULES[self.package]} failed")
+                raise RuntimeError(f"reading {token} out of {self._module} failed")
             self._timer = threading.Timer(IDLE, self.close)
             self._timer.daemon = True
             self._timer.start()
@@ -152,70 +127,79 @@ class Schemas:
                 self._process = None
 
 
-def check(schema: Schema, inputs: Json) -> Iterator[tuple[str, str]]:
-    """The errors in the inputs: property path and reason."""
-    return _object(schema, schema.inputs, inputs, "")
+def check(schema: Schema, inputs: Json, *, converts_scalars: bool) -> Iterator[tuple[str, str]]:
+    """The errors in the inputs: property path and reason.
 
-
-def _object(schema: Schema, properties: Json, value: Json, path: str) -> Iterator[tuple[str, str]]:
-    for name, described in properties.items():
-        if described["required"] and value.get(name) is None:
-            yield path + name, "is required and missing"
-    for name, inner in value.items():
-        if name in properties:
-            if inner is not None:
-                yield from _value(schema, properties[name]["type"], inner, path + name)
-        else:
-            near = difflib.get_close_matches(name, properties, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(properties)}"
-            yield path + name, f"is not a property of {schema.token}; {hint}"
-
-
-def _value(schema: Schema, kind: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if value is UNKNOWN or kind == "any":
-        return
-    if isinstance(kind, str):
-        if not _scalar(kind, value, bridged=schema.package != "azure-native"):
-            yield path, f"must be {_article(kind)}, not {_shown(value)}"
-        return
-    constructor, argument = kind
-    if constructor == "enum":
-        if value not in argument:
-            near = difflib.get_close_matches(str(value), map(str, argument), 1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            yield path, f"must be one of {', '.join(map(str, argument))}, not {_shown(value)}{hint}"
-    elif constructor == "union":
-        failures = [list(_value(schema, member, value, path)) for member in argument]
-        yield from min(failures, key=len)
-    elif constructor == "list" and isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _value(schema, argument, item, f"{path}[{index}]")
-    elif constructor == "map" and isinstance(value, dict):
-        for name, item in value.items():
-            yield from _value(schema, argument, item, f"{path}.{name}")
-    elif constructor == "object" and isinstance(value, dict) and SIGNATURE not in value:
-        yield from _object(schema, schema.types[argument], value, f"{path}.")
-    else:
-        yield path, f"must be {_article(constructor)}, not {_shown(value)}"
-
-
-def _scalar(kind: str, value: Any, *, bridged: bool) -> bool:
-    """Whether a value is of a scalar kind.
-
-    The Terraform bridge converts scalars that can be converted; azure-native does not:
-    https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/schema.go
+    ``converts_scalars``: the provider takes ``"5"`` for 5, and 5 for ``"5"``.
     """
+    return InputCheck(schema, converts_scalars).object(schema.inputs, inputs, "")
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """Compares inputs with what the SDK describes."""
+
+    schema: Schema
+    converts_scalars: bool
+
+    def object(self, properties: Json, value: Json, path: str) -> Iterator[tuple[str, str]]:
+        """The errors in an object whose properties are described so."""
+        for name, described in properties.items():
+            if described["required"] and value.get(name) is None:
+                yield path + name, "is required and missing"
+        for name, inner in value.items():
+            if name in properties:
+                if inner is not None:
+                    yield from self.value(properties[name]["type"], inner, path + name)
+            else:
+                near = difflib.get_close_matches(name, properties, 1)
+                there_are = f"there are {', '.join(properties)}"
+                hint = f'did you mean "{near[0]}"?' if near else there_are
+                yield path + name, f"is not a property of {self.schema.token}; {hint}"
+
+    def value(self, kind: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
+        """The errors in a value of this kind."""
+        if value is UNKNOWN or kind == "any":
+            return
+        if isinstance(kind, str):
+            if not _scalar(kind, value, converts=self.converts_scalars):
+                yield path, f"must be {_article(kind)}, not {_shown(value)}"
+            return
+        constructor, argument = kind
+        if constructor == "enum":
+            if value not in argument:
+                allowed = list(map(str, argument))
+                near = difflib.get_close_matches(str(value), allowed, 1)
+                hint = f'; did you mean "{near[0]}"?' if near else ""
+                yield path, f"must be one of {', '.join(allowed)}, not {_shown(value)}{hint}"
+        elif constructor == "union":
+            failures = [list(self.value(member, value, path)) for member in argument]
+            yield from min(failures, key=len)
+        elif constructor == "list" and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self.value(argument, item, f"{path}[{index}]")
+        elif constructor == "map" and isinstance(value, dict):
+            for name, item in value.items():
+                yield from self.value(argument, item, f"{path}.{name}")
+        elif constructor == "object" and isinstance(value, dict) and SIGNATURE not in value:
+            yield from self.object(self.schema.types[argument], value, f"{path}.")
+        else:
+            yield path, f"must be {_article(constructor)}, not {_shown(value)}"
+
+
+def _scalar(kind: str, value: Any, *, converts: bool) -> bool:
+    """Whether a value is of a scalar kind, or ``converts`` into it."""
     match kind:
         case "asset":
             return isinstance(value, dict) and SIGNATURE in value
         case "string":
-            return isinstance(value, str) or (bridged and not isinstance(value, dict | list))
+            return isinstance(value, str) or (converts and not isinstance(value, dict | list))
         case "boolean":
-            return isinstance(value, bool) or (bridged and value in ("true", "false"))
+            return isinstance(value, bool) or (converts and value in ("true", "false"))
         case "integer":
-            return _is_number(value, int) or (bridged and _is_written_number(value))
+            return _is_number(value, int) or (converts and _is_written_number(value))
         case "number":
-            return _is_number(value, int | float) or (bridged and _is_written_number(value))
+            return _is_number(value, int | float) or (converts and _is_written_number(value))
         case _:
             raise AssertionError(f"a schema has no scalar kind {kind}")
 

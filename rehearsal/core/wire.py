@@ -30,7 +30,8 @@ UNKNOWN_STRINGS = frozenset(
 )
 
 DEFAULTS = "__defaults"
-"""The input in which a provider that is bridged from Terraform lists the inputs that it filled in."""
+"""The input in which a provider that is bridged from Terraform lists the inputs that it filled in. Nested objects have
+one, too."""
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The input in which azure-native notes that it has chosen a random name."""
 
@@ -55,17 +56,20 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-def decode(struct: struct_pb2.Struct) -> tuple[dict[str, Any], list[Path]]:
-    """Plain values, with `UNKNOWN` for those that are not known, and the paths of the secret ones."""
+def decode(struct: struct_pb2.Struct, *, notes: bool = False) -> tuple[dict[str, Any], list[Path]]:
+    """Plain values, with `UNKNOWN` for those that are not known, and the paths of the secret ones.
+
+    Without ``notes`` the providers' own (`DEFAULTS`, ``__meta``) are left out.
+    """
     secrets: list[Path] = []
     return {
-        name: _decode(value, (name,), secrets)
+        name: _decode(value, (name,), secrets, notes)
         for name, value in struct.fields.items()
-        if not name.startswith("__")  # the bridge's notes (__defaults, __meta)
+        if notes or not name.startswith("__")
     }, secrets
 
 
-def _decode(value: struct_pb2.Value, path: Path, secrets: list[Path]) -> Any:
+def _decode(value: struct_pb2.Value, path: Path, secrets: list[Path], notes: bool) -> Any:
     match value.WhichOneof("kind"):
         case "string_value":
             text = value.string_value
@@ -77,13 +81,19 @@ def _decode(value: struct_pb2.Value, path: Path, secrets: list[Path]) -> Any:
             return value.bool_value
         case "list_value":
             items = value.list_value.values
-            return [_decode(item, (*path, index), secrets) for index, item in enumerate(items)]
+            return [
+                _decode(item, (*path, index), secrets, notes) for index, item in enumerate(items)
+            ]
         case "struct_value":
             fields = value.struct_value.fields
             if SIGNATURE in fields and fields[SIGNATURE].string_value == SECRET:
                 secrets.append(path)
-                return _decode(fields["value"], path, secrets)
-            return {name: _decode(inner, (*path, name), secrets) for name, inner in fields.items()}
+                return _decode(fields["value"], path, secrets, notes)
+            return {
+                name: _decode(inner, (*path, name), secrets, notes)
+                for name, inner in fields.items()
+                if notes or name != DEFAULTS
+            }
         case _:
             return None
 

@@ -14,6 +14,7 @@ from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
 ACCOUNT = "gcp:serviceaccount/account:Account"
+ACCOUNT_BINDING = "gcp:serviceaccount/iAMMember:IAMMember"
 # Namespaces with the time when a name was deleted:
 DELETED_ROLES = "gcp/deleted-roles"
 DELETED_POOLS = "gcp/deleted-pools"
@@ -143,7 +144,7 @@ class ProjectMember(Member):
 class AccountMember(Member):
     """A role for a member on a service account: other accounts and identities of a pool act as it."""
 
-    token = "gcp:serviceaccount/iAMMember:IAMMember"
+    token = ACCOUNT_BINDING
     source = "https://cloud.google.com/iam/docs/manage-access-service-accounts"
     references: ClassVar = {"serviceAccountId": ACCOUNT}
     property = "serviceAccountId"

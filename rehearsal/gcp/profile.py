@@ -16,6 +16,7 @@ from rehearsal.gcp import (
     storage,
     vertex_ai,
 )
+from rehearsal.gcp.provider import PROVIDER
 from rehearsal.gcp.routes import routes
 from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
@@ -119,7 +120,8 @@ def environment(context: Context) -> dict[str, str]:
 
 
 PROFILE = CloudProfile(
-    package="gcp",
+    title="Google Cloud",
+    provider=PROVIDER,
     path="/gcp",
     resource_types=RESOURCE_TYPES,
     invokes=INVOKES,

@@ -68,7 +68,8 @@ class SecretVersion(ResourceType):
         number = context.kv.get(SECRET_VERSIONS, secret.id, 0) + 1
         context.kv.put(SECRET_VERSIONS, secret.id, number)
         record.id = f"{secret.outputs['name']}/versions/{number}"
-        record.outputs |= {"name": record.id, "version": str(number), "enabled": True}
+        enabled = record.inputs.get("enabled", True)
+        record.outputs |= {"name": record.id, "version": str(number), "enabled": enabled}
 
 
 class SecretMember(iam.Member):

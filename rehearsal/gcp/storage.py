@@ -18,6 +18,7 @@ from rehearsal.provider.resource_type import Name, ResourceType
 
 BUCKET = "gcp:storage/bucket:Bucket"
 BUCKET_BINDING = "gcp:storage/bucketIAMMember:BucketIAMMember"
+BUCKET_OBJECT = "gcp:storage/bucketObject:BucketObject"
 
 
 class Bucket(ResourceType):
@@ -78,7 +79,7 @@ class Bucket(ResourceType):
 class BucketObject(ResourceType):
     """An object whose content is part of the program."""
 
-    token = "gcp:storage/bucketObject:BucketObject"
+    token = BUCKET_OBJECT
     source = "https://cloud.google.com/storage/docs/objects#naming"
     executes = "an object of fake-gcs-server"
     replace_on = frozenset({"bucket", "name"})
@@ -224,6 +225,12 @@ def _unexpected(answer: requests.Response) -> Refusal:
         "backendError",
         f"Error 503: the Cloud Storage emulator answered {answer.status_code} to {answer.request.url}",
     )
+
+
+def object_hash(context: Context, bucket: str, name: str) -> str | None:
+    """The MD5 of an object's content, in base64."""
+    answer = _send(context, "GET", _object_path(bucket, name))
+    return answer.json().get("md5Hash") if _is_found(answer) else None
 
 
 def delete_object(context: Context, bucket: str, name: str) -> None:

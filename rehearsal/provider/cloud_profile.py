@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from rehearsal.core.records import Json
 from rehearsal.provider.context import Context
+from rehearsal.provider.real_provider import RealProvider
 from rehearsal.provider.resource_type import ResourceType
 
 Invoke = Callable[[Context, Json, Json], Json]
@@ -19,8 +20,10 @@ Invoke = Callable[[Context, Json, Json], Json]
 class CloudProfile:
     """One cloud as a whole. The server reads one of these from each cloud's ``profile.py``."""
 
-    package: str
-    """The Pulumi package of its types: ``aws``, ``gcp`` or ``azure-native``."""
+    title: str
+    """The cloud's name, for people."""
+    provider: RealProvider
+    """How its real provider behaves."""
     path: str
     """Where its data planes are mounted on the rehearsal's server: ``/aws``."""
     resource_types: Sequence[type[ResourceType]]
@@ -31,3 +34,12 @@ class CloudProfile:
     """The routes below `path`."""
     environment: Callable[[Context], dict[str, str]]
     """The variables by which the cloud's own clients find the rehearsal."""
+
+    @property
+    def package(self) -> str:
+        """The Pulumi package of its types: ``aws``, ``gcp`` or ``azure-native``."""
+        return self.provider.package
+
+    def rules(self) -> dict[str, ResourceType]:
+        """The rules of the types that have some, by token."""
+        return {each.token: each() for each in self.resource_types}

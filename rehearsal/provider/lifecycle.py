@@ -6,36 +6,31 @@ import contextlib
 import copy
 import logging
 import re
+import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from rehearsal.core.records import CheckFailure, Incomplete, Json, Record, Refusal
 from rehearsal.core.schema import Schema, Schemas
 from rehearsal.core.wire import Path
 from rehearsal.provider import generic
+from rehearsal.provider.cloud_profile import CloudProfile
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
 
 log = logging.getLogger(__name__)
-NOT_FOUND = {
-    "aws": ("ResourceNotFoundException", "{what} {id} does not exist"),
-    "gcp": ("notFound", "Error 404: {what} {id} was not found"),
-    "azure-native": ("ResourceNotFound", "The Resource '{id}' ({what}) was not found."),
-}
-TAKEN = {"aws": "AlreadyExistsException", "gcp": "alreadyExists", "azure-native": "Conflict"}
 
 
 class Lifecycle:
     """The operations of one cloud's provider on records."""
 
-    def __init__(
-        self, context: Context, package: str, rules: Mapping[str, ResourceType], schemas: Schemas
-    ) -> None:
+    def __init__(self, context: Context, cloud: CloudProfile, schemas: Schemas) -> None:
         self.context = context
-        self.package = package
-        self._rules = rules
+        self.package = cloud.package
+        self.provider = cloud.provider
+        self._rules = cloud.rules()
         self._schemas = schemas
         self._plain = ResourceType()
         self._names = threading.Lock()
@@ -65,7 +60,7 @@ class Lifecycle:
             secrets=[list(path) for path in secrets],
             created=time.time(),
         )
-        generic.fill_new(record, schema, rules, self.context.account)
+        generic.fill_new(self.provider, record, schema, rules, self.context.account)
         self._check_references(rules, record)
         with self._named(schema, rules, record):
             begun = record.id
@@ -81,6 +76,7 @@ class Lifecycle:
                         incomplete = failure
                     if not record.id:
                         raise RuntimeError(f"{token} was created without an id")
+                    record.outputs |= self.read_back(record)
                     former = self.context.store.with_urn(urn)
                     self._note_grant(rules, record, None)
                     self.context.store.save(record)
@@ -112,9 +108,27 @@ class Lifecycle:
         with self.context.store.transaction():
             if not rules.read(self.context, record):
                 return None
+            record.outputs |= self.read_back(record)
             if record != before:
                 self.context.store.save(record)
         return record
+
+    def read_back(self, record: Record) -> Json:
+        """What the provider reads of a resource beyond what was written to it.
+
+        It reads after each creation and update, too.
+        """
+        read_back = self.provider.read_back.get(record.token)
+        return read_back(self.context, record) if read_back else {}
+
+    def renew(self, record: Record) -> list[str]:
+        """Give the outputs that the service itself renews other values; returns their names."""
+        names = sorted(self.provider.renewed.keys() & record.outputs.keys())
+        record.outputs |= {name: renewed(record.outputs[name]) for name in names}
+        if names:
+            self.context.store.save(record)
+            self.context.ledger.note("changed", record, f"by the service: {', '.join(names)}")
+        return names
 
     def _imported(self, rules: ResourceType, id: str) -> Record | None:
         """The record that ``pulumi import`` means by ``id``, where that is not the id itself."""
@@ -132,13 +146,14 @@ class Lifecycle:
         record = copy.deepcopy(old)
         record.urn, record.inputs = urn, inputs
         record.secrets = [list(path) for path in secrets]
-        generic.copy_inputs(record, schema, old.inputs)
+        generic.copy_inputs(self.provider, record, schema, old.inputs)
         self._check_references(rules, record)
         with self.context.store.transaction():
             rules.update(self.context, old, record)
             self.context.behaviour.spend(token)
             if old.inputs != record.inputs:
                 self._note_grant(rules, record, old)
+            record.outputs |= self.read_back(record)
             self.context.store.save(record)
             self.context.ledger.note("updated", record)
         return record
@@ -153,6 +168,7 @@ class Lifecycle:
             self.context.ledger.note("kept", record, "deleted in the program only")
             return
         with self.context.store.transaction():
+            self.provider.require_deletion(self.context, record)
             rules.delete(self.context, record)
             self._note_grant(rules, record, record)
             self.context.store.remove(record)
@@ -208,7 +224,7 @@ class Lifecycle:
     @contextlib.contextmanager
     def _named(self, schema: Schema, rules: ResourceType, record: Record) -> Iterator[None]:
         """Reserve the physical name during the creation; refuse a name that another resource has."""
-        wire = generic.name_property(schema, rules)
+        wire = generic.name_property(self.provider, schema, rules)
         name = record.inputs.get(wire or "")
         if wire is None or name is None or (rules.name and rules.name.unique is None):
             yield
@@ -224,7 +240,7 @@ class Lifecycle:
             if other and self._has_vanished(rules, other):
                 other = None
             if other or reservation in self._taken:
-                code = rules.name.taken if rules.name else TAKEN[self.package]
+                code = rules.name.taken if rules.name else self.provider.errors.taken
                 holder = f", as {other.name}" if other else ""
                 raise Refusal(code, f'a {record.token} with {wire} "{name}" exists already{holder}')
             self._taken.add(reservation)
@@ -259,7 +275,7 @@ class Lifecycle:
                     continue  # AWS's own managed policies always exist
                 if self.context.find_referenced(tokens, value) is None:
                     token = tokens if isinstance(tokens, str) else " or ".join(tokens)
-                    code, text = NOT_FOUND[self.package]
+                    code, text = self.provider.errors.not_found
                     raise Refusal(code, f"{path}: {text.format(what=token, id=value)}")
         if rules.needs and self._disabled(rules.needs, record):
             project = record.outputs.get("project")
@@ -277,8 +293,19 @@ class Lifecycle:
         )
 
     def _not_found(self, token: str, id: str) -> Refusal:
-        code, text = NOT_FOUND[self.package]
+        code, text = self.provider.errors.not_found
         return Refusal(code, text.format(what=token, id=id))
+
+
+def renewed(value: Any) -> Any:
+    """Another value of the same shape: times are now, and other texts have another end."""
+    if isinstance(value, dict):
+        return {k: v if k.startswith("created") else renewed(v) for k, v in value.items()}
+    if not isinstance(value, str):
+        return value
+    if re.match(r"\d{4}-\d\d-\d\dT", value):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return f"{value[:-4]}{secrets.token_hex(2)}"
 
 
 def _strings_at(value: Any, path: list[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import functools
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,8 +27,6 @@ from rehearsal.core.faults import AnswerLost, Fault, Step
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.core.settings import API_MODELS_VARIABLE, checks_api_models
 from rehearsal.core.wire import (
-    CREATE_BEFORE_DELETE,
-    DEFAULTS,
     STATUS_DETAILS,
     UNKNOWN,
     decode,
@@ -38,8 +36,8 @@ from rehearsal.core.wire import (
     rpc_status,
     scrub,
 )
-from rehearsal.provider import diff, generic, replacement
-from rehearsal.provider.cloud_profile import Invoke
+from rehearsal.provider import diff, generic
+from rehearsal.provider.cloud_profile import CloudProfile
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 from rehearsal.provider.resource_type import ResourceType
@@ -60,6 +58,7 @@ def with_errors_and_faults(method: Callable[..., Any]) -> Callable[..., Any]:
         token = request.tok if word == "invoke" else request.urn.split("::")[2].split("$")[-1]
         name = "" if word == "invoke" else request.urn.rsplit("::", 1)[-1]
         record = Record(self.package, token, "", "::" + name, {}, {})
+        errors = self.lifecycle.provider.errors
         is_preview = getattr(request, "preview", False)
 
         def report(fault: Fault) -> None:
@@ -67,7 +66,7 @@ def with_errors_and_faults(method: Callable[..., Any]) -> Callable[..., Any]:
 
         def apply_faults(after: bool) -> None:
             if not is_preview:
-                step = Step(self.package, token, name, word)
+                step = Step(token, name, word, errors)
                 self.context.faults.apply(
                     step, after=after, is_awaited=call.is_active, report=report
                 )
@@ -109,18 +108,13 @@ def with_errors_and_faults(method: Callable[..., Any]) -> Callable[..., Any]:
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One cloud's provider. Types without a `ResourceType` get what `rehearsal.provider.generic` gives to every type."""
 
-    def __init__(
-        self,
-        context: Context,
-        package: str,
-        rules: Mapping[str, ResourceType],
-        invokes: Mapping[str, Invoke],
-    ) -> None:
+    def __init__(self, context: Context, cloud: CloudProfile) -> None:
         self.context = context
-        self.package = package
-        self.schemas = schema.Schemas(package)
-        self.lifecycle = Lifecycle(context, package, rules, self.schemas)
-        self._invokes = invokes
+        self.package = cloud.package
+        self.schemas = schema.Schemas(cloud.package)
+        self.lifecycle = Lifecycle(context, cloud, self.schemas)
+        self._real = cloud.provider
+        self._invokes = cloud.invokes
         # The engine opens a connection for each provider resource of a program. Its requests do not name
         # that resource: only the connection distinguishes a provider in one region from one in another.
         self._configs: OrderedDict[str, Json] = OrderedDict()
@@ -184,13 +178,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, name = _token_and_name(request)
         shape, rules = self.lifecycle.schema_and_rules(token)
         config = self._config(call)
-        if self.package == "azure-native" and "location" in shape.inputs and config.get("location"):
-            news.setdefault("location", config["location"])
+        news = self._real.placed(shape, news, config)
         failures = []
         filled: list[str] = []
         try:
             filled = self._fill_in_name(shape, rules, name, request, olds, news)
-            failures += [CheckFailure(*wrong) for wrong in schema.check(shape, news)]
+            wrong = schema.check(shape, news, converts_scalars=self._real.converts_scalars)
+            failures += [CheckFailure(*each) for each in wrong]
             if not failures:
                 unknown = frozenset(wire for wire, value in news.items() if has_unknown(value))
                 stripped = {
@@ -199,6 +193,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 failures += model_failures(shape, news)
                 self.lifecycle.check_name(rules, stripped)
                 rules.check(self.context, Inputs(stripped, unknown))
+                self._real.keep_content(request.urn, token, news)
         except CheckFailure as failure:
             # A type's own rule says more of an input than the request model.
             failures = [each for each in failures if each.property != failure.property]
@@ -209,9 +204,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             record = Record(self.package, token, "", request.urn, {}, {})
             reasons = "; ".join(f"{each.property} {each.reason}" for each in failures)
             self.context.ledger.note("refused", record, f"check: {reasons}")
-        noted = self._notes(request.olds, shape, rules, filled)
+        name_property = generic.name_property(self._real, shape, rules)
+        is_random = self._real.makes_random_name(shape, name_property)
+        inputs = self._real.checked(shape, request.olds, news, filled, random=is_random)
         return provider_pb2.CheckResponse(
-            inputs=encode({**news, **noted}, secrets),
+            inputs=encode(inputs, secrets),
             failures=[
                 provider_pb2.CheckFailure(property=each.property, reason=each.reason)
                 for each in failures
@@ -229,61 +226,40 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> list[str]:
         """Fill in the physical name as the real provider does: keep the old one, else create one.
 
-        Returns the inputs that were filled in. Providers that are bridged from Terraform keep an old name
-        only if they had filled it in themselves, which is not so after an import:
-        https://github.com/pulumi/pulumi-terraform-bridge/blob/master/pkg/tfbridge/schema.go (applyDefaults)
+        Returns the inputs that were filled in.
         """
-        wire = generic.name_property(shape, rules)
+        wire = generic.name_property(self._real, shape, rules)
         if wire is None or news.get(wire) is not None or news.get(f"{wire}Prefix") is not None:
             return []
-        defaults = request.olds.fields.get(DEFAULTS)
-        keeps = defaults is None or any(
-            each.string_value == wire for each in defaults.list_value.values
-        )
         modes = provider_pb2.CheckRequest.AutonamingOptions
         option = request.autonaming if request.HasField("autonaming") else None
-        if isinstance(olds.get(wire), str) and (keeps or not self._bridged):
+        if isinstance(olds.get(wire), str) and self._real.keeps_name(request.olds, wire):
             news[wire] = olds[wire]
         elif option and option.mode == modes.DISABLE:
             return []
         elif option and option.proposed_name:
             news[wire] = option.proposed_name
         else:
-            news[wire] = generic.autoname(shape, rules, name, request.randomSeed)
+            news[wire] = generic.autoname(self._real, shape, rules, name, request.randomSeed)
         return [wire]
-
-    def _notes(
-        self, olds: Any, shape: schema.Schema, rules: ResourceType, filled: list[str]
-    ) -> Json:
-        """What the provider adds to the inputs about the name that it has filled in."""
-        if self._bridged:
-            return {DEFAULTS: filled}
-        if not filled:
-            return {}
-        if filled[0] in olds.fields:  # the old name, and what was noted of it
-            noted = olds.fields.get(CREATE_BEFORE_DELETE)
-            return {CREATE_BEFORE_DELETE: True} if noted and noted.bool_value else {}
-        return {CREATE_BEFORE_DELETE: True} if generic.is_random_name(shape, rules) else {}
-
-    @property
-    def _bridged(self) -> bool:
-        """Whether the real provider is bridged from Terraform."""
-        return self.package != "azure-native"
 
     @with_errors_and_faults
     def Diff(self, request: Any, call: Any) -> Any:
         token, _ = _token_and_name(request)
         shape, rules = self.lifecycle.schema_and_rules(token)
-        olds, _ = decode(request.old_inputs)
-        news, _ = decode(request.news)
+        # A state of an earlier rehearsal has no defaults, and those of the cloud are the same without them.
+        olds = self._real.completed(shape, decode(request.old_inputs)[0])
+        news = self._real.completed(shape, decode(request.news)[0])
         # An input that now repeats what the cloud had chosen is not a change.
         outputs = decode(request.olds)[0]
         repeated = [wire for wire in news if wire in outputs and news[wire] == outputs[wire]]
         olds |= {wire: news[wire] for wire in repeated if wire not in olds}
-        changes = diff.changes(olds, news, generic.replacing_inputs(shape, rules), shape)
+        replacing = generic.replacing_inputs(self._real, shape, rules)
+        changes = diff.changes(olds, news, replacing, shape)
         config = self._configs.get(call.peer(), {})  # not another connection's
-        changes |= generic.changed_places(shape, news, outputs, config)
+        changes |= generic.changed_places(self._real, shape, news, outputs, config)
         ignored = set(request.ignoreChanges)
+        ignored |= self._real.suppressed(request.urn, token, olds, news)
         changes = {path: change for path, change in changes.items() if path not in ignored}
         replaced = [path for path, change in changes.items() if change.endswith("_REPLACE")]
         return provider_pb2.DiffResponse(
@@ -292,7 +268,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             else provider_pb2.DiffResponse.DIFF_NONE,
             replaces=replaced,
             deleteBeforeReplace=bool(replaced)
-            and replacement.deletes_first(token, request.old_inputs, request.news),
+            and self._real.deletes_first(token, request.old_inputs, request.news),
             diffs=sorted({path.split(".")[0].split("[")[0] for path in changes}),
             detailedDiff={
                 path: provider_pb2.PropertyDiff(
@@ -307,6 +283,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, call: Any) -> Any:
         inputs, secrets = decode(request.properties)
         token, _ = _token_and_name(request)
+        self._real.drop_content(request.urn)
         if request.preview:
             shape, _ = self.lifecycle.schema_and_rules(token)
             outputs = {
@@ -321,21 +298,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @with_errors_and_faults
     def Read(self, request: Any, call: Any) -> Any:
         token, _ = _token_and_name(request)
+        shape, rules = self.lifecycle.schema_and_rules(token)
         record = self.lifecycle.read(token, request.id)
-        if record is None or not self._is_visible(record, self._config(call)):
+        account, config = self.context.account, self._config(call)
+        if record is None or not self._real.sees(account, config, record):
             return provider_pb2.ReadResponse()
-        found = as_read(
-            record.inputs, decode(request.inputs)[0], self.lifecycle.rules(token).unread
+        in_state, _ = decode(request.inputs)
+        read = self.lifecycle.read_back(record)
+        found = {
+            **as_read(record.inputs, in_state, rules.unread),
+            **{name: read[name] for name in read.keys() & in_state.keys()},
+        }
+        found = self._real.inputs_as_read(
+            shape, request.inputs, found, is_import=not request.properties.fields
         )
         inputs = encode(found, map(tuple, record.secrets))
-        defaults = request.inputs.fields.get(DEFAULTS)
-        if self._bridged and not request.properties.fields:  # an import, which fills in nothing
-            inputs.update({DEFAULTS: []})
-        elif defaults is not None:
-            inputs.fields[DEFAULTS].CopyFrom(defaults)
-        noted = request.inputs.fields.get(CREATE_BEFORE_DELETE)
-        if noted is not None:
-            inputs.fields[CREATE_BEFORE_DELETE].CopyFrom(noted)
         return provider_pb2.ReadResponse(
             id=record.id, properties=self._outputs(record), inputs=inputs
         )
@@ -361,14 +338,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, _ = _token_and_name(request)
         self.lifecycle.delete(token, request.id)
         return empty_pb2.Empty()
-
-    def _is_visible(self, record: Record, config: Json) -> bool:
-        """Whether a provider with these settings finds the record. On AWS another account does not.
-
-        An id of Google Cloud names its project, one of Azure its subscription.
-        """
-        of = self.context.account.aws_account_of
-        return self.package != "aws" or of(config) == of(record.config)
 
     def _outputs(self, record: Record) -> Any:
         rules = self.lifecycle.rules(record.token)

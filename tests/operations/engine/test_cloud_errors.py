@@ -12,7 +12,8 @@ from components.gcp.rest import GoogleError
 from operations.__main__ import main
 from operations.commands.registry import COMMANDS
 from operations.engine import chosen_stack, cloud_errors
-from rehearsal.core import faults
+from rehearsal.provider.cloud_profile import CloudProfile
+from rehearsal.server import PROFILES
 
 
 def client_error(code: str, message: str) -> botocore.exceptions.ClientError:
@@ -57,9 +58,9 @@ def test_a_missing_permission_is_reported_as_such(error: Exception) -> None:
     assert "The credentials are valid, and may not do this" in report
 
 
-@pytest.mark.parametrize("package", faults.EXPIRED)
-def test_what_the_engine_prints_about_expired_credentials_is_explained(package: str) -> None:
-    code, message = faults.EXPIRED[package]
+@pytest.mark.parametrize("cloud", PROFILES, ids=lambda each: each.package)
+def test_what_the_engine_prints_about_expired_credentials_is_explained(cloud: CloudProfile) -> None:
+    code, message = cloud.provider.errors.expired
     way_out = cloud_errors.way_past(f"error: {code}: {message}")
     assert way_out
     assert "Sign in again" in way_out

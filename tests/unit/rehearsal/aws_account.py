@@ -10,7 +10,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rehearsal.aws import credentials, permissions, routes
-from rehearsal.aws.profile import RESOURCE_TYPES
+from rehearsal.aws.profile import PROFILE
 from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
@@ -26,8 +26,8 @@ class Account:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.types = {each.token: each() for each in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "aws", self.types, SCHEMAS)
+        self.types = PROFILE.rules()
+        self.lifecycle = Lifecycle(context, PROFILE, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/aws", routes=routes.routes(context))]))
 
     def create(self, token: str, name: str, /, **inputs: Any) -> Record:

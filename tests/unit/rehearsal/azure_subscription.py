@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from rehearsal.azure import credentials, machine_learning, permissions, routes
 from rehearsal.azure.ids import guid
-from rehearsal.azure.profile import RESOURCE_TYPES
+from rehearsal.azure.profile import PROFILE
 from rehearsal.azure.resource_type import GROUP, IDENTITY
 from rehearsal.core.records import Inputs, Record
 from rehearsal.core.schema import Schemas
@@ -29,8 +29,8 @@ class Subscription:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.types = {each.token: each() for each in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "azure-native", self.types, SCHEMAS)
+        self.types = PROFILE.rules()
+        self.lifecycle = Lifecycle(context, PROFILE, SCHEMAS)
         self.group = self.create(GROUP, resourceGroupName="rg", location="westeurope")
         self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(context))]))
 

@@ -13,7 +13,7 @@ from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.gcp import credentials, iam, routes, service_usage
-from rehearsal.gcp.profile import RESOURCE_TYPES
+from rehearsal.gcp.profile import PROFILE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 
@@ -48,8 +48,8 @@ class Project:
 
     def __init__(self, context: Context, *, apis: tuple[str, ...] = APIS) -> None:
         self.context = context
-        self.types = {each.token: each() for each in RESOURCE_TYPES}
-        self.lifecycle = Lifecycle(context, "gcp", self.types, SCHEMAS)
+        self.types = PROFILE.rules()
+        self.lifecycle = Lifecycle(context, PROFILE, SCHEMAS)
         self.http = TestClient(Starlette(routes=[Mount("/gcp", routes=routes.routes(context))]))
         for api in apis:
             self.create(service_usage.SERVICE, api, service=f"{api}.googleapis.com")

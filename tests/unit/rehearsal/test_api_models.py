@@ -30,12 +30,7 @@ class Providers:
     """The rehearsal's providers, with the rules of their types."""
 
     def __init__(self, context: Context) -> None:
-        self.providers = {
-            each.package: Provider(
-                context, each.package, {kind.token: kind() for kind in each.resource_types}, {}
-            )
-            for each in PROFILES
-        }
+        self.providers = {each.package: Provider(context, each) for each in PROFILES}
 
     def failures(self, token: str, inputs: Json) -> dict[str, str]:
         request = pb.CheckRequest(

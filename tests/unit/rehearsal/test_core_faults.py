@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from rehearsal.aws.provider import PROVIDER
 from rehearsal.core import faults
 from rehearsal.core.faults import AnswerLost, Fault, Faults, Step
 from rehearsal.core.records import Refusal
@@ -26,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def step(set_: Faults, token: str = "aws:sqs/queue:Queue", after: bool = False) -> list[str]:
     reported: list[str] = []
     set_.apply(
-        Step("aws", token, "jobs", "create"),
+        Step(token, "jobs", "create", PROVIDER.errors),
         after=after,
         is_awaited=lambda: False,
         report=lambda fault: reported.append(fault.what),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import grpc
@@ -11,7 +12,8 @@ import pytest
 from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from rehearsal.aws.profile import INVOKES
+from rehearsal.aws.profile import PROFILE as AWS
+from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import Context
@@ -81,8 +83,7 @@ class Engine:
     """Calls a provider as the engine does."""
 
     def __init__(self, context: Context) -> None:
-        rules: dict[str, ResourceType] = {QUEUE: Queue(), TOPIC: Topic()}
-        self.provider = Provider(context, "aws", rules, INVOKES)
+        self.provider = Provider(context, replace(AWS, resource_types=(Queue, Topic)))
         self.context = context
         self.configure("eu-west-1")
 
@@ -307,7 +308,7 @@ CONTAINER = "azure-native:storage:BlobContainer"
 @pytest.fixture
 def azure(engine: Engine) -> Engine:
     """The engine's calls of azure-native, without rules of its own for any type."""
-    engine.provider = Provider(engine.context, "azure-native", {}, {})
+    engine.provider = Provider(engine.context, replace(AZURE, resource_types=()))
     return engine
 
 

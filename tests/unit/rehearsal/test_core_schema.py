@@ -7,12 +7,14 @@ from functools import cache
 import pytest
 
 from rehearsal.core.assets import ASSET, SIGNATURE
-from rehearsal.core.schema import Schemas, UnknownType, check
+from rehearsal.core.schema import PACKAGES, Schemas, UnknownType, check
 from rehearsal.core.wire import UNKNOWN
+from rehearsal.server import PROFILES
 
 QUEUE = "aws:sqs/queue:Queue"
 TOPIC = "gcp:pubsub/topic:Topic"
 COSMOS = "azure-native:cosmosdb:DatabaseAccount"
+PROVIDERS = {each.package: each.provider for each in PROFILES}
 
 
 @cache
@@ -21,7 +23,9 @@ def schemas(package: str) -> Schemas:
 
 
 def failures(token: str, **inputs: object) -> dict[str, str]:
-    return dict(check(schemas(token.split(":")[0]).get(token), inputs))
+    package = token.split(":")[0]
+    converts = PROVIDERS[package].converts_scalars
+    return dict(check(schemas(package).get(token), inputs, converts_scalars=converts))
 
 
 def test_a_misspelt_input_is_refused_with_the_nearest_spelling() -> None:
@@ -94,7 +98,12 @@ def test_an_unknown_type_is_refused_with_the_nearest_ones() -> None:
     ],
 )
 def test_the_physical_name_is_found_without_a_table(token: str, wire: str) -> None:
-    assert schemas(token.split(":")[0]).get(token).name_property == wire
+    package = token.split(":")[0]
+    assert PROVIDERS[package].name_property(schemas(package).get(token)) == wire
+
+
+def test_every_package_that_is_played_has_a_profile() -> None:
+    assert tuple(PROVIDERS) == PACKAGES
 
 
 def test_every_nested_type_that_a_type_refers_to_is_described() -> None:

@@ -32,9 +32,7 @@ def release_stack(
         )
     evidence = Evidence(f"release-{stack.name}", commit())
     gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
-    stack.start()
-    preparation.ensure_model()
-    config = preparation.read_settings(stack)
+    config = preparation.read_ready(stack)
     with recorded(evidence):
         if version:
             with evidence.step(f"model of {stack.name}") as found:

@@ -27,6 +27,7 @@ from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
 from operations.engine.stack import SCRATCH, NamedStack
+from operations.engine.state_contents import foreign_code
 from operations.engine.state_file import intact_copies, time_of
 from operations.terminal import fail
 
@@ -133,10 +134,11 @@ class ShellStack(NamedStack):
             fail(explained(reason, self.file))
         deployment = json.loads(done.stdout).get("deployment")
         # Pulumi reads JSON of another kind as a stack without resources.
-        problem = (
-            None if isinstance(deployment, dict) else self._unreadable("not a state of Pulumi")
-        )
-        return FoundState(True, problem, deployment or {})
+        if not isinstance(deployment, dict):
+            return FoundState(True, self._unreadable("not a state of Pulumi"), {})
+        found = foreign_code(deployment)
+        problem = f"stack {self.reference} in {self.backend}: {found}" if found else None
+        return FoundState(True, problem, deployment)
 
     def _unreadable(self, reason: str) -> str:
         return f"the state of stack {self.reference} in {self.backend} cannot be read: {reason}"

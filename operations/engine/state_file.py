@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from operations.engine.state_contents import foreign_code
+
 ALLOW_CLOCK = "clock"
 """The word that trusts the clock more than the state: ``ALLOW=clock``."""
 CLOCK_SKEW = timedelta(minutes=5)
@@ -32,6 +34,8 @@ def state_problem(state: Path, stack: str) -> str | None:
     owner = str(checkpoint.get("stack", "")).rpartition("/")[2]
     if owner != stack:
         return f"{state} is the state of another stack, {owner or 'without a name'}"
+    if found := foreign_code(checkpoint.get("latest") or {}):
+        return f"{state}: {found}"
     return None
 
 

@@ -25,7 +25,9 @@ from typing import Any
 
 from operations.engine.installation import HOME
 from operations.engine.stack import NamedStack, Stack
+from operations.engine.state_contents import foreign_code
 from operations.recovery.copy_search import StateCopy
+from operations.terminal import fail
 
 REMOVAL_TIMEOUT = 5.0
 """Seconds to wait for the engine of a killed run, which may write into its folder until it ends."""
@@ -82,7 +84,9 @@ class TrialStack(Stack):
                 shutil.copyfile(original, own)
 
     def load_state(self, copy: StateCopy | None) -> None:
-        """Begin with this copy of a state, and with nothing of a run."""
+        """Begin with this copy of a state, and with nothing of a run. Leaves if the copy would run foreign code."""
+        if copy and (found := foreign_code(copy.state["deployment"])):
+            fail(f"The copy {copy.place}: {found}.")
         self.backend.mkdir()
         self.init()
         if copy is None:

@@ -122,6 +122,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
     monkeypatch.setattr(ShellStack, "named", named)
     monkeypatch.setattr(ShellStack, "start", lambda _: None)
+    monkeypatch.setattr(ShellStack, "state_problem", lambda _: None)
     return deliveries
 
 
@@ -246,3 +247,14 @@ def test_recovery_follows_a_failed_update_while_its_event_log_exists(
     monkeypatch.setattr(update, "bring_up", failing)
     assert stages.release("staging")["outcome"] == "failed: 255"
     assert stages.done == ["recover staging", "staging", "recover staging", "stopped"]
+
+
+def test_a_state_with_foreign_code_is_not_released(
+    stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        ShellStack, "state_problem", lambda _: "the state has a provider of its own"
+    )
+    with pytest.raises(SystemExit, match="a provider of its own"):
+        release.release_stack("staging")
+    assert stages.done == []

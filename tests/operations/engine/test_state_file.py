@@ -68,7 +68,9 @@ def test_an_intact_state_and_a_missing_one_are_no_problem(state: Path) -> None:
 def test_the_newest_intact_copy_is_taken_from_the_lake_or_from_pulumi(
     state: Path, tmp_path: Path
 ) -> None:
-    resources: list[dict[str, Any]] = [{}]
+    resources = [
+        {"urn": "urn:pulumi:dev::triplane::pulumi:pulumi:Stack::s", "type": "pulumi:pulumi:Stack"}
+    ]
 
     def hours(number: int) -> datetime:
         # Written in another time zone: as text they would sort otherwise.

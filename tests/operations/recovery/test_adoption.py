@@ -349,7 +349,8 @@ def test_pending_operations_of_the_copy_reach_the_recovery(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`make up` copies the state into the lake also after the engine was killed."""
-    creating = {"type": "creating", "resource": {"urn": "urn:pulumi:dev::t::a:b:C::c"}}
+    bucket = {"urn": "urn:pulumi:dev::t::aws:s3/bucket:Bucket::c", "type": "aws:s3/bucket:Bucket"}
+    creating = {"type": "creating", "resource": bucket}
     copy = {"version": 3, "deployment": deployment("lake", pending_operations=[creating])}
     write_state_copy(FolderLake(clone.home / "lake"), "dev", copy)
     clone.set_program("lake")

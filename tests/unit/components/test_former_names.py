@@ -18,6 +18,7 @@ from components import clouds
 from components.former_names import FORMER_NAMES
 from components.resource_type import DYNAMIC, RANDOM_KEY
 from components.resource_types import RESOURCE_TYPES
+from components.stored_providers import PROVIDERS, STORED_FORMS
 from config.clouds import Cloud
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,6 +57,11 @@ def test_the_last_recorded_version_is_what_the_program_stores_today() -> None:
             provider = getattr(sys.modules[resource.__module__], f"{resource.__name__}Provider")
             stored[f"pulumi-python:{resource._resource_type_name}"] = serialize_provider(provider())
     assert stored == TODAY, "a provider has another name: see STORED"
+    assert {named_in(each) for each in stored.values()} == PROVIDERS
+
+
+def test_a_state_may_have_the_providers_of_every_version_and_no_others() -> None:
+    assert {each for stored in STORED.values() for each in stored.values()} == STORED_FORMS
 
 
 @pytest.mark.parametrize("version", STORED)

@@ -109,11 +109,49 @@ def test_the_plan_is_the_one_that_was_reviewed(built: Built) -> None:
 def rendered(engine: Engine) -> str:
     """The record as sorted JSON, without what depends on the machine or on the workloads' code."""
     plan = [
-        {"type": r.type, "name": r.name, "inputs": neutral(r.inputs)} for r in engine if r.custom
+        {
+            "type": r.type,
+            "name": r.name,
+            "inputs": neutral(r.inputs),
+            "options": options(engine.options(r)),
+        }
+        for r in engine
+        if r.custom
     ]
     text = json.dumps(plan, indent=1, sort_keys=True, default=neutral) + "\n"
     text = re.sub(rf"({'|'.join(Image)})-[0-9a-f]{{16}}\b", r"\1-CONTENT-HASH", text)
     return text.replace(build_context.content_hash(WORKLOADS / Image.GATEWAY), "CONTENT-HASH")
+
+
+def options(request: Any) -> dict[str, Any]:
+    """The options of a resource, without those that it leaves at their default.
+
+    https://github.com/pulumi/pulumi/blob/master/proto/pulumi/resource.proto (RegisterResourceRequest)
+    """
+    deletes_first = request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None
+    timeouts = {
+        name: getattr(request.customTimeouts, name) for name in ("create", "update", "delete")
+    }
+    found = {
+        "parent": short(request.parent),
+        "depends_on": sorted(map(short, request.dependencies)),
+        "deleted_with": short(request.deletedWith),
+        "protect": request.protect,
+        "retain_on_delete": request.retainOnDelete,
+        "ignore_changes": list(request.ignoreChanges),
+        "replace_on_changes": list(request.replaceOnChanges),
+        "secret_outputs": list(request.additionalSecretOutputs),
+        "timeouts": {name: text for name, text in timeouts.items() if text},
+    }
+    shown = {name: value for name, value in found.items() if value}
+    # False is an option of its own here: it overrules the provider.
+    return shown if deletes_first is None else {**shown, "delete_before_replace": deletes_first}
+
+
+def short(urn: str) -> str:
+    """Type and name of a URN's resource, without the types of its parents."""
+    _, _, rest = urn.partition("::triplane::")
+    return rest.rpartition("$")[2]
 
 
 def neutral(value: Any) -> Any:
@@ -241,3 +279,34 @@ def test_every_resource_takes_the_most_and_longest_tags_that_a_stack_may_set(
             cast(Context, None), Inputs({input_name: given}, frozenset({"template"}))
         )
     assert len(tags) + len(PLATFORM_TAGS) in map(len, tagged.values())
+
+
+RETAINED: dict[Cloud, set[str]] = {
+    "aws": {
+        *(f"triplane-lake-{part}" for part in ("bucket", "encryption", "lifecycle", "ownership")),
+        *(f"triplane-lake-{part}" for part in ("policy", "public-access", "versioning")),
+        "triplane-registry-lifecycle",
+        "triplane-registry-repository",
+    },
+    "gcp": {"triplane-lake-bucket"},
+    "azure": {
+        "triplane-foundation-group",
+        *(f"triplane-lake-{zone}" for zone in ("builds", "captures", "curated", "models", "raw")),
+        *(f"triplane-lake-{part}" for part in ("blob-service", "lifecycle", "state")),
+        "triplanelake",
+        "triplaneregistry",
+    },
+}
+"""What a destroy leaves with ``keep_data``, beside the model's own objects."""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_destroy_leaves_the_lake_if_the_data_is_kept_and_nothing_otherwise(
+    cloud: Cloud, keep: bool, platform: Build
+) -> None:
+    engine, _ = platform(cloud, keep_data=keep)
+    retained = {r.name for r in engine if engine.options(r).retainOnDelete}
+    # The objects of a model go with their bucket, and stay with it.
+    retained = {name for name in retained if not name.startswith("triplane-model-")}
+    assert retained == (RETAINED[cloud] if keep else set())

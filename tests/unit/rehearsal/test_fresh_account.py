@@ -12,7 +12,7 @@ from rehearsal.aws import account_settings, codebuild, sagemaker
 from rehearsal.azure import app_service, limits, machine_learning, storage
 from rehearsal.core.behaviour import BEHAVIOURS
 from rehearsal.core.records import Record, Refusal
-from rehearsal.gcp import service_usage, vertex_ai
+from rehearsal.gcp import cloud_run, service_usage, vertex_ai
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.aws_account import Account, allow
 from tests.unit.rehearsal.azure_subscription import Subscription
@@ -164,6 +164,36 @@ def test_quotas_of_an_api_are_reported_once_it_is_enabled(fresh: Context) -> Non
 def test_a_deployment_is_charged_for_the_most_replicas_that_it_may_have() -> None:
     resources = {"machineSpec": {"machineType": "n1-standard-2"}, "maxReplicaCount": 3}
     assert vertex_ai._charged_cpus({"dedicatedResources": resources}) == 6
+
+
+def test_cloud_run_has_no_more_instances_than_cpus(fresh: Context) -> None:
+    def template(cpu: str, most: int) -> dict[str, Any]:
+        container = {"resources": {"limits": {"cpu": cpu}}}
+        return {"containers": [container], "scaling": {"maxInstanceCount": most}}
+
+    cloud_run._check_quota(fresh, template("1", 20))
+    cloud_run._check_quota(fresh, template("500m", 40))
+    with pytest.raises(Refusal, match="Max instances must be set to 10 or fewer"):
+        cloud_run._check_quota(fresh, template("2", 11))
+
+
+def test_all_deployments_of_a_region_share_its_cpus(fresh: Context) -> None:
+    def deployed(id: str, most: int) -> dict[str, Any]:
+        resources = {"machineSpec": {"machineType": "n1-standard-2"}, "maxReplicaCount": most}
+        return {"id": id, "dedicatedResources": resources}
+
+    endpoint = Record(
+        *("gcp", vertex_ai.ENDPOINT, "projects/p/locations/l/endpoints/1", "u::endpoint"),
+        inputs={},
+        outputs={"project": PROJECT},
+    )
+    fresh.save(endpoint)
+    vertex_ai._check_quota(fresh, endpoint, deployed("1", 2))
+    state = {"deployedModels": [deployed("1", 1)], "trafficSplit": {}}
+    fresh.kv.put(vertex_ai.ENDPOINTS, endpoint.id, state)
+    vertex_ai._check_quota(fresh, endpoint, deployed("2", 1))
+    with pytest.raises(Refusal, match=r"RESOURCE_EXHAUSTED: .*custom_model_serving_cpus"):
+        vertex_ai._check_quota(fresh, endpoint, deployed("2", 2))
 
 
 # Azure

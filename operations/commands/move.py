@@ -86,8 +86,9 @@ def move(source: NamedStack, target: NamedStack) -> None:
     for each in (source, target):
         each.start()
     old = _serving(source)
-    with _continued_by_another_run(source):
+    with _continued_by_another_run(source, begun=False):
         key = _refuse_unfit_target(old, target, keep_key)
+    with _continued_by_another_run(source, begun=True):
         new = _built(old, target, key)
         _copy(old, new, "copying the data")
         equal = _check_prediction(old, new)
@@ -180,8 +181,8 @@ def _check_prediction(old: Platform, new: Platform) -> bool:
     if first != second and ALLOW_OTHER_PREDICTION not in allowed():
         fail(
             f"Stack {new.stack.name} answers otherwise than stack {old.stack.name}:\n  {first.decode()}\n"
-            f"  {second.decode()}\nDo not switch callers. Look for the cause (`make drift`, the model's card), and run"
-            f" the same command again. If only the last digit differs, and that is good enough:"
+            f"  {second.decode()}\nLook for the cause (`make drift`, the model's card)."
+            f" If only the last digit differs, and that is good enough:"
             f" ALLOW={ALLOW_OTHER_PREDICTION}"
         )
     return first == second
@@ -208,8 +209,8 @@ objects, images (they are built again), and what only {old.stack.name}'s cloud h
 
 
 @contextmanager
-def _continued_by_another_run(source: NamedStack) -> Iterator[None]:
-    """Whatever stops a run, say that nothing is lost and what to do."""
+def _continued_by_another_run(source: NamedStack, *, begun: bool) -> Iterator[None]:
+    """Whatever stops a run, say that nothing is lost and what to do. ``begun``: not only refusals can stop it."""
     advice = (
         f"Stopped before the end. Stack {source.name} is unchanged and serves on; do not switch callers yet. Run the same"
         " command again: it goes on from here."
@@ -221,6 +222,8 @@ def _continued_by_another_run(source: NamedStack) -> Iterator[None]:
     except SystemExit as left:
         if isinstance(left.code, int) and left.code:  # the engine's: its reason is above
             fail(advice)
+        if begun and left.code:
+            fail(f"{left.code}\n{advice}")
         raise
     except Exception as error:  # each cloud's client has errors of its own
         fail(f"{cloud_errors.report(error) or f'{type(error).__name__}: {error}'}\n{advice}")

@@ -182,6 +182,18 @@ def test_a_move_that_was_stopped_anywhere_is_continued_by_the_same_command(
     assert clouds.new.key == "key"
 
 
+def test_a_gateway_that_does_not_answer_yet_is_asked_again_by_the_same_command(
+    clouds: Clouds,
+) -> None:
+    def stop(step: str) -> None:
+        if step == "ask":
+            raise SystemExit("https://new gave no prediction within 60 s: 503")
+
+    clouds.stop = stop
+    with pytest.raises(SystemExit, match=r"(?s)within 60 s: 503.*old is unchanged.*Run the same"):
+        clouds.move()
+
+
 def test_the_final_copy_has_what_came_during_the_move_and_another_run_what_came_after(
     clouds: Clouds,
 ) -> None:
@@ -290,7 +302,7 @@ def test_nobody_is_told_to_switch_to_a_platform_that_predicts_otherwise(
     clouds: Clouds, capsys: pytest.CaptureFixture[str]
 ) -> None:
     another_prediction(clouds)
-    with pytest.raises(SystemExit, match=r"(?s)late.*on time.*Do not switch callers"):
+    with pytest.raises(SystemExit, match=r"(?s)late.*on time.*do not switch callers"):
         clouds.move()
     assert "Switch your callers" not in capsys.readouterr().out
 

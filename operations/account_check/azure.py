@@ -44,10 +44,9 @@ APP_SERVICE_QUOTA_PAGE = "https://aka.ms/antquotahelp"
 def signed_in_as(plan: Plan) -> str:
     """Which subscription the credentials see. Azure's resource manager has no question for the caller's name."""
     subscription = _subscription(plan)
-    found = arm.get(f"/subscriptions/{subscription}", SUBSCRIPTIONS_API)
-    if found is None:
+    name = _visible().get(subscription)
+    if name is None:
         raise LookupError(f"these credentials do not see the subscription {subscription}")
-    name = found.get("displayName") or subscription
     return f"Azure subscription {name} ({subscription}), location {plan.config.region}"
 
 
@@ -84,6 +83,18 @@ def checks(plan: Plan) -> list[Check]:
     ]
 
 
+def _visible() -> dict[str, str]:
+    """The subscriptions in which the caller has any role, and their names.
+
+    The list, because a role in one resource group is enough for it: the pipeline has no other.
+    https://learn.microsoft.com/rest/api/resources/subscriptions/list
+    """
+    return {
+        each["subscriptionId"]: each.get("displayName") or each["subscriptionId"]
+        for each in arm.listed("/subscriptions", SUBSCRIPTIONS_API)
+    }
+
+
 def _subscription(plan: Plan) -> str:
     """The subscription in which azure-native works: the stack's, the environment's, the only one, or that of `az`."""
     named = recorded_account(dict(each) for each in plan.existing) or os.environ.get(
@@ -91,9 +102,9 @@ def _subscription(plan: Plan) -> str:
     )
     if named:
         return named
-    visible = [each["subscriptionId"] for each in arm.listed("/subscriptions", SUBSCRIPTIONS_API)]
+    visible = list(_visible())
     if len(visible) == 1:
-        return str(visible[0])
+        return visible[0]
     if program := shutil.which("az"):
         command = [program, "account", "show", "--query", "id", "--output", "tsv"]
         chosen = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.strip()
@@ -134,10 +145,17 @@ def _providers(plan: Plan, subscription: str) -> Iterator[Finding]:
         each["namespace"].lower(): each
         for each in arm.listed(f"{subscription}/providers", PROVIDERS_API)
     }
+    needed = needed_providers(plan.permissions)
+    if unlisted := [each for each in needed if each.lower() not in found]:
+        yield not_known(
+            "resource providers",
+            f"the subscription does not list {', '.join(unlisted)} to these credentials",
+            "az provider show --namespace … --query registrationState",
+        )
     absent = [
         each
-        for each in needed_providers(plan.permissions)
-        if found.get(each.lower(), {}).get("registrationState") != "Registered"
+        for each in needed
+        if found.get(each.lower(), {}).get("registrationState") not in (None, "Registered")
     ]
     if absent:
         yield missing(
@@ -172,7 +190,7 @@ def _places(provider: Mapping[str, Any], name: str) -> set[str] | None:
 
 
 def _permissions(plan: Plan, subscription: str) -> Iterator[Finding]:
-    """What all roles of the caller allow, in the whole subscription.
+    """What all roles of the caller allow, in the whole subscription. Documented for a group; believed for a subscription.
 
     https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource-group
     """
@@ -214,7 +232,10 @@ def _cores(plan: Plan, subscription: str) -> list[Finding]:
     """
     config = plan.config
     path = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{config.region}"
-    sizes = {each["name"].lower(): each for each in (arm.get(f"{path}/vmSizes") or {})["value"]}
+    listed = arm.get(f"{path}/vmSizes")
+    if listed is None:
+        raise LookupError(f"Azure ML lists no machines in {config.region}")
+    sizes = {each["name"].lower(): each for each in listed["value"]}
     what = f"Azure ML: cores of {config.machine}"
     size = sizes.get(config.machine.lower())
     if size is None or MANAGED_INFERENCE not in size.get(

@@ -437,6 +437,9 @@ def test_a_provider_that_is_not_registered_is_named_with_the_command(
     finding = only(list(azure._providers(wanted, SUBSCRIPTION)))
     assert finding.rule == "not registered: Microsoft.Cdn, Microsoft.Web"
     assert "az provider register --wait --namespace" in finding.way_out
+    manager["/providers"] = value()
+    severities = {each.severity for each in azure._providers(wanted, SUBSCRIPTION)}
+    assert severities == {"not known"}, "a caller may not be shown what is registered"
     manager["/providers"] = providers(wanted, location="East US")
     assert len(list(azure._providers(wanted, SUBSCRIPTION))) == 2, "neither service is there"
 
@@ -508,6 +511,9 @@ def test_a_machine_that_managed_endpoints_do_not_offer_is_missing(
     manager["/usages"] = value()
     finding = only(azure._cores(plan("azure"), SUBSCRIPTION))
     assert (finding.severity, "do not offer it" in finding.rule) == ("missing", True)
+    del manager["/vmSizes"]
+    with pytest.raises(LookupError, match="lists no machines in westeurope"):
+        azure._cores(plan("azure"), SUBSCRIPTION)
     manager["/vmSizes"] = value(size())
     severities = {each.severity for each in azure._cores(plan("azure"), SUBSCRIPTION)}
     assert severities == {"not known"}, "no quota is reported"
@@ -526,6 +532,19 @@ def test_a_tier_of_app_service_without_machines_is_missing(
     assert azure._app_service(other, SUBSCRIPTION) == []
     manager["/usages"] = value(tier("Something", 1))
     assert only(azure._app_service(other, SUBSCRIPTION)).severity == "not known"
+
+
+def test_a_subscription_that_the_credentials_do_not_see_is_no_sign_in(
+    plan: Plans, manager: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager["/subscriptions"] = value({"subscriptionId": "1", "displayName": "Flights"})
+    monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "1")
+    assert (
+        azure.signed_in_as(plan("azure")) == "Azure subscription Flights (1), location westeurope"
+    )
+    monkeypatch.setenv("ARM_SUBSCRIPTION_ID", "2")
+    with pytest.raises(LookupError, match="do not see the subscription 2"):
+        azure.signed_in_as(plan("azure"))
 
 
 def test_one_of_several_subscriptions_must_be_named(

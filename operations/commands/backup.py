@@ -19,6 +19,7 @@ from operations.data.state_copy import (
     lake_of,
     read_state_copy,
     stacks_with_copy,
+    state_copy_name,
     write_state_copy,
 )
 from operations.engine import cloud_errors
@@ -108,7 +109,15 @@ def _former_stack(source: Lake) -> tuple[str, StateCopy] | None:
             " known. Nothing was changed. Give each stack a place of its own in BACKUP."
         )
     for name in names:
-        if (state := read_state_copy(source, name)) and state.get("deployment"):
+        try:
+            state = read_state_copy(source, name)
+        except ValueError as error:
+            fail(
+                f"The state in the backup, {state_copy_name(name)}, cannot be read: {error}. Nothing was changed. Run"
+                " `make backup` again if that platform still exists. Otherwise remove that file from the"
+                " backup: then it is restored without the former model version and key."
+            )
+        if state and state.get("deployment"):
             return name, StateCopy(f"the backup of stack {name}", state)
     return None
 

@@ -104,6 +104,15 @@ def test_a_backup_of_an_older_version_is_restored_but_has_no_key(
         command.restore(STACK)
 
 
+def test_a_state_in_a_backup_that_is_cut_off_is_refused(
+    place: FolderLake, steps: list[str]
+) -> None:
+    place.write("state/triplane/dev.json", b'{"deployment": {')
+    with pytest.raises(SystemExit, match=r"state/triplane/dev.json, cannot be read.*make backup"):
+        command.restore(STACK)
+    assert steps == []
+
+
 def test_a_backup_of_two_stacks_is_refused(place: FolderLake, steps: list[str]) -> None:
     write_state_copy(place, "prod", state_of("prod"))
     with pytest.raises(SystemExit, match=r"several stacks: dev, prod.*Nothing was changed"):

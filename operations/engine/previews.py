@@ -64,6 +64,19 @@ def refresh_steps(event_log: str) -> list[Step]:
     ]
 
 
+def errors_in(event_log: str) -> str:
+    """The error messages in an event log, which ends in the middle of a line if the run was killed."""
+    found = []
+    for line in event_log.splitlines():
+        try:
+            diagnostic = json.loads(line).get("diagnosticEvent") or {}
+        except ValueError:
+            continue
+        if diagnostic.get("severity") == "error":
+            found.append(str(diagnostic.get("message", "")))
+    return "\n".join(found)
+
+
 def _step(metadata: dict[str, Any]) -> Step:
     """The metadata of an event, with the names that the JSON of a preview has for the same."""
     return {

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from typing import Any
 
 from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
-from operations.engine.previews import Step, refresh_steps
+from operations.engine.previews import Step, errors_in, refresh_steps
 from operations.engine.pulumi_errors import error_text, explained
 from operations.terminal import fail, say
 
@@ -55,7 +55,7 @@ class PulumiCli:
             return run_watched(command, self.environment, self.project)
         errors: list[str] = []
         code = run_watched(command, self.environment, self.project, errors)
-        text = "".join(errors)
+        text = "".join(errors) + _logged_errors(words)
         if code and (way_out := explained(text, self.settings).removeprefix(text)):
             print(way_out, file=sys.stderr)
         return code
@@ -140,6 +140,14 @@ class PulumiCli:
         if done.returncode:
             fail(explained(error_text(done), self.settings))
         return done.stdout
+
+
+def _logged_errors(words: Sequence[str]) -> str:
+    """The errors in the event log of a run, if it has one: a provider's are not printed on stderr."""
+    if "--event-log" not in words:
+        return ""
+    log = Path(words[words.index("--event-log") + 1])
+    return errors_in(log.read_text()) if log.exists() else ""
 
 
 def run_watched(

@@ -202,6 +202,24 @@ def test_a_lock_in_a_bucket_is_reported_with_the_way_out_and_kept(
     assert not [call for call in pulumi.calls if call.startswith("cancel")]
 
 
+def test_credentials_that_end_in_an_update_are_explained(
+    prod: ShellStack,
+    pulumi: FakePulumi,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A provider's errors are in the event log, and on stdout, which goes to the terminal."""
+    monkeypatch.setattr(shell_stack, "HOME", tmp_path)
+    expired = {"severity": "error", "message": "error: ExpiredToken: The security token"}
+    prod.event_log.write_text(json.dumps({"diagnosticEvent": expired}) + '\n{"half')
+    pulumi.refuses("up", "")
+    with pytest.raises(SystemExit) as left:
+        prod.update("up")
+    assert left.value.code == 255
+    assert capfd.readouterr().err.count("aws sso login") == 1
+
+
 def test_stale_locks_are_removed_from_a_backend_in_a_folder_of_this_machine(
     prod: ShellStack, pulumi: FakePulumi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

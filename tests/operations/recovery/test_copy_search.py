@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,3 +69,19 @@ def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
 def test_a_copy_without_resources_is_no_copy(lakes: list[FolderLake]) -> None:
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
     assert copy_search.newest_lake_copy(CONFIG, "dev") is None
+
+
+@pytest.mark.parametrize(
+    ("cloud", "permission"),
+    [("aws", "tag:GetResources"), ("gcp", "storage.buckets.list"), ("azure", "Reader")],
+)
+def test_lakes_that_may_not_be_listed_are_not_taken_for_none(
+    cloud: str, permission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> list[str]:
+        raise PermissionError("AccessDenied")
+
+    monkeypatch.setattr(lake_locations, "find_lakes", refused)
+    config: Any = SimpleNamespace(cloud=cloud)
+    with pytest.raises(SystemExit, match=f"AccessDenied.*Nothing was changed.*{permission}"):
+        copy_search.reasons_not_to_create(config, DEV, ())

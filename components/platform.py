@@ -180,6 +180,8 @@ class Platform(pulumi.ComponentResource):
                 settings={
                     "CODE_VERSION": build_context.content_hash(WORKLOADS / Image.GATEWAY),
                     "MAX_BODY_BYTES": str(gateway.max_body_kib * 1024),
+                    # The gateway's own default needs no setting, so existing stacks do not change.
+                    **({"CAPTURES": gateway.captures} if gateway.captures != "background" else {}),
                 },
             ),
             self._child,

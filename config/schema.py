@@ -110,6 +110,11 @@ class Gateway(Section):
         256, description="Largest request body, in KiB"
     )
     app_service_plan: str = Field("B1", description="Azure: size of the gateway's App Service plan")
+    captures: Literal["background", "sync"] = Field(
+        "background",
+        description="`background`: captures are written after the answer, and a killed gateway loses those of about"
+        " the last second; `sync`: before it, so that no answered prediction is without its capture",
+    )
 
     @field_validator("app_service_plan")
     @classmethod

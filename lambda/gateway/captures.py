@@ -62,6 +62,11 @@ class Captures:
         except queue.Full:
             self._drop(1, "the queue is full")
 
+    def write_now(self, capture: Mapping[str, Any]) -> None:
+        """Write one capture as an object of its own, and return. Raises whatever the lake's client raises."""
+        batch = self._batch(_folder(capture), [capture])
+        self._write(batch.name, batch.data)
+
     def drain(self) -> None:
         """Write all waiting captures, and return. Failures are logged, never raised."""
         self._store(list(self._take()))
@@ -106,11 +111,13 @@ class Captures:
     def _store(self, captures: list[Mapping[str, Any]]) -> None:
         captures.sort(key=lambda capture: str(capture["received_at"]))
         for folder, group in groupby(captures, _folder):
-            batch = list(group)
-            lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in batch)
-            name = f"{folder}/{_name(batch[0])}.json"
-            self._unwritten.append(Batch(name, lines.encode(), len(batch), self._clock()))
+            self._unwritten.append(self._batch(folder, list(group)))
         self._write_all()
+
+    def _batch(self, folder: str, captures: list[Mapping[str, Any]]) -> Batch:
+        lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in captures)
+        name = f"{folder}/{_name(captures[0])}.json"
+        return Batch(name, lines.encode(), len(captures), self._clock())
 
     def _write_all(self) -> None:
         """Write what is unwritten. After the first failure no other write is tried: the lake takes none."""

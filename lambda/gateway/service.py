@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway import endpoints, keys, lakes, page
 from gateway.captures import Captures
@@ -53,7 +54,11 @@ class Service:
         latency_ms = round((time.monotonic() - started) * 1000, 1)
         if answer.capture:
             about = {"request_id": request.id, "received_at": received.isoformat()}
-            self.captures.put({**about, "latency_ms": latency_ms, **answer.capture})
+            capture = {**about, "latency_ms": latency_ms, **answer.capture}
+            if self.settings.captures == "sync":
+                answer = self._captured(answer, capture, request.id)
+            else:
+                self.captures.put(capture)
         log(
             "ERROR" if answer.status >= 500 else "INFO",
             "request",
@@ -64,4 +69,16 @@ class Service:
             request_id=request.id,
             **({"cause": answer.cause} if answer.cause else {}),
         )
+        return answer
+
+    def _captured(self, answer: Answer, capture: Mapping[str, Any], request_id: str) -> Answer:
+        """The answer, once its capture is in the lake; without it a refusal, and no prediction."""
+        try:
+            self.captures.write_now(capture)
+        except Exception as error:
+            # Each cloud's client has errors of its own.
+            message = (
+                "The record of this prediction cannot be kept at the moment. Try again shortly."
+            )
+            return unavailable(message, f"lake: {type(error).__name__}").answer(request_id)
         return answer

@@ -25,6 +25,8 @@ class Settings:
     """One of `ENDPOINTS` and its value."""
     capture_uri: str
     """Where captures go, without a trailing slash."""
+    captures: Literal["background", "sync"]
+    """When captures are written: after the answer, or before it."""
     access: Literal["key", "public"]
     key: tuple[str, str]
     """One of `KEYS` and its value; both empty if the gateway is public."""
@@ -63,6 +65,9 @@ class Settings:
             raise SettingsError(
                 f"ACCESS must be key or public, not {access!r}: no caller is admitted."
             )
+        captures = environ.get("CAPTURES") or "background"
+        if captures not in ("background", "sync"):
+            raise SettingsError(f"CAPTURES must be background or sync, not {captures!r}.")
         version = environ.get("API_KEY_SECRET_VERSION", "")
         key = _key(environ) if access == "key" else ("", "")
         if key[0] == "API_KEY_SECRET_ARN" and not version:
@@ -70,6 +75,7 @@ class Settings:
         return cls(
             endpoint=given[0],
             capture_uri=capture_uri,
+            captures=cast(Literal["background", "sync"], captures),
             access=cast(Literal["key", "public"], access),
             key=key,
             api_key_secret_version=version,

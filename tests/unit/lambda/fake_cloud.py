@@ -60,6 +60,12 @@ def fake_cloud(
             self.end_headers()
             self.wfile.write(data)
 
+        def handle_expect_100(self) -> bool:
+            """Send it at once: the client waits for it before it sends the body."""
+            continues = super().handle_expect_100()
+            self.wfile.flush()
+            return continues
+
         do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - names of http.server
 
         def log_message(self, format: str, *args: Any) -> None:

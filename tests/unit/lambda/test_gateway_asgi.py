@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Server:
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released once for each prediction that reaches the endpoint."""
     objects: dict[str, bytes] = field(default_factory=dict)
+    begun: list[float] = field(default_factory=list)
+    """When each write to the lake began."""
 
     def request(
         self, method: str = "POST", path: str = "/predict", body: bytes | None = None
@@ -58,9 +61,12 @@ def free_port() -> int:
 
 def answer(server: Server, request: ReceivedRequest) -> Reply:
     if request.method == "PUT":
+        if request.path.startswith("/refused/"):
+            return Reply(403)
+        server.begun.append(time.monotonic())
         time.sleep(0.3)
         server.objects[request.path] = request.body
-        return Reply()
+        return Reply(body=b"")
     server.arrived.release()
     server.may_answer.wait(20)
     count = len(json.loads(request.body)["instances"])
@@ -70,6 +76,13 @@ def answer(server: Server, request: ReceivedRequest) -> Reply:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    with serving() as found:
+        yield found
+
+
+@contextmanager
+def serving(**settings: str) -> Iterator[Server]:
+    """A gateway with these settings beside the usual ones."""
     port = free_port()
     found: Server
     with fake_cloud(lambda request: answer(found, request)) as endpoint:
@@ -88,6 +101,7 @@ def server() -> Iterator[Server]:
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "example",
+            **settings,
         }
         process = subprocess.Popen(
             # The image's own command; the word behind it is what earlier images were started with.
@@ -237,3 +251,54 @@ def test_only_the_client_of_the_chosen_cloud_is_imported(variable: str, others: 
         check=True,
     )
     assert ended.stdout.strip() == "[]", ended.stderr
+
+
+def test_a_killed_gateway_has_kept_what_it_answered_before_its_last_write() -> None:
+    """The bound of `CAPTURES=background`: what was answered since the last but one write to the lake began."""
+    with serving(MAX_CONCURRENCY="4") as server:
+        answered = answered_until_killed(server, seconds=2)
+        kept = b"".join(server.objects.values()).decode()
+    # The last write is cut off. What was answered while the one before it was prepared may be in the last.
+    begun = sorted(server.begun)[-3]
+    old = [request_id for request_id, at in answered.items() if at < begun]
+    assert old, "the load was too short"
+    assert [each for each in old if each not in kept] == []
+
+
+def test_a_killed_gateway_with_sync_captures_has_kept_all_that_it_answered() -> None:
+    with serving(CAPTURES="sync", MAX_CONCURRENCY="4") as server:
+        answered = answered_until_killed(server, seconds=2)
+        assert answered
+        kept = b"".join(server.objects.values()).decode()
+    assert [each for each in answered if each not in kept] == []
+
+
+def answered_until_killed(server: Server, seconds: float) -> dict[str, float]:
+    """Ask without a pause, kill the gateway; when each prediction was answered, by its request id."""
+    answered: dict[str, float] = {}
+    log = server.process.stdout
+    assert log
+    # A full pipe would stop the gateway.
+    threading.Thread(target=log.read, daemon=True).start()
+
+    def ask() -> None:
+        with suppress(OSError, HTTPException):
+            while True:
+                status, headers, _ = server.request()
+                if status == 200:
+                    answered[headers["x-request-id"]] = time.monotonic()
+
+    with ThreadPoolExecutor(4) as callers:
+        for _ in range(4):
+            callers.submit(ask)
+        time.sleep(seconds)
+        server.process.kill()
+    return answered
+
+
+def test_no_prediction_is_given_if_its_sync_capture_cannot_be_kept() -> None:
+    with serving(CAPTURES="sync", CAPTURE_URI="s3://refused/captures") as server:
+        status, headers, body = server.request()
+    assert status == 503
+    assert "retry-after" in headers
+    assert b"probability" not in body

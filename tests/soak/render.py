@@ -35,6 +35,7 @@ FILES: dict[str, dict[str, Any]] = {
             "max_concurrency": 50,
             "max_body_kib": 64,
             "app_service_plan": "S1",
+            "captures": "sync",
         },
         "triplane:lake": {"captures_days": 7, "noncurrent_days": 2},
         "triplane:delivery": {

@@ -108,6 +108,7 @@ sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "max_concurrency": between(0, 1000),
         "max_body_kib": between(1, 1024),
         "app_service_plan": st.sampled_from(list(CATALOGUE["azure"]["app_service_plans"])),
+        "captures": st.sampled_from(["background", "sync"]),
     },
     "triplane:lake": {"captures_days": between(1, 3650), "noncurrent_days": between(1, 3650)},
     "triplane:delivery": {

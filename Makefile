@@ -113,8 +113,9 @@ policy: bootstrap ## Check what the program registers against the policies (STAT
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
-judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents, and how sharp these are
+judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents; AZURERM=1: and the azurerm provider
 	@$(python) -m policy.judge
+	@$(if $(AZURERM),$(python) -m policy.azurerm_judge)
 	@$(python) -m tools.verify judge
 pack: bootstrap ## The policy pack on the real engine: existing stacks pass, an insecure change is refused
 	@$(python) -m tools.verify pack

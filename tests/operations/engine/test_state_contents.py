@@ -55,8 +55,8 @@ def test_an_altered_provider_of_a_dynamic_resource_is_refused_and_not_loaded(
 @pytest.mark.parametrize(
     "altered",
     [
-        next(iter(STORED_FORMS)) + "AAAA",  # something behind the end
-        next(iter(STORED_FORMS))[:-4],
+        min(STORED_FORMS) + "AAAA",  # something behind the end
+        min(STORED_FORMS)[:-4],
         {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "x"},
         None,
         "",

@@ -26,12 +26,15 @@ ON_A_STACK = (
     "test_recovery_ids.py",
 )
 """Whose tests share a cloud's stack."""
+IN_A_CLONE = "test_shell_stack.py"
+"""Whose tests share a cloud's stack, too, which is of another clone's rehearsal."""
 LONG = (
     "test_crash.py",
     "test_move.py",
     "test_pipelines.py",
     "test_generated_files.py",
     "test_realistic.py",
+    IN_A_CLONE,
 )
 """What takes longest of the others begins first, lest one worker end alone with it."""
 CLOUD = re.compile(r"\[(aws|gcp|azure)\b")
@@ -47,7 +50,9 @@ class ByCloud(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         cloud = CLOUD.search(test)
-        return cloud[1] if cloud and file.endswith(ON_A_STACK) else nodeid
+        if cloud and file.endswith(ON_A_STACK):
+            return cloud[1]
+        return f"{file} {cloud[1]}" if cloud and file.endswith(IN_A_CLONE) else nodeid
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

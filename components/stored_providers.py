@@ -19,6 +19,7 @@ PROVIDERS = frozenset(
         "components.aws.dynamic.scaling_deregistration:ScalingDeregistrationProvider",
         "components.azure.dynamic.app_settings:AppSettingsProvider",
         "components.azure.dynamic.built_image:BuiltImageProvider",
+        "components.azure.dynamic.grants_in_force:GrantsInForceProvider",
         "components.random_key:RandomKeyProvider",
     }
 )

@@ -96,7 +96,7 @@ def endless_blobs(policy: Resource, _plan: Plan) -> Iterator[str]:
 
 
 def clear_variables(app: Resource, _plan: Plan) -> Iterator[str]:
-    yield from secrecy.clear_credentials(app_settings(app), ["@Microsoft.KeyVault("])
+    yield from secrecy.clear_credentials(app_settings(app))
 
 
 CHECKS = (

@@ -21,10 +21,13 @@ class ApiKey(contracts.ApiKey):
     """
 
     secret: keyvault.Secret
-    reference: pulumi.Output[str]
-    """The app setting that refers to the key. It names the version: without one, an app follows a rotation
-    within a day; with it, the setting changes with the key, and the app starts again with the new one.
-    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#rotation"""
+    uri: pulumi.Output[str]
+    """Where the gateway reads the key. It names the version: so the setting changes with the key, and the app starts
+    again with the new one.
+
+    Not a Key Vault reference, which App Service resolves: one that it cannot resolve, because the grant is not in force
+    yet, it tries again after 24 hours.
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references"""
 
     def __init__(
         self, name: str, args: contracts.ApiKeyArgs, opts: pulumi.ResourceOptions | None = None
@@ -59,9 +62,7 @@ class ApiKey(contracts.ApiKey):
         )
 
         self.value = pulumi.Output.secret(key.value)
-        self.reference = self.secret.properties.apply(
-            lambda properties: (
-                f"@Microsoft.KeyVault(SecretUri={properties.secret_uri_with_version})"
-            )
+        self.uri = self.secret.properties.apply(
+            lambda properties: properties.secret_uri_with_version
         )
         self.register_outputs({})

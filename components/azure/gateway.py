@@ -51,8 +51,6 @@ class Gateway(contracts.Gateway):
                 type=web.ManagedServiceIdentityType.USER_ASSIGNED,
                 user_assigned_identities=[identity.principal],
             ),
-            # Without it, Key Vault references are resolved as a system-assigned identity.
-            key_vault_reference_identity=identity.principal,
             https_only=True,
             client_affinity_enabled=False,
             site_config=web.SiteConfigArgs(
@@ -101,7 +99,7 @@ def _refuse_passwords(
 
 
 def _settings(args: contracts.GatewayArgs, identity: Identity) -> pulumi.Output[dict[str, str]]:
-    """The app's settings. Of the key they have a reference only, which App Service resolves."""
+    """The app's settings. Of the key they have the address only: the gateway reads it, and tries again."""
     cloud: dict[str, pulumi.Input[str]] = {
         "AZURE_CLIENT_ID": identity.client_id,
         "PORT": str(PORT),
@@ -113,7 +111,7 @@ def _settings(args: contracts.GatewayArgs, identity: Identity) -> pulumi.Output[
         # App Service has no limit of its own on requests at a time.
         cloud["MAX_CONCURRENCY"] = str(args.max_concurrency)
     if args.key:
-        cloud["API_KEY"] = ApiKey.of(args.key).reference
+        cloud["API_KEY_SECRET_URI"] = ApiKey.of(args.key).uri
     return args.environment(**cloud)
 
 

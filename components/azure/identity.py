@@ -9,6 +9,7 @@ from components import contracts
 from components.azure import roles
 from components.azure.api_key import ApiKey
 from components.azure.data_lake import DataLake
+from components.azure.dynamic.grants_in_force import GrantsInForce
 from components.azure.foundation import Foundation
 from components.azure.image_registry import ImageRegistry
 from components.azure.model_endpoint import ModelEndpoint
@@ -37,8 +38,8 @@ class Identity(contracts.Identity):
             tags=foundation.tags,
             opts=child,
         )
-        self.attachments = [
-            roles.assign(
+        assignments = {
+            grant: roles.assign(
                 f"{name}-{_label(grant)}",
                 principal=identity.principal_id,
                 role=role,
@@ -49,7 +50,12 @@ class Identity(contracts.Identity):
             for role, scope in [
                 _role_and_scope(f"{name}-{_label(grant)}", foundation, grant, child)
             ]
-        ]
+        }
+        self.attachments = [*assignments.values()]
+        if once := [each for grant, each in assignments.items() if _is_used_once(grant)]:
+            self.attachments.append(
+                GrantsInForce(f"{name}-in-force", identity.principal_id, once, child)
+            )
 
         self.principal = identity.id
         self.client_id = identity.client_id
@@ -61,6 +67,11 @@ def _label(grant: contracts.Grant) -> str:
     if isinstance(grant.target, ApiKey):
         return "read-key"
     return f"{grant.access}-{grant.zone}" if grant.zone else str(grant.access)
+
+
+def _is_used_once(grant: contracts.Grant) -> bool:
+    """Whether a service uses the grant before the workload's own code runs, and does not try again."""
+    return isinstance(grant.target, ImageRegistry) or grant.zone is contracts.Zone.MODELS
 
 
 def _role_and_scope(

@@ -232,6 +232,10 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
             )
         ),
     ),
+    # It exists in the state only.
+    f"{DYNAMIC}AzureGrantsInForce": ResourceType(
+        import_id="{principal}/in-force", importable=False, deploy=compute()
+    ),
     f"{DYNAMIC}AzureEndpointTraffic": ResourceType(
         import_id="{endpoint_id}/traffic",
         importable=False,

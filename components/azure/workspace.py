@@ -11,6 +11,7 @@ from pulumi_azure_native import machinelearningservices as ml
 from components import names
 from components.azure import roles
 from components.azure.data_lake import DataLake
+from components.azure.dynamic.grants_in_force import GrantsInForce
 from components.azure.foundation import Foundation
 from components.azure.key_vault import key_vault
 
@@ -91,7 +92,7 @@ def _attachments(
     group. No container registry is attached, because Azure ML builds no image here; so no role on one is needed.
     https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication#workspace
     """
-    return [
+    assignments = [
         roles.assign(
             f"{name}-workspace-{label}",
             principal=identity.principal_id,
@@ -107,3 +108,7 @@ def _attachments(
             ("insights", "Contributor", "insights"),
         )
     ]
+    in_force = GrantsInForce(
+        f"{name}-workspace-in-force", identity.principal_id, assignments, child
+    )
+    return [*assignments, in_force]

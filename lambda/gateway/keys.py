@@ -27,6 +27,8 @@ def key_check(settings: Settings) -> Callable[[str], bool]:
             fetch = _secrets_manager(value, settings.api_key_secret_version)
         case "API_KEY_SECRET_NAME":
             fetch = _secret_manager(value)
+        case "API_KEY_SECRET_URI":
+            fetch = _key_vault(value, settings.azure_client_id)
         case _:
             return lambda sent: is_same_key(sent, value)
     # Here and not by the platform, which would refuse to start the gateway while its permission to read the key is not
@@ -101,5 +103,31 @@ def _secret_manager(version: str) -> Callable[[], str]:
         answer = session.get(f"{base}{version}:access", timeout=(2, 3))  # type: ignore[no-untyped-call]
         answer.raise_for_status()
         return base64.b64decode(answer.json()["payload"]["data"]).decode()
+
+    return fetch
+
+
+def _key_vault(uri: str, client_id: str) -> Callable[[], str]:
+    """Azure's secret store, as the app's managed identity.
+
+    https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
+    """
+    import requests
+    from azure.identity import ManagedIdentityCredential
+
+    # Retries are made here: the credential's own ten retries take longer than a caller waits.
+    credential = ManagedIdentityCredential(client_id=client_id or None, retry_total=1)
+
+    def fetch() -> str:
+        token = credential.get_token("https://vault.azure.net/.default").token
+        answer = requests.get(
+            uri,
+            params={"api-version": "7.4"},
+            headers={"authorization": f"Bearer {token}"},
+            timeout=(2, 3),
+            allow_redirects=False,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["value"])
 
     return fetch

@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 ENDPOINTS = ("SAGEMAKER_ENDPOINT", "VERTEX_PREDICT_URL", "AZUREML_SCORING_URL")
 LAKES = ("s3://", "gs://", "https://")
-KEYS = ("API_KEY", "API_KEY_SECRET_ARN", "API_KEY_SECRET_NAME")
-"""The key itself; the secret that has it on AWS; the version of the secret that has it on Google Cloud."""
+KEYS = ("API_KEY", "API_KEY_SECRET_ARN", "API_KEY_SECRET_NAME", "API_KEY_SECRET_URI")
+"""The key itself; the secret that has it on AWS; the version of the secret that has it on Google Cloud, and on Azure."""
 MIN_KEY_LENGTH = 16
 
 
@@ -101,11 +101,13 @@ def _key(environ: Mapping[str, str]) -> tuple[str, str]:
     # (https://learn.microsoft.com/azure/app-service/app-service-key-vault-references).
     if api_key.startswith("@Microsoft.KeyVault("):
         raise SettingsError(
-            "API_KEY is a Key Vault reference that App Service could not resolve: check that the "
-            "app's identity may read the secret, and that the secret exists."
+            "API_KEY is a Key Vault reference that App Service could not resolve. Set"
+            " API_KEY_SECRET_URI to the secret's URI: the gateway reads the key itself."
         )
     if api_key and len(api_key) < MIN_KEY_LENGTH:
         raise SettingsError(f"API_KEY must have at least {MIN_KEY_LENGTH} characters.")
+    if given[0][0] == "API_KEY_SECRET_URI" and not given[0][1].startswith("https://"):
+        raise SettingsError(f"API_KEY_SECRET_URI must begin with https://: {given[0][1]!r}.")
     return given[0]
 
 

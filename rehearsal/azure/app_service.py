@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import threading
+import time
 from typing import Any, ClassVar
 
+import anyio.to_thread
 from starlette.responses import HTMLResponse
+from starlette.types import Receive, Scope, Send
 
 from rehearsal.azure import container_registry, credentials, key_vault, limits
 from rehearsal.azure.calls import Call
@@ -20,6 +23,10 @@ PLAN = "azure-native:web:AppServicePlan"
 SITE = "azure-native:web:WebApp"
 PROBLEMS = "azure-app-problems"
 """The namespace with the reason why an app does not start."""
+REFERENCES = "azure-app-references"
+"""The namespace with what the Key Vault references of an app were resolved to."""
+RESTART_SECONDS = 30
+"""An app that did not start is started again so often: seconds of the cloud, believed."""
 FTP, SCM = "azure-native:web:WebAppFtpAllowed", "azure-native:web:WebAppScmAllowed"
 # https://learn.microsoft.com/azure/app-service/troubleshoot-http-502-http-503
 ERROR_PAGE = """<!DOCTYPE html><title>Application Error</title><h1>:( Application Error</h1>
@@ -85,12 +92,13 @@ class WebApp(AzureResourceType):
     unread = ("siteConfig.appSettings",)
 
     def on_create(self, context: Context, record: Record) -> None:
-        _start(context, record)
+        _configure(context, record)
 
     def on_update(self, context: Context, old: Record, record: Record) -> None:
-        _start(context, record)
+        _configure(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
+        context.kv.delete(REFERENCES, record.id)
         context.endpoints.close(_key(record))
         context.containers.stop(_key(record))
         credentials.delete_app_header(context, record.id)
@@ -140,8 +148,7 @@ def reopen(context: Context) -> None:
 def list_settings(call: Call) -> Json:
     """https://learn.microsoft.com/rest/api/appservice/web-apps/list-application-settings"""
     record = _called_app(call, "list/action")
-    pairs = field(record.inputs, "siteConfig.appSettings") or ()
-    return {"properties": {each["name"]: each["value"] for each in pairs}}
+    return {"properties": _settings(record)}
 
 
 def put_settings(call: Call) -> Json:
@@ -153,7 +160,7 @@ def put_settings(call: Call) -> Json:
     settings = call.body["properties"]
     pairs = [{"name": name, "value": value} for name, value in settings.items()]
     record.inputs["siteConfig"] = {**(record.inputs.get("siteConfig") or {}), "appSettings": pairs}
-    _start(call.context, record)
+    _configure(call.context, record)
     call.context.save(record)
     call.context.ledger.note("updated", record, f"settings: {', '.join(settings)}")
     return {"properties": settings}
@@ -167,6 +174,21 @@ def _called_app(call: Call, action: str) -> Record:
         raise Refusal("ResourceNotFound", f"The Resource '{site}' was not found.")
     call.require(f"Microsoft.Web/sites/config/{action}", record.id)
     return record
+
+
+def _configure(context: Context, record: Record) -> None:
+    """Start an app after a change of its configuration, which resolves its Key Vault references again.
+
+    Otherwise they are resolved again after 24 hours; nothing here is so old.
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#rotation
+    """
+    resolved = {
+        name: _resolved(context, record, value)
+        for name, value in _settings(record).items()
+        if value.startswith("@Microsoft.KeyVault(")
+    }
+    context.kv.put(REFERENCES, record.id, resolved)
+    _start(context, record)
 
 
 def _start(context: Context, record: Record) -> None:
@@ -206,12 +228,12 @@ def _container(context: Context, record: Record) -> Container:
     if kind.upper() != "DOCKER":
         raise Refusal("NotSupported", f"the rehearsal runs DOCKER|… only, not {kind or 'code'}")
     image = container_registry.pulled_image(context, reference, _puller(context, record))
-    settings = {each["name"]: each["value"] for each in config.get("appSettings") or ()}
     return Container(
         image=image.reference,
         args=tuple((config.get("appCommandLine") or "").split()),
         env={
-            **{key: _resolved(context, record, value) for key, value in settings.items()},
+            **_settings(record),
+            **context.kv.get(REFERENCES, record.id, {}),
             "WEBSITE_SITE_NAME": record.outputs["name"],
             "IDENTITY_ENDPOINT": f"{context.base_url}/azure/identity/token",
             "IDENTITY_HEADER": credentials.app_header(context, record.id, _identities(record)),
@@ -246,8 +268,6 @@ def _puller(context: Context, record: Record) -> str:
 
 def _resolved(context: Context, record: Record, value: str) -> str:
     """A setting's value; a Key Vault reference that fails stays as it is, as on App Service."""
-    if not re.match(r"@Microsoft\.KeyVault\(", value):
-        return value
     identity = record.inputs.get("keyVaultReferenceIdentity", "SystemAssigned")
     if identity == "SystemAssigned":
         return value
@@ -255,11 +275,42 @@ def _resolved(context: Context, record: Record, value: str) -> str:
     return key_vault.resolve(context, value, principal) or value
 
 
+def _settings(record: Record) -> dict[str, str]:
+    """An app's settings, as they are written."""
+    pairs = field(record.inputs, "siteConfig.appSettings") or ()
+    return {each["name"]: each["value"] for each in pairs}
+
+
 def _handler(context: Context, record: Record) -> Any:
     """What answers at an app's endpoint: its container, or Azure's error page."""
     if not context.kv.get(PROBLEMS, record.id):
         return _key(record)
-    return HTMLResponse(ERROR_PAGE, 503)
+    return NotStarted(context, record.id)
+
+
+class NotStarted:
+    """Answers for an app that did not start. A request starts it again, as the platform does by itself."""
+
+    def __init__(self, context: Context, app: str) -> None:
+        self._context, self._app = context, app
+        self._lock = threading.Lock()
+        self._next = time.monotonic() + self._pause()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.to_thread.run_sync(self._start_again)
+        await HTMLResponse(ERROR_PAGE, 503)(scope, receive, send)
+
+    def _start_again(self) -> None:
+        with self._lock:
+            record = by_id(self._context, SITE, self._app)
+            if record is None or time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + self._pause()
+        # Opens the endpoint again: with the container, or with another one of these.
+        _start(self._context, record)
+
+    def _pause(self) -> float:
+        return max(1.0, self._context.behaviour.shortened(RESTART_SECONDS))
 
 
 def _key(record: Record) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from rehearsal.azure import permissions
 from rehearsal.azure.ids import same, within
 from rehearsal.azure.resource_type import IDENTITY
+from rehearsal.core.behaviour import GRANT_SECONDS
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
+PACKAGE = "azure-native"
 GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
@@ -115,4 +119,17 @@ class RoleAssignment(ResourceType):
             )
         identifier = record.inputs["roleAssignmentName"]
         record.id = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{identifier}"
-        record.outputs |= {"name": identifier, "type": "Microsoft.Authorization/roleAssignments"}
+        record.outputs |= {
+            "name": identifier,
+            "type": "Microsoft.Authorization/roleAssignments",
+            "createdOn": _creation_time(context),
+        }
+
+
+def _creation_time(context: Context) -> str:
+    """When an assignment was created, by the shortened clock: what is in force after ten minutes is so at that age."""
+    until_in_force = context.behaviour.grant_delay(PACKAGE, permissions.ASSIGNMENT)
+    # The delay begins when the record is stored, a moment after this.
+    moment = 0.5 if until_in_force else 0.0
+    age = timedelta(seconds=GRANT_SECONDS[PACKAGE] - until_in_force - moment)
+    return (datetime.now(UTC) - age).isoformat()

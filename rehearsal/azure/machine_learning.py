@@ -18,7 +18,7 @@ from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import by_id, guid, last_name
 from rehearsal.azure.key_vault import VAULT
 from rehearsal.azure.monitor import INSIGHTS
-from rehearsal.azure.resource_type import AzureResourceType, described, field
+from rehearsal.azure.resource_type import AzureResourceType, described, field, user_assigned
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
@@ -81,6 +81,7 @@ class Workspace(AzureResourceType):
                 "Key based authentication is not permitted on this storage account. Set"
                 " systemDatastoresAuthMode to identity.",
             )
+        _require_roles(context, record)
         record.outputs |= {
             "workspaceId": guid(record.id, "workspace"),
             "tenantId": context.account.azure_tenant,
@@ -90,6 +91,30 @@ class Workspace(AzureResourceType):
 
     def delete(self, context: Context, record: Record) -> None:
         context.kv.put(DELETED, record.id.lower(), time.time() + SOFT_DELETE_SECONDS)
+
+
+def _require_roles(context: Context, workspace: Record) -> None:
+    """Refuse a workspace whose own identity may not use what is attached to it.
+
+    https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication#workspace
+    (believed: that the creation fails, and does not wait)
+    """
+    identity = workspace.inputs.get("primaryUserAssignedIdentity")
+    if not identity:
+        return
+    principal = user_assigned(context, identity).outputs["principalId"]
+    for property_, action in (
+        ("storageAccount", "Microsoft.Storage/storageAccounts/read"),
+        ("keyVault", "Microsoft.KeyVault/vaults/read"),
+        ("applicationInsights", "Microsoft.Insights/components/read"),
+    ):
+        scope = workspace.inputs.get(property_)
+        if scope and not permissions.allowed(context, principal, action, scope):
+            raise Refusal(
+                "AuthorizationFailed",
+                f"The client '{principal}' does not have authorization to perform action '{action}'"
+                f" over scope '{scope}'.",
+            )
 
 
 class Datastore(AzureResourceType):

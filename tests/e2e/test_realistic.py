@@ -44,7 +44,7 @@ def first_prediction(outputs: dict[str, Any]) -> Answer:
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
 def test_the_platform_comes_up_at_once_although_every_grant_is_late(
     cloud: str,
     slow_rehearsal: Rehearsal,

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,15 @@ import pytest
 
 from components import build_context
 from components.azure import arm, roles
-from components.azure.dynamic import app_settings, blob_folder, built_image, endpoint_traffic
+from components.azure.dynamic import (
+    app_settings,
+    blob_folder,
+    built_image,
+    endpoint_traffic,
+    grants_in_force,
+)
 from components.azure.model_endpoint import deployment_name, environment_version
+from components.resource_type import DYNAMIC
 from policy.azure import UNTAGGED
 from policy.mock_engine import Build, Built, Engine
 
@@ -129,6 +137,42 @@ def test_each_identity_has_its_grants_on_the_narrowest_scope(
     assert len(gateway) == 4
 
 
+def test_what_a_service_does_once_waits_until_its_grants_are_in_force(built: Built) -> None:
+    engine, _ = built
+    waits = {each.name: each for each in engine.of(f"{DYNAMIC}AzureGrantsInForce")}
+    count = {name: len(each.inputs["granted"]) for name, each in waits.items()}
+    assert count == {
+        "triplane-endpoint-workspace-in-force": 5,
+        "triplane-serving-in-force": 2,
+        "triplane-gateway-in-force": 1,
+    }
+    for type_, wait in (
+        ("machinelearningservices:Workspace", "triplane-endpoint-workspace-in-force"),
+        ("machinelearningservices:OnlineDeployment", "triplane-serving-in-force"),
+        ("web:WebApp", "triplane-gateway-in-force"),
+    ):
+        waiting = engine.options(engine.one(f"azure-native:{type_}")).dependencies
+        assert [urn for urn in waiting if urn.endswith(f"::{wait}")], type_
+
+
+def test_grants_are_in_force_when_the_youngest_is_ten_minutes_old() -> None:
+    now = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+    seconds_left = grants_in_force.seconds_left
+    assert seconds_left(["2026-11-28T11:40:00.1234567Z", "2026-11-28T11:52:00+00:00"], now) == 120
+    assert seconds_left(["2026-11-28T11:40:00Z", None], now) == 0
+    assert seconds_left([], now) == 0
+    # A clock that is an hour behind.
+    assert seconds_left(["2026-11-28T13:00:00Z"], now) == 600
+
+
+def test_a_wait_for_grants_that_was_interrupted_is_not_found_afterwards() -> None:
+    provider = grants_in_force.GrantsInForceProvider()
+    young = {"principal": "p", "granted": [datetime.now(UTC).isoformat()]}
+    assert provider.read("p/in-force", young).id == ""
+    old = {"principal": "p", "granted": ["2026-01-01T00:00:00Z"]}
+    assert provider.create(old).id == provider.read("p/in-force", old).id == "p/in-force"
+
+
 def test_only_the_workspace_is_a_contributor_and_nobody_is_an_owner(
     built: Built,
 ) -> None:
@@ -174,7 +218,7 @@ def test_a_role_assignment_has_the_same_name_in_every_run(platform: Build) -> No
     )
 
 
-def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
+def test_the_web_app_has_the_image_by_digest_and_the_address_of_the_key(
     built: Built,
 ) -> None:
     engine, outputs = built
@@ -188,7 +232,8 @@ def test_the_web_app_has_the_image_by_digest_and_the_key_by_reference(
         "Disabled",
     )
     settings = {each["name"]: each["value"] for each in config["appSettings"]}
-    assert settings["API_KEY"].startswith("@Microsoft.KeyVault(SecretUri=https://")
+    assert settings["API_KEY_SECRET_URI"].startswith("https://")
+    assert "@Microsoft.KeyVault(" not in str(app)
     assert outputs["gateway_key"] not in str(settings)
     assert settings["AZUREML_SCORING_URL"] == outputs["endpoint_url"]
     assert settings["MAX_CONCURRENCY"] == "5"
@@ -224,7 +269,7 @@ def test_a_public_gateway_has_no_key_and_no_secret(platform: Build) -> None:
     config = engine.one("azure-native:web:WebApp").inputs["siteConfig"]
     settings = {each["name"]: each["value"] for each in config["appSettings"]}
     assert settings["ACCESS"] == "public"
-    assert "API_KEY" not in settings
+    assert not [name for name in settings if name.startswith("API_KEY")]
     assert not engine.of("azure-native:keyvault:Secret")
 
 

@@ -31,7 +31,12 @@ A provider that is moved or renamed gets a line in `FORMER_NAMES`, and a new ver
 """
 ADDED_LATER = {
     f"{DYNAMIC}{name}"
-    for name in ("AwsScalingDeregistration", "AzureAppSettings", "AzureBuiltImage")
+    for name in (
+        "AwsScalingDeregistration",
+        "AzureAppSettings",
+        "AzureBuiltImage",
+        "AzureGrantsInForce",
+    )
 }
 """The dynamic types that the first versions in `STORED` did not have."""
 BEFORE_THE_MOVE, *_, TODAY = STORED.values()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from types import SimpleNamespace
 
 import google.auth
 import google.oauth2.credentials
 import pytest
 import requests
 from gateway.core import Refusal
-from gateway.keys import RETRY_SECONDS, SecretKey, _secret_manager, is_same_key
+from gateway.keys import RETRY_SECONDS, SecretKey, _key_vault, _secret_manager, is_same_key
 
 from .fake_cloud import Reply, fake_cloud
 
@@ -74,3 +75,25 @@ def test_on_google_cloud_the_key_is_read_in_the_process_as_soon_as_its_grant_is_
         assert fetch() == "a secret key"
         assert [each.path for each in cloud.requests] == [f"/v1/{name}:access"] * 2
         assert cloud.requests[0].headers["authorization"] == "Bearer token"
+
+
+def test_on_azure_the_key_is_read_in_the_process_as_soon_as_its_grant_is_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """App Service would resolve a reference that it could not resolve again after 24 hours."""
+    replies = [Reply(403), Reply(200, {"value": "a secret key"})]
+    clients = []
+
+    def credential(**options: object) -> SimpleNamespace:
+        clients.append(options["client_id"])
+        return SimpleNamespace(get_token=lambda scope: SimpleNamespace(token="a-token"))
+
+    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", credential)
+    with fake_cloud(lambda request: replies.pop(0)) as cloud:
+        fetch = _key_vault(f"{cloud.url}/secrets/gateway-api-key/1", "the-client")
+        with pytest.raises(requests.HTTPError):
+            fetch()
+        assert fetch() == "a secret key"
+        assert cloud.requests[0].path == "/secrets/gateway-api-key/1?api-version=7.4"
+        assert cloud.requests[0].headers["authorization"] == "Bearer a-token"
+    assert clients == ["the-client"]

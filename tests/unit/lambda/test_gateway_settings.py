@@ -49,6 +49,8 @@ def test_a_valid_environment_is_completed_with_defaults() -> None:
             },
             "could not resolve",
         ),
+        ({"API_KEY_SECRET_URI": "https://vault.vault.azure.net/secrets/k/1"}, "exactly one"),
+        ({"API_KEY_SECRET_ARN": None, "API_KEY_SECRET_URI": "vault/k"}, "begin with https"),
         ({"MAX_BODY_BYTES": "1MB"}, "MAX_BODY_BYTES"),
         ({"MAX_BODY_BYTES": "0"}, "MAX_BODY_BYTES"),
         ({"MAX_CONCURRENCY": "-1"}, "MAX_CONCURRENCY"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +13,27 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from starlette.testclient import TestClient
 
-from rehearsal.azure import app_service, credentials, machine_learning, permissions, routes, storage
+from rehearsal.azure import (
+    app_service,
+    container_registry,
+    credentials,
+    machine_learning,
+    permissions,
+    routes,
+    storage,
+)
 from rehearsal.azure.container_registry import REGISTRY
+from rehearsal.azure.container_registry_data_plane import PULL as PULL_ACTION
 from rehearsal.azure.profile import environment
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
-from tests.unit.rehearsal.azure_subscription import Credential, Subscription, deployed_endpoint
+from tests.unit.rehearsal.azure_subscription import (
+    PULL,
+    SECRETS_USER,
+    Credential,
+    Subscription,
+    deployed_endpoint,
+)
 
 
 @pytest.fixture
@@ -92,6 +108,66 @@ def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscri
         )
     assert refused.value.code == 503
     refused.value.close()  # or the endpoint waits for this caller when it closes
+
+
+def test_an_app_whose_image_it_may_not_pull_yet_starts_by_itself_and_resolves_no_key_again(
+    azure: Subscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unresolved reference to a key stays so until the configuration is changed, or for 24 hours."""
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        azure.context.containers, "run", lambda key, container: started.append(container.env)
+    )
+    monkeypatch.setattr(app_service.NotStarted, "_pause", lambda _: 0.0)
+    monkeypatch.setattr(
+        container_registry, "pulled_image", lambda *given: allowed_image(azure, given[-1])
+    )
+    worker = azure.identity()
+    principal = worker.outputs["principalId"]
+    azure.create(
+        "azure-native:keyvault:Vault",
+        vaultName="vault-of-keys",
+        properties={"sku": {"name": "standard", "family": "A"}, "tenantId": "t"},
+    )
+    secret = azure.create(
+        "azure-native:keyvault:Secret",
+        vaultName="vault-of-keys",
+        secretName="key",
+        properties={"value": "the key"},
+    )
+    reference = (
+        f"@Microsoft.KeyVault(SecretUri={secret.outputs['properties']['secretUriWithVersion']})"
+    )
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+    registry = azure.create(REGISTRY, registryName="images", sku={"name": "Basic"})
+    app = azure.create(
+        app_service.SITE,
+        name="app",
+        serverFarmId=plan.id,
+        identity={"type": "UserAssigned", "userAssignedIdentities": [worker.id]},
+        keyVaultReferenceIdentity=worker.id,
+        siteConfig={
+            "linuxFxVersion": "DOCKER|images.azurecr.io/triplane@sha256:00",
+            "acrUseManagedIdentityCreds": True,
+            "acrUserManagedIdentityID": worker.outputs["clientId"],
+            "appSettings": [{"name": "API_KEY", "value": reference}],
+        },
+    )
+    assert not started
+    azure.grant(principal, PULL, registry.id)
+    azure.grant(principal, SECRETS_USER, secret.id)
+    app_service.NotStarted(azure.context, app.id)._start_again()
+    assert [env["API_KEY"] for env in started] == [reference]
+    azure.update(app, tags={"another": "configuration"})
+    assert started[-1]["API_KEY"] == "the key"
+
+
+def allowed_image(azure: Subscription, principal: str) -> Any:
+    """An image that who has AcrPull may pull."""
+    (registry,) = azure.context.all(REGISTRY)
+    if not permissions.allowed(azure.context, principal, PULL_ACTION, registry.id):
+        raise Refusal("ImagePullUnauthorized", "unauthorized: authentication required")
+    return SimpleNamespace(reference="images.azurecr.io/triplane@sha256:00")
 
 
 def test_the_settings_of_an_app_are_listed_and_written_by_who_may(azure: Subscription) -> None:

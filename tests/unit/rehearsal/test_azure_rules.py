@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from components.azure.dynamic.grants_in_force import GrantsInForceProvider
 from rehearsal.azure import app_service, key_vault, machine_learning, permissions, storage
 from rehearsal.azure.ids import guid
 from rehearsal.azure.resource_type import GROUP, IDENTITY
+from rehearsal.core import behaviour
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
+from rehearsal.provider.grants import Grants
 from tests.unit.rehearsal.azure_subscription import (
     READER,
     SECRETS_USER,
@@ -304,3 +307,30 @@ def test_a_plan_is_not_deleted_while_it_has_an_app(azure: Subscription) -> None:
         azure.delete(plan)
     azure.delete(app)
     azure.delete(plan)
+
+
+def test_a_workspace_needs_roles_that_are_in_force_which_the_program_waits_for(
+    live_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behaviour, "CLOCK", 600)
+    realistic = behaviour.BEHAVIOURS["realistic"]
+    late = Grants(live_context.store, realistic)
+    azure = Subscription(replace(live_context, behaviour=realistic, grants=late))
+    vault = azure.create(key_vault.VAULT, vaultName="vault-of-it", properties={})
+    identity = azure.identity("workspace")
+    contributor = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+    granted = azure.grant(identity.outputs["principalId"], contributor, vault.id)
+
+    def workspace() -> Record:
+        return azure.create(
+            machine_learning.WORKSPACE,
+            workspaceName="space",
+            keyVault=vault.id,
+            primaryUserAssignedIdentity=identity.id,
+            identity={"type": "UserAssigned", "userAssignedIdentities": [identity.id]},
+        )
+
+    with pytest.raises(Refusal, match=r"AuthorizationFailed.*'Microsoft\.KeyVault/vaults/read'"):
+        workspace()
+    GrantsInForceProvider().create({"principal": "p", "granted": [granted.outputs["createdOn"]]})
+    workspace()

@@ -25,6 +25,8 @@ PROBLEMS = "azure-app-problems"
 """The namespace with the reason why an app does not start."""
 REFERENCES = "azure-app-references"
 """The namespace with what the Key Vault references of an app were resolved to."""
+FORMER = "azure-apps-that-change"
+"""The namespace of the apps whose former container still answers."""
 RESTART_SECONDS = 30
 """An app that did not start is started again so often: seconds of the cloud, believed."""
 FTP, SCM = "azure-native:web:WebAppFtpAllowed", "azure-native:web:WebAppScmAllowed"
@@ -95,10 +97,11 @@ class WebApp(AzureResourceType):
         _configure(context, record)
 
     def on_update(self, context: Context, old: Record, record: Record) -> None:
-        _configure(context, record)
+        _configure_later(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
         context.kv.delete(REFERENCES, record.id)
+        context.kv.delete(FORMER, record.id)
         context.endpoints.close(_key(record))
         context.containers.stop(_key(record))
         credentials.delete_app_header(context, record.id)
@@ -142,6 +145,9 @@ class ScmAllowed(PublishingPolicy):
 def reopen(context: Context) -> None:
     """Open the endpoints of all web apps again, after a restart of the rehearsal."""
     for record in context.all(SITE):
+        if context.kv.get(FORMER, record.id):
+            context.kv.delete(FORMER, record.id)
+            _configure(context, record)
         context.endpoints.open(_key(record), _handler(context, record), tls=True)
 
 
@@ -160,7 +166,7 @@ def put_settings(call: Call) -> Json:
     settings = call.body["properties"]
     pairs = [{"name": name, "value": value} for name, value in settings.items()]
     record.inputs["siteConfig"] = {**(record.inputs.get("siteConfig") or {}), "appSettings": pairs}
-    _configure(call.context, record)
+    _configure_later(call.context, record)
     call.context.save(record)
     call.context.ledger.note("updated", record, f"settings: {', '.join(settings)}")
     return {"properties": settings}
@@ -174,6 +180,29 @@ def _called_app(call: Call, action: str) -> Record:
         raise Refusal("ResourceNotFound", f"The Resource '{site}' was not found.")
     call.require(f"Microsoft.Web/sites/config/{action}", record.id)
     return record
+
+
+def _configure_later(context: Context, record: Record) -> None:
+    """Configure an app that runs: the former container answers until the new one is warm, after the PUT has returned.
+
+    https://learn.microsoft.com/azure/app-service/deploy-best-practices#use-deployment-slots (believed: for how long)
+    """
+    seconds = context.behaviour.operation_seconds("web:container")
+    if not seconds:
+        _configure(context, record)
+        return
+    _check_plan(context, record)
+    context.kv.put(FORMER, record.id, True)
+
+    def configure() -> None:
+        time.sleep(seconds)
+        now = by_id(context, SITE, record.id)
+        if now is not None and context.kv.get(FORMER, now.id):
+            context.kv.delete(FORMER, now.id)
+            _configure(context, now)
+            context.save(now)
+
+    threading.Thread(target=configure, name=f"start {record.outputs['name']}", daemon=True).start()
 
 
 def _configure(context: Context, record: Record) -> None:
@@ -193,14 +222,7 @@ def _configure(context: Context, record: Record) -> None:
 
 def _start(context: Context, record: Record) -> None:
     """Run the app's image. As on Azure, an app that cannot start exists and answers 503."""
-    plan = context.find_referenced(PLAN, record.inputs["serverFarmId"])
-    assert plan is not None  # `references` has checked it
-    tier = (plan.inputs.get("sku") or {}).get("tier", "")
-    if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):
-        raise Refusal(
-            "Conflict",
-            "There was a conflict. AlwaysOn cannot be set for this site as the plan does not allow it.",
-        )
+    _check_plan(context, record)
     problem = ""
     try:
         context.containers.run(_key(record), _container(context, record))
@@ -219,6 +241,17 @@ def _start(context: Context, record: Record) -> None:
         "availabilityState": "Normal",
         "resourceGroup": record.inputs["resourceGroupName"],
     }
+
+
+def _check_plan(context: Context, record: Record) -> None:
+    plan = context.find_referenced(PLAN, record.inputs["serverFarmId"])
+    assert plan is not None  # `references` has checked it
+    tier = (plan.inputs.get("sku") or {}).get("tier", "")
+    if field(record.inputs, "siteConfig.alwaysOn") and tier in ("Free", "Shared", "Dynamic"):
+        raise Refusal(
+            "Conflict",
+            "There was a conflict. AlwaysOn cannot be set for this site as the plan does not allow it.",
+        )
 
 
 def _container(context: Context, record: Record) -> Container:

@@ -58,6 +58,8 @@ OPERATION_SECONDS: Mapping[str, float] = {
     "azure-native:machinelearningservices:OnlineDeployment": 480,
     "machinelearningservices:endpoints.update": 60,
     "azure-native:web:WebApp": 30,
+    # Until the new container answers and not the former one, after the PUT has returned.
+    "web:container": 60,
 }
 
 TOKEN_SECONDS = 3600

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +27,7 @@ from rehearsal.azure import (
 from rehearsal.azure.container_registry import REGISTRY
 from rehearsal.azure.container_registry_data_plane import PULL as PULL_ACTION
 from rehearsal.azure.profile import environment
+from rehearsal.core import behaviour
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.azure_subscription import (
@@ -160,6 +163,45 @@ def test_an_app_whose_image_it_may_not_pull_yet_starts_by_itself_and_resolves_no
     assert [env["API_KEY"] for env in started] == [reference]
     azure.update(app, tags={"another": "configuration"})
     assert started[-1]["API_KEY"] == "the key"
+
+
+def test_the_former_container_answers_for_a_while_after_a_change(
+    live_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behaviour, "CLOCK", 60)
+    azure = Subscription(replace(live_context, behaviour=behaviour.BEHAVIOURS["realistic"]))
+    started: list[str] = []
+    monkeypatch.setattr(
+        azure.context.containers, "run", lambda key, container: started.append(container.image)
+    )
+    monkeypatch.setattr(
+        container_registry,
+        "pulled_image",
+        lambda context, reference, principal: SimpleNamespace(reference=reference),
+    )
+    worker = azure.identity()
+    plan = azure.create(app_service.PLAN, name="plan", sku={"tier": "Basic", "name": "B1"})
+
+    def config(image: str) -> dict[str, object]:
+        return {
+            "linuxFxVersion": f"DOCKER|{image}",
+            "acrUseManagedIdentityCreds": True,
+            "acrUserManagedIdentityID": worker.outputs["clientId"],
+        }
+
+    app = azure.create(
+        app_service.SITE,
+        name="app",
+        serverFarmId=plan.id,
+        identity={"type": "UserAssigned", "userAssignedIdentities": [worker.id]},
+        siteConfig=config("former"),
+    )
+    azure.update(app, siteConfig=config("new"))
+    assert started == ["former"]
+    deadline = time.monotonic() + 30
+    while started != ["former", "new"]:
+        assert time.monotonic() < deadline, started
+        time.sleep(0.1)
 
 
 def allowed_image(azure: Subscription, principal: str) -> Any:

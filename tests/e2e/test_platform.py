@@ -14,7 +14,8 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -26,7 +27,7 @@ from config.validation import config_of_file
 from operations.delivery.redaction import secrets_in
 from operations.engine import environment
 from operations.engine.resources import resource_name
-from operations.engine.stack import SCRATCH
+from operations.engine.stack import SCRATCH, NamedStack
 from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
 from tests.contract.outputs import OUTPUTS
@@ -199,7 +200,10 @@ def test_every_resource_is_found_by_names_and_tags_without_a_state(
 ) -> None:
     """As `make adopt` does it, in a backend of its own, so that the stack keeps the state it has."""
     monkeypatch.setattr(environment, "rehearsal_environment", lambda: stack.rehearsal.environment)
-    trial = TrialStack(stack.name, stack.file, tmp_path)
+    # `--event-log` is an option of the commands' own environment only.
+    seen = {**stack.environment, "PULUMI_DEBUG_COMMANDS": "true"}
+    original = cast(NamedStack, SimpleNamespace(environment=seen))
+    trial = TrialStack(stack.name, stack.file, original, tmp_path)
     trial.load(stack)
     result = importer.import_resources(trial, config_of_file(StackFile.read(stack.file)))
     changed = {

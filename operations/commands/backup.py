@@ -146,4 +146,7 @@ def _backup_of(stack: NamedStack) -> Lake:
             " (s3://…, gs://…, https://<account>.blob.core.windows.net). Not in this clone, whose own stacks have their"
             " backups there."
         )
-    return open_lake(place)
+    try:
+        return open_lake(place)
+    except ValueError as error:
+        fail(f"BACKUP={place}: {error} Nothing was changed.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from components.azure import arm
+from config.messages import did_you_mean
 from config.schema import StackConfig
 from config.tags import label_value, platform_tags
 from operations.data.cloud_lakes import BlobLake, GcsLake, S3Lake
@@ -13,20 +15,53 @@ from operations.data.lake import Lake
 
 BUCKET_PREFIX, ACCOUNT_PREFIX = "triplane-lake-bucket-", "triplanelake"
 """How the names of the lakes begin: the program's own names, to which Pulumi adds a suffix."""
+SCHEMES = {
+    "s3": "s3://<bucket>",
+    "gs": "gs://<bucket>",
+    "https": "https://<account>.blob.core.windows.net",
+}
+"""How the URIs of lakes are written, by their scheme."""
+AZURE_BACKEND = "azblob"
+"""The scheme of Pulumi's backends in Azure: https://www.pulumi.com/docs/iac/operations/backends/."""
 
 
 def open_lake(uri: str) -> Lake:
-    """The lake with this URI: ``s3://…``, ``gs://…``, ``https://…``. Anything else is a folder."""
-    scheme, _, rest = uri.rstrip("/").partition("://")
+    """The lake with this URI: ``s3://…``, ``gs://…``, ``https://…``. A path is a folder.
+
+    Raises ValueError for any other URI: as a folder it would be a backup on this machine's disk.
+    """
+    # A folder whose name has a colon is written ./name:… (https://www.rfc-editor.org/rfc/rfc3986#section-4.2).
+    written = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", uri.strip())
+    if not written:
+        return FolderLake(Path(uri).expanduser())
+    scheme, slashes, rest = written[1], written[2], written[3].rstrip("/")
+    if scheme == AZURE_BACKEND:
+        account = re.search(r"[?&]storage_account=([a-z0-9]+)", rest)
+        raise ValueError(
+            f"{scheme}:// is how Pulumi's backends name a container. A lake is a whole storage account, with a container"
+            f" for each zone: https://{account[1] if account else '<account>'}.blob.core.windows.net"
+        )
+    if scheme not in SCHEMES or slashes != "//":
+        raise ValueError(
+            f"{scheme}:{slashes} is no lake. Allowed: {', '.join(SCHEMES.values())}, or the path of a folder."
+            f"{did_you_mean(scheme, tuple(SCHEMES))}"
+        )
+    # An emulator has the account in the path: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+    emulated = (
+        scheme == "https" and re.fullmatch(r"[^/?#\s]+/[a-z0-9]+", rest) and ".blob." not in rest
+    )
+    if not rest or (re.search(r"[/?#\s]", rest) and not emulated):
+        what = "storage account" if scheme == "https" else "bucket"
+        raise ValueError(
+            f"A lake is a whole {what}, without a folder in it or options: {SCHEMES[scheme]}."
+        )
     match scheme:
         case "s3":
             return S3Lake(rest)
         case "gs":
             return GcsLake(rest)
-        case "https":
-            return BlobLake(uri)
         case _:
-            return FolderLake(Path(uri).expanduser())
+            return BlobLake(f"https://{rest}")
 
 
 def find_lakes(config: StackConfig, stack: str | None = None) -> list[str]:

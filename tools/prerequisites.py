@@ -14,6 +14,7 @@ from components.azure.resource_types import RESOURCE_TYPES as AZURE
 from components.gcp.resource_types import RESOURCE_TYPES as GCP
 from components.resource_type import DeployPermissions, ResourceType
 from config.clouds import Cloud
+from operations.account_check.aws import ASKS_OF_IAM
 from operations.account_check.azure import OF_ONLINE_ENDPOINTS, needed_providers
 from operations.account_check.gcp import BEFOREHAND
 from operations.engine.installation import HOME
@@ -44,6 +45,12 @@ GITHUB_PROVIDER = {
         f"iam:{verb}OpenIDConnectProvider" for verb in ("Create", "Delete", "Get", "Tag", "Untag")
     ],
     "Resource": "arn:aws:iam::*:oidc-provider/token.actions.githubusercontent.com",
+}
+# The role's own name and path are its owner's. Both actions only read.
+OWN_PERMISSIONS = {
+    "Effect": "Allow",
+    "Action": list(ASKS_OF_IAM),
+    "Resource": "arn:aws:iam::*:role/*",
 }
 # By the beginning of a permission: the predefined role that has it to create, change and delete.
 # https://cloud.google.com/iam/docs/roles-permissions
@@ -82,11 +89,13 @@ def aws() -> str:
         raise NoRole(f"no statement of tools/prerequisites.py allows {', '.join(lacking)}")
     document = {
         "Version": "2012-10-17",
-        "Statement": [ROLES_OF_THE_PLATFORM, GITHUB_PROVIDER],
+        "Statement": [ROLES_OF_THE_PLATFORM, GITHUB_PROVIDER, OWN_PERMISSIONS],
     }
     return f"""A role with these two policies may create the platform. The first is AWS's own, and covers all but IAM:
 {", ".join(services)}.
-The second is for roles named `triplane-*` and the identity provider for GitHub.
+The second is for roles named `triplane-*`, the identity provider for GitHub, and `make check-account`, which reads what the
+role itself may do. A person who signs in with `aws sso login` has them in a permission set of IAM Identity Center: the first as
+a managed policy, the second as the inline policy. Any other role gets them so:
 
 ```sh
 aws sts get-caller-identity       # signed in, to the account that is meant

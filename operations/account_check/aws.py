@@ -23,6 +23,8 @@ INSTANCES = "{machine} for endpoint usage"
 # The project's compute type is BUILD_GENERAL1_SMALL. https://docs.aws.amazon.com/general/latest/gr/codebuild.html
 BUILDS = "Concurrently running builds for Linux/Small environment"
 NAME = "triplane-account-check"
+# What the check itself asks about the caller's own role or user; PowerUserAccess has neither.
+ASKS_OF_IAM = ("iam:GetRole", "iam:SimulatePrincipalPolicy")
 QUOTAS_PAGE = "https://console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
 
 
@@ -43,7 +45,7 @@ def checks(plan: Plan) -> list[Check]:
         Check(
             what="permissions",
             look="the IAM policy simulator, https://policysim.aws.amazon.com; this check needs"
-            " iam:SimulatePrincipalPolicy",
+            f" {' and '.join(ASKS_OF_IAM)}",
             findings=lambda: _permissions(plan),
         ),
         Check(
@@ -107,8 +109,8 @@ def _permissions(plan: Plan) -> Iterator[Finding]:
     caller = _client("sts", region).get_caller_identity()["Arn"]
     if caller.endswith(":root"):
         return  # may everything, and cannot be simulated
-    principal = _principal(caller)
     iam = _client("iam", region)
+    principal = _principal(iam, caller)
     denied = _denied(iam, principal, plan.permissions, [])
     arns = _own_resources(principal.split(":")[1], region, principal.split(":")[4])
     for service, actions in groupby(sorted(denied), lambda action: action.partition(":")[0]):
@@ -153,10 +155,23 @@ def _denied(
     }
 
 
-def _principal(arn: str) -> str:
-    """The user or role whose policies decide: of an assumed role's session the role."""
+def _principal(iam: BaseClient, arn: str) -> str:
+    """The ARN of the user or role whose policies decide: of an assumed role's session the role, with its path.
+
+    The session's ARN lacks the path, and every role of IAM Identity Center has one. Whoever may not read the role gets
+    the ARN of a role without a path, as most are.
+    https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+    https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/iam/session_context_data_source.go
+    """
+    from botocore.exceptions import ClientError
+
     session = re.fullmatch(r"(arn:[^:]+):sts::(\d+):assumed-role/(.+)/[^/]+", arn)
-    return f"{session[1]}:iam::{session[2]}:role/{session[3]}" if session else arn
+    if not session:
+        return arn
+    try:
+        return str(iam.get_role(RoleName=session[3])["Role"]["Arn"])
+    except ClientError:
+        return f"{session[1]}:iam::{session[2]}:role/{session[3]}"
 
 
 def _own_resources(partition: str, region: str, account: str) -> dict[str, list[str]]:

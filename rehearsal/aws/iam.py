@@ -145,6 +145,14 @@ def list_roles(call: Call) -> str:
     return page(call, "Roles", (elements(_described(role)) for role in roles))
 
 
+def get_role(call: Call) -> str:
+    """A role by its name, with its path in the ARN.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html
+    """
+    return f"<Role>{elements(_described(_called_role(call, 'iam:GetRole')))}</Role>"
+
+
 def list_role_tags(call: Call) -> str:
     """https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html"""
     tags = _called_role(call, "iam:ListRoleTags").outputs.get("tags") or {}
@@ -163,7 +171,7 @@ def list_role_policies(call: Call) -> str:
 
 
 def _described(role: Record) -> dict[str, str]:
-    """A role as ListRoles reports it."""
+    """A role as GetRole and ListRoles report it."""
     return {
         "RoleName": role.id,
         "Arn": role.outputs["arn"],
@@ -177,7 +185,9 @@ def _described(role: Record) -> dict[str, str]:
 def _called_role(call: Call, action: str) -> Record:
     """The role that a form names, if the caller may do this to it, or IAM's refusal."""
     name = call.body["RoleName"]
-    call.require(action, f"arn:aws:iam::{call.context.account.aws_account}:role/{name}")
-    if role := call.context.get(permissions.ROLE, name):
+    role = call.context.get(permissions.ROLE, name)
+    without_path = f"arn:aws:iam::{call.context.account.aws_account}:role/{name}"
+    call.require(action, role.outputs["arn"] if role else without_path)
+    if role:
         return role
     raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.")

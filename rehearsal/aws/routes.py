@@ -57,6 +57,7 @@ TARGETS: dict[str, Operation] = {
 }
 """The operations of the JSON protocol, by the ``x-amz-target`` header."""
 QUERIES: dict[str, Query] = {
+    "iam:GetRole": iam.get_role,
     "iam:ListRolePolicies": iam.list_role_policies,
     "iam:ListRoleTags": iam.list_role_tags,
     "iam:ListRoles": iam.list_roles,

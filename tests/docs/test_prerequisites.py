@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -25,6 +27,20 @@ def test_the_page_of_a_cloud_has_the_prerequisites_of_todays_program(cloud: Clou
     assert page == prerequisites.current(cloud, page), "run `make format`"
     for command in COMMANDS[cloud]:
         assert command in page
+
+
+def test_the_role_on_the_page_may_ask_what_the_check_of_the_account_asks_of_iam() -> None:
+    text = (HOME / "docs" / "reference" / "aws.md").read_text()
+    document = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    sso = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_x"
+    for role in (sso, "arn:aws:iam::123456789012:role/deployer"):
+        allowed = {
+            action
+            for each in document["Statement"]
+            if fnmatchcase(role, each["Resource"])
+            for action in each["Action"]
+        }
+        assert allowed == {"iam:GetRole", "iam:SimulatePrincipalPolicy"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from components.aws.resource_types import RESOURCE_TYPES as AWS
 from components.azure import arm
@@ -95,6 +96,7 @@ class FakeAws:
         return SimpleNamespace(
             get_caller_identity=lambda: answer("get_caller_identity"),
             get_account_settings=lambda: answer("get_account_settings"),
+            get_role=lambda **arguments: answer("get_role", **arguments),
             get_paginator=lambda name: SimpleNamespace(
                 paginate=lambda **arguments: answer(name, **arguments)
             ),
@@ -197,6 +199,54 @@ def simulated(allowed: Callable[[str, str], bool], keys: Sequence[str] = ()) -> 
 
 
 ROLE_SESSION = {"Arn": "arn:aws:sts::123456789012:assumed-role/deployer/ada"}
+ROLE = "arn:aws:iam::123456789012:role/deployer"
+
+
+def role(arn: str) -> Callable[..., Any]:
+    """GetRole of the role with this ARN."""
+
+    def answer(RoleName: str) -> Any:  # noqa: N803
+        assert RoleName == arn.rpartition("/")[2]
+        return {"Role": {"RoleName": RoleName, "Arn": arn}}
+
+    return answer
+
+
+def refused(**_: Any) -> Any:
+    raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetRole")
+
+
+SSO = "AWSReservedSSO_PowerUserAccess_0123456789abcdef"
+
+
+@pytest.mark.parametrize("path", ["aws-reserved/sso.amazonaws.com/eu-west-1/", "deployers/", ""])
+def test_the_role_of_a_session_is_simulated_with_its_path(
+    path: str, plan: Plans, fake_aws: Callable[..., FakeAws]
+) -> None:
+    with_path = f"arn:aws:iam::123456789012:role/{path}{SSO}"
+    session = f"arn:aws:sts::123456789012:assumed-role/{SSO}/ada@example.com"
+    fake = fake_aws(
+        get_caller_identity={"Arn": session},
+        get_role=role(with_path),
+        simulate_principal_policy=simulated(lambda *_: True),
+    )
+    assert list(aws._permissions(plan("aws"))) == []
+    sources = {each["PolicySourceArn"] for each in fake.requests if "PolicySourceArn" in each}
+    assert sources == {with_path}
+
+
+def test_a_caller_that_may_not_read_its_role_is_taken_for_one_without_a_path(
+    plan: Plans, fake_aws: Callable[..., FakeAws]
+) -> None:
+    fake = fake_aws(
+        get_caller_identity=ROLE_SESSION,
+        get_role=refused,
+        simulate_principal_policy=simulated(lambda *_: True),
+    )
+    assert list(aws._permissions(plan("aws"))) == []
+    assert {each["PolicySourceArn"] for each in fake.requests if "PolicySourceArn" in each} == {
+        ROLE
+    }
 
 
 def test_a_policy_for_the_platforms_own_names_is_enough(
@@ -204,6 +254,7 @@ def test_a_policy_for_the_platforms_own_names_is_enough(
 ) -> None:
     fake = fake_aws(
         get_caller_identity=ROLE_SESSION,
+        get_role=role(ROLE),
         simulate_principal_policy=simulated(
             lambda action, resource: (
                 "triplane-" in resource
@@ -213,7 +264,7 @@ def test_a_policy_for_the_platforms_own_names_is_enough(
     )
     assert list(aws._permissions(plan("aws"))) == []
     sources = {each["PolicySourceArn"] for each in fake.requests if "PolicySourceArn" in each}
-    assert sources == {"arn:aws:iam::123456789012:role/deployer"}
+    assert sources == {ROLE}
 
 
 def test_an_action_that_is_allowed_nowhere_is_missing(
@@ -222,7 +273,11 @@ def test_an_action_that_is_allowed_nowhere_is_missing(
     def allowed(action: str, _: str) -> bool:
         return action not in ("iam:PassRole", "s3:PutBucketPolicy")
 
-    fake_aws(get_caller_identity=ROLE_SESSION, simulate_principal_policy=simulated(allowed))
+    fake_aws(
+        get_caller_identity=ROLE_SESSION,
+        get_role=role(ROLE),
+        simulate_principal_policy=simulated(allowed),
+    )
     finding = only(list(aws._permissions(plan("aws"))))
     assert finding.severity == "missing"
     assert finding.rule.endswith("role/deployer may not: iam:PassRole, s3:PutBucketPolicy")
@@ -233,6 +288,7 @@ def test_an_action_under_a_condition_is_not_known(
 ) -> None:
     fake_aws(
         get_caller_identity=ROLE_SESSION,
+        get_role=role(ROLE),
         simulate_principal_policy=simulated(
             lambda action, _: action != "iam:PassRole", ["iam:PassedToService"]
         ),

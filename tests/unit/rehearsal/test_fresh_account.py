@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from rehearsal.aws import account_settings, codebuild, sagemaker
+from operations.account_check import aws as check
+from rehearsal.aws import account_settings, codebuild, permissions, sagemaker
 from rehearsal.azure import app_service, limits, machine_learning, storage
 from rehearsal.core.behaviour import BEHAVIOURS
 from rehearsal.core.records import Record, Refusal
 from rehearsal.gcp import cloud_run, service_usage, vertex_ai
 from rehearsal.provider.context import Context
-from tests.unit.rehearsal.aws_account import Account, allow
+from tests.unit.rehearsal.aws_account import Account, allow, trust
 from tests.unit.rehearsal.azure_subscription import Subscription
 from tests.unit.rehearsal.gcp_project import Project
 
@@ -120,6 +123,28 @@ def test_a_simulation_decides_as_the_policies_of_a_role(live_context: Context) -
     assert decisions(role.outputs["arn"], own) == ["allowed", "implicitDeny"]
     assert decisions(role.outputs["arn"], "*") == ["implicitDeny", "implicitDeny"]
     assert decisions("arn:aws:iam::123456789012:user/rehearsal", "*") == ["allowed", "allowed"]
+
+
+def test_the_check_finds_the_role_of_a_session_whose_role_has_a_path(
+    live_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(live_context)
+    name, path = "AWSReservedSSO_Deployer_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/"
+    role = account.create(permissions.ROLE, name, path=path, assumeRolePolicy=trust("codebuild"))
+    own = allow("iam:GetRole", role.outputs["arn"])
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [own]})
+    account.create(permissions.ROLE_POLICY, "own", role=role.id, policy=policy)
+    headers = {"authorization": account.signed("iam", role)}
+
+    def get_role(RoleName: str) -> Any:  # noqa: N803
+        form = {"Action": "GetRole", "RoleName": RoleName}
+        text = account.http.post("/aws/", data=form, headers=headers).text
+        return {"Role": {"Arn": text.partition("<Arn>")[2].partition("</Arn>")[0]}}
+
+    session = f"arn:aws:sts::123456789012:assumed-role/{role.id}/ada@example.com"
+    found = check._principal(SimpleNamespace(get_role=get_role), session)  # type: ignore[arg-type]
+    assert found == role.outputs["arn"]
+    assert path in found
 
 
 # Google Cloud

@@ -34,6 +34,8 @@ class Operation:
     renames: Mapping[str, str] = field(default_factory=dict)
     filled: Mapping[str, Any] = field(default_factory=dict)
     """Required members that the provider fills from elsewhere: a file's content, a bucket's name."""
+    sent_with: str = ""
+    """The input without which the provider does not send the request at all."""
 
     def __str__(self) -> str:
         return f"{self.service}:{self.name}"
@@ -98,7 +100,13 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
             name_member="FunctionName",
             filled={"Code": {"ZipFile": b""}},
         ),
-        Operation("lambda", "PutFunctionConcurrency", name_member="FunctionName"),
+        # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/function.go
+        Operation(
+            "lambda",
+            "PutFunctionConcurrency",
+            name_member="FunctionName",
+            sent_with="reservedConcurrentExecutions",
+        ),
     ),
     "aws:lambda/functionUrl:FunctionUrl": (
         Operation("lambda", "CreateFunctionUrlConfig", renames={"authorizationType": "AuthType"}),
@@ -196,6 +204,8 @@ def findings(resource: Resource) -> Iterator[str]:
             yield NotChecked(name)
             del left[name]
     for operation in OPERATIONS[resource.type]:
+        if operation.sent_with and operation.sent_with not in left:
+            continue
         request = dict(operation.filled)
         if operation.name_member:
             request[operation.name_member] = resource.id

@@ -43,6 +43,13 @@ def test_the_clouds_models_accept_what_is_registered(
 
 
 @pytest.mark.parametrize("cloud", record.CLOUDS)
+def test_a_request_that_the_provider_does_not_send_is_not_missed(cloud: str) -> None:
+    """Nothing is reserved for the gateway: on AWS there is no request for it."""
+    found = problems(cloud, record.of_program(cloud, {"triplane:gateway": {"max_concurrency": 0}}))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("cloud", record.CLOUDS)
 def test_every_registered_type_has_a_model_or_a_reason_for_having_none(
     cloud: str, plans: Plans
 ) -> None:

@@ -19,6 +19,14 @@ BUSY_SECONDS = 300
 BUSY_PAUSE = 5.0
 
 
+class ResourceManagerError(Exception):
+    """An answer that is an error: ``status`` is the HTTP code, the text is Azure's own."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     """A resource by its id; None if there is none."""
     answer = _send("GET", resource, version=version)
@@ -143,7 +151,7 @@ def _cloud() -> tuple[str, str]:
 
 
 def _body(answer: Response) -> dict[str, Any]:
-    """The JSON of a good answer. Raises RuntimeError with Azure's code and message for a bad one."""
+    """The JSON of a good answer. Raises `ResourceManagerError` with Azure's code and message for a bad one."""
     if answer.ok:
         body: dict[str, Any] = answer.json()
         return body
@@ -152,4 +160,6 @@ def _body(answer: Response) -> dict[str, Any]:
         message = f"{error['code']}: {error['message']}"
     except (ValueError, KeyError, TypeError):
         message = answer.text[:500]
-    raise RuntimeError(f"{answer.request.method} {answer.url}: {answer.status_code} {message}")
+    raise ResourceManagerError(
+        answer.status_code, f"{answer.request.method} {answer.url}: {answer.status_code} {message}"
+    )

@@ -16,9 +16,10 @@ CLIENTS = (
     "requests.",
     "urllib3.",
     "components.gcp.rest",
+    "components.azure.arm",
     "msrest.",
 )
-"""The modules of the clients' errors. `components.azure.arm` raises RuntimeError with Azure's own text."""
+"""The modules of the clients' errors."""
 EXPIRED = re.compile(
     r"ExpiredToken|RequestExpired|token included in the request is (expired|invalid)|InvalidAccessKeyId"
     r"|InvalidClientTokenId|UnrecognizedClientException|AuthFailure|invalid access token"
@@ -30,32 +31,59 @@ EXPIRED = re.compile(
 """Credentials that are missing, were withdrawn or have ended, as the clouds and their clients report it."""
 DENIED = re.compile(
     r"AccessDenied|not authorized to perform|AuthorizationPermissionMismatch|AuthorizationFailed"
-    r"|PERMISSION_DENIED|PermissionDenied|Forbidden|StatusCode: 403|\b403\b|does not have storage\.\S+ access"
+    r"|PERMISSION_DENIED|PermissionDenied|does not have storage\.\S+ access"
+    r"|[Ss]tatus ?[Cc]ode[:=]? ?403\b|response code 403\b|googleapi: Error 403\b|RESPONSE 403\b|\[403\] "
+    r"|error occurred \((403|Forbidden)\)|HTTP 403\b|Status=403\b"
 )
+"""A permission that is missing, as the clouds, their SDKs and the backends write it. The number alone is also a build's,
+and a build's log may say that some other server forbids something."""
 
 
 def way_past(text: str) -> str | None:
     """What a person does about an error of credentials; None about another error."""
     if EXPIRED.search(text):
-        return (
-            f"The credentials are missing, or are not valid any more. {SIGN_IN} Then run the same command again: it"
-            " goes on from what exists."
-        )
-    if DENIED.search(text):
-        return (
-            "The credentials are valid, and may not do this. Are they of the stack's account, and have they the"
-            " permissions that the page of the cloud in docs/reference lists? With a backend in a bucket they also"
-            " read and write there. Then run the same command again: it goes on from what exists."
-        )
-    return None
+        return _way_past_status(401)
+    return _way_past_status(403) if DENIED.search(text) else None
+
+
+def _way_past_status(status: int | None) -> str | None:
+    match status:
+        case 401:
+            return (
+                f"The credentials are missing, or are not valid any more. {SIGN_IN} Then run the same command again: it"
+                " goes on from what exists."
+            )
+        case 403:
+            return (
+                "The credentials are valid, and may not do this. Are they of the stack's account, and have they the"
+                " permissions that the page of the cloud in docs/reference lists? With a backend in a bucket they also"
+                " read and write there. Then run the same command again: it goes on from what exists."
+            )
+        case _:
+            return None
 
 
 def report(error: Exception) -> str | None:
     """What to print in place of a traceback, if the error is one of the clouds' clients; None for any other."""
     kind = type(error)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    if not f"{kind.__module__}.{kind.__qualname__}".startswith(CLIENTS):
+        return None
     text = f"{kind.__name__}: {error}"
-    if name.startswith(CLIENTS) or (way_past(text) and kind is RuntimeError):
-        default = "The cloud did not answer as expected. Run the same command again; if it stays so, the reason is above."
-        return f"{text}\n{way_past(text) or default}"
+    default = "The cloud did not answer as expected. Run the same command again; if it stays so, the reason is above."
+    return f"{text}\n{way_past(text) or _way_past_status(_status(error)) or default}"
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of a client's error, which each client keeps in a place of its own."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore
+        return (response.get("ResponseMetadata") or {}).get("HTTPStatusCode")
+    for holder, name in (
+        (error, "status"),  # ours
+        (error, "status_code"),  # azure-core
+        (error, "code"),  # google-api-core
+        (response, "status_code"),  # requests
+    ):
+        if isinstance(found := getattr(holder, name, None), int):
+            return found
     return None

@@ -180,7 +180,7 @@ def _log(address: str) -> str:
         link = _posted(f"{address}/listLogSasUrl")["logLink"]
         with arm.session() as session:
             answer = session.get(link, timeout=60)
-    except (BuildFailed, RuntimeError, KeyError, requests.RequestException):
+    except (BuildFailed, arm.ResourceManagerError, KeyError, requests.RequestException):
         return ""
     lines = answer.content.decode(errors="replace").splitlines() if answer.ok else []
     return "".join(f"\n  {line}" for line in lines[-LOG_LINES:])

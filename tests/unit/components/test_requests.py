@@ -156,7 +156,7 @@ def test_an_error_that_does_not_pass_gives_the_clouds_reason(
     server.answers = {"/v1/thing": [GOOGLE_BUSY], ENDPOINT: [AZURE_BUSY]}
     with pytest.raises(rest.GoogleError, match="ABORTED: concurrent change"):
         rest.call("PATCH", f"{server.url}/v1/thing", {})
-    with pytest.raises(RuntimeError, match="409 AnotherOperationInProgress: wait"):
+    with pytest.raises(arm.ResourceManagerError, match="409 AnotherOperationInProgress: wait"):
         arm.put(ENDPOINT, {})
 
 

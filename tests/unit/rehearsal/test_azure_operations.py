@@ -65,7 +65,9 @@ def test_a_change_while_another_one_runs_is_refused_and_sent_again(
     assert arm.failure(operation) == ""
     with monkeypatch.context() as impatient:
         impatient.setattr(arm, "BUSY_SECONDS", 0)
-        with pytest.raises(RuntimeError, match="409 Conflict: An operation is already in progress"):
+        with pytest.raises(
+            arm.ResourceManagerError, match="409 Conflict: An operation is already in progress"
+        ):
             arm.put(endpoint.id, endpoint_traffic.traffic_request(found, {"green": 100}))
     pauses: list[float] = []
 

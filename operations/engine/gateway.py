@@ -33,7 +33,7 @@ def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
     print(f"\n  A real flight: {flight}")
     print(
         f"  {verdict}: more than 15 minutes late with probability {found['probability']:.2f},"
-        f" says model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
+        f" from model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
     )
     return answer
 

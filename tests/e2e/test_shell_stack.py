@@ -42,7 +42,7 @@ def clone(
 def test_the_commands_act_on_the_stack_and_nothing_of_the_clone(clone: ForeignClone) -> None:
     printed = clone.make("up")
     assert "Stack prod: no change" in printed
-    assert re.search(r"with probability 0\.\d+, says model", printed)
+    assert re.search(r"with probability 0\.\d+, from model", printed)
     assert "probability" in clone.make("predict")
     assert "gateway_url" in clone.make("outputs")
     assert "unchanged" in clone.make("preview")
@@ -97,7 +97,7 @@ def test_a_lost_region_is_restored_from_a_backup(clone: ForeignClone) -> None:
             clone.delete_object(name)
     assert clone.existing_urns() == []
     assert "Restored " in clone.make("restore", BACKUP=backup)
-    said = re.search(r"probability \S+ says model \w+", prediction)
+    said = re.search(r"probability \S+ from model \w+", prediction)
     assert said
     assert said[0] in clone.make("predict")
 

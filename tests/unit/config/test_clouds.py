@@ -9,7 +9,9 @@ import pytest
 
 from config import clouds, credentials, tags
 from config.clouds import Cloud
+from operations.account_check.report import MODULES, SIGN_IN
 from operations.drill.disasters import CHANGES_BY_HAND
+from tools.prerequisites import SECTIONS
 
 TABLES = {
     "config.clouds.CLOUD_NAMES": clouds.CLOUD_NAMES,
@@ -18,6 +20,9 @@ TABLES = {
     "config.credentials.PROVIDER_CREDENTIALS": credentials.PROVIDER_CREDENTIALS,
     "config.tags.TAG_RULES": tags.TAG_RULES,
     "config.tags.MAX_TAGS": tags.MAX_TAGS,
+    "operations.account_check.report.MODULES": MODULES,
+    "operations.account_check.report.SIGN_IN": SIGN_IN,
+    "tools.prerequisites.SECTIONS": SECTIONS,
     "operations.drill.disasters.CHANGES_BY_HAND": CHANGES_BY_HAND,
 }
 

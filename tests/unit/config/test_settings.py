@@ -180,6 +180,15 @@ setting_keys = st.sampled_from(
 )
 
 
+def test_the_page_of_the_settings_quotes_the_programs_own_message(store: Path) -> None:
+    written = {"triplane:cloud": "awz", "triplane:gateway": {"acces": "key"}}
+    raw = engine_values({**worked_example(), **written})
+    with pytest.raises(pulumi.RunError) as raised:
+        config_of_values(raw, "Pulumi.dev.yaml", store=store)
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    assert str(raised.value).strip() in page
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["aws", "gcp", "azure"]),

@@ -16,7 +16,7 @@ from components.resource_type import DeployPermissions, ResourceType
 from config.clouds import Cloud
 from operations.account_check.aws import ASKS_OF_IAM
 from operations.account_check.azure import OF_ONLINE_ENDPOINTS, needed_providers
-from operations.account_check.gcp import BEFOREHAND
+from operations.account_check.gcp import ASKED, BEFOREHAND
 from operations.engine.installation import HOME
 
 BEGIN, END = "<!-- prerequisites: made by `make format` -->\n", "<!-- end of prerequisites -->\n"
@@ -114,12 +114,14 @@ aws iam put-role-policy --role-name ROLE --policy-name triplane-iam --policy-doc
 def gcp() -> str:
     """APIs that are enabled beforehand, and predefined roles."""
     roles = {role for each in permissions(GCP) for role in google_roles(each)}
-    return f"""The program enables the APIs itself, with two that must be there before. Owner of the project has all of these roles; if it
-is not to be Owner:
+    return f"""The program enables the APIs itself, with two that must be there before: {", ".join(BEFOREHAND)}.
+The others of the command are those that `make check-account` asks, which says *not known* without them. Owner of the project
+has all of these roles; if it is not to be Owner:
 
 ```sh
 gcloud billing projects describe PROJECT      # billingEnabled: true
-gcloud services enable {" ".join(BEFOREHAND)} --project PROJECT
+gcloud services enable {_wrapped((*BEFOREHAND, *ASKED))} \\
+    --project PROJECT
 for role in {_wrapped(sorted(roles))}; do \\
   gcloud projects add-iam-policy-binding PROJECT --member user:PERSON --role "roles/$role" --condition None; done
 ```

@@ -17,6 +17,10 @@ RUN = "gcp:cloudrunv2/service:Service"
 # and reads the project with the second.
 # https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/resourcemanager/resource_google_project_service.go
 BEFOREHAND = ("serviceusage.googleapis.com", "cloudresourcemanager.googleapis.com")
+# What the check asks besides. Until a project has one of them enabled, a person's question to it is not answered.
+ASKED = tuple(
+    f"{each}.googleapis.com" for each in ("aiplatform", "cloudbilling", "cloudbuild", "run")
+)
 PERMISSIONS_A_CALL = 100
 """https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions"""
 APIS_A_CALL = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from config.schema import StackConfig
 from operations.account_check import aws, azure, gcp
 from operations.account_check.checks import Finding, findings_of
 from operations.account_check.plan import Plan, plan_of
+from operations.engine.installation import HOME
 
 Plans = Callable[..., Plan]
 
@@ -326,6 +328,25 @@ def google(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(rest, "call", call)
     monkeypatch.setattr(rest, "caller", lambda: "ada@example.com")
     return answers
+
+
+def test_the_page_enables_each_api_that_is_asked(
+    plan: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An API answers a person only if the project has it enabled.
+    asked: set[str] = set()
+
+    def call(_: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        asked.update(re.findall(r"([a-z]+\.googleapis\.com)/(?:v|consumerQuotaMetrics)", url))
+        raise rest.GoogleError(500, "no answer")
+
+    monkeypatch.setattr(rest, "call", call)
+    monkeypatch.setattr(rest, "caller", lambda: "ada@example.com")
+    findings_of(gcp.checks(plan("gcp")))
+    assert {f"{each}.googleapis.com" for each in ("aiplatform", "cloudbilling", "run")} <= asked
+    page = (HOME / "docs" / "reference" / "gcp.md").read_text()
+    section = page.partition("gcloud services enable ")[2].partition("--project")[0]
+    assert asked <= set(section.split())
 
 
 SERVING_CPUS = "custom_model_serving_cpus"

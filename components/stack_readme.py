@@ -24,12 +24,28 @@ Open {gateway_url}/ in a browser, or ask for a prediction:
 curl -s {gateway_url}/predict {key}-H 'content-type: application/json' -d @docs/flight.json
 ```
 """
-KEY = '-H "x-api-key: $(pulumi stack output gateway_key --show-secrets)" \\\n  '
+KEY = '-H "x-api-key: $(pulumi stack output gateway_key --show-secrets --stack {stack})" \\\n  '
 """Left out where anybody may call: such a stack has no key."""
+KEY_NOTE = """
+The key is read from the stack's state, in this project's folder: `pulumi` must be on the PATH, with the backend of this stack and
+what decrypts its secrets in the environment. `make outputs` prints the command for the shell that it is typed in.
+"""
+NO_ORGANIZATION = "organization"
+"""What every backend but Pulumi Cloud calls it: https://www.pulumi.com/docs/iac/concepts/stacks/#stack-naming"""
 
 
 def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
     """Markdown for the stack's ``readme`` output, with the key's place and never the key."""
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
-    key = KEY if "gateway_key" in outputs else ""
-    return pulumi.Output.format(TEMPLATE, key=key, **shown)  # type: ignore[arg-type]
+    if "gateway_key" not in outputs:
+        return pulumi.Output.format(TEMPLATE, key="", **shown)  # type: ignore[arg-type]
+    key = KEY.format(stack=_reference())
+    return pulumi.Output.format(TEMPLATE + KEY_NOTE, key=key, **shown)  # type: ignore[arg-type]
+
+
+def _reference() -> str:
+    """How Pulumi's commands name the running stack, whichever one is selected and whoever is signed in."""
+    name, organization = pulumi.get_stack(), pulumi.get_organization()
+    if organization in (None, "", NO_ORGANIZATION):
+        return name
+    return f"{organization}/{pulumi.get_project()}/{name}"

@@ -84,7 +84,7 @@ def outputs(stack: NamedStack) -> None:
     found = stack.outputs()
     if not found:
         fail(f"Stack {stack.name} has no outputs yet. Bring it up with `{stack.make('up')}`.")
-    print_outputs(found)
+    print_outputs(stack, found)
 
 
 def predict(stack: NamedStack) -> None:

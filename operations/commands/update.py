@@ -41,7 +41,7 @@ def bring_up(stack: Stack) -> None:
 def report_update(stack: NamedStack) -> None:
     """Print the outputs, a prediction, and how many resources the last update changed."""
     outputs = stack.outputs()
-    print_outputs(outputs)
+    print_outputs(stack, outputs)
     print_prediction(stack, outputs)
     counts = stack.change_counts()
     changed = sum(count for operation, count in counts.items() if operation != "same")
@@ -52,13 +52,15 @@ def report_update(stack: NamedStack) -> None:
     )
 
 
-def print_outputs(outputs: dict[str, Any]) -> None:
-    """Print the outputs, a line each, without the gateway's key."""
+def print_outputs(stack: NamedStack, outputs: dict[str, Any]) -> None:
+    """Print the outputs, a line each; in place of the gateway's key the command that prints it."""
     shown = {
         name: value for name, value in outputs.items() if name not in ("readme", "gateway_key")
     }
     if "gateway_key" in outputs:
-        shown["gateway_key"] = "(secret: pulumi stack output gateway_key --show-secrets)"
+        shown["gateway_key"] = (
+            f"secret: {stack.pulumi_line('stack output gateway_key --show-secrets')}"
+        )
     print()
     for name, value in shown.items():
         print(f"  {name:<14} {value}")

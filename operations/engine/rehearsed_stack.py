@@ -104,6 +104,10 @@ class RehearsedStack(NamedStack):
         stage, _, cloud = self.name.partition("-")
         return f"make {target} CLOUD={cloud}" if stage == "dev" and cloud else f"make {target}"
 
+    def pulumi_line(self, words: str) -> str:
+        """In a shell of its own: the environment of the rehearsal stays out of the person's."""
+        return f'(eval "$(make -s env)"; pulumi {words} --stack {self.name})'
+
     @property
     def edited(self) -> Path:
         return SETTINGS

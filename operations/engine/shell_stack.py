@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ import pulumi
 
 from config.stack_file import StackFile
 from operations.engine import environment
-from operations.engine.installation import HOME
+from operations.engine.installation import HOME, pulumi_bin
 from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
@@ -100,6 +101,11 @@ class ShellStack(NamedStack):
 
     def make(self, target: str) -> str:
         return f"make {target} STACK={self.reference}"
+
+    def pulumi_line(self, words: str) -> str:
+        """With this clone's Pulumi if the shell has none: only its backend and credentials are the shell's."""
+        pulumi = "pulumi" if shutil.which("pulumi") else str(pulumi_bin() / "pulumi")
+        return f"{pulumi} {words} --stack {self.reference}"
 
     @property
     def edited(self) -> Path:
@@ -186,8 +192,9 @@ class ShellStack(NamedStack):
             return None
         return (
             f"Pulumi Cloud encrypts the secrets of stack {self.reference}, and nobody else can read them. Nothing was"
-            " changed. It keeps every version of the state: pulumi stack history; pulumi stack export --version …"
-            f" --file state.json; pulumi stack import --file state.json. Then {self.make('repair')}"
+            " changed. It keeps every version of the state: {self.pulumi_line('stack history')};"
+            f" {self.pulumi_line('stack export --version … --file state.json')};"
+            f" {self.pulumi_line('stack import --file state.json')}. Then {self.make('repair')}"
         )
 
     def set_broken_state_aside(self) -> NoReturn:

@@ -139,6 +139,10 @@ class NamedStack(Stack):
     def make(self, target: str) -> str:
         """What a person types for a target on this stack: ``make up STACK=prod``."""
 
+    @abstractmethod
+    def pulumi_line(self, words: str) -> str:
+        """What a person types for a command of Pulumi on this stack, in the shell that ``make`` was typed in."""
+
     @property
     @abstractmethod
     def edited(self) -> Path:

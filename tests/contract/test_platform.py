@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import pulumi
 import pytest
 
 from components import build_context
@@ -67,6 +68,19 @@ def test_the_readme_names_the_gateway_but_never_the_key(built: Built) -> None:
     _, outputs = built
     assert outputs["gateway_url"] in outputs["readme"]
     assert outputs["gateway_key"] not in outputs["readme"]
+
+
+@pytest.mark.parametrize(
+    ("organization", "reference"),
+    [(None, "{stack}"), ("organization", "{stack}"), ("acme", "acme/triplane/{stack}")],
+)
+def test_the_readmes_command_for_the_key_names_its_stack_whichever_one_is_selected(
+    organization: str | None, reference: str, platform: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi, "get_organization", lambda: organization)
+    _, outputs = platform("aws")
+    named = reference.format(stack=pulumi.get_stack())
+    assert f"gateway_key --show-secrets --stack {named})" in outputs["readme"]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -34,6 +34,7 @@ def stack(**answers: Any) -> Any:
         environment={},
         backup=None,
         make=lambda target: f"make {target} STACK=prod",
+        pulumi_line=lambda words: f"pulumi {words} --stack prod",
         **{name: lambda value=value: value for name, value in known.items()},
     )
 
@@ -70,6 +71,16 @@ def test_no_second_platform_is_built_while_the_first_exists_without_a_state(
     monkeypatch.setattr(copy_search, "reasons_not_to_create", existing)
     with pytest.raises(SystemExit, match="s3://lake belongs to it"):
         COMMANDS[command](stack(init=AssertionError("a stack was created"), **answers))
+
+
+def test_the_outputs_have_the_command_that_prints_the_key_and_never_the_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = {"gateway_url": "https://gateway", "gateway_key": "key-of-the-gateway"}
+    COMMANDS["outputs"](stack(outputs=found))
+    printed = capsys.readouterr().out
+    assert "pulumi stack output gateway_key --show-secrets --stack prod\n" in printed
+    assert "key-of-the-gateway" not in printed
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])

@@ -45,6 +45,14 @@ def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
     assert dev.read_text() == text, "the tracked file is unchanged"
 
 
+def test_a_command_of_pulumi_is_printed_with_the_stack_and_the_rehearsals_environment(
+    dev: Path,
+) -> None:
+    line = RehearsedStack.for_cloud("gcp").pulumi_line("stack output gateway_key --show-secrets")
+    inside = "pulumi stack output gateway_key --show-secrets --stack dev-gcp"
+    assert line == f'(eval "$(make -s env)"; {inside})'
+
+
 def test_a_file_without_a_cloud_is_left_to_validation(dev: Path) -> None:
     dev.write_text("config:\n  aws:region: eu-west-1\n")
     assert RehearsedStack.for_cloud("gcp") == RehearsedStack("dev", dev)

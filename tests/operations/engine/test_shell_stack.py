@@ -242,6 +242,18 @@ def test_a_lost_stack_is_created_with_the_key_that_its_file_names(
     assert "stack init prod --no-select --secrets-provider awskms://alias/states" in pulumi.calls
 
 
+def test_a_command_of_pulumi_is_printed_as_the_shell_can_run_it(
+    prod: ShellStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = "stack output gateway_key --show-secrets"
+    assert prod.pulumi_line(words) == f"pulumi {words} --stack prod"
+    of_acme = ShellStack("prod", prod.file, "acme")
+    assert of_acme.pulumi_line(words) == f"pulumi {words} --stack acme/prod"
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    own = str(shell_stack.pulumi_bin() / "pulumi")
+    assert prod.pulumi_line(words) == f"{own} {words} --stack prod"
+
+
 def test_a_stack_with_pulumi_clouds_own_key_is_not_adopted_in_a_folder(
     prod: ShellStack, pulumi: FakePulumi
 ) -> None:
@@ -249,4 +261,4 @@ def test_a_stack_with_pulumi_clouds_own_key_is_not_adopted_in_a_folder(
     pulumi.answers("whoami", json.dumps({"url": "https://app.pulumi.com/acme"}))
     reason = ShellStack("prod", prod.file).not_adoptable()
     assert reason
-    assert "pulumi stack export --version" in reason
+    assert "stack export --version … --file state.json --stack prod" in reason

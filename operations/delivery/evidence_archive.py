@@ -39,6 +39,17 @@ PACKAGES = (
     "google-auth",
     "azure-identity",
 )
+SETTINGS = (
+    "aws:region",
+    "gcp:project",
+    "gcp:region",
+    "azure-native:location",
+    "azure-native:subscriptionId",
+    "azure-native:tenantId",
+)
+"""The providers' settings that are shown; ours are, too."""
+DELIVERIES = ("release-{}.json", "preview-{}.md", "drift-{}.md")
+"""The files of a stack's deliveries. The evidence of `make deliver` is of two stacks, and this one's secrets are known."""
 SHOWN = ("op", "replaceReasons", "diffReasons")
 """Of a step in a preview: the names of what changes. The values stay here."""
 Part = Callable[[NamedStack], Any]
@@ -54,14 +65,15 @@ def collect_evidence(stack: NamedStack) -> None:
     file = ARCHIVES / f"{stack.name}-{collected:%Y%m%dT%H%M%SZ}.zip"
     ARCHIVES.mkdir(mode=0o700, exist_ok=True)
     texts = {f"{name}.json": json.dumps(part, indent=1) for name, part in parts.items()}
-    texts |= {f"deliveries/{name}": redaction.text(text) for name, text in deliveries(stack)}
+    texts |= {f"deliveries/{name}": text for name, text in deliveries(stack, redaction)}
     texts["README.md"] = redaction.text(_readme(stack, collected, parts))
     write_private(file, _zipped(texts))
     for name, part in parts.items():
         print(f"  {name}: {_summary(part)}")
     print(
-        f"\n{file.relative_to(HOME)}: read it before you send it. Known secrets and what looks like a credential are"
-        f" replaced by {REDACTED}; account, project and resource names are in it."
+        f"\n{file.relative_to(HOME)}: read it before you send it. {REDACTED} stands for known secrets and what looks"
+        " like a credential, and for the whole line or value if a secret may be a word; account, project and resource"
+        " names are in it."
     )
 
 
@@ -92,13 +104,27 @@ def versions(stack: NamedStack) -> dict[str, Any]:
 
 
 def settings(stack: NamedStack) -> dict[str, Any]:
-    """The stack file, without what is encrypted and with what."""
-    document = StackFile.read(stack.file).document
-    config = document.get("config") or {}
+    """The stack file's settings that this program and the providers' addresses need; of others the names."""
+    config = StackFile.read(stack.file).document.get("config") or {}
     return {
-        key: REDACTED if isinstance(value, Mapping) and "secure" in value else value
+        key: _plain(value) if key in SETTINGS or key.startswith("triplane:") else "not shown"
         for key, value in config.items()
     }
+
+
+def _plain(value: Any) -> Any:
+    """A setting without what is encrypted in it, and with what."""
+    match value:
+        case Mapping():
+            return (
+                REDACTED
+                if "secure" in value
+                else {key: _plain(inner) for key, inner in value.items()}
+            )
+        case list():
+            return [_plain(each) for each in value]
+        case _:
+            return value
 
 
 def resources(stack: NamedStack) -> list[dict[str, Any]]:
@@ -218,11 +244,19 @@ PARTS: Mapping[str, Part] = {
 }
 
 
-def deliveries(stack: NamedStack) -> Iterator[tuple[str, str]]:
-    """The evidence of this stack's deliveries and drift checks."""
-    for file in sorted(EVIDENCE.glob(f"*{stack.name}*")):
-        if file.suffix in (".json", ".md"):
-            yield file.name, file.read_text(errors="replace")
+def deliveries(stack: NamedStack, redaction: Redaction) -> Iterator[tuple[str, str]]:
+    """The evidence of this stack's deliveries and drift checks, without secrets."""
+    for name in (each.format(stack.name) for each in DELIVERIES):
+        try:
+            text = (EVIDENCE / name).read_text()
+            # Its values, and not its text: JSON writes a quote in a secret in another way.
+            if name.endswith(".json"):
+                text = json.dumps(redaction.value(json.loads(text)), indent=1)
+            yield name, redaction.text(text)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:  # a killed run's may be half a file
+            yield name, redaction.text(f"not collected: {error}\n")
 
 
 def _readme(stack: NamedStack, collected: datetime, parts: Mapping[str, Any]) -> str:

@@ -13,6 +13,9 @@ from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
 from rehearsal import supervisor
 
+REHEARSAL_PASSPHRASE = "rehearsal"  # noqa: S105
+"""Public, as the stack files say: a rehearsal's stack has no secret of a real cloud."""
+
 
 def pulumi_environment() -> dict[str, str]:
     """Where this clone's Pulumi keeps its state, and the settings that keep it off the network."""
@@ -29,7 +32,7 @@ def pulumi_environment() -> dict[str, str]:
         # https://pkg.go.dev/gocloud.dev/blob/fileblob#URLOpener
         "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_HOME": str(HOME / ".pulumi" / "home"),
-        "PULUMI_CONFIG_PASSPHRASE": "rehearsal",
+        "PULUMI_CONFIG_PASSPHRASE": REHEARSAL_PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         # Only our own build is known to ask Python for what this script answers.

@@ -15,6 +15,7 @@ from operations.delivery import evidence_archive
 from operations.terminal import fail
 
 KEY = "Zx3f-QmD_9aP7vLk2"
+PASSPHRASE = 'the "passphrase" of \\prod'
 PREFIX = "urn:pulumi:prod::triplane::triplane:aws:Gateway$aws:lambda/function:Function::"
 URN = f"{PREFIX}triplane-gateway-function"
 
@@ -61,9 +62,13 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     log.write_text("\n".join(EVENTS))
     file.write_text(
         "encryptionsalt: v1:c2FsdA==:v1:abc\nconfig:\n  triplane:cloud: aws\n  aws:token:\n    secure: v1:xyz\n"
+        "  triplane:delivery:\n    repository: a/b\n    token:\n      secure: v1:inner\n"
+        "  other:password: of-another-program\n"
     )
     (tmp_path / ".delivery").mkdir()
-    (tmp_path / ".delivery" / "release-prod.md").write_text(f"delivered with {KEY}\n")
+    delivered = {"steps": [{"step": "up", "failed": f"refused {KEY}"}, {"failed": PASSPHRASE}]}
+    (tmp_path / ".delivery" / "release-prod.json").write_text(json.dumps(delivered))
+    (tmp_path / ".delivery" / "drift-prod.md").write_text("# Drift of prod: 0 resources\n")
     outputs = {"gateway_url": "https://gateway", "gateway_key": KEY}
     steps = [
         {
@@ -82,7 +87,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         name="prod",
         file=file,
         event_log=log,
-        environment={"PULUMI_CONFIG_PASSPHRASE": "the passphrase of prod"},
+        environment={"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE},
         missing=lambda: None,
         outputs=lambda: outputs,
         resources=lambda: [
@@ -111,7 +116,8 @@ def test_the_archive_has_versions_times_differences_and_refusals(
     texts = collected(stack, tmp_path)
     assert set(texts) == {
         "README.md",
-        "deliveries/release-prod.md",
+        "deliveries/release-prod.json",
+        "deliveries/drift-prod.md",
         *(f"{part}.json" for part in evidence_archive.PARTS),
     }
     update = json.loads(texts["last_update.json"])
@@ -123,14 +129,53 @@ def test_the_archive_has_versions_times_differences_and_refusals(
     (change,) = json.loads(texts["preview.json"])
     assert change["diffReasons"] == ["environment"]
     assert json.loads(texts["drift.json"]) == {"triplane-gateway-function": ["gone"]}
-    assert json.loads(texts["settings.json"]) == {"triplane:cloud": "aws", "aws:token": "[secret]"}
+    assert json.loads(texts["settings.json"]) == {
+        "triplane:cloud": "aws",
+        "triplane:delivery": {"repository": "a/b", "token": "[secret]"},
+        "aws:token": "[secret]",
+        "other:password": "[secret]",
+    }
     assert json.loads(texts["answers.json"])["model_version"] == "m" * 64
 
 
 def test_no_secret_is_in_the_archive(stack: Any, tmp_path: Path) -> None:
     texts = "\n".join(collected(stack, tmp_path).values())
-    for secret in (KEY, "the passphrase of prod", "v1:xyz", "c2FsdA=="):
+    for secret in (KEY, "passphrase", "v1:xyz", "v1:inner", "of-another-program", "c2FsdA=="):
         assert secret not in texts
+
+
+def test_only_the_deliveries_of_this_very_stack_are_taken(stack: Any, tmp_path: Path) -> None:
+    """Another stack's secrets are not known here."""
+    for name in ("release-production", "drift-prod-gcp", "merge-prod", "preview-preprod", "prod"):
+        for suffix in ("json", "md"):
+            (tmp_path / ".delivery" / f"{name}.{suffix}").write_text('{"of": "another stack"}')
+    texts = collected(stack, tmp_path)
+    assert {name for name in texts if name.startswith("deliveries/")} == {
+        "deliveries/release-prod.json",
+        "deliveries/drift-prod.md",
+    }
+
+
+def test_a_delivery_that_was_cut_off_is_left_out_and_said(stack: Any, tmp_path: Path) -> None:
+    (tmp_path / ".delivery" / "release-prod.json").write_text('{"steps": [{"found": "opaq')
+    text = collected(stack, tmp_path)["deliveries/release-prod.json"]
+    assert text.startswith("not collected: ")
+    assert "opaq" not in text
+
+
+def test_a_passphrase_that_is_a_word_does_not_show_by_the_gap_that_it_leaves(
+    stack: Any, tmp_path: Path
+) -> None:
+    stack.environment = {"PULUMI_CONFIG_PASSPHRASE": "triplane"}
+    (change,) = json.loads(collected(stack, tmp_path)["preview.json"])
+    assert change["resource"] == "[secret]"
+
+
+def test_the_rehearsals_passphrase_is_public_and_hides_nothing(stack: Any, tmp_path: Path) -> None:
+    stack.environment = {"PULUMI_CONFIG_PASSPHRASE": "rehearsal"}
+    (tmp_path / ".delivery" / "drift-prod.md").write_text("engineer@triplane-rehearsal.iam\n")
+    text = collected(stack, tmp_path)["deliveries/drift-prod.md"]
+    assert text == "engineer@triplane-rehearsal.iam\n"
 
 
 def test_a_part_that_cannot_be_had_says_why_and_the_others_are_there(

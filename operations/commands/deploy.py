@@ -44,10 +44,10 @@ def preview(stack: NamedStack) -> None:
 def destroy(stack: NamedStack) -> None:
     """Take down everything but the data; with ``DATA=destroy`` the data, too, if the settings allow it."""
     stack.start()
-    refuse_missing(stack)
-    if not stack.exists():
+    if not stack.exists() and stack.is_created_by_an_update:
         print(f"There is no stack {stack.name}: nothing to destroy.")
         return
+    refuse_missing(stack)
     config = prepare(stack)
     refuse(account.another_account(stack, config))
     if os.environ.get("DATA") == "destroy":

@@ -45,16 +45,21 @@ def read_ready(stack: NamedStack) -> StackConfig:
 def create_missing_stack(stack: NamedStack, config: StackConfig, *, create: bool = False) -> None:
     """Create the stack, unless it exists. Refuses while the platform of a lost state exists: an empty state hides
     the loss from the next command, and so does a stack that somebody has created again."""
-    if not create:
+    if not create and not stack.is_created_by_an_update:
         refuse_missing(stack)
+    refuse_second_platform(stack, config)
+    stack.init()
+
+
+def refuse_second_platform(stack: NamedStack, config: StackConfig) -> None:
+    """Leave if the stack has no resource in its state, and its cloud has some of this stack."""
     if not stack.exists() or stack.is_empty():
         os.environ.update(stack.environment)
         refuse(copy_search.reasons_not_to_create(config, stack, allowed()))
-        stack.init()
 
 
 def refuse_missing(stack: NamedStack) -> None:
-    """Leave if the stack does not exist, and may not be created by the way."""
+    """Leave if the stack does not exist."""
     if reason := stack.missing():
         fail(reason)
 

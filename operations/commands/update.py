@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.commands.preparation import read_ready, refuse_missing
+from operations.commands.preparation import read_ready, refuse_missing, refuse_second_platform
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import guards
 from operations.engine.gateway import print_prediction
@@ -24,8 +24,15 @@ def refuse_losses(stack: Stack) -> None:
 
 def guard_stack(stack: NamedStack) -> None:
     """Refuse what an update of the stack would lose; changes nothing."""
-    read_ready(stack)
+    config = read_ready(stack)
     refuse_missing(stack)
+    refuse_second_platform(stack, config)
+    if stack.is_empty():
+        print(
+            f"Stack {stack.name} is empty, and its cloud has no lake of it: an update loses nothing. Whether the"
+            f" account is the right one, and is prepared: {stack.make('check-account')}"
+        )
+        return
     refuse_losses(stack)
     print(f"An update of stack {stack.name} loses nothing precious, and is of its own account.")
 

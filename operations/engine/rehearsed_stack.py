@@ -135,8 +135,17 @@ class RehearsedStack(NamedStack):
         # The engine replaces this file atomically, so it is never missing for a moment.
         return self.state_file.exists()
 
+    @property
+    def is_created_by_an_update(self) -> bool:
+        return True
+
     def missing(self) -> str | None:
-        return None
+        if self.exists():
+            return None
+        return (
+            f"There is no stack {self.name} in this clone. Nothing was changed. To create it: {self.make('up')}. Is its"
+            f" state lost, while its platform exists? {self.make('adopt')}"
+        )
 
     def is_empty(self) -> bool:
         return not state_in_file(self.state_file).get("resources")

@@ -152,8 +152,11 @@ class ShellStack(NamedStack):
     def exists(self) -> bool:
         return self._found.exists
 
+    @property
+    def is_created_by_an_update(self) -> bool:
+        return False  # the shell may be signed in to another backend
+
     def missing(self) -> str | None:
-        """A stack is not created by a command that needs one: the shell may be signed in to another backend."""
         if self.exists():
             return None
         return (

@@ -158,9 +158,14 @@ class NamedStack(Stack):
     def backup(self) -> str | None:
         """Where `make backup` writes without BACKUP; None if a person has to name a place."""
 
+    @property
+    @abstractmethod
+    def is_created_by_an_update(self) -> bool:
+        """Whether a preview or an update creates the stack. If not, a missing one is an error there, too."""
+
     @abstractmethod
     def missing(self) -> str | None:
-        """Why a command must not create the stack that does not exist; None if it exists, or may be created."""
+        """That the stack does not exist, and the ways out; None if it exists."""
 
     @abstractmethod
     def is_empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,11 @@ import pytest
 
 from operations.commands import backup, preparation
 from operations.commands.registry import COMMANDS
+from operations.commands.update import guard_stack
+from operations.delivery.drift import report_drift
+from operations.delivery.evidence_archive import collect_evidence
+from operations.engine import rehearsed_stack
+from operations.engine.rehearsed_stack import RehearsedStack
 from operations.recovery import copy_search
 
 
@@ -25,6 +31,7 @@ def stack(**answers: Any) -> Any:
         "is_empty": False,
         "state_problem": None,
         "missing": None,
+        "init": None,
         "start": None,
         "written": None,
         **answers,
@@ -33,6 +40,7 @@ def stack(**answers: Any) -> Any:
         name="prod",
         environment={},
         backup=None,
+        is_created_by_an_update=False,
         make=lambda target: f"make {target} STACK=prod",
         pulumi_line=lambda words: f"pulumi {words} --stack prod",
         **{name: lambda value=value: value for name, value in known.items()},
@@ -56,6 +64,52 @@ def test_every_command_refuses_a_stack_that_must_exist_and_does_not(
     monkeypatch.setenv("BACKUP", "s3://backups")
     with pytest.raises(SystemExit, match="There is no stack"):
         COMMANDS[command](stack(exists=False, missing="There is no stack prod in s3://states"))
+
+
+@pytest.mark.parametrize(
+    "command", ["outputs", "predict", "backup", "drift", "evidence", "destroy", "guard"]
+)
+def test_a_stack_of_this_clone_that_does_not_exist_has_a_way_out(
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rehearsed_stack, "HOME", tmp_path)
+    monkeypatch.setattr(RehearsedStack, "start", lambda _: None)
+    missing = RehearsedStack("dev-azure", tmp_path / "Pulumi.dev-azure.yaml")
+    functions = {
+        **COMMANDS,
+        "drift": report_drift,
+        "evidence": collect_evidence,
+        "guard": guard_stack,
+    }
+    if command == "destroy":
+        functions[command](missing)
+        assert "nothing to destroy" in capsys.readouterr().out
+        return
+    with pytest.raises(SystemExit, match=r"no stack dev-azure in this clone.*make up CLOUD=azure"):
+        functions[command](missing)
+
+
+def test_a_guard_of_an_empty_stack_refuses_as_an_update_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reason = "there is no state of stack prod, but s3://lake belongs to it"
+    monkeypatch.setattr(copy_search, "reasons_not_to_create", lambda *_: [reason])
+    with pytest.raises(SystemExit, match="s3://lake belongs to it"):
+        guard_stack(stack(is_empty=True))
+
+
+def test_a_guard_of_an_empty_stack_does_not_approve_of_an_account_that_it_did_not_ask(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(copy_search, "reasons_not_to_create", lambda *_: [])
+    guard_stack(stack(is_empty=True))
+    printed = capsys.readouterr().out
+    assert "prod is empty" in printed
+    assert "make check-account STACK=prod" in printed
+    assert "own account" not in printed
 
 
 @pytest.mark.parametrize("answers", [{"exists": False}, {"is_empty": True}])

@@ -9,7 +9,13 @@ import os
 
 from operations.commands.check_account import refuse_unprepared_account
 from operations.commands.model_versions import copy_models, other_model
-from operations.commands.preparation import ensure_model, prepare, read_settings, refuse_missing
+from operations.commands.preparation import (
+    ensure_model,
+    prepare,
+    read_settings,
+    refuse_missing,
+    refuse_unreadable_state,
+)
 from operations.commands.update import bring_up, refuse_losses, report_update
 from operations.data import backup
 from operations.data.backup import Copied, Overwritten
@@ -39,6 +45,7 @@ def back_up(stack: NamedStack) -> None:
     """Copy the lake's objects that are new, or were written again since the last backup, and the state."""
     target = _backup_of(stack)
     stack.start()
+    refuse_unreadable_state(stack)  # the backup has a copy of it
     refuse_missing(stack)
     source = lake_of(stack)
     if source is None:

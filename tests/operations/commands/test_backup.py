@@ -70,7 +70,11 @@ def test_a_backup_has_the_state_beside_the_data(
     lake = FolderLake(tmp_path / "lake")
     lake.write("raw/a", b"1")
     stack: Any = SimpleNamespace(
-        name="dev", export=lambda: state_of("dev"), start=lambda: None, missing=lambda: None
+        name="dev",
+        export=lambda: state_of("dev"),
+        start=lambda: None,
+        state_problem=lambda: None,
+        missing=lambda: None,
     )
     monkeypatch.setenv("BACKUP", str(tmp_path / "backup"))
     monkeypatch.setattr(command, "lake_of", lambda _: lake)

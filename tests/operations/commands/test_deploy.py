@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from operations.commands import backup, preparation
+from operations.commands import backup, check_account, preparation
 from operations.commands.registry import COMMANDS
 from operations.commands.update import guard_stack
 from operations.delivery.drift import report_drift
@@ -17,11 +17,19 @@ from operations.engine import rehearsed_stack
 from operations.engine.rehearsed_stack import RehearsedStack
 from operations.recovery import copy_search
 
+FUNCTIONS: dict[str, Any] = {
+    **COMMANDS,
+    "drift": report_drift,
+    "evidence": collect_evidence,
+    "guard": guard_stack,
+}
+
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
-    monkeypatch.setattr(preparation, "read_settings", lambda _: SimpleNamespace(cloud="aws"))
+    for module in (preparation, check_account):
+        monkeypatch.setattr(module, "ensure_model", lambda: None)
+        monkeypatch.setattr(module, "read_settings", lambda _: SimpleNamespace(cloud="aws"))
 
 
 def stack(**answers: Any) -> Any:
@@ -47,11 +55,21 @@ def stack(**answers: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("command", ["up", "preview", "destroy", "outputs", "predict", "repair"])
-def test_every_command_refuses_an_unreadable_state(command: str) -> None:
-    broken = stack(state_problem="prod.json is half-written")
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("up", "check-account", "preview", "destroy", "outputs", "predict", "repair", "backup"),
+        *("drift", "evidence", "guard"),
+    ],
+)
+def test_every_command_refuses_an_unreadable_or_altered_state(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "open_lake", lambda _: None)
+    monkeypatch.setenv("BACKUP", "s3://backups")
+    broken = stack(state_problem="prod.json is half-written", resources=[])
     with pytest.raises(SystemExit, match=r"half-written.*make adopt STACK=prod"):
-        COMMANDS[command](broken)
+        FUNCTIONS[command](broken)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +96,12 @@ def test_a_stack_of_this_clone_that_does_not_exist_has_a_way_out(
     monkeypatch.setattr(rehearsed_stack, "HOME", tmp_path)
     monkeypatch.setattr(RehearsedStack, "start", lambda _: None)
     missing = RehearsedStack("dev-azure", tmp_path / "Pulumi.dev-azure.yaml")
-    functions = {
-        **COMMANDS,
-        "drift": report_drift,
-        "evidence": collect_evidence,
-        "guard": guard_stack,
-    }
     if command == "destroy":
-        functions[command](missing)
+        FUNCTIONS[command](missing)
         assert "nothing to destroy" in capsys.readouterr().out
         return
     with pytest.raises(SystemExit, match=r"no stack dev-azure in this clone.*make up CLOUD=azure"):
-        functions[command](missing)
+        FUNCTIONS[command](missing)
 
 
 def test_a_guard_of_an_empty_stack_refuses_as_an_update_would(

@@ -83,7 +83,7 @@ train: bootstrap ## Train a model version on the flights of 2013
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none
 	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your shell's environment: STACK=staging, STACK=production VERSION=…
-	@$(python) -m operations release $(STACK) --version "$$VERSION"
+	@$(python) -m operations release $(of_stack) --version "$$VERSION"
 drift: bootstrap ## Report what somebody changed by hand in a stack
 	@$(python) -m operations drift $(of_stack)
 evidence: bootstrap ## Pack versions, times, differences and refusals of a stack, without secrets

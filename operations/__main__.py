@@ -20,7 +20,7 @@ STACK_COMMANDS = {
     "up": "bring the platform up, and ask it for a prediction",
     "check-account": "ask the account what it lacks for the stack: permissions, services, quotas",
     "preview": "show what `up` would change",
-    "destroy": "take everything down but the data; with DATA=destroy in the environment, the data, too",
+    "destroy": "take everything down but the data; with DATA=destroy, the data, too",
     "outputs": "show the stack's outputs",
     "predict": "ask the running platform about a real flight",
     "repair": "find what was changed or lost outside the program, and restore it",
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         _guard,
         "refuse a preview on stdin, or of STACK, that loses data or is of another account (ALLOW=…)",
     )
-    guard.add_argument("--stack", default="", help="preview this stack of the shell's environment")
+    guard.add_argument("--stack", help="preview this stack of the shell's environment")
     env = "print the environment for plain Pulumi, as the shell takes it"
     commands.add_parser("env", help=env, description=env).set_defaults(run=_print_environment)
     _add_delivery_commands(commands)
@@ -124,7 +124,7 @@ def _add_delivery_commands(commands: Subparsers) -> None:
     review.add_argument("--base", default="HEAD")
     for each in (deliver, review):
         each.add_argument("cloud", nargs="?", default="", help="default: the stack file's")
-    release.add_argument("stack")
+    _add_stack(release)
     comment = _command(
         commands,
         "comment",
@@ -185,11 +185,11 @@ def _move(arguments: argparse.Namespace) -> None:
 
 
 def _guard(arguments: argparse.Namespace) -> None:
-    if arguments.stack:
+    if arguments.stack is not None:
         from operations.commands.update import guard_stack
-        from operations.engine.shell_stack import ShellStack
+        from operations.engine.chosen_stack import shell_stack
 
-        guard_stack(ShellStack.named(arguments.stack))
+        guard_stack(shell_stack("", arguments.stack))
         return
     from operations.engine.guards import guard_preview
 
@@ -212,9 +212,13 @@ def _deliver(arguments: argparse.Namespace) -> None:
 
 def _release(arguments: argparse.Namespace) -> None:
     from operations.delivery.release import release_stack
+    from operations.engine.chosen_stack import shell_stack
 
     release_stack(
-        arguments.stack, arguments.version, p95_ms=arguments.p95_ms, errors=arguments.errors
+        shell_stack(arguments.cloud, arguments.stack),
+        arguments.version,
+        p95_ms=arguments.p95_ms,
+        errors=arguments.errors,
     )
 
 

@@ -12,6 +12,16 @@ def chosen_stack(cloud: str, name: str | None) -> NamedStack:
     """The stack of the shell's environment with this name; without a name, this clone's stack for the cloud."""
     if name is None:
         return RehearsedStack.for_cloud(cloud)
+    return shell_stack(cloud, name)
+
+
+def shell_stack(cloud: str, name: str | None) -> ShellStack:
+    """The stack of the shell's environment with this name, for a command that has no other."""
+    if name is None:
+        fail(
+            "STACK is missing. Name a stack of your shell's environment, STACK=prod; in this clone's rehearsal: make"
+            " deliver."
+        )
     if not name:  # a pipeline's variable that is not set: the rehearsal would answer for it
         fail(
             "STACK= is empty. Name a stack of your shell's environment, STACK=prod; for this clone's rehearsal, leave"

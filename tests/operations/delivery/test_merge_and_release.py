@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,10 @@ from operations.delivery.gates import GateFailed
 from operations.delivery.load_gate import Load
 from operations.delivery.stage_stack import stage_stack
 from operations.engine import gateway, rehearsed_stack
+from operations.engine.chosen_stack import shell_stack
 from operations.engine.shell_stack import ShellStack
 from operations.engine.stack import Stack
-from operations.recovery import failed_endpoints, interrupted_run
+from operations.recovery import copy_search, failed_endpoints, interrupted_run
 
 GOOD_LOAD = Load(
     requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200
@@ -29,6 +31,7 @@ GOOD_LOAD = Load(
 TESTED = "a" * 64
 MODEL = b"not a model, but a file with a known hash"
 SERVES = hashlib.sha256(MODEL).hexdigest()
+PREPARE = preparation.prepare
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
@@ -91,7 +94,7 @@ class FakeDeliveries:
     def release(self, name: str, **changes: Any) -> dict[str, Any]:
         """Release one stack; returns its evidence, and records whether it exited as failed."""
         try:
-            release.release_stack(name, **changes)
+            release.release_stack(shell_stack("", name), **changes)
         except SystemExit:
             self.done.append("stopped")
         file = evidence.EVIDENCE / f"release-{name}.json"
@@ -107,12 +110,18 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     directory.mkdir(parents=True)
     (directory / "model.onnx").write_bytes(MODEL)
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
-    deliveries.serves = {"staging": SERVES, "production": SERVES}
+    deliveries.serves = dict.fromkeys(("staging", "trial", "production"), SERVES)
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
     monkeypatch.setattr(preparation, "ensure_model", lambda: None)
+    environments = {"trial": "staging", "staging": "stage"}
     monkeypatch.setattr(
-        preparation, "read_settings", lambda stack: SimpleNamespace(artifact=artifact)
+        preparation,
+        "read_settings",
+        lambda stack: SimpleNamespace(
+            artifact=artifact, cloud="aws", environment=environments.get(stack.name, "prod")
+        ),
     )
+    monkeypatch.setattr(preparation, "prepare", PREPARE)
     monkeypatch.setattr(
         interrupted_run,
         "recover",
@@ -122,7 +131,14 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
     monkeypatch.setattr(ShellStack, "named", named)
     monkeypatch.setattr(ShellStack, "start", lambda _: None)
-    monkeypatch.setattr(ShellStack, "state_problem", lambda _: None)
+    for answer, value in {
+        "state_problem": None,
+        "written": None,
+        "missing": None,
+        "exists": True,
+        "is_empty": False,
+    }.items():
+        monkeypatch.setattr(ShellStack, answer, lambda _, value=value: value)
     return deliveries
 
 
@@ -205,10 +221,45 @@ def test_a_version_that_fails_the_load_gate_is_not_recorded_as_tested(
     assert not release.tested_version_file().exists()
 
 
-def test_production_without_a_tested_version_is_refused(stages: FakeDeliveries) -> None:
-    with pytest.raises(SystemExit, match=r"STACK=production needs VERSION=….* models/tested"):
-        release.release_stack("production", "")
+@pytest.mark.parametrize("name", ["production", "prod", "staging-2", "stagings"])
+def test_every_stack_but_staging_needs_a_tested_version(stages: FakeDeliveries, name: str) -> None:
+    with pytest.raises(SystemExit, match=f"STACK={name} needs VERSION=….* models/tested"):
+        release.release_stack(shell_stack("", name), "")
     assert stages.done == []
+
+
+@pytest.mark.parametrize("name", ["staging", "trial"])
+def test_staging_is_named_so_or_has_that_environment(stages: FakeDeliveries, name: str) -> None:
+    assert stages.release(name)["outcome"] == "delivered"
+    assert release.tested_version_file().read_text().strip() == SERVES
+
+
+def test_a_release_of_a_stack_that_does_not_exist_has_the_ways_out(
+    stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShellStack, "exists", lambda _: False)
+    monkeypatch.setattr(ShellStack, "missing", lambda _: "There is no stack staging. make adopt")
+    assert "There is no stack staging. make adopt" in stages.release("staging")["outcome"]
+    assert stages.done == ["stopped"]
+
+
+def test_a_release_builds_no_second_platform_beside_one_whose_state_is_lost(
+    stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShellStack, "is_empty", lambda _: True)
+    monkeypatch.setattr(
+        copy_search, "reasons_not_to_create", lambda *_: ["s3://lake belongs to staging"]
+    )
+    assert "s3://lake belongs to staging" in stages.release("staging")["outcome"]
+    assert stages.done == ["stopped"]
+
+
+def test_a_release_with_a_clock_behind_the_state_is_refused(
+    stages: FakeDeliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShellStack, "written", lambda _: datetime(2999, 1, 1, tzinfo=UTC))
+    assert "this machine's clock" in stages.release("staging")["outcome"]
+    assert stages.done == ["stopped"]
 
 
 def test_production_is_unchanged_if_another_version_than_was_tested_would_serve(
@@ -256,5 +307,5 @@ def test_a_state_with_foreign_code_is_not_released(
         ShellStack, "state_problem", lambda _: "the state has a provider of its own"
     )
     with pytest.raises(SystemExit, match="a provider of its own"):
-        release.release_stack("staging")
+        release.release_stack(shell_stack("", "staging"))
     assert stages.done == []

@@ -13,6 +13,16 @@ CLOUD ?=
 named_stack = $(if $(filter undefined,$(origin STACK)),,$(if $(findstring command,$(origin STACK)),--stack "$(STACK)",$(error \
 	STACK=$(STACK) comes from the environment. Write it after the target: make … STACK=$(STACK))))
 of_stack = $(CLOUD) $(named_stack)
+takes_stack := up check-account preview destroy outputs predict repair adopt backup restore guard release drift evidence
+ifneq ($(and $(findstring command,$(origin STACK)),$(MAKECMDGOALS)),)
+ifeq ($(filter $(takes_stack),$(MAKECMDGOALS)),)
+$(error STACK=$(STACK): make $(MAKECMDGOALS) does not act on it. Leave it out$(if $(filter move,$(MAKECMDGOALS)), and write \
+	FROM=… TO=…). These take STACK: $(takes_stack))
+endif
+endif
+# The same for a word that overrules a guard, or chooses what is written over. Without the value: a KEY may be one.
+not_left = $(foreach word,$1,$(if $(filter environment,$(origin $(word))),$(if $($(word)),$(error \
+	$(word) comes from the environment, where it may have been left. Write it after the target: make … $(word)=…))))
 # How the rehearsal's clouds behave: instant, realistic, fresh-account.
 ifdef PROFILE
 export TRIPLANE_REHEARSAL_PROFILE := $(PROFILE)
@@ -36,13 +46,13 @@ bootstrap:
 
 .PHONY: up check-account preview destroy outputs predict
 up: bootstrap ## Create or update the platform, and ask it for a prediction; in the rehearsal, or STACK=prod
-	@$(python) -m operations up $(of_stack)
+	@$(call not_left,ALLOW)$(python) -m operations up $(of_stack)
 check-account: bootstrap ## Ask the account what it lacks for the stack: permissions, services, quotas (first `make up` asks, too)
 	@$(python) -m operations check-account $(of_stack)
 preview: bootstrap ## Show what `make up` would change
-	@$(python) -m operations preview $(of_stack)
+	@$(call not_left,ALLOW)$(python) -m operations preview $(of_stack)
 destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too
-	@$(python) -m operations destroy $(of_stack)
+	@$(call not_left,DATA ALLOW)$(python) -m operations destroy $(of_stack)
 outputs: bootstrap ## Show the stack's outputs
 	@$(python) -m operations outputs $(of_stack)
 predict: bootstrap ## Ask the running platform about a real flight
@@ -50,20 +60,20 @@ predict: bootstrap ## Ask the running platform about a real flight
 
 .PHONY: repair adopt backup restore move drill guard
 repair: bootstrap ## Find what was changed or lost outside of Pulumi, and repair it (ALLOW=vanished)
-	@$(python) -m operations repair $(of_stack)
+	@$(call not_left,ALLOW)$(python) -m operations repair $(of_stack)
 adopt: bootstrap ## Take over existing resources when Pulumi's state is lost or broken
-	@$(python) -m operations adopt $(of_stack)
+	@$(call not_left,ALLOW)$(python) -m operations adopt $(of_stack)
 backup: bootstrap ## Copy the lake's data to BACKUP=…, a folder or another bucket
-	@$(python) -m operations backup $(of_stack)
+	@$(call not_left,BACKUP)$(python) -m operations backup $(of_stack)
 restore: bootstrap ## Create the platform again, and fill its lake from BACKUP=…
-	@$(python) -m operations restore $(of_stack)
+	@$(call not_left,BACKUP KEY ALLOW)$(python) -m operations restore $(of_stack)
 move: bootstrap ## The platform on another cloud, while the old one serves: FROM=aws TO=gcp, KEY=keep
-	@$(python) -m operations move "$(if $(findstring command,$(origin FROM)),$(FROM))" "$(if $(findstring command,$(origin TO)),$(TO))"
+	@$(call not_left,KEY ALLOW)$(python) -m operations move "$(if $(findstring command,$(origin FROM)),$(FROM))" "$(if $(findstring command,$(origin TO)),$(TO))"
 drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 	@$(python) -m operations drill $(CLOUD)
 # Without bootstrap: this one and `env` read stdin or are read by a shell, and must be quiet and quick.
 guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)
-	@$(python) -m operations guard $(named_stack)
+	@$(call not_left,ALLOW)$(python) -m operations guard $(named_stack)
 
 .PHONY: env rehearsal down wipe train
 # Without bootstrap, as guard.
@@ -81,9 +91,9 @@ train: bootstrap ## Train a model version on the flights of 2013
 
 .PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none
-	@$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
+	@$(call not_left,ALLOW)$(python) -m operations deliver $(CLOUD) --tests $(or $(TESTS),fast) $(if $(P95_MS),--p95-ms $(P95_MS)) $(if $(ERRORS),--errors $(ERRORS))
 release: bootstrap ## Deliver to one stack of your shell's environment: STACK=staging, STACK=production VERSION=…
-	@$(python) -m operations release $(of_stack) --version "$$VERSION"
+	@$(call not_left,VERSION ALLOW)$(python) -m operations release $(of_stack) --version "$$VERSION"
 drift: bootstrap ## Report what somebody changed by hand in a stack
 	@$(python) -m operations drift $(of_stack)
 evidence: bootstrap ## Pack versions, times, differences and refusals of a stack, without secrets

@@ -43,6 +43,12 @@ def preview(stack: NamedStack) -> None:
 
 def destroy(stack: NamedStack) -> None:
     """Take down everything but the data; with ``DATA=destroy`` the data, too, if the settings allow it."""
+    data = os.environ.get("DATA", "")
+    if data not in ("", "destroy"):
+        fail(
+            "DATA has a word that means nothing here, so it is not known whether the data is to stay. Nothing was"
+            " changed. Without DATA it stays. To destroy it, too: DATA=destroy"
+        )
     stack.start()
     if not stack.exists() and stack.is_created_by_an_update:
         print(f"There is no stack {stack.name}: nothing to destroy.")
@@ -50,7 +56,7 @@ def destroy(stack: NamedStack) -> None:
     refuse_missing(stack)
     config = prepare(stack)
     refuse(account.another_account(stack, config))
-    if os.environ.get("DATA") == "destroy":
+    if data:
         _destroy_all(stack, config)
     else:
         _destroy_all_but_data(stack)

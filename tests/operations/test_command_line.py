@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -18,6 +19,7 @@ from operations.delivery import gates
 from operations.engine import chosen_stack, federated_token
 from operations.engine.installation import HOME
 
+MAKEFILE = (HOME / "Makefile").read_text()
 VARIABLES = {
     "": ["CLOUD=gcp", "STACK=staging"],
     "no cloud": ["STACK=staging"],
@@ -30,13 +32,16 @@ VARIABLES = {
 
 @pytest.mark.parametrize("variables", VARIABLES.values(), ids=VARIABLES)
 def test_each_command_of_the_makefile_is_parsed(variables: list[str]) -> None:
-    targets = re.findall(
-        r"^([a-z-]+):.*\n\t@.* -m operations ", (HOME / "Makefile").read_text(), re.M
-    )
+    targets = re.findall(r"^([a-z-]+):.*\n\t@.* -m operations ", MAKEFILE, re.M)
     assert {"up", "deliver", "release", "drift", "review", "drill", "crash"} <= set(targets)
+    takes_stack = re.findall(r"^takes_stack := (.*)", MAKEFILE, re.M)[0].split()
+    assert set(takes_stack) == set(
+        re.findall(r"^([a-z-]+):.*\n.*\$\((?:of|named)_stack\)", MAKEFILE, re.M)
+    )
     for target in targets:
+        given = [word for word in variables if target in takes_stack or "STACK=" not in word]
         recipe = subprocess.run(
-            ["make", "--dry-run", target, *variables],
+            ["make", "--dry-run", target, *given],
             cwd=HOME, check=True, capture_output=True, text=True, timeout=60,
         ).stdout.splitlines()  # fmt: skip
         (command,) = (line for line in recipe if " -m operations " in line)
@@ -102,14 +107,19 @@ def test_a_cloud_together_with_a_stack_is_refused() -> None:
         main(["up", "gcp", "--stack", "prod"])
 
 
-@pytest.mark.parametrize("command", ["up", "drift", "evidence"])
+@pytest.mark.parametrize("command", ["up", "drift", "evidence", "release", "guard"])
 def test_an_empty_name_of_a_stack_is_not_the_rehearsal(command: str) -> None:
     """A pipeline's variable that is not set: the rehearsal would report no drift in its place."""
     with pytest.raises(SystemExit, match="STACK= is empty"):
         main([command, "--stack", ""])
 
 
-@pytest.mark.parametrize("target", ["up", "destroy", "drift", "guard"])
+def test_a_release_without_a_stack_is_refused() -> None:
+    with pytest.raises(SystemExit, match="STACK is missing"):
+        main(["release"])
+
+
+@pytest.mark.parametrize("target", ["up", "destroy", "drift", "guard", "release"])
 def test_a_stack_in_the_environment_is_not_acted_upon_unasked(target: str) -> None:
     done = subprocess.run(
         ["make", "--dry-run", target],
@@ -117,6 +127,41 @@ def test_a_stack_in_the_environment_is_not_acted_upon_unasked(target: str) -> No
     )  # fmt: skip
     assert done.returncode
     assert "STACK=prod comes from the environment. Write it after the target" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "word"),
+    [
+        *((target, "ALLOW") for target in ("up", "preview", "repair", "adopt", "guard", "move")),
+        *((target, "ALLOW") for target in ("deliver", "release", "restore")),
+        ("destroy", "DATA"),
+        *(("backup", "BACKUP"), ("restore", "BACKUP")),
+        *(("restore", "KEY"), ("move", "KEY")),
+        ("release", "VERSION"),
+    ],
+)
+def test_a_word_in_the_environment_overrules_nothing(target: str, word: str) -> None:
+    """`DATA=destroy`, left by an `export`, destroyed the data of the next stack that was taken down."""
+    environment = {**os.environ, word: "secret"}
+    arguments = ["make", "--dry-run", target]
+    run = partial(subprocess.run, cwd=HOME, capture_output=True, text=True, timeout=60)
+    left = run(arguments, env=environment)
+    assert left.returncode
+    assert f"{word} comes from the environment, where it may have been left" in left.stderr
+    assert "secret" not in left.stderr
+    assert run([*arguments, f"{word}=chosen"], env=environment).returncode == 0
+    assert run(arguments, env={**environment, word: ""}).returncode == 0
+
+
+@pytest.mark.parametrize("target", ["deliver", "review", "drill", "crash", "policy", "move"])
+def test_a_command_that_does_not_act_on_a_stack_of_the_shell_refuses_its_name(target: str) -> None:
+    run = partial(subprocess.run, cwd=HOME, capture_output=True, text=True, timeout=60)
+    refused = run(["make", "--dry-run", target, "STACK=prod"])
+    assert refused.returncode
+    assert f"STACK=prod: make {target} does not act on it" in refused.stderr
+    # A pipeline's job may have a variable of that name.
+    assert run(["make", "--dry-run", target], env={**os.environ, "STACK": "prod"}).returncode == 0
+    assert run(["make", "--dry-run", target, "release", "STACK=prod"]).returncode == 0
 
 
 @pytest.mark.parametrize("words", [["FROM=aws", "TO=gcp"], []])
@@ -177,6 +222,5 @@ def test_an_unknown_command_is_refused_with_the_known_ones(
 
 
 def test_make_runs_the_operations_by_this_command_line_only() -> None:
-    makefile = (HOME / "Makefile").read_text()
-    assert "-m operations up" in makefile
-    assert not re.findall(r"-m operations\.", makefile)
+    assert "-m operations up" in MAKEFILE
+    assert not re.findall(r"-m operations\.", MAKEFILE)

@@ -104,6 +104,12 @@ def test_a_stack_of_this_clone_that_does_not_exist_has_a_way_out(
         FUNCTIONS[command](missing)
 
 
+def test_a_word_in_data_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", "keep")
+    with pytest.raises(SystemExit, match=r"Nothing was changed.*DATA=destroy"):
+        COMMANDS["destroy"](stack())
+
+
 def test_a_guard_of_an_empty_stack_refuses_as_an_update_would(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -93,7 +93,7 @@ def test_each_make_target_of_a_pipeline_exists(file: Path) -> None:
     assert targets, "it does not call make"
     for target in targets:
         subprocess.run(
-            ["make", "--dry-run", target, "STACK=staging", "CLOUD=aws", "BASE=HEAD"],
+            ["make", "--dry-run", target, "CLOUD=aws", "BASE=HEAD"],
             cwd=HOME, check=True, capture_output=True, timeout=60,
         )  # fmt: skip
 

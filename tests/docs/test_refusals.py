@@ -29,7 +29,7 @@ def texts() -> Iterator[str]:
                     yield re.sub(r"\{\w*\}", "…", node.value)
 
 
-TEXTS = "\n".join(texts())
+TEXTS = "\n".join([*texts(), (ROOT / "Makefile").read_text()])
 
 
 def messages() -> list[str]:

@@ -131,6 +131,8 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     named = classmethod(lambda cls, name: cls(name, tmp_path / f"Pulumi.{name}.yaml"))
     monkeypatch.setattr(ShellStack, "named", named)
     monkeypatch.setattr(ShellStack, "start", lambda _: None)
+    # What a command sets for the clouds' clients is gone after the test.
+    monkeypatch.setattr(ShellStack, "environment", {})
     for answer, value in {
         "state_problem": None,
         "written": None,

@@ -47,7 +47,7 @@ NAMED = re.compile(
     rf"(?:{_QUOTED}|(?:(?:Basic|Bearer|Digest)\s+)?(?:(?!</)[^\s\"'&;])+)"
 )
 HEADER = re.compile(
-    rf"(?i)(?P<head>(?<![\w.:/$])(?:[\w-]*-)?(?:authorization|cookie)(?:{_QUOTE})?\s*[:=]\s*)(?:{_QUOTED}|[^\r\n]+)"
+    rf"(?i)(?P<head>(?<![\w.:/$-])(?:[\w-]*-)?(?:authorization|cookie)(?:{_QUOTE})?\s*[:=]\s*)(?:{_QUOTED}|[^\r\n]+)"
 )
 CHANGED = re.compile(rf"(?P<head>\[secret\](?:{_QUOTE})?\s*[=-]>\s*)(?:{_QUOTED}|\S+)")
 """The other side of a difference."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +145,15 @@ def test_what_a_reader_needs_is_left_as_it_is(text: str) -> None:
 def test_a_resource_whose_name_ends_like_a_credentials_is_shown() -> None:
     drift = {"triplane-gateway-key": ["length"], "triplane-token": {"seconds": 3}}
     assert Redaction([]).value(drift) == drift
+
+
+@pytest.mark.parametrize(
+    "piece", ["a-", "ab12/+", '"', "\\", 'token: " ', "key=a b\n", "-----BEGIN "]
+)
+def test_a_long_text_is_searched_in_seconds(piece: str) -> None:
+    began = time.monotonic()
+    Redaction([KEY, "word"]).text(piece * (400_000 // len(piece)))
+    assert time.monotonic() - began < 20
 
 
 def test_the_environments_credentials_and_the_passphrase_of_a_file_are_known(

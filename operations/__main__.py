@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -244,8 +243,13 @@ def _review(arguments: argparse.Namespace) -> None:
 
 def _comment(arguments: argparse.Namespace) -> None:
     from operations.delivery.comment import render
+    from operations.engine.previews import preview_document
 
-    print(render(json.load(sys.stdin), arguments.title), end="")
+    try:
+        preview = preview_document(sys.stdin.read())
+    except ValueError as error:
+        sys.exit(f"No comment: {error}. Its own reason is in what it printed to stderr.")
+    print(render(preview, arguments.title), end="")
 
 
 def _drill(arguments: argparse.Namespace) -> None:

@@ -37,6 +37,9 @@ from operations.recovery.copy_search import StateCopy
 from operations.terminal import fail
 
 MIB = 2**20
+AGAIN = (
+    "back it up again (`make backup` with the CLOUD= or STACK= of that platform, and this BACKUP=)"
+)
 ALLOW_OTHER_MODEL = "model"
 """The word that restores with another model version than the one that served: ``ALLOW=model``."""
 
@@ -68,7 +71,8 @@ def restore(stack: NamedStack) -> None:
     stack.start()
     former = _former_stack(source)
     served = stack_outputs(former[1].resources).get("model_version") if former else None
-    copy_models(source, champion=served)
+    if not copy_models(source, champion=served):
+        fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
     key = _former_key(stack, former) if keep_key else None
     ensure_model()
     if ALLOW_OTHER_MODEL not in allowed():
@@ -97,12 +101,8 @@ def copied(source: Lake, target: Lake, overwrite: Overwritten) -> Copied:
     try:
         return backup.copy(source, target, overwrite=overwrite)
     except Exception as error:  # a full disk, an expired login: each client has errors of its own
-        reason = (
-            cloud_errors.report(error)
-            or f"{error}\nMend the cause, and run the same command again."
-        )
         fail(
-            f"The copy has stopped: {reason}\nEach object that is there is whole, and the source is unchanged: the next"
+            f"The copy has stopped: {cloud_errors.reason_of_stop(error)}\nEach object that is there is whole, and the source is unchanged: the next"
             " run copies what is missing."
         )
 
@@ -120,9 +120,9 @@ def _former_stack(source: Lake) -> tuple[str, StateCopy] | None:
             state = read_state_copy(source, name)
         except ValueError as error:
             fail(
-                f"The state in the backup, {state_copy_name(name)}, cannot be read: {error}. Nothing was changed. Run"
-                " `make backup` again if that platform still exists. Otherwise remove that file from the"
-                " backup: then it is restored without the former model version and key."
+                f"The state in the backup, {state_copy_name(name)}, cannot be read: {error}. Nothing was changed."
+                f" If the platform of stack {name} still exists: {AGAIN}. Otherwise remove that file from the backup: then"
+                " it is restored without the former model version and key."
             )
         if state and state.get("deployment"):
             return name, StateCopy(f"the backup of stack {name}", state)
@@ -133,8 +133,7 @@ def _former_key(stack: NamedStack, former: tuple[str, StateCopy] | None) -> str:
     if former is None:
         fail(
             "KEY=keep: this backup has no state, so it has no key: an older version made it. Nothing was changed."
-            " Run `make backup` again if that platform still exists. Otherwise leave out KEY=keep: then"
-            " the gateway gets a key of its own."
+            f" If its platform still exists: {AGAIN}. Otherwise leave out KEY=keep: then the gateway gets a key of its own."
         )
     key = kept_key.key_in_copy(stack, *former)
     if key is None:

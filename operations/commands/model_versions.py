@@ -16,8 +16,8 @@ from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
 
-def copy_models(source: Lake, champion: str | None) -> None:
-    """Copy the models that this clone does not have: the platform is built with one of them.
+def copy_models(source: Lake, champion: str | None) -> bool:
+    """Copy the models that this clone does not have: the platform is built with one of them. False if the source has none.
 
     ``champion``: the version that becomes it in a clone that has none.
     """
@@ -26,13 +26,11 @@ def copy_models(source: Lake, champion: str | None) -> None:
     except (
         Exception
     ) as error:  # a full disk, an expired login: each cloud's client has errors of its own
-        reason = (
-            cloud_errors.report(error)
-            or f"{error}\nMend the cause, and run the same command again."
+        fail(
+            f"The models could not be copied to {STORE}: {cloud_errors.reason_of_stop(error)}\nNothing else was changed."
         )
-        fail(f"The models could not be copied to {STORE}: {reason}\nNothing else was changed.")
     if not found:
-        fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
+        return False
     chosen = STORE / MODEL / "champion"
     if champion and not chosen.exists() and (STORE / MODEL / champion).is_dir():
         chosen.write_text(f"{champion}\n")
@@ -41,6 +39,7 @@ def copy_models(source: Lake, champion: str | None) -> None:
     command = [str(PYTHON), "-m", "model_server", "complete", "--store", str(STORE)]
     if subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
         fail(f"The models in {STORE} could not be completed; the reason is above.")
+    return True
 
 
 def _copied_models(source: Lake) -> int:

@@ -8,6 +8,7 @@ is continued by the same command.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def move(source: NamedStack, target: NamedStack) -> None:
     keep_key = kept_key.is_wanted()
     for each in (source, target):
         each.start()
-    old = _serving(source)
+    old = _serving(source, successor=target)
     with _continued_by_another_run(source, begun=False):
         key = _refuse_unfit_target(old, target, keep_key)
     with _continued_by_another_run(source, begun=True):
@@ -96,15 +97,15 @@ def move(source: NamedStack, target: NamedStack) -> None:
     _report(old, new, equal)
 
 
-def _serving(stack: NamedStack) -> Platform:
-    """The platform of a stack. Leaves with a reason unless it serves."""
+def _serving(stack: NamedStack, successor: NamedStack) -> Platform:
+    """The platform of a stack. Leaves with a reason unless it serves; a backup could be restored in ``successor``."""
     refuse_unreadable_state(stack)
     outputs = stack.outputs() if stack.exists() else {}
     lake = lake_of(stack) if outputs else None
     if lake is None or "gateway_url" not in outputs:
         fail(
             f"Stack {stack.name} does not exist, or serves nothing: nothing can be moved from it. Nothing was"
-            " changed. If its cloud is gone: `make restore BACKUP=… KEY=keep` on the other one."
+            f" changed. If its cloud is gone: `{successor.make('restore')} BACKUP=… KEY=keep`"
         )
     return Platform(stack, outputs, lake)
 
@@ -113,7 +114,11 @@ def _refuse_unfit_target(old: Platform, target: NamedStack, keep_key: bool) -> s
     """Leave with a reason if the target cannot take the platform, before it is changed; returns the key to put there."""
     refuse_unreadable_state(target)
     served = old.outputs["model_version"]
-    copy_models(old.lake, champion=served)
+    if not copy_models(old.lake, champion=served):
+        fail(
+            f"{old.lake_uri}, the lake of stack {old.stack.name}, has no models: the same platform cannot be built elsewhere."
+            f" Nothing was changed. `{old.stack.make('repair')}` puts back what is lost."
+        )
     ensure_model()
     refuse(other_model(target, read_settings(target), served))
     key = kept_key.key_of(old.stack) if keep_key else None
@@ -159,7 +164,7 @@ def _built(old: Platform, target: NamedStack, key: str | None) -> Platform:
     if key:
         kept_key.put_key(target, key)
     bring_up(target)
-    new = _serving(target)
+    new = _serving(target, successor=target)
     add_origin(new.lake, old.lake_uri)
     return new
 
@@ -181,7 +186,8 @@ def _check_prediction(old: Platform, new: Platform) -> bool:
     if first != second and ALLOW_OTHER_PREDICTION not in allowed():
         fail(
             f"Stack {new.stack.name} answers otherwise than stack {old.stack.name}:\n  {first.decode()}\n"
-            f"  {second.decode()}\nLook for the cause (`make drift`, the model's card)."
+            f"  {second.decode()}\nLook for the cause (`{old.stack.make('drift')}`,"
+            f" `{new.stack.make('drift')}`, the model's card)."
             f" If only the last digit differs, and that is good enough:"
             f" ALLOW={ALLOW_OTHER_PREDICTION}"
         )
@@ -226,4 +232,9 @@ def _continued_by_another_run(source: NamedStack, *, begun: bool) -> Iterator[No
             fail(f"{left.code}\n{advice}")
         raise
     except Exception as error:  # each cloud's client has errors of its own
-        fail(f"{cloud_errors.report(error) or f'{type(error).__name__}: {error}'}\n{advice}")
+        try:
+            reason = cloud_errors.reason_of_stop(error)
+        except type(error):  # a mistake of ours: its traceback comes below
+            print(advice, file=sys.stderr)
+            raise
+        fail(f"{reason}\n{advice}")

@@ -73,6 +73,15 @@ def report(error: Exception) -> str | None:
     return f"{text}\n{way_past(text) or _way_past_status(_status(error)) or default}"
 
 
+def reason_of_stop(error: Exception) -> str:
+    """Why work on files and lakes has stopped, with the way on. A mistake of ours is raised again, with its traceback."""
+    if text := report(error):
+        return text
+    if isinstance(error, OSError):  # a full disk, a folder that may not be read
+        return f"{error}\nMend the cause, and run the same command again."
+    raise error
+
+
 def _status(error: Exception) -> int | None:
     """The HTTP status of a client's error, which each client keeps in a place of its own."""
     response = getattr(error, "response", None)

@@ -21,12 +21,7 @@ def parse_preview(text: str) -> list[Step]:
     A pipe loses Pulumi's exit code. A failed preview shows in its diagnostics, and an interrupted one in its
     missing summary.
     """
-    try:
-        preview = json.loads(text)
-    except ValueError as error:
-        raise ValueError(_not_a_preview(str(error))) from error
-    if not isinstance(preview, dict):
-        raise ValueError(_not_a_preview("JSON of another kind"))
+    preview = preview_document(text)
     errors = [
         str(each.get("message", "")).strip()
         for each in preview.get("diagnostics") or ()
@@ -39,6 +34,21 @@ def parse_preview(text: str) -> list[Step]:
             "the preview has no summary: it was interrupted, or it is not one of Pulumi's"
         )
     return list(preview.get("steps") or ())
+
+
+def preview_document(text: str) -> dict[str, Any]:
+    """What ``pulumi preview --json`` printed, of a failed preview, too; raises ValueError for any other text."""
+    try:
+        preview = json.loads(text)
+    except ValueError as error:
+        raise ValueError(_not_a_preview(str(error))) from error
+    if not isinstance(preview, dict) or not preview.keys() & {
+        "steps",
+        "diagnostics",
+        "changeSummary",
+    }:
+        raise ValueError(_not_a_preview("JSON of another kind"))
+    return preview
 
 
 def _not_a_preview(reason: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shlex
@@ -210,6 +212,26 @@ def test_ctrl_c_ends_a_command_in_one_line_and_says_how_to_go_on(
     stderr = capsys.readouterr().err
     assert "run the same command again" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("text", ["", "error: no stack selected", "[]", '{"steps": [', '{"a": 1}'])
+def test_a_comment_about_what_is_no_preview_is_refused_without_a_traceback(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises(SystemExit, match="No comment: the preview is not, or not completely"):
+        main(["comment"])
+
+
+def test_a_comment_about_a_failed_preview_has_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = {"diagnostics": [{"severity": "error", "message": "no such region"}]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(failed)))
+    main(["comment", "staging"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("### staging")
+    assert "no such region" in printed
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones(

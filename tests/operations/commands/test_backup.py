@@ -42,7 +42,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     done: list[str] = []
     settings = SimpleNamespace(cloud="gcp", artifact=SimpleNamespace(version=SERVED))
     monkeypatch.setattr(command, "ensure_model", lambda: None)
-    monkeypatch.setattr(command, "copy_models", lambda _, champion: done.append(champion))
+    monkeypatch.setattr(command, "copy_models", lambda _, champion: not done.append(champion))
     monkeypatch.setattr(command, "read_settings", lambda _: settings)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: done.append("prepare"))
     monkeypatch.setattr(command, "refuse_losses", lambda _: None)
@@ -112,7 +112,10 @@ def test_a_state_in_a_backup_that_is_cut_off_is_refused(
     place: FolderLake, steps: list[str]
 ) -> None:
     place.write("state/triplane/dev.json", b'{"deployment": {')
-    with pytest.raises(SystemExit, match=r"state/triplane/dev.json, cannot be read.*make backup"):
+    with pytest.raises(
+        SystemExit,
+        match=r"state/triplane/dev.json, cannot be read.*stack dev.*make backup` with the CLOUD=",
+    ):
         command.restore(STACK)
     assert steps == []
 
@@ -173,6 +176,32 @@ def test_a_clone_without_models_gets_them_with_the_champion_and_the_archives(
     assert (store / "flight-delay/champion").read_text() == "mine", "a clone keeps its own choice"
 
 
-def test_a_place_without_a_backup_is_refused(tmp_path: Path) -> None:
+def test_a_place_without_a_backup_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP", str(tmp_path))
     with pytest.raises(SystemExit, match="not at the place in BACKUP"):
-        model_versions.copy_models(FolderLake(tmp_path), champion=None)
+        command.restore(STACK)
+
+
+@pytest.mark.parametrize("work", ["copy", "models"])
+def test_a_mistake_of_ours_in_a_copy_keeps_its_traceback(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FolderLake(tmp_path / "lake")
+    source.write("models/m", b"1")
+    monkeypatch.setattr(model_versions, "STORE", tmp_path / "store")
+
+    def mistaken(*_: Any) -> None:
+        raise TypeError("unsupported operand")
+
+    monkeypatch.setattr(FolderLake, "write", mistaken)
+
+    def begin() -> None:
+        if work == "copy":
+            command.copied(source, FolderLake(tmp_path / "backup"), "all")
+        else:
+            model_versions.copy_models(source, champion=None)
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        begin()

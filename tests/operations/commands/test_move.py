@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from operations.commands import model_versions
 from operations.commands import move as command
 from operations.commands.move import move
 from operations.data.folder_lake import FolderLake
@@ -116,7 +117,7 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clouds:
         monkeypatch.delenv(name, raising=False)
     for name in ("ensure_model", "refuse_unreadable_state", "refuse_losses"):
         monkeypatch.setattr(command, name, lambda *_: None)
-    monkeypatch.setattr(command, "copy_models", lambda *_, **__: here.step("models"))
+    monkeypatch.setattr(command, "copy_models", lambda *_, **__: here.step("models") or True)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: here.step("prepare"))
     monkeypatch.setattr(command, "bring_up", bring_up)
     monkeypatch.setattr(command, "copied", copied)
@@ -180,6 +181,32 @@ def test_a_move_that_was_stopped_anywhere_is_continued_by_the_same_command(
     assert {name: clouds.old.lake.read(name) for name in clouds.old.lake.names()} == before
     assert clouds.new.lake.read("captures/c") == b"captures/c"
     assert clouds.new.key == "key"
+
+
+@pytest.mark.parametrize("step", ["models", "copy"])
+def test_a_mistake_of_ours_keeps_its_traceback_and_says_that_nothing_is_lost(
+    step: str, clouds: Clouds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(reached: str) -> None:
+        if reached == step:
+            raise TypeError("NoneType is not iterable")
+
+    clouds.stop = stop
+    with pytest.raises(TypeError, match="not iterable"):
+        clouds.move()
+    assert "old is unchanged" in capsys.readouterr().err
+
+
+def test_a_lake_without_models_is_named_as_such_and_not_as_a_backup(
+    clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "copy_models", model_versions.copy_models)
+    (clouds.old.lake.path / "models/m").unlink()
+    with pytest.raises(SystemExit) as left:
+        clouds.move()
+    assert f"{clouds.old.lake.path}, the lake of stack old, has no models" in str(left.value.code)
+    assert "`make repair CLOUD=old`" in str(left.value.code)
+    assert "BACKUP" not in str(left.value.code)
 
 
 def test_a_gateway_that_does_not_answer_yet_is_asked_again_by_the_same_command(
@@ -264,7 +291,10 @@ def same(clouds: Clouds) -> None:
     ("change", "message"),
     [
         (same, "FROM and TO are the same stack, old"),
-        (gone, r"Stack old does not exist, or serves nothing.*make restore"),
+        (
+            gone,
+            r"Stack old does not exist, or serves nothing.*make restore CLOUD=new BACKUP=… KEY=keep",
+        ),
         (other_model_in_settings, r"model 82d.*name 510.*Nothing was changed.*triplane:model: 82d"),
         (other_model_in_target, r"new serves model 510.*Nothing was changed.*make up CLOUD=new"),
         (other_data, r"1 objects of another platform, such as captures/of-somebody.*other-data"),
@@ -302,7 +332,8 @@ def test_nobody_is_told_to_switch_to_a_platform_that_predicts_otherwise(
     clouds: Clouds, capsys: pytest.CaptureFixture[str]
 ) -> None:
     another_prediction(clouds)
-    with pytest.raises(SystemExit, match=r"(?s)late.*on time.*do not switch callers"):
+    named = r"`make drift CLOUD=old`,\s+`make drift CLOUD=new`"
+    with pytest.raises(SystemExit, match=rf"(?s)late.*on time.*{named}.*do not switch callers"):
         clouds.move()
     assert "Switch your callers" not in capsys.readouterr().out
 

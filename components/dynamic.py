@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Props = dict[str, Any]
 
-GRANT_SECONDS = 10 * 60
+LONGEST_GRANT_SECONDS = 10 * 60
 """How long a new grant may take until it is in force: Azure says up to ten minutes, Google "potentially 7 minutes or
 longer", AWS gives no number.
 https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
@@ -84,10 +84,10 @@ def wait_for(poll: Callable[[], T | None], *, what: str, seconds: float, every: 
 def once_granted(work: Callable[[], T], *, denied: Callable[[Exception], bool]) -> T:
     """Do ``work``; again while it fails because a grant is not in force yet, which ``denied`` recognises.
 
-    No cloud says when a grant is in force, so it is tried out. After `GRANT_SECONDS` the refusal is the truth, and is
+    No cloud says when a grant is in force, so it is tried out. After `LONGEST_GRANT_SECONDS` the refusal is the truth, and is
     raised as it is. The first attempts follow each other quickly.
     """
-    deadline = time.monotonic() + GRANT_SECONDS
+    deadline = time.monotonic() + LONGEST_GRANT_SECONDS
     pause = min(1.0, GRANT_PAUSE)
     while True:
         try:

@@ -36,7 +36,7 @@ use: its caller would get 502. Documented are 600 s on Google Cloud
 (https://docs.cloud.google.com/load-balancing/docs/https/request-distribution) and 4 minutes on Azure
 (https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset). SageMaker's documents name no time."""
 
-GRANT_SECONDS = 2 * 60
+DOWNLOAD_SECONDS = 2 * 60
 """How long a download is tried again that Cloud Storage refuses."""
 LATE_FROM = 0.5
 """The probability from which a flight is called late."""
@@ -99,7 +99,7 @@ def _downloaded(uri: str) -> Path:
     file = Path(tempfile.mkdtemp(prefix="model-")) / "model.onnx"
     client = storage.Client()
 
-    @Retry(if_exception_type(Forbidden, NotFound), maximum=10, timeout=GRANT_SECONDS)
+    @Retry(if_exception_type(Forbidden, NotFound), maximum=10, timeout=DOWNLOAD_SECONDS)
     def download() -> None:
         with file.open("wb") as target:
             client.download_blob_to_file(f"{uri.rstrip('/')}/model.onnx", target)

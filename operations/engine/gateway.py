@@ -16,8 +16,8 @@ from operations.terminal import fail, say
 FLIGHT = HOME / "docs" / "flight.json"
 """A request about a real flight."""
 START_SECONDS = 60
-GRANT_SECONDS = 10 * 60
-"""As long as a cloud may take until a new permission is in force (`components.dynamic.GRANT_SECONDS`)."""
+PERMITTED_SECONDS = 10 * 60
+"""As long as a cloud may take until a new permission is in force (`components.dynamic.LONGEST_GRANT_SECONDS`)."""
 
 
 def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
@@ -89,8 +89,12 @@ def _answer_when_ready(request: urllib.request.Request, trust: ssl.SSLContext) -
             problem = f"{error.code} {error.read().decode(errors='replace')}"
             if error.code < 500:
                 fail(f"{request.full_url} refused: {problem}")
-            if error.code == 503 and error.headers.get("retry-after") and seconds < GRANT_SECONDS:
-                seconds = GRANT_SECONDS
+            if (
+                error.code == 503
+                and error.headers.get("retry-after")
+                and seconds < PERMITTED_SECONDS
+            ):
+                seconds = PERMITTED_SECONDS
                 say(f"the gateway answers 503: its permissions may take {seconds // 60} minutes")
         except OSError as error:
             problem = str(error)

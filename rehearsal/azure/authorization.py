@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from rehearsal.azure import permissions
 from rehearsal.azure.ids import same, within
 from rehearsal.azure.resource_type import IDENTITY
-from rehearsal.core.behaviour import GRANT_SECONDS
+from rehearsal.core.behaviour import GRANT_DELAYS
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -131,5 +131,5 @@ def _creation_time(context: Context) -> str:
     until_in_force = context.behaviour.grant_delay(PACKAGE, permissions.ASSIGNMENT)
     # The delay begins when the record is stored, a moment after this.
     moment = 0.5 if until_in_force else 0.0
-    age = timedelta(seconds=GRANT_SECONDS[PACKAGE] - until_in_force - moment)
+    age = timedelta(seconds=GRANT_DELAYS[PACKAGE] - until_in_force - moment)
     return (datetime.now(UTC) - age).isoformat()

@@ -21,7 +21,7 @@ CLOCK = 30
 """The shortened clock of `realistic`: a second of the rehearsal is so many seconds of a cloud."""
 
 # How late a grant, or its removal, is in force: seconds of the cloud, by package, or by a type that differs.
-GRANT_SECONDS: Mapping[str, float] = {
+GRANT_DELAYS: Mapping[str, float] = {
     # AWS gives no number: "As a service that is accessed through computers in data centers around the world, IAM
     # uses … eventual consistency".
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
@@ -93,7 +93,7 @@ class Behaviour:
 
     def grant_delay(self, package: str, token: str = "") -> float:
         """How late a grant of this cloud and type, or its removal, is in force."""
-        return self.shortened(GRANT_SECONDS.get(token, GRANT_SECONDS[package]))
+        return self.shortened(GRANT_DELAYS.get(token, GRANT_DELAYS[package]))
 
     def token_seconds(self) -> int:
         """How long an access token is valid."""

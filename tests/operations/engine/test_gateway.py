@@ -78,4 +78,4 @@ def test_a_refused_request_is_not_waited_for(waited: Callable[[Answers], float])
 
 
 def test_the_wait_is_that_of_the_components() -> None:
-    assert gateway.GRANT_SECONDS == dynamic.GRANT_SECONDS
+    assert gateway.PERMITTED_SECONDS == dynamic.LONGEST_GRANT_SECONDS

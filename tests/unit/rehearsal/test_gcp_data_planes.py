@@ -84,7 +84,7 @@ class Platform(Project):
     def __init__(self, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(context)
         monkeypatch.setattr(rest, "call", self._call)
-        monkeypatch.setattr(dynamic, "GRANT_SECONDS", 0.2)
+        monkeypatch.setattr(dynamic, "LONGEST_GRANT_SECONDS", 0.2)
         monkeypatch.setattr(dynamic, "GRANT_PAUSE", 0.05)
         self.lake = self.create(BUCKET, "lake", location="EU", forceDestroy=True)
         self.registry = self.create(
@@ -560,7 +560,7 @@ def test_a_build_is_started_again_until_its_late_grant_is_in_force(
             grant()
         return builds(self, props)
 
-    monkeypatch.setattr(dynamic, "GRANT_SECONDS", 30)
+    monkeypatch.setattr(dynamic, "LONGEST_GRANT_SECONDS", 30)
     monkeypatch.setattr(BuiltImageProvider, "build", build)
     assert "@sha256:" in platform.build()
     assert len(started) == 3

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from rehearsal.aws import lambda_functions, permissions
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
-from rehearsal.core.behaviour import BEHAVIOURS, CLOCK, GRANT_SECONDS, PROFILES
+from rehearsal.core.behaviour import BEHAVIOURS, CLOCK, GRANT_DELAYS, PROFILES
 from rehearsal.core.records import Record, Refusal
 from rehearsal.core.settings import PROFILE_VARIABLE
 from rehearsal.core.store import Store
@@ -137,7 +137,7 @@ def test_every_profile_has_a_behaviour_and_every_cloud_a_delay() -> None:
     assert tuple(BEHAVIOURS) == PROFILES
     assert all(BEHAVIOURS[profile].profile == profile for profile in PROFILES)
     for cloud in (AWS, GCP, AZURE):
-        assert REALISTIC.grant_delay(cloud.package) == GRANT_SECONDS[cloud.package] / CLOCK
+        assert REALISTIC.grant_delay(cloud.package) == GRANT_DELAYS[cloud.package] / CLOCK
 
 
 def test_roles_policies_bindings_and_assignments_are_grants_on_every_cloud() -> None:

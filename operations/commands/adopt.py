@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from config.schema import StackConfig
 from operations.commands.preparation import ensure_model, read_settings
-from operations.commands.repair import refresh, report_drift
+from operations.commands.repair import drift_to_repair, refresh
 from operations.engine.previews import Step
 from operations.engine.resources import resource_name, resource_type
 from operations.engine.stack import NamedStack
@@ -71,7 +71,7 @@ def _adopt_copy(
         return {}
     say(f"adopting the resources in the copy {copy.place} of {copy.time}")
     interrupted_run.recover(trial, config)
-    drift = report_drift(trial, config)
+    drift = drift_to_repair(trial, config)
     refresh(trial)
     return drift
 

@@ -21,7 +21,7 @@ def check_account(stack: NamedStack) -> None:
     existing = stack.resources() if stack.exists() else []
     os.environ.update(stack.environment)  # the clouds' clients read nothing else
     if existing:
-        refuse(account.another_account(stack, config))
+        refuse(account.account_refusals(stack, config))
     report.check_account(config, existing)
 
 

@@ -55,7 +55,7 @@ def destroy(stack: NamedStack) -> None:
         return
     refuse_missing(stack)
     config = prepare(stack)
-    refuse(account.another_account(stack, config))
+    refuse(account.account_refusals(stack, config))
     if data:
         _destroy_all(stack, config)
     else:

@@ -13,19 +13,19 @@ from operations.engine.stack import NamedStack, Stack
 
 def repair(stack: NamedStack) -> None:
     """Record the drift in the state, then bring everything back to what the program declares."""
-    report_drift(stack, prepare(stack))
+    drift_to_repair(stack, prepare(stack))
     refresh(stack)
     refuse_losses(stack)
     bring_up(stack)
     report_update(stack)
 
 
-def report_drift(stack: Stack, config: StackConfig) -> dict[str, list[str]]:
+def drift_to_repair(stack: Stack, config: StackConfig) -> dict[str, list[str]]:
     """Print and return the drift: changed properties by URN.
 
     Refuses another account's resources, and a refresh that finds too many resources missing.
     """
-    refuse(account.another_account(stack, config))
+    refuse(account.account_refusals(stack, config))
     steps = stack.cli.refresh_steps()
     drift = previews.drift(steps)
     for urn, properties in drift.items():

@@ -17,8 +17,7 @@ def refuse_losses(stack: Stack) -> None:
         # The rest of an interrupted replacement only deletes. A preview shows that only on request.
         steps = stack.preview_steps("preview", "--show-replacement-steps")
         guards.refuse(
-            guards.another_account_in_preview(steps)
-            or guards.update_losses(steps, guards.allowed())
+            guards.preview_account_refusals(steps) or guards.update_losses(steps, guards.allowed())
         )
 
 

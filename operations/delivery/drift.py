@@ -15,7 +15,7 @@ def report_drift(stack: NamedStack) -> None:
     config = preparation.read_ready(stack)
     preparation.refuse_missing(stack)
     # A refresh does not run the program: its steps have the account of the state, whose credentials they may not be.
-    guards.refuse(account.another_account(stack, config))
+    guards.refuse(account.account_refusals(stack, config))
     drift = previews.drift(stack.cli.refresh_steps())
     lines = [f"# Drift of {stack.name}: {len(drift)} resources\n"]
     lines += [

@@ -28,8 +28,7 @@ def roll_out(
             verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
         }
         guards.refuse(
-            guards.another_account_in_preview(steps)
-            or guards.update_losses(steps, guards.allowed())
+            guards.preview_account_refusals(steps) or guards.update_losses(steps, guards.allowed())
         )
     with evidence.step(f"up {stack.name}"):
         update.bring_up(stack)

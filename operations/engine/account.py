@@ -1,6 +1,6 @@
 """The account of this terminal's credentials, as the cloud itself reports it.
 
-A preview reports the account, too (`guards.another_account_in_preview`), but it runs the whole program, and takes ten times
+A preview reports the account, too (`guards.preview_account_refusals`), but it runs the whole program, and takes ten times
 as long.
 """
 
@@ -30,7 +30,7 @@ CREDENTIAL_OVERRIDES = frozenset(
 https://www.pulumi.com/registry/packages/aws/api-docs/provider/#inputs"""
 
 
-def another_account(stack: Stack, config: StackConfig) -> list[str]:
+def account_refusals(stack: Stack, config: StackConfig) -> list[str]:
     """Reasons to refuse: the stack was created in another account than the current credentials' account."""
     resources = stack.resources()
     recorded = guards.recorded_account(resources)
@@ -39,11 +39,11 @@ def another_account(stack: Stack, config: StackConfig) -> list[str]:
     # The clouds' clients read nothing else. Those of `operations.recovery.physical_ids` run after this.
     os.environ.update(stack.environment)
     if any(_overrides_credentials(each) for each in resources):
-        return guards.another_account_in_preview(stack.preview_steps("preview"))
-    return credentials_elsewhere(config, recorded)
+        return guards.preview_account_refusals(stack.preview_steps("preview"))
+    return credential_refusals(config, recorded)
 
 
-def credentials_elsewhere(config: StackConfig, recorded: str) -> list[str]:
+def credential_refusals(config: StackConfig, recorded: str) -> list[str]:
     """Reasons to refuse: the current credentials and settings are of another account than the recorded one."""
     current = current_account(config, recorded)
     if current is None:
@@ -52,7 +52,7 @@ def credentials_elsewhere(config: StackConfig, recorded: str) -> list[str]:
             " was changed. Sign in with an account that has a role in it; or choose another stack for the"
             " subscription of these credentials."
         ]
-    return guards.accounts_differ(recorded, current)
+    return guards.different_account_refusals(recorded, current)
 
 
 def current_account(config: StackConfig, recorded: str) -> str | None:

@@ -47,7 +47,7 @@ def refuse(reasons: list[str]) -> None:
         sys.exit("\n".join(f"Refused: {each}" for each in reasons))
 
 
-def another_account_in_preview(steps: Iterable[Step]) -> list[str]:
+def preview_account_refusals(steps: Iterable[Step]) -> list[str]:
     """Reasons to refuse a preview whose credentials lead to another account than the stack's.
 
     The platform's foundation has the account as an input: the AWS account of the credentials, the Google
@@ -56,7 +56,9 @@ def another_account_in_preview(steps: Iterable[Step]) -> list[str]:
     """
     for step in steps:
         recorded = recorded_account([step.get("oldState")])
-        if reasons := accounts_differ(recorded, recorded_account([step.get("newState")])):
+        if reasons := different_account_refusals(
+            recorded, recorded_account([step.get("newState")])
+        ):
             return reasons
     return []
 
@@ -69,7 +71,7 @@ def recorded_account(resources: Iterable[Step | None]) -> str | None:
     return None
 
 
-def accounts_differ(recorded: str | None, current: str | None) -> list[str]:
+def different_account_refusals(recorded: str | None, current: str | None) -> list[str]:
     """Reasons to refuse if both accounts are known, and are not the same."""
     if not recorded or not current or recorded == current:
         return []
@@ -149,4 +151,4 @@ def guard_preview(text: str) -> None:
         sys.exit(
             f"Refused: {error}. What an update would do is unknown. Run `pulumi preview` again until it succeeds."
         )
-    refuse(another_account_in_preview(steps) or update_losses(steps, allowed()))
+    refuse(preview_account_refusals(steps) or update_losses(steps, allowed()))

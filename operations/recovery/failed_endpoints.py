@@ -29,7 +29,7 @@ def delete_failed_endpoints(stack: Stack, config: StackConfig) -> None:
     if config.cloud != "aws":
         return
     for endpoint in unconfirmed_endpoints(stack.resources()):
-        guards.refuse(account.another_account(stack, config))
+        guards.refuse(account.account_refusals(stack, config))
         if _delete_if_failed(endpoint["id"], config.region):
             options = ("--yes", "--skip-preview", "--suppress-outputs")
             stack.pulumi("refresh", *options, "--target", endpoint["urn"])

@@ -133,7 +133,7 @@ def _discovered(
     """The resources with the stack's tags; refused if the credentials lead to another account than the program's."""
     own_account = guards.recorded_account(deployment["resources"]) or ""
     if own_account:
-        guards.refuse(account.credentials_elsewhere(config, own_account))
+        guards.refuse(account.credential_refusals(config, own_account))
     try:
         return discovery.discovered_resources(config, stack, own_account, missing)
     except Exception as error:  # each cloud's client has its own

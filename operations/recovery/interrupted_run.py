@@ -55,7 +55,7 @@ def recover(stack: Stack, config: StackConfig) -> None:
     if not unresolved and not lost:
         return
     # From here on the cloud is trusted more than the state, so it has to be the right one.
-    guards.refuse(account.another_account(stack, config))
+    guards.refuse(account.account_refusals(stack, config))
     if ALLOW_UNRESOLVED in guards.allowed():
         stack.import_state(state | {"deployment": without_probes(deployment)})
     else:

@@ -38,7 +38,7 @@ def steps(stack: Stack, *words: str, **settings: Any) -> list[Step]:
 
 def test_another_account_is_refused(stack: Stack) -> None:
     elsewhere = ELSEWHERE[stack.settings["triplane:cloud"]]
-    [reason] = guards.another_account_in_preview(steps(stack, "preview", **elsewhere))
+    [reason] = guards.preview_account_refusals(steps(stack, "preview", **elsewhere))
     assert "the stack was created in" in reason
 
 

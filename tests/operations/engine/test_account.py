@@ -18,7 +18,7 @@ def test_an_invisible_subscription_is_refused_by_a_message_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arm, "get", lambda *_: None)
-    [reason] = account.credentials_elsewhere(AZURE, SUBSCRIPTION)
+    [reason] = account.credential_refusals(AZURE, SUBSCRIPTION)
     assert f"created in the subscription {SUBSCRIPTION}" in reason
     assert "these credentials do not see it" in reason
     assert "lead to" not in reason, "no account is known that they lead to"
@@ -28,4 +28,4 @@ def test_a_visible_subscription_is_the_account_of_the_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arm, "get", lambda *_: {"subscriptionId": SUBSCRIPTION})
-    assert account.credentials_elsewhere(AZURE, SUBSCRIPTION) == []
+    assert account.credential_refusals(AZURE, SUBSCRIPTION) == []

@@ -31,7 +31,7 @@ def foundation(was: str | None, now: str | None) -> Step:
 
 
 def test_credentials_of_another_account_are_refused_naming_both() -> None:
-    [reason] = guards.another_account_in_preview([foundation("111111111111", "222222222222")])
+    [reason] = guards.preview_account_refusals([foundation("111111111111", "222222222222")])
     assert "created in 111111111111" in reason
     assert "lead to 222222222222" in reason
     assert "Sign in to 111111111111" in reason
@@ -42,13 +42,13 @@ def test_credentials_of_another_account_are_refused_naming_both() -> None:
 def test_the_same_account_and_a_stack_without_a_recorded_one_pass(
     was: str | None, now: str | None
 ) -> None:
-    assert guards.another_account_in_preview([foundation(was, now)]) == []
+    assert guards.preview_account_refusals([foundation(was, now)]) == []
 
 
 def test_a_new_stack_passes() -> None:
     created = foundation("1", "2")
     del created["oldState"]
-    assert guards.another_account_in_preview([created]) == []
+    assert guards.preview_account_refusals([created]) == []
 
 
 @pytest.mark.parametrize("token", PRECIOUS)

@@ -64,7 +64,7 @@ class Stack:
 @pytest.fixture
 def recovered(monkeypatch: pytest.MonkeyPatch, configured: Any) -> Any:
     """A function that recovers a stack in front of an endpoint with this status."""
-    monkeypatch.setattr(account, "another_account", lambda *_: [])
+    monkeypatch.setattr(account, "account_refusals", lambda *_: [])
 
     def recover(status: str | None, *resources: Resource, cloud: str = "aws") -> Any:
         sagemaker, stack = SageMaker(status), Stack(*resources)

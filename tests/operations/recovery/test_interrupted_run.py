@@ -113,7 +113,7 @@ class InterruptedStack:
 def account_refusals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the check of the account returns; nothing, unless a test adds a refusal."""
     refusals: list[str] = []
-    monkeypatch.setattr(interrupted_run.account, "another_account", lambda stack, config: refusals)
+    monkeypatch.setattr(interrupted_run.account, "account_refusals", lambda stack, config: refusals)
     return refusals
 
 

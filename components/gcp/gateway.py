@@ -86,7 +86,7 @@ def _environment(
     """The container's environment. Of the key it has the place only, and reads it there.
 
     A reference that Cloud Run resolves would fail the creation, and leave a service behind that the state does not know,
-    while the permission to read the key is not in force yet: neither Cloud Run nor the provider tries again.
+    while the permission to read the key is not in force yet: neither Cloud Run nor the provider tries again (believed: reports).
     https://github.com/hashicorp/terraform-provider-google/issues/13786
     """
     # The name has the version's number: with "latest", a rotation would come to each instance at another time.

@@ -34,4 +34,4 @@ With an account of ours, Vertex AI's service agent would have to be its administ
 https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account"""
 IMAGES = tuple(Image)
 BUILD_ARGUMENTS = {"MIRROR": "mirror.gcr.io/library"}
-"""Google's own copy. https://cloud.google.com/artifact-registry/docs/pull-cached-dockerhub-images"""
+"""Google's own copy; that it still has the digest in the Dockerfiles is believed. https://cloud.google.com/artifact-registry/docs/pull-cached-dockerhub-images"""

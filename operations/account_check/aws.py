@@ -236,6 +236,7 @@ def _endpoint_quota(plan: Plan) -> list[Finding]:
             )
         ]
     if config.machine == "serverless":
+        # Not twice, as instances are during an update: believed.
         return too_little(
             "SageMaker: serverless concurrency",
             config.serverless_concurrency,

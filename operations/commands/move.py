@@ -43,7 +43,7 @@ ALLOW_OTHER_DATA = "other-data"
 
 ALLOW_OTHER_PREDICTION = "prediction"
 """The word that accepts another answer about the model's example: ``ALLOW=prediction``. Other processors may
-calculate otherwise in the last digit."""
+calculate otherwise in the last digit (believed: that they do not)."""
 
 
 @dataclass(frozen=True)

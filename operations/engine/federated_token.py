@@ -26,7 +26,7 @@ from operations.terminal import fail
 AUDIENCE = "api://AzureADTokenExchange"
 RENEWAL_SECONDS = 120
 """GitHub's tokens are valid for five minutes (https://github.com/Azure/login/issues/180), those of Azure Pipelines
-for ten (believed)."""
+for ten (both believed)."""
 RETRY_SECONDS = 10
 FILE_VARIABLE = "AZURE_FEDERATED_TOKEN_FILE"
 """Read by every Azure SDK, again after ten minutes at most.

@@ -232,6 +232,7 @@ class Build:
                 for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
                     permissions.require(self.context, role, action, f"{group}:log-stream:{stream}")
         except Refusal as refused:
+            # Believed: the phase and the code. https://github.com/tmokmss/deploy-time-build/issues/72
             message = (
                 f"Service role {arn} does not allow AWS CodeBuild to create Amazon CloudWatch Logs log"
                 f" streams for build {self.build['arn']}. Error message: {refused.message}"
@@ -260,7 +261,7 @@ class Build:
         self._write(f"Downloaded {source['location']}")
 
     def _run_command(self, phase: str, command: str) -> None:
-        """Run a command. Of a failed one CodeBuild reports the command; the reason is in the log alone."""
+        """Run a command. Of a failed one CodeBuild reports the command; the reason is in the log alone (believed)."""
         try:
             self._command(command)
         except (Refusal, BuildFailed, TagImmutable) as failed:

@@ -372,7 +372,7 @@ def _serve(context: Context, record: Record) -> None:
 
 
 def _check_user(context: Context, image: str) -> None:
-    """SageMaker expects a container that runs as root; as another user it "can" fail. Here it always does.
+    """SageMaker expects a container that runs as root; as another user it "can" fail. Here it always does (believed).
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
     """
@@ -491,7 +491,8 @@ def _check_serverless(config: Json) -> None:
 def _check_quotas(context: Context, endpoint: Record, wanted: Record) -> None:
     """Refuse what is more than the account's quota, in SageMaker's words.
 
-    While instances are updated, the new ones run beside the old ones.
+    While instances are updated, the new ones run beside the old ones. A serverless endpoint's concurrency is not taken
+    twice during an update (believed: no document says either).
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
     https://github.com/aws-samples/sagemaker-custom-project-templates/issues/51
     """

@@ -78,7 +78,7 @@ class AutoscaleSetting(AzureResourceType):
 
     def on_update(self, context: Context, old: Record, record: Record) -> None:
         # azure-native updates it in place: https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/gen/replacement.go
-        # The service refuses: https://github.com/Azure/vm-scale-sets/issues/4
+        # The service refuses (believed: a report): https://github.com/Azure/vm-scale-sets/issues/4
         target = old.inputs.get("targetResourceUri")
         if target != record.inputs.get("targetResourceUri"):
             raise Refusal(

@@ -166,7 +166,7 @@ def _pushable_repository(context: Context, email: str, name: str) -> Record:
 
 
 def _require_source(context: Context, email: str, source: Json) -> None:
-    """Refuse a build whose account may not read the source.
+    """Refuse a build whose account may not read the source, when it is created (believed: a report).
 
     https://github.com/DefangLabs/pulumi-defang/issues/115
     """

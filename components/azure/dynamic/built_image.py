@@ -28,7 +28,7 @@ REGISTRY_API = "2023-07-01"
 TASKS_API = "2019-06-01-preview"
 """The version that the Azure CLI uses. Only previews have runs."""
 BUILD_SECONDS = 20 * 60
-"""Time-out of a run. A task file would need a `stepTimeout` beside it: a step of one ends after 600 s by default.
+"""Time-out of a run (believed: it holds for the whole build). A task file would need a `stepTimeout` beside it: a step of one ends after 600 s by default.
 https://learn.microsoft.com/azure/container-registry/container-registry-tasks-reference-yaml#task-properties"""
 WAIT_SECONDS = BUILD_SECONDS + 5 * 60
 """Queueing and building: longer than a build may take, so that the run's own reason is shown."""

@@ -17,7 +17,7 @@ BUILDER = (
     "gcr.io/cloud-builders/docker"
     "@sha256:3d00b6c1a9b862621c30fc74d4f2abfc62bcbdee631ed3febd31e7edbdf6252c"
 )
-"""Google's own builder, which publishes no versions. The digest is that of September 2026, as builds reported it.
+"""Google's own builder, which publishes no versions. The digest is believed: builds of September 2026 reported it.
 https://github.com/GoogleCloudPlatform/cloud-builders/tree/master/docker"""
 BUILD_SECONDS = 20 * 60
 """Time-out of a build. Without any cached layer it takes about three minutes."""

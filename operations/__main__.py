@@ -45,8 +45,8 @@ def main(words: Sequence[str] | None = None) -> None:
     except Exception as error:
         from operations.engine import cloud_errors
 
-        if report := cloud_errors.report(error):
-            sys.exit(report)
+        if text := cloud_errors.explanation(error):
+            sys.exit(text)
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -25,23 +26,38 @@ SIGN_IN = {
 }
 
 
-def check_account(config: StackConfig, existing: Sequence[Mapping[str, Any]]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CheckedAccount:
+    """What the checks of an account found."""
+
+    caller: str
+    """Who is signed in, and where."""
+    count: int
+    """How many checks were made."""
+    findings: Sequence[Finding]
+
+
+def print_account_check(config: StackConfig, existing: Sequence[Mapping[str, Any]]) -> None:
     """Print who is signed in and what the account lacks. Leaves with 1 if anything is missing.
 
     The clouds' clients read the environment of this process.
     """
-    caller, count, findings = findings_about(config, existing)
-    print(f"Signed in: {caller}.")
+    checked = checked_account(config, existing)
+    findings = checked.findings
+    print(f"Signed in: {checked.caller}.")
     print(text_of(findings))
     if lacking := [each for each in findings if each.severity == "missing"]:
-        fail(f"{_counted(findings)} of {count} checks. Nothing was changed.")
-    print(f"{_counted(lacking or findings) if findings else 'Nothing is missing'}; {count} checks.")
+        fail(f"{_counted(findings)} of {checked.count} checks. Nothing was changed.")
+    print(
+        f"{_counted(lacking or findings) if findings else 'Nothing is missing'}; {checked.count} checks."
+    )
 
 
-def refuse_unprepared_account(config: StackConfig) -> None:
+def refuse_lacking_account(config: StackConfig) -> None:
     """Before the first deployment: leave if the account lacks anything, unless ``ALLOW=account``."""
-    caller, _, findings = findings_about(config, ())
-    say(f"checking {caller}")
+    checked = checked_account(config, ())
+    findings = checked.findings
+    say(f"checking {checked.caller}")
     if findings:
         print(text_of(findings))
     if any(each.severity == "missing" for each in findings) and ALLOW_ACCOUNT not in allowed():
@@ -59,10 +75,8 @@ def text_of(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def findings_about(
-    config: StackConfig, existing: Sequence[Mapping[str, Any]]
-) -> tuple[str, int, list[Finding]]:
-    """Who is signed in, how many checks were made, and what they found."""
+def checked_account(config: StackConfig, existing: Sequence[Mapping[str, Any]]) -> CheckedAccount:
+    """The account of these credentials, and what its checks found. Leaves if nobody is signed in."""
     cloud = MODULES[config.cloud]
     plan = plan_of(config, existing)
     began = time.monotonic()
@@ -74,7 +88,8 @@ def findings_about(
             f"Not signed in to {CLOUD_NAMES[config.cloud]}: {reason}. Nothing was changed."
             f" Sign in: {SIGN_IN[config.cloud]}"
         )
-    return caller, len(checks), findings_of(checks, max(1.0, SECONDS - (time.monotonic() - began)))
+    findings = findings_of(checks, max(1.0, SECONDS - (time.monotonic() - began)))
+    return CheckedAccount(caller=caller, count=len(checks), findings=findings)
 
 
 def _counted(findings: Sequence[Finding]) -> str:

@@ -22,11 +22,11 @@ def check_account(stack: NamedStack) -> None:
     os.environ.update(stack.environment)  # the clouds' clients read nothing else
     if existing:
         refuse(account.account_refusals(stack, config))
-    report.check_account(config, existing)
+    report.print_account_check(config, existing)
 
 
 def refuse_unprepared_account(stack: NamedStack, config: StackConfig) -> None:
     """Before the first deployment into an account with limits: leave if it lacks anything."""
     if stack.account_has_limits and stack.is_empty():
         os.environ.update(stack.environment)
-        report.refuse_unprepared_account(config)
+        report.refuse_lacking_account(config)

@@ -18,7 +18,7 @@ from operations.delivery.gates import GateFailed
 from operations.engine.installation import HOME
 from operations.terminal import fail, say
 
-EVIDENCE = HOME / ".delivery"
+DELIVERY_FOLDER = HOME / ".delivery"
 COMMIT_VARIABLES = ("CODEBUILD_RESOLVED_SOURCE_VERSION", "COMMIT_SHA")
 """The variables in which CodeBuild and Cloud Build have the commit: CodePipeline delivers a ZIP without .git.
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
@@ -88,15 +88,15 @@ def recorded(evidence: Evidence) -> Iterator[None]:
     finally:
         evidence.write()
         print(f"\nDelivery {evidence.name}: {evidence.outcome}")
-        print(f"Evidence: {EVIDENCE.name}/{evidence.name}.md, .json")
+        print(f"Evidence: {DELIVERY_FOLDER.name}/{evidence.name}.md, .json")
     if evidence.outcome != "delivered":
         sys.exit(1)
 
 
 def write_file(name: str, text: str) -> None:
     """Write a file into ``.delivery/``."""
-    EVIDENCE.mkdir(exist_ok=True)
-    (EVIDENCE / name).write_text(text)
+    DELIVERY_FOLDER.mkdir(exist_ok=True)
+    (DELIVERY_FOLDER / name).write_text(text)
 
 
 def _cell(value: Any) -> str:

@@ -19,17 +19,17 @@ from typing import Any
 
 from config.files import write_private
 from config.stack_file import StackFile
-from operations.account_check.report import findings_about
+from operations.account_check.report import checked_account
 from operations.commands import preparation
-from operations.delivery.evidence import EVIDENCE, commit
+from operations.delivery.evidence import DELIVERY_FOLDER, commit
 from operations.delivery.redaction import REDACTED, Redaction, secrets_of
 from operations.engine import gateway, previews
-from operations.engine.cloud_errors import report
+from operations.engine.cloud_errors import explanation
 from operations.engine.installation import HOME
 from operations.engine.resources import resource_name, resource_type
 from operations.engine.stack import NamedStack
 
-ARCHIVES = HOME / ".evidence"
+EVIDENCE_FOLDER = HOME / ".evidence"
 PACKAGES = (
     "pulumi",
     "pulumi-aws",
@@ -62,8 +62,8 @@ def collect_evidence(stack: NamedStack) -> None:
     redaction = Redaction(secrets_of(stack))
     parts = {name: redaction.value(_collected(part, stack)) for name, part in PARTS.items()}
     collected = datetime.now(UTC)
-    file = ARCHIVES / f"{stack.name}-{collected:%Y%m%dT%H%M%SZ}.zip"
-    ARCHIVES.mkdir(mode=0o700, exist_ok=True)
+    file = EVIDENCE_FOLDER / f"{stack.name}-{collected:%Y%m%dT%H%M%SZ}.zip"
+    EVIDENCE_FOLDER.mkdir(mode=0o700, exist_ok=True)
     texts = {f"{name}.json": json.dumps(part, indent=1) for name, part in parts.items()}
     texts |= {f"deliveries/{name}": text for name, text in deliveries(stack, redaction)}
     texts["README.md"] = redaction.text(_readme(stack, collected, parts))
@@ -83,7 +83,7 @@ def _collected(part: Part, stack: NamedStack) -> Any:
     except SystemExit as left:
         return {"not collected": str(left)}
     except Exception as error:
-        return {"not collected": report(error) or f"{type(error).__name__}: {error}"}
+        return {"not collected": explanation(error) or f"{type(error).__name__}: {error}"}
 
 
 def versions(stack: NamedStack) -> dict[str, Any]:
@@ -144,8 +144,12 @@ def account(stack: NamedStack) -> dict[str, Any]:
     """What the account lacks for the stack, and who asked."""
     os.environ.update(stack.environment)  # the clouds' clients read nothing else
     config = preparation.read_settings(stack)
-    caller, count, found = findings_about(config, stack.resources())
-    return {"signed in": caller, "checks": count, "findings": [asdict(each) for each in found]}
+    checked = checked_account(config, stack.resources())
+    return {
+        "signed in": checked.caller,
+        "checks": checked.count,
+        "findings": [asdict(each) for each in checked.findings],
+    }
 
 
 def outputs(stack: NamedStack) -> Any:
@@ -248,7 +252,7 @@ def deliveries(stack: NamedStack, redaction: Redaction) -> Iterator[tuple[str, s
     """The evidence of this stack's deliveries and drift checks, without secrets."""
     for name in (each.format(stack.name) for each in DELIVERIES):
         try:
-            text = (EVIDENCE / name).read_text()
+            text = (DELIVERY_FOLDER / name).read_text()
             # Its values, and not its text: JSON writes a quote in a secret in another way.
             if name.endswith(".json"):
                 text = json.dumps(redaction.value(json.loads(text)), indent=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 from config.stack_file import StackFile
 from operations.commands import preparation
 from operations.delivery import gates
-from operations.delivery.evidence import EVIDENCE, git
+from operations.delivery.evidence import DELIVERY_FOLDER, git
 from operations.delivery.rollout import preview_steps, write_preview
 from operations.delivery.stage_stack import stage_stack
 from operations.engine import guards
@@ -27,9 +27,9 @@ def review_changes(cloud: str, base_commit: str) -> None:
     """Bring the base commit up, preview this tree over it, and print the preview for readers."""
     stack = stage_stack("review", cloud)
     preparation.prepare(stack)
-    base = EVIDENCE / "base"
+    base = DELIVERY_FOLDER / "base"
     _remove_worktree(base)
-    EVIDENCE.mkdir(exist_ok=True)
+    DELIVERY_FOLDER.mkdir(exist_ok=True)
     git("worktree", "add", "--detach", str(base), base_commit)
     try:
         # The same interpreter and models; only the program is the base's.
@@ -43,7 +43,7 @@ def review_changes(cloud: str, base_commit: str) -> None:
         write_preview(stack, steps, f"What this changes on {cloud}", report)
     finally:
         _remove_worktree(base)
-    print((EVIDENCE / f"preview-{stack.name}.md").read_text())
+    print((DELIVERY_FOLDER / f"preview-{stack.name}.md").read_text())
 
 
 def _policy_report(cloud: str) -> str:

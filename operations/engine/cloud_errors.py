@@ -63,7 +63,7 @@ def _way_past_status(status: int | None) -> str | None:
             return None
 
 
-def report(error: Exception) -> str | None:
+def explanation(error: Exception) -> str | None:
     """What to print in place of a traceback, if the error is one of the clouds' clients; None for any other."""
     kind = type(error)
     if not f"{kind.__module__}.{kind.__qualname__}".startswith(CLIENTS):
@@ -75,7 +75,7 @@ def report(error: Exception) -> str | None:
 
 def reason_of_stop(error: Exception) -> str:
     """Why work on files and lakes has stopped, with the way on. A mistake of ours is raised again, with its traceback."""
-    if text := report(error):
+    if text := explanation(error):
         return text
     if isinstance(error, OSError):  # a full disk, a folder that may not be read
         return f"{error}\nMend the cause, and run the same command again."

@@ -93,8 +93,8 @@ def checked(stack: Stack) -> tuple[int, set[str], str]:
     """The exit code of the check, what is missing, and all that it printed."""
     program = (
         "import sys; from config.stack_file import StackFile; from config.validation import config_of_file;"
-        " from operations.account_check.report import check_account; from pathlib import Path;"
-        " check_account(config_of_file(StackFile.read(Path(sys.argv[1]))), ())"
+        " from operations.account_check.report import print_account_check; from pathlib import Path;"
+        " print_account_check(config_of_file(StackFile.read(Path(sys.argv[1]))), ())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(stack.file)],

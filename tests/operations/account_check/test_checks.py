@@ -98,16 +98,16 @@ def test_the_command_fails_if_anything_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match=r"^1 missing, 1 not known of 1 checks\. Nothing was"):
-        report.check_account(rigged(monkeypatch, FINDINGS), ())
+        report.print_account_check(rigged(monkeypatch, FINDINGS), ())
     assert capsys.readouterr().out == f"Signed in: account 1 as ada.\n{TEXT}\n"
 
 
 def test_what_is_not_known_is_shown_and_does_not_fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report.check_account(rigged(monkeypatch, FINDINGS[:1]), ())
+    report.print_account_check(rigged(monkeypatch, FINDINGS[:1]), ())
     assert capsys.readouterr().out.endswith("1 not known; 1 checks.\n")
-    report.check_account(rigged(monkeypatch, []), ())
+    report.print_account_check(rigged(monkeypatch, []), ())
     assert capsys.readouterr().out.endswith("Nothing is missing; 1 checks.\n")
 
 
@@ -115,7 +115,7 @@ def test_without_credentials_the_message_says_how_to_sign_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(SystemExit, match=r"Not signed in to AWS: no token\. .*aws sso login"):
-        report.check_account(rigged(monkeypatch, LookupError("no token")), ())
+        report.print_account_check(rigged(monkeypatch, LookupError("no token")), ())
 
 
 def test_a_sign_in_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_sign_in_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(report, "SECONDS", 0.2)
     monkeypatch.setattr(report.MODULES["aws"], "signed_in_as", lambda _: time.sleep(3))
     with pytest.raises(SystemExit, match=r"Not signed in to AWS: no answer within 0\.2 seconds"):
-        report.check_account(settings, ())
+        report.print_account_check(settings, ())
 
 
 def test_the_first_deployment_does_not_begin_unless_a_person_allows_it(
@@ -131,10 +131,10 @@ def test_the_first_deployment_does_not_begin_unless_a_person_allows_it(
 ) -> None:
     monkeypatch.delenv("ALLOW", raising=False)
     with pytest.raises(SystemExit, match=r"Refused: 1 missing.*Nothing was created.*ALLOW=account"):
-        report.refuse_unprepared_account(rigged(monkeypatch, FINDINGS))
-    report.refuse_unprepared_account(rigged(monkeypatch, FINDINGS[:1]))
+        report.refuse_lacking_account(rigged(monkeypatch, FINDINGS))
+    report.refuse_lacking_account(rigged(monkeypatch, FINDINGS[:1]))
     monkeypatch.setenv("ALLOW", "account")
-    report.refuse_unprepared_account(rigged(monkeypatch, FINDINGS))
+    report.refuse_lacking_account(rigged(monkeypatch, FINDINGS))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_only_the_first_deployment_into_an_account_with_limits_asks(
     limits: bool, empty: bool, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[object] = []
-    monkeypatch.setattr(check_account.report, "refuse_unprepared_account", seen.append)
+    monkeypatch.setattr(check_account.report, "refuse_lacking_account", seen.append)
     stack: Any = SimpleNamespace(account_has_limits=limits, is_empty=lambda: empty, environment={})
     check_account.refuse_unprepared_account(stack, SimpleNamespace())  # type: ignore[arg-type]
     assert len(seen) == asked

@@ -12,7 +12,7 @@ from operations.delivery.evidence import Evidence
 
 
 def test_a_killed_delivery_leaves_evidence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(evidence, "EVIDENCE", tmp_path)
+    monkeypatch.setattr(evidence, "DELIVERY_FOLDER", tmp_path)
     record = Evidence("merge-aws", "c" * 40)
     with pytest.raises(KeyboardInterrupt), record.step("up staging-aws"):
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from operations.account_check.checks import missing
+from operations.account_check.report import CheckedAccount
 from operations.delivery import evidence_archive
 from operations.terminal import fail
 
@@ -47,13 +48,17 @@ EVENTS = [
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(evidence_archive, "ARCHIVES", tmp_path / ".evidence")
-    monkeypatch.setattr(evidence_archive, "EVIDENCE", tmp_path / ".delivery")
+    monkeypatch.setattr(evidence_archive, "EVIDENCE_FOLDER", tmp_path / ".evidence")
+    monkeypatch.setattr(evidence_archive, "DELIVERY_FOLDER", tmp_path / ".delivery")
     monkeypatch.setattr(evidence_archive, "HOME", tmp_path)
     monkeypatch.setattr(evidence_archive.preparation, "read_ready", lambda stack: None)
     monkeypatch.setattr(evidence_archive.preparation, "read_settings", lambda stack: None)
     lacking = missing("Lambda", f"with the key {KEY} it has 10", "ask for 1,000")
-    monkeypatch.setattr(evidence_archive, "findings_about", lambda *_: ("me", 3, [lacking]))
+    monkeypatch.setattr(
+        evidence_archive,
+        "checked_account",
+        lambda *_: CheckedAccount(caller="me", count=3, findings=[lacking]),
+    )
     monkeypatch.setattr(evidence_archive.gateway, "code_version", lambda *_: "abc")
     monkeypatch.setattr(
         evidence_archive.gateway, "prediction", lambda *_: {"model_version": "m" * 64}

@@ -63,7 +63,7 @@ class FakeDeliveries:
         self.load = load
         self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
         monkeypatch.setattr(rehearsed_stack, "SCRATCH", folder / "stacks")
-        monkeypatch.setattr(evidence, "EVIDENCE", folder)
+        monkeypatch.setattr(evidence, "DELIVERY_FOLDER", folder)
         monkeypatch.setattr(gates, "policy_report", lambda cloud: "0 violations")
         monkeypatch.setattr(rollout, "preview_steps", lambda stack: [])
         monkeypatch.setattr(rollout, "measure", lambda stack, gate: self.load)
@@ -87,7 +87,7 @@ class FakeDeliveries:
             merge.deliver_merge("aws", **{"tests": "none", **changes})
         except SystemExit:
             self.done.append("stopped")
-        (file,) = evidence.EVIDENCE.glob("merge-aws.json")
+        (file,) = evidence.DELIVERY_FOLDER.glob("merge-aws.json")
         written: dict[str, Any] = json.loads(file.read_text())
         return written
 
@@ -97,7 +97,7 @@ class FakeDeliveries:
             release.release_stack(shell_stack("", name), **changes)
         except SystemExit:
             self.done.append("stopped")
-        file = evidence.EVIDENCE / f"release-{name}.json"
+        file = evidence.DELIVERY_FOLDER / f"release-{name}.json"
         written: dict[str, Any] = json.loads(file.read_text())
         return written
 

@@ -79,29 +79,29 @@ OF_A_BUILD = [
 
 @pytest.mark.parametrize("error", EXPIRED, ids=lambda each: type(each).__name__)
 def test_credentials_that_ended_are_reported_with_how_to_sign_in(error: Exception) -> None:
-    report = cloud_errors.report(error)
-    assert report
-    assert str(error) in report
-    assert "not valid any more. Sign in again" in report
-    assert "run the same command again" in report
+    explanation = cloud_errors.explanation(error)
+    assert explanation
+    assert str(error) in explanation
+    assert "not valid any more. Sign in again" in explanation
+    assert "run the same command again" in explanation
 
 
 @pytest.mark.parametrize("error", DENIED, ids=lambda each: type(each).__name__)
 def test_a_missing_permission_is_reported_as_such(error: Exception) -> None:
-    report = cloud_errors.report(error)
-    assert report
-    assert "The credentials are valid, and may not do this" in report
+    explanation = cloud_errors.explanation(error)
+    assert explanation
+    assert "The credentials are valid, and may not do this" in explanation
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=lambda each: type(each).__name__)
 def test_any_other_error_of_a_cloud_is_reported_without_advice_about_credentials(
     error: Exception,
 ) -> None:
-    report = cloud_errors.report(error)
-    assert report
-    assert str(error) in report
-    assert "Run the same command again" in report
-    assert "credentials" not in report
+    explanation = cloud_errors.explanation(error)
+    assert explanation
+    assert str(error) in explanation
+    assert "Run the same command again" in explanation
+    assert "credentials" not in explanation
 
 
 @pytest.mark.parametrize("text", OF_THE_ENGINE)
@@ -129,7 +129,7 @@ def test_a_mistake_in_our_code_keeps_its_traceback(
     def mistaken(_: object) -> None:
         raise error
 
-    assert cloud_errors.report(error) is None
+    assert cloud_errors.explanation(error) is None
     monkeypatch.setitem(COMMANDS, "up", mistaken)
     monkeypatch.setattr(chosen_stack.ShellStack, "named", lambda name: name)
     with pytest.raises(type(error)):

@@ -41,9 +41,10 @@ _NAME = (
 NAMED = re.compile(
     rf"(?i)(?P<head>(?:(?<![\w.-])[\w.-]*{_NAME}(?:{_QUOTE}\s*:|(?:{_QUOTE})?\s*(?:=+>?|:=)|\s*:(?=\s|{_QUOTE})|>)"
     rf"|(?<![\w.:/$-])[\w.-]*{_NAME}:(?=[^\s:])"
-    rf"|(?<![\w.-])key(?:{_QUOTE}\s*:|\s*=)"
+    rf"|(?<![\w.-])key(?!=keep\b)(?:{_QUOTE}\s*:|\s*=)"  # KEY=keep is our own advice
     rf"|(?<!\S)--?[\w-]*{_NAME}(?=\s))"
     rf"\s*(?:\[\s*(?={_QUOTE}))?)"
+    rf"(?!(?:{_QUOTE})?(?:projects/|/subscriptions/|arn:|urn:))"  # the place of a secret
     rf"(?:{_QUOTED}|(?:(?:Basic|Bearer|Digest)\s+)?(?:(?!</)[^\s\"'&;])+)"
 )
 HEADER = re.compile(

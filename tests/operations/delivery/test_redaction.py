@@ -135,6 +135,8 @@ def test_the_value_of_a_key_that_names_a_credential_is_left_out(name: str) -> No
         f"image@sha256:{'ab12' * 16}",
         "the security token included in the request is expired",
         "tier Basic, container registry",
+        "Permission denied on secret: projects/1/secrets/triplane-key/versions/1 for Revision service account a@b",
+        "restore: make restore CLOUD=gcp BACKUP=… KEY=keep",
         "triplane:gateway.key_rotation: 2",
     ],
 )

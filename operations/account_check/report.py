@@ -46,11 +46,9 @@ def print_account_check(config: StackConfig, existing: Sequence[Mapping[str, Any
     findings = checked.findings
     print(f"Signed in: {checked.caller}.")
     print(text_of(findings))
-    if lacking := [each for each in findings if each.severity == "missing"]:
+    if any(each.severity == "missing" for each in findings):
         fail(f"{_counted(findings)} of {checked.count} checks. Nothing was changed.")
-    print(
-        f"{_counted(lacking or findings) if findings else 'Nothing is missing'}; {checked.count} checks."
-    )
+    print(f"{_counted(findings) if findings else 'Nothing is missing'}; {checked.count} checks.")
 
 
 def refuse_lacking_account(config: StackConfig) -> None:

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from rehearsal.aws import credentials, permissions, routes
 from rehearsal.aws.profile import PROFILE
-from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
+from tests.unit.rehearsal.archives import archive
 
 REGION = "eu-west-1"
 SCHEMAS = Schemas("aws")
@@ -95,12 +95,6 @@ def trust(service: str, account: str = "123456789012") -> str:
         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def archive(files: dict[str, str]) -> Json:
-    """Files as the engine sends them."""
-    assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
-    return {SIGNATURE: ARCHIVE, "assets": assets}
 
 
 def _urn(token: str, name: str) -> str:

@@ -9,7 +9,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from rehearsal.core.assets import ARCHIVE, ASSET, SIGNATURE
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.gcp import credentials, iam, routes, service_usage
@@ -102,12 +101,6 @@ class Project:
             time.sleep(0.02)
             _, operation = self.call("GET", f"aiplatform/v1/{operation['name']}")
         return operation
-
-
-def archive(files: dict[str, str]) -> Json:
-    """Files as the engine sends them."""
-    assets = {name: {SIGNATURE: ASSET, "text": text} for name, text in files.items()}
-    return {SIGNATURE: ARCHIVE, "assets": assets}
 
 
 def _urn(token: str, name: str) -> str:

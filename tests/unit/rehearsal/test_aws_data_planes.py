@@ -20,7 +20,8 @@ from rehearsal.aws import ecr, lambda_urls, permissions, s3
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
-from tests.unit.rehearsal.aws_account import Account, allow, archive
+from tests.unit.rehearsal.archives import archive
+from tests.unit.rehearsal.aws_account import Account, allow
 
 BUILDSPEC = """\
 version: 0.2

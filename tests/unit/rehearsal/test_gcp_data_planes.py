@@ -26,6 +26,7 @@ from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.gcp import credentials, iam, operations, permissions, storage
 from rehearsal.provider.context import Context
 from rehearsal.runtime.containers import Container, ContainerFailed
+from tests.unit.rehearsal.archives import archive
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -42,7 +43,6 @@ from tests.unit.rehearsal.gcp_project import (
     SECRET_MEMBER,
     SECRET_VERSION,
     Project,
-    archive,
 )
 
 DOCKERFILE = """\

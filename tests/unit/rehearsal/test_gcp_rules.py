@@ -13,6 +13,7 @@ import pytest
 from rehearsal.core.records import CheckFailure, Refusal
 from rehearsal.gcp import credentials, iam, permissions
 from rehearsal.provider.context import Context
+from tests.unit.rehearsal.archives import archive
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -21,7 +22,6 @@ from tests.unit.rehearsal.gcp_project import (
     SECRET,
     SECRET_VERSION,
     Project,
-    archive,
 )
 
 

@@ -10,7 +10,10 @@ from components.aws.api_key import ApiKey
 from components.aws.foundation import Foundation
 from components.aws.logs import create_log_group
 
-TIMEOUT_SECONDS = 30
+# A caller is answered within 28 s (lambda/gateway/service.py). The rest is for the capture that is written after the
+# answer: three attempts of 12 s (lambda/gateway/lakes.py). Lambda ends a function that takes longer, extensions included.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+TIMEOUT_SECONDS = 75
 # CPU comes in proportion: four times the smallest function's, for the import of boto3 at a cold start.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MEMORY_MB = 512

@@ -40,7 +40,8 @@ class Gateway(contracts.Gateway):
             deletion_protection=False,
             template={
                 "service_account": args.identity.principal,
-                "timeout": "30s",
+                # Ten seconds for a slow body, and 28 for the answer (lambda/gateway/asgi.py and service.py).
+                "timeout": "40s",
                 "max_instance_request_concurrency": concurrency,
                 "scaling": {"min_instance_count": 0, "max_instance_count": instances},
                 "containers": [

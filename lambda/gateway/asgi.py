@@ -19,7 +19,7 @@ from gateway.settings import SettingsError
 BODY_SECONDS = 10
 """A slower body is refused: each waiting body occupies a connection."""
 SHUTDOWN_SECONDS = 6
-"""For running requests. With `FLUSH_SECONDS` it is less than the 10 s that Cloud Run allows after SIGTERM
+"""For running requests. Together with `FLUSH_SECONDS`, for the captures, it is less than the 10 s that Cloud Run allows after SIGTERM
 (https://cloud.google.com/run/docs/container-contract#instance-shutdown)."""
 FLUSH_SECONDS = 3
 KEEP_ALIVE_SECONDS = 620

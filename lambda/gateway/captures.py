@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -47,8 +48,12 @@ class Captures:
     What the lake does not take stays, and is written before anything else the next time.
     """
 
-    def __init__(self, write: Write, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, write: Write, clock: Callable[[], float] = time.monotonic, writers: int = 1
+    ) -> None:
         self._write, self._clock = write, clock
+        self._writers = ThreadPoolExecutor(writers, "write")
+        """Of `write_now`: a client of a lake has no limit for a write with all its attempts."""
         self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
         self._unwritten: deque[Batch] = deque()
         """Oldest first. Only `drain` or the thread touches it."""
@@ -62,10 +67,17 @@ class Captures:
         except queue.Full:
             self._drop(1, "the queue is full")
 
-    def write_now(self, capture: Mapping[str, Any]) -> None:
-        """Write one capture as an object of its own, and return. Raises whatever the lake's client raises."""
+    def write_now(self, capture: Mapping[str, Any], seconds: float) -> None:
+        """Write one capture as an object of its own, and return.
+
+        Raises whatever the lake's client raises, and TimeoutError after ``seconds``: the object may still come then.
+        """
         batch = self._batch(_folder(capture), [capture])
-        self._write(batch.name, batch.data)
+        writing = self._writers.submit(self._write, batch.name, batch.data)
+        try:
+            writing.result(max(0.0, seconds))
+        finally:
+            writing.cancel()
 
     def drain(self) -> None:
         """Write all waiting captures, and return. Failures are logged, never raised."""
@@ -78,10 +90,11 @@ class Captures:
 
     def close(self, timeout: float) -> None:
         """Write the waiting captures, for at most ``timeout`` seconds, and stop the thread."""
+        deadline = time.monotonic() + timeout
         if self._worker:
             with contextlib.suppress(queue.Full):
                 self._waiting.put(None, timeout=timeout)
-            self._worker.join(timeout)
+            self._worker.join(max(0.0, deadline - time.monotonic()))
         if left := self._waiting.qsize() + sum(batch.count for batch in list(self._unwritten)):
             log("ERROR", "captures lost at shutdown", waiting=left)
 

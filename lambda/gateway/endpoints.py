@@ -22,8 +22,8 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 0.2
 """Doubles with each attempt."""
 LAST_RETRY_SECONDS = 5
-"""No retry starts later. With the two limits above an answer arrives within 30 s, the timeout of the Lambda
-function, and of an impatient caller."""
+"""No retry starts later. With the two limits above the endpoint has answered, or has not, within 27 s: before
+`ANSWER_SECONDS` of `gateway.service`, which a capture that is written before the answer shares."""
 
 Invoke = Callable[[bytes], bytes]
 

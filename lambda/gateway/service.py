@@ -15,6 +15,11 @@ from gateway.features import Features
 from gateway.logs import log
 from gateway.settings import Settings
 
+ANSWER_SECONDS = 28
+"""So long an answer takes at most, with a capture that is written before it. The front ends wait longer: see the timeouts
+in components/aws/gateway.py and components/gcp/gateway.py; App Service waits 230 s.
+https://learn.microsoft.com/troubleshoot/azure/app-service/web-apps-performance-faqs"""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -38,7 +43,7 @@ class Service:
             predict=endpoints.client(settings),
         )
         write = lakes.writer(settings.capture_uri, settings.azure_client_id)
-        return cls(settings, handler, Captures(write))
+        return cls(settings, handler, Captures(write, writers=settings.max_concurrency))
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request; blocks while the model endpoint works."""
@@ -56,7 +61,7 @@ class Service:
             about = {"request_id": request.id, "received_at": received.isoformat()}
             capture = {**about, "latency_ms": latency_ms, **answer.capture}
             if self.settings.captures == "sync":
-                answer = self._captured(answer, capture, request.id)
+                answer = self._captured(answer, capture, request.id, started)
             else:
                 self.captures.put(capture)
         log(
@@ -71,10 +76,12 @@ class Service:
         )
         return answer
 
-    def _captured(self, answer: Answer, capture: Mapping[str, Any], request_id: str) -> Answer:
+    def _captured(
+        self, answer: Answer, capture: Mapping[str, Any], request_id: str, started: float
+    ) -> Answer:
         """The answer, once its capture is in the lake; without it a refusal, and no prediction."""
         try:
-            self.captures.write_now(capture)
+            self.captures.write_now(capture, started + ANSWER_SECONDS - time.monotonic())
         except Exception as error:
             # Each cloud's client has errors of its own.
             message = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -156,6 +157,53 @@ def test_the_thread_writes_captures_as_they_arrive_and_close_waits_for_the_last(
         captures.put(capture(second, f"r{second}"))
     captures.close(5)
     assert b"".join(lake.values()).count(b"\n") == 11
+
+
+def test_a_full_queue_in_front_of_a_lake_that_hangs_ends_in_time_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 1)
+    hang, begun = threading.Event(), threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        begun.set()
+        hang.wait(30)
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1))
+    assert begun.wait(5)
+    captures.put(capture(2))
+    started = time.monotonic()
+    captures.close(0.5)
+    assert 0.5 <= time.monotonic() - started < 0.9
+    hang.set()
+
+
+def test_a_capture_that_is_not_written_in_time_is_an_error_and_no_later_one_waits_for_it() -> None:
+    hang, lake = threading.Event(), Lake()
+
+    def write(name: str, data: bytes) -> None:
+        if name.endswith("slow.json"):
+            hang.wait(30)
+        lake.write(name, data)
+
+    captures = Captures(write, writers=2)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        captures.write_now(capture(1, "slow"), 0.2)
+    captures.write_now(capture(2, "quick"), 5)
+    assert time.monotonic() - started < 1
+    assert [name.rpartition("-")[2] for name in lake] == ["quick.json"]
+    hang.set()
+
+
+def test_a_capture_that_the_lake_refuses_is_the_lakes_error_at_once() -> None:
+    def refuse(name: str, data: bytes) -> None:
+        raise PermissionError(name)
+
+    with pytest.raises(PermissionError):
+        Captures(refuse).write_now(capture(1), 30)
 
 
 def test_a_lake_that_hangs_does_not_delay_the_shutdown(

@@ -101,10 +101,10 @@ evidence: bootstrap ## Pack versions, times, differences and refusals of a stack
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: install lint format all test check unit e2e bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
-test: bootstrap ## Run every check and every test except checkov, judge and pack, which CI runs apart
+test: bootstrap ## Run every check and every test except e2e-long, checkov, judge and pack, which CI runs apart
 	@$(python) -m tools.verify
 lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types and the direction of imports
@@ -113,6 +113,8 @@ unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 	@$(python) -m tools.verify e2e
+e2e-long: bootstrap ## The commands with STACK= on another clone's stacks, and new accounts with their limits
+	@$(python) -m tools.verify e2e-long
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
 	@$(python) -m bench.platform

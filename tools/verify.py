@@ -18,18 +18,25 @@ PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
 SPREAD = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
 # Two at a time: each test waits for the engine and its processes. With a third worker all of them take 50 % longer.
 BY_CLOUD = ["-n", "2", "--dist", "loadgroup"]
+LONG = ("test_fresh_account.py", "test_shell_stack.py")
+"""Files of tests/e2e that take minutes of their own: each brings up platforms that no other test shares."""
+E2E = [*PYTEST, *BY_CLOUD, "--durations=12"]
 STAGES = {
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet", "."],
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
     "imports": [str(BIN / "lint-imports"), "--no-logo"],
     "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e", "--ignore=tests/judge"],
-    "e2e": [*PYTEST, *BY_CLOUD, "--durations=12", "tests/e2e", "--ignore=tests/e2e/pack"],
+    "e2e": [
+        *(*E2E, "tests/e2e", "--ignore=tests/e2e/pack"),
+        *(f"--ignore=tests/e2e/{file}" for file in LONG),
+    ],
+    "e2e-long": [*E2E, *(f"tests/e2e/{file}" for file in LONG)],
     "pack": [*PYTEST, "tests/e2e/pack"],
     "judge": [*PYTEST, "tests/judge"],
 }
-ON_DEMAND = ("pack", "judge")
-"""Stages that need more than `make test` should install."""
+ON_DEMAND = ("e2e-long", "pack", "judge")
+"""Stages that take longer than `make test` may, or need more than it should install. CI runs them apart."""
 
 
 def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:

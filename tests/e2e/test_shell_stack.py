@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.harness import Rehearsal, http_answer
+from bench.harness import Rehearsal
 from tests.e2e.foreign_clone import BUCKET, STACK, STATE, ForeignClone
 
 AWS_ACCOUNT = "123456789012"
@@ -61,9 +61,8 @@ ON_AWS = pytest.mark.parametrize("clone", ["aws"], indirect=True)
 @ON_AWS
 def test_a_change_by_hand_is_found_and_taken_back(clone: ForeignClone) -> None:
     function = "aws:lambda/function:Function"
-    url = f"{clone.environment['TRIPLANE_REHEARSAL_URL']}/_api/change"
     by_hand = {"stack": STACK, "on": function, "inputs": {"timeout": 3}}
-    assert http_answer(url, by_hand).status == 200
+    assert clone.rehearsal.control("/_api/change", by_hand).status == 200
     assert "timeout" in clone.make("drift", code=1)
     assert f"{function} triplane-gateway-function: timeout" in clone.make("repair")
     assert "# Drift of prod: 0 resources" in clone.make("drift")
@@ -90,8 +89,7 @@ def test_a_lost_region_is_restored_from_a_backup(clone: ForeignClone) -> None:
     backup = str(clone.folder.parent / "backup")
     prediction = clone.make("predict")
     assert "new or changed" in clone.make("backup", BACKUP=backup)
-    url = f"{clone.environment['TRIPLANE_REHEARSAL_URL']}/_api/lose"
-    assert http_answer(url, {"stack": STACK}).status == 200
+    assert clone.rehearsal.control("/_api/lose", {"stack": STACK}).status == 200
     for name in clone.objects():
         if f"/{STACK}" in name:
             clone.delete_object(name)

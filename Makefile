@@ -125,7 +125,7 @@ policy: bootstrap ## Check what the program registers against the policies (STAT
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml
 	@$(python) -m policy.checkov
-judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents; AZURERM=1: and the azurerm provider
+judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents, and AWS in the rehearsal beside moto; AZURERM=1: and the azurerm provider
 	@$(python) -m policy.judge
 	@$(if $(AZURERM),$(python) -m policy.azurerm_judge)
 	@$(python) -m tools.verify judge

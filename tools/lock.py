@@ -14,7 +14,7 @@ COMMAND = [
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
 ]  # fmt: skip
 # In this order: a lock is a constraint, or a part, of locks behind it.
-# Those of policy/ have environments of their own: see policy/requirements.in and policy/judge.in.
+# Those of policy/ have environments of their own: see policy/requirements.in, judge.in and moto.in.
 LOCKS = {
     "lambda/gateway/requirements": "3.12",  # the images' Python
     "lambda/model_server/requirements": "3.12",
@@ -24,6 +24,7 @@ LOCKS = {
     "policy/requirements": "3.11",
     "policy/pack/requirements": "3.11",
     "policy/judge": "3.11",
+    "policy/moto": "3.11",
     "tools/uv": "3.11",
 }
 

@@ -26,6 +26,8 @@ NAME = Name(
     taken="EntityAlreadyExists",
 )
 
+MISSING = "NoSuchEntity"
+
 
 class Role(ResourceType):
     """A role that a service assumes."""
@@ -76,13 +78,11 @@ class RolePolicy(ResourceType):
         taken="EntityAlreadyExists",
     )
     references: ClassVar = {"role": permissions.ROLE}
+    missing = MISSING
 
     def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-        text = inputs.get("policy")
-        if isinstance(text, str) and len(re.sub(r"\s", "", text)) > 10_240:
-            raise CheckFailure("policy", "Maximum policy size of 10240 bytes exceeded for the role")
+        _check_size(inputs, 10_240, "Maximum policy size of 10240 bytes exceeded for the role")
 
     def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.inputs['role']}:{record.inputs['name']}"
@@ -95,9 +95,22 @@ class Policy(ResourceType):
     is_grant = True
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html"
     executes = "checked against what a workload calls whose role has it"
+    name = Name(
+        property="name",
+        pattern=r"[\w+=,.@-]+",
+        max=128,
+        rule="letters, digits and _+=,.@- are allowed",
+        taken="EntityAlreadyExists",
+    )
 
     def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
+        _check_size(inputs, 6_144, "LimitExceeded: Cannot exceed quota for PolicySize: 6144")
+
+    def create(self, context: Context, record: Record) -> None:
+        account, path = context.account.aws_account, record.inputs.get("path", "/")
+        record.id = f"arn:aws:iam::{account}:policy{path}{record.inputs['name']}"
+        record.outputs["arn"] = record.id
 
 
 class RolePolicyAttachment(ResourceType):
@@ -106,7 +119,8 @@ class RolePolicyAttachment(ResourceType):
     token = permissions.ATTACHMENT
     is_grant = True
     source = "https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html"
-    references: ClassVar = {"role": permissions.ROLE}
+    references: ClassVar = {"role": permissions.ROLE, "policyArn": permissions.POLICY}
+    missing = MISSING
 
 
 class OpenIdConnectProvider(ResourceType):
@@ -135,6 +149,16 @@ class OpenIdConnectProvider(ResourceType):
         record.outputs["arn"] = record.id
 
 
+def _check_size(inputs: Inputs, most: int, reason: str) -> None:
+    """White space does not count.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    text = inputs.get("policy")
+    if isinstance(text, str) and len(re.sub(r"\s", "", text)) > most:
+        raise CheckFailure("policy", reason)
+
+
 def list_roles(call: Call) -> str:
     """The roles, without their tags, which ListRoles does not return. A new one is missing at first.
 
@@ -150,7 +174,10 @@ def get_role(call: Call) -> str:
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html
     """
-    return f"<Role>{elements(_described(_called_role(call, 'iam:GetRole')))}</Role>"
+    role = _called_role(call, "iam:GetRole")
+    tags = (elements({"Key": k, "Value": v}) for k, v in (role.outputs.get("tags") or {}).items())
+    members = "".join(f"<member>{each}</member>" for each in tags)
+    return f"<Role>{elements(_described(role))}{members and f'<Tags>{members}</Tags>'}</Role>"
 
 
 def list_role_tags(call: Call) -> str:
@@ -178,6 +205,7 @@ def _described(role: Record) -> dict[str, str]:
         "Path": role.inputs.get("path", "/"),
         "RoleId": role.outputs["uniqueId"],
         "CreateDate": datetime.fromtimestamp(role.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "MaxSessionDuration": f"{role.inputs.get('maxSessionDuration', 3600):g}",
         "AssumeRolePolicyDocument": quote(str(role.inputs["assumeRolePolicy"])),
     }
 

@@ -263,11 +263,34 @@ class Permission(ResourceType):
         https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/permission.go
         """
         record.id = record.inputs.get("statementId") or f"pulumi-{uuid.uuid4().hex[:20]}"
+        _require_place_for(context, record)
         record.outputs["statementId"] = record.id
         _note_policy_write(context, record)
 
     def delete(self, context: Context, record: Record) -> None:
         _note_policy_write(context, record)
+
+
+def _require_place_for(context: Context, permission: Record) -> None:
+    """What a statement is for exists, and has no other one of this id.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+    """
+    function = permission.inputs["function"].rpartition(":")[2]
+    qualifier = permission.inputs.get("qualifier")
+    of_alias = [each.inputs["name"] for each in aliases(context, function)]
+    if qualifier and not qualifier.isdigit() and qualifier != LATEST and qualifier not in of_alias:
+        raise Refusal("ResourceNotFoundException", f"Function not found: {function}:{qualifier}")
+    for each in context.all(PERMISSION):
+        is_same = each.inputs["function"].rpartition(":")[2] == function
+        # Not that of the same resource: its creation is repeated after an answer that was lost.
+        same_place = each.inputs.get("qualifier") == qualifier and each.urn != permission.urn
+        if is_same and same_place and each.outputs.get("statementId") == permission.id:
+            raise Refusal(
+                "ResourceConflictException",
+                f"The statement id ({permission.id}) provided already exists."
+                " Please provide a new statement id, or remove the existing statement.",
+            )
 
 
 def _note_policy_write(context: Context, permission: Record) -> None:

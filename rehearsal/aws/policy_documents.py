@@ -10,11 +10,31 @@ from typing import Any
 from rehearsal.core.records import CheckFailure, Inputs, Json
 from rehearsal.provider.context import Context
 
+GRAMMAR = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"
+"""Where the elements of a document are listed, and which exclude each other."""
+ELEMENTS = frozenset({"Id", "Statement", "Version"})
+EITHER = (("Action", "NotAction"), ("Resource", "NotResource"), ("Principal", "NotPrincipal"))
+OF_A_STATEMENT = frozenset({"Sid", "Effect", "Condition"}.union(*EITHER))
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+OPERATOR = re.compile(
+    r"((ForAllValues|ForAnyValue):)?("
+    r"(String(Not)?(Equals(IgnoreCase)?|Like)|Numeric(Not)?Equals|Numeric(Less|Greater)Than(Equals)?"
+    r"|Date(Not)?Equals|Date(Less|Greater)Than(Equals)?|Bool|BinaryEquals|(Not)?IpAddress"
+    r"|Arn(Not)?(Equals|Like))(IfExists)?|Null)",
+    re.IGNORECASE,
+)
+DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T.*)?)?)?$|\d+$|.*\$\{")
+"""ISO 8601, seconds since 1970, or a variable."""
 ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 
 
 def check_policy(
-    inputs: Inputs, property: str, *, trust: bool = False, principal: bool = False
+    inputs: Inputs,
+    property: str,
+    *,
+    trust: bool = False,
+    principal: bool = False,
+    code: str = "MalformedPolicyDocument",
 ) -> None:
     """Raise `CheckFailure` for what IAM calls a malformed policy; ``principal``: it must name one."""
     text = inputs.get(property)
@@ -26,13 +46,28 @@ def check_policy(
             raise ValueError("it has no Statement")
         if document.get("Version") not in (None, "2012-10-17", "2008-10-17"):
             raise ValueError(f"unknown Version {document['Version']!r}")
+        _check_elements(document, ELEMENTS)
         for statement in as_list(document["Statement"]):
             _check_statement(statement, trust=trust, principal=principal or trust)
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html
+        names = [each["Sid"] for each in as_list(document["Statement"]) if each.get("Sid")]
+        if len(set(names)) != len(names):
+            raise ValueError("Statement IDs (SID) in a single policy must be unique.")
     except ValueError as error:
-        raise CheckFailure(property, f"MalformedPolicyDocument: {error}") from None
+        raise CheckFailure(property, f"{code}: {error}") from None
+
+
+def _check_elements(given: Json, known: frozenset[str]) -> None:
+    if unknown := sorted(given.keys() - known):
+        raise ValueError(f"Syntax errors in policy: no element {', '.join(unknown)} ({GRAMMAR})")
 
 
 def _check_statement(statement: Json, *, trust: bool, principal: bool) -> None:
+    _check_elements(statement, OF_A_STATEMENT)
+    for one, other in EITHER:
+        if one in statement and other in statement:
+            raise ValueError(f"Syntax errors in policy: {one} excludes {other} ({GRAMMAR})")
+    _check_condition(statement.get("Condition", {}))
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise ValueError(f"Effect is {statement.get('Effect')!r}, not Allow or Deny")
     if ("Principal" in statement or "NotPrincipal" in statement) != principal:
@@ -48,13 +83,46 @@ def _check_statement(statement: Json, *, trust: bool, principal: bool) -> None:
         if not ACTION.fullmatch(str(action)):
             raise ValueError(f"{action!r} is not an action: it is written service:Action")
     if trust:
+        if "Resource" in statement or "NotResource" in statement:
+            raise ValueError("Has prohibited field Resource")
         return
     resources = as_list(statement.get("Resource", statement.get("NotResource")))
     if not resources:
         raise ValueError("Policy statement must contain resources.")
     for resource in resources:
-        if resource != "*" and not str(resource).startswith("arn:"):
-            raise ValueError(f'Resource {resource} must be in ARN format or "*".')
+        _check_resource(str(resource))
+
+
+def _check_resource(resource: str) -> None:
+    """An ARN may be incomplete: what is missing at its end is completed with wildcards.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    if resource == "*":
+        return
+    if not resource.startswith("arn:"):
+        raise ValueError(f'Resource {resource} must be in ARN format or "*".')
+    partition, service, region, account = (*resource.split(":")[1:5], "", "", "", "")[:4]
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    if not re.match(r"aws|[*?$]", partition):
+        raise ValueError(f'Partition "{partition}" is not valid for resource "{resource}".')
+    # An access point has both. (believed)
+    if service == "s3" and region not in ("", "*") and not account:
+        raise ValueError(f"Resource {resource} can not contain region information.")
+
+
+def _check_condition(condition: Any) -> None:
+    if not isinstance(condition, dict):
+        raise ValueError("Syntax errors in policy: Condition is not an object")
+    for operator, keys in condition.items():
+        if not OPERATOR.fullmatch(operator):
+            raise ValueError(f"Invalid Condition type : {operator}.")
+        if not isinstance(keys, dict):
+            raise ValueError(f"Syntax errors in policy: {operator} is not an object")
+        if operator.lower().startswith("date"):
+            for date in (each for values in keys.values() for each in as_list(values)):
+                if not DATE.match(str(date)):
+                    raise ValueError(f"The policy failed legacy parsing: {date!r} is not a date")
 
 
 def parsed(policy: Any) -> Json:

@@ -30,6 +30,12 @@ VERSIONING = """\
 </VersioningConfiguration>"""
 
 
+LOCATION = """\
+<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>%s\
+</LocationConstraint></CreateBucketConfiguration>"""
+MISSING = "NoSuchBucket"
+
+
 class Answer(NamedTuple):
     """What the emulator returns."""
 
@@ -51,7 +57,9 @@ class Bucket(ResourceType):
         min=3,
         max=63,
         rule="lower case letters, digits, dots and hyphens, a letter or digit at both ends",
-        taken="BucketAlreadyExists",
+        # Whatever exists here is this account's own:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+        taken="BucketAlreadyOwnedByYou",
         lower=True,
     )
     replace_on = frozenset({"bucket", "bucketPrefix", "objectLockEnabled"})
@@ -62,7 +70,9 @@ class Bucket(ResourceType):
     def create(self, context: Context, record: Record) -> None:
         name = record.id = record.inputs["bucket"]
         where = region(context, record)
-        expect(send(context, "PUT", name), 200)
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html
+        place = None if where == "us-east-1" else (LOCATION % where).encode()
+        expect(send(context, "PUT", name, body=place), 200)
         record.outputs |= {
             "arn": f"arn:aws:s3:::{name}",
             "bucket": name,
@@ -95,6 +105,7 @@ class BucketSetting(ResourceType):
     """A setting of a bucket. Its id is the bucket's name: a bucket has one of each type."""
 
     references: ClassVar = {"bucket": BUCKET}
+    missing = MISSING
     replace_on = frozenset({"bucket"})
 
     def create(self, context: Context, record: Record) -> None:
@@ -154,7 +165,8 @@ class BucketPolicy(BucketSetting):
     source = f"{GUIDE}/example-bucket-policies.html"
 
     def check(self, context: Context, inputs: Inputs) -> None:
-        check_policy(inputs, "policy", principal=True)
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        check_policy(inputs, "policy", principal=True, code="MalformedPolicy")
 
 
 class Lifecycle(BucketSetting):
@@ -182,6 +194,7 @@ class BucketObject(ResourceType):
     source = f"{GUIDE}/object-keys.html"
     executes = "an object in the S3 emulator"
     references: ClassVar = {"bucket": BUCKET}
+    missing = MISSING
     replace_on = frozenset({"bucket", "key"})
     volatile = frozenset({"etag", "versionId"})
 

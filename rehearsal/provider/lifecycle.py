@@ -276,7 +276,8 @@ class Lifecycle:
                 if self.context.find_referenced(tokens, value) is None:
                     token = tokens if isinstance(tokens, str) else " or ".join(tokens)
                     code, text = self.provider.errors.not_found
-                    raise Refusal(code, f"{path}: {text.format(what=token, id=value)}")
+                    said = f"{path}: {text.format(what=token, id=value)}"
+                    raise Refusal(rules.missing or code, said)
         if rules.needs and self._disabled(rules.needs, record):
             project = record.outputs.get("project")
             raise Refusal(

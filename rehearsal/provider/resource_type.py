@@ -63,6 +63,8 @@ class ResourceType:
     references: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
     """Input path (``role``, ``settings.subnetId``; lists are walked through) to the token, or tokens,
     of which a record with that id, name, ARN or self link must exist when it is created or updated."""
+    missing: ClassVar[str] = ""
+    """The service's error code for a reference to what does not exist; empty: the cloud's usual one."""
     needs: ClassVar[str] = ""
     """The Google Cloud API that must be enabled in the project first: ``run.googleapis.com``."""
     secret_outputs: ClassVar[frozenset[str]] = frozenset()

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import defusedxml.ElementTree  # type: ignore[import-untyped]
 import uvicorn
@@ -132,6 +133,92 @@ def too_skewed(headers: dict[str, str]) -> Answer | None:
     return refusal
 
 
+PART_BYTES = 5 * 2**20
+
+
+def unlike_s3(
+    method: str, bucket: str, key: str, headers: dict[str, str], body: bytes, query: Any
+) -> Answer | None:
+    """S3's refusal of what ministack answers otherwise."""
+    version = query.get("versionId")
+    if method in ("GET", "HEAD") and key and version:
+        return _delete_marker(bucket, key, version[0] if isinstance(version, list) else version)
+    if method == "POST" and not key and "delete" in query and not _texts(body, "Key"):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+        words = "The XML you provided was not well-formed or did not validate against our published schema"
+        return _refusal("MalformedXML", words, 400, bucket)
+    if method == "PUT" and key and _is_copy_onto_itself(bucket, key, headers):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+        # The rule itself is believed: AWS states it in the error's words only.
+        words = (
+            "This copy request is illegal because it is trying to copy an object to itself without changing the"
+            " object's metadata, storage class, website redirect location or encryption attributes."
+        )
+        return _refusal("InvalidRequest", words, 400, f"{bucket}/{key}")
+    upload = query.get("uploadId")
+    if method == "POST" and key and upload:
+        known = s3._multipart_uploads.get(upload[0] if isinstance(upload, list) else upload)
+        return _wrong_parts(known, body, f"{bucket}/{key}") if known else None
+    return None
+
+
+CHANGING = (
+    "x-amz-storage-class",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-website-redirect-location",
+)
+
+
+def _is_copy_onto_itself(bucket: str, key: str, headers: dict[str, str]) -> bool:
+    """Whether nothing would change. A source with a version is a former one, which is brought back."""
+    source = unquote(headers.get("x-amz-copy-source", "")).removeprefix("/")
+    replaces = headers.get("x-amz-metadata-directive", "").upper() == "REPLACE"
+    return source == f"{bucket}/{key}" and not replaces and not headers.keys() & set(CHANGING)
+
+
+def _wrong_parts(upload: Any, body: bytes, place: str) -> Answer | None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html"""
+    numbers = [int(each) for each in _texts(body, "PartNumber")]
+    if numbers != sorted(set(numbers)):
+        words = (
+            "The list of parts was not in ascending order. Parts must be ordered by part number."
+        )
+        return _refusal("InvalidPartOrder", words, 400, place)
+    parts = [upload["parts"][each] for each in numbers if each in upload["parts"]]
+    etags = [each.strip('"') for each in _texts(body, "ETag")]
+    if [each["etag"].strip('"') for each in parts] != etags:
+        return None  # ministack's own refusal
+    if any(each["size"] < PART_BYTES for each in parts[:-1]):
+        words = "Your proposed upload is smaller than the minimum allowed size"
+        return _refusal("EntityTooSmall", words, 400, place)
+    return None
+
+
+def _delete_marker(bucket: str, key: str, version: str) -> Answer | None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html"""
+    for each in s3._object_versions.get((bucket, key)) or []:
+        if each["version_id"] == version and each.get("is_delete_marker"):
+            words = "The specified method is not allowed against this resource."
+            status, headers, text = _refusal("MethodNotAllowed", words, 405, f"{bucket}/{key}")
+            return status, {**headers, "x-amz-delete-marker": "true", "allow": "DELETE"}, text
+    return None
+
+
+def _texts(body: bytes, name: str) -> list[str]:
+    """The texts of the elements with a name; none if it is no XML."""
+    try:
+        elements = defusedxml.ElementTree.fromstring(body).iter()
+    except defusedxml.ElementTree.ParseError:
+        return []
+    return [each.text or "" for each in elements if each.tag.rpartition("}")[2] == name]
+
+
+def _refusal(code: str, words: str, status: int, place: str) -> Answer:
+    refusal: Answer = s3._error(code, words, status, f"/{place}")
+    return refusal
+
+
 def durable(handle: Handler, disk: Disk) -> Handler:
     """ministack's request handler, answering a write only once it is on disk."""
 
@@ -146,6 +233,11 @@ def durable(handle: Handler, disk: Disk) -> Handler:
             words = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
             refusal: Answer = s3._error("BucketNotEmpty", words, 409, f"/{bucket}")
             return refusal
+        if refused := unlike_s3(method, bucket, key, headers, body, query):
+            return refused
+        if key and method in ("PUT", "POST") and "content-type" not in headers:
+            # S3's own default, which ministack does not know.
+            headers = {**headers, "content-type": "binary/octet-stream"}
         answer = await handle(method, path, headers, body, query, *rest)
         if method in ("GET", "HEAD") or answer[0] >= 400 or not bucket:
             return answer

@@ -79,12 +79,103 @@ def test_a_condition_narrows_what_is_allowed(account: Account) -> None:
             "not specify a principal",
         ),
         ({"Statement": [{**allow("s3:GetObject", "*"), "Effect": "allow"}]}, "not Allow or Deny"),
+        ({"Note": "x", "Statement": [allow("s3:GetObject", "*")]}, "no element Note"),
+        ({"Statement": [{**allow("s3:GetObject", "*"), "Note": "x"}]}, "no element Note"),
+        ({"Statement": [{**allow("s3:Get", "*"), "NotAction": "s3:Put"}]}, "Action excludes"),
+        ({"Statement": [{**allow("s3:Get", "*"), "NotResource": "*"}]}, "Resource excludes"),
+        ({"Statement": [{**allow("s3:Get", "*"), "Sid": "a"}] * 2}, "must be unique"),
+        (
+            {"Statement": [{**allow("s3:Get", "*"), "Condition": {"StringAlmost": {"a:b": "c"}}}]},
+            "Invalid Condition type : StringAlmost",
+        ),
+        ({"Statement": [{**allow("s3:Get", "*"), "Condition": "x"}]}, "is not an object"),
+        (
+            {"Statement": [{**allow("s3:Get", "*"), "Condition": {"DateEquals": {"a:b": "soon"}}}]},
+            "is not a date",
+        ),
+        ({"Statement": [allow("s3:GetObject", "arn:mars:s3:::lake/*")]}, "Partition"),
+        ({"Statement": [allow("s3:GetObject", "arn:aws:s3:eu-west-1::lake/*")]}, "region"),
     ],
 )
 def test_a_malformed_policy_is_refused_before_anything_is_built(policy: Any, reason: str) -> None:
     text = policy if isinstance(policy, str) else json.dumps(policy)
     with pytest.raises(CheckFailure, match=f"MalformedPolicyDocument.*{reason}"):
         check_policy(Inputs({"policy": text}), "policy")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Resource": "arn:aws:sqs"},
+        {"Resource": "arn:aws:s3:eu-west-1:123456789012:accesspoint/lake"},
+        {"Condition": {"ForAllValues:StringEqualsIfExists": {"aws:TagKeys": ["a"]}}},
+        {"Condition": {"Null": {"aws:TokenIssueTime": "true"}}},
+        {"Condition": {"DateLessThan": {"aws:CurrentTime": "2026-11-28T10:00:00Z"}}},
+        {"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}}},
+        {"Condition": {"NumericGreaterThanEquals": {"s3:max-keys": "10"}}},
+    ],
+)
+def test_a_policy_that_iam_accepts_is_not_refused(changes: dict[str, Any]) -> None:
+    policy = json.dumps({"Statement": [{**allow("s3:GetObject", "*"), **changes}]})
+    check_policy(Inputs({"policy": policy}), "policy")
+
+
+def test_a_trust_document_names_no_resource() -> None:
+    document = json.loads(trust("lambda"))
+    document["Statement"][0]["Resource"] = "*"
+    with pytest.raises(CheckFailure, match="prohibited field Resource"):
+        check_policy(Inputs({"policy": json.dumps(document)}), "policy", trust=True)
+
+
+def test_iam_and_s3_have_codes_of_their_own_for_what_is_missing_or_exists(account: Account) -> None:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow("s3:GetObject", "*")]})
+    with pytest.raises(Refusal, match="NoSuchEntity"):
+        account.create(permissions.ROLE_POLICY, "one", role="missing", policy=policy)
+    with pytest.raises(Refusal, match="NoSuchBucket"):
+        account.create("aws:s3/bucketPolicy:BucketPolicy", "one", bucket="missing")
+    account.create(permissions.POLICY, "own", name="own", policy=policy)
+    with pytest.raises(Refusal, match="EntityAlreadyExists"):
+        account.create(permissions.POLICY, "again", name="own", policy=policy)
+    account.create(BUCKET, "lake", bucket="lake")
+    with pytest.raises(Refusal, match="BucketAlreadyOwnedByYou"):
+        account.create(BUCKET, "again", bucket="lake")
+
+
+def test_a_policy_that_is_attached_exists(account: Account) -> None:
+    role = account.role("reader", "lambda")
+    own = account.create(
+        permissions.POLICY, "own", policy=json.dumps({"Statement": [allow("s3:Get*", "*")]})
+    )
+    for arn in (own.outputs["arn"], "arn:aws:iam::aws:policy/ReadOnlyAccess"):
+        account.create(permissions.ATTACHMENT, "one", role=role.id, policyArn=arn)
+    permissions.require(account.context, role, "s3:GetObject", "arn:aws:s3:::lake/a")
+    missing = "arn:aws:iam::123456789012:policy/missing"
+    with pytest.raises(Refusal, match="NoSuchEntity"):
+        account.create(permissions.ATTACHMENT, "two", role=role.id, policyArn=missing)
+
+
+def test_a_policy_of_ones_own_has_at_most_6144_characters(account: Account) -> None:
+    long = [allow("s3:GetObject", f"arn:aws:s3:::{'b' * 40}{number}/*") for number in range(60)]
+    with pytest.raises(CheckFailure, match="LimitExceeded"):
+        account.create(permissions.POLICY, "own", policy=json.dumps({"Statement": long}))
+
+
+def test_a_statement_of_a_function_is_for_an_alias_that_exists_and_has_its_own_id(
+    account: Account,
+) -> None:
+    account.function("f", account.role("f", "lambda"), "def handler(event, context): return {}")
+    statement = {
+        "function": "f-1234567",
+        "statementId": "one",
+        "action": "lambda:InvokeFunction",
+        "principal": "*",
+    }
+    permission = "aws:lambda/permission:Permission"
+    account.create(permission, "one", **statement)
+    with pytest.raises(Refusal, match="ResourceConflictException"):
+        account.create(permission, "two", **statement)
+    with pytest.raises(Refusal, match="ResourceNotFoundException"):
+        account.create(permission, "three", **{**statement, "qualifier": "missing"})
 
 
 def test_a_role_of_another_service_or_account_cannot_be_assumed(account: Account) -> None:

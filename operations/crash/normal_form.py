@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from operations.engine.wire import SIGNATURE
+from operations.engine.wire import DEFAULTS, SIGNATURE
 
 RANDOM = (
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)?"), "<time>"),
@@ -16,18 +16,36 @@ RANDOM = (
     (re.compile(r"\d{8,}"), "<number>"),
 )
 
+RENEWED_BY_READ = {
+    # A read puts the object's own hash in place of the provider's default; the asset beside it says what it should be.
+    # https://github.com/hashicorp/terraform-provider-google/blob/main/google/services/storage/resource_storage_bucket_object.go
+    "gcp:storage/bucketObject:BucketObject": frozenset({"detectMd5hash"}),
+}
+"""Inputs by type that a refresh changes in the state though nothing has changed in the cloud."""
+
 
 def normal_form(state: dict[str, Any]) -> dict[str, Any]:
     """The resources by URN, without what differs between any two runs."""
     return {
         f"{each['urn']}{' (to be deleted)' if each.get('delete') else ''}": {
-            "inputs": without_random_parts(each.get("inputs")),
+            "inputs": without_random_parts(_without_renewed(each)),
             "outputs": sorted(each.get("outputs") or ()),
             "dependencies": sorted(each.get("dependencies") or ()),
         }
         for each in state.get("resources") or ()
         if not each["type"].startswith("pulumi:providers")
     }
+
+
+def _without_renewed(resource: dict[str, Any]) -> dict[str, Any] | None:
+    """The inputs without what a read alone changes: a recovery that has read the resource is no difference."""
+    inputs = resource.get("inputs")
+    renewed = RENEWED_BY_READ.get(resource["type"])
+    if not inputs or not renewed:
+        return inputs
+    defaults = [each for each in inputs.get(DEFAULTS) or () if each not in renewed]
+    kept = {name: value for name, value in inputs.items() if name not in renewed | {DEFAULTS}}
+    return {**kept, **({DEFAULTS: defaults} if defaults else {})}
 
 
 def without_random_parts(value: Any) -> Any:

@@ -17,6 +17,7 @@ from operations.crash.checkout import Checkout
 from operations.crash.faults import FAULTS
 from operations.crash.judge import Reference, judge, lost_or_replaced
 from operations.crash.matrix import all_scenarios, selected_clouds
+from operations.crash.normal_form import differences, normal_form
 from operations.crash.resources import existing_resources
 from operations.crash.scenario import Run, hits_without_effect
 from operations.crash.steps import OPERATIONS, CrashStep, steps_in
@@ -298,3 +299,16 @@ def test_a_pattern_that_matches_no_scenario_is_refused(
         selected_clouds([cloud], only)
     assert exited.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+def test_what_a_read_alone_changes_is_no_difference_and_another_content_is_one() -> None:
+    urn = "urn:pulumi:dev::triplane::gcp:storage/bucketObject:BucketObject::context"
+
+    def state(asset: str, **inputs: Any) -> dict[str, Any]:
+        source = {"source": {"hash": asset}, "__defaults": [], **inputs}
+        return {"resources": [{"urn": urn, "type": urn.split("::")[2], "inputs": source}]}
+
+    created = state("one", detectMd5hash="different hash", __defaults=["detectMd5hash"])
+    read = state("one", detectMd5hash="6khF5k3GhBBRtl8hpIPmDw==")
+    assert differences(normal_form(created), normal_form(read)) == []
+    assert differences(normal_form(created), normal_form(state("two")))

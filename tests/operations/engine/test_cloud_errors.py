@@ -73,7 +73,7 @@ OF_A_BUILD = [
     "run 403 of the image ended as Failed: pip could not resolve",
     "build 8:403 ended as FAILED BUILD: exit status 1. Log: https://eu-west-1.console.aws.amazon.com",
     "run ab1 ended as Failed: failed to run step.\n  E: http://deb.debian.org 403  Forbidden [IP: 1.2.3.4 80]",
-    "run ab1 ended as Failed: \n  ERROR: HTTP error 403 while getting https://pypi.org/simple/numpy/",
+    "run ab1 ended as Failed: \n  ERROR: HTTP error 403 while getting https://packages.example/simple/numpy/",
 ]
 
 

@@ -1,6 +1,6 @@
 """How a cloud's real provider behaves, as data with its sources: one instance in each cloud's ``provider.py``.
 
-It stands between the program and the cloud, and does what neither asks for: it makes names, fills in defaults, reads
+It is between the program and the cloud, and does what neither asks for: it makes names, fills in defaults, reads
 back more than was written, and decides in which order a resource is replaced.
 """
 

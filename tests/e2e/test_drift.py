@@ -153,7 +153,7 @@ def change_by_hand(stack: Stack, cloud: str) -> Changed:
 
 
 def values(stack: Stack) -> dict[str, Inputs]:
-    """What a hand changes, as it is in the cloud; no secrets, which are encrypted anew each time."""
+    """What a hand changes, as it is in the cloud; no secrets, which are encrypted again each time."""
     changed = INPUTS_BY_HAND[str(stack.outputs()["cloud"])]
     found = {each["urn"].rpartition("::")[2]: each.get("outputs", {}) for each in stack.resources()}
     return {

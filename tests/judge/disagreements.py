@@ -1,6 +1,6 @@
 """Where the rehearsal and moto answer differently, and who is right by which document of AWS.
 
-A line is removed when the two agree again, and added with a document when they disagree anew. Where the rehearsal was
+A line is removed when the two agree again, and added with a document when they disagree again. Where the rehearsal was
 wrong, it was mended and the line is gone (docs/reference/policies.md has those).
 """
 

@@ -79,7 +79,6 @@ class Page:
     async def status(self, request: Request) -> Response:
         """Its state: resources are counted, not listed."""
         records = self._context.store.all()
-        entries = self._context.ledger.entries(1)
         return JSONResponse(
             {
                 "ready": True,
@@ -87,7 +86,7 @@ class Page:
                 "url": self._context.base_url,
                 "profile": self._context.behaviour.profile,
                 "resources": {c: sum(r.package == c for r in records) for c in self._titles},
-                "last_entry": entries[0].entry if entries else 0,
+                "last_entry": self._newest_entry(),
                 "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
                 "processes": [
                     {"pid": pid, "key": k} for pid, _, k in self._context.store.processes()
@@ -97,8 +96,12 @@ class Page:
 
     async def last_entry(self, request: Request) -> Response:
         """The number of the newest entry: the page asks whether it is out of date."""
+        return JSONResponse(self._newest_entry())
+
+    def _newest_entry(self) -> int:
+        """The number of the newest entry; 0 before the first."""
         entries = self._context.ledger.entries(1)
-        return JSONResponse(entries[0].entry if entries else 0)
+        return entries[0].entry if entries else 0
 
     async def resources(self, request: Request) -> Response:
         """The existing resources, without inputs and outputs: those may be secret."""

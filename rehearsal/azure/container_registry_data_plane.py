@@ -80,22 +80,21 @@ def _app(context: Context, registry_id: str, registry_name: str) -> Starlette:
         value, _expires = credentials.token(context, principal, "registry", audience)
         return value
 
+    async def principal_in(request: Request, field: str, audience: str) -> str | None:
+        """The principal of the token in a field of the form; None without a valid one."""
+        form = dict(parse_qsl((await request.body()).decode()))
+        return credentials.principal_of(context, f"Bearer {form.get(field)}", audience)
+
     async def exchange(request: Request) -> Response:
         """A token of Entra ID for a refresh token of this registry."""
-        form = dict(parse_qsl((await request.body()).decode()))
-        principal = credentials.principal_of(
-            context, f"Bearer {form.get('access_token')}", AUDIENCE
-        )
+        principal = await principal_in(request, "access_token", AUDIENCE)
         if principal is None:
             return _error(401, "UNAUTHORIZED", "authentication required")
         return JSONResponse({"refresh_token": token_for(principal, refresh_audience)})
 
     async def token(request: Request) -> Response:
         """A refresh token for an access token."""
-        form = dict(parse_qsl((await request.body()).decode()))
-        principal = credentials.principal_of(
-            context, f"Bearer {form.get('refresh_token')}", refresh_audience
-        )
+        principal = await principal_in(request, "refresh_token", refresh_audience)
         if principal is None:
             return _error(401, "UNAUTHORIZED", "authentication required")
         return JSONResponse({"access_token": token_for(principal, access_audience)})

@@ -25,6 +25,7 @@ import psutil
 
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
+from operations.terminal import take_interrupts
 
 BARE = Path(__file__).with_name("bare")
 TARGETS = {
@@ -147,6 +148,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--json", type=Path)
     chosen = arguments.parse_args()
+    take_interrupts()
 
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from operations.terminal import take_interrupts
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
     Run = Callable[[argparse.Namespace], None]
@@ -31,6 +33,7 @@ STACK_COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; without words, the command line's."""
+    take_interrupts()
     arguments = _parser().parse_args(words)
     try:
         with _credentials(arguments):

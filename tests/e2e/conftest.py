@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
+from operations.terminal import take_interrupts
 
 ON_A_STACK = (
     "test_browser.py",
@@ -38,6 +39,9 @@ LONG = (
 )
 """What takes longest of the others begins first, lest one worker end alone with it."""
 CLOUD = re.compile(r"\[(aws|gcp|azure)\b")
+
+
+take_interrupts()
 
 
 class ByCloud(LoadScopeScheduling):

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -246,3 +247,21 @@ def test_an_unknown_command_is_refused_with_the_known_ones(
 def test_make_runs_the_operations_by_this_command_line_only() -> None:
     assert "-m operations up" in MAKEFILE
     assert not re.findall(r"-m operations\.", MAKEFILE)
+
+
+def test_what_a_command_starts_takes_interrupts_also_in_the_background_of_a_script() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "from operations.__main__ import main\n"
+        "try: main(['no-such-command'])\n"
+        "except SystemExit: pass\n"
+        "shown = 'import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)'\n"
+        "subprocess.run([sys.executable, '-c', shown])\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, code],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False\n", done.stderr

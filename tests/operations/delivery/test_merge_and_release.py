@@ -207,7 +207,7 @@ def test_a_preview_and_a_drift_report_are_written_without_the_secrets_of_the_sta
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     deliveries = FakeDeliveries(monkeypatch, tmp_path)
-    stack: Any = SimpleNamespace(name="prod", cli=SimpleNamespace(refresh_steps=lambda: []))
+    stack: Any = SimpleNamespace(name="prod", cli=SimpleNamespace(refresh_steps=list))
     deliveries.done.append("prod")
     said = f"the engine warns of {deliveries.key}"
     monkeypatch.setattr(rollout.comment, "render", lambda *_: said)

@@ -58,7 +58,7 @@ class Platform(pulumi.ComponentResource):
         endpoint = self._endpoint(server)
         key = self._key() if config.gateway.access == "key" else None
         gateway = self._gateway(images.get(Image.GATEWAY), endpoint, key)
-        delivery = self._delivery(key) if config.delivery.repository else None
+        delivery = self._delivery(endpoint, key) if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
@@ -187,7 +187,9 @@ class Platform(pulumi.ComponentResource):
             self._child,
         )
 
-    def _delivery(self, key: contracts.ApiKey | None) -> contracts.Delivery:
+    def _delivery(
+        self, endpoint: contracts.ModelEndpoint, key: contracts.ApiKey | None
+    ) -> contracts.Delivery:
         delivery = self._config.delivery
         return self._cloud.Delivery(
             f"{self._name}-delivery",
@@ -196,10 +198,10 @@ class Platform(pulumi.ComponentResource):
                 lake=self._lake,
                 registry=self._registry,
                 identities=self._identities,
+                endpoint=endpoint,
                 key=key,
-                repository=delivery.repository,
+                subject=delivery.subject,
                 branch=delivery.branch,
-                environment=delivery.environment or None,
                 existing_provider=delivery.existing_provider,
                 prefix=self._name,
             ),

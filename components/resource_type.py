@@ -108,7 +108,8 @@ class ResourceType:
 
     deploy: Deploy
     creation: tuple[str, ...] = ()
-    """What a person needs besides `deploy` to create, change and delete a type of the groups data and access."""
+    """What a person needs besides `deploy`: to create, change and delete a type of the groups data and access, and to
+    remove a tag of another."""
     import_id: ImportId | None = None
     """The id that the provider documents for ``pulumi import``, from the inputs. None: it does not follow from
     them; for some of these types `operations.recovery.physical_ids` queries the cloud."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from rehearsal.core.records import Json
+from rehearsal.core.records import Json, Refusal
 from rehearsal.provider.context import Context
 
 
@@ -22,6 +22,8 @@ class Call:
     """The parameters in the address: ``project``, ``location``, ``endpoint``."""
     query: QueryParams
     body: Json = field(default_factory=dict)
+    caller: str = ""
+    """The account that calls, or the principal of another issuer's token."""
 
     @property
     def project(self) -> str:
@@ -52,6 +54,11 @@ class Call:
 def timestamp() -> str:
     """The time, as Google's APIs write it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def not_rehearsed(call: Call) -> Json:
+    """A method that the rehearsal checks the permission of, and does not do: it is there for callers that lack it."""
+    raise Refusal("UNIMPLEMENTED", "The rehearsal does not do this, and nothing was changed.")
 
 
 Operation = Callable[[Call], Json]

@@ -42,6 +42,8 @@ def create_build(call: Call) -> Json:
     account = request.get("serviceAccount", "")
     logging = request.get("options", {}).get("logging", "")
     if account:
+        # https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
+        iam.require_act_as(context, call.caller, account.rsplit("/", 1)[-1])
         iam.require_account(context, account.rsplit("/", 1)[-1])
         if logging not in ("CLOUD_LOGGING_ONLY", "NONE") and not request.get("logsBucket"):
             raise Refusal(

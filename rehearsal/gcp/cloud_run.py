@@ -19,7 +19,7 @@ from rehearsal.gcp import (
     secret_manager,
     service_usage,
 )
-from rehearsal.gcp.calls import Call
+from rehearsal.gcp.calls import Call, not_rehearsed
 from rehearsal.gcp.tags import check_labels, labels_of
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -27,6 +27,7 @@ from rehearsal.runtime.containers import Container, ContainerFailed
 
 API = "run.googleapis.com"
 SERVICE = "gcp:cloudrunv2/service:Service"
+SERVICE_BINDING = "gcp:cloudrunv2/serviceIamMember:ServiceIamMember"
 
 
 class Service(ResourceType):
@@ -149,6 +150,21 @@ class Service(ResourceType):
         record.outputs |= {"uri": url, "urls": [url]}
 
 
+class ServiceMember(iam.Member):
+    """A role for a member on a service."""
+
+    token = SERVICE_BINDING
+    source = "https://cloud.google.com/run/docs/securing/managing-access"
+    references: ClassVar = {"name": SERVICE}
+    property = "name"
+    import_name = "projects/{project}/locations/{location}/services/{name}"
+
+
+def resource(record: Record) -> permissions.Resource:
+    """A service, for a permission check."""
+    return permissions.of_record(SERVICE_BINDING, "name", record)
+
+
 def _check_quota(context: Context, template: Json) -> None:
     """Refuse more instances than the region has CPUs for: https://cloud.google.com/run/docs/configuring/max-instances-limits
 
@@ -182,6 +198,13 @@ def list_services(call: Call) -> Json:
         and each.outputs.get("location") == call.path["location"]
     )
     return call.page("services", services)
+
+
+def patch_service(call: Call) -> Json:
+    """``services.patch``, as far as it is refused. https://cloud.google.com/run/docs/reference/iam/roles#additional-configuration"""
+    if email := call.body.get("template", {}).get("serviceAccount"):
+        iam.require_act_as(call.context, call.caller, email)
+    return not_rehearsed(call)
 
 
 async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:

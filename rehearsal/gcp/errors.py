@@ -17,6 +17,7 @@ STATUS = {
     "ABORTED": (409, 10),
     "RESOURCE_EXHAUSTED": (429, 8),
     "INTERNAL": INTERNAL,
+    "UNIMPLEMENTED": (501, 12),
     "UNAVAILABLE": (503, 14),
 }
 """HTTP status and gRPC code of each canonical error.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
-from rehearsal.gcp import credentials, permissions, service_usage
+from rehearsal.gcp import credentials, expressions, permissions, service_usage
 from rehearsal.gcp.calls import Call
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -219,6 +220,13 @@ class WorkloadIdentityPoolProvider(ResourceType):
                 "attributeCondition",
                 "The attribute condition must reference one of the provider's claims.",
             )
+        try:
+            expressions.check(inputs.get("attributeCondition") or "''")
+        except expressions.Unsupported as unsupported:
+            raise CheckFailure(
+                "attributeCondition",
+                f"the rehearsal does not evaluate {unsupported}; Google Cloud may take it",
+            ) from None
 
     def create(self, context: Context, record: Record) -> None:
         wanted = record.inputs["workloadIdentityPoolId"]
@@ -253,8 +261,37 @@ def require_administrator(context: Context, email: str, agent: str) -> None:
     """Raise a refusal unless a service agent is the administrator of the account, as its service needs it."""
     account = context.find(ACCOUNT, email=email)
     assert account is not None
-    on = permissions.of_record(AccountMember.token, "serviceAccountId", account)
-    permissions.require(context, agent, "iam.serviceAccounts.setIamPolicy", on, account.id)
+    permissions.require(
+        context, agent, "iam.serviceAccounts.setIamPolicy", resource(account), account.id
+    )
+
+
+def resource(record: Record) -> permissions.Resource:
+    """A service account, for a permission check."""
+    return permissions.of_record(AccountMember.token, "serviceAccountId", record)
+
+
+def account_resource(context: Context, email: str) -> permissions.Resource:
+    """The service account with this e-mail, for a permission check; one that does not exist has no bindings."""
+    account = context.find(ACCOUNT, email=email)
+    return resource(account) if account else permissions.PROJECT
+
+
+def require_act_as(context: Context, caller: str, email: str) -> None:
+    """Raise Google's refusal unless the caller may set up something that runs as the account.
+
+    https://cloud.google.com/iam/docs/service-accounts-actas
+    """
+    on = account_resource(context, email)
+    permissions.require(context, caller, "iam.serviceAccounts.actAs", on, email)
+
+
+def access_token(call: Call) -> Json:
+    """https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken"""
+    require_account(call.context, call.path["account"])
+    token = credentials.token(call.context, call.path["account"])
+    ends = datetime.now(UTC) + timedelta(seconds=token["expires_in"])
+    return {"accessToken": token["access_token"], "expireTime": f"{ends:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def list_accounts(call: Call) -> Json:

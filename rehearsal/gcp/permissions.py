@@ -6,14 +6,13 @@ words of Google's APIs; `allowed` is for the services that have words of their o
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.core.records import CheckFailure, Record, Refusal
-from rehearsal.gcp import credentials
+from rehearsal.gcp import credentials, expressions
 from rehearsal.provider.context import Context
 
 CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
@@ -36,6 +35,12 @@ ROLES: dict[str, frozenset[str]] = {
     ),
     "roles/secretmanager.secretAccessor": frozenset({"secretmanager.versions.access"}),
     "roles/iam.serviceAccountAdmin": frozenset({"iam.serviceAccounts.setIamPolicy"}),
+    "roles/iam.serviceAccountUser": frozenset(
+        f"iam.serviceAccounts.{verb}" for verb in ("actAs", "get", "list")
+    ),
+    "roles/iam.workloadIdentityUser": frozenset(
+        f"iam.serviceAccounts.{verb}" for verb in ("get", "getAccessToken", "getOpenIdToken")
+    ),
     "roles/logging.logWriter": frozenset({"logging.logEntries.create"}),
     "roles/aiplatform.user": frozenset({"aiplatform.endpoints.predict"}),
 }
@@ -43,12 +48,6 @@ FOLDERS = "gcp/vertex-accounts"
 """The folder of objects that an account of Vertex AI's own may read: the model that is deployed."""
 FOLDERS_SINCE = "gcp/vertex-accounts-since"
 """When each got it. Believed: Vertex AI's own grant is as late as another."""
-TERM = re.compile(
-    r"""(?P<subject>resource\.name
-        |api\.getAttribute\(["']storage\.googleapis\.com/objectListPrefix["'],\s*["']["']\))
-        \.startsWith\(["'](?P<prefix>[^"']*)["']\)""",
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,40 @@ class Resource:
 
     binding: str
     """Token of the type of binding, besides those on the project."""
-    property: str
+    target: str
     """The input of the binding that names the resource."""
     names: tuple[str, ...]
     """Every spelling of the name that a program can write there."""
     full_name: str = ""
-    """What a condition calls ``resource.name``."""
+    """What a condition calls ``resource.name``. Empty for the services that give conditions no attributes, such as
+    Cloud Run, Vertex AI, Artifact Registry and IAM: https://cloud.google.com/iam/docs/conditions-attribute-reference"""
+    type: str = ""
+    """What a condition calls ``resource.type``: ``storage.googleapis.com/Object``."""
     list_prefix: str = ""
     """What a condition calls ``storage.googleapis.com/objectListPrefix``."""
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a condition knows of the resource. https://cloud.google.com/iam/docs/conditions-resource-attributes"""
+        known = {"storage.googleapis.com/objectListPrefix": self.list_prefix}
+        if self.full_name:
+            service = self.type.partition("/")[0]
+            known |= {"resource.name": self.full_name}
+            known |= {"resource.type": self.type, "resource.service": service}
+        return known
 
-def of_record(binding: str, property: str, record: Record) -> Resource:
+
+PROJECT = Resource(PROJECT_BINDING, "project", ())
+"""A project: only bindings on it count."""
+
+
+def of_record(
+    binding: str, target: str, record: Record, *, full_name: str = "", type: str = ""
+) -> Resource:
     """The resource of a record."""
-    spellings = (record.id, record.outputs.get("name"), record.outputs.get(property))
-    return Resource(binding, property, tuple(name for name in spellings if name), record.id)
+    spellings = (record.id, record.outputs.get("name"), record.outputs.get(target))
+    names = tuple(name for name in spellings if name)
+    return Resource(binding, target, names, full_name, type)
 
 
 def allowed(context: Context, email: str, permission: str, on: Resource) -> bool:
@@ -82,7 +101,8 @@ def allowed(context: Context, email: str, permission: str, on: Resource) -> bool
     ]:
         in_force = context.kv.get(FOLDERS_SINCE, email, 0) + context.behaviour.grant_delay("gcp")
         return f"{on.full_name}{on.list_prefix}".startswith(folder) and time.time() >= in_force
-    member = f"serviceAccount:{email}"
+    # A token of another issuer has no account: its principal is the member.
+    member = email if email.startswith("principal://") else f"serviceAccount:{email}"
     return any(
         binding.inputs.get("member") == member
         and permission in _permissions(context, binding.inputs["role"])
@@ -103,37 +123,25 @@ def require(context: Context, email: str, permission: str, on: Resource, what: s
 
 def check_condition(condition: dict[str, Any] | None) -> None:
     """Raise `CheckFailure` for a condition that the rehearsal cannot evaluate."""
-    for term in _terms(condition):
-        if not TERM.fullmatch(term):
-            raise CheckFailure(
-                "condition",
-                f"the rehearsal evaluates only `startsWith` on resource.name and objectListPrefix, not"
-                f" {term!r}; Google Cloud may take it",
-            )
-
-
-def _terms(condition: dict[str, Any] | None) -> list[str]:
-    return [t.strip() for t in condition["expression"].split("||")] if condition else []
+    try:
+        expressions.check(condition["expression"] if condition else "''")
+    except expressions.Unsupported as unsupported:
+        raise CheckFailure(
+            "condition",
+            f"the rehearsal does not evaluate {unsupported}, in {condition}; Google Cloud may take it",
+        ) from None
 
 
 def _fulfilled(condition: dict[str, Any] | None, on: Resource) -> bool:
-    if not condition:
-        return True
-    for term in _terms(condition):
-        match = TERM.fullmatch(term)
-        if match:
-            named = match["subject"] == "resource.name"
-            subject = on.full_name if named else on.list_prefix
-            if subject.startswith(match["prefix"]):
-                return True
-    return False
+    return not condition or expressions.holds(condition["expression"], on.attributes)
 
 
 def _bindings(context: Context, on: Resource) -> Iterator[Record]:
     yield from context.in_force(PROJECT_BINDING)
-    for binding in context.in_force(on.binding):
-        if binding.inputs.get(on.property) in on.names:
-            yield binding
+    if on.binding != PROJECT_BINDING:
+        for binding in context.in_force(on.binding):
+            if binding.inputs.get(on.target) in on.names:
+                yield binding
 
 
 def _permissions(context: Context, role: str) -> frozenset[str]:

@@ -17,6 +17,7 @@ from rehearsal.gcp import (
     vertex_ai,
 )
 from rehearsal.gcp.provider import PROVIDER
+from rehearsal.gcp.required_permissions import require_for_step
 from rehearsal.gcp.routes import routes
 from rehearsal.provider.cloud_profile import CloudProfile, Invoke
 from rehearsal.provider.context import Context
@@ -41,6 +42,7 @@ RESOURCE_TYPES: tuple[type[ResourceType], ...] = (
     vertex_ai.Endpoint,
     vertex_ai.EndpointMember,
     cloud_run.Service,
+    cloud_run.ServiceMember,
 )
 
 
@@ -127,4 +129,5 @@ PROFILE = CloudProfile(
     invokes=INVOKES,
     routes=routes,
     environment=environment,
+    require_for_step=require_for_step,
 )

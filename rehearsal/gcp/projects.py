@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rehearsal.core.records import Json
-from rehearsal.gcp import service_usage
+from rehearsal.gcp import permissions, service_usage
 from rehearsal.gcp.calls import Call
 
 
@@ -15,12 +15,15 @@ def get_project(call: Call) -> Json:
 
 
 def test_permissions(call: Call) -> Json:
-    """The deployer is the owner: only it calls here, and it holds whatever is asked.
+    """What the caller holds of the permissions that it asks about. Asking needs none.
 
     https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions
     """
-    service_usage.require_api(call.context, call.project, service_usage.RESOURCE_MANAGER)
-    return {"permissions": call.body["permissions"]}
+    context = call.context
+    service_usage.require_api(context, call.project, service_usage.RESOURCE_MANAGER)
+    asked = call.body["permissions"]
+    held = [p for p in asked if permissions.allowed(context, call.caller, p, permissions.PROJECT)]
+    return {"permissions": held} if held else {}
 
 
 def get_billing(call: Call) -> Json:

@@ -176,6 +176,7 @@ PROVIDER = GoogleProvider(
                 artifact_registry.REPOSITORY_BINDING,
                 secret_manager.SECRET_BINDING,
                 vertex_ai.ENDPOINT_BINDING,
+                cloud_run.SERVICE_BINDING,
             ),
             binding_outputs,
         ),

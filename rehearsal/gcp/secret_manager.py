@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 from typing import ClassVar
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-
 from rehearsal.core.records import Inputs, Json, Record, Refusal
-from rehearsal.gcp import credentials, errors, iam, service_usage
+from rehearsal.gcp import iam, service_usage
 from rehearsal.gcp.calls import Call
-from rehearsal.gcp.permissions import Resource, of_record, require
+from rehearsal.gcp.permissions import Resource, of_record
 from rehearsal.gcp.tags import check_labels, labels_of
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -82,8 +79,10 @@ class SecretMember(iam.Member):
 
 
 def resource(record: Record) -> Resource:
-    """A secret, for a permission check."""
-    return of_record(SECRET_BINDING, "secretId", record)
+    """A secret, for a permission check. Conditions have the project's number in its name."""
+    type = "secretmanager.googleapis.com/Secret"
+    name = record.outputs["name"]
+    return of_record(SECRET_BINDING, "secretId", record, full_name=name, type=type)
 
 
 def value(context: Context, secret: Record, version: str) -> str | None:
@@ -98,27 +97,18 @@ def value(context: Context, secret: Record, version: str) -> str | None:
     return str(versions[version].inputs["secretData"]) if version in versions else None
 
 
-async def access_version(context: Context, request: Request) -> Response:
-    """``versions.access``: a secret's value, for an account that may read it.
+def access_version(call: Call) -> Json:
+    """A secret's value.
 
     https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access
     """
-    try:
-        email = credentials.caller(context, request.headers.get("authorization", ""))
-        path = request.path_params
-        name = f"projects/{path['project']}/secrets/{path['secret']}"
-        secret = context.find_referenced(SECRET, name)
-        what = f"{name}/versions/{path['version']}"
-        if secret is None:
-            raise Refusal("NOT_FOUND", f"Secret [{name}] not found or has no versions.")
-        require(context, email, "secretmanager.versions.access", resource(secret), what)
-        found = value(context, secret, path["version"])
-        if found is None:
-            raise Refusal("NOT_FOUND", f"Secret Version [{what}] not found.")
-    except Refusal as refused:
-        return errors.response(refused)
-    data = base64.b64encode(found.encode()).decode()
-    return JSONResponse({"name": what, "payload": {"data": data}})
+    name = f"projects/{call.project}/secrets/{call.path['secret']}"
+    what = f"{name}/versions/{call.path['version']}"
+    secret = call.context.find_referenced(SECRET, name)
+    found = value(call.context, secret, call.path["version"]) if secret else None
+    if found is None:
+        raise Refusal("NOT_FOUND", f"Secret Version [{what}] not found.")
+    return {"name": what, "payload": {"data": base64.b64encode(found.encode()).decode()}}
 
 
 def list_secrets(call: Call) -> Json:

@@ -134,7 +134,8 @@ class BucketMember(iam.Member):
 def resource(bucket: str, name: str = "", prefix: str = "") -> Resource:
     """An object, for a permission check; without a name the bucket, as when it is listed."""
     full_name = f"projects/_/buckets/{bucket}" + (f"/objects/{name}" if name else "")
-    return Resource(BUCKET_BINDING, "bucket", (bucket, f"b/{bucket}"), full_name, prefix)
+    type = f"storage.googleapis.com/{'Object' if name else 'Bucket'}"
+    return Resource(BUCKET_BINDING, "bucket", (bucket, f"b/{bucket}"), full_name, type, prefix)
 
 
 def list_buckets(call: Call) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from urllib.parse import unquote
 
@@ -18,6 +19,8 @@ from rehearsal.gcp.calls import Call
 from rehearsal.provider.context import Context
 
 METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
+COPY = "\n"
+"""What no address has."""
 RESUMABLE = "upload/resumable/"
 """https://cloud.google.com/storage/docs/resumable-uploads#session-uris"""
 
@@ -62,22 +65,57 @@ class StorageProxy:
     def _require_permission(self, email: str, request: Request, path: str, body: bytes) -> None:
         if path.startswith(RESUMABLE):
             return  # whoever knows the address may go on: the permission was checked at its start
-        bucket, _, rest = path.partition("/b/")[2].partition("/")
-        name = unquote(rest.removeprefix("o").strip("/"))
+        source, _, target = re.sub("/(rewrite|copy)To/b/", COPY, path).partition(COPY)
+        if (
+            target
+        ):  # https://cloud.google.com/storage/docs/access-control/iam-json: a copy reads and writes
+            self._require(email, "storage.objects.get", _named(source))
+            self._require(email, "storage.objects.create", _named(f"/b/{target}"))
+            return
+        bucket, name, rest = _named(path)
         if path.startswith("upload/"):
-            verb, name = "create", request.query_params.get("name") or _uploaded_name(body)
+            permission = "storage.objects.create"
+            name = request.query_params.get("name") or _uploaded_name(body)
         elif name:
             verb = {"GET": "get", "DELETE": "delete"}.get(request.method, "update")
+            permission = f"storage.objects.{verb}"
+        elif rest == "o" or not bucket:
+            permission = "storage.objects.list"
         else:
-            verb = "list"
-        on = storage.resource(bucket, name, request.query_params.get("prefix", ""))
-        permission = f"storage.objects.{verb}"
+            permission = _bucket_permission(request.method, rest)
+        prefix = request.query_params.get("prefix", "")
+        self._require(email, permission, (bucket, name, rest), prefix)
+
+    def _require(
+        self, email: str, permission: str, named: tuple[str, str, str], prefix: str = ""
+    ) -> None:
+        bucket, name, _ = named
+        on = storage.resource(bucket, name, prefix)
         if not permissions.allowed(self._context, email, permission, on):
             raise Refusal(
                 "PERMISSION_DENIED",
-                f"{email} does not have {permission} access to the Google Cloud Storage object."
-                f" Permission '{permission}' denied on resource '{on.full_name}' (or it may not exist).",
+                f"{email} does not have {permission} access to the Google Cloud Storage"
+                f" {'object' if name else 'bucket'}. Permission '{permission}' denied on resource"
+                f" '{on.full_name}' (or it may not exist).",
             )
+
+
+def _named(path: str) -> tuple[str, str, str]:
+    """The bucket and the object that an address names, and what is in it after the bucket."""
+    bucket, _, rest = path.partition("/b/")[2].partition("/")
+    name = unquote(rest.removeprefix("o/")) if rest.startswith("o/") else ""
+    return bucket, name, rest.strip("/")
+
+
+def _bucket_permission(method: str, rest: str) -> str:
+    """What a request for a bucket itself, or for its policy, needs.
+
+    https://cloud.google.com/storage/docs/access-control/iam-json
+    """
+    if rest.startswith("iam"):
+        return f"storage.buckets.{'getIamPolicy' if method == 'GET' else 'setIamPolicy'}"
+    verb = {"GET": "get", "DELETE": "delete"}.get(method, "update")
+    return f"storage.buckets.{verb}"
 
 
 def _uploaded_name(body: bytes) -> str:

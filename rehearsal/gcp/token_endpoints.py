@@ -1,14 +1,18 @@
-"""The two addresses that give out access tokens: the OAuth token endpoint and the metadata server."""
+"""The addresses that give out access tokens: the OAuth token endpoint, the metadata server, and the Security Token Service."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
+import time
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl
 
 import google.auth.exceptions
+import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from rehearsal.gcp import credentials, iam
+from rehearsal.core.records import Refusal
+from rehearsal.gcp import credentials, expressions, iam
 from rehearsal.provider.context import Context
 
 FLAVOR = {"metadata-flavor": "Google"}
@@ -56,3 +60,59 @@ async def metadata(context: Context, request: Request) -> Response:
         about = {"email": email, "aliases": ["default"], "scopes": [SCOPE]}
         return JSONResponse(about, headers=FLAVOR)
     return PlainTextResponse("not found", 404, headers=FLAVOR)
+
+
+async def exchange_federated(context: Context, request: Request) -> Response:
+    """A token of another issuer for one of Google's, which a pool's provider must trust.
+
+    The token's signature is not verified: the keys of the issuer are on the internet.
+    https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token
+    """
+    form = dict(parse_qsl((await request.body()).decode()))
+    try:
+        principal = _principal(context, form["audience"], form["subject_token"])
+    except KeyError as missing:
+        return _refused("invalid_request", f"{missing} is missing")
+    except Refusal as refused:
+        return _refused(refused.code, refused.message)
+    answer = credentials.token(context, principal)
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    return JSONResponse({**answer, "issued_token_type": kind})
+
+
+def _refused(code: str, description: str) -> Response:
+    return JSONResponse({"error": code, "error_description": description}, 400)
+
+
+def _principal(context: Context, audience: str, token: str) -> str:
+    """Whom the token is for. Raises `Refusal` in the words of the service (believed: reports).
+
+    https://github.com/google-github-actions/auth/blob/main/docs/TROUBLESHOOTING.md
+    """
+    name = audience.removeprefix("//iam.googleapis.com/")
+    provider = context.find(iam.WorkloadIdentityPoolProvider.token, name=name)
+    if provider is None:
+        raise Refusal("invalid_target", f"The target service indicated by {audience} is invalid.")
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError as error:
+        raise Refusal("invalid_grant", f"Unable to parse the ID Token: {error}") from None
+    oidc = provider.inputs.get("oidc") or {}
+    if claims.get("iss") != oidc.get("issuerUri"):
+        raise Refusal("invalid_grant", "The issuer in ID Token does not match the expected one.")
+    # Without a list: the provider's own name. https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers#Oidc
+    own = (f"https://iam.googleapis.com/{name}", f"//iam.googleapis.com/{name}")
+    if claims.get("aud") not in (oidc.get("allowedAudiences") or own):
+        raise Refusal("invalid_grant", "The audience in ID Token does not match the expected one.")
+    if not claims.get("nbf", 0) <= time.time() < claims.get("exp", 0):
+        raise Refusal("invalid_grant", "The ID Token is expired or not valid yet.")
+    known = {f"assertion.{claim}": value for claim, value in claims.items()}
+    mapping = provider.inputs.get("attributeMapping") or {}
+    known |= {mapped: known.get(claim) for mapped, claim in mapping.items()}
+    condition = provider.inputs.get("attributeCondition")
+    if condition and not expressions.holds(condition, known):
+        raise Refusal(
+            "unauthorized_client", "The given credential is rejected by the attribute condition."
+        )
+    pool = name.partition("/providers/")[0]
+    return f"principal://iam.googleapis.com/{pool}/subject/{known['google.subject']}"

@@ -255,6 +255,7 @@ def deploy_model(call: Call) -> Json:
     if not wanted.get("dedicatedResources", {}).get("machineSpec", {}).get("machineType"):
         raise Refusal("INVALID_ARGUMENT", "'dedicated_resources.machine_spec' is required.")
     if email := wanted.get("serviceAccount"):
+        iam.require_act_as(context, call.caller, email)
         iam.require_account(context, email)
         # https://docs.cloud.google.com/gemini-enterprise-agent-platform/machine-learning/general/custom-service-account
         number = context.account.gcp_number(record.outputs["project"])

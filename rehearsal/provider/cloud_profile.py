@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
 
-from rehearsal.core.records import Json
+from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import Context
 from rehearsal.provider.real_provider import RealProvider
 from rehearsal.provider.resource_type import ResourceType
 
 Invoke = Callable[[Context, Json, Json], Json]
 """A function that programs call on a provider: context, arguments and the provider's settings, to the result."""
+
+StepCheck = Callable[[Context, Json, str, str, Json, Record | None], None]
+"""Context, the provider's settings, ``create``, ``read``, ``update`` or ``delete``, the type's token, the inputs, and
+the record that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class CloudProfile:
     """The functions that the provider answers, by token."""
     routes: Callable[[Context], Sequence[BaseRoute]]
     """The routes below `path`."""
+    require_for_step: StepCheck | None = None
+    """What raises `Refusal` unless the provider's own credentials allow a step. None: they are the deployer's."""
     environment: Callable[[Context], dict[str, str]]
     """The variables by which the cloud's own clients find the rehearsal."""
 

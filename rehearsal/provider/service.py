@@ -115,6 +115,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self.lifecycle = Lifecycle(context, cloud, self.schemas)
         self._real = cloud.provider
         self._invokes = cloud.invokes
+        self._require_for_step = cloud.require_for_step
         # The engine opens a connection for each provider resource of a program. Its requests do not name
         # that resource: only the connection distinguishes a provider in one region from one in another.
         self._configs: OrderedDict[str, Json] = OrderedDict()
@@ -292,6 +293,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 if wire in shape.outputs
             }
             return provider_pb2.CreateResponse(properties=encode(outputs, secrets))
+        self._require_permission(call, "create", token, inputs)
         record = self.lifecycle.create(token, request.urn, inputs, secrets, self._config(call))
         return provider_pb2.CreateResponse(id=record.id, properties=self._outputs(record))
 
@@ -301,6 +303,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shape, rules = self.lifecycle.schema_and_rules(token)
         record = self.lifecycle.read(token, request.id)
         account, config = self.context.account, self._config(call)
+        if record is not None:
+            self._require_permission(call, "read", token, record.inputs, record.id)
         if record is None or not self._real.sees(account, config, record):
             return provider_pb2.ReadResponse()
         in_state, _ = decode(request.inputs)
@@ -330,14 +334,26 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             }
             outputs |= dict.fromkeys(rules.volatile, UNKNOWN)
             return provider_pb2.UpdateResponse(properties=encode(outputs, secrets))
+        self._require_permission(call, "update", token, inputs, request.id)
         record = self.lifecycle.update(token, request.id, request.urn, inputs, secrets)
         return provider_pb2.UpdateResponse(properties=self._outputs(record))
 
     @with_errors_and_faults
     def Delete(self, request: Any, call: Any) -> Any:
         token, _ = _token_and_name(request)
+        if existing := self.context.get(token, request.id):
+            self._require_permission(call, "delete", token, existing.inputs, request.id)
         self.lifecycle.delete(token, request.id)
         return empty_pb2.Empty()
+
+    def _require_permission(
+        self, call: grpc.ServicerContext, verb: str, token: str, inputs: Json, id: str = ""
+    ) -> None:
+        """Raise `Refusal` unless the credentials of the provider's settings allow the step."""
+        if self._require_for_step:
+            existing = self.context.get(token, id) if id else None
+            config = self._config(call)
+            self._require_for_step(self.context, config, verb, token, inputs, existing)
 
     def _outputs(self, record: Record) -> Any:
         rules = self.lifecycle.rules(record.token)

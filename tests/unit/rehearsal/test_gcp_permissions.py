@@ -1,0 +1,200 @@
+"""Who may do what on the rehearsed Google Cloud: conditions, bindings on single resources, and the calls of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rehearsal.core.records import CheckFailure, Refusal
+from rehearsal.gcp import expressions, iam, permissions, required_permissions
+from rehearsal.provider.context import Context
+from tests.unit.rehearsal.gcp_project import (
+    BUCKET,
+    BUCKET_MEMBER,
+    ENDPOINT,
+    ENDPOINT_MEMBER,
+    PLACE,
+    PROJECT,
+    REGION,
+    SECRET,
+    SECRET_MEMBER,
+    Project,
+)
+
+ATTRIBUTES = {
+    "resource.name": "projects/_/buckets/lake/objects/builds/a",
+    "resource.type": "storage.googleapis.com/Object",
+    "assertion.sub": "repo:acme/triplane:environment:staging",
+    "assertion.ref": "refs/heads/main",
+}
+
+
+@pytest.fixture
+def project(live_context: Context) -> Iterator[Project]:
+    project = Project(live_context)
+    with project.http:  # one event loop for all requests
+        yield project
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ("assertion.ref == 'refs/heads/main'", True),
+        ("assertion.ref != 'refs/heads/main'", False),
+        ("assertion.ref == 'refs/heads/main' && assertion.sub.endsWith(':staging')", True),
+        ("assertion.ref == 'refs/heads/main' && assertion.sub.endsWith(':production')", False),
+        ("assertion.ref in ['refs/heads/main', 'refs/heads/next']", True),
+        ("!(assertion.ref == 'refs/heads/main')", False),
+        ("!assertion.sub.contains('pull_request')", True),
+        ('resource.name.startsWith("projects/_/buckets/lake/") || resource.type == "x"', True),
+        # In a text the operators are letters.
+        ("assertion.ref == 'refs/heads/main || true'", False),
+        # Without a value a part decides nothing, and another one may.
+        ("request.host == 'x'", False),
+        ("!(request.host == 'x')", False),
+        ("request.host == 'x' || assertion.ref == 'refs/heads/main'", True),
+        ("request.host == 'x' && assertion.ref == 'refs/heads/other'", False),
+        ("api.getAttribute('a/b', []).hasOnly(['roles/viewer'])", True),
+        ("api.getAttribute('a/b', 'none') == 'none'", True),
+        ("assertion.ref", False),
+    ],
+)
+def test_a_condition_is_evaluated_as_cel(expression: str, holds: bool) -> None:
+    expressions.check(expression)
+    assert expressions.holds(expression, ATTRIBUTES) is holds
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "request.time < timestamp('2030-01-01T00:00:00Z')",
+        "resource.matchTag('1/env', 'prod')",
+        "assertion.sub.matches('.*')",
+        "true ||",
+        "__import__('os').system('x')",
+        "not assertion.sub.contains('x')",
+    ],
+)
+def test_what_is_not_evaluated_is_refused_and_not_ignored(expression: str) -> None:
+    with pytest.raises(expressions.Unsupported):
+        expressions.check(expression)
+
+
+def test_a_pools_condition_that_is_not_evaluated_is_refused(project: Project) -> None:
+    pool = project.create(iam.WorkloadIdentityPool.token, "p", workloadIdentityPoolId="pool-1")
+    with pytest.raises(CheckFailure, match="attributeCondition"):
+        project.create(
+            iam.WorkloadIdentityPoolProvider.token,
+            "github",
+            workloadIdentityPoolId=pool.inputs["workloadIdentityPoolId"],
+            workloadIdentityPoolProviderId="github",
+            oidc={"issuerUri": "https://token.actions.githubusercontent.com"},
+            attributeCondition="assertion.sub.matches('.*')",
+        )
+
+
+def role(project: Project, *granted: str) -> str:
+    """A custom role of these permissions."""
+    id = f"role{len(project.context.all(permissions.CUSTOM_ROLE))}"
+    return project.create(
+        permissions.CUSTOM_ROLE, id, roleId=id, title=id, permissions=list(granted)
+    ).id
+
+
+def test_a_condition_on_the_name_fits_secrets_and_no_endpoint(project: Project) -> None:
+    """Vertex AI gives conditions no attributes, and Secret Manager's names have the project's number."""
+    email = project.account("reader")
+    endpoint = project.create(
+        ENDPOINT, "e", name="123", displayName="e", location=REGION, region=REGION
+    )
+    secret = project.create(SECRET, "key", secretId="key", replication={"auto": {}})
+    number = project.context.account.gcp_number(PROJECT)
+    reads = role(project, "aiplatform.endpoints.get", "secretmanager.versions.list")
+
+    def bind(token: str, title: str, prefix: str, **inputs: Any) -> None:
+        condition = {"title": title, "expression": f'resource.name.startsWith("{prefix}")'}
+        project.grant(token, reads, email, condition=condition, **inputs)
+
+    bind(ENDPOINT_MEMBER, "e", endpoint.id, endpoint="123", location=REGION)
+    bind(SECRET_MEMBER, "id", secret.id, secretId=secret.id)
+    assert project.call("GET", f"aiplatform/v1/{endpoint.id}", caller=email)[0] == 403
+    versions = f"secretmanager/v1/{secret.id}/versions"
+    assert project.call("GET", versions, caller=email)[0] == 403
+    bind(SECRET_MEMBER, "number", f"projects/{number}/secrets/key", secretId=secret.id)
+    assert project.call("GET", versions, caller=email)[0] == 200
+
+
+def test_a_right_on_one_resource_is_none_on_its_neighbour(project: Project) -> None:
+    email, reads = project.account("reader"), role(project, "aiplatform.endpoints.get")
+    for name in ("12", "123"):
+        project.create(ENDPOINT, name, name=name, displayName="e", location=REGION, region=REGION)
+    project.grant(ENDPOINT_MEMBER, reads, email, endpoint="123", location=REGION)
+    path = f"aiplatform/v1/{PLACE}/endpoints"
+    assert project.call("GET", f"{path}/123", caller=email)[0] == 200
+    assert project.call("GET", f"{path}/12", caller=email)[0] == 403
+    assert project.call("GET", path, caller=email)[0] == 403
+
+
+def test_a_bucket_and_its_policy_need_rights_of_their_own(project: Project) -> None:
+    email = project.account("reader")
+    bucket = project.create(BUCKET, "lake", location="EU")
+    project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=bucket.id)
+    store = f"/gcp/as/{email}/storage/v1/b/{bucket.id}"
+    assert project.http.get(f"{store}/o").status_code == 200
+    for method, path in (
+        ("PATCH", ""),
+        ("DELETE", ""),
+        ("GET", ""),
+        ("GET", "/iam"),
+        ("PUT", "/iam"),
+    ):
+        assert project.http.request(method, f"{store}{path}").status_code == 403, f"{method} {path}"
+
+
+def test_a_copy_needs_the_right_to_write_where_it_goes(project: Project) -> None:
+    email = project.account("copier")
+    own, other = (project.create(BUCKET, name, location="EU") for name in ("own", "other"))
+    project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=own.id)
+    store = f"/gcp/as/{email}"
+    upload = f"{store}/upload/storage/v1/b/{own.id}/o?uploadType=media&name=a"
+    assert project.http.post(upload, content=b"a").status_code == 200
+    copy = f"{store}/storage/v1/b/{own.id}/o/a/rewriteTo/b/{{}}/o/b"
+    assert project.http.post(copy.format(own.id)).status_code == 200
+    refused = project.http.post(copy.format(other.id))
+    assert refused.status_code == 403
+    assert "storage.objects.create" in refused.json()["error"]["message"]
+
+
+def test_only_permissions_that_are_held_are_reported(project: Project) -> None:
+    email = project.account("reader")
+    held = role(project, "run.services.list")
+    project.grant(permissions.PROJECT_BINDING, held, email, project=PROJECT)
+    body = {"permissions": ["run.services.list", "run.services.create"]}
+    path = f"cloudresourcemanager/v3/projects/{PROJECT}:testIamPermissions"
+    assert project.call("POST", path, body, email)[1] == {"permissions": ["run.services.list"]}
+    assert project.call("POST", path, body)[1] == body
+
+
+def test_a_step_of_the_engine_needs_the_rights_of_its_credentials(project: Project) -> None:
+    from rehearsal.gcp import credentials
+
+    email = project.account("deployer")
+    bucket = project.create(BUCKET, "lake", location="EU")
+    token = credentials.token(project.context, email)["access_token"]
+
+    def step(verb: str, type: str = BUCKET) -> None:
+        required_permissions.require_for_step(
+            project.context, {"accessToken": token}, verb, type, bucket.inputs, bucket
+        )
+
+    for verb in ("create", "read", "update", "delete"):
+        with pytest.raises(Refusal, match=r"googleapi: Error 403: Permission 'storage\.buckets"):
+            step(verb)
+    project.grant(BUCKET_MEMBER, role(project, "storage.buckets.get"), email, bucket=bucket.id)
+    step("read")
+    with pytest.raises(Refusal, match=r"Permission 'storage\.buckets\.update' denied"):
+        step("update")
+    with pytest.raises(Refusal, match="may not read a gcp:pubsub/topic:Topic"):
+        step("read", "gcp:pubsub/topic:Topic")

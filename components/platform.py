@@ -58,7 +58,7 @@ class Platform(pulumi.ComponentResource):
         endpoint = self._endpoint(server)
         key = self._key() if config.gateway.access == "key" else None
         gateway = self._gateway(images.get(Image.GATEWAY), endpoint, key)
-        delivery = self._delivery(endpoint, key) if config.delivery.repository else None
+        delivery = self._delivery(endpoint, gateway, key) if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
@@ -188,7 +188,10 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _delivery(
-        self, endpoint: contracts.ModelEndpoint, key: contracts.ApiKey | None
+        self,
+        endpoint: contracts.ModelEndpoint,
+        gateway: contracts.Gateway,
+        key: contracts.ApiKey | None,
     ) -> contracts.Delivery:
         delivery = self._config.delivery
         return self._cloud.Delivery(
@@ -199,9 +202,11 @@ class Platform(pulumi.ComponentResource):
                 registry=self._registry,
                 identities=self._identities,
                 endpoint=endpoint,
+                gateway=gateway,
                 key=key,
-                subject=delivery.subject,
+                repository=delivery.repository,
                 branch=delivery.branch,
+                environment=delivery.environment or None,
                 existing_provider=delivery.existing_provider,
                 prefix=self._name,
             ),

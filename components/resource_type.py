@@ -30,7 +30,8 @@ class DeployGroup(StrEnum):
     """
 
     COMPUTE = "compute"
-    """What serves requests: create, read, update and delete."""
+    """What serves requests: create, read, update and delete; on Google Cloud no creation and deletion of what the
+    permissions are granted on."""
     DATA = "data"
     """What stores data, images or secrets, and how it keeps them: read only, except for a secret's value,
     which a rotation writes. A setting can delete, too: a lifecycle that expires everything."""
@@ -108,8 +109,7 @@ class ResourceType:
 
     deploy: Deploy
     creation: tuple[str, ...] = ()
-    """What a person needs besides `deploy`: to create, change and delete a type of the groups data and access, and to
-    remove a tag of another."""
+    """What a person needs besides `deploy` to create, change and delete a type that the pipeline may not."""
     import_id: ImportId | None = None
     """The id that the provider documents for ``pulumi import``, from the inputs. None: it does not follow from
     them; for some of these types `operations.recovery.physical_ids` queries the cloud."""

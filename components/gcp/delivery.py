@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_gcp import artifactregistry, iam, projects, secretmanager, serviceaccount, storage
+from pulumi_gcp import (
+    artifactregistry,
+    cloudrunv2,
+    iam,
+    projects,
+    secretmanager,
+    serviceaccount,
+    storage,
+    vertex,
+)
 
 from components import contracts
 from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
+from components.gcp.gateway import Gateway
 from components.gcp.identity import Identity, zone_condition
 from components.gcp.image_registry import ImageRegistry
-from components.gcp.resource_types import IMAGES, OBJECTS, RESOURCE_TYPES, SECRET_VERSIONS
-from components.resource_type import DeployPermissions
+from components.gcp.model_endpoint import ModelEndpoint
+from components.gcp.resource_types import Place, delivery_permissions
 from config import github
 from config.tags import tags_as_text
 
 APIS = ("iamcredentials", "sts")
 """The exchange of tokens needs them, beside `foundation.APIS`."""
-PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
-QUOTAS = "serviceusage.quotas.get"
-"""What `make check-account` asks before a release. https://cloud.google.com/service-usage/docs/access-control"""
+USER = "roles/iam.serviceAccountUser"
 
 
 class Delivery(contracts.Delivery):
@@ -80,51 +88,50 @@ class Delivery(contracts.Delivery):
             ),
             opts=child,
         )
-        self._allow_deploying()
-        self._allow_pulling(args)
-        self._allow_uploading(args)
+        self._allow_in_project()
+        self._allow_images(ImageRegistry.of(args.registry))
+        self._allow_lake(DataLake.of(args.lake), args.zones)
+        self._allow_rolling(ModelEndpoint.of(args.endpoint), Gateway.of(args.gateway))
         if args.key:
             self._allow_rotating(ApiKey.of(args.key))
-        for identity in args.identities:
-            self._allow_assigning(Identity.of(identity))
+        self._allow_assigning([Identity.of(identity) for identity in args.identities])
 
         self.identity = self._account.email
         self.provider = provider.name
         self.register_outputs({"identity": self.identity})
 
-    def _allow_deploying(self) -> None:
-        """Permissions in the project: to create a resource is a permission on its project."""
+    def _allow_in_project(self) -> None:
+        """What has no smaller place: to upload a model and to build are permissions on the project."""
         projects.IAMMember(
             f"{self._name}-deploy",
             project=self._foundation.project,
-            role=self._custom_role(
-                "deployer",
-                [
-                    *(p for p in PERMISSIONS if p not in (*IMAGES, *OBJECTS, *SECRET_VERSIONS)),
-                    QUOTAS,
-                ],
-            ),
+            role=self._custom_role("deployer", Place.PROJECT),
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _allow_pulling(self, args: contracts.DeliveryArgs) -> None:
-        """Images of the one repository that it deploys from."""
-        registry = ImageRegistry.of(args.registry).registry
+    def _allow_images(self, registry: ImageRegistry) -> None:
+        """The one repository that it deploys from: its images and its settings, to read."""
         artifactregistry.RepositoryIamMember(
             f"{self._name}-pull",
-            repository=registry.name,
-            location=registry.location,
-            role=self._custom_role("puller", IMAGES),
+            repository=registry.registry.name,
+            location=registry.registry.location,
+            role=self._custom_role("puller", Place.REGISTRY),
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _allow_uploading(self, args: contracts.DeliveryArgs) -> None:
-        """Objects of the zones that a deployment writes to."""
-        lake = DataLake.of(args.lake)
-        role = self._custom_role("uploader", OBJECTS)
-        for zone in args.zones:
+    def _allow_lake(self, lake: DataLake, zones: Sequence[contracts.Zone]) -> None:
+        """Objects of the zones that a deployment writes to, and the bucket's settings, to read."""
+        storage.BucketIAMMember(
+            f"{self._name}-read-lake",
+            bucket=lake.bucket.name,
+            role=self._custom_role("lakereader", Place.LAKE),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+        role = self._custom_role("uploader", Place.ZONES)
+        for zone in zones:
             storage.BucketIAMMember(
                 f"{self._name}-upload-{zone}",
                 bucket=lake.bucket.name,
@@ -137,33 +144,72 @@ class Delivery(contracts.Delivery):
                 opts=self._foundation.child(self),
             )
 
+    def _allow_rolling(self, endpoint: ModelEndpoint, gateway: Gateway) -> None:
+        """Another model on the one endpoint, and another revision of the one service.
+
+        That to deploy and to undeploy ask for rights on the endpoint alone is believed.
+        https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control
+        https://cloud.google.com/run/docs/securing/managing-access
+        """
+        vertex.AiEndpointIamMember(
+            f"{self._name}-roll-model",
+            endpoint=endpoint.endpoint.name,
+            location=endpoint.endpoint.location,
+            role=self._custom_role("roller", Place.ENDPOINT),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+        cloudrunv2.ServiceIamMember(
+            f"{self._name}-update-gateway",
+            name=gateway.service.name,
+            location=gateway.service.location,
+            role=self._custom_role("updater", Place.GATEWAY),
+            member=self._account.member,
+            opts=self._foundation.child(self),
+        )
+
     def _allow_rotating(self, key: ApiKey) -> None:
         """The gateway's key: an update without a change reads its value, too."""
         secretmanager.SecretIamMember(
             f"{self._name}-rotate-key",
             secret_id=key.secret.id,
-            role=self._custom_role("rotator", SECRET_VERSIONS),
+            role=self._custom_role("rotator", Place.KEY),
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _allow_assigning(self, identity: Identity) -> None:
-        """A service that it sets up can run as one of the platform's accounts, and as no other."""
+    def _allow_assigning(self, identities: Sequence[Identity]) -> None:
+        """A service that it sets up can run as one of the platform's accounts, and as no other.
+
+        It reads all of them, its own too: an account has its own policy.
+        """
+        reader = self._custom_role("accountreader", Place.ACCOUNTS)
+        for identity in identities:
+            self._allow_account(f"as-{identity.workload}", identity.account, USER)
+        for name, account in (
+            ("itself", self._account),
+            *((str(each.workload), each.account) for each in identities),
+        ):
+            self._allow_account(f"read-{name}", account, reader)
+
+    def _allow_account(
+        self, name: str, account: serviceaccount.Account, role: pulumi.Input[str]
+    ) -> None:
         serviceaccount.IAMMember(
-            f"{self._name}-as-{identity.workload}",
-            service_account_id=identity.account.name,
-            role="roles/iam.serviceAccountUser",
+            f"{self._name}-{name}",
+            service_account_id=account.name,
+            role=role,
             member=self._account.member,
             opts=self._foundation.child(self),
         )
 
-    def _custom_role(self, title: str, permissions: Sequence[str]) -> pulumi.Output[str]:
-        """A custom role. Its id is never used twice: `Identity` has the reason."""
+    def _custom_role(self, title: str, place: Place) -> pulumi.Output[str]:
+        """A custom role with the permissions on a place. Its id is never used twice: `Identity` has the reason."""
         role = projects.IAMCustomRole(
             f"{self._name}-{title}",
             role_id=pulumi.Output.concat(f"triplane{title.title()}", self._account.unique_id),
             title=f"Triplane {title}",
-            permissions=list(permissions),
+            permissions=delivery_permissions(place),
             stage="GA",
             opts=self._foundation.child(self),
         )

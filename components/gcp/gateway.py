@@ -19,6 +19,8 @@ PER_INSTANCE = 80
 class Gateway(contracts.Gateway):
     """Open to the internet; the gateway itself checks the caller's key."""
 
+    service: cloudrunv2.Service
+
     def __init__(
         self, name: str, args: contracts.GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -29,7 +31,7 @@ class Gateway(contracts.Gateway):
         instances = math.ceil(args.max_concurrency / PER_INSTANCE) or None
         concurrency = args.max_concurrency // instances if instances else PER_INSTANCE
 
-        service = cloudrunv2.Service(
+        self.service = cloudrunv2.Service(
             f"{name}-service",
             location=foundation.region,
             ingress="INGRESS_TRAFFIC_ALL",
@@ -77,7 +79,7 @@ class Gateway(contracts.Gateway):
             opts=foundation.child(self, *args.identity.attachments),
         )
 
-        self.url = service.uri
+        self.url = self.service.uri
         self.register_outputs({"url": self.url})
 
 

@@ -7,10 +7,12 @@ Permissions: https://cloud.google.com/iam/docs/roles-permissions
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 from components.gcp import vertex_ids
 from components.resource_type import (
     DYNAMIC,
+    DeployPermissions,
     Facts,
     LabelledList,
     ResourceType,
@@ -23,16 +25,55 @@ PROJECT = "projects/{account}"
 LOCATION = f"{PROJECT}/locations/{{location}}"
 POOLS = f"{PROJECT}/locations/global/workloadIdentityPools"
 
-IMAGES = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.tags.get")
-"""Granted on the platform's repository, not on every one of the project. Cloud Run asks for the first of
-whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
-OBJECTS = ("storage.objects.create", "storage.objects.delete", "storage.objects.get")
-"""Granted in some zones of the lake, not in every bucket of the project."""
-SECRET_VERSIONS = tuple(
-    f"secretmanager.versions.{verb}" for verb in ("access", "add", "destroy", "enable", "get")
-)
-"""Granted on the gateway's key, not on every secret of the project.
-https://cloud.google.com/secret-manager/docs/access-control#lowest-level"""
+DOWNLOAD = "artifactregistry.repositories.downloadArtifacts"
+"""Cloud Run asks for it of whoever sets up a service: https://cloud.google.com/artifact-registry/docs/integrate-cloud-run"""
+
+
+class Place(StrEnum):
+    """What the delivery's permissions are granted on: the smallest thing that has a policy of its own.
+
+    A condition cannot take its place: Cloud Run, Vertex AI, Artifact Registry and IAM give conditions no attributes.
+    https://cloud.google.com/iam/docs/resource-types-with-policies
+    https://cloud.google.com/iam/docs/conditions-attribute-reference
+    """
+
+    LAKE = "the lake's bucket"
+    ZONES = "objects of some zones of the lake"
+    REGISTRY = "the registry's repository"
+    KEY = "the secret of the gateway's key"
+    GATEWAY = "the gateway's service"
+    ENDPOINT = "the model endpoint"
+    ACCOUNTS = "each of the platform's service accounts"
+    PROJECT = "the project"
+
+
+PLACES = {
+    "storage.buckets.": Place.LAKE,
+    "storage.objects.": Place.ZONES,
+    "artifactregistry.": Place.REGISTRY,
+    "secretmanager.": Place.KEY,
+    "run.services.": Place.GATEWAY,
+    "aiplatform.endpoints.": Place.ENDPOINT,
+    "iam.serviceAccounts.": Place.ACCOUNTS,
+}
+"""By how a permission begins. All others are granted on the project: what they are for has no policy of its own, or
+does not exist yet, such as a model that is uploaded."""
+
+
+def delivery_permissions(place: Place) -> list[str]:
+    """What the delivery may do on a place, sorted."""
+    granted = {*DeployPermissions.of(RESOURCE_TYPES).permissions, QUOTAS}
+    return sorted(each for each in granted if place_of(each) is place)
+
+
+def place_of(permission: str) -> Place:
+    """What a permission of the delivery is granted on."""
+    found = (place for start, place in PLACES.items() if permission.startswith(start))
+    return next(found, Place.PROJECT)
+
+
+QUOTAS = "serviceusage.quotas.get"
+"""What `make check-account` asks before a release. https://cloud.google.com/service-usage/docs/access-control"""
 
 
 def _verbs(resource: str, *verbs: str) -> tuple[str, ...]:
@@ -76,15 +117,23 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         deploy=access("artifactregistry.repositories.getIamPolicy"),
     ),
     "gcp:cloudrunv2/service:Service": ResourceType(
+        # A right on one service is given when it exists, so a person creates it.
+        creation=_verbs("run.services", "create", "delete"),
         import_id=f"{LOCATION}/services/{{name}}",
         search=LabelledList("run", "services", regional=True),
         deploy=compute(
             # Letting anyone call (`invoker_iam_disabled`: the gateway checks its key itself) needs
             # setIamPolicy. https://cloud.google.com/run/docs/securing/managing-access#invoker_check
-            *_verbs("run.services", "create", "delete", "get", "setIamPolicy", "update"),
+            *_verbs("run.services", "get", "setIamPolicy", "update"),
             "run.operations.get",
-            IMAGES[0],
+            DOWNLOAD,
         ),
+    ),
+    "gcp:cloudrunv2/serviceIamMember:ServiceIamMember": ResourceType(
+        creation=_verbs("run.services", "setIamPolicy"),
+        import_id=_member(f"{LOCATION}/services/{{name}}"),
+        keeps_import_id=False,
+        deploy=access("run.services.getIamPolicy"),
     ),
     "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": ResourceType(
         creation=_verbs("iam.workloadIdentityPools", "create", "delete", "update"),
@@ -131,7 +180,10 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         keeps_import_id=False,
         secret_paths=("secretData",),
         secret_output="secretData",  # noqa: S106  # the output's name
-        deploy=compute(*SECRET_VERSIONS),
+        # https://cloud.google.com/secret-manager/docs/access-control#lowest-level
+        deploy=compute(
+            *_verbs("secretmanager.versions", "access", "add", "destroy", "enable", "get")
+        ),
     ),
     "gcp:serviceaccount/account:Account": ResourceType(
         creation=_verbs("iam.serviceAccounts", "actAs", "create", "delete", "update"),
@@ -160,12 +212,14 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         # google_storage_bucket_object has no import; this is the id that the provider makes.
         import_id="{bucket}-{name}",
         importable=False,
-        deploy=compute(*OBJECTS),
+        deploy=compute(*_verbs("storage.objects", "create", "delete", "get")),
     ),
     "gcp:vertex/aiEndpoint:AiEndpoint": ResourceType(
+        # As a service of Cloud Run; besides, whoever calls it knows its address.
+        creation=_verbs("aiplatform.endpoints", "create", "delete"),
         import_id=f"{LOCATION}/endpoints/{{name}}",
         precious="endpoint",
-        deploy=compute(*_verbs("aiplatform.endpoints", "create", "delete", "get", "update")),
+        deploy=compute(*_verbs("aiplatform.endpoints", "get", "update")),
     ),
     "gcp:vertex/aiEndpointIamMember:AiEndpointIamMember": ResourceType(
         creation=_verbs("aiplatform.endpoints", "setIamPolicy"),
@@ -176,7 +230,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
     f"{DYNAMIC}GcpBuiltImage": ResourceType(
         import_id="{repository}:{tag}",
         importable=False,
-        deploy=compute(*_verbs("cloudbuild.builds", "create", "get"), IMAGES[1]),
+        deploy=compute(*_verbs("cloudbuild.builds", "create", "get"), "artifactregistry.tags.get"),
     ),
     f"{DYNAMIC}VertexDeployment": ResourceType(
         import_id=_vertex_deployment_id,

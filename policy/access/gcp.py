@@ -38,23 +38,25 @@ PROJECT_ROLES = {
     "roles/aiplatform.serviceAgent": "Google itself grants it to the service's agent",
     "roles/run.serviceAgent": "Google itself grants it to the service's agent",
 }
-# The resources that the delivery identity creates do not exist yet, so its role is granted on the project.
-DELIVERY_ROLE = "-delivery-deployer"
-"""The end of the name of the only custom role that may be granted on the project, and may have
-`DELIVERY_PERMISSIONS`."""
-DELIVERY_PERMISSIONS = {
-    "run.services.setIamPolicy": "required for the set-up of the gateway, which checks its key itself:"
-    " https://cloud.google.com/run/docs/securing/managing-access#invoker_check"
+PROJECT_ROLE = "-delivery-deployer"
+"""The end of the name of the only custom role that may be granted on the project: what the delivery needs there has no
+policy of its own, or does not exist yet."""
+ROLE_PERMISSIONS = {
+    "-delivery-updater": {
+        "run.services.setIamPolicy": "required for the set-up of the gateway, which checks its key itself, and granted"
+        " on its service: https://cloud.google.com/run/docs/securing/managing-access#invoker_check"
+    }
 }
+"""By the end of a role's name: permissions that no other custom role may have."""
 BASIC_ROLES = ("roles/owner", "roles/editor", "roles/viewer")
 # https://cloud.google.com/iam/docs/principal-identifiers
 GROUP_PREFIXES = ("principalSet://", "domain:", "projectOwner:", "projectEditor:", "projectViewer:")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
-def is_delivery_role(resource: Resource) -> bool:
-    """Whether this is the delivery identity's role."""
-    return resource.type == CUSTOM_ROLE and resource.name.endswith(DELIVERY_ROLE)
+def is_project_role(resource: Resource) -> bool:
+    """Whether this is the custom role that may be granted on the project."""
+    return resource.type == CUSTOM_ROLE and resource.name.endswith(PROJECT_ROLE)
 
 
 def unknown_iam_type(resource: Resource, _plan: Plan) -> Iterator[str]:
@@ -67,14 +69,15 @@ def broad_binding(binding: Resource, plan: Plan) -> Iterator[str]:
     if role in BASIC_ROLES or role.endswith((".admin", "Admin")):
         yield f"grants {role}"
     elif binding.type == "gcp:projects/iAMMember:IAMMember" and not (
-        role in PROJECT_ROLES or any(each.id == role and is_delivery_role(each) for each in plan)
+        role in PROJECT_ROLES or any(each.id == role and is_project_role(each) for each in plan)
     ):
         yield f"grants {role} on the whole project"
 
 
 def broad_custom_role(role: Resource, _plan: Plan) -> Iterator[str]:
+    own = next((each for end, each in ROLE_PERMISSIONS.items() if role.name.endswith(end)), {})
     for permission in role.inputs.get("permissions", []):
-        if is_delivery_role(role) and permission in DELIVERY_PERMISSIONS:
+        if permission in own:
             continue
         verb = permission.rpartition(".")[2]
         # Permissions that change other permissions, or act as another identity.

@@ -1,0 +1,393 @@
+"""What the delivery's identity on Google Cloud can reach: its own stack's whole job, and nothing else in the project.
+
+Two stacks in one project, the name of one being the beginning of the other's. The identity is used as CI uses it: a token
+of GitHub is exchanged by Google's own client, and that client, Cloud Storage's and the generated ones do the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from bench.harness import ROOT, Rehearsal, Stack
+from config.stack_file import StackFile
+
+ISSUER = "https://token.actions.githubusercontent.com"
+REPOSITORY = "acme/triplane"
+SUBJECTS = {
+    "reach": f"repo:{REPOSITORY}:environment:staging",
+    "reach-eu": f"repo:{REPOSITORY}:ref:refs/heads/main",
+}
+"""One stack trusts an environment, the other one a branch."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A stack with a delivery identity, and that identity's credentials."""
+
+    stack: Stack
+
+    @property
+    def base(self) -> str:
+        return self.stack.rehearsal.environment["TRIPLANE_REHEARSAL_URL"] + "/gcp"
+
+    def one(self, type: str, name: str = "") -> dict[str, Any]:
+        """The one resource of this type whose name ends so."""
+        (found,) = (
+            each
+            for each in self.stack.resources()
+            if each["type"] == type and each["urn"].endswith(name)
+        )
+        return found
+
+    def account(self, workload: str) -> str:
+        account = self.one("gcp:serviceaccount/account:Account", f"-{workload}-sa")
+        return str(account["outputs"]["email"])
+
+    def credentials(self, file: Path, **claims: Any) -> Any:
+        """Google's client for workload identity federation, with a token of GitHub in a file.
+
+        https://google.aip.dev/auth/4117
+        """
+        from google.auth import identity_pool
+
+        (folder := file.parent).mkdir(parents=True, exist_ok=True)
+        name, now = self.stack.outputs()["delivery_provider"], int(time.time())
+        token = {
+            "iss": ISSUER,
+            "aud": f"https://iam.googleapis.com/{name}",
+            "sub": SUBJECTS[self.stack.name],
+            "ref": "refs/heads/main",
+            "nbf": now - 5,
+            "exp": now + 600,
+        }
+        (folder / "token").write_text(jwt.encode({**token, **claims}, "x" * 32, "HS256"))
+        email = self.stack.outputs()["delivery_identity"]
+        info = {
+            "type": "external_account",
+            "audience": f"//iam.googleapis.com/{name}",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{self.base}/sts/v1/token",
+            "service_account_impersonation_url": f"{self.base}/iamcredentials/v1/projects/-"
+            f"/serviceAccounts/{email}:generateAccessToken",
+            "credential_source": {"file": str(folder / "token")},
+        }
+        file.write_text(json.dumps(info))
+        scopes = ["https://www.googleapis.com/auth/cloud-platform"]
+        return identity_pool.Credentials.from_info(info, scopes=scopes)
+
+    def as_itself(self, folder: Path) -> Stack:
+        """The stack as CI updates it: with the identity's credentials, for the provider and for our own resources."""
+        from google.auth.transport.requests import Request
+
+        credentials = self.credentials(folder / "credentials.json")
+        credentials.refresh(Request())
+        name = "GOOGLE_APPLICATION_CREDENTIALS"
+        environment = {
+            **self.stack.rehearsal.environment,
+            name: str(folder / "credentials.json"),
+        }
+        stack = replace(
+            self.stack, rehearsal=replace(self.stack.rehearsal, environment=environment)
+        )
+        stack.configure()
+        stack.pulumi("config", "set", "--secret", "gcp:accessToken", credentials.token)
+        return stack
+
+
+@pytest.fixture(scope="module")
+def stacks(
+    rehearsal: Rehearsal, models: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Delivered, Delivered]:
+    """The stack whose identity is used, and another one in its project."""
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
+    delivered = []
+    for name, environment in (("reach", "staging"), ("reach-eu", "")):
+        delivery = {"repository": REPOSITORY, "environment": environment}
+        stack = Stack(
+            rehearsal,
+            name,
+            tmp_path_factory.mktemp(name),
+            {
+                **settings,
+                "triplane:cloud": "gcp",
+                "triplane:delivery": {k: v for k, v in delivery.items() if v},
+            },
+        )
+        stack.init()
+        stack.up()
+        delivered.append(Delivered(stack))
+    return delivered[0], delivered[1]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["environment", "branch"])
+def test_only_the_repository_the_branch_and_the_environment_of_the_settings_can_sign_in(
+    stacks: tuple[Delivered, Delivered], tmp_path: Path, which: int
+) -> None:
+    from google.auth.exceptions import OAuthError
+    from google.auth.transport.requests import Request
+
+    delivered = stacks[which]
+    own = delivered.credentials(tmp_path / "own.json")
+    own.refresh(Request())
+    assert own.token
+    other = [
+        {"ref": "refs/heads/feature"},
+        {"ref": "refs/tags/main"},
+        {"ref": "refs/pull/1/merge"},
+        {"sub": "repo:acme/triplane:pull_request"},
+        {"sub": "repo:acme/triplane-2:environment:staging"},
+        {"sub": SUBJECTS["reach-eu" if which == 0 else "reach"]},
+    ]
+    for claims in other:
+        credentials = delivered.credentials(tmp_path / "other.json", **claims)
+        with pytest.raises(OAuthError, match="rejected by the attribute condition"):
+            credentials.refresh(Request())
+    stranger = delivered.credentials(tmp_path / "other.json", iss="https://issuer.example")
+    with pytest.raises(OAuthError, match="issuer"):
+        stranger.refresh(Request())
+
+
+def test_it_is_refused_everything_but_its_job(
+    stacks: tuple[Delivered, Delivered], tmp_path: Path
+) -> None:
+    own, other = stacks
+    attacks = {**control_plane_attacks(own, other, tmp_path), **storage_attacks(own, other)}
+    assert len(attacks) > 40
+    succeeded = {}
+    for name, attack in attacks.items():
+        try:
+            attack()
+        except Exception as refused:
+            status = getattr(refused, "code", None) or getattr(refused, "status_code", None)
+            if status != 403 or "denied" not in str(refused):
+                succeeded[name] = f"{refused}"
+        else:
+            succeeded[name] = "was done"
+    assert not succeeded, "\n".join(f"{name}: {how}" for name, how in succeeded.items())
+
+
+def control_plane_attacks(
+    own: Delivered, other: Delivered, folder: Path
+) -> dict[str, Callable[[], Any]]:
+    """By Google's generated clients, each with the discovery document of its API."""
+    from googleapiclient.discovery import build
+
+    credentials = own.credentials(folder / "credentials.json")
+
+    def api(name: str, version: str) -> Any:
+        options = {"api_endpoint": f"{own.base}/{name}/"}
+        arguments = {"credentials": credentials, "client_options": options}
+        return build(name, version, **arguments, static_discovery=True, cache_discovery=False)
+
+    project = "projects/triplane-dev"
+    place = f"{project}/locations/europe-west1"
+    secret, others_secret = (
+        each.one("gcp:secretmanager/secret:Secret")["id"] for each in (own, other)
+    )
+    service, others_service = (
+        each.one("gcp:cloudrunv2/service:Service")["id"] for each in (own, other)
+    )
+    endpoint, others_endpoint = (
+        each.one("gcp:vertex/aiEndpoint:AiEndpoint")["id"] for each in (own, other)
+    )
+    images, others_images = (
+        each.one("gcp:artifactregistry/repository:Repository")["id"] for each in (own, other)
+    )
+    role = own.one("gcp:projects/iAMCustomRole:IAMCustomRole", "-delivery-deployer")["id"]
+    pool = own.one("gcp:iam/workloadIdentityPool:WorkloadIdentityPool")["id"]
+    model = own.one("pulumi-python:dynamic/triplane:VertexModel")["id"]
+    deployment = other.one("pulumi-python:dynamic/triplane:VertexDeployment")["id"]
+    accounts = f"{project}/serviceAccounts"
+    me, gateway = own.stack.outputs()["delivery_identity"], own.account("gateway")
+    policy = {"policy": {"bindings": [{"role": "roles/owner", "members": [f"user:{me}"]}]}}
+    machine = {"dedicatedResources": {"machineSpec": {"machineType": "n1-standard-2"}}}
+
+    secrets = api("secretmanager", "v1").projects().secrets()
+    services = api("run", "v2").projects().locations().services()
+    jobs = api("run", "v2").projects().locations().jobs()
+    endpoints = api("aiplatform", "v1").projects().locations().endpoints()
+    repositories = api("artifactregistry", "v1").projects().locations().repositories()
+    iam, tokens = api("iam", "v1").projects(), api("iamcredentials", "v1").projects()
+    apis, builds = api("serviceusage", "v1").services(), api("cloudbuild", "v1").projects()
+    runs = {"template": {"serviceAccount": other.account("gateway")}}
+    image = f"{others_images}/packages/platform"
+    requests: dict[str, Any] = {
+        "another's secret: read": secrets.versions().access(name=f"{others_secret}/versions/1"),
+        "another's secret: add": secrets.addVersion(parent=others_secret, body={"payload": {}}),
+        "another's secret: destroy": secrets.versions().destroy(
+            name=f"{others_secret}/versions/1", body={}
+        ),
+        "another's secret: policy": secrets.setIamPolicy(resource=others_secret, body=policy),
+        "its own secret: policy": secrets.setIamPolicy(resource=secret, body=policy),
+        "its own secret: delete": secrets.delete(name=secret),
+        "all secrets: list": secrets.list(parent=project),
+        "another's service: update": services.patch(name=others_service, body={}),
+        "another's service: policy": services.setIamPolicy(resource=others_service, body=policy),
+        "another's service: delete": services.delete(name=others_service),
+        "its own service: delete": services.delete(name=service),
+        "its own service as another's account": services.patch(name=service, body=runs),
+        "a new service": services.create(parent=place, serviceId="mine", body={}),
+        "a new job": jobs.create(parent=place, jobId="mine", body={}),
+        "another's endpoint: deploy": endpoints.deployModel(
+            endpoint=others_endpoint, body={"deployedModel": {"model": model, **machine}}
+        ),
+        "another's endpoint: undeploy": endpoints.undeployModel(
+            endpoint=others_endpoint, body={"deployedModelId": deployment}
+        ),
+        "another's endpoint: traffic": endpoints.patch(
+            name=others_endpoint, updateMask="trafficSplit", body={"trafficSplit": {}}
+        ),
+        "another's endpoint: delete": endpoints.delete(name=others_endpoint),
+        "its own endpoint: delete": endpoints.delete(name=endpoint),
+        "a new endpoint": endpoints.create(parent=place, body={"displayName": "mine"}),
+        "another's images: delete": repositories.packages().delete(name=image),
+        "another's tag: delete": repositories.packages().tags().delete(name=f"{image}/tags/1"),
+        "another's images: policy": repositories.setIamPolicy(resource=others_images, body=policy),
+        "its own images: delete": repositories.packages().delete(name=f"{images}/packages/p"),
+        "its own repository: delete": repositories.delete(name=images),
+        "its own repository: settings": repositories.patch(name=images, body={}),
+        "the project's policy": api("cloudresourcemanager", "v3")
+        .projects()
+        .setIamPolicy(resource=project, body=policy),
+        "its own account: policy": iam.serviceAccounts().setIamPolicy(
+            resource=f"{accounts}/{me}", body=policy
+        ),
+        "its own account: key": iam.serviceAccounts()
+        .keys()
+        .create(name=f"{accounts}/{me}", body={}),
+        "the gateway's account: key": iam.serviceAccounts()
+        .keys()
+        .create(name=f"{accounts}/{gateway}", body={}),
+        "the gateway's account: token": tokens.serviceAccounts().generateAccessToken(
+            name=f"{accounts}/{gateway}", body={"scope": ["x"]}
+        ),
+        "another's delivery: token": tokens.serviceAccounts().generateAccessToken(
+            name=f"{accounts}/{other.stack.outputs()['delivery_identity']}", body={"scope": ["x"]}
+        ),
+        "its own account: signature": tokens.serviceAccounts().signBlob(
+            name=f"{accounts}/{me}", body={"payload": ""}
+        ),
+        "a new account": iam.serviceAccounts().create(name=project, body={"accountId": "mine"}),
+        "its own role": iam.roles().patch(
+            name=role, body={"includedPermissions": ["iam.roles.update"]}
+        ),
+        "a new role": iam.roles().create(parent=project, body={"roleId": "mine"}),
+        "its pool": iam.locations().workloadIdentityPools().patch(name=pool, body={}),
+        "its pool's provider": iam.locations()
+        .workloadIdentityPools()
+        .providers()
+        .patch(name=f"{pool}/providers/github", body={"attributeCondition": "true"}),
+        "its pool: a provider": iam.locations()
+        .workloadIdentityPools()
+        .providers()
+        .create(parent=pool, workloadIdentityPoolProviderId="mine", body={}),
+        "a build as another's account": builds.locations()
+        .builds()
+        .create(
+            parent=place,
+            body={"steps": [{}], "serviceAccount": f"{accounts}/{other.account('build')}"},
+        ),
+        "a build as the default account": builds.locations()
+        .builds()
+        .create(
+            parent=place,
+            body={
+                "steps": [{}],
+                "serviceAccount": f"{accounts}/1-compute@developer.gserviceaccount.com",
+            },
+        ),
+        "an API: enable": apis.enable(name=f"{project}/services/compute.googleapis.com", body={}),
+        "an API: disable": apis.disable(name=f"{project}/services/run.googleapis.com", body={}),
+        "a scheduled job": api("cloudscheduler", "v1")
+        .projects()
+        .locations()
+        .jobs()
+        .create(parent=place, body={}),
+        "a log sink": api("logging", "v2").projects().sinks().create(parent=project, body={}),
+    }
+    return {name: request.execute for name, request in requests.items()}
+
+
+def storage_attacks(own: Delivered, other: Delivered) -> dict[str, Callable[[], Any]]:
+    """By Cloud Storage's client, which sends no token to an emulator: the account is in its address."""
+    from google.api_core.iam import Policy
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    address = f"{own.base}/as/{own.stack.outputs()['delivery_identity']}"
+    client = storage.Client(
+        project="triplane-dev",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": address},
+    )
+
+    def bucket(of: Delivered) -> Any:
+        return client.bucket(str(of.stack.outputs()["lake_uri"]).removeprefix("gs://"))
+
+    mine, others = bucket(own), bucket(other)
+
+    def change(setting: str, value: Any) -> Callable[[], Any]:
+        def patch() -> Any:
+            changed = bucket(own)
+            setattr(changed, setting, value)
+            return changed.patch()
+
+        return patch
+
+    return {
+        "another's lake: list": lambda: list(others.list_blobs()),
+        "another's lake: read": others.blob("models/card.json").download_as_bytes,
+        "another's lake: write": lambda: others.blob("models/mine").upload_from_string("x"),
+        "another's lake: delete": others.blob("models/card.json").delete,
+        "another's lake: copy": lambda: mine.copy_blob(mine.blob("models/x"), others, "models/x"),
+        "its own captures: read": mine.blob("captures/x").download_as_bytes,
+        "its own captures: delete": mine.blob("captures/x").delete,
+        "its own raw data: write": lambda: mine.blob("raw/x").upload_from_string("x"),
+        "its own lake: lifecycle": change("lifecycle_rules", [{"action": {"type": "Delete"}}]),
+        "its own lake: versions": change("versioning_enabled", False),
+        "its own lake: retention": change("retention_period", 1),
+        "its own lake: labels": change("labels", {"a": "b"}),
+        "its own lake: policy": lambda: mine.set_iam_policy(Policy()),
+        "its own lake: delete": mine.delete,
+        "another's lake: policy": lambda: others.get_iam_policy(),
+    }
+
+
+def test_it_does_its_whole_job_and_a_second_run_changes_nothing(
+    stacks: tuple[Delivered, Delivered], models: list[str], tmp_path: Path
+) -> None:
+    own, _ = stacks
+    before = own.stack.outputs()
+    assert len(models) > 1
+    own.stack.settings |= {
+        "triplane:model": models[1],
+        "triplane:gateway": {"key_rotation": 2, "max_concurrency": 160},
+    }
+    stack = own.as_itself(tmp_path)
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    stack.up()
+    after = stack.outputs()
+    assert after["model_version"] == models[1]
+    assert after["gateway_key"] != before["gateway_key"]
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_it_cannot_change_how_the_lake_keeps_data(
+    stacks: tuple[Delivered, Delivered], tmp_path: Path
+) -> None:
+    own, _ = stacks
+    lake = own.stack.settings.get("triplane:lake", {})
+    own.stack.settings["triplane:lake"] = {**lake, "captures_days": 1}
+    try:
+        refused = own.as_itself(tmp_path).up(code=1)
+    finally:
+        own.stack.settings["triplane:lake"] = lake
+    assert "googleapi: Error 403: Permission 'storage.buckets.update' denied" in refused

@@ -101,14 +101,16 @@ evidence: bootstrap ## Pack versions, times, differences and refusals of a stack
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
 
-.PHONY: install lint format all test check unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check secrets unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge and pack, which CI runs apart
 	@$(python) -m tools.verify
 lint: check ## The same as `make check`
-check: bootstrap ## Formatting, lint, types and the direction of imports
-	@$(python) -m tools.verify format lint types imports
+check: bootstrap ## Formatting, lint, types, the direction of imports, and secrets
+	@$(python) -m tools.verify format lint types imports secrets
+secrets: bootstrap ## Look for credentials in the repository's files; what only looks like one: tools/secrets.toml
+	@$(python) -m tools.secret_scan
 unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds

@@ -15,7 +15,6 @@ from typing import Protocol, Self, TypeVar
 
 import pulumi
 
-from config.github import github_subject
 from config.model_store import Artifact
 
 
@@ -310,11 +309,9 @@ class DeliveryArgs:
     gateway: Gateway
     key: ApiKey | None
     """The gateway's key, which a deployment rotates; None: the gateway is public."""
-    repository: str
-    """``owner/name`` on GitHub, or ``owner@id/name@id``: as in the subject of its tokens."""
+    subject: str
+    """The ``sub`` of the one kind of token that is trusted: `config.schema.Delivery`."""
     branch: str
-    environment: str | None
-    """GitHub's environment, a gate in front of a job; not the stack's environment."""
     existing_provider: bool
     """AWS only: the account has the identity provider for GitHub already, and allows no second one."""
     prefix: str
@@ -322,11 +319,6 @@ class DeliveryArgs:
 
     zones = (Zone.BUILDS, Zone.MODELS, Zone.STATE)
     """The zones that a deployment writes to: no captures, no training data."""
-
-    @property
-    def subject(self) -> str:
-        """The ``sub`` of the one kind of token that is trusted."""
-        return github_subject(self.repository, self.branch, self.environment)
 
     @property
     def ref(self) -> str:

@@ -109,7 +109,8 @@ class ResourceType:
 
     deploy: Deploy
     creation: tuple[str, ...] = ()
-    """What a person needs besides `deploy` to create, change and delete a type that the pipeline may not."""
+    """What a person needs besides `deploy`: to create, change and delete a type that the pipeline may not, and to remove
+    a tag of another."""
     import_id: ImportId | None = None
     """The id that the provider documents for ``pulumi import``, from the inputs. None: it does not follow from
     them; for some of these types `operations.recovery.physical_ids` queries the cloud."""

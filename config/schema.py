@@ -25,7 +25,7 @@ from pydantic import (
 
 from config.catalogue import CATALOGUE, catalogue_entry
 from config.clouds import Cloud
-from config.github import github_subject
+from config.github import TEMPLATE, github_subject
 from config.messages import did_you_mean
 from config.model_store import Artifact, artifact_of_version
 from config.tags import tag_problems
@@ -153,6 +153,11 @@ class Delivery(Section):
     environment: str = Field(
         "", description="GitHub environment whose jobs may deploy; empty: any job on the branch"
     )
+    branch_in_subject: bool = Field(
+        False,
+        description="The `sub` of the repository's tokens names the branch beside the environment: GitHub's"
+        f" `include_claim_keys` are `{'`, `'.join(TEMPLATE)}`",
+    )
     existing_provider: bool = Field(
         False, description="AWS: the account already has an identity provider for GitHub"
     )
@@ -198,6 +203,16 @@ class Delivery(Section):
         if not re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value):
             raise ValueError("Allowed: one environment, at most 100 letters, digits, _ and -.")
         return value
+
+    @property
+    def subject(self) -> str:
+        """The ``sub`` of the one kind of token that is trusted."""
+        return github_subject(
+            self.repository,
+            self.branch,
+            self.environment or None,
+            branch_in_subject=self.branch_in_subject,
+        )
 
 
 class StackConfig(Section):
@@ -299,7 +314,7 @@ class StackConfig(Section):
     @classmethod
     def subject_fits_google_cloud(cls, value: Delivery, info: ValidationInfo) -> Delivery:
         # https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers
-        subject = github_subject(value.repository, value.branch, value.environment)
+        subject = value.subject
         if value.repository and info.data.get("cloud") == "gcp" and len(subject) > 127:
             raise ValueError(
                 f"Google Cloud allows a subject of 127 characters at most, and {subject} has"

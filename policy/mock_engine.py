@@ -256,7 +256,7 @@ Build = Callable[..., Built]
 """A function that builds the platform of a cloud with some settings under mocks."""
 
 
-def platform(config: StackConfig) -> Built:
+def platform(config: StackConfig, stack: str = "dev") -> Built:
     """The whole platform under mocks, as `__main__.py` builds it."""
 
     def program() -> dict[str, Any]:
@@ -264,4 +264,4 @@ def platform(config: StackConfig) -> Built:
         outputs["readme"] = stack_readme.render(outputs)
         return outputs
 
-    return build(program)
+    return build(program, stack)

@@ -14,7 +14,8 @@ COMMAND = [
     "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--annotation-style=line",
 ]  # fmt: skip
 # In this order: a lock is a constraint, or a part, of locks behind it.
-# Those of policy/ have environments of their own: see policy/requirements.in, judge.in and moto.in.
+# Those of policy/ and tools/ have environments of their own: see policy/requirements.in, judge.in, moto.in and
+# tools/audit.in.
 LOCKS = {
     "lambda/gateway/requirements": "3.12",  # the images' Python
     "lambda/model_server/requirements": "3.12",
@@ -25,6 +26,7 @@ LOCKS = {
     "policy/pack/requirements": "3.11",
     "policy/judge": "3.11",
     "policy/moto": "3.11",
+    "tools/audit": "3.11",
     "tools/uv": "3.11",
 }
 

@@ -26,6 +26,7 @@ STAGES = {
     "lint": [str(BIN / "ruff"), "check", "--quiet", "."],
     "types": [str(BIN / "mypy")],
     "imports": [str(BIN / "lint-imports"), "--no-logo"],
+    "secrets": [str(PYTHON), "-m", "tools.secret_scan"],
     "unit": [*PYTEST, *SPREAD, "tests", "--ignore=tests/e2e", "--ignore=tests/judge"],
     "e2e": [
         *(*E2E, "tests/e2e", "--ignore=tests/e2e/pack"),

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 
 import pulumi
 import pulumi_aws as aws
 
 from components import contracts
+from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake
+from components.aws.dynamic import scaling_deregistration
 from components.aws.foundation import Foundation
-from components.aws.model_endpoint import ENDPOINT_LOGS
+from components.aws.image_registry import ImageRegistry
+from components.aws.model_endpoint import ENDPOINT_LOGS, ModelEndpoint
 from components.aws.policies import Statement, allow, policy
 from components.aws.resource_types import DELETE_VERSION, LIST_VERSIONS, RESOURCE_TYPES
 from components.resource_type import DeployPermissions
 from config import github
 
 AUDIENCE = "sts.amazonaws.com"
+HOST = github.ISSUER.removeprefix("https://")
 PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
 SESSION_SECONDS = 2 * 60 * 60
 """A job cannot renew its session. A build and a new endpoint may take 85 minutes, and a job ends after two hours."""
@@ -28,6 +31,7 @@ NO_RESOURCE = frozenset(
     {
         "application-autoscaling:DescribeScalableTargets",
         "application-autoscaling:DescribeScalingPolicies",
+        "logs:DescribeLogGroups",
     }
 )
 """Lists that AWS cannot limit to a resource; their answers are no secret."""
@@ -41,6 +45,50 @@ ACCOUNT_LIMITS = frozenset(
 )
 """What `make check-account` asks before a release; they have no resource either."""
 
+# Pulumi's names have no stack in them, so names do not keep two stacks of one account apart. The tag `stack` does: all of
+# these services check it. Which action has which resource and condition keys, a page a service:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+TAGGED_SERVICES = (
+    "application-autoscaling",
+    "cloudwatch",
+    "codebuild",
+    "lambda",
+    "logs",
+    "sagemaker",
+)
+RESOURCE_TAG, REQUEST_TAG = "aws:ResourceTag/stack", "aws:RequestTag/stack"
+READ_OR_DELETE = ("BatchGet", "Delete", "Describe", "Get", "List", "Remove")
+"""How the operations begin that end well where there is nothing: a deletion, a refresh. What is gone has no tag. If one
+were required, AWS would answer that access is denied, and not that there is nothing."""
+CREATE = frozenset(
+    {
+        "cloudwatch:PutMetricAlarm",
+        "codebuild:CreateProject",
+        "lambda:CreateFunction",
+        "logs:CreateLogGroup",
+        "sagemaker:CreateEndpoint",
+        "sagemaker:CreateEndpointConfig",
+        "sagemaker:CreateModel",
+    }
+)
+TAG = frozenset(
+    {
+        "application-autoscaling:TagResource",
+        "cloudwatch:TagResource",
+        "lambda:TagResource",
+        "logs:TagResource",
+        "sagemaker:AddTags",
+    }
+)
+"""Needed to create a resource with tags, too. To remove a tag is a person's: without the tag `stack`, no pipeline could
+change the resource any more."""
+REGISTER_TARGET = "application-autoscaling:RegisterScalableTarget"
+DELETE_SCALING = (
+    "application-autoscaling:DeleteScalingPolicy",
+    "application-autoscaling:DeregisterScalableTarget",
+)
+SCALING = (REGISTER_TARGET, *DELETE_SCALING)
+
 
 class Delivery(contracts.Delivery):
     """A role that only jobs of one repository's branch or environment may assume."""
@@ -52,10 +100,9 @@ class Delivery(contracts.Delivery):
         foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
 
-        host = github.ISSUER.removeprefix("https://")
         if args.existing_provider:
             self.provider = pulumi.Output.format(
-                "arn:{}:iam::{}:oidc-provider/{}", foundation.partition, foundation.account, host
+                "arn:{}:iam::{}:oidc-provider/{}", foundation.partition, foundation.account, HOST
             )
         else:
             # No thumbprint: AWS trusts GitHub's certificate by its own list of authorities.
@@ -75,7 +122,14 @@ class Delivery(contracts.Delivery):
                     "Principal": {"Federated": self.provider},
                     "Action": "sts:AssumeRoleWithWebIdentity",
                     "Condition": {
-                        "StringEquals": {f"{host}:aud": AUDIENCE, f"{host}:sub": args.subject}
+                        # The branch, too: the subject of a job in an environment does not name it.
+                        # AWS checks this claim of GitHub's since January 2026.
+                        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+                        "StringEquals": {
+                            f"{HOST}:aud": AUDIENCE,
+                            f"{HOST}:sub": args.subject,
+                            f"{HOST}:ref": args.ref,
+                        }
                     },
                 }
             ),
@@ -86,7 +140,7 @@ class Delivery(contracts.Delivery):
         aws.iam.RolePolicy(
             f"{name}-reach",
             role=role.name,
-            policy=policy(*_statements(foundation, args)),
+            policy=policy(*_statements(foundation, args, role.arn)),
             opts=child,
         )
 
@@ -94,49 +148,19 @@ class Delivery(contracts.Delivery):
         self.register_outputs({"identity": self.identity})
 
 
-def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator[Statement]:
-    """One statement a service, each on the platform's own resources of that service."""
-    names, bucket, arn = f"{args.prefix}-*", DataLake.of(args.lake).bucket.arn, foundation.arn
+def _statements(
+    foundation: Foundation, args: contracts.DeliveryArgs, own_role: pulumi.Output[str]
+) -> Iterator[Statement]:
+    """What exists before the pipeline, by its own ARN; what the pipeline creates, by the tag of the stack."""
     account = pulumi.Output.format("arn:{}:iam::{}", foundation.partition, foundation.account)
-    resources: dict[str, list[pulumi.Input[str]]] = {
-        # A target tracking policy has alarms, which Application Auto Scaling names after the target.
-        "cloudwatch": [
-            arn("cloudwatch", f"alarm:{names}"),
-            arn("cloudwatch", f"alarm:TargetTracking-endpoint/{names}"),
-        ],
-        "codebuild": [arn("codebuild", f"project/{names}")],
-        "ecr": [arn("ecr", f"repository/{names}")],
-        "iam": [
-            pulumi.Output.format("{}:role/{}", account, names),
-            pulumi.Output.format("{}:oidc-provider/{}", account, github.ISSUER.partition("//")[2]),
-        ],
-        "lambda": [arn("lambda", f"function:{names}")],
-        # DescribeLogGroups needs the second form: it takes a prefix, no group.
-        "logs": [
-            arn("logs", f"log-group:{names}"),
-            arn("logs", f"log-group:{ENDPOINT_LOGS}{names}"),
-            arn("logs", "log-group::log-stream:"),
-        ],
-        "sagemaker": [
-            arn("sagemaker", f"{kind}/{names}") for kind in ("model", "endpoint-config", "endpoint")
-        ],
-        "secretsmanager": [arn("secretsmanager", f"secret:{names}")],
-        # AWS chooses a target's id.
-        "application-autoscaling": [arn("application-autoscaling", "scalable-target/*")],
-        "s3": [
-            bucket,
-            *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in args.zones),
-        ],
-    }
-    separate = {DELETE_VERSION, LIST_VERSIONS, *NO_RESOURCE}
-    narrow = [each for each in PERMISSIONS if each not in separate]
-    for service, actions in groupby(narrow, key=lambda action: action.partition(":")[0]):
-        yield allow(list(actions), *resources[service])
-    yield allow(
-        [DELETE_VERSION], pulumi.Output.format("{}/{}/*", bucket, contracts.Zone.BUILDS.value)
-    )
-    contexts = {"StringLike": {"s3:prefix": f"{contracts.Zone.BUILDS}/*"}}
-    yield allow([LIST_VERSIONS], bucket, condition=contexts)
+    workloads = [identity.principal for identity in args.identities]
+    oidc = pulumi.Output.format("{}:oidc-provider/{}", account, HOST)
+    yield allow(_actions("ecr"), ImageRegistry.of(args.registry).registry.arn)
+    yield allow(_actions("iam"), *workloads, own_role, oidc)
+    if args.key:
+        yield allow(_actions("secretsmanager"), ApiKey.of(args.key).secret.arn)
+    yield from _on_the_lake(DataLake.of(args.lake).bucket.arn, args.zones)
+    yield from _on_tagged(foundation, args)
     yield allow(sorted(NO_RESOURCE | ACCOUNT_LIMITS), "*")
     # The first scalable target of an account creates the role with which the service scales.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
@@ -148,6 +172,84 @@ def _statements(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterato
     services = ["codebuild.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com"]
     yield allow(
         ["iam:PassRole"],
-        *(identity.principal for identity in args.identities),
+        *workloads,
         condition={"StringEquals": {"iam:PassedToService": services}},
     )
+
+
+def _actions(*services: str) -> list[str]:
+    """The pipeline's permissions on these services that AWS can limit to a resource."""
+    return [
+        each
+        for each in PERMISSIONS
+        if each.partition(":")[0] in services and each not in NO_RESOURCE
+    ]
+
+
+def _on_the_lake(
+    bucket: pulumi.Output[str], zones: Sequence[contracts.Zone]
+) -> Iterator[Statement]:
+    """The bucket's settings, objects in the zones of a deployment, and all versions in the builds zone."""
+    versions = (DELETE_VERSION, LIST_VERSIONS)
+    yield allow(
+        [each for each in _actions("s3") if each not in versions],
+        bucket,
+        *(pulumi.Output.format("{}/{}/*", bucket, zone.value) for zone in zones),
+    )
+    builds = contracts.Zone.BUILDS
+    yield allow([DELETE_VERSION], pulumi.Output.format("{}/{}/*", bucket, builds.value))
+    yield allow([LIST_VERSIONS], bucket, condition={"StringLike": {"s3:prefix": f"{builds}/*"}})
+
+
+def _on_tagged(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator[Statement]:
+    """What has the stack's tag, or gets it when it is created."""
+    names, arn = f"{args.prefix}-*", foundation.arn
+    # AWS chooses a target's id.
+    targets = arn("application-autoscaling", "scalable-target/*")
+    resources = [
+        targets,
+        arn("cloudwatch", f"alarm:{names}"),
+        arn("codebuild", f"project/{names}"),
+        arn("lambda", f"function:{names}"),
+        arn("logs", f"log-group:{names}"),
+        arn("logs", f"log-group:{ENDPOINT_LOGS}{names}"),
+        *(arn("sagemaker", f"{kind}/{names}") for kind in ("model", "endpoint-config", "endpoint")),
+    ]
+    is_own = {RESOURCE_TAG: foundation.tags["stack"]}
+    gets_own = {REQUEST_TAG: foundation.tags["stack"]}
+    if_any = {"StringEqualsIfExists": is_own}
+    actions = [each for each in _actions(*TAGGED_SERVICES) if each not in SCALING]
+    harmless = [each for each in actions if _operation(each).startswith(READ_OR_DELETE)]
+    changing = [each for each in actions if each not in {*harmless, *CREATE}]
+
+    yield allow(harmless, *resources, condition=if_any)
+    yield allow(
+        changing,
+        *resources,
+        condition={"StringEquals": is_own, "StringEqualsIfExists": gets_own},
+    )
+    # PutMetricAlarm overwrites an alarm, which may be another stack's.
+    yield allow(
+        [each for each in actions if each in CREATE or each in TAG],
+        *resources,
+        condition={"StringEquals": gets_own, **if_any},
+    )
+    # A target's ARN does not say which service is scaled, and most of others' targets have no tags.
+    scaling = {
+        "application-autoscaling:service-namespace": scaling_deregistration.NAMESPACE,
+        "application-autoscaling:scalable-dimension": scaling_deregistration.DIMENSION,
+    }
+    yield allow(DELETE_SCALING, targets, condition={"StringEquals": scaling, **if_any})
+    yield allow(
+        [REGISTER_TARGET], targets, condition={"StringEquals": scaling | gets_own, **if_any}
+    )
+    # The alarms of target tracking: Application Auto Scaling names them after the endpoint and does not tag them.
+    alarms = f"alarm:TargetTracking-endpoint/{ModelEndpoint.of(args.endpoint).name_on_instances}/*"
+    yield allow(
+        [each for each in _actions("cloudwatch") if not each.endswith("Resource")],
+        arn("cloudwatch", alarms),
+    )
+
+
+def _operation(action: str) -> str:
+    return action.partition(":")[2]

@@ -15,7 +15,7 @@ from components.aws.foundation import Foundation
 from components.aws.logs import create_log_group
 from components.aws.policies import allow, policy
 
-SERVERLESS = "serverless"
+SERVERLESS, INSTANCES = "serverless", "instances"
 VARIANT = "live"
 
 # One of the six sizes; CPU grows with it. The model and its server need 66 MB.
@@ -49,6 +49,8 @@ class ModelEndpoint(contracts.ModelEndpoint):
     """Each version has a new model and configuration; the endpoint is updated to use them."""
 
     endpoint: aws.sagemaker.Endpoint
+    name_on_instances: str
+    """The endpoint's name when it is on instances, which alone are scaled."""
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.endpoint]),
         )
 
+        self.name_on_instances = _endpoint_name(name, INSTANCES)
         self.endpoint_name = self.endpoint.name
         self.endpoint_url = pulumi.Output.format(
             "https://runtime.sagemaker.{}.{}/endpoints/{}/invocations",
@@ -160,7 +163,7 @@ def _endpoint_name(name: str, machine: str) -> str:
     become serverless: a switch makes another endpoint, instead of failing half-way.
     https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
     """
-    capacity = SERVERLESS if machine == SERVERLESS else "instances"
+    capacity = SERVERLESS if machine == SERVERLESS else INSTANCES
     return names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
 
 

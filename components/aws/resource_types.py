@@ -17,7 +17,7 @@ from components.resource_type import (
     data,
 )
 
-TAGGING = ("ListTagsForResource", "TagResource", "UntagResource")
+TAGGING = ("ListTagsForResource", "TagResource")
 
 # A changed build context is a new object, and the provider deletes the former one with all its versions: it
 # lists the versions whose key begins with the object's key, and deletes each by its id. The delivery allows
@@ -48,6 +48,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:appautoscaling/target:Target": ResourceType(
+        creation=("application-autoscaling:UntagResource",),
         import_id="{serviceNamespace}/{resourceId}/{scalableDimension}",
         deploy=compute(
             *_actions(
@@ -63,6 +64,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:cloudwatch/logGroup:LogGroup": ResourceType(
+        creation=("logs:UntagResource",),
         import_id="{name}",
         search=TaggedArn("logs:[^:]*:[^:]*:log-group:([^:]+)"),
         deploy=compute(
@@ -77,6 +79,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ResourceType(
+        creation=("cloudwatch:UntagResource",),
         import_id="{name}",
         search=TaggedArn("cloudwatch:[^:]*:[^:]*:alarm:(.+)"),
         deploy=compute(
@@ -155,6 +158,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:lambda/function:Function": ResourceType(
+        creation=("lambda:UntagResource",),
         import_id="{name}",
         search=TaggedArn("lambda:[^:]*:[^:]*:function:([^:]+)"),
         deploy=compute(
@@ -171,7 +175,6 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
                 "PublishVersion",
                 "PutFunctionConcurrency",
                 "TagResource",
-                "UntagResource",
                 "UpdateFunctionCode",
                 "UpdateFunctionConfiguration",
             )
@@ -284,6 +287,7 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
         ),
     ),
     "aws:sagemaker/model:Model": ResourceType(
+        creation=("sagemaker:DeleteTags",),
         import_id="{name}",
         search=TaggedArn("sagemaker:[^:]*:[^:]*:model/(.+)"),
         deploy=compute(
@@ -292,7 +296,6 @@ RESOURCE_TYPES: dict[str, ResourceType] = {
                 "AddTags",
                 "CreateModel",
                 "DeleteModel",
-                "DeleteTags",
                 "DescribeModel",
                 "ListTags",
             )

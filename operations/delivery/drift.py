@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from operations.commands import preparation
-from operations.delivery.evidence import write_file
+from operations.delivery.evidence import write_text
 from operations.engine import account, guards, previews
 from operations.engine.stack import NamedStack
 
@@ -22,7 +22,7 @@ def report_drift(stack: NamedStack) -> None:
         f"- `{urn.rpartition('::')[2]}`: {', '.join(properties)}"
         for urn, properties in drift.items()
     ]
-    write_file(f"drift-{stack.name}.md", "\n".join(lines) + "\n")
+    write_text(stack, f"drift-{stack.name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
     if drift:
         sys.exit(1)

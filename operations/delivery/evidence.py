@@ -1,4 +1,8 @@
-"""The evidence of a delivery, in ``.delivery/``: what was done, found and measured, for whoever asks later."""
+"""The evidence of a delivery, in ``.delivery/``: what was done, found and measured, for whoever asks later.
+
+CI uploads the folder as an artifact, which more people read than the stack's secrets. So nothing is written here but
+through `operations.delivery.redaction`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,16 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from operations.delivery.gates import GateFailed
+from operations.delivery.redaction import Redaction, secrets_in, secrets_of
 from operations.engine.installation import HOME
+from operations.engine.stack import NamedStack
 from operations.terminal import fail, say
 
 DELIVERY_FOLDER = HOME / ".delivery"
@@ -35,6 +41,12 @@ class Evidence:
     outcome: str = "unfinished"
     production: str = "not checked"
     """Production before and after the delivery."""
+    secrets: set[str] = field(default_factory=lambda: secrets_in(os.environ), repr=False)
+    """What is left out: the environment's credentials, and the secrets of each stack in `hide_secrets`."""
+
+    def hide_secrets(self, stack: NamedStack) -> None:
+        """Leave the secrets of a stack out of whatever is written from now on. An update may have made new ones."""
+        self.secrets |= secrets_of(stack)
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
@@ -54,24 +66,38 @@ class Evidence:
             self.write()
 
     def write(self) -> None:
-        write_file(f"{self.name}.json", json.dumps(asdict(self), indent=1) + "\n")
-        write_file(f"{self.name}.md", self.markdown())
+        """Write both files, without secrets."""
+        # The values, and not the files: JSON and a table's cell write some characters in another way.
+        written = Redaction(self.secrets).value(
+            {
+                "name": self.name,
+                "commit": self.commit,
+                "steps": self.steps,
+                "outcome": self.outcome,
+                "production": self.production,
+            }
+        )
+        DELIVERY_FOLDER.mkdir(exist_ok=True)
+        (DELIVERY_FOLDER / f"{self.name}.json").write_text(json.dumps(written, indent=1) + "\n")
+        (DELIVERY_FOLDER / f"{self.name}.md").write_text(_markdown(written))
 
-    def markdown(self) -> str:
-        lines = [
-            f"# Delivery {self.name}: {self.outcome}",
-            f"\nCommit `{self.commit}`. Production: {self.production}.\n",
-            "| step | seconds | found |",
-            "|---|---|---|",
-        ]
-        for entry in self.steps:
-            found = "<br>".join(
-                f"{key}: {_cell(value)}"
-                for key, value in entry.items()
-                if key not in ("step", "started", "seconds")
-            )
-            lines.append(f"| {entry['step']} | {entry.get('seconds', '')} | {found} |")
-        return "\n".join(lines) + "\n"
+
+def _markdown(written: Mapping[str, Any]) -> str:
+    """The content of the JSON file for readers."""
+    lines = [
+        f"# Delivery {written['name']}: {written['outcome']}",
+        f"\nCommit `{written['commit']}`. Production: {written['production']}.\n",
+        "| step | seconds | found |",
+        "|---|---|---|",
+    ]
+    for entry in written["steps"]:
+        found = "<br>".join(
+            f"{key}: {_cell(value)}"
+            for key, value in entry.items()
+            if key not in ("step", "started", "seconds")
+        )
+        lines.append(f"| {entry['step']} | {entry.get('seconds', '')} | {found} |")
+    return "\n".join(lines) + "\n"
 
 
 @contextmanager
@@ -93,10 +119,10 @@ def recorded(evidence: Evidence) -> Iterator[None]:
         sys.exit(1)
 
 
-def write_file(name: str, text: str) -> None:
-    """Write a file into ``.delivery/``."""
+def write_text(stack: NamedStack, name: str, text: str) -> None:
+    """Write a text about a stack into ``.delivery/``, without secrets."""
     DELIVERY_FOLDER.mkdir(exist_ok=True)
-    (DELIVERY_FOLDER / name).write_text(text)
+    (DELIVERY_FOLDER / name).write_text(Redaction(secrets_of(stack)).text(text))
 
 
 def _cell(value: Any) -> str:

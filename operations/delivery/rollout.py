@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from operations.commands import update
 from operations.delivery import comment, gates
-from operations.delivery.evidence import Evidence, write_file
+from operations.delivery.evidence import Evidence, write_text
 from operations.delivery.load_gate import LoadGate, measure
 from operations.engine import guards
 from operations.engine.previews import Step
@@ -21,6 +21,7 @@ def roll_out(
     With ``version`` it must serve that one. Raises `GateFailed` when a gate does not pass.
     """
     with evidence.step(f"preview {stack.name}") as found:
+        evidence.hide_secrets(stack)
         steps = preview_steps(stack)
         write_preview(stack, steps, f"Preview of {stack.name}")
         changes = comment.changes({"steps": steps})
@@ -32,6 +33,7 @@ def roll_out(
         )
     with evidence.step(f"up {stack.name}"):
         update.bring_up(stack)
+        evidence.hide_secrets(stack)
     with evidence.step(f"smoke test {stack.name}") as found:
         found |= gates.smoke_test(stack, version)
         version = found["model_version"]
@@ -50,4 +52,5 @@ def preview_steps(stack: NamedStack) -> list[Step]:
 
 def write_preview(stack: NamedStack, steps: list[Step], title: str, policy: str = "") -> None:
     """Write a preview for readers into ``.delivery/``."""
-    write_file(f"preview-{stack.name}.md", comment.render({"steps": steps}, title, policy))
+    rendered = comment.render({"steps": steps}, title, policy)
+    write_text(stack, f"preview-{stack.name}.md", rendered)

@@ -33,6 +33,7 @@ ANY_RESOURCE = {
     "application-autoscaling:DescribeScalingPolicies": "a list that holds no secret",
     "account:ListRegions": "a list that holds no secret",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition restricts the namespace",
+    "logs:DescribeLogGroups": "a list that holds no secret",
     "lambda:GetAccountSettings": "limits of the account, no secret",
     "servicequotas:ListAWSDefaultServiceQuotas": "limits of the account, no secret",
     "servicequotas:ListServiceQuotas": "limits of the account, no secret",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from rehearsal.aws import authorization
 from rehearsal.aws.calls import Call
 from rehearsal.aws.sagemaker import ENDPOINT, SCALING_TARGET
 from rehearsal.aws.tags import check_tags
@@ -88,10 +89,7 @@ def deregister_scalable_target(call: Call) -> Json:
     """https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html"""
     target = call.body["ResourceId"]
     found = call.context.get(SCALING_TARGET, target)
-    call.require(
-        "application-autoscaling:DeregisterScalableTarget",
-        call.arn("application-autoscaling", "scalable-target/any"),
-    )
+    authorization.require(call, "application-autoscaling", "DeregisterScalableTarget", call.body)
     if found is None:
         raise Refusal(
             "ObjectNotFoundException",

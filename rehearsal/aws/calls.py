@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rehearsal.aws import permissions
 from rehearsal.aws.arns import arn
+from rehearsal.aws.conditions import Values
 from rehearsal.core.records import Json, Record
 from rehearsal.provider.context import Context
 
@@ -25,9 +26,9 @@ class Call:
         """An ARN of the region of the call."""
         return arn(self.context, service, self.region, resource)
 
-    def require(self, action: str, resource: str = "*") -> None:
-        """Raise AWS's refusal unless the caller's role allows it."""
-        permissions.require(self.context, self.caller, action, resource)
+    def require(self, action: str, resource: str = "*", **keys: Values) -> None:
+        """Raise AWS's refusal unless the caller's role allows it; ``keys``: the request's condition keys."""
+        permissions.require(self.context, self.caller, action, resource, **keys)
 
 
 Operation = Callable[[Call], Json]

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from rehearsal.aws import (
     account_settings,
     application_autoscaling,
+    authorization,
     codebuild,
     credentials,
     ecr,
@@ -123,12 +124,16 @@ async def _is_web_identity(request: Request) -> bool:
 
 
 async def _dispatch(request: Request, service: str, path: str, call: Call) -> Response:
-    """The answer of the operation that a request is for: by its header, its form or its address."""
+    """The answer of the operation that a request is for: by its header, its form or its address.
+
+    What is not rehearsed is still refused in AWS's words to a caller who may not do it.
+    """
     if target := request.headers.get("x-amz-target"):
+        called = replace(call, body=await request.json())
         operation = TARGETS.get(target)
         if operation is None:
+            authorization.require(call, service, target.rpartition(".")[2], called.body)
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {target}")
-        called = replace(call, body=await request.json())
         answer = await anyio.to_thread.run_sync(operation, called)
         return JSONResponse(answer, media_type="application/x-amz-json-1.1")
     if service in query_protocol.NAMESPACES:
@@ -136,6 +141,7 @@ async def _dispatch(request: Request, service: str, path: str, call: Call) -> Re
         action = form.get("Action", "")
         query = QUERIES.get(f"{service}:{action}")
         if query is None:
+            authorization.require(call, service, action, authorization.form_parameters(form))
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {service}:{action}")
         result = await anyio.to_thread.run_sync(query, replace(call, body=form))
         text = query_protocol.response(service, action, result)
@@ -143,6 +149,10 @@ async def _dispatch(request: Request, service: str, path: str, call: Call) -> Re
     for pattern, invoke in PATHS:
         if found := re.fullmatch(pattern, path):
             return await invoke(call, request, unquote(found[1]))
+    body = await request.json() if await request.body() else {}
+    parameters = {**request.query_params, **body}
+    if named := authorization.operation_at(service, request.method, path):
+        authorization.require(call, service, named[0], parameters | named[1])
     raise Refusal(
         "NotRehearsed", f"the rehearsal does not answer {request.method} {path} of {service}"
     )

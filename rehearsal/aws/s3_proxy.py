@@ -9,18 +9,10 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rehearsal.aws import permissions
+from rehearsal.aws import permissions, s3_actions
 from rehearsal.core.headers import PER_CONNECTION, WHOLE_BODY
-from rehearsal.core.records import Record, Refusal
+from rehearsal.core.records import Record
 from rehearsal.provider.context import Context
-
-OBJECT_ACTIONS = {
-    "DELETE": "s3:DeleteObject",
-    "GET": "s3:GetObject",
-    "HEAD": "s3:GetObject",
-    "POST": "s3:PutObject",
-    "PUT": "s3:PutObject",
-}
 
 
 class StorageProxy:
@@ -31,22 +23,11 @@ class StorageProxy:
 
     async def answer(self, request: Request, path: str, caller: Record | None) -> Response:
         """One request to S3."""
-        self._require_permission(request, path, caller)
         url, headers, body = str(request.url), dict(request.headers), await request.body()
+        query = dict(request.query_params)
+        for action, arn, keys in s3_actions.needed(request.method, path, query, headers, body):
+            permissions.require(self._context, caller, action, arn, **keys)
         return await anyio.to_thread.run_sync(self._forward, request.method, url, headers, body)
-
-    def _require_permission(self, request: Request, path: str, caller: Record | None) -> None:
-        bucket, _, object_key = path.removeprefix("/").partition("/")
-        bucket_arn = f"arn:aws:s3:::{bucket}"
-        if not object_key and request.method == "GET":
-            prefix = {"s3:prefix": request.query_params.get("prefix", "")}
-            permissions.require(self._context, caller, "s3:ListBucket", bucket_arn, **prefix)
-        elif object_key and "x-amz-copy-source" not in request.headers:
-            action = OBJECT_ACTIONS[request.method]
-            permissions.require(self._context, caller, action, f"{bucket_arn}/{object_key}")
-        elif caller:
-            what = f"{request.method} {path}"
-            raise Refusal("NotRehearsed", f"a workload's {what} of S3 is not rehearsed")
 
     def _forward(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
         target = urlsplit(url)

@@ -17,6 +17,16 @@ DEPLOYER_ID = "AIDAREHEARSAL00000001"
 WEB_IDENTITY = "AssumeRoleWithWebIdentity"
 """The one operation that needs no signature: the token is the proof."""
 DEFAULT_SECONDS, LEAST_SECONDS = 3600, 900
+# The claims that a trust policy can check, as HOST:CLAIM. Of most issuers these two, of GitHub's more since January 2026.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+# https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims/
+CLAIMS = ("aud", "sub")
+CLAIMS_OF_ISSUERS = {
+    "token.actions.githubusercontent.com": (
+        *("actor", "actor_id", "enterprise_id", "environment", "job_workflow_ref"),
+        *("ref", "repository", "repository_id", "workflow"),
+    )
+}
 
 
 def get_caller_identity(call: Call) -> str:
@@ -79,8 +89,9 @@ def _trusting_role(call: Call, reference: str, claims: dict[str, Any]) -> Record
         raise Refusal("InvalidIdentityToken", text)
     if claims.get("aud") not in provider.inputs["clientIdLists"]:
         raise Refusal("InvalidIdentityToken", "Incorrect token audience")
-    conditions = {f"{host}:{name}": str(claims.get(name)) for name in ("aud", "sub")}
-    role = permissions.federated_role(call.context, reference, provider.outputs["arn"], conditions)
+    checked = (*CLAIMS, *CLAIMS_OF_ISSUERS.get(host, ()))
+    known = {f"{host}:{name}".lower(): str(claims[name]) for name in checked if name in claims}
+    role = permissions.federated_role(call.context, reference, provider.outputs["arn"], known)
     if role is None:
         raise Refusal("AccessDenied", f"Not authorized to perform sts:{WEB_IDENTITY}")
     return role

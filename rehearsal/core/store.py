@@ -211,6 +211,15 @@ class Store:
                     return copy.deepcopy(record)
         return None
 
+    def find_in_package(self, package: str, outputs: Mapping[str, object]) -> Record | None:
+        """A copy of the first record of a cloud, of any type, whose outputs have these values."""
+        with self._lock:
+            for values in self._records.values():
+                for record in values.values():
+                    if record.package == package and outputs.items() <= record.outputs.items():
+                        return copy.deepcopy(record)
+        return None
+
     def with_urn(self, urn: str) -> Record | None:
         """A copy of the record of a program's resource, if it exists."""
         with self._lock:

@@ -47,7 +47,9 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(preparation, "ensure_model", lambda: None)
     config: Any = SimpleNamespace(cloud="aws", region="eu-west-1")
     monkeypatch.setattr(preparation, "read_settings", lambda of: config)
-    monkeypatch.setattr(drift, "write_file", written.__setitem__)
+    monkeypatch.setattr(
+        drift, "write_text", lambda stack, name, text: written.__setitem__(name, text)
+    )
     return written
 
 

@@ -15,7 +15,7 @@ from config.model_store import Artifact
 from config.stack_file import StackFile
 from config.validation import config_of_file
 from operations.commands import preparation, update
-from operations.delivery import evidence, gates, merge, release, rollout
+from operations.delivery import drift, evidence, gates, merge, release, rollout
 from operations.delivery.gates import GateFailed
 from operations.delivery.load_gate import Load
 from operations.delivery.stage_stack import stage_stack
@@ -62,8 +62,10 @@ class FakeDeliveries:
         self.done: list[str] = []
         self.load = load
         self.serves = {"staging-aws": TESTED, "production-aws": TESTED}
+        self.key = "Zx3f-QmD_9aP7vLk2"
         monkeypatch.setattr(rehearsed_stack, "SCRATCH", folder / "stacks")
         monkeypatch.setattr(evidence, "DELIVERY_FOLDER", folder)
+        monkeypatch.setattr(evidence, "secrets_of", lambda stack: self.secrets_of(stack))
         monkeypatch.setattr(gates, "policy_report", lambda cloud: "0 violations")
         monkeypatch.setattr(rollout, "preview_steps", lambda stack: [])
         monkeypatch.setattr(rollout, "measure", lambda stack, gate: self.load)
@@ -80,6 +82,10 @@ class FakeDeliveries:
         monkeypatch.setattr(
             Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
         )
+
+    def secrets_of(self, stack: Stack) -> set[str]:
+        """The key of its gateway, once an update has made it."""
+        return {self.key} if stack.name in self.done else set()
 
     def merge(self, **changes: Any) -> dict[str, Any]:
         """Deliver a merge; returns its evidence, and records whether it exited as failed."""
@@ -173,6 +179,47 @@ def test_a_load_above_the_limit_in_staging_leaves_production_unchanged(
     assert found["outcome"].startswith("stopped: load test: 95 % of requests took up to 100 ms")
     assert found["production"] == "0 updates, unchanged"
     assert "load test" in found["steps"][-1]["failed"]
+
+
+def test_the_evidence_of_a_failed_delivery_has_no_secret_of_the_stack_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CI uploads it, and whoever may read the repository may read that."""
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    passphrase, unknown = 'of "two" | words', "sv=2026&sig=OpaqueEF%2B12"
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", passphrase)
+
+    def refused(stack: Stack, outputs: dict[str, Any]) -> None:
+        raise GateFailed(f"503: key {deliveries.key} of [{passphrase}] from https://a/b?{unknown}")
+
+    monkeypatch.setattr(gates, "await_gateway", refused)
+    deliveries.merge()
+    assert deliveries.done == ["staging-aws", "stopped"]
+    for file in ("merge-aws.json", "merge-aws.md"):
+        text = (tmp_path / file).read_text()
+        assert "smoke test staging-aws" in text, "the failed step is in it"
+        assert "[secret]" in text
+        for secret in (deliveries.key, "two", "words", "OpaqueEF"):
+            assert secret not in text, file
+
+
+def test_a_preview_and_a_drift_report_are_written_without_the_secrets_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deliveries = FakeDeliveries(monkeypatch, tmp_path)
+    stack: Any = SimpleNamespace(name="prod", cli=SimpleNamespace(refresh_steps=list))
+    deliveries.done.append("prod")
+    said = f"the engine warns of {deliveries.key}"
+    monkeypatch.setattr(rollout.comment, "render", lambda *_: said)
+    rollout.write_preview(stack, [], "Preview")
+    assert (tmp_path / "preview-prod.md").read_text() == "the engine warns of [secret]"
+    monkeypatch.setattr(preparation, "read_ready", lambda _: None)
+    monkeypatch.setattr(preparation, "refuse_missing", lambda _: None)
+    monkeypatch.setattr(drift.account, "account_refusals", lambda *_: [])
+    monkeypatch.setattr(drift.previews, "drift", lambda _: {"urn::lake": [deliveries.key]})
+    with pytest.raises(SystemExit, match="1"):
+        drift.report_drift(stack)
+    assert "- `lake`: [secret]" in (tmp_path / "drift-prod.md").read_text()
 
 
 def test_a_violated_policy_stops_the_delivery_before_staging(

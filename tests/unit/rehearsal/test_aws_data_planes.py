@@ -294,11 +294,12 @@ def delivery_role(account: Account, **inputs: Any) -> Record:
         clientIdLists=["sts.amazonaws.com"],
     )
     host = GITHUB.removeprefix("https://")
+    claims = {"aud": "sts.amazonaws.com", "sub": SUBJECT, "ref": "refs/heads/main"}
     trust = {
         "Effect": "Allow",
         "Principal": {"Federated": provider.outputs["arn"]},
         "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": SUBJECT}},
+        "Condition": {"StringEquals": {f"{host}:{name}": value for name, value in claims.items()}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     return account.create(permissions.ROLE, "delivery", assumeRolePolicy=policy, **inputs)
@@ -306,8 +307,12 @@ def delivery_role(account: Account, **inputs: Any) -> Record:
 
 def assumed(account: Account, role: Record, seconds: int, **claims: Any) -> Any:
     """The answer to a job of the repository that wants a session of the role."""
-    known = {"iss": GITHUB, "aud": "sts.amazonaws.com", "sub": SUBJECT, "exp": time.time() + 300}
-    token = jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+    known = {"iss": GITHUB, "aud": "sts.amazonaws.com", "sub": SUBJECT, "ref": "refs/heads/main"}
+    token = jwt.encode(
+        {"exp": time.time() + 300, **known, **claims},
+        "a key that only GitHub has, and nobody else",
+        "HS256",
+    )
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "RoleArn": role.outputs["arn"],
@@ -347,6 +352,7 @@ def test_a_session_longer_than_the_role_allows_is_refused(account: Account) -> N
     ("claims", "refusal"),
     [
         ({"sub": "repo:acme/triplane:ref:refs/heads/mine"}, "AccessDenied"),
+        ({"ref": "refs/heads/mine"}, "AccessDenied"),
         ({"aud": "api://AzureADTokenExchange"}, "Incorrect token audience"),
         ({"iss": "https://gitlab.com"}, "No OpenIDConnect provider"),
         ({"exp": 1}, "Token expired"),

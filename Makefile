@@ -5,6 +5,11 @@
 MAKEFLAGS += --no-print-directory
 export PYTHONPATH := $(CURDIR)
 python := .venv/bin/python
+# make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
+# Before any other `shell`, which has the same variables in its environment.
+$(foreach word,ALLOW BACKUP BASE CLOUD DATA ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION,$(if $(and \
+	$(findstring command,$(origin $(word))),$(findstring $$,$(value $(word)))),$(error \
+	$(word) has a $$ in it, which make would expand. Nothing was done)))
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
 system_python := $(shell command -v python3 || command -v python)
 CLOUD ?=
@@ -99,9 +104,9 @@ drift: bootstrap ## Report what somebody changed by hand in a stack
 evidence: bootstrap ## Pack versions, times, differences and refusals of a stack, without secrets
 	@$(python) -m operations evidence $(of_stack)
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
-	@$(python) -m operations review $(CLOUD) --base $(or $(BASE),HEAD)
+	@$(python) -m operations review $(CLOUD) --base "$${BASE:-HEAD}"
 
-.PHONY: install lint format all test check secrets unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge and pack, which CI runs apart
@@ -109,6 +114,10 @@ test: bootstrap ## Run every check and every test except e2e-long, checkov, judg
 lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types, the direction of imports, and secrets
 	@$(python) -m tools.verify format lint types imports secrets
+audit: bootstrap ## Ask OSV for known vulnerabilities of all pinned packages; what may stay, and until when: tools/audit.toml
+	@$(python) -m tools.audit
+sbom: bootstrap ## Write what the images and the environments consist of into .sbom/, as CycloneDX
+	@$(python) -m tools.sbom
 secrets: bootstrap ## Look for credentials in the repository's files; what only looks like one: tools/secrets.toml
 	@$(python) -m tools.secret_scan
 unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds

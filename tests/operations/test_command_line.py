@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -165,6 +166,33 @@ def test_a_command_that_does_not_act_on_a_stack_of_the_shell_refuses_its_name(ta
     # A pipeline's job may have a variable of that name.
     assert run(["make", "--dry-run", target], env={**os.environ, "STACK": "prod"}).returncode == 0
     assert run(["make", "--dry-run", target, "release", "STACK=prod"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "value"),
+    [
+        ("review", "BASE", "origin/x;>{made}"),
+        ("review", "BASE", "origin/`>{made}`"),
+        ("review", "BASE", "$(shell >{made})"),
+        ("release", "VERSION", "x;>{made}"),
+        ("release", "VERSION", '";>{made};"'),
+        ("release", "VERSION", "$(shell >{made})"),
+    ],
+)
+def test_neither_make_nor_its_shell_runs_what_is_in_the_name_of_a_branch_or_in_an_artifact(
+    target: str, word: str, value: str, tmp_path: Path
+) -> None:
+    """CI passes them on: https://docs.github.com/actions/concepts/security/script-injections"""
+    made = tmp_path / "made"
+    subprocess.run(
+        [
+            *("make", target, f"{word}={value.format(made=made)}", "python=echo"),
+            *("system_python=true", *(["STACK=prod"] if target == "release" else [])),
+        ],
+        cwd=HOME,
+        timeout=60,
+    )
+    assert not made.exists()
 
 
 @pytest.mark.parametrize("words", [["FROM=aws", "TO=gcp"], []])

@@ -104,7 +104,7 @@ drift: bootstrap ## Report what somebody changed by hand in a stack
 evidence: bootstrap ## Pack versions, times, differences and refusals of a stack, without secrets
 	@$(python) -m operations evidence $(of_stack)
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
-	@$(python) -m operations review $(CLOUD) --base "$${BASE:-HEAD}"
+	@$(call not_left,BASE)$(python) -m operations review $(CLOUD) --base "$(or $(and $(BASE),$$BASE),HEAD)"
 
 .PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard

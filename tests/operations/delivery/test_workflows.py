@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.aws.dynamic import served_model
 from components.gcp.dynamic import built_image as gcp_image
 from components.gcp.dynamic import vertex_deployment, vertex_model
 from operations.engine.installation import HOME
+from tools.lock import LOCKS
 
 WORKFLOWS = sorted((HOME / ".github" / "workflows").glob("*.yml"))
 ACTIONS = sorted((HOME / ".github" / "actions").glob("*/action.yml"))
@@ -105,7 +107,78 @@ def test_each_pipeline_delivers_with_the_same_commands() -> None:
         assert "make check-account STACK=" in before, f"{file.name}: before anything is changed"
     for file in OTHER_SERVICES:
         targets = set(make_targets(file)) - {"bootstrap"}
-        assert targets == {"test", "check-account", "release"}, file.name
+        assert targets == {"test", "audit", "sbom", "check-account", "release"}, file.name
+        before, _, _ = file.read_text().partition("make release STACK=")
+        assert "make audit" in before, f"{file.name}: before anything is changed"
+    rehearse = [each.get("run") for each in delivery_steps("rehearse")]
+    assert "make audit" in rehearse, "what has a known vulnerability is not delivered"
+
+
+def test_vulnerabilities_are_asked_for_every_day_and_when_a_lock_changes() -> None:
+    audit = parsed(HOME / ".github/workflows/audit.yml")
+    assert {"schedule", "pull_request"} <= set(audit[True])
+    locks = [f"{name}.txt" for name in LOCKS]
+    paths = [each.replace("**/", "*") for each in audit[True]["pull_request"]["paths"]]
+    assert [lock for lock in locks if not any(fnmatchcase(lock, each) for each in paths)] == []
+
+
+def uploaded() -> Iterator[tuple[str, str]]:
+    """What each service keeps as an artifact of a run, or puts into a bucket."""
+    for file in WORKFLOWS:
+        for job in parsed(file)["jobs"].values():
+            for step in job["steps"]:
+                if "upload-artifact" in step.get("uses", ""):
+                    for path in step["with"]["path"].splitlines():
+                        yield file.name, path
+    for each in parsed(HOME / "buildspec.yml")["artifacts"]["files"]:
+        yield "buildspec.yml", each
+    azure = (HOME / "azure-pipelines.yml").read_text()
+    for each in re.findall(r"publish: \$\(Build\.SourcesDirectory\)/(\S+)", azure):
+        yield "azure-pipelines.yml", each
+    google = (HOME / "cloudbuild.yaml").read_text()
+    for each in re.findall(r'gcloud storage cp -r "(\.\S+)" "\$\$_MODELS', google):
+        yield "cloudbuild.yaml", each
+
+
+def test_nothing_is_uploaded_but_models_bills_of_materials_and_what_is_written_without_secrets() -> (
+    None
+):
+    """Of `.delivery` only files without secrets: test_merge_and_release.py. A job's credentials may be beside them."""
+    folders = {(file, path.partition("/")[0]) for file, path in uploaded()}
+    assert {folder for _, folder in folders} == {".models", ".sbom", ".delivery"}
+    for file in ("ci.yml", *(each.name for each in OTHER_SERVICES)):
+        assert (file, ".sbom") in folders, f"{file} keeps no bill of materials"
+
+
+def test_each_image_of_a_pipeline_is_pinned_by_digest() -> None:
+    """A step has the credentials of the delivery, and whoever can move a tag would have them, too."""
+    for step in parsed(HOME / "cloudbuild.yaml")["steps"]:
+        assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", step["name"]), step["name"]
+    for file in WORKFLOWS:
+        for name, job in parsed(file)["jobs"].items():
+            assert not {"container", "services"} & set(job), name
+
+
+def test_no_text_of_a_push_or_a_pull_request_becomes_part_of_a_script() -> None:
+    """The services put the value into the text of the script. Whoever names a branch or writes a message could end it.
+
+    https://cloud.google.com/build/docs/configuring-builds/substitute-variable-values
+    https://learn.microsoft.com/azure/devops/pipelines/process/variables#understand-variable-syntax
+    """
+    google = "\n".join(
+        each for step in parsed(HOME / "cloudbuild.yaml")["steps"] for each in step["args"]
+    )
+    assert set(re.findall(r"(?<!\$)\$\{?(\w+)", google.replace("$$", "\0"))) == {"COMMIT_SHA"}
+    azure = (HOME / "azure-pipelines.yml").read_text()
+    by_macro = set(re.findall(r"(?<![\"=])\$\(([A-Z][\w.]*)\)", azure))
+    assert by_macro == {"System.AccessToken", "Build.SourcesDirectory"}
+    by_template = set(re.findall(r"\$\{\{ *(.*?) *\}\}", azure))
+    assert {re.sub(r"^if |^each stack in ", "", each) for each in by_template} == {
+        "stack",
+        "split('staging,production', ',')",
+        "eq(stack, 'production')",
+        "eq(stack, 'staging')",
+    }
 
 
 def test_the_tests_run_on_at_least_two_versions_of_python() -> None:
@@ -194,6 +267,42 @@ def test_a_rollback_starts_with_the_models_of_an_earlier_delivery() -> None:
     assert position < release_step("staging")[0]
     assert download["if"] == f"inputs.{name} != ''"
     assert download["with"]["run-id"] == f"${{{{ inputs.{name} }}}}"
+
+
+@pytest.mark.parametrize(
+    ("run", "made_by", "refused"),
+    [
+        ("17", "acme/triplane main .github/workflows/deliver.yml", ""),
+        ("17", "mallory/triplane main .github/workflows/deliver.yml", "no run of deliver on main"),
+        ("17", "acme/triplane other .github/workflows/deliver.yml", "no run of deliver on main"),
+        ("17", "acme/triplane main .github/workflows/preview.yml", "no run of deliver on main"),
+        ("../../x", "acme/triplane main .github/workflows/deliver.yml", "is no id of a run"),
+        ("", "acme/triplane main .github/workflows/deliver.yml", "is no id of a run"),
+    ],
+)
+def test_a_rollback_takes_the_models_of_a_delivery_of_main_and_of_no_other_run(
+    run: str, made_by: str, refused: str, tmp_path: Path
+) -> None:
+    """A workflow of a fork's pull request can upload an artifact of any name."""
+    steps = delivery_steps("staging")
+    ((position, check),) = [
+        (position, each) for position, each in enumerate(steps) if "made_by" in each.get("run", "")
+    ]
+    ((download, _),) = steps_with_action("staging", "download-artifact")
+    assert position < download
+    assert check["if"] == steps[download]["if"]
+    (tmp_path / "gh").write_text(
+        f'#!/bin/sh\n[ "$2" = repos/acme/triplane/actions/runs/17 ] && echo "{made_by}"\n'
+    )
+    (tmp_path / "gh").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-e", "-c", check["run"]],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "GH_REPO": "acme/triplane", "RUN": run},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode != 0) == bool(refused), done.stdout
+    assert refused in done.stdout
 
 
 def test_no_template_expression_is_expanded_inside_a_shell_script() -> None:

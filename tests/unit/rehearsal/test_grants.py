@@ -153,6 +153,7 @@ def test_roles_policies_bindings_and_assignments_are_grants_on_every_cloud() -> 
         "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
+        "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
         "gcp:projects/iAMCustomRole:IAMCustomRole",
         "gcp:projects/iAMMember:IAMMember",
         "gcp:secretmanager/secretIamMember:SecretIamMember",

@@ -30,7 +30,7 @@ class ResourceManagerError(Exception):
 def get(resource: str, version: str = API_VERSION) -> dict[str, Any] | None:
     """A resource by its id; None if there is none."""
     answer = _send("GET", resource, version=version)
-    return None if answer.status_code == 404 else _body(answer)
+    return None if _is_missing(answer) else _body(answer)
 
 
 def post(resource: str, version: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
@@ -44,7 +44,7 @@ def post(resource: str, version: str, body: dict[str, Any] | None = None) -> dic
     while answer.status_code == 202 and time.monotonic() < deadline:
         time.sleep(float(answer.headers.get("Retry-After", BUSY_PAUSE)))
         answer = _send("GET", answer.headers["Location"])
-    return None if answer.status_code == 404 else _body(answer)
+    return None if _is_missing(answer) else _body(answer)
 
 
 def put(resource: str, body: dict[str, Any], version: str = API_VERSION) -> str | None:
@@ -133,6 +133,14 @@ def session() -> Session:
     session.mount("https://", HTTPAdapter(max_retries=retry))
     session.mount("http://", HTTPAdapter(max_retries=retry))
     return session
+
+
+def _is_missing(answer: Response) -> bool:
+    """Whether there is no such resource. Of a subscription that the credentials do not see, nothing is known.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found
+    """
+    return answer.status_code == 404 and '"SubscriptionNotFound"' not in answer.text
 
 
 def _cloud() -> tuple[str, str]:

@@ -45,6 +45,7 @@ class ModelArtifact(contracts.ModelArtifact):
             f"{name}-files",
             account_url=lake.uri,
             container=container.name,
+            container_id=container.id,
             prefix=artifact.prefix,
             directory=artifact.directory,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[uploader]),

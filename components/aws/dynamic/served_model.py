@@ -92,8 +92,8 @@ def _confirm(props: Props) -> None:
             f"endpoint {props['endpoint']} failed: {found.get('FailureReason', 'SageMaker gives no reason')}."
             f" Logs: /aws/sagemaker/Endpoints/{props['endpoint']}."
             # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
-            " SageMaker allows nothing but its deletion now. Mend the model, and let `make up` or the delivery"
-            " delete the endpoint and create it again; or, with plain Pulumi:"
+            " SageMaker allows nothing but its deletion now. Mend the model: the next update by make or by the delivery"
+            " deletes the endpoint and creates it again. With plain Pulumi:"
             f" aws sagemaker delete-endpoint --endpoint-name {props['endpoint']} --region {props['region']};"
             " pulumi refresh; pulumi up"
         )

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from components.dynamic import Props, Provider, not_found, wait_for
+from components.azure import arm
+from components.dynamic import Props, Provider, not_found, once_granted
+
+STORAGE_API = "2024-01-01"
+"""Of Microsoft.Storage."""
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -41,7 +45,6 @@ class BlobFolderProvider(Provider):
 
     def read(self, id_: str, props: Props) -> ReadResult:
         from azure.core.exceptions import (
-            ClientAuthenticationError,
             HttpResponseError,
             ResourceNotFoundError,
             ServiceRequestError,
@@ -49,14 +52,17 @@ class BlobFolderProvider(Provider):
 
         try:
             found = _uploaded(_client(props), props["prefix"])
-        except ClientAuthenticationError:
-            raise
-        except (ResourceNotFoundError, ServiceRequestError):
-            # No container, or no such host, which is the sign of a deleted account. If it is only the
-            # network, no harm is done: the next `up` finds the files and leaves them.
+        except ResourceNotFoundError:
             return not_found()
+        except ServiceRequestError:
+            # The host of a deleted account does not exist any more, and neither does any host without a network:
+            # only Resource Manager knows. A state of before the container's id was in it stays as it is.
+            container = props.get("container_id")
+            if container and arm.get(container, STORAGE_API) is None:
+                return not_found()
+            raise
         except HttpResponseError as error:
-            if error.status_code != 403:
+            if not _is_denied(error):
                 raise
             # The uploader's role is gone, and the next `up` restores it. Until then nothing is known.
             return ReadResult(id_, props)
@@ -77,6 +83,7 @@ class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
         *,
         account_url: pulumi.Input[str],
         container: pulumi.Input[str],
+        container_id: pulumi.Input[str],
         prefix: str,
         directory: Path,
         opts: pulumi.ResourceOptions,
@@ -87,6 +94,7 @@ class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
             {
                 "account_url": account_url,
                 "container": container,
+                "container_id": container_id,
                 "prefix": prefix,
                 # Relative to the project, where both the program and its providers run.
                 "directory": os.path.relpath(directory),
@@ -110,34 +118,27 @@ def _client(props: Props) -> ContainerClient:
 
 
 def _upload(props: Props) -> None:
-    """Upload the files that are missing or different.
-
-    A role takes up to ten minutes to be effective everywhere; until then Azure answers 403.
-    https://learn.microsoft.com/azure/role-based-access-control/troubleshooting#symptom---role-assignment-changes-are-not-being-detected
-    """
-    from azure.core.exceptions import HttpResponseError
-
+    """Upload the files that are missing or different, once the uploader's role is in force."""
     client = _client(props)
 
-    def attempt() -> bool | None:
-        try:
-            there = _uploaded(client, props["prefix"])
-            for name, digest in props["files"].items():
-                if there.get(name) != digest:
-                    content = Path(props["directory"], name).read_bytes()
-                    client.upload_blob(
-                        f"{props['prefix']}/{name}",
-                        content,
-                        overwrite=True,
-                        metadata={"sha256": digest},
-                    )
-        except HttpResponseError as error:
-            if error.status_code != 403:
-                raise
-            return None
-        return True
+    def missing_uploaded() -> None:
+        there = _uploaded(client, props["prefix"])
+        for name, digest in props["files"].items():
+            if there.get(name) != digest:
+                content = Path(props["directory"], name).read_bytes()
+                client.upload_blob(
+                    f"{props['prefix']}/{name}",
+                    content,
+                    overwrite=True,
+                    metadata={"sha256": digest},
+                )
 
-    wait_for(attempt, what=f"permission to write to {props['account_url']}", seconds=600, every=10)
+    once_granted(missing_uploaded, denied=_is_denied)
+
+
+def _is_denied(error: Exception) -> bool:
+    """Whether the store refuses who asks. A wrong credential is another error, 401, and does not become right."""
+    return getattr(error, "status_code", None) == 403
 
 
 def _uploaded(client: ContainerClient, prefix: str) -> dict[str, str]:

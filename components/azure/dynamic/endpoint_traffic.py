@@ -78,15 +78,16 @@ class EndpointTraffic(Resource, module="triplane", name="AzureEndpointTraffic"):
 
 
 def _shift(props: Props) -> Props:
-    _set(props["endpoint_id"], {props["deployment"]: 100})
+    if not _set(props["endpoint_id"], {props["deployment"]: 100}):
+        raise RuntimeError(f"there is no endpoint {props['endpoint_id']} to shift traffic of")
     return {**props, "serving": props["model_version"]}
 
 
-def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
-    """Set the traffic and wait until Azure has done it. A deleted endpoint has none."""
+def _set(endpoint_id: str, traffic: dict[str, int]) -> bool:
+    """Set the traffic and wait until Azure has done it. Whether there is such an endpoint: a deleted one has none."""
     endpoint = arm.get(endpoint_id)
     if endpoint is None:
-        return
+        return False
     # There is a PATCH, but of the tags and the identity only.
     operation = arm.put(endpoint_id, traffic_request(endpoint, traffic))
 
@@ -97,7 +98,7 @@ def _set(endpoint_id: str, traffic: dict[str, int]) -> None:
             raise RuntimeError(f"shifting the traffic of {endpoint_id} ended as {state}{reason}")
         return True if state == "Succeeded" else None
 
-    wait_for(finished, what=f"shifting the traffic of {endpoint_id}", seconds=900)
+    return wait_for(finished, what=f"shifting the traffic of {endpoint_id}", seconds=900)
 
 
 def traffic_request(endpoint: dict[str, Any], traffic: dict[str, int]) -> dict[str, Any]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError, ServiceRequestError
 
-from components import build_context
+from components import build_context, dynamic
 from components.azure import arm, roles
 from components.azure.dynamic import (
     app_settings,
@@ -545,3 +549,103 @@ def test_another_folder_with_the_same_files_is_no_change() -> None:
     assert not provider.diff("id", here, {**here, "directory": "../elsewhere"}).changes
     assert provider.diff("id", here, {**here, "files": {"model.onnx": "01"}}).changes
     assert provider.diff("id", here, {**here, "prefix": "m/2"}).replaces == ["prefix"]
+
+
+FILES: Any = {
+    "account_url": "https://a.blob.core.windows.net",
+    "container": "models",
+    "container_id": "/subscriptions/1/containers/models",
+    "prefix": "m/1",
+    "directory": ".",
+    "files": {"model.onnx": "00"},
+}
+
+
+class FakeContainer:
+    """A container whose listing answers each of these in turn: an error, or that nothing is there."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+
+    def list_blobs(self, **_: object) -> list[Any]:
+        if self.answers and (error := self.answers.pop(0)):
+            raise error
+        return [SimpleNamespace(name="m/1/model.onnx", metadata={"sha256": "00"})]
+
+
+def status(code: int) -> HttpResponseError:
+    error = HttpResponseError(f"answered {code}")
+    error.status_code = code
+    return error
+
+
+def test_files_are_gone_only_if_azure_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is not reached is the sign of a deleted account, and of a network that is down, too."""
+    provider = blob_folder.BlobFolderProvider()
+    in_azure: list[Any] = []
+    monkeypatch.setattr(arm, "get", lambda *_: in_azure[0])
+    of_before = {key: value for key, value in FILES.items() if key != "container_id"}
+
+    def read(answer: Exception | None, props: Any = FILES) -> Any:
+        monkeypatch.setattr(blob_folder, "_client", lambda _: FakeContainer(answer))
+        return provider.read("id", props)
+
+    unreachable = ServiceRequestError("Failed to resolve 'a.blob.core.windows.net'")
+    in_azure[:] = [{"id": FILES["container_id"]}]
+    with pytest.raises(ServiceRequestError):
+        read(unreachable)
+    in_azure[:] = [None]
+    with pytest.raises(ServiceRequestError):
+        read(unreachable, of_before)
+    assert read(unreachable).id == ""
+    assert read(ResourceNotFoundError("ContainerNotFound")).id == ""
+    assert read(status(403)).outs == FILES, "not known"
+    for code in (401, 500):
+        with pytest.raises(HttpResponseError):
+            read(status(code))
+    assert read(None).outs == FILES
+
+
+def test_an_upload_waits_for_its_role_and_then_gives_azures_own_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dynamic.time, "sleep", lambda _: None)
+    container = FakeContainer(status(403), status(403))
+    monkeypatch.setattr(blob_folder, "_client", lambda _: container)
+    assert blob_folder.BlobFolderProvider().create(FILES).id
+    assert container.answers == []
+    monkeypatch.setattr(dynamic, "LONGEST_GRANT_SECONDS", 0)
+    container.answers = [status(403)]
+    with pytest.raises(HttpResponseError, match="answered 403"):
+        blob_folder.BlobFolderProvider().create(FILES)
+
+
+def test_traffic_is_not_shifted_on_an_endpoint_that_does_not_exist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arm, "get", lambda *_: None)
+    props = {"endpoint_id": "/e", "deployment": "d", "model_version": "v"}
+    with pytest.raises(RuntimeError, match="there is no endpoint /e"):
+        endpoint_traffic.EndpointTrafficProvider().create(props)
+    endpoint_traffic.EndpointTrafficProvider().delete("/e/traffic", props)
+
+
+def test_what_is_in_a_subscription_that_is_not_seen_is_not_known_to_be_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shell that is signed in to another tenant: its refresh would drop everything from the state."""
+
+    def answered(code: str) -> None:
+        answer = requests.Response()
+        answer.status_code, answer.url = 404, "https://management.azure.com/r"
+        answer.request = requests.Request("GET", answer.url).prepare()
+        answer._content = json.dumps({"error": {"code": code, "message": "not found"}}).encode()
+        monkeypatch.setattr(arm, "_send", lambda *_, **__: answer)
+
+    answered("ResourceNotFound")
+    assert arm.get("/r") is None
+    assert arm.post("/r", "1") is None
+    answered("SubscriptionNotFound")
+    for ask in (lambda: arm.get("/r"), lambda: arm.post("/r", "1"), lambda: list(arm.listed("/r"))):
+        with pytest.raises(arm.ResourceManagerError, match="SubscriptionNotFound"):
+            ask()

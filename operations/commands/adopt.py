@@ -14,10 +14,11 @@ from typing import NoReturn
 from config.schema import StackConfig
 from operations.commands.preparation import ensure_model, read_settings
 from operations.commands.repair import drift_to_repair, refresh
+from operations.engine.guards import allowed
 from operations.engine.previews import Step
 from operations.engine.resources import resource_name, resource_type
 from operations.engine.stack import NamedStack
-from operations.recovery import copy_search, importer, interrupted_run
+from operations.recovery import copy_search, copy_signature, importer, interrupted_run
 from operations.recovery.copy_search import StateCopy
 from operations.recovery.discovered_resource import stack_tags
 from operations.recovery.refusals import lakes_unreadable
@@ -55,11 +56,21 @@ def adopt(stack: NamedStack) -> None:
 
 
 def _newest_copy(stack: NamedStack, config: StackConfig) -> StateCopy | None:
+    """The newest copy that can be trusted: the lake's has to be signed. Leaves with a reason if that one is not."""
     try:
-        in_lake = copy_search.newest_lake_copy(config, stack.name)
+        in_lake = (
+            None
+            if copy_search.ALLOW_WITHOUT_COPY in allowed()
+            else copy_search.newest_lake_copy(config, stack.name)
+        )
     except Exception as error:  # each cloud's client has errors of its own
         fail(lakes_unreadable(config.cloud, error))
-    return copy_search.newest_copy(in_lake, stack.kept_copies())
+    newest = copy_search.newest_copy(in_lake, stack.kept_copies())
+    if newest and newest is in_lake:
+        without = "the resources are found by their names and tags"
+        copy_signature.refuse_unsigned(newest, stack.name, stack, allowed(), without)
+        copy_signature.report_replay(newest, stack.name)
+    return newest
 
 
 def _adopt_copy(

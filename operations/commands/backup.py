@@ -22,6 +22,7 @@ from operations.data.backup import Copied, Overwritten
 from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
 from operations.data.state_copy import (
+    UnreadableCopy,
     lake_of,
     read_state_copy,
     stacks_with_copy,
@@ -32,9 +33,10 @@ from operations.engine import cloud_errors
 from operations.engine.guards import allowed, refuse
 from operations.engine.resources import stack_outputs
 from operations.engine.stack import NamedStack
-from operations.recovery import kept_key
-from operations.recovery.copy_search import StateCopy
-from operations.terminal import fail
+from operations.engine.state_signature import with_signature
+from operations.recovery import copy_signature, kept_key
+from operations.recovery.copy_search import ALLOW_WITHOUT_COPY, StateCopy
+from operations.terminal import fail, say
 
 MIB = 2**20
 AGAIN = (
@@ -55,7 +57,7 @@ def back_up(stack: NamedStack) -> None:
         fail(f"Stack {stack.name} has no lake to back up.")
     result = copied(source, target, "all")
     # When a cloud is gone, only this knows which model served, and has the callers' key. It is encrypted.
-    write_state_copy(target, stack.name, stack.export())
+    write_state_copy(target, stack.name, with_signature(stack, stack.export()))
     print(
         f"Backup: {result.copied} of {result.found} objects were new or changed, {result.size / MIB:.1f} MiB."
     )
@@ -69,7 +71,7 @@ def restore(stack: NamedStack) -> None:
     keep_key = kept_key.is_wanted()
     source = _backup_of(stack)
     stack.start()
-    former = _former_stack(source)
+    former = _former_stack(source, stack)
     served = stack_outputs(former[1].resources).get("model_version") if former else None
     if not copy_models(source, champion=served):
         fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
@@ -107,8 +109,14 @@ def copied(source: Lake, target: Lake, overwrite: Overwritten) -> Copied:
         )
 
 
-def _former_stack(source: Lake) -> tuple[str, StateCopy] | None:
-    """The stack that the backup is of, with its state; None if an older version made the backup."""
+def _former_stack(source: Lake, stack: NamedStack) -> tuple[str, StateCopy] | None:
+    """The stack that the backup is of, with its state; None if an older version made the backup.
+
+    Leaves with a reason unless that state was signed with the secret of its stack.
+    """
+    if ALLOW_WITHOUT_COPY in allowed():
+        return None
+    without = "the former model version and key are then not known"
     names = stacks_with_copy(source)
     if len(names) > 1:
         fail(
@@ -117,22 +125,26 @@ def _former_stack(source: Lake) -> tuple[str, StateCopy] | None:
         )
     for name in names:
         try:
-            state = read_state_copy(source, name)
-        except ValueError as error:
+            found = read_state_copy(source, name)
+        except UnreadableCopy as error:
             fail(
                 f"The state in the backup, {state_copy_name(name)}, cannot be read: {error}. Nothing was changed."
-                f" If the platform of stack {name} still exists: {AGAIN}. Otherwise remove that file from the backup: then"
-                " it is restored without the former model version and key."
+                f" If the platform of stack {name} still exists: {AGAIN}. To go on without it:"
+                f" ALLOW={ALLOW_WITHOUT_COPY} ({without})."
             )
-        if state and state.get("deployment"):
-            return name, StateCopy(f"the backup of stack {name}", state)
+        if found:
+            copy = StateCopy.signed(f"the backup of stack {name}", found)
+            copy_signature.refuse_unsigned(copy, name, stack, allowed(), without)
+            say(f"the backup has the state of stack {name} of {copy.time}")
+            return name, copy
     return None
 
 
 def _former_key(stack: NamedStack, former: tuple[str, StateCopy] | None) -> str:
     if former is None:
         fail(
-            "KEY=keep: this backup has no state, so it has no key: an older version made it. Nothing was changed."
+            "KEY=keep: this backup has no state, so it has no key: an older version made it, or ALLOW=without-copy leaves"
+            " it out. Nothing was changed."
             f" If its platform still exists: {AGAIN}. Otherwise leave out KEY=keep: then the gateway gets a key of its own."
         )
     key = kept_key.key_in_copy(stack, *former)

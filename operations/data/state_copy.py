@@ -1,6 +1,7 @@
 """The copy of a stack's state in its own lake: every `make up` writes it, and `make adopt` reads it.
 
-The copy's secrets stay encrypted, as Pulumi exports them. The lake's versions keep the previous copies.
+The copy's secrets stay encrypted, as Pulumi exports them, and it is signed (`operations.engine.state_signature`). The
+lake's versions keep the previous copies.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,12 @@ from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
 from operations.engine.resources import stack_outputs
 from operations.engine.stack import Stack
+from operations.engine.state_signature import with_signature
 from operations.terminal import say
+
+
+class UnreadableCopy(Exception):
+    """A copy is there, and is not a state that can be read. The message has the reason."""
 
 
 def state_copy_name(stack: str) -> str:
@@ -24,15 +31,28 @@ def state_copy_name(stack: str) -> str:
     return f"{Zone.STATE}/triplane/{stack}.json"
 
 
-def write_state_copy(lake: Lake, stack: str, state: dict[str, Any]) -> None:
-    """Write an exported state into the lake."""
-    lake.write(state_copy_name(stack), json.dumps(state, sort_keys=True).encode())
+def write_state_copy(lake: Lake, stack: str, copy: dict[str, Any]) -> None:
+    """Write an exported state, with its signature, into the lake."""
+    lake.write(state_copy_name(stack), json.dumps(copy, sort_keys=True).encode())
 
 
 def read_state_copy(lake: Lake, stack: str) -> dict[str, Any] | None:
-    """The state that a lake holds of a stack, or None."""
+    """The state that a lake holds of a stack, with its signature; None if it holds none with resources.
+
+    Raises `UnreadableCopy`.
+    """
     found = lake.read(state_copy_name(stack))
-    return None if found is None else json.loads(found)
+    if found is None:
+        return None
+    try:
+        copy = json.loads(found)
+        if not copy["deployment"].get("resources"):
+            return None
+        datetime.fromisoformat(copy["deployment"]["manifest"]["time"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = error if isinstance(error, ValueError) else "it is not a state of Pulumi"
+        raise UnreadableCopy(str(reason)) from None
+    return dict(copy)
 
 
 def stacks_with_copy(lake: Lake) -> list[str]:
@@ -52,7 +72,7 @@ def copy_state_into_lake(stack: Stack) -> None:
         state = stack.export()
         resources = (state.get("deployment") or {}).get("resources") or ()
         if lake := _lake_among(resources, stack):
-            write_state_copy(lake, stack.name, state)
+            write_state_copy(lake, stack.name, with_signature(stack, state))
     # Each cloud's client has errors of its own, and Pulumi's end the run: this one has its own end already.
     except (Exception, SystemExit) as error:
         say(f"the lake has no copy of the current state, only an older one: {error}")

@@ -14,6 +14,7 @@ from operations.drill.drill_platform import DrillPlatform
 from operations.drill.measuring import Baseline, Result, measured
 from operations.engine.guards import ALLOW_VANISHED
 from operations.engine.resources import resource_type, urns_with_dependencies
+from operations.recovery.copy_search import ALLOW_WITHOUT_COPY
 from operations.recovery.kept_key import KEEP
 
 CHANGES_BY_HAND: dict[str, dict[str, dict[str, Any]]] = {
@@ -77,15 +78,20 @@ def changed_by_hand(platform: DrillPlatform, baseline: Baseline) -> Result:
 
 
 def state_lost(platform: DrillPlatform, baseline: Baseline) -> Result:
-    """The state is lost together with its copy in the lake, so that only names and tags remain."""
-    result = Result("state and its copy lost, the cloud unchanged", "make adopt, make up")
+    """The state is lost, and somebody has altered its copy in the lake, so that only names and tags remain."""
+    result = Result(
+        "state lost and its copy altered, the cloud unchanged",
+        f"make adopt ALLOW={ALLOW_WITHOUT_COPY}, make up",
+    )
     key, ids = platform.stack.outputs()["gateway_key"], platform.resource_ids()
-    platform.delete_state_copy()
+    platform.alter_state_copy()
     platform.delete_state()
     with measured(platform, baseline, result):
         refusal = platform.make("up", fails=True)
         result.checks["no second platform is created"] = "make adopt" in refusal
-        output = platform.make("adopt")
+        refusal = platform.make("adopt", fails=True)
+        result.checks["the altered copy is refused"] = "its signature does not fit" in refusal
+        output = platform.make("adopt", ALLOW=ALLOW_WITHOUT_COPY)
         platform.make("up")
     result.checks["zero creates, zero replacements"] = "create 0, replace 0 " in output
     result.checks["the same resources, each once"] = platform.resource_ids() == ids

@@ -142,7 +142,13 @@ class DrillPlatform:
         files = (each for folder in folders for each in folder.rglob("*") if each.is_file())
         return [each for each in files if secret.encode() in each.read_bytes()]
 
-    def delete_state_copy(self) -> None:
-        """Empty the copy of the state in the lake."""
-        if lake := lake_of(self.stack):
-            lake.write(state_copy_name(self.stack.name), b'{"deployment": {}}')
+    def alter_state_copy(self) -> None:
+        """Change the copy of the state in the lake, as somebody who may write there and has no secret of the stack."""
+        name = state_copy_name(self.stack.name)
+        lake = lake_of(self.stack)
+        copy = lake.read(name) if lake else None
+        if lake is None or copy is None:
+            raise SystemExit(f"the lake of stack {self.stack.name} has no {name}")
+        state = json.loads(copy)
+        state["deployment"]["resources"].pop()
+        lake.write(name, json.dumps(state).encode())

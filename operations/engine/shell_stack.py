@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import pulumi
-
 from config.stack_file import StackFile
 from operations.engine import environment
 from operations.engine.installation import HOME, pulumi_bin
@@ -81,6 +79,10 @@ class ShellStack(NamedStack):
     def cli(self) -> PulumiCli:
         """As `Stack` has it, with the engine's errors explained: only they show a lock in a backend elsewhere."""
         return replace(super().cli, stack=self.reference, explains_streams=True)
+
+    def cli_of(self, name: str) -> PulumiCli:
+        """Pulumi's command line on the stack of another name, of the same owner."""
+        return replace(self.cli, stack=replace(self, name=name).reference)
 
     @cached_property
     def backend(self) -> str:
@@ -209,12 +211,7 @@ class ShellStack(NamedStack):
         )
 
     def create(self, folder: Path) -> None:
-        """With the encryption that the stack file names; Pulumi would choose a passphrase."""
-        try:
-            file = StackFile.read(self.file)
-        except pulumi.RunError as error:
-            fail(str(error))
-        self.cli.create_stack(folder, secrets_provider=file.secrets_provider)
+        super().create(folder)
         self.__dict__.pop("_found", None)
 
     def take_state(self, backend: Path) -> None:

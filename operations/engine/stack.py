@@ -16,9 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pulumi
+
+from config.stack_file import StackFile
 from operations.engine.installation import HOME
 from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
+from operations.terminal import fail
 
 SCRATCH = HOME / ".pulumi" / "stacks"
 """The folder of stack files that are not tracked."""
@@ -84,8 +88,15 @@ class Stack(ABC):
         self.create(folder)
 
     def create(self, folder: Path) -> None:
-        """Create the stack, from a folder with a Pulumi.yaml."""
-        self.cli.create_stack(folder)
+        """Create the stack, from a folder with a Pulumi.yaml.
+
+        With the encryption that the stack file names: Pulumi would choose a passphrase, and write that into the file.
+        """
+        try:
+            file = StackFile.read(self.file)
+        except pulumi.RunError as error:
+            fail(str(error))
+        self.cli.create_stack(folder, secrets_provider=file.secrets_provider)
 
     def export(self) -> dict[str, Any]:
         """The state, as `pulumi stack export` prints it. Its secrets stay encrypted."""

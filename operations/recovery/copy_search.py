@@ -8,7 +8,7 @@ changes a state or a lake.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +16,17 @@ from typing import Any
 
 from config.schema import StackConfig
 from operations.data import lake_locations
-from operations.data.state_copy import read_state_copy
+from operations.data.state_copy import UnreadableCopy, read_state_copy
 from operations.engine.stack import NamedStack
+from operations.engine.state_signature import Signature, without_signature
 from operations.recovery.refusals import lakes_unreadable
 from operations.terminal import fail
 
 ALLOW_SECOND_PLATFORM = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
+
+ALLOW_WITHOUT_COPY = "without-copy"
+"""The word that goes on as if there were no copy in the lake or the backup: ``ALLOW=without-copy``."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class StateCopy:
     """The URI of the lake that holds it, or the file in which Pulumi has kept it."""
     state: dict[str, Any]
     """As ``pulumi stack export`` prints it."""
+    signature: Signature | None = None
+    """Of a copy in a lake or a backup. Those that Pulumi keeps lie beside the state, and have none."""
+
+    @classmethod
+    def signed(cls, place: str, copy: Mapping[str, Any]) -> StateCopy:
+        """A copy as `read_state_copy` returns it. Whether its signature fits is not known yet."""
+        return cls(place, *without_signature(copy))
 
     @property
     def resources(self) -> list[dict[str, Any]]:
@@ -47,11 +58,21 @@ class StateCopy:
 def newest_lake_copy(config: StackConfig, stack: str) -> StateCopy | None:
     """The newest copy of this stack's state in a lake; None without one that has resources."""
     copies = [
-        StateCopy(uri, state)
+        StateCopy.signed(uri, copy)
         for uri in lake_locations.find_lakes(config)
-        if (state := read_state_copy(lake_locations.open_lake(uri), stack))
+        if (copy := _copy_in(uri, stack))
     ]
-    return _newest(copy for copy in copies if copy.resources)
+    return _newest(copies)
+
+
+def _copy_in(uri: str, stack: str) -> dict[str, Any] | None:
+    try:
+        return read_state_copy(lake_locations.open_lake(uri), stack)
+    except UnreadableCopy as error:
+        fail(
+            f"Refused: the copy of the state of stack {stack} in {uri} cannot be read: {error}. Nothing was changed. To go"
+            f" on without it: ALLOW={ALLOW_WITHOUT_COPY}"
+        )
 
 
 def newest_copy(

@@ -16,7 +16,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +63,21 @@ class TrialStack(Stack):
     def exists(self) -> bool:
         return self.state_file.exists()
 
+    def begin(self, state: Mapping[str, Any]) -> None:
+        """Create the stack with this state, as its file and the backend's own.
+
+        Not by `stack init`: that would choose another encryption than the state's, and write it into the stack file.
+        Not by `stack import` either, which drops the pending operations.
+        """
+        checkpoint = {
+            "stack": f"organization/triplane/{self.name}",
+            "latest": state["deployment"],
+        }
+        rest = {key: value for key, value in state.items() if key != "deployment"}
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        self.state_file.write_text(json.dumps({**rest, "checkpoint": checkpoint}))
+        (self.backend / ".pulumi" / "meta.yaml").write_text("version: 1\n")
+
     def remove_stale_locks(self) -> None:
         """Nobody else knows of this backend."""
 
@@ -87,20 +102,13 @@ class TrialStack(Stack):
         """Begin with this copy of a state, and with nothing of a run. Leaves if the copy would run foreign code."""
         if copy and (found := foreign_code(copy.state["deployment"])):
             fail(f"The copy {copy.place}: {found}.")
-        self.backend.mkdir()
-        self.init()
         if copy is None:
+            self.backend.mkdir()
+            self.init()
             return
-        # Written as Pulumi's own file, because an import drops the pending operations.
-        if isinstance(copy.place, Path):
+        self.begin(copy.state)
+        if isinstance(copy.place, Path):  # whole, with its version
             shutil.copyfile(copy.place, self.state_file)
-        else:
-            checkpoint = {
-                "stack": f"organization/triplane/{self.name}",
-                "latest": copy.state["deployment"],
-            }
-            rest = {key: value for key, value in copy.state.items() if key != "deployment"}
-            self.state_file.write_text(json.dumps({**rest, "checkpoint": checkpoint}))
 
     def replace_state_of(self, stack: NamedStack) -> None:
         """Become the stack's state."""
@@ -140,11 +148,18 @@ def trial_stack(stack: Stack, copy: StateCopy | None = None) -> Iterator[TrialSt
 def former_stack(name: str, copy: StateCopy, other: Stack) -> Iterator[TrialStack]:
     """A stack that is gone, over a copy of its state: only that can be read, with the environment of another stack."""
     with _own_folder(f"former.{name}.") as folder:
-        # A project of its own, because `stack init` writes a stack file beside the project's.
-        (folder / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
         former = TrialStack(name, folder / f"Pulumi.{name}.yaml", other, folder)
         former.load_state(copy)
         yield former
+
+
+@contextmanager
+def empty_stack(name: str, other: Stack) -> Iterator[TrialStack]:
+    """A stack of this name without a state and without a stack file, with the environment of another stack."""
+    with _own_folder(f"empty.{name}.") as folder:
+        empty = TrialStack(name, folder / f"Pulumi.{name}.yaml", other, folder)
+        empty.begin({"version": 3, "deployment": {}})
+        yield empty
 
 
 @contextmanager

@@ -18,10 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
 
 from bench.harness import CommandFailed, Rehearsal, run
 from config.stack_file import StackFile
 from operations.crash.checkout import Checkout, kill
+from operations.data.lake import Lake
+from operations.data.lake_locations import open_lake
+from operations.data.state_copy import state_copy_name
 
 BUCKET = "states"
 STACK = "prod"
@@ -98,6 +102,25 @@ class BucketFront:
         self._server.server_close()
 
 
+@dataclass(frozen=True)
+class StoredCopy:
+    """The copy of a state in a lake."""
+
+    lake: Lake
+    name: str
+
+    @contextmanager
+    def replaced(self, change: Callable[[bytes], bytes]) -> Iterator[None]:
+        """Another copy in the lake, for a while."""
+        own = self.lake.read(self.name)
+        assert own is not None
+        self.lake.write(self.name, change(own))
+        try:
+            yield
+        finally:
+            self.lake.write(self.name, own)
+
+
 @dataclass
 class ForeignClone:
     """A clone that has a stack file and nothing else; everything else is in its shell's environment."""
@@ -116,7 +139,11 @@ class ForeignClone:
         checkout.create()
         settings = StackFile.read(clone / "Pulumi.dev.yaml").settings
         file = StackFile(f"Pulumi.{STACK}.yaml", "").with_settings(
-            {**settings, "triplane:cloud": cloud, "triplane:environment": STACK}
+            {
+                **settings,
+                "triplane:cloud": cloud,
+                "triplane:environment": STACK,
+            }
         )
         file.write(clone / file.name)
         there = rehearsal.environment
@@ -243,6 +270,21 @@ class ForeignClone:
             yield
         finally:
             self.write_object(STATE, own)
+
+    def lake_uri(self) -> str:
+        return str(
+            json.loads(self.pulumi("stack", "output", "--json", "--stack", STACK))["lake_uri"]
+        )
+
+    def lake(self, monkeypatch: pytest.MonkeyPatch) -> Lake:
+        """The lake, for who has the rehearsal's credentials."""
+        for name, value in self.rehearsal.environment.items():
+            monkeypatch.setenv(name, value)
+        return open_lake(self.lake_uri())
+
+    def state_copy(self, monkeypatch: pytest.MonkeyPatch) -> StoredCopy:
+        """The copy of the state in the lake."""
+        return StoredCopy(self.lake(monkeypatch), state_copy_name(STACK))
 
     def settings(self, **changes: Any) -> None:
         """Write other settings into the stack file, beside the engine's own lines."""

@@ -68,8 +68,22 @@ def test_a_change_by_hand_is_found_and_taken_back(clone: ForeignClone) -> None:
     assert "# Drift of prod: 0 resources" in clone.make("drift")
 
 
-def test_a_lost_state_is_adopted_from_its_copy_in_the_lake(clone: ForeignClone) -> None:
+def with_foreign_resource(copy: bytes) -> bytes:
+    """A copy of a state with a resource that is not the stack's: the next update would delete it, as not in the program."""
+    state = json.loads(copy)
+    resources = state["deployment"]["resources"]
+    last = next(each for each in reversed(resources) if each["custom"])
+    victim = {**last, "urn": f"{last['urn']}-of-somebody"}
+    return json.dumps(
+        {**state, "deployment": {**state["deployment"], "resources": [*resources, victim]}}
+    ).encode()
+
+
+def test_a_lost_state_is_adopted_from_its_copy_in_the_lake(
+    clone: ForeignClone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = clone.existing_urns()
+    copy = clone.state_copy(monkeypatch)
     for name in clone.objects():
         if f"/{STACK}" in name:
             clone.delete_object(name)
@@ -77,6 +91,10 @@ def test_a_lost_state_is_adopted_from_its_copy_in_the_lake(clone: ForeignClone) 
     assert "make adopt STACK=prod" in refused
     clone.pulumi("stack", "init", STACK, "--no-select")  # as somebody does who reads no message
     assert "belongs to it, with a copy of its state" in clone.make("up", code=1)
+    with copy.replaced(with_foreign_resource), nothing_changed(clone):
+        refused = clone.make("adopt", code=1)
+    assert "its signature does not fit" in refused
+    assert "ALLOW=without-copy" in refused
     adopted = clone.make("adopt")
     assert "would now create 0, replace 0 and change 0" in adopted
     assert "Stack prod: no change" in clone.make("up")

@@ -13,7 +13,8 @@ from operations.commands import backup as command
 from operations.commands import model_versions
 from operations.data.folder_lake import FolderLake
 from operations.data.state_copy import write_state_copy
-from operations.recovery import kept_key
+from operations.engine.state_signature import SIGNATURE
+from operations.recovery import copy_signature, kept_key
 
 SERVED, OTHER = "8" * 64, "5" * 64
 
@@ -21,7 +22,15 @@ SERVED, OTHER = "8" * 64, "5" * 64
 def state_of(name: str, model: str = SERVED) -> dict[str, Any]:
     outputs = {"model_version": model}
     stack = {"urn": name, "type": "pulumi:pulumi:Stack", "outputs": outputs}
-    return {"version": 3, "deployment": {"resources": [stack], "manifest": {"time": "2026"}}}
+    manifest = {"time": "2026-11-01T00:00:00Z"}
+    encryption = {"type": "passphrase", "state": {"salt": "v1:a"}}
+    latest = {"resources": [stack], "manifest": manifest, "secrets_providers": encryption}
+    return {"version": 3, "deployment": latest}
+
+
+def signed(_: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """With a signature that an engine would have made."""
+    return {**state, SIGNATURE: {"time": "2026-11-01T00:00:00+00:00", "encrypted": "v1:a"}}
 
 
 @pytest.fixture
@@ -29,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderLake:
     """A backup of the stack `dev`, which served a model."""
     made = FolderLake(tmp_path / "backup")
     made.write(f"models/flight-delay/{SERVED}/card.json", b"{}")
-    write_state_copy(made, "dev", state_of("dev"))
+    write_state_copy(made, "dev", signed(None, state_of("dev")))
     monkeypatch.setenv("BACKUP", str(made.path))
     for name in ("KEY", "ALLOW"):
         monkeypatch.delenv(name, raising=False)
@@ -49,6 +58,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(command, "bring_up", lambda _: done.append("up"))
     monkeypatch.setattr(command, "report_update", lambda _: done.append("report"))
     monkeypatch.setattr(command, "lake_of", lambda _: FolderLake(tmp_path / "new"))
+    monkeypatch.setattr(copy_signature, "_signature_problem", lambda *_: None)
     monkeypatch.setattr(kept_key, "key_in_copy", lambda _, name, __: f"key of {name}")
     monkeypatch.setattr(kept_key, "another_key", lambda *_: [])
     monkeypatch.setattr(kept_key, "put_key", lambda _, key: done.append(key))
@@ -57,6 +67,8 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 STACK: Any = SimpleNamespace(
     name="dev-gcp",
+    file=Path("/clone/.pulumi/stacks/Pulumi.dev-gcp.yaml"),
+    environment={},
     edited=Path("/clone/Pulumi.dev.yaml"),
     start=lambda: None,
     backup=None,
@@ -78,6 +90,7 @@ def test_a_backup_has_the_state_beside_the_data(
     )
     monkeypatch.setenv("BACKUP", str(tmp_path / "backup"))
     monkeypatch.setattr(command, "lake_of", lambda _: lake)
+    monkeypatch.setattr(command, "with_signature", signed)
     command.back_up(stack)
     assert list(FolderLake(tmp_path / "backup").names()) == ["raw/a", "state/triplane/dev.json"]
 
@@ -87,6 +100,28 @@ def test_a_restore_builds_with_the_model_that_served_and_a_key_of_its_own(
 ) -> None:
     command.restore(STACK)
     assert steps == [SERVED, "prepare", "up", "report"]
+
+
+def test_a_state_in_a_backup_that_nobody_has_signed_is_refused_and_a_restore_goes_on_without_it(
+    place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would say which model is to serve, and, with KEY=keep, which key opens the gateway."""
+    write_state_copy(place, "dev", state_of("dev", OTHER))
+    for key in ("", "keep"):
+        monkeypatch.setenv("KEY", key)
+        with pytest.raises(
+            SystemExit,
+            match=r"the backup of stack dev.*no signature.*Nothing was changed.*ALLOW=without-copy",
+        ):
+            command.restore(STACK)
+    assert steps == []
+    monkeypatch.setenv("ALLOW", "without-copy")
+    with pytest.raises(SystemExit, match=r"KEY=keep: this backup has no state"):
+        command.restore(STACK)
+    monkeypatch.setenv("KEY", "")
+    command.restore(STACK)
+    assert steps[-3:] == ["prepare", "up", "report"]
+    assert OTHER not in steps
 
 
 def test_a_restore_takes_the_key_of_the_former_stack_along_before_the_update(
@@ -121,7 +156,7 @@ def test_a_state_in_a_backup_that_is_cut_off_is_refused(
 
 
 def test_a_backup_of_two_stacks_is_refused(place: FolderLake, steps: list[str]) -> None:
-    write_state_copy(place, "prod", state_of("prod"))
+    write_state_copy(place, "prod", signed(None, state_of("prod")))
     with pytest.raises(SystemExit, match=r"several stacks: dev, prod.*Nothing was changed"):
         command.restore(STACK)
     assert steps == []
@@ -130,7 +165,7 @@ def test_a_backup_of_two_stacks_is_refused(place: FolderLake, steps: list[str]) 
 def test_a_restore_with_another_model_is_refused_unless_it_is_allowed(
     place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_state_copy(place, "dev", state_of("dev", OTHER))
+    write_state_copy(place, "dev", signed(None, state_of("dev", OTHER)))
     with pytest.raises(SystemExit, match=f"served model {OTHER}.*Pulumi.dev.yaml.*ALLOW=model"):
         command.restore(STACK)
     assert steps == [OTHER], "nothing was built"

@@ -19,10 +19,11 @@ import pytest
 from operations.commands import adopt
 from operations.data import lake_locations
 from operations.data.folder_lake import FolderLake
-from operations.data.state_copy import write_state_copy
+from operations.data.state_copy import state_copy_name, write_state_copy
 from operations.engine import account, environment, guards, rehearsed_stack
 from operations.engine.rehearsed_stack import RehearsedStack
 from operations.engine.stack import Stack
+from operations.engine.state_signature import with_signature, without_signature
 from operations.recovery import discovery, interrupted_run, trial_stack
 from operations.recovery.discovered_resource import DiscoveredResource
 
@@ -53,6 +54,16 @@ def write(latest):
     owner = f"organization/triplane/{{name}}"
     file.write_text(json.dumps({{"version": 3, "checkpoint": {{"stack": owner, "latest": latest}}}}))
 
+if words[0] == "config":
+    settings = Path(words[words.index("--config-file") + 1])
+    document, secret = json.loads(settings.read_text()), os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
+    if words[1] == "set":
+        encrypted = f"{{secret}} {{sys.stdin.read().encode().hex()}}"
+        settings.write_text(json.dumps({{**document, "config": {{words[3]: {{"secure": encrypted}}}}}}))
+        sys.exit()
+    key, encrypted = document["config"][words[2]]["secure"].rsplit(" ", 1)
+    sys.exit("error: message authentication failed") if key != secret else print(bytes.fromhex(encrypted).decode())
+    sys.exit()
 if words[:2] == ["stack", "init"]:
     write({{}})
     (backend / "meta.yaml").write_text("version: 1\\n")
@@ -115,7 +126,8 @@ def deployment(*names: str, **more: Any) -> dict[str, Any]:
         for name in names
     ]
     times = {"manifest": {"time": "2026-11-01T00:00:00Z"}}
-    return {**times, "resources": [FOUNDATION, *buckets], **more}
+    encrypted = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:a"}}}
+    return {**times, **encrypted, "resources": [FOUNDATION, *buckets], **more}
 
 
 @dataclass
@@ -131,6 +143,15 @@ class Clone:
         """Let the cloud have these resources of this stack, and ``others`` with the stack that they belong to."""
         foreign = {id_.replace("_", "-"): stack for id_, stack in others.items()}
         self._write("existing", {**dict.fromkeys(ids, "dev"), **foreign})
+
+    @property
+    def lake(self) -> FolderLake:
+        return FolderLake(self.home / "lake")
+
+    def set_copy(self, latest: dict[str, Any]) -> None:
+        """Let the lake have a signed copy of this state."""
+        state = {"version": 3, "deployment": latest}
+        write_state_copy(self.lake, "dev", with_signature(self.stack, state))
 
     def set_program(self, *names: str) -> None:
         """Let the program have these resources."""
@@ -195,8 +216,7 @@ def clone(
     stack = RehearsedStack("dev", rehearsed_stack.SETTINGS)
     clone = Clone(tmp_path, stack, lambda: capfd.readouterr().out)
     monkeypatch.setattr(discovery, "discovered_resources", clone.discovered_resources)
-    copy = {"version": 3, "deployment": deployment("lake", "other")}
-    write_state_copy(FolderLake(tmp_path / "lake"), "dev", copy)
+    clone.set_copy(deployment("lake", "other"))
     clone.set_existing("lake", "other")
     clone.set_program("lake", "other")
     return clone
@@ -208,6 +228,72 @@ def test_adopt_takes_the_copy_of_the_state(clone: Clone) -> None:
     assert "Adopted 3 resources. The program would now create 0, replace 0" in clone.output()
     with pytest.raises(SystemExit, match="nothing to adopt"):
         adopt.adopt(clone.stack)
+
+
+def altered(copy: bytes) -> bytes:
+    return copy.replace(b'"other"', b'"otter"')
+
+
+def unsigned(copy: bytes) -> bytes:
+    return json.dumps(without_signature(json.loads(copy))[0]).encode()
+
+
+def cut_off(copy: bytes) -> bytes:
+    return copy[:100]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (altered, "its signature does not fit"),
+        (unsigned, "it has no signature.*ALLOW=unsigned-copy"),
+        (cut_off, "the copy of the state of stack dev in .* cannot be read"),
+    ],
+)
+def test_a_copy_that_is_not_the_stacks_own_is_refused_and_adopt_goes_on_without_it(
+    clone: Clone,
+    change: Callable[[bytes], bytes],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = clone.lake.read(state_copy_name("dev"))
+    assert copy
+    clone.lake.write(state_copy_name("dev"), change(copy))
+    monkeypatch.setenv("ALLOW", "" if change is unsigned else "unsigned-copy")
+    with pytest.raises(
+        SystemExit,
+        match=f"(?s)Refused: .*{reason}.*Nothing was changed|{reason}.*ALLOW=without-copy",
+    ):
+        adopt.adopt(clone.stack)
+    assert clone.ids_in_state() is None
+    clone.set_existing("lake-1234567", "other-1234567")
+    monkeypatch.setenv("ALLOW", "without-copy")
+    adopt.adopt(clone.stack)
+    assert "looking for existing resources by their names and tags" in clone.output()
+    assert clone.ids_in_state() == ["lake-1234567", "other-1234567"]
+
+
+def test_a_copy_of_a_former_version_is_adopted_if_that_is_allowed(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = clone.lake.read(state_copy_name("dev"))
+    assert copy
+    clone.lake.write(state_copy_name("dev"), unsigned(copy))
+    monkeypatch.setenv("ALLOW", "unsigned-copy")
+    adopt.adopt(clone.stack)
+    assert "which nobody has signed" in clone.output()
+    assert clone.ids_in_state() == ["lake", "other"]
+
+
+def test_an_older_copy_that_somebody_has_put_back_is_named(clone: Clone) -> None:
+    adopt.adopt(clone.stack)
+    assert "put an older copy back" not in " ".join(clone.output().split())
+    clone.stack.state_file.unlink()
+    file = clone.home / "lake" / state_copy_name("dev")
+    later = file.stat().st_mtime + 3600
+    os.utime(file, (later, later))
+    adopt.adopt(clone.stack)
+    assert "put an older copy back" in " ".join(clone.output().split())
 
 
 def test_a_refusal_changes_nothing_and_its_advice_works(
@@ -309,7 +395,7 @@ def test_a_broken_state_stays_in_place_until_adopt_succeeds(clone: Clone) -> Non
     assert clone.ids_in_state() == ["lake", "other"]
 
 
-@pytest.mark.parametrize("command", ["stack", "refresh", "preview"])
+@pytest.mark.parametrize("command", ["config", "refresh", "preview"])
 def test_a_killed_adopt_changes_nothing_and_succeeds_when_run_again(
     clone: Clone, command: str
 ) -> None:
@@ -351,8 +437,7 @@ def test_pending_operations_of_the_copy_reach_the_recovery(
     """`make up` copies the state into the lake also after the engine was killed."""
     bucket = {"urn": "urn:pulumi:dev::t::aws:s3/bucket:Bucket::c", "type": "aws:s3/bucket:Bucket"}
     creating = {"type": "creating", "resource": bucket}
-    copy = {"version": 3, "deployment": deployment("lake", pending_operations=[creating])}
-    write_state_copy(FolderLake(clone.home / "lake"), "dev", copy)
+    clone.set_copy(deployment("lake", pending_operations=[creating]))
     clone.set_program("lake")
     pending: list[Any] = []
 

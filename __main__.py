@@ -3,7 +3,7 @@
 import pulumi
 import pulumi.log
 
-from components import clouds, stack_readme
+from components import clouds, stack_place, stack_readme
 from components.platform import Platform
 from config.validation import config_of_running_stack
 
@@ -12,6 +12,7 @@ from config.validation import config_of_running_stack
 pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()
+stack_place.refuse_another_place(config)
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

@@ -40,11 +40,11 @@ def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
     if "gateway_key" not in outputs:
         return pulumi.Output.format(TEMPLATE, key="", **shown)  # type: ignore[arg-type]
-    key = KEY.format(stack=_reference())
+    key = KEY.format(stack=stack_reference())
     return pulumi.Output.format(TEMPLATE + KEY_NOTE, key=key, **shown)  # type: ignore[arg-type]
 
 
-def _reference() -> str:
+def stack_reference() -> str:
     """How Pulumi's commands name the running stack, whichever one is selected and whoever is signed in."""
     name, organization = pulumi.get_stack(), pulumi.get_organization()
     if organization in (None, "", NO_ORGANIZATION):

@@ -215,6 +215,9 @@ class Delivery(Section):
         )
 
 
+REGION_FIELDS = {"aws": "aws_region", "gcp": "gcp_region", "azure": "azure_location"}
+
+
 class StackConfig(Section):
     """All settings of a stack, validated."""
 
@@ -261,8 +264,12 @@ class StackConfig(Section):
     @property
     def region(self) -> str:
         """Region or location of the chosen cloud."""
-        regions = {"aws": self.aws_region, "gcp": self.gcp_region, "azure": self.azure_location}
-        return str(regions[self.cloud])
+        return str(getattr(self, REGION_FIELDS[self.cloud]))
+
+    @property
+    def region_key(self) -> str:
+        """The setting that names it."""
+        return str(StackConfig.model_fields[REGION_FIELDS[self.cloud]].alias)
 
     @property
     def project(self) -> str | None:

@@ -33,7 +33,9 @@ class Foundation(contracts.Foundation):
         self.account = account
         self.partition = partition.partition
         self.dns_suffix = partition.dns_suffix
-        self.register_outputs({"account": self.account, "partition": self.partition})
+        self.register_outputs(
+            {"account": self.account, "partition": self.partition, "region": self.region}
+        )
 
     @property
     def tags(self) -> dict[str, str]:

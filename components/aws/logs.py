@@ -35,7 +35,10 @@ def create_log_group(
         name=group_name,
         retention_in_days=LOG_DAYS,
         tags=foundation.tags,
-        opts=child,
+        # Two groups have two names, so the new one can come first. The provider would delete first whatever has a name
+        # that the program gives, and with the group all that depends on it, the endpoint among it.
+        # https://github.com/pulumi/pulumi-terraform-bridge/blob/main/pkg/tfbridge/provider.go
+        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=False),
     )
     log_permission = aws.iam.RolePolicy(
         f"{name}-may-log",

@@ -93,7 +93,10 @@ class ModelEndpoint(contracts.ModelEndpoint):
                         log_permission,
                         *([deregistration] if deregistration else []),
                         *readable,
-                    ]
+                    ],
+                    # Between serverless and instances the new endpoint, which has another name, serves before the
+                    # old one goes. The provider would delete first (see components/aws/logs.py).
+                    delete_before_replace=False,
                 ),
             ),
         )

@@ -52,4 +52,4 @@ class Foundation(contracts.Foundation):
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.keep_data),
         )
 
-        self.register_outputs({"group": self.group.name})
+        self.register_outputs({"group": self.group.name, "region": self.region})

@@ -56,7 +56,7 @@ class Foundation(contracts.Foundation):
             )
             for api in APIS
         ]
-        self.register_outputs({})
+        self.register_outputs({"project": self.project, "region": self.region})
 
     def child(
         self, parent: pulumi.Resource, *depends_on: pulumi.Resource

@@ -51,18 +51,19 @@ def print_account_check(config: StackConfig, existing: Sequence[Mapping[str, Any
     print(f"{_counted(findings) if findings else 'Nothing is missing'}; {checked.count} checks.")
 
 
-def refuse_lacking_account(config: StackConfig) -> None:
-    """Before the first deployment: leave if the account lacks anything, unless ``ALLOW=account``."""
+def first_deployment_refusals(config: StackConfig) -> list[str]:
+    """Reasons to refuse a first deployment: what the account lacks, which is printed, unless ``ALLOW=account``."""
     checked = checked_account(config, ())
     findings = checked.findings
     say(f"checking {checked.caller}")
     if findings:
         print(text_of(findings))
-    if any(each.severity == "missing" for each in findings) and ALLOW_ACCOUNT not in allowed():
-        fail(
-            f"Refused: {_counted(findings)}. Nothing was created. Mend what is missing, and run this again; if a"
-            f" check is wrong: ALLOW={ALLOW_ACCOUNT}"
-        )
+    if ALLOW_ACCOUNT in allowed() or all(each.severity != "missing" for each in findings):
+        return []
+    return [
+        f"{_counted(findings)}. Nothing was created. Mend what is missing, and run this again; if a"
+        f" check is wrong: ALLOW={ALLOW_ACCOUNT}"
+    ]
 
 
 def text_of(findings: Iterable[Finding]) -> str:

@@ -27,6 +27,12 @@ def check_account(stack: NamedStack) -> None:
 
 def refuse_unprepared_account(stack: NamedStack, config: StackConfig) -> None:
     """Before the first deployment into an account with limits: leave if it lacks anything."""
-    if stack.account_has_limits and stack.is_empty():
-        os.environ.update(stack.environment)
-        report.refuse_lacking_account(config)
+    refuse(unprepared_account(stack, config))
+
+
+def unprepared_account(stack: NamedStack, config: StackConfig) -> list[str]:
+    """Reasons to refuse the first deployment into an account with limits; none for a later one."""
+    if not (stack.account_has_limits and stack.is_empty()):
+        return []
+    os.environ.update(stack.environment)
+    return report.first_deployment_refusals(config)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from config.schema import StackConfig
-from operations.commands.check_account import refuse_unprepared_account
+from operations.commands.check_account import refuse_unprepared_account, unprepared_account
 from operations.commands.preparation import (
     create_missing_stack,
     prepare,
     read_ready,
+    refuse_another_place,
     refuse_missing,
     refuse_unreadable_state,
 )
@@ -17,7 +19,7 @@ from operations.commands.update import bring_up, print_outputs, refuse_losses, r
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import account
 from operations.engine.gateway import print_prediction
-from operations.engine.guards import refuse
+from operations.engine.guards import preview_refusals, refuse
 from operations.engine.resources import resource_name, resource_type, urns_with_dependencies
 from operations.engine.stack import NamedStack
 from operations.terminal import fail
@@ -36,9 +38,16 @@ def up(stack: NamedStack) -> None:
 
 
 def preview(stack: NamedStack) -> None:
-    """Show what `up` would change."""
-    create_missing_stack(stack, read_ready(stack))
-    stack.pulumi("preview")
+    """Show what `up` would change, and what it would refuse."""
+    config = read_ready(stack)
+    refuse_another_place(stack, config)
+    create_missing_stack(stack, config)
+    refused = unprepared_account(stack, config)
+    code, steps = stack.cli.streamed_preview()
+    if code:
+        sys.exit(code)
+    for reason in refused or preview_refusals(steps):
+        print(f"`{stack.make('up')}` would refuse this: {reason}")
 
 
 def destroy(stack: NamedStack) -> None:

@@ -7,6 +7,7 @@ import subprocess
 
 import pulumi
 
+from components import stack_place
 from config.model_store import MODEL, STORE
 from config.schema import StackConfig
 from config.stack_file import StackFile
@@ -26,6 +27,7 @@ def prepare(stack: NamedStack, *, create: bool = False) -> StackConfig:
     stack is created also where a missing one is an error.
     """
     config = read_ready(stack)
+    refuse_another_place(stack, config)
     refuse(clock_behind_state(stack.name, stack.written(), allowed()))
     create_missing_stack(stack, config, create=create)
     interrupted_run.recover(stack, config)
@@ -40,6 +42,23 @@ def read_ready(stack: NamedStack) -> StackConfig:
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     return config
+
+
+def refuse_another_place(stack: NamedStack, config: StackConfig) -> None:
+    """Leave if the stack's platform exists elsewhere than its settings say. The program refuses it, too: plain Pulumi
+    runs no more of this repository."""
+    found = stack_place.moves(stack.recorded_state().get("resources") or (), config)
+    if found:
+        fail(
+            stack_place.refusal(
+                stack.edited.name,
+                stack.name,
+                found,
+                keep_data=config.keep_data,
+                beside=stack.built_elsewhere(found),
+                destroy=stack.pulumi_line("destroy"),
+            )
+        )
 
 
 def create_missing_stack(stack: NamedStack, config: StackConfig, *, create: bool = False) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.commands.preparation import read_ready, refuse_missing, refuse_second_platform
+from operations.commands.preparation import (
+    read_ready,
+    refuse_another_place,
+    refuse_missing,
+    refuse_second_platform,
+)
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import guards
 from operations.engine.gateway import print_prediction
@@ -16,15 +21,14 @@ def refuse_losses(stack: Stack) -> None:
     if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
         # The rest of an interrupted replacement only deletes. A preview shows that only on request.
         steps = stack.preview_steps("preview", "--show-replacement-steps")
-        guards.refuse(
-            guards.preview_account_refusals(steps) or guards.update_losses(steps, guards.allowed())
-        )
+        guards.refuse(guards.preview_refusals(steps))
 
 
 def guard_stack(stack: NamedStack) -> None:
     """Refuse what an update of the stack would lose; changes nothing."""
     config = read_ready(stack)
     refuse_missing(stack)
+    refuse_another_place(stack, config)
     refuse_second_platform(stack, config)
     if stack.is_empty():
         print(

@@ -28,9 +28,7 @@ def roll_out(
         found["changes"] = {
             verb: sum(each.verb == verb for each in changes) for verb in comment.HEADINGS
         }
-        guards.refuse(
-            guards.preview_account_refusals(steps) or guards.update_losses(steps, guards.allowed())
-        )
+        guards.refuse(guards.preview_refusals(steps))
     with evidence.step(f"up {stack.name}"):
         update.bring_up(stack)
         evidence.hide_secrets(stack)

@@ -47,6 +47,11 @@ def refuse(reasons: list[str]) -> None:
         sys.exit("\n".join(f"Refused: {each}" for each in reasons))
 
 
+def preview_refusals(steps: Sequence[Step]) -> list[str]:
+    """Reasons to refuse an update with these steps: another account, or losses that ``ALLOW`` does not name."""
+    return preview_account_refusals(steps) or update_losses(steps, allowed())
+
+
 def preview_account_refusals(steps: Iterable[Step]) -> list[str]:
     """Reasons to refuse a preview whose credentials lead to another account than the stack's.
 
@@ -87,13 +92,25 @@ def update_losses(steps: Iterable[Step], allow: Collection[str]) -> list[str]:
 
     Each resource is named once, though a replacement has up to three steps. A step that only deletes what was
     replaced completes an interrupted run. Previews hide it without ``--show-replacement-steps``.
+
+    An endpoint whose successor comes first is no loss: it holds no data, and callers know the gateway's address.
     """
     found: dict[str, list[Step]] = {}
     for step in steps:
         urn = step["urn"]
         if _is_precious(urn) and not _is_allowed(urn, allow) and step["op"] in REPLACES | DELETES:
             found.setdefault(urn, []).append(step)
-    return [_loss(urn, of) for urn, of in found.items()]
+    return [_loss(urn, of) for urn, of in found.items() if not _has_successor(urn, of)]
+
+
+def _has_successor(urn: str, steps: Sequence[Step]) -> bool:
+    """Whether these steps, in their order, replace an endpoint by one that exists before the old one is deleted."""
+    if PRECIOUS[without_api_version(resource_type(urn))] != "endpoint":
+        return False
+    operations = [step["op"] for step in steps]
+    if "create-replacement" in operations:
+        return "delete-replaced" not in operations[: operations.index("create-replacement")]
+    return set(operations) == {"delete-replaced"}  # the rest of a replacement that was interrupted
 
 
 def _loss(urn: str, steps: Sequence[Step]) -> str:
@@ -151,4 +168,4 @@ def guard_preview(text: str) -> None:
         sys.exit(
             f"Refused: {error}. What an update would do is unknown. Run `pulumi preview` again until it succeeds."
         )
-    refuse(preview_account_refusals(steps) or update_losses(steps, allowed()))
+    refuse(preview_refusals(steps))

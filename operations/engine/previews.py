@@ -74,6 +74,16 @@ def refresh_steps(event_log: str) -> list[Step]:
     ]
 
 
+def previewed_steps(event_log: str) -> list[Step]:
+    """The steps of a preview, in its event log, in their order."""
+    events = [json.loads(line) for line in event_log.splitlines()]
+    return [
+        _step(event["resourcePreEvent"]["metadata"])
+        for event in events
+        if "resourcePreEvent" in event
+    ]
+
+
 def errors_in(event_log: str) -> str:
     """The error messages in an event log, which ends in the middle of a line if the run was killed."""
     found = []
@@ -95,6 +105,8 @@ def _step(metadata: dict[str, Any]) -> Step:
         "oldState": metadata.get("old"),
         "newState": metadata.get("new"),
         "detailedDiff": metadata.get("detailedDiff"),
+        "diffReasons": metadata.get("diffs"),
+        "replaceReasons": metadata.get("keys"),
     }
 
 

@@ -10,7 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from typing import Any
 
 from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
-from operations.engine.previews import Step, errors_in, refresh_steps
+from operations.engine.previews import Step, errors_in, previewed_steps, refresh_steps
 from operations.engine.pulumi_errors import error_text, explained
 from operations.terminal import fail, say
 
@@ -80,18 +81,31 @@ class PulumiCli:
         self._succeeded(done)
         return refresh_steps(event_log)
 
-    def captured_refresh(self) -> tuple[subprocess.CompletedProcess[str], str]:
-        """Run a refresh that changes nothing, whatever its exit code is; what was printed, and its event log.
+    def streamed_preview(self) -> tuple[int, list[Step]]:
+        """Run a preview in the terminal; its exit code, and its steps if it succeeded."""
+        with self._event_log() as (log, hidden):
+            code = replace(self, environment=hidden).stream("preview", "--event-log", str(log))
+            return code, [] if code else previewed_steps(log.read_text())
 
-        The log has secrets in the Python SDK's own messages: its file is deleted at once.
-        """
-        # `--event-log` is for programs that drive Pulumi, and does not exist without this.
-        hidden = {**self.environment, "PULUMI_DEBUG_COMMANDS": "true"}
-        with TemporaryDirectory() as folder:
-            log = Path(folder, "events.json")
+    def captured_refresh(self) -> tuple[subprocess.CompletedProcess[str], str]:
+        """Run a refresh that changes nothing, whatever its exit code is; what was printed, and its event log."""
+        with self._event_log() as (log, hidden):
             words = ("refresh", "--preview-only", "--json", "--event-log", str(log))
             done = replace(self, environment=hidden).capture(*words)
             return done, log.read_text() if log.exists() else ""
+
+    @contextmanager
+    def _event_log(self) -> Iterator[tuple[Path, dict[str, str]]]:
+        """A file for an event log, and the environment in which the engine writes it.
+
+        The log has secrets in the Python SDK's own messages: its file is deleted at once.
+        """
+        with TemporaryDirectory() as folder:
+            # `--event-log` is for programs that drive Pulumi, and does not exist without this.
+            yield (
+                Path(folder, "events.json"),
+                {**self.environment, "PULUMI_DEBUG_COMMANDS": "true"},
+            )
 
     def unnamed(self, *words: str, timeout: float | None = None) -> str:
         """What a command that acts on no stack prints on stdout. Leaves with Pulumi's reason if it fails.

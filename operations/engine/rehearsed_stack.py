@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import pulumi
 
+from components.stack_place import CLONES_STACK, CLOUD, Move, clouds_of
 from config.clouds import Cloud
 from config.files import write_private
 from config.messages import did_you_mean
@@ -64,14 +65,31 @@ class RehearsedStack(NamedStack):
 
     @classmethod
     def for_cloud(cls, cloud: str) -> RehearsedStack:
-        """The stack for CLOUD. It is `dev` without one, or with the cloud that the file of `dev` names."""
+        """The stack for CLOUD; without one, for the cloud that the file of `dev` names.
+
+        `dev` stays on the cloud that it was built on. Each other cloud has a stack of its own beside it, `dev-gcp`: so the
+        word in the file can be changed, and nothing is lost.
+        """
         if cloud and (problem := unknown_cloud(cloud)):
             fail(problem)
         _require_settings()
-        if not cloud or settings_of_dev().get("triplane:cloud", cloud) == cloud:
-            return cls("dev", SETTINGS)
+        dev, written = cls(CLONES_STACK, SETTINGS), settings_of_dev().get(CLOUD)
+        wanted = cloud or written
+        if written is None or wanted not in get_args(Cloud):
+            return dev  # validation reports the file
+        other = cls(f"{dev.name}-{wanted}", SCRATCH / f"Pulumi.{dev.name}-{wanted}.yaml")
+        existing = dev._clouds()
+        is_dev = wanted in existing or (
+            wanted == written and not existing and wanted not in other._clouds()
+        )
+        if not is_dev and not cloud:
+            where = f"is on {' and '.join(sorted(existing))}" if existing else "is empty"
+            note = f"{SETTINGS.name} names {wanted}: stack {other.name}. Stack {dev.name} {where}, and stays as it is."
+            print(note, file=sys.stderr)
+        if is_dev and wanted == written:
+            return dev
         # A copy, because `pulumi -c` would write the word into the tracked file.
-        return cls.copy_of_dev(f"dev-{cloud}", {"triplane:cloud": cloud})
+        return cls.copy_of_dev(dev.name if is_dev else other.name, {CLOUD: wanted})
 
     @classmethod
     def copy_of_dev(cls, name: str, changes: Mapping[str, Any]) -> RehearsedStack:
@@ -85,6 +103,15 @@ class RehearsedStack(NamedStack):
             fail(str(error))
         dev.with_comment(note).write(file)
         return cls(name, file)
+
+    def _clouds(self) -> set[str]:
+        """The clouds that the stack is built on: one, or none yet. Of a broken state the newest intact copy counts."""
+        if self.state_problem() is None:
+            return clouds_of(self.recorded_state().get("resources") or ())
+        copies = sorted(
+            self.kept_copies(), key=lambda copy: str(time_of(copy[1]["deployment"])), reverse=True
+        )
+        return clouds_of(copies[0][1]["deployment"]["resources"]) if copies else set()
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -102,11 +129,18 @@ class RehearsedStack(NamedStack):
 
     def make(self, target: str) -> str:
         stage, _, cloud = self.name.partition("-")
-        return f"make {target} CLOUD={cloud}" if stage == "dev" and cloud else f"make {target}"
+        if stage != CLONES_STACK:  # a delivery's: its file and its state are this clone's
+            return f'(eval "$(make -s env)"; make {target} STACK={self.name})'
+        if not cloud and self.file != SETTINGS:
+            cloud = StackFile.read(self.file).settings[CLOUD]
+        return f"make {target} CLOUD={cloud}" if cloud else f"make {target}"
 
     def pulumi_line(self, words: str) -> str:
         """In a shell of its own: the environment of the rehearsal stays out of the person's."""
         return f'(eval "$(make -s env)"; pulumi {words} --stack {self.name})'
+
+    def built_elsewhere(self, moves: list[Move]) -> str:
+        return f'(eval "$(make -s env)"; {super().built_elsewhere(moves)})'
 
     @property
     def edited(self) -> Path:
@@ -147,14 +181,11 @@ class RehearsedStack(NamedStack):
             f" state lost, while its platform exists? {self.make('adopt')}"
         )
 
-    def is_empty(self) -> bool:
-        return not state_in_file(self.state_file).get("resources")
+    def recorded_state(self) -> dict[str, Any]:
+        return state_in_file(self.state_file) if self.exists() else {}
 
     def state_problem(self) -> str | None:
         return state_problem(self.state_file, self.name)
-
-    def written(self) -> datetime | None:
-        return time_of(state_in_file(self.state_file)) if self.exists() else None
 
     def kept_copies(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         return intact_copies(self.state_file, self.name)

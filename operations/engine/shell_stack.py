@@ -13,7 +13,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +26,7 @@ from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
 from operations.engine.stack import SCRATCH, NamedStack
 from operations.engine.state_contents import foreign_code
-from operations.engine.state_file import intact_copies, time_of
+from operations.engine.state_file import intact_copies
 from operations.terminal import fail
 
 ANSWER_SECONDS = 60.0
@@ -168,14 +167,11 @@ class ShellStack(NamedStack):
             f" pulumi stack init {self.reference} (docs/guides/real-cloud.md)"
         )
 
-    def is_empty(self) -> bool:
-        return not self._found.deployment.get("resources")
+    def recorded_state(self) -> dict[str, Any]:
+        return self._found.deployment
 
     def state_problem(self) -> str | None:
         return self._found.problem
-
-    def written(self) -> datetime | None:
-        return time_of(self._found.deployment)
 
     @property
     def _folder(self) -> Path | None:

@@ -18,10 +18,12 @@ from typing import Any
 
 import pulumi
 
+from components.stack_place import Move, creation, new_stack
 from config.stack_file import StackFile
 from operations.engine.installation import HOME
 from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
+from operations.engine.state_file import time_of
 from operations.terminal import fail
 
 SCRATCH = HOME / ".pulumi" / "stacks"
@@ -154,6 +156,11 @@ class NamedStack(Stack):
     def pulumi_line(self, words: str) -> str:
         """What a person types for a command of Pulumi on this stack, in the shell that ``make`` was typed in."""
 
+    def built_elsewhere(self, moves: list[Move]) -> str:
+        """What a person types for a stack like this one in another place."""
+        new = new_stack(self.name, moves)
+        return f"{creation(self.name, moves)} && make up STACK={new}"
+
     @property
     @abstractmethod
     def edited(self) -> Path:
@@ -179,16 +186,20 @@ class NamedStack(Stack):
         """That the stack does not exist, and the ways out; None if it exists."""
 
     @abstractmethod
+    def recorded_state(self) -> dict[str, Any]:
+        """The state that the backend has: ``resources``, ``manifest`` and so on; empty without one."""
+
     def is_empty(self) -> bool:
         """Whether the state of the stack has no resource."""
+        return not self.recorded_state().get("resources")
 
     @abstractmethod
     def state_problem(self) -> str | None:
         """What is wrong with the state; None if it is intact, or does not exist."""
 
-    @abstractmethod
     def written(self) -> datetime | None:
         """When the state was written; None without a state."""
+        return time_of(self.recorded_state())
 
     @abstractmethod
     def kept_copies(self) -> Iterable[tuple[Path, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -130,11 +131,11 @@ def test_the_first_deployment_does_not_begin_unless_a_person_allows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ALLOW", raising=False)
-    with pytest.raises(SystemExit, match=r"Refused: 1 missing.*Nothing was created.*ALLOW=account"):
-        report.refuse_lacking_account(rigged(monkeypatch, FINDINGS))
-    report.refuse_lacking_account(rigged(monkeypatch, FINDINGS[:1]))
+    [reason] = report.first_deployment_refusals(rigged(monkeypatch, FINDINGS))
+    assert re.search(r"^1 missing.*Nothing was created.*ALLOW=account", reason)
+    assert report.first_deployment_refusals(rigged(monkeypatch, FINDINGS[:1])) == []
     monkeypatch.setenv("ALLOW", "account")
-    report.refuse_lacking_account(rigged(monkeypatch, FINDINGS))
+    assert report.first_deployment_refusals(rigged(monkeypatch, FINDINGS)) == []
 
 
 @pytest.mark.parametrize(
@@ -143,8 +144,10 @@ def test_the_first_deployment_does_not_begin_unless_a_person_allows_it(
 def test_only_the_first_deployment_into_an_account_with_limits_asks(
     limits: bool, empty: bool, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[object] = []
-    monkeypatch.setattr(check_account.report, "refuse_lacking_account", seen.append)
+    monkeypatch.setattr(check_account.report, "first_deployment_refusals", lambda _: ["lacking"])
     stack: Any = SimpleNamespace(account_has_limits=limits, is_empty=lambda: empty, environment={})
-    check_account.refuse_unprepared_account(stack, SimpleNamespace())  # type: ignore[arg-type]
-    assert len(seen) == asked
+    settings: Any = SimpleNamespace()
+    assert len(check_account.unprepared_account(stack, settings)) == asked
+    if asked:
+        with pytest.raises(SystemExit, match="Refused: lacking"):
+            check_account.refuse_unprepared_account(stack, settings)

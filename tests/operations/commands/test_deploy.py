@@ -42,6 +42,7 @@ def stack(**answers: Any) -> Any:
         "init": None,
         "start": None,
         "written": None,
+        "recorded_state": {},
         **answers,
     }
     return SimpleNamespace(
@@ -163,3 +164,44 @@ def test_a_backup_of_a_stack_of_the_shell_needs_a_place(
     monkeypatch.delenv("BACKUP", raising=False)
     with pytest.raises(SystemExit, match="BACKUP=… is missing"):
         COMMANDS[command](stack())
+
+
+@pytest.mark.parametrize(
+    ("allow", "warned"), [("", True), ("triplane-lake-bucket", False)], ids=["", "allowed"]
+)
+def test_a_preview_says_what_an_update_would_refuse(
+    allow: str,
+    warned: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ALLOW", allow)
+    lake = "urn:pulumi:prod::triplane::aws:s3/bucket:Bucket::triplane-lake-bucket"
+    steps = [{"op": "delete", "urn": lake, "oldState": None, "newState": None}]
+    existing = stack(account_has_limits=False)
+    existing.cli = SimpleNamespace(streamed_preview=lambda: (0, steps))
+    COMMANDS["preview"](existing)
+    printed = capsys.readouterr().out
+    expected = (
+        "`make up STACK=prod` would refuse this: this run deletes the lake triplane-lake-bucket"
+    )
+    assert (expected in printed) is warned
+
+
+def test_an_update_and_a_preview_of_a_stack_that_exists_elsewhere_are_refused_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = SimpleNamespace(cloud="gcp", keep_data=False)
+    monkeypatch.setattr(preparation, "read_settings", lambda _: config)
+    lake = {"type": "aws:s3/bucket:Bucket", "outputs": {}}
+    existing = stack(recorded_state={"resources": [lake]})
+    existing.edited = Path("Pulumi.prod.yaml")
+    existing.built_elsewhere = lambda _: "make up STACK=prod-gcp"
+    refused = []
+    for command in ("up", "preview"):
+        with pytest.raises(SystemExit) as left:
+            COMMANDS[command](existing)
+        refused.append(str(left.value))
+    assert refused[0] == refused[1]
+    assert "stack prod exists elsewhere. Nothing was created or changed." in refused[0]
+    assert "make up STACK=prod-gcp" in refused[0]

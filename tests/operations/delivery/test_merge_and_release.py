@@ -145,6 +145,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
         "missing": None,
         "exists": True,
         "is_empty": False,
+        "recorded_state": {},
     }.items():
         monkeypatch.setattr(ShellStack, answer, lambda _, value=value: value)
     return deliveries

@@ -51,8 +51,15 @@ def test_a_new_stack_passes() -> None:
     assert guards.preview_account_refusals([created]) == []
 
 
-@pytest.mark.parametrize("token", PRECIOUS)
-@pytest.mark.parametrize("op", ["delete", "replace", "delete-replaced"])
+@pytest.mark.parametrize(
+    ("token", "op"),
+    [
+        (token, op)
+        for token, what in PRECIOUS.items()
+        for op in ("delete", "replace", "delete-replaced")
+        if (what, op) != ("endpoint", "delete-replaced")
+    ],
+)
 def test_precious_resources_are_replaced_or_deleted_only_by_allow(token: str, op: str) -> None:
     steps = [step(op, token, "it", replaceReasons=["location"])]
     [reason] = guards.update_losses(steps, frozenset())
@@ -74,6 +81,19 @@ def test_a_replacement_of_three_steps_is_reported_once() -> None:
         [reason] = guards.update_losses(order, frozenset())
         assert "replaces the lake it" in reason
         assert "because of bucket" in reason, "not every step has the reasons"
+
+
+ENDPOINTS = [token for token, what in PRECIOUS.items() if what == "endpoint"]
+
+
+@pytest.mark.parametrize("token", ENDPOINTS)
+def test_an_endpoint_is_lost_only_if_it_goes_before_its_successor(token: str) -> None:
+    created = [step(op, token, "it") for op in ("create-replacement", "replace")]
+    deleted = [step("delete-replaced", token, "it")]
+    assert guards.update_losses(created + deleted, frozenset()) == []
+    assert guards.update_losses(deleted, frozenset()) == [], "the rest of an interrupted update"
+    assert guards.update_losses(deleted + created, frozenset())
+    assert guards.update_losses([step("delete", token, "it")], frozenset())
 
 
 def test_what_an_earlier_run_replaced_is_deleted_only_by_allow() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(DEV)
     monkeypatch.setattr(rehearsed_stack, "SETTINGS", file)
     monkeypatch.setattr(rehearsed_stack, "SCRATCH", tmp_path / "scratch")
+    monkeypatch.setattr(rehearsed_stack, "HOME", tmp_path)
     return file
 
 
@@ -43,6 +45,64 @@ def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
     assert chosen.file.read_text() == note + copied
     assert StackFile.read(chosen.file).settings == {"triplane:cloud": "gcp"}
     assert dev.read_text() == text, "the tracked file is unchanged"
+
+
+def write_state(stack: RehearsedStack, *types: str) -> None:
+    """A state with resources of these types."""
+    resources = [{"type": each, "urn": each} for each in types]
+    latest = {"manifest": {"time": "2026-11-28T04:00:00Z"}, "resources": resources}
+    checkpoint = {"stack": f"organization/triplane/{stack.name}", "latest": latest}
+    stack.state_file.parent.mkdir(parents=True, exist_ok=True)
+    stack.state_file.write_text(json.dumps({"version": 3, "checkpoint": checkpoint}))
+
+
+LAKE_ON_AWS = "aws:s3/bucket:Bucket"
+
+
+def test_a_changed_word_builds_beside_dev_which_keeps_its_cloud(
+    dev: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_state(RehearsedStack("dev", dev), LAKE_ON_AWS)
+    dev.write_text(DEV.replace("aws", "gcp"))
+    beside = RehearsedStack.for_cloud("")
+    assert beside.name == "dev-gcp"
+    assert StackFile.read(beside.file).settings == {"triplane:cloud": "gcp"}
+    assert beside.make("up") == "make up CLOUD=gcp"
+    assert "stack dev-gcp. Stack dev is on aws, and stays as it is" in capsys.readouterr().err
+
+    first = RehearsedStack.for_cloud("aws")
+    assert first.name == "dev"
+    assert StackFile.read(first.file).settings == {"triplane:cloud": "aws"}
+    assert first.make("destroy") == "make destroy CLOUD=aws", "the file's word is another one"
+    dev.write_text(DEV)
+    assert RehearsedStack.for_cloud("") == RehearsedStack("dev", dev)
+
+
+def test_a_stack_beside_dev_stays_the_one_of_its_cloud_when_dev_is_empty(dev: Path) -> None:
+    write_state(RehearsedStack("dev", dev))
+    write_state(RehearsedStack("dev-gcp", dev), "gcp:storage/bucket:Bucket")
+    dev.write_text(DEV.replace("aws", "gcp"))
+    assert RehearsedStack.for_cloud("").name == "dev-gcp"
+
+
+def test_an_empty_dev_takes_any_cloud(dev: Path) -> None:
+    write_state(RehearsedStack("dev", dev), "aws:iam/role:Role")
+    dev.write_text(DEV.replace("aws", "gcp"))
+    assert RehearsedStack.for_cloud("") == RehearsedStack("dev", dev)
+
+
+def test_a_broken_state_of_dev_counts_by_its_newest_intact_copy(dev: Path) -> None:
+    stack = RehearsedStack("dev", dev)
+    write_state(stack, LAKE_ON_AWS)
+    stack.state_file.rename(stack.state_file.with_name(f"{stack.state_file.name}.bak"))
+    stack.state_file.write_text("{")
+    dev.write_text(DEV.replace("aws", "gcp"))
+    assert RehearsedStack.for_cloud("aws").name == "dev"
+
+
+def test_a_command_for_the_stack_of_a_delivery_names_it(dev: Path) -> None:
+    line = RehearsedStack("staging-gcp", dev).make("repair")
+    assert line == '(eval "$(make -s env)"; make repair STACK=staging-gcp)'
 
 
 def test_a_command_of_pulumi_is_printed_with_the_stack_and_the_rehearsals_environment(

@@ -1,0 +1,134 @@
+"""Where a stack's platform is: its cloud, region and project. No update can change one of them: it would delete the platform
+in one place, its data too, and build an empty one in another.
+
+The program asks the engine for the state of its own stack before it registers anything. So plain Pulumi refuses such an
+update as `make` does, and already in a preview.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.resource_types import BY_CLOUD
+from components.stack_readme import stack_reference
+from config.schema import StackConfig
+
+READ_STATE = "pulumi:pulumi:readStackResourceOutputs"
+"""A function of the engine itself. It leaves nothing in the state, as a StackReference to the own stack would.
+https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/resource/deploy/builtins.go"""
+CLOUD = "triplane:cloud"
+CLONES_STACK = "dev"
+"""The stack beside which `make up CLOUD=…` builds those of the other clouds."""
+
+Resource = Mapping[str, Any]
+"""A resource of a state, with its ``type`` and ``outputs``."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A setting that names another place than the one in which the platform exists."""
+
+    key: str
+    existing: str
+    written: str
+
+
+def clouds_of(resources: Iterable[Resource]) -> set[str]:
+    """The clouds in which a state has something precious. A stack that has nothing yet may begin again anywhere."""
+    found = {each["type"] for each in resources}
+    return {
+        cloud
+        for cloud, types in BY_CLOUD.items()
+        if any(types[token].precious for token in found & types.keys())
+    }
+
+
+def moves(resources: Iterable[Resource], config: StackConfig) -> list[Move]:
+    """Each setting that names another place than that of these resources.
+
+    The state of an earlier version has neither region nor project: they are known from the next update on.
+    """
+    resources = list(resources)
+    clouds = clouds_of(resources)
+    if not clouds:
+        return []
+    if config.cloud not in clouds:
+        return [Move(CLOUD, " and ".join(sorted(clouds)), config.cloud)]
+    foundation = f"triplane:{config.cloud}:Foundation"
+    found = (each.get("outputs") or {} for each in resources if each["type"] == foundation)
+    recorded: Mapping[str, Any] = next(found, {})
+    settings = {
+        config.region_key: (recorded.get("region"), config.region),
+        "gcp:project": (recorded.get("project"), config.project),
+    }
+    return [
+        Move(key, existing, written)
+        for key, (existing, written) in settings.items()
+        if existing and written and existing != written
+    ]
+
+
+def new_stack(stack: str, moves: list[Move]) -> str:
+    """The name of a stack of its own for the other place."""
+    return f"{stack}-{moves[0].written}"
+
+
+def creation(stack: str, moves: list[Move]) -> str:
+    """The commands that create this stack with a copy of the settings, which has an encryption of its own."""
+    new = new_stack(stack, moves)
+    copy = f"grep -v ^encrypt Pulumi.{stack}.yaml > Pulumi.{new}.yaml"
+    return f"{copy} && pulumi stack init {new}"
+
+
+def refusal(
+    file: str, stack: str, moves: list[Move], *, keep_data: bool, beside: str, destroy: str
+) -> str:
+    """Why nothing is changed, and the ways out: ``beside`` and ``destroy`` are the commands that are right here."""
+    written = [
+        line
+        for move in moves
+        for line in (
+            f"  {move.key}: {move.written}",
+            f"      The platform of stack {stack} exists in {move.existing}. A setting cannot move it: an update would",
+            f"      delete it {'without' if keep_data else 'with'} its data, and build an empty one.",
+            "",
+        )
+    ]
+    back = ", ".join(f"{move.key}: {move.existing}" for move in moves)
+    data = "its data stays, managed by no stack" if keep_data else "with its data"
+    return "\n".join(
+        [
+            f"{file}: stack {stack} exists elsewhere. Nothing was created or changed.",
+            "",
+            *written,
+            f"  To keep it: write {back} again.",
+            f"  To build the other one beside it: {beside}",
+            f"  To give it up ({data}), and build anywhere: {destroy}",
+        ]
+    )
+
+
+def refuse_another_place(config: StackConfig) -> None:
+    """Raise `pulumi.RunError` if the platform of the running stack exists elsewhere than the settings say."""
+    answer = pulumi.runtime.invoke(READ_STATE, {"stackName": stack_reference()}).value
+    found = moves(answer["outputs"].values(), config)
+    if not found:
+        return
+    stack = pulumi.get_stack()
+    beside = f"{creation(stack, found)} && pulumi up --stack {new_stack(stack, found)}"
+    if stack == CLONES_STACK and found[0].key == CLOUD:
+        beside = f"make up CLOUD={config.cloud}"
+    raise pulumi.RunError(
+        refusal(
+            f"Pulumi.{stack}.yaml",
+            stack,
+            found,
+            keep_data=config.keep_data,
+            beside=beside,
+            destroy=f"pulumi destroy --stack {stack_reference()}",
+        )
+    )

@@ -154,6 +154,7 @@ fmt: bootstrap ## Format the code, and bring the generated parts of docs/referen
 	@.venv/bin/ruff check -q --fix .
 	@$(python) -m tools.settings_table
 	@$(python) -m tools.prerequisites
+	@$(python) -m tools.identities
 lock: bootstrap ## Pin all dependencies again from requirements*.in
 	@$(python) -m tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks

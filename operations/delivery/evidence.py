@@ -48,6 +48,10 @@ class Evidence:
         """Leave the secrets of a stack out of whatever is written from now on. An update may have made new ones."""
         self.secrets |= secrets_of(stack)
 
+    def without_secrets(self, value: Any) -> Any:
+        """A JSON value without what is known to be a secret, or looks like one."""
+        return Redaction(self.secrets).value(value)
+
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a step. Findings go into the dictionary; a failure is recorded and raised."""
@@ -68,7 +72,7 @@ class Evidence:
     def write(self) -> None:
         """Write both files, without secrets."""
         # The values, and not the files: JSON and a table's cell write some characters in another way.
-        written = Redaction(self.secrets).value(
+        written = self.without_secrets(
             {
                 "name": self.name,
                 "commit": self.commit,
@@ -102,18 +106,24 @@ def _markdown(written: Mapping[str, Any]) -> str:
 
 @contextmanager
 def recorded(evidence: Evidence) -> Iterator[None]:
-    """Write the outcome of the delivery inside into its evidence; exits with 1 if a gate stopped it."""
+    """Write the outcome of the delivery inside into its evidence; exits with 1 if a gate stopped it.
+
+    What is printed has no secret either: whoever may read a repository may read the logs of its jobs.
+    """
     try:
         yield
         evidence.outcome = "delivered"
     except GateFailed as failed:
         evidence.outcome = f"stopped: {failed}"
+    except SystemExit as left:
+        evidence.outcome = f"failed: {left}"
+        raise SystemExit(evidence.without_secrets(left.code)) from None
     except BaseException as error:
         evidence.outcome = f"failed: {error}"
         raise
     finally:
         evidence.write()
-        print(f"\nDelivery {evidence.name}: {evidence.outcome}")
+        print(f"\nDelivery {evidence.name}: {evidence.without_secrets(evidence.outcome)}")
         print(f"Evidence: {DELIVERY_FOLDER.name}/{evidence.name}.md, .json")
     if evidence.outcome != "delivered":
         sys.exit(1)

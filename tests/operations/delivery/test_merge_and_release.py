@@ -182,26 +182,32 @@ def test_a_load_above_the_limit_in_staging_leaves_production_unchanged(
     assert "load test" in found["steps"][-1]["failed"]
 
 
-def test_the_evidence_of_a_failed_delivery_has_no_secret_of_the_stack_or_the_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("failure", [GateFailed, SystemExit])
+def test_a_failed_delivery_shows_no_secret_of_the_stack_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    failure: type[BaseException],
 ) -> None:
-    """CI uploads it, and whoever may read the repository may read that."""
+    """CI uploads its evidence and keeps its log, and whoever may read the repository may read both."""
     deliveries = FakeDeliveries(monkeypatch, tmp_path)
     passphrase, unknown = 'of "two" | words', "sv=2026&sig=OpaqueEF%2B12"
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", passphrase)
 
     def refused(stack: Stack, outputs: dict[str, Any]) -> None:
-        raise GateFailed(f"503: key {deliveries.key} of [{passphrase}] from https://a/b?{unknown}")
+        raise failure(f"503: key {deliveries.key} of [{passphrase}] from https://a/b?{unknown}")
 
     monkeypatch.setattr(gates, "await_gateway", refused)
-    deliveries.merge()
-    assert deliveries.done == ["staging-aws", "stopped"]
-    for file in ("merge-aws.json", "merge-aws.md"):
-        text = (tmp_path / file).read_text()
-        assert "smoke test staging-aws" in text, "the failed step is in it"
+    with pytest.raises(SystemExit) as left:
+        merge.deliver_merge("aws", tests="none")
+    assert deliveries.done == ["staging-aws"]
+    texts = {file: (tmp_path / file).read_text() for file in ("merge-aws.json", "merge-aws.md")}
+    assert all("smoke test staging-aws" in text for text in texts.values())
+    texts["the job's log"] = capsys.readouterr().out + str(left.value.code)
+    for place, text in texts.items():
         assert "[secret]" in text
         for secret in (deliveries.key, "two", "words", "OpaqueEF"):
-            assert secret not in text, file
+            assert secret not in text, place
 
 
 def test_a_preview_and_a_drift_report_are_written_without_the_secrets_of_the_stack(

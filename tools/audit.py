@@ -153,7 +153,7 @@ def problems(
 def main() -> None:
     pinned = pins({name: HOME / f"{name}.txt" for name in LOCKS})
     try:
-        found = vulnerabilities(pinned, os.environ.get("OSV_URL", OSV_URL))
+        found = vulnerabilities(pinned, os.environ.get("OSV_URL") or OSV_URL)
     except NoAnswer as error:
         fail(
             f"audit: the service did not answer, so nothing is known about {len(pinned)} packages: {error}. OSV_URL="

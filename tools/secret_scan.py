@@ -1,6 +1,6 @@
 """`make secrets`: no file of the repository has a credential in it.
 
-detect-secrets looks for what has a credential's form, in every file that git tracks or would add. It looks for values
+detect-secrets looks for what has a credential's form, in every file that git does not ignore. It looks for values
 of names that mean one (`password = …`) in settings, scripts and data: in Python ruff does (S105 to S107), texts are
 prose, and the secrets of tests are made up. What it finds and is none is in tools/secrets.toml, with the reason. Not
 found: a random text in an innocent place, and what is in no text file.
@@ -8,7 +8,6 @@ found: a random text in an innocent place, and what is in no text file.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
+
+from operations.engine.source_files import files_not_ignored
 
 HOME = Path(__file__).resolve().parents[1]
 ALLOWED = HOME / "tools" / "secrets.toml"
@@ -64,13 +65,6 @@ def settings(*, keywords: bool) -> dict[str, object]:
     }
 
 
-def tracked_files(folder: Path) -> list[str]:
-    """The files that git tracks or would add."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-    return sorted(each for each in listed.split("\0") if each and (folder / each).is_file())
-
-
 def findings(folder: Path, files: Iterable[str]) -> Iterator[Finding]:
     """What looks like a secret in these files; each value once a file, in its first line."""
     assigned = {
@@ -105,7 +99,7 @@ def problems(found: Iterable[Finding], allowed: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    files = tracked_files(HOME)
+    files = files_not_ignored(HOME)
     wrong = list(problems(findings(HOME, files), ALLOWED))
     for line in wrong:
         print(f"  {line}")

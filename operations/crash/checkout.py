@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from operations.engine import environment, previews
 from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.rehearsed_stack import SETTINGS
+from operations.engine.source_files import files_not_ignored
 
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
@@ -41,23 +41,6 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _files_not_ignored() -> list[str]:
-    """All files of this tree except those that ``.gitignore`` names.
-
-    git lists them from an empty repository: the tree itself may be none (a CodePipeline's source is a ZIP).
-    """
-    with tempfile.TemporaryDirectory() as empty:
-        subprocess.run(["git", "init", "--quiet", "--bare", empty], check=True)
-        git = ["git", f"--git-dir={empty}", f"--work-tree={HOME}"]
-        listed = subprocess.run(
-            [*git, "ls-files", "-z", "--others", "--exclude-standard"],
-            cwd=HOME,
-            check=True,
-            stdout=subprocess.PIPE,
-        )
-    return listed.stdout.decode().rstrip("\0").split("\0")
-
-
 @dataclass
 class Checkout:
     """A checkout for one cloud."""
@@ -67,10 +50,9 @@ class Checkout:
 
     def create(self) -> None:
         """Copy the working tree as it is. The Python environment and the models are shared."""
-        for name in _files_not_ignored():
-            if (HOME / name).is_file():
-                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(HOME / name, self.folder / name)
+        for name in files_not_ignored(HOME):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HOME / name, self.folder / name)
         for shared in (".venv", ".models"):
             (self.folder / shared).symlink_to(HOME / shared)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from operations.engine.source_files import files_not_ignored
 from tests.docs.pages import INLINE, ROOT, pages
 
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
@@ -46,14 +46,10 @@ def test_every_file_in_code_font_exists(page: Path) -> None:
 
 
 def test_every_page_that_code_names_exists() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
+    for name in files_not_ignored(ROOT):
         file = ROOT / name
         if file.suffix in (".py", ".toml", ".yaml", ".yml", ".in") or name == "Makefile":
-            text = file.read_text() if file.is_file() else ""
+            text = file.read_text()
             for page in re.findall(r"(?<![\w./-])docs/[\w/-]+\.md", text):
                 assert (ROOT / page).exists(), f"{name} names {page}"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from operations.engine.source_files import files_not_ignored
 from tools import secret_scan
-from tools.secret_scan import ALLOWED, findings, problems, tracked_files
+from tools.secret_scan import ALLOWED, findings, problems
 
 # In two parts, so that this file has none of them.
 PEM = "-----BEGIN " + "PRIVATE KEY-----"
@@ -90,19 +90,20 @@ def test_an_entry_that_nothing_needs_or_without_a_reason_is_a_problem(tmp_path: 
     assert "a.md has no reason" in unreasoned
 
 
-def test_a_file_that_is_not_added_yet_is_scanned_and_an_ignored_one_is_not(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+def test_each_file_that_git_does_not_ignore_is_scanned_without_a_checkout_too(
+    tmp_path: Path,
+) -> None:
     (tmp_path / ".gitignore").write_text("ignored\n")
     for name in ("new", "ignored"):
         (tmp_path / name).write_text("text")
-    assert tracked_files(tmp_path) == [".gitignore", "new"]
+    assert files_not_ignored(tmp_path) == [".gitignore", "new"]
 
 
 def test_the_command_fails_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.md").write_text(PEM)
-    monkeypatch.setattr(secret_scan, "tracked_files", lambda _: ["a.md"])
+    monkeypatch.setattr(secret_scan, "files_not_ignored", lambda _: ["a.md"])
     monkeypatch.setattr(secret_scan, "findings", lambda _, files: findings(tmp_path, files))
     with pytest.raises(SystemExit, match="1"):
         secret_scan.main()

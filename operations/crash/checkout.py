@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.rehearsed_stack import SETTINGS
 from operations.engine.source_files import files_not_ignored
+from rehearsal import supervisor
 
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
@@ -167,20 +167,9 @@ class Checkout:
 
     # The rehearsal
 
-    def control(self, path: str, body: object = None, method: str | None = None) -> Any:
+    def control(self, path: str, body: object = None, method: str = "GET") -> Any:
         """Call the rehearsal's control API; returns its answer."""
-        state = self.folder / ".rehearsal"
-        ports = json.loads((state / "addresses.json").read_text())
-        token = (state / "token").read_text()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{ports['http']}/_api/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json", "authorization": f"Bearer {token}"},
-            method=method,
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as answer:
-            return json.load(answer)
+        return supervisor.request(self.folder / ".rehearsal", f"/_api/{path}", method, body)
 
     def unrecorded_resources(self) -> list[dict[str, Any]]:
         """The cloud's resources that no provider of the rehearsal records."""

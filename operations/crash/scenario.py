@@ -105,7 +105,7 @@ def _set(checkout: Checkout, faults: Mapping[CrashStep, CrashFault]) -> None:
         if not step.dynamic:
             what = {"what": fault.kind, "after": fault.after, "times": fault.times, "seconds": 1}
             where = {"method": fault.method(step), "on": step.token, "name": step.name}
-            checkout.control("faults", what | where)
+            checkout.control("faults", what | where, "POST")
 
 
 def _hits(

@@ -18,6 +18,7 @@ from operations.engine import previews
 from operations.engine.gateway import FLIGHT
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.rehearsed_stack import RehearsedStack
+from rehearsal import supervisor
 
 FOLDER = HOME / ".drill"
 CAPTURES = 5
@@ -120,16 +121,13 @@ class DrillPlatform:
         return self._control("change", {"on": token, "inputs": inputs})
 
     def _control(self, verb: str, body: dict[str, Any]) -> list[str]:
-        environment = self.stack.environment
-        url = f"{environment['TRIPLANE_REHEARSAL_URL']}/_api/{verb}"
-        data = json.dumps({"stack": self.stack.name, **body}).encode()
-        headers = {
-            "content-type": "application/json",
-            "authorization": f"Bearer {environment['TRIPLANE_REHEARSAL_TOKEN']}",
-        }
-        request = urllib.request.Request(url, data, headers)  # noqa: S310  # loopback
-        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
-            return list(next(iter(json.load(response).values())))
+        answer = supervisor.request(
+            supervisor.state_folder(HOME),
+            f"/_api/{verb}",
+            "POST",
+            {"stack": self.stack.name, **body},
+        )
+        return list(next(iter(answer.values())))
 
     def delete_state(self) -> None:
         """Delete the stack's state, with the copies and the history that Pulumi has beside it."""

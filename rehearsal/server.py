@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core import control_token
+from rehearsal.core.access_keys import AccessKeys
 from rehearsal.core.account import Account
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
@@ -49,7 +50,8 @@ TITLES = {each.package: each.title for each in PROFILES}
 
 def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -> Context:
     """The context that the state folder holds."""
-    store = Store(state_dir / "rehearsal.sqlite", storage_key(state_dir))
+    key = storage_key(state_dir)
+    store = Store(state_dir / "rehearsal.sqlite", key)
     processes = Processes(store)
     processes.stop_all()  # those of a rehearsal that was killed
     account = Account()
@@ -61,6 +63,7 @@ def assemble(state_dir: Path, http_port: int, loop: asyncio.AbstractEventLoop) -
         state_dir=state_dir,
         base_url=f"http://127.0.0.1:{http_port}",
         account=account,
+        access_keys=AccessKeys(key),
         behaviour=profile,
         store=store,
         grants=Grants(store, profile),

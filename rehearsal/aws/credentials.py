@@ -1,34 +1,26 @@
-"""How a caller proves who it is: the signature of a request names an access key.
+"""How a caller proves who it is: it signs its requests with an access key.
 
-The access key, the region and the service are read from the signature. The signature itself is not
-verified. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import time
-from typing import NamedTuple
-
-from starlette.requests import Request
 
 from rehearsal.aws.permissions import ROLE
-from rehearsal.core.records import Record, Refusal
+from rehearsal.core.access_keys import AccessKey
+from rehearsal.core.records import Record
 from rehearsal.provider.context import Context
+from rehearsal.runtime import sigv4
+from rehearsal.runtime.containers import CONTAINERS
+from rehearsal.runtime.functions.registry import FUNCTIONS
 
 SESSIONS = "aws/sessions"
 """The namespace of the sessions, by their access key ids."""
-SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
-
-
-class Signature(NamedTuple):
-    """What the signature of a request names."""
-
-    key: str
-    region: str
-    service: str
+FORMER_TOKEN = "session-of-"
+"""How the session tokens of a former version begin."""
 
 
 def access_key(role_arn: str) -> str:
@@ -41,46 +33,51 @@ def workload_environment(context: Context, role_arn: str, region: str) -> dict[s
     return {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": access_key(role_arn),
-        "AWS_SECRET_ACCESS_KEY": context.account.aws_secret_access_key,
-        "AWS_SESSION_TOKEN": f"session-of-{role_arn}",
+        **_variables(context.access_keys.temporary(access_key(role_arn))),
         "AWS_ENDPOINT_URL": f"{context.base_url}/aws/",
     }
 
 
-def open_session(context: Context, role: Record, seconds: int) -> tuple[str, float]:
-    """The access key id of a new session of a role, and the time when it ends."""
-    key, expires = "ASIA" + base32(secrets.token_hex()), time.time() + seconds
-    context.kv.put(SESSIONS, key, {"role": role.id, "expires": expires})
-    return key, expires
+def _variables(key: AccessKey) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_SESSION_TOKEN": key.token,
+    }
 
 
-def caller(context: Context, key: str) -> Record | None:
-    """The role behind an access key id; None: the deployer. Raises `Refusal` for an unknown or ended one."""
-    if key == context.account.aws_access_key_id:
-        return None
-    if session := context.kv.get(SESSIONS, key):
+def renew_stored(context: Context) -> None:
+    """Give the workloads of a former version this rehearsal's keys. All had one secret, and no signature was verified."""
+    for namespace, part in ((FUNCTIONS, "platform_env"), (CONTAINERS, "env")):
+        for name, stored in context.kv.items(namespace).items():
+            variables = stored[part]
+            if variables.get("AWS_SESSION_TOKEN", "").startswith(FORMER_TOKEN):
+                key = context.access_keys.temporary(variables["AWS_ACCESS_KEY_ID"])
+                renewed = {**stored, part: {**variables, **_variables(key)}}
+                context.kv.put(namespace, name, renewed)
+
+
+def open_session(context: Context, role: Record, seconds: int) -> tuple[AccessKey, float]:
+    """The key of a new session of a role, and the time when it ends."""
+    id, expires = "ASIA" + base32(secrets.token_hex()), time.time() + seconds
+    context.kv.put(SESSIONS, id, {"role": role.id, "expires": expires})
+    return context.access_keys.temporary(id), expires
+
+
+def caller(context: Context, id: str, family: sigv4.Family) -> tuple[AccessKey, Record | None]:
+    """The key with this id, and its role; None: the deployer. Raises `Refusal` for an unknown or ended one."""
+    if id == context.access_keys.deployer.id:
+        return context.access_keys.deployer, None
+    key = context.access_keys.temporary(id)
+    if session := context.kv.get(SESSIONS, id):
         if session["expires"] <= time.time():
-            # As S3, IAM and STS write it; the services with JSON add `Exception`.
-            raise Refusal("ExpiredToken", "The security token included in the request is expired")
+            raise sigv4.SignatureRefused(*family.ended_session)
         if role := context.get(ROLE, session["role"]):
-            return role
+            return key, role
     for role in context.all(ROLE):
-        if access_key(role.outputs["arn"]) == key:
-            return role
-    raise Refusal(
-        "UnrecognizedClientException", "The security token included in the request is invalid."
-    )
-
-
-def signature(request: Request) -> Signature:
-    """The signature in the header, or in the query of a presigned URL."""
-    found = SCOPE.search(request.headers.get("authorization", "")) or SCOPE.search(
-        f"Credential={request.query_params.get('X-Amz-Credential', '')}"
-    )
-    if not found:
-        raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
-    return Signature(*found.groups())
+        if access_key(role.outputs["arn"]) == id:
+            return key, role
+    raise sigv4.SignatureRefused(*family.unknown_key)
 
 
 def base32(text: str) -> str:

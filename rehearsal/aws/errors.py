@@ -8,17 +8,15 @@ from starlette.responses import JSONResponse, Response
 
 from rehearsal.aws import query_protocol
 from rehearsal.core.records import Refusal
+from rehearsal.runtime.sigv4 import SignatureRefused
 
 STATUS = {
     "AccessDenied": 403,
     "AccessDeniedException": 403,
-    "ExpiredToken": 403,
-    "MissingAuthenticationToken": 403,
     "NoSuchEntity": 404,
     "NotRehearsed": 501,
     "ResourceNotFoundException": 404,
     "TooManyRequestsException": 429,
-    "UnrecognizedClientException": 403,
 }
 """HTTP status of each code; 400 for all others."""
 S3_ERROR = "<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -30,7 +28,9 @@ def response(refused: Refusal, service: str) -> Response:
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
     """
-    status = STATUS.get(refused.code, 400)
+    status = (
+        refused.status if isinstance(refused, SignatureRefused) else STATUS.get(refused.code, 400)
+    )
     code, message = refused.code, refused.message
     if service in ("s3", "iam", "sts") and code == "AccessDeniedException":
         code = "AccessDenied"  # without the suffix that the other services add

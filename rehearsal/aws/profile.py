@@ -118,8 +118,8 @@ def environment(context: Context) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": f"{context.base_url}/aws/",
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{context.object_stores.port('s3')}",
-        "AWS_ACCESS_KEY_ID": context.account.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": context.account.aws_secret_access_key,
+        "AWS_ACCESS_KEY_ID": context.access_keys.deployer.id,
+        "AWS_SECRET_ACCESS_KEY": context.access_keys.deployer.secret,
     }
 
 

@@ -1,6 +1,6 @@
 """The addresses below ``/aws`` at which AWS's own clients find the services.
 
-All services share one address. The signature of a request names the service that it is for.
+All services share one address. The signature of a request names the service that it is for, and is verified.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.query_protocol import Query
 from rehearsal.core.records import Refusal
 from rehearsal.provider.context import Context
+from rehearsal.runtime import sigv4
 
 METHODS = ["DELETE", "GET", "HEAD", "POST", "PUT"]
 TARGETS: dict[str, Operation] = {
@@ -67,17 +68,30 @@ QUERIES: dict[str, Query] = {
     f"sts:{sts.WEB_IDENTITY}": sts.assume_role_with_web_identity,
 }
 """The operations of the query protocol, by service and ``Action``."""
-PATHS: tuple[tuple[str, Callable[[Call, Request, str], Awaitable[Response]]], ...] = (
-    (r"/endpoints/([^/]+)/invocations", sagemaker_runtime.invoke_endpoint),
-    (r"/2015-03-31/functions/([^/]+)/invocations", lambda_functions.invoke),
-    (r"/2016-08-19/(account-settings)/?", account_settings.get_account_settings),
-    (r"/(listRegions)", account_settings.list_regions),
+PATHS: tuple[tuple[str, str, Callable[[Call, Request, str], Awaitable[Response]]], ...] = (
+    ("sagemaker", r"/endpoints/([^/]+)/invocations", sagemaker_runtime.invoke_endpoint),
+    ("lambda", r"/2015-03-31/functions/([^/]+)/invocations", lambda_functions.invoke),
+    ("lambda", r"/2016-08-19/(account-settings)/?", account_settings.get_account_settings),
+    ("account", r"/(listRegions)", account_settings.list_regions),
 )
 """The operations that are known by their address, and are given the name in it."""
+SERVICES = {
+    "AmazonEC2ContainerRegistry_V20150921": "ecr",
+    "AnyScaleFrontendService": "application-autoscaling",
+    "CodeBuild_20161006": "codebuild",
+    "ResourceGroupsTaggingAPI_20170126": "tagging",
+    "ServiceQuotasV20190624": "servicequotas",
+    "SageMaker": "sagemaker",
+    "secretsmanager": "secretsmanager",
+}
+"""The services of the JSON protocol, by the first part of the ``x-amz-target`` header."""
+SCOPE = re.compile(r"[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
+"""The service that a signature is for: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html"""
 
 
 def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/aws``. Opens the endpoints of before a restart again."""
+    credentials.renew_stored(context)
     lambda_urls.reopen(context)
     s3 = s3_proxy.StorageProxy(context)
 
@@ -97,38 +111,67 @@ async def _build_log(context: Context, request: Request) -> Response:
 
 async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request) -> Response:
     """Any request. A refusal has the words and the form of the service."""
-    service = "s3"
+    path = f"/{request.path_params['path']}"
+    sent = sigv4.SignedRequest.of(request.scope, await request.body())
+    service, family = _service(sent, path)
     try:
-        if await _is_web_identity(request):
+        if service == "sts" and family is sigv4.QUERY and _is_web_identity(sent):
             call = Call(context, None, context.account.aws_region, {})
-            return await _dispatch(request, service := "sts", "/", call)
-        signature = credentials.signature(request)
-        service = signature.service
-        path = f"/{request.path_params['path']}"
-        caller = credentials.caller(context, signature.key)
+            return await _dispatch(request, sent, service, path, call)
+        signed = sigv4.signature(sent, family)
+        key, caller = credentials.caller(context, signed.key, family)
+        sent = sigv4.verified(sent, signed, key, family, service)
         if service == "s3":
-            return await s3.answer(request, path, caller)
-        return await _dispatch(request, service, path, Call(context, caller, signature.region, {}))
+            return await s3.answer(sent, path, caller)
+        call = Call(context, caller, signed.region, {})
+        return await _dispatch(request, sent, service, path, call)
     except Refusal as refused:
         return errors.response(refused, service)
 
 
-async def _is_web_identity(request: Request) -> bool:
-    """Whether this is the one request without a signature."""
-    if request.method != "POST" or "authorization" in request.headers:
-        return False
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith("application/x-www-form-urlencoded"):
-        return False
-    return dict(parse_qsl((await request.body()).decode())).get("Action") == sts.WEB_IDENTITY
+def _service(sent: sigv4.SignedRequest, path: str) -> tuple[str, sigv4.Family]:
+    """The service that a request is for, and its family.
+
+    Its header or its address says so. The signature's own word is taken where only that tells: between S3, whose
+    objects may have any address, and the others; between IAM and STS.
+    """
+    scope = f"{sent.header('authorization')} {sent.parameters.get('X-Amz-Credential', '')}"
+    named = found[1] if (found := SCOPE.search(scope)) else ""
+    if target := sent.header("x-amz-target"):
+        return SERVICES.get(target.partition(".")[0], named), sigv4.JSON
+    if named == "s3":
+        return named, sigv4.S3
+    for service, pattern, _ in PATHS:
+        if re.fullmatch(pattern, path):
+            return service, sigv4.REST_JSON
+    if named in query_protocol.NAMESPACES or _is_form(sent):
+        return named or "sts", sigv4.QUERY
+    return named or "s3", sigv4.REST_JSON if named else sigv4.S3
 
 
-async def _dispatch(request: Request, service: str, path: str, call: Call) -> Response:
+def _is_form(sent: sigv4.SignedRequest) -> bool:
+    kind = sent.header("content-type")
+    return sent.method == "POST" and kind.startswith("application/x-www-form-urlencoded")
+
+
+def _is_web_identity(sent: sigv4.SignedRequest) -> bool:
+    """Whether this is the one request of STS that needs no signature."""
+    return _form(sent).get("Action") == sts.WEB_IDENTITY
+
+
+def _form(sent: sigv4.SignedRequest) -> dict[str, str]:
+    """The parameters of the query protocol. A presigned URL has them in its query."""
+    return sent.parameters | dict(parse_qsl(sent.body.decode(errors="replace")))
+
+
+async def _dispatch(
+    request: Request, sent: sigv4.SignedRequest, service: str, path: str, call: Call
+) -> Response:
     """The answer of the operation that a request is for: by its header, its form or its address.
 
     What is not rehearsed is still refused in AWS's words to a caller who may not do it.
     """
-    if target := request.headers.get("x-amz-target"):
+    if target := sent.header("x-amz-target"):
         called = replace(call, body=await request.json())
         operation = TARGETS.get(target)
         if operation is None:
@@ -137,7 +180,7 @@ async def _dispatch(request: Request, service: str, path: str, call: Call) -> Re
         answer = await anyio.to_thread.run_sync(operation, called)
         return JSONResponse(answer, media_type="application/x-amz-json-1.1")
     if service in query_protocol.NAMESPACES:
-        form = dict(parse_qsl((await request.body()).decode()))
+        form = _form(sent)
         action = form.get("Action", "")
         query = QUERIES.get(f"{service}:{action}")
         if query is None:
@@ -146,7 +189,7 @@ async def _dispatch(request: Request, service: str, path: str, call: Call) -> Re
         result = await anyio.to_thread.run_sync(query, replace(call, body=form))
         text = query_protocol.response(service, action, result)
         return Response(text, media_type="text/xml")
-    for pattern, invoke in PATHS:
+    for _, pattern, invoke in PATHS:
         if found := re.fullmatch(pattern, path):
             return await invoke(call, request, unquote(found[1]))
     body = await request.json() if await request.body() else {}

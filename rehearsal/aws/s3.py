@@ -17,6 +17,7 @@ from rehearsal.aws import permissions
 from rehearsal.aws.arns import region
 from rehearsal.aws.policy_documents import check_policy
 from rehearsal.aws.tags import check_tags
+from rehearsal.core.access_keys import SERVER_HEADER
 from rehearsal.core.assets import content_bytes
 from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
@@ -289,7 +290,9 @@ def send(
     """One request to the emulator; an error status is returned, not raised."""
     path = quote(f"{bucket}/{key}" if key else bucket)
     url = f"{context.object_stores.s3()}/{path}" + (f"?{urlencode(query)}" if query else "")
-    headers = {"content-type": content_type} if body is not None else {}
+    headers = {SERVER_HEADER: context.access_keys.server_token}
+    if body is not None:
+        headers["content-type"] = content_type
     request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:

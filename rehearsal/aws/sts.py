@@ -56,9 +56,9 @@ def assume_role_with_web_identity(call: Call) -> str:
         )
     key, expires = credentials.open_session(call.context, role, seconds)
     session = {
-        "AccessKeyId": key,
-        "SecretAccessKey": call.context.account.aws_secret_access_key,
-        "SessionToken": f"session-of-{role.outputs['arn']}",
+        "AccessKeyId": key.id,
+        "SecretAccessKey": key.secret,
+        "SessionToken": key.token,
         "Expiration": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return f"<Credentials>{elements(session)}</Credentials>"

@@ -10,11 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Account:
-    """The deployer on each cloud: invented, well-formed, the same on every machine."""
+    """The deployer on each cloud: invented, well-formed, the same on every machine. Its keys are not."""
 
     aws_account: str = "123456789012"
-    aws_access_key_id: str = "AKIAREHEARSAL0000001"
-    aws_secret_access_key: str = "rehearsal-only-not-a-secret"
     aws_region: str = "us-east-1"
     """Used when the provider's settings name none. A record's is in ``outputs["region"]``."""
     gcp_project: str = "triplane-rehearsal"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rehearsal.core.access_keys import AccessKeys
 from rehearsal.core.account import Account
 from rehearsal.core.behaviour import Behaviour
 from rehearsal.core.credentials import Authority
@@ -35,6 +36,8 @@ class Context:
     base_url: str
     """``http://127.0.0.1:PORT``: the data planes are below ``/aws``, ``/gcp``, ``/azure``."""
     account: Account
+    access_keys: AccessKeys
+    """AWS's."""
     behaviour: Behaviour
     """How late, how slow and how narrow the clouds are: the profile that the rehearsal was started with."""
     store: Store

@@ -6,8 +6,8 @@
 | Cloud Storage | fake-gcs-server | buckets and objects | object versions, lifecycle, labels, access |
 | Azure Blob | Azurite through azurite/serve.cjs, beside this module | containers, blobs, accounts | blob versions, lifecycle, access rules |
 
-What is not executed is only recorded with the resource. Azurite checks issuer, audience and times of
-a bearer token, but not its signature; the other two accept any caller.
+What is not executed is only recorded with the resource. The S3 server verifies AWS's signatures. Azurite checks
+issuer, audience and times of a bearer token, but not its signature; fake-gcs-server accepts any caller.
 
 ``python -m rehearsal.runtime.object_stores install`` installs Azurite ahead of its first use.
 """
@@ -73,6 +73,7 @@ class ObjectStores:
         self._account = account
         self._processes = processes
         self._authority = authority
+        self._state_dir = state_dir
         self._folder = state_dir / "objects"
         self._ports = ports.Ports(state_dir / "addresses.json")
         self._locks: dict[Store, threading.RLock] = {
@@ -186,12 +187,14 @@ class ObjectStores:
 
     def _s3(self, folder: Path, port: int) -> Program:
         return Program(
-            [sys.executable, "-m", "rehearsal.runtime.s3_server", str(port), folder / "s3.sqlite"],
+            # It reads the access keys itself: in its environment they would lie in the open.
+            [
+                *(sys.executable, "-m", "rehearsal.runtime.s3_server"),
+                *(str(port), folder / "s3.sqlite", self._state_dir),
+            ],
             {
                 "SERVICES": "s3",
                 "MINISTACK_ACCOUNT_ID": self._account.aws_account,
-                # Presigned URLs are checked against it.
-                "AWS_SECRET_ACCESS_KEY": self._account.aws_secret_access_key,
                 "LOG_LEVEL": "WARNING",
             },
         )

@@ -1,4 +1,6 @@
-"""The S3 endpoint: ministack's S3 protocol over a SQLite file. ``python -m rehearsal.runtime.s3_server PORT FILE``.
+"""The S3 endpoint: ministack's S3 protocol over a SQLite file, for requests that the deployer has signed.
+
+``python -m rehearsal.runtime.s3_server PORT FILE STATE``
 
 ministack (MIT) speaks S3 well, but keeps bucket settings and object versions in memory until it is
 stopped gracefully, and loses the versions even then. Here every write is in the file before it is
@@ -11,12 +13,12 @@ not made for gigabytes.
 
 from __future__ import annotations
 
+import hmac
 import os
 import pickle
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,8 +28,14 @@ import uvicorn
 from ministack import app  # type: ignore[import-untyped]
 from ministack.core.responses import get_account_id  # type: ignore[import-untyped]
 from ministack.services import s3  # type: ignore[import-untyped]
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rehearsal.core.access_keys import SERVER_HEADER, AccessKeys
+from rehearsal.core.credentials import storage_key
 from rehearsal.core.request_guard import RequestGuard
+from rehearsal.runtime import sigv4
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[..., Awaitable[Answer]]
@@ -39,7 +47,6 @@ OBJECT_FACTS = {
     "retention": s3._object_retention,
     "legal_hold": s3._object_legal_hold,
 }
-SKEW = timedelta(minutes=15)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (account TEXT, bucket TEXT, state BLOB,
                                     PRIMARY KEY (account, bucket));
@@ -115,22 +122,6 @@ class Disk:
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",
             (account, bucket, key, pickle.dumps(state)),
         )
-
-
-def too_skewed(headers: dict[str, str]) -> Answer | None:
-    """S3's refusal of a request that was signed by a clock which is 15 minutes wrong.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-    """
-    signed = headers.get("x-amz-date")
-    if not signed:
-        return None
-    at = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if abs(datetime.now(UTC) - at) <= SKEW:
-        return None
-    words = "The difference between the request time and the server's time is too large."
-    refusal: Answer = s3._error("RequestTimeTooSkewed", words, 403, "/")
-    return refusal
 
 
 PART_BYTES = 5 * 2**20
@@ -225,8 +216,6 @@ def durable(handle: Handler, disk: Disk) -> Handler:
     async def handler(
         method: str, path: str, headers: dict[str, str], body: bytes, query: Any, *rest: Any
     ) -> Answer:
-        if refused := too_skewed(headers):
-            return refused
         bucket, key = s3._parse_bucket_key(path, headers)
         if method == "DELETE" and bucket and not key and not query and _has_versions(bucket):
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/delete-bucket.html
@@ -258,14 +247,61 @@ def _has_versions(bucket: str) -> bool:
     return any(values == bucket for values, _ in s3._object_versions)
 
 
-def main(port: int, path: Path) -> None:
+class SignatureCheck:
+    """Answers only what the deployer has signed, and what the rehearsal itself sends.
+
+    A workload's requests come through the rehearsal, which knows its permissions.
+    """
+
+    def __init__(self, app: ASGIApp, keys: AccessKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            return
+        request = sigv4.SignedRequest.of(scope, body)
+        own = request.header(SERVER_HEADER)
+        if not hmac.compare_digest(own.encode(), self._keys.server_token.encode()):
+            try:
+                request = self._verified(request)
+            except sigv4.SignatureRefused as refused:
+                words = (refused.code, refused.message, refused.status, scope["path"])
+                status, headers, text = s3._error(*words)
+                answer = Response(b"" if request.method == "HEAD" else text, status, headers)
+                await answer(scope, receive, send)
+                return
+        await self._app({**scope, **request.for_server()}, _reader(request.body), send)
+
+    def _verified(self, request: sigv4.SignedRequest) -> sigv4.SignedRequest:
+        signed = sigv4.signature(request, sigv4.S3)
+        if signed.key != self._keys.deployer.id:
+            raise sigv4.SignatureRefused(*sigv4.S3.unknown_key)
+        return sigv4.verified(request, signed, self._keys.deployer, sigv4.S3, "s3")
+
+
+def _reader(body: bytes) -> Receive:
+    """What an application reads a body from that was read before."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive
+
+
+def main(port: int, path: Path, state_dir: Path) -> None:
     """Serve until stopped."""
     disk = Disk(path)
     disk.load()
     s3.handle_request = durable(s3.handle_request, disk)
     # Without lifespan events ministack starts neither its schedulers nor its container clean-up.
     uvicorn.run(
-        RequestGuard(app.app),
+        RequestGuard(SignatureCheck(app.app, AccessKeys(storage_key(state_dir)))),
         host="127.0.0.1",
         port=port,
         lifespan="off",
@@ -277,4 +313,4 @@ def main(port: int, path: Path) -> None:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -124,8 +124,8 @@ class Rehearsal(Side):
     """Ours: resources through the provider, everything else through the APIs."""
 
     def __init__(self, context: Context, address: str) -> None:
-        account = context.account
-        super().__init__(address, account.aws_access_key_id, account.aws_secret_access_key)
+        key = context.access_keys.deployer
+        super().__init__(address, key.id, key.secret)
         self._provider = Provider(context, PROFILE)
         self._provider.Configure(pb.ConfigureRequest(args=encode({"region": REGION})), Call())
         self._count = 0

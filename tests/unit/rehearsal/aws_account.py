@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from rehearsal.aws import credentials, permissions, routes
 from rehearsal.aws.profile import PROFILE
+from rehearsal.core.access_keys import AccessKey
 from rehearsal.core.records import Inputs, Json, Record
 from rehearsal.core.schema import Schemas
 from rehearsal.provider.context import Context
@@ -68,19 +74,37 @@ class Account:
 
     def call(self, target: str, body: Json, caller: Record | None = None) -> tuple[int, Json]:
         """One call of an API of the JSON protocol, by the deployer or by a workload's role."""
-        service = {"SageMaker": "sagemaker"}.get(target.partition(".")[0], "any")
-        headers = {"authorization": self.signed(service, caller), "x-amz-target": target}
-        answer = self.http.post("/aws/", json=body, headers=headers)
+        auth = self.signed(routes.SERVICES[target.partition(".")[0]], caller)
+        answer = self.http.post("/aws/", json=body, headers={"x-amz-target": target}, auth=auth)
         return answer.status_code, answer.json()
 
-    def signed(self, service: str, caller: Record | None = None) -> str:
-        """An Authorization header, as far as the rehearsal reads it."""
-        key = (
-            credentials.access_key(caller.outputs["arn"])
-            if caller
-            else self.context.account.aws_access_key_id
+    def signed(self, service: str, caller: Record | None = None) -> Signed:
+        """What signs a request to a service, by the deployer or by a workload's role."""
+        keys = self.context.access_keys
+        id = credentials.access_key(caller.outputs["arn"]) if caller else ""
+        return Signed(keys.temporary(id) if caller else keys.deployer, service)
+
+
+class Signed(httpx.Auth):
+    """AWS's own signature of a request."""
+
+    requires_request_body = True
+
+    def __init__(self, key: AccessKey, service: str) -> None:
+        signer = S3SigV4Auth if service == "s3" else SigV4Auth
+        self._signer = signer(Credentials(*key), service, REGION)
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        names = ("host", "content-type", "x-amz-target")
+        asked = AWSRequest(
+            request.method,
+            str(request.url),
+            {name: value for name, value in request.headers.items() if name in names},
+            request.content,
         )
-        return f"AWS4-HMAC-SHA256 Credential={key}/20261122/{REGION}/{service}/aws4_request"
+        self._signer.add_auth(asked)
+        request.headers.update(asked.headers.items())
+        yield request
 
 
 def allow(action: str, resource: str) -> Json:

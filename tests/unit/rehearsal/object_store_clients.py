@@ -36,8 +36,8 @@ def s3(context: Context) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=context.object_stores.s3(),
-        aws_access_key_id=context.account.aws_access_key_id,
-        aws_secret_access_key=context.account.aws_secret_access_key,
+        aws_access_key_id=context.access_keys.deployer.id,
+        aws_secret_access_key=context.access_keys.deployer.secret,
         region_name="eu-west-1",
         config=Config(retries={"total_max_attempts": 8}),
     )

@@ -17,11 +17,12 @@ from starlette.requests import Request
 
 from components.aws.delivery import SESSION_SECONDS
 from rehearsal.aws import ecr, lambda_urls, permissions, s3
+from rehearsal.core.access_keys import AccessKey
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.archives import archive
-from tests.unit.rehearsal.aws_account import Account, allow
+from tests.unit.rehearsal.aws_account import Account, Signed, allow
 
 BUILDSPEC = """\
 version: 0.2
@@ -275,9 +276,9 @@ class Serving:
         )
 
     def invoke(self, endpoint: Record, body: bytes = b"{}", caller: Record | None = None) -> Any:
-        headers = {"authorization": self.account.signed("sagemaker", caller)}
+        auth = self.account.signed("sagemaker", caller)
         return self.account.http.post(
-            f"/aws/endpoints/{endpoint.id}/invocations", content=body, headers=headers
+            f"/aws/endpoints/{endpoint.id}/invocations", content=body, auth=auth
         )
 
 
@@ -327,12 +328,12 @@ def test_a_session_of_the_delivery_is_as_long_as_its_role_allows_and_then_ends(
 ) -> None:
     role = delivery_role(account, maxSessionDuration=SESSION_SECONDS)
     answer = assumed(account, role, SESSION_SECONDS)
-    key = re.findall("<AccessKeyId>(.*)</AccessKeyId>", answer.text)[0]
-    authorization = f"AWS4-HMAC-SHA256 Credential={key}/20261122/eu-west-1/sts/aws4_request"
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    key = AccessKey(*(re.findall(f"<{name}>(.*)</{name}>", answer.text)[0] for name in names))
 
     def identity() -> Any:
         form = {"Action": "GetCallerIdentity"}
-        return account.http.post("/aws/", data=form, headers={"authorization": authorization})
+        return account.http.post("/aws/", data=form, auth=Signed(key, "sts"))
 
     assert f"assumed-role/{role.id}/" in identity().text
     now = time.time()
@@ -573,17 +574,17 @@ def test_a_workload_reaches_s3_with_its_own_permissions_only(account: Account) -
     role = account.role(
         "writer", "lambda", allow("s3:PutObject", f"arn:aws:s3:::{bucket.id}/captures/*")
     )
-    headers = {"authorization": account.signed("s3", role)}
+    auth = account.signed("s3", role)
 
     def put(key: str) -> Any:
-        return account.http.put(f"/aws/{bucket.id}/{key}", content=b"x", headers=headers)
+        return account.http.put(f"/aws/{bucket.id}/{key}", content=b"x", auth=auth)
 
     assert put("captures/a.json").status_code == 200
     assert s3.read_object(account.context, f"s3://{bucket.id}/captures/a.json") == b"x"
     refused = put("models/a.json")
     assert refused.status_code == 403
     assert "<Code>AccessDenied</Code>" in refused.text
-    assert account.http.get(f"/aws/{bucket.id}/captures/a.json", headers=headers).status_code == 403
+    assert account.http.get(f"/aws/{bucket.id}/captures/a.json", auth=auth).status_code == 403
 
 
 def test_a_secret_is_read_with_the_permission_in_the_newest_or_requested_version(

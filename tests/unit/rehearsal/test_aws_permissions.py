@@ -184,8 +184,8 @@ def test_an_operation_that_is_not_rehearsed_is_refused_as_aws_refuses_it(
     role = account.role("gateway", "lambda", allow("s3:GetObject", "*"))
 
     def call(caller: Record | None) -> tuple[int, str]:
-        headers = {"authorization": account.signed(service, caller), "x-amz-target": target}
-        answer = account.http.post("/aws/", json=body, headers=headers)
+        auth = account.signed(service, caller)
+        answer = account.http.post("/aws/", json=body, headers={"x-amz-target": target}, auth=auth)
         return answer.status_code, answer.text
 
     status, text = call(role)
@@ -200,9 +200,9 @@ def test_an_address_of_lambda_and_a_form_of_iam_name_their_operation_and_resourc
     account: Account,
 ) -> None:
     role = account.role("gateway", "lambda", allow("s3:GetObject", "*"))
-    headers = {"authorization": account.signed("lambda", role)}
+    auth = account.signed("lambda", role)
     answer = account.http.put(
-        "/aws/2015-03-31/functions/other/code", json={"ZipFile": ""}, headers=headers
+        "/aws/2015-03-31/functions/other/code", json={"ZipFile": ""}, auth=auth
     )
     assert answer.status_code == 403
     assert "lambda:UpdateFunctionCode on resource: arn:aws:lambda:" in answer.text
@@ -212,8 +212,8 @@ def test_an_address_of_lambda_and_a_form_of_iam_name_their_operation_and_resourc
         "RoleName": role.id,
         "PolicyArn": "arn:aws:iam::aws:policy/A",
     }
-    headers = {"authorization": account.signed("iam", role)}
-    answer = account.http.post("/aws/", data=form, headers=headers)
+    auth = account.signed("iam", role)
+    answer = account.http.post("/aws/", data=form, auth=auth)
     assert answer.status_code == 403
     assert f"iam:AttachRolePolicy on resource: {role.outputs['arn']} " in answer.text
 
@@ -221,10 +221,10 @@ def test_an_address_of_lambda_and_a_form_of_iam_name_their_operation_and_resourc
 def test_whoever_hands_a_role_to_a_service_must_be_allowed_to_pass_it(account: Account) -> None:
     may_update = allow("lambda:UpdateFunctionConfiguration", "*")
     role = account.role("delivery", "lambda", may_update)
-    headers = {"authorization": account.signed("lambda", role)}
+    auth = account.signed("lambda", role)
     other = "arn:aws:iam::123456789012:role/admin"
     answer = account.http.put(
-        "/aws/2015-03-31/functions/own/configuration", json={"Role": other}, headers=headers
+        "/aws/2015-03-31/functions/own/configuration", json={"Role": other}, auth=auth
     )
     assert answer.status_code == 403
     assert f"iam:PassRole on resource: {other} " in answer.text

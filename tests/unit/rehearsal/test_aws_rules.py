@@ -11,6 +11,7 @@ from rehearsal.aws import codebuild, credentials, permissions, s3
 from rehearsal.aws.policy_documents import check_policy
 from rehearsal.core.records import CheckFailure, Inputs, Refusal
 from rehearsal.provider.context import Context
+from rehearsal.runtime import sigv4
 from tests.unit.rehearsal.aws_account import Account, allow, trust
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -35,10 +36,10 @@ def test_a_request_that_no_policy_allows_is_refused_in_the_words_of_aws(account:
 
 
 def test_the_deployer_may_do_everything_and_an_unknown_key_nothing(account: Account) -> None:
-    key = account.context.account.aws_access_key_id
-    assert credentials.caller(account.context, key) is None
+    key = account.context.access_keys.deployer
+    assert credentials.caller(account.context, key.id, sigv4.JSON) == (key, None)
     with pytest.raises(Refusal, match="UnrecognizedClientException"):
-        credentials.caller(account.context, "AKIASOMEBODYELSE0000")
+        credentials.caller(account.context, "AKIASOMEBODYELSE0000", sigv4.JSON)
 
 
 def test_an_explicit_deny_outweighs_every_allow(account: Account) -> None:

@@ -45,8 +45,8 @@ def test_lambda_reports_the_executions_that_are_not_reserved(live_context: Conte
     account = Account(live_context)
     role = account.role("gateway", "lambda")
     account.function("gateway", role, "", reservedConcurrentExecutions=20)
-    headers = {"authorization": account.signed("lambda")}
-    answer = account.http.get("/aws/2016-08-19/account-settings", headers=headers).json()
+    auth = account.signed("lambda")
+    answer = account.http.get("/aws/2016-08-19/account-settings", auth=auth).json()
     assert answer["AccountLimit"]["ConcurrentExecutions"] == 1000
     assert answer["AccountLimit"]["UnreservedConcurrentExecutions"] == 980
 
@@ -115,8 +115,8 @@ def test_a_simulation_decides_as_the_policies_of_a_role(live_context: Context) -
             "ActionNames.member.2": "iam:CreateRole",
             "ResourceArns.member.1": resource,
         }
-        headers = {"authorization": account.signed("iam")}
-        text = account.http.post("/aws/", data=form, headers=headers).text
+        auth = account.signed("iam")
+        text = account.http.post("/aws/", data=form, auth=auth).text
         return [each.partition("<")[0] for each in text.split("<EvalDecision>")[1:]]
 
     own = "arn:aws:ecr:eu-west-1:123456789012:repository/triplane-x"
@@ -134,11 +134,11 @@ def test_the_check_finds_the_role_of_a_session_whose_role_has_a_path(
     own = allow("iam:GetRole", role.outputs["arn"])
     policy = json.dumps({"Version": "2012-10-17", "Statement": [own]})
     account.create(permissions.ROLE_POLICY, "own", role=role.id, policy=policy)
-    headers = {"authorization": account.signed("iam", role)}
+    auth = account.signed("iam", role)
 
     def get_role(RoleName: str) -> Any:  # noqa: N803
         form = {"Action": "GetRole", "RoleName": RoleName}
-        text = account.http.post("/aws/", data=form, headers=headers).text
+        text = account.http.post("/aws/", data=form, auth=auth).text
         return {"Role": {"Arn": text.partition("<Arn>")[2].partition("</Arn>")[0]}}
 
     session = f"arn:aws:sts::123456789012:assumed-role/{role.id}/ada@example.com"

@@ -251,11 +251,8 @@ def test_a_new_role_is_missing_from_the_list_of_roles_at_first(late_account: Acc
 
     def listed() -> bool:
         form = {"Action": "ListRoles", "Version": "2010-05-08"}
-        headers = {"authorization": late_account.signed("iam")}
-        return (
-            f"<RoleName>{role.id}<"
-            in late_account.http.post("/aws/", data=form, headers=headers).text
-        )
+        auth = late_account.signed("iam")
+        return f"<RoleName>{role.id}<" in late_account.http.post("/aws/", data=form, auth=auth).text
 
     assert not listed()
     time.sleep(REALISTIC.listing_delay())

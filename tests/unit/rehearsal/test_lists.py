@@ -61,9 +61,9 @@ def test_iam_lists_roles_without_tags_and_the_tags_of_each_role(live_context: Co
     worker = account.role("w", "lambda", allow("s3:GetObject", "arn:aws:s3:::x"))
 
     def call(action: str, caller: Any = None, **form: str) -> tuple[int, str]:
-        headers = {"authorization": account.signed("iam", caller)}
+        auth = account.signed("iam", caller)
         body = {"Action": action, "Version": "2010-05-08", **form}
-        answer = account.http.post("/aws/", data=body, headers=headers)
+        answer = account.http.post("/aws/", data=body, auth=auth)
         return answer.status_code, answer.text
 
     _, page = call("ListRoles", MaxItems="2")

@@ -22,6 +22,7 @@ from rehearsal.core.account import Account
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
+from rehearsal.core.http_protocol import HttpProtocol
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.ports import listen
 from rehearsal.core.request_guard import RequestGuard
@@ -149,6 +150,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     page = Page(context, TITLES, lifecycles, token)
     config = uvicorn.Config(
         RequestGuard(FaultyPaths(Starlette(routes=[*page.routes(), *mounts]), context)),
+        http=HttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,

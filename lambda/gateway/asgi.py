@@ -6,13 +6,14 @@ import asyncio
 import os
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvicorn
 
 from gateway.core import Answer, Refusal, Request, unavailable
+from gateway.http_protocol import HttpProtocol
 from gateway.service import Service
 from gateway.settings import SettingsError
 
@@ -64,7 +65,7 @@ class App:
         request = Request(
             method=scope["method"],
             path=scope["path"],
-            headers={k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]},
+            headers=_joined(scope["headers"]),
             body=await self._body(receive),
             id=request_id,
         )
@@ -106,6 +107,18 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name. Two of one name are one with a comma, as Lambda passes them: no value hides another.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+    """
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
 def main() -> None:
     """Serve until SIGTERM; then finish the running requests and write the waiting captures."""
     try:
@@ -119,6 +132,7 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=HttpProtocol,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -25,6 +25,7 @@ import onnxruntime
 import uvicorn
 
 from model_server.encoder import BadInstance, Encoder
+from model_server.http_protocol import HttpProtocol
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,6 +37,9 @@ use: its caller would get 502. Documented are 600 s on Google Cloud
 (https://docs.cloud.google.com/load-balancing/docs/https/request-distribution) and 4 minutes on Azure
 (https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset). SageMaker's documents name no time."""
 
+MAX_BODY_BYTES = 32 * 2**20
+"""That no service passes on more is believed; serverless SageMaker passes on 4 MB.
+https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html"""
 DOWNLOAD_SECONDS = 2 * 60
 """How long a download is tried again that Cloud Storage refuses."""
 LATE_FROM = 0.5
@@ -124,14 +128,14 @@ class App:
         self._health = {"/healthz", "/ping", environment.get("AIP_HEALTH_ROUTE", "/ping")}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
+        body, more = bytearray(), True
+        while more and len(body) <= MAX_BODY_BYTES:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        status, content = self.answer(scope["method"], scope["path"], body)
+        status, content = self.answer(scope["method"], scope["path"], bytes(body))
         answer = json.dumps(content, separators=(",", ":")).encode()
         headers = [
             (b"content-type", b"application/json"),
@@ -142,6 +146,8 @@ class App:
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and content for one request."""
+        if len(body) > MAX_BODY_BYTES:
+            return 413, {"error": f"the body may have {MAX_BODY_BYTES} bytes"}
         if path in self._health:
             allowed = method in ("GET", "HEAD")
         elif path in self._predict:
@@ -177,7 +183,7 @@ def main() -> None:
         host=os.environ.get("HOST", "0.0.0.0"),  # noqa: S104 - a container is reached from outside
         port=port(os.environ),
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

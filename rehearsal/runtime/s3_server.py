@@ -34,6 +34,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rehearsal.core.access_keys import SERVER_HEADER, AccessKeys
 from rehearsal.core.credentials import storage_key
+from rehearsal.core.http_protocol import HttpProtocol
 from rehearsal.core.request_guard import RequestGuard
 from rehearsal.runtime import sigv4
 
@@ -305,6 +306,7 @@ def main(port: int, path: Path, state_dir: Path) -> None:
         host="127.0.0.1",
         port=port,
         lifespan="off",
+        http=HttpProtocol,
         ws="none",
         access_log=False,
         log_level="warning",

@@ -23,6 +23,12 @@ SECRET = "azure-native:keyvault:Secret"
 AUDIENCE = "https://vault.azure.net"
 GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 DELETE_SECRET = "Microsoft.KeyVault/vaults/secrets/delete"
+OPERATIONS = {
+    "DELETE": DELETE_SECRET,
+    "GET": GET_SECRET,
+    "PUT": "Microsoft.KeyVault/vaults/secrets/setSecret/action",
+}
+"""The data actions of the vault's own API."""
 DELETED = "azure-deleted-vaults"
 SECRET_VERSIONS = "azure-secret-versions"
 """The namespace with the number of each secret's versions."""
@@ -173,8 +179,11 @@ def data_plane(context: Context) -> Starlette:
                 f'Bearer authorization="https://login.microsoftonline.com/", resource="{AUDIENCE}"'
             )
             return refused
+        action = OPERATIONS[request.method]
         try:
-            record = _readable_secret(context, principal, str(request.url.replace(query="")))
+            record = _called_secret(context, principal, action, str(request.url.replace(query="")))
+            if action != GET_SECRET:
+                raise Refusal("NotRehearsed", f"the rehearsal does not answer {action}")
         except Refusal as refusal:
             return errors.response(refusal)
         value = field(record.inputs, "properties.value")
@@ -183,21 +192,21 @@ def data_plane(context: Context) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/{vault}/secrets/{secret}", secret),
-            Route("/{vault}/secrets/{secret}/{version}", secret),
+            Route("/{vault}/secrets/{secret}", secret, methods=[*OPERATIONS]),
+            Route("/{vault}/secrets/{secret}/{version}", secret, methods=[*OPERATIONS]),
         ]
     )
 
 
-def _readable_secret(context: Context, principal: str, uri: str) -> Record:
-    """The secret at an address, with or without its version, or Key Vault's refusal."""
+def _called_secret(context: Context, principal: str, action: str, uri: str) -> Record:
+    """The secret at an address, with or without its version, or Key Vault's refusal of the action."""
     uri = uri.rstrip("/")
     for record in context.all(SECRET):
         properties = record.outputs["properties"]
         if uri not in (properties["secretUri"], properties["secretUriWithVersion"]):
             continue
-        if not permissions.allowed(context, principal, GET_SECRET, record.id, data=True):
-            raise forbidden(GET_SECRET, record)
+        if not permissions.allowed(context, principal, action, record.id, data=True):
+            raise forbidden(action, record)
         return record
     raise Refusal("SecretNotFound", f"A secret was not found in this key vault: {uri}.")
 

@@ -5,6 +5,7 @@ Each service refuses in words of its own, so there is only `allowed`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from rehearsal.azure.ids import same, within
@@ -77,6 +78,27 @@ BUILT_IN: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+# What two of them exclude of their actions.
+NOT_ACTIONS = {
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": (
+        "Microsoft.Authorization/*/Delete",
+        "Microsoft.Authorization/*/Write",
+        "Microsoft.Authorization/elevateAccess/Action",
+        "Microsoft.Blueprint/blueprintAssignments/write",
+        "Microsoft.Blueprint/blueprintAssignments/delete",
+        "Microsoft.Compute/galleries/share/action",
+    ),
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": (
+        "Microsoft.MachineLearningServices/workspaces/delete",
+        "Microsoft.MachineLearningServices/workspaces/write",
+        "Microsoft.MachineLearningServices/workspaces/computes/*/write",
+        "Microsoft.MachineLearningServices/workspaces/computes/*/delete",
+        "Microsoft.MachineLearningServices/workspaces/computes/listKeys/action",
+        "Microsoft.MachineLearningServices/workspaces/listKeys/action",
+    ),
+}
+
+
 def allowed(
     context: Context, principal: str, action: str, scope: str, *, data: bool = False
 ) -> bool:
@@ -85,17 +107,16 @@ def allowed(
     The deployer is Owner of the subscription, which allows every action and no data action, and
     Storage Blob Data Reader of it, to read what is in the lake.
     https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
+    An assignment with a condition allows nothing: the rehearsal does not evaluate conditions.
+    https://learn.microsoft.com/azure/role-based-access-control/conditions-format
     """
     if principal == context.account.azure_object and (not data or action == f"{BLOBS}/read"):
         return True
     return any(
         within(scope, each.inputs["scope"])
-        and any(
-            fnmatchcase(action.lower(), pattern.lower())
-            for pattern in _patterns(context, each.inputs["roleDefinitionId"], data)
-        )
+        and _allows(context, each.inputs["roleDefinitionId"], action.lower(), data)
         for each in context.in_force(ASSIGNMENT)
-        if each.inputs["principalId"] == principal
+        if each.inputs["principalId"] == principal and not each.inputs.get("condition")
     )
 
 
@@ -104,11 +125,26 @@ def custom_role(context: Context, role: str) -> Record | None:
     return next((r for r in context.all(DEFINITION) if same(r.id, role)), None)
 
 
-def _patterns(context: Context, role: str, data: bool) -> list[str]:
+def _allows(context: Context, role: str, action: str, data: bool) -> bool:
+    """Whether a role allows an action: a block of its permissions has it, and does not exclude it.
+
+    A custom role that is not in force yet allows nothing.
+    """
     custom = next((r for r in context.in_force(DEFINITION) if same(r.id, role)), None)
     if custom is None:
-        # A custom role that is not in force yet allows nothing.
-        _, actions, data_actions = BUILT_IN.get(role.rpartition("/")[2], ("", (), ()))
-        return list(data_actions if data else actions)
-    key = "dataActions" if data else "actions"
-    return [each for block in custom.inputs["permissions"] for each in block.get(key) or ()]
+        guid = role.rpartition("/")[2]
+        _, actions, data_actions = BUILT_IN.get(guid, ("", (), ()))
+        excluded = () if data else NOT_ACTIONS.get(guid, ())
+        return _matches(action, data_actions if data else actions) and not _matches(
+            action, excluded
+        )
+    kinds = ("dataActions", "notDataActions") if data else ("actions", "notActions")
+    return any(
+        _matches(action, block.get(kinds[0]) or ())
+        and not _matches(action, block.get(kinds[1]) or ())
+        for block in custom.inputs["permissions"]
+    )
+
+
+def _matches(action: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(action, pattern.lower()) for pattern in patterns)

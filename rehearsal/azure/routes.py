@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from rehearsal.azure import (
+    actions,
     app_service,
     container_registry,
     container_registry_data_plane,
@@ -23,6 +24,7 @@ from rehearsal.azure import (
     errors,
     key_vault,
     machine_learning,
+    permissions,
     resources,
     storage,
     storage_proxy,
@@ -31,10 +33,11 @@ from rehearsal.azure import (
 from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
 from rehearsal.azure.token_endpoints import federated_token, identity_token
-from rehearsal.core.records import Refusal
+from rehearsal.core.records import Json, Refusal
 from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
+ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
 MACHINE_LEARNING = (
@@ -134,12 +137,20 @@ def resource_manager(context: Context) -> Starlette:
             Route("/metadata/endpoints", _metadata),
             Route("/{tenant}/oauth2/v2.0/token", tokens, methods=["POST"]),
             *(_route(context, *each) for each in RESOURCE_MANAGER),
+            *(
+                _route(context, method, "/{rest:path}", partial(_not_rehearsed, method))
+                for method in (*actions.VERBS, "POST")
+            ),
         ]
     )
 
 
 def _route(context: Context, method: str, path: str, operation: Operation) -> Route:
-    """The route of an operation: JSON in, JSON out, for callers with a token, of this subscription."""
+    """The route of an operation: JSON in, JSON out, for callers with a token, of this subscription.
+
+    What is below a resource group is checked here. What is above it, the operations check themselves: some of their
+    lists have what the caller may read.
+    """
 
     async def endpoint(request: Request) -> Response:
         body = await request.body()
@@ -163,6 +174,9 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
                 request.query_params,
                 content,
             )
+            if "/resourcegroups/" in request.url.path.lower():
+                call.require(*actions.needed(request.method, request.url.path))
+                _require_assignable(call)
             return JSONResponse(operation(call), headers=call.answer_headers)
 
         try:
@@ -171,6 +185,28 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             return errors.response(refused)
 
     return Route(path, endpoint, methods=[method])
+
+
+def _require_assignable(call: Call) -> None:
+    """Refuse a resource with an identity that the caller may not assign.
+
+    https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/identity#managed-identity-operator
+    """
+    identity = call.body.get("identity") if isinstance(call.body, dict) else None
+    for each in (identity or {}).get("userAssignedIdentities") or ():
+        if not permissions.allowed(call.context, call.principal, ASSIGN, each):
+            raise Refusal(
+                "LinkedAuthorizationFailed",
+                f"The client '{call.principal}' has permission to perform the action on scope"
+                f" '{call.url.path}', however it does not have permission to perform action(s) '{ASSIGN}'"
+                f" on the linked scope(s) '{each}'.",
+            )
+
+
+def _not_rehearsed(method: str, call: Call) -> Json:
+    """Still refused in Azure's words to a caller who may not do it."""
+    call.require(*actions.needed(method, call.url.path))
+    raise Refusal("NotRehearsed", f"the rehearsal does not answer {method} {call.url.path}")
 
 
 async def _metadata(request: Request) -> Response:

@@ -1,0 +1,135 @@
+"""Which action a request to Azure's Resource Manager needs, and what roles allow."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import httpx
+import pytest
+
+from rehearsal.azure import actions, credentials, permissions, routes
+from rehearsal.provider.context import Context
+from tests.unit.rehearsal.azure_subscription import Subscription, deployed_endpoint
+
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+GROUP = "/subscriptions/s/resourceGroups/rg"
+APP = f"{GROUP}/providers/Microsoft.Web/sites/app"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action", "scope"),
+    [
+        ("PUT", APP, "Microsoft.Web/sites/write", APP),
+        ("PATCH", APP, "Microsoft.Web/sites/write", APP),
+        ("DELETE", APP, "Microsoft.Web/sites/delete", APP),
+        ("GET", f"{APP}/slots", "Microsoft.Web/sites/slots/read", APP),
+        (
+            "POST",
+            f"{APP}/config/appsettings/list",
+            "Microsoft.Web/sites/config/list/action",
+            f"{APP}/config/appsettings",
+        ),
+        ("POST", f"{APP}/restart", "Microsoft.Web/sites/restart/action", APP),
+        (
+            "PUT",
+            f"{APP}/providers/Microsoft.Authorization/roleAssignments/guid",
+            "Microsoft.Authorization/roleAssignments/write",
+            f"{APP}/providers/Microsoft.Authorization/roleAssignments/guid",
+        ),
+        ("DELETE", GROUP, "Microsoft.Resources/subscriptions/resourceGroups/delete", GROUP),
+        ("GET", "/subscriptions/s", "Microsoft.Resources/subscriptions/read", "/subscriptions/s"),
+        (
+            "POST",
+            "/providers/Microsoft.Authorization/elevateAccess",
+            "Microsoft.Authorization/elevateAccess/action",
+            "/providers/Microsoft.Authorization",
+        ),
+    ],
+)
+def test_the_action_of_a_request_follows_from_its_method_and_address(
+    method: str, path: str, action: str, scope: str
+) -> None:
+    assert actions.needed(method, path) == (action, scope)
+
+
+@pytest.fixture
+def azure(live_context: Context) -> Subscription:
+    return Subscription(live_context)
+
+
+def allows(azure: Subscription, principal: str, action: str) -> bool:
+    return permissions.allowed(azure.context, principal, action, azure.group.id)
+
+
+def test_a_contributor_gives_nobody_a_role(azure: Subscription) -> None:
+    principal = azure.identity().outputs["principalId"]
+    azure.grant(principal, CONTRIBUTOR, azure.group.id)
+    assert allows(azure, principal, "Microsoft.Web/sites/write")
+    assert allows(azure, principal, "Microsoft.Authorization/roleAssignments/read")
+    for verb in ("write", "delete"):
+        assert not allows(azure, principal, f"Microsoft.Authorization/roleAssignments/{verb}")
+    assert not allows(azure, principal, "Microsoft.Authorization/elevateAccess/action")
+
+
+def test_a_custom_role_allows_nothing_that_it_excludes(azure: Subscription) -> None:
+    principal = azure.identity().outputs["principalId"]
+    role = azure.custom("role", actions=["Microsoft.Web/*"], notActions=["Microsoft.Web/*/delete"])
+    azure.grant(principal, role.id, azure.group.id)
+    assert allows(azure, principal, "Microsoft.Web/sites/write")
+    assert not allows(azure, principal, "Microsoft.Web/sites/delete")
+
+
+def test_an_assignment_whose_condition_is_not_evaluated_allows_nothing(azure: Subscription) -> None:
+    principal = azure.identity().outputs["principalId"]
+    assignment = azure.grant(principal, CONTRIBUTOR, azure.group.id)
+    assignment.inputs |= {"condition": "@Resource[…] StringEquals 'a'", "conditionVersion": "2.0"}
+    azure.context.save(assignment)
+    assert not allows(azure, principal, "Microsoft.Web/sites/write")
+
+
+def test_the_resource_manager_refuses_every_request_that_no_role_allows(
+    azure: Subscription,
+) -> None:
+    """Also those that are not rehearsed: another client than the provider may make them."""
+    endpoint = deployed_endpoint(azure)
+    stranger = azure.identity("stranger").outputs["principalId"]
+    host = routes.resource_manager_host(azure.context)
+
+    def answer(principal: str, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        token, _ = credentials.token(azure.context, principal, "client", routes.MANAGEMENT)
+        answer = httpx.request(
+            method,
+            f"https://{host}{path}?api-version=1",
+            json=body,
+            headers={"authorization": f"Bearer {token}"},
+            verify=ssl.create_default_context(cafile=azure.context.authority.bundle),
+        )
+        return answer.status_code, answer.json()["error"]["code"] if answer.is_error else ""
+
+    for method in ("DELETE", "GET", "PATCH", "PUT"):
+        assert answer(stranger, method, endpoint.id) == (403, "AuthorizationFailed"), method
+    traffic = {"properties": {"traffic": {"blue": 100}}}
+    assert answer(stranger, "PUT", endpoint.id, traffic) == (403, "AuthorizationFailed")
+    keys = f"{azure.group.id}/providers/Microsoft.Storage/storageAccounts/lake/listKeys"
+    assert answer(stranger, "POST", keys) == (403, "AuthorizationFailed")
+    deployer = azure.context.account.azure_object
+    assert answer(deployer, "PUT", endpoint.id, traffic)[0] == 200
+    assert answer(deployer, "POST", keys) == (501, "NotRehearsed")
+
+
+def test_a_resource_gets_only_an_identity_that_its_writer_may_assign(azure: Subscription) -> None:
+    writer = azure.identity("writer").outputs["principalId"]
+    role = azure.custom("role", actions=["Microsoft.Web/sites/write"])
+    azure.grant(writer, role.id, azure.group.id)
+    other = azure.identity("other")
+    token, _ = credentials.token(azure.context, writer, "client", routes.MANAGEMENT)
+    answer = httpx.put(
+        f"https://{routes.resource_manager_host(azure.context)}{azure.group.id}"
+        "/providers/Microsoft.Web/sites/app?api-version=1",
+        json={"identity": {"type": "UserAssigned", "userAssignedIdentities": {other.id: {}}}},
+        headers={"authorization": f"Bearer {token}"},
+        verify=ssl.create_default_context(cafile=azure.context.authority.bundle),
+    )
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "LinkedAuthorizationFailed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import ClassVar
 
 from rehearsal.aws import authorization
+from rehearsal.aws.arns import set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.sagemaker import ENDPOINT, SCALING_TARGET
 from rehearsal.aws.tags import check_tags
@@ -33,6 +35,10 @@ class ScalingTarget(ResourceType):
 
     def create(self, context: Context, record: Record) -> None:
         record.id = record.inputs["resourceId"]
+        # AWS chooses the target's id: 34 characters.
+        # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTarget.html
+        digest = hashlib.sha256(record.id.encode()).hexdigest()[:34]
+        set_arn(context, record, "application-autoscaling", f"scalable-target/{digest}")
         found = re.fullmatch(r"endpoint/([^/]+)/variant/[^/]+", record.id)
         if found and context.find(ENDPOINT, name=found[1]) is None:
             raise Refusal(

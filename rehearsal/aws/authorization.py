@@ -41,6 +41,7 @@ CONDITION_KEYS = {
     "iam:PermissionsBoundary": "PermissionsBoundary",
     "lambda:FunctionUrlAuthType": "FunctionUrlAuthType",
     "lambda:Principal": "Principal",
+    "s3:prefix": "Prefix",
 }
 """The condition keys of services that a parameter of the request has."""
 # Who hands a role to a service must be allowed to pass it.

@@ -11,6 +11,7 @@ from rehearsal.aws import (
     lambda_functions,
     lambda_urls,
     policy_documents,
+    provider_calls,
     s3,
     sagemaker,
     secrets_manager,
@@ -129,6 +130,7 @@ PROFILE = CloudProfile(
     path="/aws",
     resource_types=RESOURCE_TYPES,
     invokes=INVOKES,
+    require_for_step=provider_calls.require,
     routes=routes,
     environment=environment,
 )

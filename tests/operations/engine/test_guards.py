@@ -56,7 +56,7 @@ def test_a_new_stack_passes() -> None:
     [
         (token, op)
         for token, what in PRECIOUS.items()
-        for op in ("delete", "replace", "delete-replaced")
+        for op in ("delete", "replace", "delete-replaced", "create-replacement")
         if (what, op) != ("endpoint", "delete-replaced")
     ],
 )
@@ -68,6 +68,19 @@ def test_precious_resources_are_replaced_or_deleted_only_by_allow(token: str, op
     assert guards.update_losses(steps, {"another"})
     assert guards.update_losses(steps, {"it"}) == []
     assert guards.update_losses(steps, {steps[0]["urn"]}) == []
+
+
+def test_an_import_that_replaces_a_precious_resource_is_refused() -> None:
+    [reason] = guards.update_losses(
+        [step("import-replacement", "aws:s3/bucket:Bucket", "it")], frozenset()
+    )
+    assert "replaces the lake it (aws:s3/bucket:Bucket). If that is meant" in reason
+
+
+def test_a_step_without_reasons_for_its_replacement_is_explained_by_what_differs() -> None:
+    steps = [step("replace", "aws:s3/bucket:Bucket", "it", diffReasons=["region", "tags"])]
+    [reason] = guards.update_losses(steps, frozenset())
+    assert "because of region, tags" in reason
 
 
 def test_a_replacement_of_three_steps_is_reported_once() -> None:
@@ -146,6 +159,15 @@ def test_a_missing_lake_is_dropped_only_by_allow() -> None:
     assert guards.refresh_losses(steps, {"gone-0"}) == []
 
 
+def test_a_refresh_that_misses_a_lake_names_it_and_otherwise_the_first_five() -> None:
+    lake = step("delete", "aws:s3/bucket:Bucket", "lake")
+    [reason] = guards.refresh_losses([*refreshed(9, 1), lake], frozenset())
+    assert "10 of 11 resources gone, among them lake." in reason
+    assert "ALLOW=vanished" in reason, "the word of the documentation"
+    [reason] = guards.refresh_losses(refreshed(9, 1), frozenset())
+    assert "among them gone-0, gone-1, gone-2, gone-3, gone-4." in reason
+
+
 def test_components_do_not_count_as_existing_resources() -> None:
     parts = [step("refresh", "triplane:aws:Gateway", f"part-{n}") for n in range(50)]
     assert guards.refresh_losses(refreshed(1, 1) + parts, frozenset())
@@ -157,6 +179,16 @@ def test_names_in_allow_are_separated_by_commas_or_spaces(
 ) -> None:
     monkeypatch.setenv("ALLOW", text)
     assert guards.allowed() == {"a", "b"}
+
+
+@pytest.mark.parametrize("text", [None, "", " "])
+def test_without_allow_nothing_is_allowed(
+    text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALLOW", raising=False)
+    if text is not None:
+        monkeypatch.setenv("ALLOW", text)
+    assert not any(guards.allowed())
 
 
 def preview(**more: Any) -> dict[str, Any]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import base64
+import functools
 from types import SimpleNamespace
+from typing import Any, cast
 
 import google.auth
 import google.oauth2.credentials
 import pytest
 import requests
+from gateway import keys
 from gateway.core import Refusal
-from gateway.keys import RETRY_SECONDS, SecretKey, _key_vault, _secret_manager, is_same_key
+from gateway.keys import (
+    RETRY_SECONDS,
+    SecretKey,
+    _key_vault,
+    _secret_manager,
+    _secrets_manager,
+    is_same_key,
+)
 
 from .fake_cloud import Reply, fake_cloud
 
@@ -97,3 +107,57 @@ def test_on_azure_the_key_is_read_in_the_process_as_soon_as_its_grant_is_in_forc
         assert cloud.requests[0].path == "/secrets/gateway-api-key/1?api-version=7.4"
         assert cloud.requests[0].headers["authorization"] == "Bearer a-token"
     assert clients == ["the-client"]
+
+
+def test_on_aws_the_very_version_of_the_secret_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def client(service: str, config: Any) -> SimpleNamespace:
+        assert service == "secretsmanager"
+        # A caller waits for it: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+        assert (config.connect_timeout, config.read_timeout) == (2, 3)
+        assert config.retries == {"total_max_attempts": 2}
+
+        def get_secret_value(**request: object) -> dict[str, str]:
+            asked.append(request)
+            return {"SecretString": "a secret key"}
+
+        return SimpleNamespace(get_secret_value=get_secret_value)
+
+    monkeypatch.setattr("boto3.client", client)
+    assert _secrets_manager("the-arn", "v-7")() == "a secret key"
+    assert asked == [{"SecretId": "the-arn", "VersionId": "v-7"}]
+
+
+@pytest.mark.parametrize(
+    ("place", "reader", "arguments"),
+    [
+        ("API_KEY_SECRET_ARN", "_secrets_manager", ("value", "v-7")),
+        ("API_KEY_SECRET_NAME", "_secret_manager", ("value",)),
+        ("API_KEY_SECRET_URI", "_key_vault", ("value", "the-client")),
+        ("API_KEY", None, None),
+    ],
+)
+def test_each_cloud_reads_the_key_at_its_own_place(
+    place: str, reader: str | None, arguments: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    for name in ("_secrets_manager", "_secret_manager", "_key_vault"):
+        read = functools.partial(
+            lambda name, *of: given.append((name, of)) or (lambda: "value"), name
+        )
+        monkeypatch.setattr(keys, name, read)
+    settings = SimpleNamespace(
+        access="key",
+        key=(place, "value"),
+        api_key_secret_version="v-7",
+        azure_client_id="the-client",
+    )
+    admits = keys.key_check(cast(Any, settings))
+    assert given == ([(reader, arguments)] if reader else [])
+    assert admits("value")
+    assert not admits("another")
+
+
+def test_a_public_gateway_admits_everybody() -> None:
+    assert keys.key_check(cast(Any, SimpleNamespace(access="public")))("")

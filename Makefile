@@ -7,7 +7,7 @@ export PYTHONPATH := $(CURDIR)
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
-$(foreach word,ALLOW BACKUP BASE CLOUD DATA ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION,$(if $(and \
+$(foreach word,ALLOW BACKUP BASE CLOUD DATA ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS,$(if $(and \
 	$(findstring command,$(origin $(word))),$(findstring $$,$(value $(word)))),$(error \
 	$(word) has a $$ in it, which make would expand. Nothing was done)))
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
@@ -18,7 +18,7 @@ CLOUD ?=
 named_stack = $(if $(filter undefined,$(origin STACK)),,$(if $(findstring command,$(origin STACK)),--stack "$(STACK)",$(error \
 	STACK=$(STACK) comes from the environment. Write it after the target: make … STACK=$(STACK))))
 of_stack = $(CLOUD) $(named_stack)
-takes_stack := up check-account preview destroy outputs predict repair adopt backup restore guard release drift evidence
+takes_stack := up check-account preview destroy outputs key predict repair adopt backup restore guard release drift evidence
 ifneq ($(and $(findstring command,$(origin STACK)),$(MAKECMDGOALS)),)
 ifeq ($(filter $(takes_stack),$(MAKECMDGOALS)),)
 $(error STACK=$(STACK): make $(MAKECMDGOALS) does not act on it. Leave it out$(if $(filter move,$(MAKECMDGOALS)), and write \
@@ -49,7 +49,7 @@ help: ## Show this help
 bootstrap:
 	@$(system_python) tools/bootstrap.py
 
-.PHONY: up check-account preview destroy outputs predict
+.PHONY: up check-account preview destroy outputs key predict
 up: bootstrap ## Create or update the platform, and ask it for a prediction; in the rehearsal, or STACK=prod
 	@$(call not_left,ALLOW)$(python) -m operations up $(of_stack)
 check-account: bootstrap ## Ask the account what it lacks for the stack: permissions, services, quotas (first `make up` asks, too)
@@ -60,6 +60,8 @@ destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too
 	@$(call not_left,DATA ALLOW)$(python) -m operations destroy $(of_stack)
 outputs: bootstrap ## Show the stack's outputs
 	@$(python) -m operations outputs $(of_stack)
+key: bootstrap ## Print the gateway's key, and nothing else on stdout, to copy it
+	@$(python) -m operations key $(of_stack)
 predict: bootstrap ## Ask the running platform about a real flight
 	@$(python) -m operations predict $(of_stack)
 
@@ -89,10 +91,10 @@ rehearsal: bootstrap ## Start the rehearsal of the three clouds
 down: ## Stop the rehearsal and everything that it started
 	@[ ! -x $(python) ] || $(python) -m rehearsal stop
 wipe: down ## Forget the rehearsal's state, and the stacks in it
-	@[ ! -x $(python) ] || $(python) -m rehearsal wipe
 	@rm -rf .pulumi
-train: bootstrap ## Train a model version on the flights of 2013
-	@PYTHONPATH=lambda $(python) -m model_server train
+	@[ ! -x $(python) ] || $(python) -m rehearsal wipe --stacks-are-gone
+train: bootstrap ## Train a model version: MONTHS=1-6 of the flights of 2013 (default 1-9)
+	@$(call not_left,MODEL MONTHS)PYTHONPATH=lambda $(python) -m model_server train --model "$$MODEL" --months "$$MONTHS"
 
 .PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none

@@ -77,11 +77,11 @@ def new_stack(stack: str, moves: list[Move]) -> str:
     return f"{stack}-{moves[0].written}"
 
 
-def creation(stack: str, moves: list[Move]) -> str:
+def creation(stack: str, moves: list[Move], pulumi: str = "pulumi") -> str:
     """The commands that create this stack with a copy of the settings, which has an encryption of its own."""
     new = new_stack(stack, moves)
     copy = f"grep -v ^encrypt Pulumi.{stack}.yaml > Pulumi.{new}.yaml"
-    return f"{copy} && pulumi stack init {new}"
+    return f"{copy} && {pulumi} stack init {new}"
 
 
 def refusal(

@@ -28,8 +28,7 @@ KEY = '-H "x-api-key: $(pulumi stack output gateway_key --show-secrets --stack {
 """Left out where anybody may call: such a stack has no key."""
 KEY_NOTE = """
 The key is read from the stack's state, in this project's folder: `pulumi` must be on the PATH, with the backend of this stack and
-what decrypts its secrets in the environment. `make outputs`, with the stack's STACK= or CLOUD=, prints the command for
-the shell that it is typed in.
+what decrypts its secrets in the environment. `make key`, with the stack's STACK= or CLOUD=, prints it in any shell.
 """
 NO_ORGANIZATION = "organization"
 """What every backend but Pulumi Cloud calls it: https://www.pulumi.com/docs/iac/concepts/stacks/#stack-naming"""

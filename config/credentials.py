@@ -33,7 +33,7 @@ CREDENTIAL_ADVICE = {
     "triplane": (
         "This looks like a secret in plain text. Remove it, and replace it wherever it is valid: the file is"
         " under version control. The gateway's key is generated and kept in the cloud's secret store"
-        " (`make outputs`, with the STACK= or CLOUD= of the stack, names the command that prints it); no setting holds one."
+        " (`make key`, with the STACK= or CLOUD= of the stack, prints it); no setting holds one."
     ),
     "provider": (
         "This looks like a secret in plain text. Remove it, and replace it wherever it is valid: the file is"

@@ -39,13 +39,12 @@ def artifact_of_version(version: object, info: ValidationInfo) -> Artifact:
     versions = sorted(card.parent.name for card in cards)
     if not versions:
         raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
-    listed = f"There are: {', '.join(v[:12] for v in versions)}. For a new one do: make train"
+    listed = f"There are: {', '.join(v[:12] for v in versions)}. Another one: make train MONTHS=1-6"
     if version == "champion":
         champion = store / "champion"
         if not champion.exists():
             raise ValueError(
-                "No champion is chosen. Do: PYTHONPATH=lambda .venv/bin/python -m model_server train --promote,"
-                f" or name a version here. {listed}"
+                f"No champion is chosen. Do: make train, or name a version here. {listed}"
             )
         version = champion.read_text().strip()
     elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):

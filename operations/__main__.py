@@ -23,6 +23,7 @@ STACK_COMMANDS = {
     "preview": "show what `up` would change",
     "destroy": "take everything down but the data; with DATA=destroy, the data, too",
     "outputs": "show the stack's outputs",
+    "key": "print the gateway's key, and nothing else on stdout",
     "predict": "ask the running platform about a real flight",
     "repair": "find what was changed or lost outside the program, and restore it",
     "adopt": "take over the existing platform when Pulumi's state is lost or broken",

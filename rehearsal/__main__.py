@@ -27,7 +27,7 @@ def main() -> None:
             case "stop":
                 supervisor.stop(state, print)
             case "wipe":
-                supervisor.wipe(state, print)
+                supervisor.wipe(state, print, stacks_are_gone=arguments.stacks_are_gone)
             case "serve":
                 supervisor.serve(state)
             case "status":
@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("stop", help="stop it and every process that it started")
     commands.add_parser("status", help="count the resources, list the processes")
     commands.add_parser("env", help="print the variables that point a shell at it")
-    commands.add_parser("wipe", help="stop it and delete its state")
+    wipe = commands.add_parser("wipe", help="stop it and delete its state")
+    wipe.add_argument(
+        "--stacks-are-gone", action="store_true", help="the caller has deleted the stacks, too"
+    )
     commands.add_parser("serve", help="be the resident process (start does this)")
     ledger = commands.add_parser("ledger", help="list what happened, oldest first")
     ledger.add_argument("--limit", type=int, default=50)

@@ -306,8 +306,8 @@ def _stop_orphans(state: Path) -> int:
         store.close()
 
 
-def wipe(state: Path, say: Callable[[str], None]) -> None:
-    """Stop, and delete the state."""
+def wipe(state: Path, say: Callable[[str], None], *, stacks_are_gone: bool = False) -> None:
+    """Stop, and delete the state. ``stacks_are_gone``: whoever calls has deleted the stacks that were rehearsed here."""
     if not state.exists():
         say("there is no state to delete")
         return
@@ -317,10 +317,12 @@ def wipe(state: Path, say: Callable[[str], None]) -> None:
         )
     stop(state, say)
     shutil.rmtree(state)
-    say(
-        f"deleted: {state}. The stacks that were rehearsed here still list their resources:"
-        " `make wipe` in Triplane's clone deletes these stacks, too; `pulumi refresh` corrects one"
-    )
+    say(f"deleted: {state}")
+    if not stacks_are_gone:
+        say(
+            "The stacks that were rehearsed here still list their resources: `pulumi refresh` corrects one, and `make wipe`"
+            " in Triplane's clone deletes its stacks"
+        )
 
 
 def environment(state: Path) -> dict[str, str]:

@@ -9,18 +9,27 @@ import sys
 from pathlib import Path
 
 from model_server.recipe import LAST_MONTH, recipe
-from model_server.store import DEFAULT, ModelStore
+from model_server.store import DEFAULT, NAME, ModelStore
 
 
 def months(text: str) -> tuple[int, int]:
-    """``1-6`` as (1, 6)."""
-    found = re.fullmatch(r"(\d\d?)-(\d\d?)", text)
+    """``1-6`` as (1, 6); all that may be trained on for an empty text. Leaves with a message for any other one."""
+    if not text:
+        return 1, LAST_MONTH
+    found = re.fullmatch(r"(\d\d?)-(\d\d?)", text, re.ASCII)
     first, last = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= first <= last <= LAST_MONTH:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not FIRST-LAST within 1-{LAST_MONTH}; the months after that are the holdout"
+        sys.exit(
+            f"MONTHS={text}: not the first and the last month of the training. Allowed: 1-1 to 1-{LAST_MONTH}, such as"
+            f" MONTHS=1-6; the months after {LAST_MONTH} test the model. Nothing was trained."
         )
     return first, last
+
+
+def refuse_unknown_model(name: str) -> None:
+    """Leave with the list, unless it is a model; an empty name means the only one."""
+    if name not in ("", NAME):
+        sys.exit(f"MODEL={name}: no such model. There are: {NAME}. Nothing was trained.")
 
 
 def main() -> None:
@@ -29,7 +38,8 @@ def main() -> None:
     train = commands.add_parser(
         "train", help="train a model version, keep it in the store, print its name on stdout"
     )
-    train.add_argument("--months", type=months, default=(1, LAST_MONTH), help="default: 1-9")
+    train.add_argument("--model", default="", help=f"default: {NAME}")
+    train.add_argument("--months", default="", help="default: 1-9")
     train.add_argument("--store", type=Path, default=DEFAULT, help="default: .models")
     train.add_argument(
         "--promote",
@@ -53,18 +63,30 @@ def main() -> None:
 
 def _train(store: ModelStore, chosen: argparse.Namespace) -> None:
     """Train a version, unless the store has it, and print it."""
-    key = recipe(chosen.months)
+    refuse_unknown_model(chosen.model)
+    trained_on = months(chosen.months)
+    key = recipe(trained_on)
     version = store.trained(key)
-    if not version:
+    if version:
+        print(
+            f"There is this version already: months {trained_on[0]}-{trained_on[1]} of the same data give the same model."
+            " Another one: MONTHS=1-6, say.",
+            file=sys.stderr,
+        )
+    else:
         # On a busy machine OpenMP's threads spin while they wait for each other, which takes twice the time or more.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from model_server.train import train as run  # the imports take seconds, so only here
 
-        version = store.add(*run(chosen.months), key)
+        version = store.add(*run(trained_on), key)
     if chosen.promote or (chosen.promote is None and not store.champion):
         store.promote(version)
-    elif chosen.promote is None and store.champion != version:
-        print(f"The champion is still {store.champion}; --promote changes it.", file=sys.stderr)
+    elif chosen.promote is None and store.champion and store.champion != version:
+        print(
+            f'The champion is still {store.champion[:12]}. To serve the new one: triplane:model: "{version[:12]}" in the'
+            " stack file, and make up.",
+            file=sys.stderr,
+        )
     print(version)
 
 

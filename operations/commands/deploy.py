@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from config.schema import StackConfig
 from operations.commands.check_account import refuse_unprepared_account, unprepared_account
@@ -18,7 +19,7 @@ from operations.commands.preparation import (
 from operations.commands.update import bring_up, print_outputs, refuse_losses, report_update
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import account
-from operations.engine.gateway import print_prediction
+from operations.engine.gateway import print_prediction, refuse_without_gateway
 from operations.engine.guards import preview_refusals, refuse
 from operations.engine.resources import resource_name, resource_type, urns_with_dependencies
 from operations.engine.stack import NamedStack
@@ -78,6 +79,9 @@ def _destroy_all(stack: NamedStack, config: StackConfig) -> None:
             f" the same). Set it to false, run `{stack.make('up')}`, and then destroy."
         )
     stack.update("destroy")
+    print(
+        f"\nStack {stack.name} is empty. To build it again: {stack.make('up')}. To remove it: {stack.pulumi_line('stack rm')}"
+    )
 
 
 def _destroy_all_but_data(stack: NamedStack) -> None:
@@ -85,25 +89,45 @@ def _destroy_all_but_data(stack: NamedStack) -> None:
     stack.update("destroy", *(word for urn in kept for word in ("--exclude", urn)))
     copy_state_into_lake(stack)
     names = [resource_name(urn) for urn in kept if not resource_type(urn).startswith("triplane")]
-    print(f"\nKept, still managed by stack {stack.name}:\n  " + "\n  ".join(names))
+    # Pulumi's last sentence is about what it was to delete, and sounds as if nothing were left.
+    print(f"\nNot deleted, and still managed by stack {stack.name}:\n  " + "\n  ".join(names))
     print(
-        f"`{stack.make('up')}` builds the rest around it again. To destroy it, too:"
-        f" {stack.make('destroy')} DATA=destroy"
+        f"To build the rest around it again: {stack.make('up')}. To destroy it, too: {stack.make('destroy')} DATA=destroy"
     )
 
 
 def outputs(stack: NamedStack) -> None:
     """Show the stack's outputs."""
-    refuse_unreadable_state(stack)
-    refuse_missing(stack)
-    found = stack.outputs()
-    if not found:
-        fail(f"Stack {stack.name} has no outputs yet. Bring it up with `{stack.make('up')}`.")
-    print_outputs(stack, found)
+    print_outputs(stack, _serving_outputs(stack))
+
+
+def key(stack: NamedStack) -> None:
+    """Print the gateway's key; at a terminal also how to copy it."""
+    found = _serving_outputs(stack)
+    if "gateway_key" not in found:
+        fail(
+            f"The gateway of stack {stack.name} takes no key (triplane:gateway: access is public): anyone may call"
+            f" {found['gateway_url']}"
+        )
+    if sys.stdout.isatty():
+        line = stack.make("key").replace("make ", "make -s ", 1)
+        print(
+            f"The key for {found['gateway_url']}. To copy it without showing it: {line} | pbcopy (macOS), wl-copy or"
+            " xclip -selection clipboard (Linux), clip.exe (WSL)",
+            file=sys.stderr,
+        )
+    print(found["gateway_key"])
 
 
 def predict(stack: NamedStack) -> None:
     """Ask the running platform about a real flight."""
+    print_prediction(stack, _serving_outputs(stack))
+
+
+def _serving_outputs(stack: NamedStack) -> dict[str, Any]:
+    """The outputs of a stack whose gateway exists. After `make destroy` they are still in the state, and their addresses
+    are dead."""
     refuse_unreadable_state(stack)
     refuse_missing(stack)
-    print_prediction(stack, stack.outputs())
+    refuse_without_gateway(stack)
+    return stack.outputs()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from operations.commands.adopt import adopt
 from operations.commands.backup import back_up, restore
 from operations.commands.check_account import check_account
-from operations.commands.deploy import destroy, outputs, predict, preview, up
+from operations.commands.deploy import destroy, key, outputs, predict, preview, up
 from operations.commands.repair import repair
 from operations.engine.stack import NamedStack
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[[NamedStack], None]] = {
     "preview": preview,
     "destroy": destroy,
     "outputs": outputs,
+    "key": key,
     "predict": predict,
     "repair": repair,
     "adopt": adopt,

@@ -68,9 +68,7 @@ def print_outputs(stack: NamedStack, outputs: dict[str, Any]) -> None:
         name: value for name, value in outputs.items() if name not in ("readme", "gateway_key")
     }
     if "gateway_key" in outputs:
-        shown["gateway_key"] = (
-            f"secret: {stack.pulumi_line('stack output gateway_key --show-secrets')}"
-        )
+        shown["gateway_key"] = f"secret: {stack.make('key')}"
     print()
     for name, value in shown.items():
         print(f"  {name:<14} {value}")

@@ -20,6 +20,15 @@ PERMITTED_SECONDS = 10 * 60
 """As long as a cloud may take until a new permission is in force (`components.dynamic.LONGEST_GRANT_SECONDS`)."""
 
 
+def refuse_without_gateway(stack: NamedStack) -> None:
+    """Leave if the state has no gateway: none was built yet, or it was destroyed and the outputs remember it."""
+    types = {each["type"] for each in stack.recorded_state().get("resources") or ()}
+    if not any(each.startswith("triplane:") and each.endswith(":Gateway") for each in types):
+        fail(
+            f"Stack {stack.name} serves nothing: it has no gateway. To bring it up: {stack.make('up')}"
+        )
+
+
 def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
     """Request a prediction about a real flight from the stack's gateway, and print it; returns the answer."""
     started = time.monotonic()

@@ -17,6 +17,11 @@ BUILT = CACHE / f"pulumi-{PULUMI}" / "bin"
 """The folder of that build."""
 
 
+def typed_pulumi() -> str:
+    """What a person types for Pulumi in the shell that this command was typed in: this clone's own build is on no PATH."""
+    return "pulumi" if shutil.which("pulumi") else str(pulumi_bin() / "pulumi")
+
+
 def pulumi_bin() -> Path:
     """The folder with `pulumi` and its Python language host: the installed one, else our own build's."""
     pulumi = shutil.which("pulumi")

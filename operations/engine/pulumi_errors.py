@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from operations.engine import cloud_errors
+from operations.engine.installation import typed_pulumi
 
 LOCK = re.compile(r"(\S+): created by (.+)@(\S+) \(pid (\d+)\) at (\S+)$", re.MULTILINE)
 """How Pulumi names a lock in a bucket: pkg/backend/diy/lock.go, v3.250.0."""
@@ -95,6 +96,6 @@ def _way_past_lock(error: str, stack: str) -> str:
     return (
         f"Stack {stack} is locked: {owners}. This run changed nothing. If that update still runs, wait for it"
         f" and run this again. If its machine is gone (see the CI's runs), the lock stays until somebody"
-        f" removes it: pulumi cancel --stack {stack}, in the same backend (PULUMI_BACKEND_URL), and run this"
+        f" removes it: {typed_pulumi()} cancel --stack {stack}, in the same backend (PULUMI_BACKEND_URL), and run this"
         " again. Never while an update runs: two of them would write one state."
     )

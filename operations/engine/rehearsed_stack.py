@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pulumi
 
-from components.stack_place import CLONES_STACK, CLOUD, Move, clouds_of
+from components.stack_place import CLONES_STACK, CLOUD, Move, clouds_of, creation, new_stack
 from config.clouds import Cloud
 from config.files import write_private
 from config.messages import did_you_mean
@@ -140,7 +140,8 @@ class RehearsedStack(NamedStack):
         return f'(eval "$(make -s env)"; pulumi {words} --stack {self.name})'
 
     def built_elsewhere(self, moves: list[Move]) -> str:
-        return f'(eval "$(make -s env)"; {super().built_elsewhere(moves)})'
+        new = new_stack(self.name, moves)
+        return f'(eval "$(make -s env)"; {creation(self.name, moves)} && make up STACK={new})'
 
     @property
     def edited(self) -> Path:

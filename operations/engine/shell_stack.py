@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 
 from config.stack_file import StackFile
 from operations.engine import environment
-from operations.engine.installation import HOME, pulumi_bin
+from operations.engine.installation import HOME, typed_pulumi
 from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
@@ -105,8 +104,7 @@ class ShellStack(NamedStack):
 
     def pulumi_line(self, words: str) -> str:
         """With this clone's Pulumi if the shell has none: only its backend and credentials are the shell's."""
-        pulumi = "pulumi" if shutil.which("pulumi") else str(pulumi_bin() / "pulumi")
-        return f"{pulumi} {words} --stack {self.reference}"
+        return f"{typed_pulumi()} {words} --stack {self.reference}"
 
     @property
     def edited(self) -> Path:
@@ -164,7 +162,7 @@ class ShellStack(NamedStack):
             f"There is no stack {self.reference} in {self.backend}. Nothing was changed. Another backend? Set"
             " PULUMI_BACKEND_URL, or `pulumi login`. Is its state lost, while its cloud exists?"
             f" {self.make('adopt')}. Is everything gone? {self.make('restore')} BACKUP=… A first stack:"
-            f" pulumi stack init {self.reference} (docs/guides/real-cloud.md)"
+            f" {typed_pulumi()} stack init {self.reference} (docs/guides/real-cloud.md)"
         )
 
     def recorded_state(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pulumi
 
 from components.stack_place import Move, creation, new_stack
 from config.stack_file import StackFile
-from operations.engine.installation import HOME
+from operations.engine.installation import HOME, typed_pulumi
 from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.state_file import time_of
@@ -159,7 +159,7 @@ class NamedStack(Stack):
     def built_elsewhere(self, moves: list[Move]) -> str:
         """What a person types for a stack like this one in another place."""
         new = new_stack(self.name, moves)
-        return f"{creation(self.name, moves)} && make up STACK={new}"
+        return f"{creation(self.name, moves, typed_pulumi())} && make up STACK={new}"
 
     @property
     @abstractmethod

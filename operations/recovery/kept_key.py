@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.resource_type import RANDOM_KEY
+from operations.engine.installation import typed_pulumi
 from operations.engine.pulumi_errors import error_text
 from operations.engine.resources import Resource
 from operations.engine.stack import NamedStack, Stack
@@ -110,7 +111,7 @@ def put_key(stack: Stack, key: str) -> None:
     if not deployment.get("secrets_providers"):
         fail(
             f"Refused: the state of stack {stack.name} names no encryption, so the key cannot be put there. Nothing"
-            f" was changed. Create the stack with `pulumi stack init`, or leave out KEY={KEEP}."
+            f" was changed. Create the stack with `{typed_pulumi()} stack init {stack.name}`, or leave out KEY={KEEP}."
         )
     value = {SIGNATURE: SECRET, "plaintext": json.dumps(key)}
     resources = deployment["resources"]

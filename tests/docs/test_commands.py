@@ -109,7 +109,7 @@ def test_a_target_reads_what_its_recipe_has_and_nothing_else() -> None:
     assert variables("guard") == {"STACK", "ALLOW"}
     assert variables("move") == {"FROM", "TO", "KEY", "ALLOW"}
     assert "STACK" not in variables("review")
-    assert variables("train") == set()
+    assert variables("train") == {"MODEL", "MONTHS"}
 
 
 @pytest.mark.parametrize(

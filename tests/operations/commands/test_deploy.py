@@ -32,6 +32,9 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "read_settings", lambda _: SimpleNamespace(cloud="aws"))
 
 
+SERVING = {"resources": [{"type": "triplane:aws:Gateway"}]}
+
+
 def stack(**answers: Any) -> Any:
     """A stack that answers nothing but what every command asks first, and these."""
     known = {
@@ -150,10 +153,26 @@ def test_the_outputs_have_the_command_that_prints_the_key_and_never_the_key(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = {"gateway_url": "https://gateway", "gateway_key": "key-of-the-gateway"}
-    COMMANDS["outputs"](stack(outputs=found))
+    COMMANDS["outputs"](stack(outputs=found, recorded_state=SERVING))
     printed = capsys.readouterr().out
-    assert "pulumi stack output gateway_key --show-secrets --stack prod\n" in printed
+    assert "gateway_key    secret: make key STACK=prod\n" in printed
     assert "key-of-the-gateway" not in printed
+    COMMANDS["key"](stack(outputs=found, recorded_state=SERVING))
+    assert capsys.readouterr().out == "key-of-the-gateway\n", "so that a pipe gets the key alone"
+
+
+def test_a_gateway_without_a_key_is_named_in_place_of_it() -> None:
+    found = {"gateway_url": "https://gateway"}
+    with pytest.raises(SystemExit, match=r"takes no key.*anyone may call https://gateway"):
+        COMMANDS["key"](stack(outputs=found, recorded_state=SERVING))
+
+
+@pytest.mark.parametrize("command", ["outputs", "key", "predict"])
+def test_dead_addresses_of_a_destroyed_gateway_are_not_shown(command: str) -> None:
+    """The state keeps the outputs of the last update."""
+    lake = {"resources": [{"type": "triplane:aws:DataLake"}]}
+    with pytest.raises(SystemExit, match=r"prod serves nothing.*make up STACK=prod"):
+        COMMANDS[command](stack(outputs={"gateway_url": "https://dead"}, recorded_state=lake))
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])

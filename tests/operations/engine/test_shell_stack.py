@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.engine import shell_stack
+from operations.engine import installation, shell_stack
 from operations.engine.shell_stack import ShellStack
 
 REMOTE = "s3://states?region=eu-west-1"
@@ -250,7 +250,7 @@ def test_a_command_of_pulumi_is_printed_as_the_shell_can_run_it(
     of_acme = ShellStack("prod", prod.file, "acme")
     assert of_acme.pulumi_line(words) == f"pulumi {words} --stack acme/prod"
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    own = str(shell_stack.pulumi_bin() / "pulumi")
+    own = str(installation.pulumi_bin() / "pulumi")
     assert prod.pulumi_line(words) == f"{own} {words} --stack prod"
 
 

@@ -144,7 +144,7 @@ def test_without_a_champion_the_message_says_how_to_choose_one(store: Path, tmp_
         config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
     message = str(raised.value)
     assert "No champion is chosen" in message
-    assert "train --promote" in message
+    assert "Do: make train, or name a version here" in message
     assert VERSIONS[0][:12] in message, "a version can be named instead"
     assert "No such model version" not in message
 

@@ -54,7 +54,10 @@ def test_the_same_data_and_code_give_the_same_bytes_in_any_process(tmp_path: Pat
 
     again, progress = start_training(tmp_path / "one").communicate(timeout=120)
     assert again.strip() == one
-    assert progress == "", "an existing model is not trained again"
+    assert progress.startswith("There is this version already: months 1-1"), (
+        "it is not trained again"
+    )
+    assert "Training" not in progress
 
 
 @pytest.mark.parametrize("months", ["10-12", "0-3", "5-2", "1-10", "june", "3"])
@@ -63,8 +66,19 @@ def test_months_outside_the_training_part_of_the_year_are_refused(months: str) -
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(LAMBDA)}, capture_output=True, text=True
     )
-    assert done.returncode == 2
-    assert f"{months!r} is not FIRST-LAST within 1-9" in done.stderr
+    assert done.returncode == 1
+    assert f"MONTHS={months}: " in done.stderr
+    assert "Allowed: 1-1 to 1-9, such as MONTHS=1-6" in done.stderr
+    assert "Nothing was trained." in done.stderr
+
+
+def test_an_unknown_model_is_refused_with_the_list() -> None:
+    command = [sys.executable, "-m", "model_server", "train", "--model", "churn", "--months", ""]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(LAMBDA)}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "MODEL=churn: no such model. There are: flight-delay." in done.stderr
 
 
 def test_other_months_are_another_recipe() -> None:

@@ -445,12 +445,23 @@ def test_blobs_are_read_as_they_are_there(container: Container, folder: Props) -
     assert BlobFolderProvider().read("id", folder).id == ""
 
 
-@pytest.mark.parametrize("error", [ResourceNotFoundError("no"), ServiceRequestError("no host")])
-def test_without_a_container_or_an_account_the_blobs_are_gone(
-    error: Exception, container: Container, folder: Props
-) -> None:
-    container.errors = [error]
+def test_without_a_container_the_blobs_are_gone(container: Container, folder: Props) -> None:
+    container.errors = [ResourceNotFoundError("no")]
     assert BlobFolderProvider().read("id", folder).id == ""
+
+
+def test_a_host_that_does_not_answer_is_a_deleted_account_only_if_resource_manager_knows_none(
+    container: Container, folder: Props, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {**folder, "container_id": "/the-container"}
+    for props, exists, gone in ((known, False, True), (known, True, False), (folder, False, False)):
+        container.errors = [ServiceRequestError("no host")]
+        monkeypatch.setattr(arm, "get", lambda id_, _, there=exists: {"id": id_} if there else None)
+        if gone:
+            assert BlobFolderProvider().read("id", props).id == ""
+        else:
+            with pytest.raises(ServiceRequestError):
+                BlobFolderProvider().read("id", props)
 
 
 def test_blobs_that_may_not_be_read_are_left_as_they_are_known(

@@ -63,6 +63,11 @@ def _newest_copy(stack: NamedStack, config: StackConfig) -> StateCopy | None:
             if copy_search.ALLOW_WITHOUT_COPY in allowed()
             else copy_search.newest_lake_copy(config, stack.name)
         )
+    except copy_search.BrokenCopy as broken:
+        fail(
+            f"Refused: the copy of the state of stack {stack.name} in {broken.place} cannot be read: {broken.reason}. Nothing"
+            f" was changed. To go on without it: ALLOW={copy_search.ALLOW_WITHOUT_COPY}"
+        )
     except Exception as error:  # each cloud's client has errors of its own
         fail(lakes_unreadable(config.cloud, error))
     newest = copy_search.newest_copy(in_lake, stack.kept_copies())

@@ -55,24 +55,24 @@ class StateCopy:
         return str(self.state["deployment"]["manifest"]["time"])
 
 
+class BrokenCopy(Exception):
+    """The lake at ``place`` has a copy of the stack's state, which cannot be read, for this ``reason``."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place, self.reason = place, reason
+
+
 def newest_lake_copy(config: StackConfig, stack: str) -> StateCopy | None:
-    """The newest copy of this stack's state in a lake; None without one that has resources."""
-    copies = [
-        StateCopy.signed(uri, copy)
-        for uri in lake_locations.find_lakes(config)
-        if (copy := _copy_in(uri, stack))
-    ]
+    """The newest copy of this stack's state in a lake; None without one that has resources. Raises `BrokenCopy`."""
+    copies = []
+    for uri in lake_locations.find_lakes(config):
+        try:
+            if copy := read_state_copy(lake_locations.open_lake(uri), stack):
+                copies.append(StateCopy.signed(uri, copy))
+        except UnreadableCopy as error:
+            raise BrokenCopy(uri, str(error)) from None
     return _newest(copies)
-
-
-def _copy_in(uri: str, stack: str) -> dict[str, Any] | None:
-    try:
-        return read_state_copy(lake_locations.open_lake(uri), stack)
-    except UnreadableCopy as error:
-        fail(
-            f"Refused: the copy of the state of stack {stack} in {uri} cannot be read: {error}. Nothing was changed. To go"
-            f" on without it: ALLOW={ALLOW_WITHOUT_COPY}"
-        )
 
 
 def newest_copy(
@@ -104,6 +104,11 @@ def reasons_not_to_create(
             uri, what = tagged[0], " by its tags, without a copy of its state"
         else:
             return []
+    except BrokenCopy as broken:
+        uri, what = (
+            broken.place,
+            f", with a copy of its state that cannot be read ({broken.reason})",
+        )
     except Exception as error:  # each cloud's client has errors of its own
         fail(lakes_unreadable(config.cloud, error))
     return [

@@ -66,6 +66,15 @@ def test_a_lake_with_the_stacks_tags_counts_even_without_a_copy(
     )
 
 
+def test_a_copy_that_cannot_be_read_still_shows_that_the_platform_exists(
+    lakes: list[FolderLake],
+) -> None:
+    lakes[0].write("state/triplane/dev.json", b'{"deployment": {')
+    [reason] = copy_search.reasons_not_to_create(CONFIG, DEV, ())
+    assert "with a copy of its state that cannot be read" in reason
+    assert "make adopt" in reason
+
+
 def test_a_copy_without_resources_is_no_copy(lakes: list[FolderLake]) -> None:
     write_state_copy(lakes[0], "dev", state("2026-01-01T00:00:00Z", 0))
     assert copy_search.newest_lake_copy(CONFIG, "dev") is None

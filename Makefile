@@ -108,7 +108,7 @@ evidence: bootstrap ## Pack versions, times, differences and refusals of a stack
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(call not_left,BASE)$(python) -m operations review $(CLOUD) --base "$(or $(and $(BASE),$$BASE),HEAD)"
 
-.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fmt lock clean
+.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fuzz fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge and pack, which CI runs apart
@@ -148,6 +148,8 @@ crash: bootstrap ## Kill the engine and the cloud at every step, and check that 
 	@$(python) -m operations crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs are checked against which API model
 	@$(python) -m policy.api_coverage
+fuzz: bootstrap ## Raw HTTP against gateway, model server and rehearsal: REQUESTS=2000 generated ones for each, SEED=
+	@TRIPLANE_FUZZ_REQUESTS=$(or $(REQUESTS),2000) TRIPLANE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(python) -m tools.verify fuzz
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)
 format: fmt ## The same as `make fmt`

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rehearsal.core import control_token
 from rehearsal.core.faults import Fault
 from rehearsal.core.records import Json, Record
+from rehearsal.core.request_bodies import InvalidBody, json_object
 from rehearsal.core.settings import TOKEN_VARIABLE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
@@ -64,11 +64,14 @@ class Page:
             sent = request.headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(sent.encode(), self._token.encode()):
                 error = (
-                    f"{request.url.path} wants the header Authorization: Bearer, with the token in the file"
-                    f" {self._context.state_dir / control_token.FILE} ({TOKEN_VARIABLE} in `python -m rehearsal env`)"
+                    f"{request.url.path} wants the header Authorization: Bearer, with {TOKEN_VARIABLE} of"
+                    " `python -m rehearsal env`"
                 )
                 return JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
-            return await answer(request)
+            try:
+                return await answer(request)
+            except InvalidBody as wrong:
+                return JSONResponse({"error": str(wrong)}, 400)
 
         return Route(f"/_api/{name}", authorised, methods=list(methods) or None)
 
@@ -123,7 +126,7 @@ class Page:
     async def ledger(self, request: Request) -> Response:
         """The newest entries; ``?limit=`` is their number."""
         limit = request.query_params.get("limit", "200")
-        if not limit.isdigit():
+        if not (limit.isdecimal() and len(limit) < 10):
             return JSONResponse({"error": "limit must be a whole number"}, 400)
         return JSONResponse([asdict(entry) for entry in self._context.ledger.entries(int(limit))])
 
@@ -137,13 +140,17 @@ class Page:
             self._context.faults.clear()
             return JSONResponse({})
         try:
-            fault = Fault(**await request.json())
+            fault = Fault(**json_object(await request.body()))
         except (TypeError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"id": self._context.faults.set(fault)})
 
     def _selected(self, selection: Json) -> list[Record]:
         """The records that ``{"on": glob, "name": glob, "stack": glob}`` selects; a missing glob selects all."""
+        if wrong := [
+            name for name in ("on", "name", "stack") if not isinstance(selection.get(name, ""), str)
+        ]:
+            raise InvalidBody(f"{', '.join(wrong)} must be text")
         return [
             record
             for record in self._context.store.all()
@@ -157,7 +164,7 @@ class Page:
         """Delete resources without the program; which ones: see `_selected`."""
         if refused := _not_json(request):
             return refused
-        lost = self._selected(await request.json())
+        lost = self._selected(json_object(await request.body()))
         for record in lost:
             lose = self._lifecycles[record.package].lose
             await anyio.to_thread.run_sync(lose, record)
@@ -170,7 +177,9 @@ class Page:
         """
         if refused := _not_json(request):
             return refused
-        wanted = await request.json()
+        wanted = json_object(await request.body())
+        if not isinstance(wanted.get("inputs"), dict):
+            raise InvalidBody("inputs must be an object, with the properties to change")
         changed = self._selected(wanted)
         for record in changed:
             change = self._lifecycles[record.package].change
@@ -182,7 +191,7 @@ class Page:
         if refused := _not_json(request):
             return refused
         renewed = {}
-        for record in self._selected(await request.json()):
+        for record in self._selected(json_object(await request.body())):
             renew = self._lifecycles[record.package].renew
             if names := await anyio.to_thread.run_sync(renew, record):
                 renewed[f"{record.token} {record.id}"] = names

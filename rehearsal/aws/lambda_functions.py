@@ -7,7 +7,7 @@ import hashlib
 import time
 import uuid
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +19,7 @@ from rehearsal.aws.tags import check_tags
 from rehearsal.core.assets import archive_bytes
 from rehearsal.core.quotas import USUAL
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
+from rehearsal.core.request_bodies import InvalidBody, json_value
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.retries import retried
@@ -324,7 +325,10 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
     name, _, inline = name.partition(":")
     qualifier = request.query_params.get("Qualifier") or inline or LATEST
     call.require("lambda:InvokeFunction", call.arn("lambda", f"function:{name}"))
-    body: Any = await request.json() if await request.body() else {}
+    try:
+        body = json_value(await request.body())
+    except InvalidBody as wrong:
+        raise Refusal("InvalidRequestContentException", str(wrong)) from None
     headers = {"X-Amz-Executed-Version": qualifier}
     try:
         return JSONResponse(

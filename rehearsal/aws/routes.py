@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -38,6 +38,7 @@ from rehearsal.aws import (
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.query_protocol import Query
 from rehearsal.core.records import Refusal
+from rehearsal.core.request_bodies import InvalidBody, form, json_object
 from rehearsal.provider.context import Context
 from rehearsal.runtime import sigv4
 
@@ -127,6 +128,9 @@ async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request)
         return await _dispatch(request, sent, service, path, call)
     except Refusal as refused:
         return errors.response(refused, service)
+    except InvalidBody as wrong:
+        # https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html has the form; the code is believed.
+        return errors.response(Refusal("SerializationException", str(wrong)), service)
 
 
 def _service(sent: sigv4.SignedRequest, path: str) -> tuple[str, sigv4.Family]:
@@ -161,7 +165,7 @@ def _is_web_identity(sent: sigv4.SignedRequest) -> bool:
 
 def _form(sent: sigv4.SignedRequest) -> dict[str, str]:
     """The parameters of the query protocol. A presigned URL has them in its query."""
-    return sent.parameters | dict(parse_qsl(sent.body.decode(errors="replace")))
+    return sent.parameters | form(sent.body)
 
 
 async def _dispatch(
@@ -172,27 +176,30 @@ async def _dispatch(
     What is not rehearsed is still refused in AWS's words to a caller who may not do it.
     """
     if target := sent.header("x-amz-target"):
-        called = replace(call, body=await request.json())
+        called = replace(call, body=json_object(sent.body))
         operation = TARGETS.get(target)
         if operation is None:
             authorization.require(call, service, target.rpartition(".")[2], called.body)
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {target}")
-        answer = await anyio.to_thread.run_sync(operation, called)
+        try:
+            answer = await anyio.to_thread.run_sync(operation, called)
+        except KeyError as missing:
+            raise Refusal("ValidationException", f"{missing} must not be null") from None
         return JSONResponse(answer, media_type="application/x-amz-json-1.1")
     if service in query_protocol.NAMESPACES:
-        form = _form(sent)
-        action = form.get("Action", "")
+        fields = _form(sent)
+        action = fields.get("Action", "")
         query = QUERIES.get(f"{service}:{action}")
         if query is None:
-            authorization.require(call, service, action, authorization.form_parameters(form))
+            authorization.require(call, service, action, authorization.form_parameters(fields))
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {service}:{action}")
-        result = await anyio.to_thread.run_sync(query, replace(call, body=form))
+        result = await anyio.to_thread.run_sync(query, replace(call, body=fields))
         text = query_protocol.response(service, action, result)
         return Response(text, media_type="text/xml")
     for _, pattern, invoke in PATHS:
         if found := re.fullmatch(pattern, path):
             return await invoke(call, request, unquote(found[1]))
-    body = await request.json() if await request.body() else {}
+    body = json_object(sent.body)
     parameters = {**request.query_params, **body}
     if named := authorization.operation_at(service, request.method, path):
         authorization.require(call, service, named[0], parameters | named[1])

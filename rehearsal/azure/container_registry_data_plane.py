@@ -7,8 +7,6 @@ https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +14,7 @@ from starlette.routing import Route
 
 from rehearsal.azure import credentials, permissions
 from rehearsal.core.records import Record
+from rehearsal.core.request_bodies import form
 from rehearsal.provider.context import Context
 
 REGISTRY = "azure-native:containerregistry:Registry"
@@ -82,8 +81,8 @@ def _app(context: Context, registry_id: str, registry_name: str) -> Starlette:
 
     async def principal_in(request: Request, field: str, audience: str) -> str | None:
         """The principal of the token in a field of the form; None without a valid one."""
-        form = dict(parse_qsl((await request.body()).decode()))
-        return credentials.principal_of(context, f"Bearer {form.get(field)}", audience)
+        fields = form(await request.body())
+        return credentials.principal_of(context, f"Bearer {fields.get(field)}", audience)
 
     async def exchange(request: Request) -> Response:
         """A token of Entra ID for a refresh token of this registry."""

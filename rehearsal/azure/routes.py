@@ -5,7 +5,6 @@ Blobs, vaults and web apps have endpoints of their own too.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import anyio.to_thread
@@ -34,6 +33,7 @@ from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
 from rehearsal.azure.token_endpoints import federated_token, identity_token
 from rehearsal.core.records import Json, Refusal
+from rehearsal.core.request_bodies import json_object
 from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
@@ -165,7 +165,7 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             named = request.path_params.get("subscription", own)
             if named != own:
                 raise Refusal("SubscriptionNotFound", f"{named} could not be found.")
-            content = json.loads(body or b"{}")
+            content = json_object(body)
             call = Call(
                 context,
                 principal,
@@ -183,6 +183,11 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             return await anyio.to_thread.run_sync(work)
         except Refusal as refused:
             return errors.response(refused)
+        except (KeyError, ValueError) as wrong:
+            # https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors
+            return errors.response(
+                Refusal("InvalidRequestContent", f"Invalid request content: {wrong!r}")
+            )
 
     return Route(path, endpoint, methods=[method])
 

@@ -5,7 +5,9 @@ https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active
 
 from __future__ import annotations
 
+import re
 import ssl
+from urllib.parse import unquote_to_bytes
 
 import anyio.to_thread
 import httpx
@@ -46,6 +48,10 @@ class StorageProxy:
     async def answer(self, request: Request) -> Response:
         """One request to the blob service."""
         name = request.path_params["account"]
+        if not _is_decodable(request.scope["raw_path"]):
+            # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+            message = "The requested URI does not represent any resource on the server."
+            return _error(400, "InvalidUri", message)
         authorization = request.headers.get("authorization", "")
         if authorization.startswith("SharedKey") or "sig" in request.query_params:
             return _error(
@@ -65,6 +71,10 @@ class StorageProxy:
         if account is None:
             # On Azure the host does not exist.
             return _error(404, "ResourceNotFound", "The specified resource does not exist.")
+        blocks = request.method == "PUT" and request.query_params.get("comp") == "blocklist"
+        if blocks and request.headers.get("content-length") == "0":
+            # Azurite answers 500. https://learn.microsoft.com/rest/api/storageservices/put-block-list
+            return _error(400, "InvalidXmlDocument", "The specified XML is not valid.")
         # Starting Azurite takes a moment, and must not block other requests.
         azurite = await anyio.to_thread.run_sync(self._context.object_stores.blob, name)
         if not await self._allowed(principal, account.id, request, azurite):
@@ -154,6 +164,16 @@ class StorageProxy:
                 verify=trust, limits=limits, timeout=60, trust_env=False
             )
         return self._client
+
+
+def _is_decodable(path: bytes) -> bool:
+    """Whether a path's percent signs stand for UTF-8: Azurite answers 500 to others."""
+    try:
+        return b"%" not in re.sub(rb"%[0-9A-Fa-f]{2}", b"", path) and bool(
+            unquote_to_bytes(path).decode()
+        )
+    except UnicodeDecodeError:
+        return False
 
 
 def _error(status: int, code: str, message: str) -> Response:

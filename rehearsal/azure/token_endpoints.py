@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import parse_qsl
 
 import jwt
 from starlette.requests import Request
@@ -19,6 +18,7 @@ from rehearsal.azure.ids import within
 from rehearsal.azure.managed_identity import FEDERATED_CREDENTIAL
 from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.core.records import Refusal
+from rehearsal.core.request_bodies import form
 from rehearsal.provider.context import Context
 
 
@@ -61,15 +61,15 @@ async def federated_token(context: Context, request: Request) -> Response:
 
     The assertion's signature is not verified: the keys of the issuer are on the internet.
     """
-    form = dict(parse_qsl((await request.body()).decode()))
+    fields = form(await request.body())
     try:
-        principal, client = _federated(context, form["client_id"], form["client_assertion"])
+        principal, client = _federated(context, fields["client_id"], fields["client_assertion"])
     except Refusal as refused:
         text = f"{refused.code}: {refused.message}"
         return JSONResponse({"error": "invalid_client", "error_description": text}, 401)
     except KeyError as missing:
         return JSONResponse({"error": "invalid_request", "error_description": str(missing)}, 400)
-    audience = form.get("scope", "").removesuffix("/.default")
+    audience = fields.get("scope", "").removesuffix("/.default")
     value, expires = credentials.token(context, principal, client, audience)
     seconds = expires - int(time.time())
     return JSONResponse({"access_token": value, "expires_in": seconds, "token_type": "Bearer"})

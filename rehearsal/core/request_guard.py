@@ -13,7 +13,9 @@ from those of clients:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -60,4 +62,6 @@ class RequestGuard:
             if problem:
                 await PlainTextResponse(problem, 403)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        # A client that goes away before its body is complete is no fault of the application.
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive, send)

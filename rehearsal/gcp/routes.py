@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import anyio.to_thread
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from rehearsal.core.records import Json, Refusal
+from rehearsal.core.request_bodies import json_object
 from rehearsal.gcp import (
     artifact_registry,
     cloud_build,
@@ -282,7 +282,7 @@ def _route(
             # https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
             if billed := request.headers.get("x-goog-user-project"):
                 service_usage.require_api(context, billed, api)
-            content = json.loads(body or b"{}")
+            content = json_object(body)
             call = Call(context, request.path_params, request.query_params, content, caller)
             return operation(call)
 

@@ -42,7 +42,7 @@ class StorageProxy:
             self._require_permission(email, request, path, body)
         except Refusal as refused:
             return errors.response(refused)
-        except (KeyError, ValueError):
+        except (KeyError, RecursionError, ValueError):
             return errors.response(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
         if request.method == "GET" and path == "storage/v1/b":
             call = Call(self._context, request.path_params, request.query_params)
@@ -56,6 +56,9 @@ class StorageProxy:
             # As bytes: a value may have characters that are not ASCII.
             headers=[(k, v) for k, v in request.headers.raw if k.decode() not in WHOLE_BODY],
         )
+        if answer.status_code == 500 and "content-encoding" in request.headers:
+            # The emulator cannot decode the body. That the service refuses it so is believed.
+            return errors.response(Refusal("INVALID_ARGUMENT", answer.text.strip()))
         headers = {k: v for k, v in answer.headers.items() if k not in DECODED_BODY}
         if "location" in headers:  # of a resumable upload: its other requests come here, too
             here = f"{self._context.base_url}/gcp/as/{email}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
 
 import google.auth.exceptions
 import jwt
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from rehearsal.core.records import Refusal
+from rehearsal.core.request_bodies import form
 from rehearsal.gcp import credentials, expressions, iam
 from rehearsal.provider.context import Context
 
@@ -21,11 +21,11 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 async def exchange(context: Context, request: Request) -> Response:
     """A signed assertion for an access token. https://datatracker.ietf.org/doc/html/rfc7523"""
-    form = parse_qs((await request.body()).decode())
+    fields = form(await request.body())
     # google-auth writes Google's own address into the assertion, whatever token_uri is.
     audience = "https://oauth2.googleapis.com/token"
     try:
-        email = credentials.assertion(context, form["assertion"][0], audience)
+        email = credentials.assertion(context, fields["assertion"], audience)
     except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
         text = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
         return JSONResponse(text, 400)
@@ -68,9 +68,9 @@ async def exchange_federated(context: Context, request: Request) -> Response:
     The token's signature is not verified: the keys of the issuer are on the internet.
     https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token
     """
-    form = dict(parse_qsl((await request.body()).decode()))
+    fields = form(await request.body())
     try:
-        principal = _principal(context, form["audience"], form["subject_token"])
+        principal = _principal(context, fields["audience"], fields["subject_token"])
     except KeyError as missing:
         return _refused("invalid_request", f"{missing} is missing")
     except Refusal as refused:

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rehearsal.core.credentials import Authority
+from rehearsal.core.http_protocol import HttpProtocol
 from rehearsal.core.ports import Ports, listen
 from rehearsal.core.request_guard import RequestGuard
 from rehearsal.runtime.containers import Containers
@@ -44,6 +45,7 @@ class Endpoint:
             uvicorn.Config(
                 RequestGuard(self),
                 lifespan="off",
+                http=HttpProtocol,
                 ws="none",  # an upgrade is ignored, as RFC 9110, 7.8 allows: the answer is that of plain HTTP
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
@@ -139,6 +141,11 @@ class Endpoints:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+            if not path.startswith("/"):
+                # OPTIONS of the whole server, which no program here has. That front ends refuse it is believed.
+                # https://www.rfc-editor.org/rfc/rfc9112#section-3.2.4
+                await PlainTextResponse("Bad Request", 400)(scope, receive, send)
+                return
             response = await self._containers.forward(key, request, path)
             await response(scope, receive, send)
 

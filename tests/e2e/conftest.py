@@ -24,6 +24,7 @@ ON_A_STACK = (
     "test_guards.py",
     "test_listeners.py",
     "test_platform.py",
+    "test_raw_http.py",
     "test_recovery_ids.py",
 )
 """Whose tests share a cloud's stack."""

@@ -110,9 +110,8 @@ def key(stack: NamedStack) -> None:
             f" {found['gateway_url']}"
         )
     if sys.stdout.isatty():
-        line = stack.make("key").replace("make ", "make -s ", 1)
         print(
-            f"The key for {found['gateway_url']}. To copy it without showing it: {line} | pbcopy (macOS), wl-copy or"
+            f"The key for {found['gateway_url']}. To copy it without showing it: {stack.make('-s key')} | pbcopy (macOS), wl-copy or"
             " xclip -selection clipboard (Linux), clip.exe (WSL)",
             file=sys.stderr,
         )

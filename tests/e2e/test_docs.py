@@ -1,7 +1,7 @@
 """The documentation's commands, run: in a checkout of their own, on the real engine, as a reader would type them.
 
-tests/docs/test_commands.py holds that every command exists. Here those run that the rehearsal can run, page by page
-and block by block; for the others the reason is in `NOT_RUN`.
+tests/docs/test_commands.py holds that every command exists, and tests/docs/test_hints.py the same of those in messages. Here
+those run that the rehearsal can run, page by page and block by block; for the others the reason is in `NOT_RUN`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from operations.crash.checkout import Checkout
 from operations.engine import environment
+from tests.docs.hints import hints
 from tests.docs.pages import ROOT, Command, blocks, commands
 
 GUIDE = ("docs/guides/first-hour.md", "docs/how-to/use-plain-pulumi.md", "docs/how-to/recover.md")
@@ -100,7 +101,7 @@ def helped(*words: str) -> str:
 PULUMI = sorted(
     {
         each
-        for command in commands()
+        for command in (*commands(), *hints())
         for each in re.split(r" \| | && |\$\(|\)|; ", command.text)
         if each.startswith("pulumi ")
     }
@@ -108,7 +109,7 @@ PULUMI = sorted(
 
 
 @pytest.mark.parametrize("command", PULUMI)
-def test_every_pulumi_command_in_the_docs_has_its_options(command: str) -> None:
+def test_every_pulumi_command_in_the_docs_and_in_messages_has_its_options(command: str) -> None:
     words = Command("", command).words[1:]
     verbs: list[str] = []
     for word in words:

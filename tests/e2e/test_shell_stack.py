@@ -44,7 +44,8 @@ def test_the_commands_act_on_the_stack_and_nothing_of_the_clone(clone: ForeignCl
     assert "Stack prod: no change" in printed
     assert re.search(r"with probability 0\.\d+, from model", printed)
     assert "probability" in clone.make("predict")
-    assert "gateway_url" in clone.make("outputs")
+    assert "gateway_key    secret: make key STACK=prod" in clone.make("outputs")
+    assert re.fullmatch(r"[\w-]{43}\n", clone.make("key")), "the key alone, for a pipe"
     assert "unchanged" in clone.make("preview")
     assert "loses nothing precious" in clone.make("guard")
     assert "# Drift of prod: 0 resources" in clone.make("drift")

@@ -143,6 +143,7 @@ class ForeignClone:
                 **settings,
                 "triplane:cloud": cloud,
                 "triplane:environment": STACK,
+                "triplane:keep_data": True,
             }
         )
         file.write(clone / file.name)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.harness import Rehearsal
+from components.resource_types import PRECIOUS
 from tests.e2e.foreign_clone import BUCKET, STACK, STATE, ForeignClone
 
 AWS_ACCOUNT = "123456789012"
@@ -264,8 +265,44 @@ def converged(clone: ForeignClone) -> None:
     assert len(existing) == len(set(existing))
 
 
+KEPT = {
+    "aws": {"lake", "registry"},
+    "gcp": {"lake"},
+    "azure": {"lake", "registry", "resource group"},
+}
+"""What `keep_data: true` keeps of what is precious: docs/reference/settings.md, and the pages of the clouds."""
+
+
+def test_plain_destroy_keeps_the_lake_and_the_platform_comes_back_on_it(
+    clone: ForeignClone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings alone keep the data: no update goes before, and no `make` guards."""
+    lake, uri = clone.lake(monkeypatch), clone.lake_uri()
+
+    def contents() -> dict[str, str | None]:
+        """All but contexts of builds, which the program makes again, and deletes as its own resources."""
+        found = {each.name: each.md5 for each in lake.objects()}
+        return {name: md5 for name, md5 in found.items() if not name.startswith("builds/")}
+
+    objects = contents()
+    assert any(name.startswith("captures/") for name in objects)
+    clone.pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
+    types = {urn.split("::")[2].rpartition("$")[2] for urn in clone.existing_urns()}
+    assert {PRECIOUS[each] for each in types & PRECIOUS.keys()} == KEPT[clone.cloud]
+    assert contents() == objects
+    assert "make adopt STACK=prod" in clone.make("up", code=1)
+    assert "ALLOW=vanished" in clone.make("adopt", code=1)
+    clone.make("adopt", ALLOW="vanished")
+    clone.make("up")
+    assert clone.lake_uri() == uri
+    assert objects.keys() <= set(lake.names())
+    assert "probability" in clone.make("predict")
+
+
 @ON_AWS
 def test_destroy_keeps_the_data_until_it_is_asked_for(clone: ForeignClone) -> None:
+    clone.settings(**{"triplane:keep_data": False})
+    clone.make("up")
     kept = clone.make("destroy")
     assert "triplane-lake" in kept
     assert "make destroy STACK=prod DATA=destroy" in kept

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from components.gcp import rest
+from components.gcp.resource_types import Place, place_of
 from operations.account_check.checks import Check, Finding, missing, not_known, too_little
 from operations.account_check.plan import Plan
 
@@ -169,19 +170,21 @@ def _enabled(plan: Plan, apis: list[str]) -> set[str]:
 
 def _permissions(plan: Plan) -> Iterator[Finding]:
     """https://cloud.google.com/resource-manager/reference/rest/v3/projects/testIamPermissions"""
-    wanted, held = plan.permissions, set()
+    # In an existing stack the delivery has the others on the stack's own resources, which this question leaves out.
+    wanted = [
+        each for each in plan.permissions if not plan.existing or place_of(each) is Place.PROJECT
+    ]
+    held: set[str] = set()
     url = f"{rest.resource_manager_url()}projects/{plan.config.project}:testIamPermissions"
     for start in range(0, len(wanted), PERMISSIONS_A_CALL):
         body = {"permissions": wanted[start : start + PERMISSIONS_A_CALL]}
         held |= set(rest.call("POST", url, body).get("permissions", ()))
     if lacking := [each for each in wanted if each not in held]:
-        finding = missing if not plan.existing else not_known
-        yield finding(
+        yield missing(
             "permissions",
-            f"{rest.caller()} may not, in the whole project: {', '.join(lacking)}"
-            # The delivery's account has some on one bucket or secret only, which this question leaves out.
-            + (". It may have them on the stack's own resources" if plan.existing else ""),
-            "Give it the roles that docs/reference/gcp.md lists",
+            f"{rest.caller()} may not, in the whole project: {', '.join(lacking)}",
+            "Give it the roles that docs/reference/gcp.md lists; to the delivery's account its own, by a person's"
+            " pulumi up",
         )
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from components.aws.resource_types import RESOURCE_TYPES as AWS
 from components.azure import arm
 from components.gcp import rest
+from components.gcp.resource_types import Place, delivery_permissions
 from components.resource_type import DeployGroup
 from components.resource_types import RESOURCE_TYPES
 from config.clouds import Cloud
@@ -439,6 +440,27 @@ def test_permissions_that_the_caller_does_not_hold_are_named(
     finding = only(list(gcp._permissions(plan("gcp"))))
     assert finding.severity == "missing"
     assert finding.rule == "ada@example.com may not, in the whole project: iam.roles.create"
+
+
+def test_of_an_existing_stack_only_what_is_granted_on_the_project_is_asked_of_it(
+    plan: Plans, google: dict[str, Any]
+) -> None:
+    """The delivery's account has the others on the stack's own resources."""
+    asked: set[str] = set()
+
+    def held(body: dict[str, Any]) -> dict[str, Any]:
+        asked.update(body["permissions"])
+        return {"permissions": [e for e in body["permissions"] if e != "iam.roles.get"]}
+
+    google[":testIamPermissions"] = held
+    existing = [{"type": "gcp:storage/bucket:Bucket", "inputs": {}}]
+    delivery = {"repository": "acme/triplane"}
+    finding = only(list(gcp._permissions(plan("gcp", existing, delivery=delivery))))
+    assert finding.severity == "missing"
+    assert "iam.roles.get" in finding.rule
+    assert asked <= set(delivery_permissions(Place.PROJECT))
+    assert "cloudbuild.builds.create" in asked
+    assert not [each for each in asked if each.startswith(("run.services", "storage"))]
 
 
 def test_a_project_without_billing_is_missing_it(plan: Plans, google: dict[str, Any]) -> None:

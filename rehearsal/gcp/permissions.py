@@ -62,7 +62,8 @@ class Resource:
     """Every spelling of the name that a program can write there."""
     full_name: str = ""
     """What a condition calls ``resource.name``. Empty for the services that give conditions no attributes, such as
-    Cloud Run, Vertex AI, Artifact Registry and IAM: https://cloud.google.com/iam/docs/conditions-attribute-reference"""
+    Cloud Run, Vertex AI, Artifact Registry and IAM: https://cloud.google.com/iam/docs/conditions-attribute-reference
+    That then a condition is false, a negated one too, is believed."""
     type: str = ""
     """What a condition calls ``resource.type``: ``storage.googleapis.com/Object``."""
     list_prefix: str = ""

@@ -212,6 +212,11 @@ def gcp_grants() -> Iterator[Mutation]:
             LEAST_PRIVILEGE, CUSTOM_ROLE, f"a role that has {permission}",
             put(CUSTOM_ROLE, "permissions", [permission], "predictor"),
         )  # fmt: skip
+    # The one role that may, on the gateway's service, is no exception for the others.
+    yield Mutation(
+        LEAST_PRIVILEGE, CUSTOM_ROLE, "the policy of every service in the project",
+        put(CUSTOM_ROLE, "permissions", ["run.services.setIamPolicy"], "deployer"),
+    )  # fmt: skip
 
 
 def gcp_trust() -> Iterator[Mutation]:

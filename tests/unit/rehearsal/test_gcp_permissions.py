@@ -120,6 +120,10 @@ def test_a_condition_on_the_name_fits_secrets_and_no_endpoint(project: Project) 
     bind(ENDPOINT_MEMBER, "e", endpoint.id, endpoint="123", location=REGION)
     bind(SECRET_MEMBER, "id", secret.id, secretId=secret.id)
     assert project.call("GET", f"aiplatform/v1/{endpoint.id}", caller=email)[0] == 403
+    # What has no value is not "something else", either.
+    other = {"title": "other", "expression": '!resource.name.startsWith("projects/x")'}
+    project.grant(ENDPOINT_MEMBER, reads, email, condition=other, endpoint="123", location=REGION)
+    assert project.call("GET", f"aiplatform/v1/{endpoint.id}", caller=email)[0] == 403
     versions = f"secretmanager/v1/{secret.id}/versions"
     assert project.call("GET", versions, caller=email)[0] == 403
     bind(SECRET_MEMBER, "number", f"projects/{number}/secrets/key", secretId=secret.id)
@@ -151,6 +155,15 @@ def test_a_bucket_and_its_policy_need_rights_of_their_own(project: Project) -> N
         ("PUT", "/iam"),
     ):
         assert project.http.request(method, f"{store}{path}").status_code == 403, f"{method} {path}"
+    project.grant(
+        BUCKET_MEMBER,
+        role(project, "storage.buckets.update", "storage.buckets.get"),
+        email,
+        bucket=bucket.id,
+    )
+    for method in ("GET", "PUT"):
+        refused = project.http.request(method, f"{store}/iam")
+        assert (refused.status_code, "IamPolicy" in refused.text) == (403, True)
 
 
 def test_a_copy_needs_the_right_to_write_where_it_goes(project: Project) -> None:

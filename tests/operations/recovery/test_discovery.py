@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -17,8 +18,9 @@ from operations.recovery.discovered_resource import (
     autonamed_input,
     has_tags,
     matching_resources,
+    stack_tags,
 )
-from operations.recovery.queries import gcp
+from operations.recovery.queries import aws, azure, gcp
 
 OWN_TAGS = {"project": "triplane", "environment": "dev", "managed-by": "pulumi", "stack": "dev"}
 FOREIGN_TAGS = (
@@ -198,3 +200,50 @@ def test_children_are_not_queried_before_their_parent_is_known() -> None:
     policy = "aws:iam/rolePolicy:RolePolicy"
     assert discovery.discovered_children(resource(policy, "p"), {"region": "r"}) == []
     assert discovery.discovered_children(resource(BUCKET, "b"), {}) == []
+
+
+def test_a_stacks_tags_are_spelled_as_its_cloud_spells_them(configured: Any) -> None:
+    """A label of Google Cloud has no capital letters: https://cloud.google.com/resource-manager/docs/labels-overview"""
+    assert stack_tags(configured("gcp"), "Prod")["stack"] == "prod"
+    for cloud in ("aws", "azure"):
+        assert stack_tags(configured(cloud), "Prod")["stack"] == "Prod"
+
+
+def test_the_inline_policies_of_a_role_are_listed_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pages(RoleName: str) -> list[dict[str, list[str]]]:  # noqa: N803
+        assert RoleName == "the-role"
+        return [{"PolicyNames": ["a", "b"]}, {"PolicyNames": ["c"]}]
+
+    def client(service: str, region_name: str) -> SimpleNamespace:
+        assert (service, region_name) == ("iam", "eu-west-1")
+        return SimpleNamespace(
+            get_paginator=lambda operation: SimpleNamespace(
+                paginate={"list_role_policies": pages}[operation]
+            )
+        )
+
+    monkeypatch.setattr(boto3, "client", client)
+    found = list(aws.role_policies({"role": "the-role", "region": "eu-west-1"}))
+    assert [each.name for each in found] == ["a", "b", "c"]
+    assert found[0].parents == {"role": "the-role"}
+
+
+# https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
+def test_a_secret_is_read_in_its_vault_as_who_runs_pulumi(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = SimpleNamespace(get_token=lambda scope: SimpleNamespace(token=f"for {scope}"))
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: nullcontext(tokens))
+    asked: list[Any] = []
+    answer = SimpleNamespace(ok=True, text='{"value": "the key"}', status_code=200)
+    monkeypatch.setattr(
+        "requests.get", lambda url, **options: asked.append((url, options)) or answer
+    )
+    assert azure.secret_value({"secretUri": "https://v/secrets/k"}) == "the key"
+    [(url, options)] = asked
+    assert url == "https://v/secrets/k"
+    assert options["params"] == {"api-version": "7.4"}
+    assert options["headers"] == {"Authorization": "Bearer for https://vault.azure.net/.default"}
+    answer.ok, answer.status_code, answer.text = False, 403, "Forbidden"
+    with pytest.raises(PermissionError, match="403 Forbidden"):
+        azure.secret_value({"secretUri": "https://v/secrets/k"})

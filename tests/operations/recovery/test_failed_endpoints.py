@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -9,7 +10,9 @@ import pytest
 
 from config.schema import StackConfig
 from operations.engine import account
+from operations.recovery import failed_endpoints
 from operations.recovery.failed_endpoints import (
+    DELETION_SECONDS,
     ENDPOINT,
     SERVED_MODEL,
     delete_failed_endpoints,
@@ -68,8 +71,13 @@ def recovered(monkeypatch: pytest.MonkeyPatch, configured: Any) -> Any:
 
     def recover(status: str | None, *resources: Resource, cloud: str = "aws") -> Any:
         sagemaker, stack = SageMaker(status), Stack(*resources)
-        monkeypatch.setattr(boto3, "client", lambda *_, **__: sagemaker)
         config: StackConfig = configured(cloud)
+
+        def client(service: str, region_name: str) -> SageMaker:
+            assert (service, region_name) == ("sagemaker", config.region)
+            return sagemaker
+
+        monkeypatch.setattr(boto3, "client", client)
         delete_failed_endpoints(stack, config)  # type: ignore[arg-type]
         return sagemaker, stack
 
@@ -81,11 +89,22 @@ def test_a_failed_endpoint_is_deleted_and_leaves_the_state(
 ) -> None:
     sagemaker, stack = recovered("Failed", endpoint(initErrors=["it failed"]))
     assert sagemaker.calls == ["describe", "delete e", "describe"]
-    ((verb, *_, target),) = stack.commands
-    assert (verb, target) == ("refresh", f"urn::{ENDPOINT}::endpoint")
+    ((verb, *_, option, target),) = stack.commands
+    assert (verb, option, target) == ("refresh", "--target", f"urn::{ENDPOINT}::endpoint")
     printed = "".join(capsys.readouterr())
     assert "it did not answer /ping" in printed
     assert "created again" in printed
+
+
+def test_a_deletion_that_does_not_end_is_an_error_with_the_way_out(
+    recovered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SageMaker, "delete_endpoint", lambda *_, **__: None)
+    seconds = iter([0, DELETION_SECONDS, DELETION_SECONDS + 1])
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None)
+    monkeypatch.setattr(failed_endpoints, "time", clock)
+    with pytest.raises(SystemExit, match=r"still deleting endpoint e. Run the same command again"):
+        recovered("Failed", endpoint(initErrors=["it failed"]))
 
 
 @pytest.mark.parametrize("status", ["InService", "Creating", "Updating", "RollingBack", None])

@@ -57,3 +57,11 @@ def test_a_key_that_the_vault_does_not_return_is_refused_without_allow(
 def vault_secret() -> dict[str, Any]:
     outputs = {"properties": {"secretUri": "u"}}
     return missing(gateway_key.VAULT_SECRET, "s", id="/s", outputs=outputs)
+
+
+@pytest.mark.parametrize("outputs", [{}, {"secretString": "in clear"}, {"secretString": {}}])
+def test_a_value_that_is_not_secret_in_the_state_is_not_the_key(outputs: dict[str, Any]) -> None:
+    version = missing("aws:secretsmanager/secretVersion:SecretVersion", "v", outputs=outputs)
+    after = gateway_key.with_existing_key(deployment(version), [missing(RANDOM_KEY, "k")])
+    assert after["resources"][-1] == version
+    assert len(after["resources"]) == 3

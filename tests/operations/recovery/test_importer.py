@@ -63,6 +63,19 @@ def test_a_found_resource_with_tags_of_another_stack_is_not_imported(
     assert "fixed exists, and does not belong to this stack" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("property_", importer.TAG_PROPERTIES)
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_tags_of_another_stack_are_recognised_under_each_clouds_name_for_them(
+    property_: str, side: str
+) -> None:
+    wanted = missing(BUCKET, "it", inputs={"labels": TAGS}, id="it")
+    own = {**wanted, "inputs": None, "outputs": None, side: {property_: TAGS}}
+    foreign = {**own, side: {property_: {**TAGS, "stack": "another"}}}
+    for there, found in ((own, [wanted["urn"]]), (foreign, [])):
+        _, urns = importer.without_foreign_resources(deployment(there), [wanted["urn"]], [wanted])
+        assert urns == found
+
+
 def test_imported_resources_have_the_programs_order_and_dependencies() -> None:
     first, second = missing(BUCKET, "a", id="a"), missing(POLICY, "b", id="b", dependencies=[])
     gone = missing(BUCKET, "of-an-older-program", id="c")

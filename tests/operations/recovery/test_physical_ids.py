@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from components.gcp import rest
-from operations.recovery.physical_ids import physical_id
+from operations.recovery.physical_ids import location, physical_id
 from tests.operations.recovery.states import PROVIDER, role
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:key-1234567-AbCdEf"
@@ -163,3 +163,19 @@ def test_the_next_version_of_a_secret_in_the_state_is_not_queried(
     inputs = {"secret": secret_id}
     old = role(type=GCP_VERSION, id="projects/1/secrets/s/versions/3", inputs=inputs)
     assert physical_id(role(type=GCP_VERSION, inputs=inputs), [old]) == f"{secret_id}/versions/4"
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-west-1", "aws"),
+        (None, "aws"),
+    ],
+)
+def test_a_regions_partition_is_that_of_its_arns(region: str | None, partition: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    resource = role()
+    provider = {"urn": PROVIDER, "type": "p", "inputs": {"region": region} if region else {}}
+    assert location(resource, [provider])["partition"] == partition

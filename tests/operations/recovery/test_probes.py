@@ -53,6 +53,19 @@ def test_a_resource_older_than_the_run_belongs_to_somebody_else(minutes: int, ou
     assert [each.get("id") for each in after["resources"]] == [None, "r-1"][: 1 + ours]
 
 
+def test_a_resource_that_is_not_taken_over_hides_none_behind_it() -> None:
+    known, others, ours = role("a", "a-1"), role("b", "b-1"), role("c", "c-1")
+    probed = probes.with_probes(deployment(role("a", "a-1", id="a-1")), [known, others, ours])
+    after = refreshed(probed, "a-1", "b-1", "c-1")
+    long_ago = (RUN_START - timedelta(days=1)).isoformat()
+    for each in after["resources"]:
+        each["outputs"] = {"createTime": long_ago} if each.get("id") == "b-1" else {}
+    _, found = probes.with_found_resources(after, RUN_START)
+    assert found == [ours["urn"]]
+    _, found = probes.with_found_resources(after)
+    assert found == [others["urn"], ours["urn"]], "without a run's start nothing is too old"
+
+
 def test_plain_pulumi_forgets_a_probe_without_deleting_the_resource() -> None:
     probed = probes.with_probes(deployment(), [role(physical="r-1")])
     assert probed["resources"][-1]["retainOnDelete"]

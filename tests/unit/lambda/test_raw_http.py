@@ -167,7 +167,7 @@ def test_connections_that_send_nothing_more_keep_nobody_waiting(running: Running
             each.sendall(started[index % len(started)])
         begun = time.monotonic()
         good_answer(server)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5  # on a busy machine, too
     finally:
         for each in waiting:
             each.close()

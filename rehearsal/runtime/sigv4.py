@@ -299,9 +299,10 @@ def _check_names(request: SignedRequest, signed: Signature, family: Family) -> N
     """The host and every header of AWS's own must be signed. For services other than S3 it is believed.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    The hash of the body need not be: it is signed by itself (https://github.com/zengularity/benji/pull/309).
     """
     sent = {name for name, _ in request.headers if name.startswith("x-amz-")}
-    left = sorted(({"host"} | sent) - set(signed.names))
+    left = sorted(({"host"} | sent) - {*signed.names, "x-amz-content-sha256"})
     if left and family is S3:
         text = f"There were headers present in the request which were not signed: {', '.join(left)}"
         raise SignatureRefused("AccessDenied", 403, text)
@@ -449,9 +450,11 @@ def _signers() -> tuple[type, type]:
                 values = [value for each, value in request.headers if each == name]
                 for value in values or [""]:
                     headers.add_header(name, value)
+            # A target without a slash in front must not become a part of the host.
+            path = "/" + self._sent_path(request.path).removeprefix("/")
             asked = AWSRequest(
                 method=request.method,
-                url=f"http://aws{self._sent_path(request.path)}?{_canonical_query(request.query)}",
+                url=f"http://aws{path}?{_canonical_query(request.query)}",
                 # What is hashed, in place of the body.
                 headers={"X-Amz-Content-SHA256": payload},
             )

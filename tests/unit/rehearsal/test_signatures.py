@@ -184,7 +184,8 @@ def test_the_published_examples_are_refused_with_another_secret_path_method_host
     example = EXAMPLES[name]
     mismatch = ("SignatureDoesNotMatch", 403)
     assert refusal(example, EXAMPLE._replace(secret="another")) == mismatch
-    assert refusal(replace(example, path="/other.txt")) == mismatch
+    for path in ("/other.txt", f"x{example.path}", f"/{example.path}"):
+        assert refusal(replace(example, path=path)) == mismatch
     assert refusal(replace(example, method="DELETE")) == mismatch
     assert refusal(with_header(example, "host", "another")) == mismatch
     assert refusal(replace(example, query=f"{example.query}&versionId=1")) == mismatch
@@ -296,6 +297,30 @@ def test_a_request_that_is_not_signed_as_it_is_is_refused_in_the_words_of_s3(
     changed: sigv4.SignedRequest, expected: tuple[str, int], in_2013: None
 ) -> None:
     assert refusal(changed) == expected
+
+
+class SignedWithoutTheHash(botocore.auth.S3SigV4Auth):  # type: ignore[misc]
+    """Signs the hash of the body, and not the header that has it."""
+
+    def headers_to_sign(self, request: Any) -> Any:
+        signed = super().headers_to_sign(request)
+        del signed["x-amz-content-sha256"]
+        return signed
+
+
+def test_the_header_with_the_hash_of_the_body_need_not_be_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: AT)
+    monkeypatch.setattr(sigv4, "now", lambda: AT)
+    asked = AWSRequest("PUT", "http://aws/lake/a", {"host": "aws"}, b"1")
+    SignedWithoutTheHash(Credentials(*EXAMPLE[:2]), "s3", "us-east-1").add_auth(asked)
+    headers = tuple((name.lower(), value) for name, value in asked.headers.items())
+    request = sigv4.SignedRequest("PUT", "/lake/a", "", headers, b"1")
+    assert verified(request) == request
+    assert refusal(replace(request, body=b"2")) == ("XAmzContentSHA256Mismatch", 400)
+    other = with_header(request, "x-amz-content-sha256", sigv4.UNSIGNED)
+    assert refusal(replace(other, body=b"2")) == ("SignatureDoesNotMatch", 403)
 
 
 def test_the_keys_of_two_rehearsals_differ_and_those_of_one_do_not() -> None:

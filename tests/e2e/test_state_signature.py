@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from operations.engine import shell_stack
+from components.resource_type import RANDOM_KEY
+from operations.engine import shell_stack, wire
 from operations.engine.shell_stack import ShellStack
 from operations.engine.state_signature import SIGNATURE, with_signature
+from operations.recovery import kept_key
 from operations.recovery import trial_stack as trials
 from operations.recovery.copy_search import StateCopy
 from operations.recovery.copy_signature import refuse_unsigned
@@ -103,6 +105,23 @@ def signed_copy(stack: ShellStack, **changes: Any) -> dict[str, Any]:
     return with_signature(stack, {**exported, "deployment": latest})
 
 
+def with_key(stack: ShellStack, key: str) -> dict[str, Any]:
+    """A state of this stack that has the callers' key, encrypted by the engine."""
+    value = {wire.SIGNATURE: wire.SECRET, "plaintext": json.dumps(key)}
+    urn = f"urn:pulumi:prod::triplane::{RANDOM_KEY}::key"
+    resource = {
+        "urn": urn,
+        "type": RANDOM_KEY,
+        "custom": True,
+        "id": "k",
+        "outputs": {"value": value},
+    }
+    state = stack.export()
+    latest = {**state["deployment"], "resources": [resource]}
+    stack.import_state({**state, "deployment": latest})
+    return stack.export()
+
+
 def refusal(copy: Mapping[str, Any], owner: str, stack: ShellStack, *allow: str) -> str:
     """Why a copy is refused; empty if it is not."""
     try:
@@ -173,3 +192,14 @@ def test_a_trial_takes_a_copy_whose_key_a_key_service_has_and_leaves_the_stack_f
             with trials.trial_stack(prod, begin) as trial:
                 assert trial.exists()
         assert prod.file.read_text() == settings
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_callers_key_in_a_copy_is_read_with_the_secret_of_its_stack_alone(
+    shell: Shell, way: str
+) -> None:
+    prod = shell.stack(way)
+    exported = with_key(prod, "the-callers-key")
+    assert "the-callers-key" not in json.dumps(exported)
+    copy = StateCopy("the backup of stack prod", exported)
+    assert kept_key.key_in_copy(prod, "prod", copy) == "the-callers-key"

@@ -82,7 +82,7 @@ def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collecti
                 text += _misspelt(dotted_key(loc), [key for key in values if key not in known])
             return text
         case "extra_forbidden":
-            return _unknown_setting(loc, known)
+            return _nested_form(loc, detail["input"], known) or _unknown_setting(loc, known)
         case "missing":
             return f"Missing. Allowed: {', '.join(get_args(Cloud))}."
         case "literal_error":
@@ -100,6 +100,23 @@ def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collecti
             return NO_MAPPING
         case _:
             return f"{detail['msg']}."
+
+
+def _nested_form(loc: tuple[int | str, ...], value: object, known: Collection[str]) -> str | None:
+    """How a key with dots is written, ready to be copied; None if there is no such setting.
+
+    With dots only `pulumi config set --path` takes it, which writes the nested form into the file.
+    https://www.pulumi.com/docs/iac/concepts/config/#structured-configuration
+    """
+    key = dotted_key(loc)
+    section, _, name = key.partition(".")
+    if len(loc) != 1 or not name or not (key in known or section == "triplane:tags"):
+        return None
+    nested = f"{section}: {{{name}: {on_one_line(value)}}}"
+    return (
+        f"A setting in a mapping is written nested. Write {nested}; if the file has {section}: already, the line"
+        f" {name}: {on_one_line(value)} below it, further to the right."
+    )
 
 
 def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:

@@ -221,6 +221,22 @@ def test_pulumi_yaml_declares_the_same_settings_as_the_schema() -> None:
             default = default.model_dump()
         assert declared[name]["default"] == (default if default is not None else "")
         assert declared[name]["description"] == description
+        assert "type" not in declared[name], "the engine's error names neither file nor way out"
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"), [("no", False), ("off", False), ("false", False), ("yes", True), ("on", True)]
+)
+def test_the_words_of_yaml_1_1_mean_the_same_in_a_file_and_from_the_engine(
+    word: str, kept: bool, store: Path
+) -> None:
+    text = (
+        f"config:\n  triplane:cloud: aws\n  aws:region: eu-west-1\n  triplane:keep_data: {word}\n"
+    )
+    from_file = config_of_file(StackFile("Pulumi.dev.yaml", text), store)
+    raw = {"triplane:cloud": "aws", "aws:region": "eu-west-1", "triplane:keep_data": word}
+    from_engine = config_of_values(raw, "Pulumi.dev.yaml", store=store)
+    assert from_file.keep_data is from_engine.keep_data is kept
 
 
 def test_the_settings_page_lists_the_settings_of_the_schema() -> None:

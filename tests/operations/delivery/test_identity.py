@@ -84,7 +84,11 @@ def test_only_one_repository_and_one_branch_or_environment_is_trusted(
             assert set(trust["Principal"]) == {"Federated"}
             # StringEquals, not StringLike: no wildcard can slip in.
             assert trust["Condition"] == {
-                "StringEquals": {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": subject}
+                "StringEquals": {
+                    f"{host}:aud": "sts.amazonaws.com",
+                    f"{host}:sub": subject,
+                    f"{host}:ref": "refs/heads/main",
+                }
             }
         case "gcp":
             token = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
@@ -354,7 +358,11 @@ def test_a_pipeline_on_aws_may_do_all_that_automatic_scaling_asks_of_its_caller(
     endpoint = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/triplane-*"
     assert endpoint in resources("sagemaker:UpdateEndpointWeightsAndCapacities")
     # Application Auto Scaling names its alarms after the target, with the permissions of its caller.
-    alarms = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:TargetTracking-endpoint/triplane-*"
+    (scaled,) = engine.of("aws:sagemaker/endpoint:Endpoint")
+    alarms = (
+        "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:TargetTracking-endpoint/"
+        f"{scaled.inputs['name']}/*"
+    )
     for action in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms"):
         assert alarms in resources(f"cloudwatch:{action}"), action
     # In an account where nothing was scaled before, the role of the service does not exist yet.

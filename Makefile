@@ -108,10 +108,10 @@ evidence: bootstrap ## Pack versions, times, differences and refusals of a stack
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(call not_left,BASE)$(python) -m operations review $(CLOUD) --base "$(or $(and $(BASE),$$BASE),HEAD)"
 
-.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash api-coverage soak fuzz fmt lock clean
+.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash mutate api-coverage soak fuzz fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
-test: bootstrap ## Run every check and every test except e2e-long, checkov, judge and pack, which CI runs apart
+test: bootstrap ## Run every check and every test except e2e-long, checkov, judge, pack and mutate, which CI runs apart
 	@$(python) -m tools.verify
 lint: check ## The same as `make check`
 check: bootstrap ## Formatting, lint, types, the direction of imports, and secrets
@@ -146,6 +146,8 @@ pack: bootstrap ## The policy pack on the real engine: existing stacks pass, an 
 	@$(python) -m tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and check that `make up` repairs it (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m operations crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+mutate: bootstrap ## Change the code in one place after another, and see whether a test fails (ONLY=path, SAMPLE=, SEED=, KEEP=1)
+	@$(python) -m tools.mutation $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs are checked against which API model
 	@$(python) -m policy.api_coverage
 fuzz: bootstrap ## Raw HTTP against gateway, model server and rehearsal: REQUESTS=2000 generated ones for each, SEED=

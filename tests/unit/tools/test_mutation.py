@@ -1,0 +1,187 @@
+"""What `make mutate` changes, which tests it chooses, and how it counts."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from operations.engine.installation import HOME
+from tools.mutation.__main__ import KEPT, NO_TEST, Score, interval
+from tools.mutation.mutants import Mutant, mutants_of
+from tools.mutation.selection import Record
+from tools.mutation.trial import KILLED, SURVIVED, TIMEOUT, outcome
+
+SOURCE = '''"""A docstring."""
+LIMIT: Literal["a"] = 3
+
+def refused(size: int, log: str = "x") -> str:
+    """Whether 4 is too many."""
+    if size > LIMIT and not log:
+        raise ValueError("too-many", 4)
+    say("kept-apart")
+    return bucket("name", retain=True, description="for-a-reader")
+'''
+
+
+@pytest.fixture
+def mutants(tmp_path: Path) -> list[Mutant]:
+    (tmp_path / "module.py").write_text(SOURCE)
+    return mutants_of(tmp_path / "module.py", "module.py")
+
+
+def changes(mutants: list[Mutant]) -> set[tuple[str, str]]:
+    return {(each.before, each.after) for each in mutants}
+
+
+def test_comparisons_conditions_constants_options_and_statements_are_changed(
+    mutants: list[Mutant],
+) -> None:
+    call = 'bucket("name", retain=True, description="for-a-reader")'
+    assert changes(mutants) == {
+        ("3", "4"),
+        ('"x"', "'XXx'"),
+        ("size > LIMIT and not log", "(size > LIMIT or not log)"),
+        ("size > LIMIT", "(size >= LIMIT)"),
+        ("not log", "(log)"),
+        ('raise ValueError("too-many", 4)', "pass"),
+        ('"too-many"', "'XXtoo-many'"),
+        ("4", "5"),
+        ('say("kept-apart")', "pass"),
+        (call, "None"),
+        ('"name"', "'XXname'"),
+        ("True", "False"),
+        ("retain=True", "bucket('name', description='for-a-reader')"),
+    }
+
+
+def test_a_mutant_is_the_file_with_one_change_and_can_be_compiled(mutants: list[Mutant]) -> None:
+    for each in mutants:
+        changed = each.applied_to(SOURCE.encode()).decode()
+        assert changed != SOURCE
+        compile(changed, "module.py", "exec")
+
+
+def test_the_name_of_a_mutant_survives_lines_above_it(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text(SOURCE)
+    (tmp_path / "new.py").write_text(SOURCE.replace("LIMIT:", "\n# é\n\nLIMIT:"))
+    old, new = (mutants_of(tmp_path / f"{name}.py", "module.py") for name in ("old", "new"))
+    assert [each.name for each in old] == [each.name for each in new]
+    assert len({each.name for each in old}) == len(old)
+
+
+def record(lines: dict[str, dict[str, list[str]]], **changed: object) -> Record:
+    seconds = {"a.py::test_slow": 30.0, "a.py::test_case[1]": 0.2, "a.py::test_case[2]": 0.1}
+    fields = {
+        "fixtures": {},
+        "left_out": [],
+        "libraries": [],
+        "processes": [],
+        "seconds": seconds,
+        "work": seconds,
+        **changed,
+    }
+    return Record(lines=lines, **fields)  # type: ignore[arg-type]
+
+
+def on_line(mutants: list[Mutant], line: int) -> Mutant:
+    return next(each for each in mutants if each.line == line)
+
+
+def test_the_tests_of_a_mutant_are_those_that_run_its_line_quick_ones_first(
+    mutants: list[Mutant],
+) -> None:
+    tests = ["a.py::test_case[1]", "a.py::test_case[2]", "a.py::test_slow"]
+    lines = {"module.py": {"6": tests, "7": []}}
+    found = record(lines).tests_of(on_line(mutants, 6))
+    assert found == ["a.py::test_case[2]", "a.py::test_slow", "a.py::test_case[1]"]
+    assert record(lines).tests_of(on_line(mutants, 7)) == []
+
+
+def test_a_line_that_an_import_runs_is_tested_by_all_who_use_its_module(
+    mutants: list[Mutant],
+) -> None:
+    lines = {
+        "module.py": {"2": [""], "6": ["a.py::test_slow"]},
+        "user.py": {"1": ["a.py::test_case[1]"]},
+    }
+    found = record(lines, importers={"module.py": ["user.py"]}).tests_of(on_line(mutants, 2))
+    assert set(found) == {"a.py::test_slow", "a.py::test_case[1]"}
+
+
+def test_a_line_that_a_shared_fixture_runs_is_tested_by_all_who_use_the_fixture(
+    mutants: list[Mutant],
+) -> None:
+    users = ["a.py::test_case[1]", "a.py::test_slow"]
+    lines = {"module.py": {"6": ["fixture a.py::built"]}}
+    found = record(lines, fixtures={"fixture a.py::built": users}).tests_of(on_line(mutants, 6))
+    assert found == users
+
+
+def test_a_test_that_fails_without_a_mutant_says_nothing_about_one(mutants: list[Mutant]) -> None:
+    lines = {"module.py": {"6": ["a.py::test_slow"]}}
+    assert not record(lines, left_out=["a.py::test_slow"]).tests_of(on_line(mutants, 6))
+
+
+def test_a_line_that_a_workload_runs_in_its_own_process_is_tested_by_all_who_start_one(
+    mutants: list[Mutant],
+) -> None:
+    started = record({}, processes=["a.py::test_slow"])
+    assert started.tests_of(on_line(mutants, 6)) == []
+    workload = replace(on_line(mutants, 6), file="lambda/gateway/module.py")
+    assert started.tests_of(workload) == ["a.py::test_slow"]
+
+
+TESTED = """def limit(n):
+    while n > 9:
+        n -= 1
+    return n
+"""
+TESTS = """from tested import limit
+def test_it_ends(): limit(11)
+def test_it_is_right(): assert limit(11) == 9
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "test", "seconds", "found"),
+    [
+        ("(n >= 9)", "test_it_is_right", 60, KILLED),
+        ("(n >= 9)", "test_it_ends", 60, SURVIVED),
+        ("pass", "test_it_ends", 2, TIMEOUT),
+    ],
+)
+def test_a_mutant_is_killed_by_a_failing_test_or_by_one_that_does_not_end(
+    after: str, test: str, seconds: int, found: str, tmp_path: Path
+) -> None:
+    for name, text in (("tested.py", TESTED), ("test_it.py", TESTS), ("pytest.ini", "[pytest]\n")):
+        (tmp_path / name).write_text(text)
+    [mutant] = [m for m in mutants_of(tmp_path / "tested.py", "tested.py") if m.after == after]
+    assert outcome(mutant, [f"test_it.py::{test}"], seconds, tmp_path) == found
+    assert (tmp_path / "tested.py").read_text() == TESTED
+
+
+def test_a_mutant_that_no_test_runs_counts_as_one_that_survived() -> None:
+    score = Score()
+    score.outcomes.update({KILLED: 7, TIMEOUT: 1, SURVIVED: 1, NO_TEST: 1})
+    assert (score.killed, score.tried) == (8, 10)
+
+
+def test_a_score_is_below_the_goal_only_beyond_the_chance_of_its_sample() -> None:
+    low, high = interval(17, 20)
+    assert (round(low, 3), round(high, 3)) == (0.640, 0.948)
+    score = Score()
+    score.outcomes.update({KILLED: 17, SURVIVED: 3})
+    assert not score.is_below(0.9)
+    score.outcomes.update({KILLED: 323, SURVIVED: 57})
+    assert score.is_below(0.9)
+
+
+def test_each_listed_survivor_is_a_mutant_of_the_code_and_has_a_reason() -> None:
+    listed = tomllib.loads((HOME / KEPT).read_text()).get("survivor", [])
+    files = {each["mutant"].partition(" ")[0] for each in listed}
+    names = {each.name for file in files for each in mutants_of(HOME / file, file)}
+    assert {each["mutant"] for each in listed} <= names
+    assert all(each["reason"] for each in listed)

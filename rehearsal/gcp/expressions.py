@@ -56,8 +56,8 @@ def _parsed(expression: str) -> ast.expr:
     python = TOKEN.sub(lambda token: token[1] or WORDS[token[2]], expression)
     try:
         return ast.parse(f"({python}\n)", mode="eval").body
-    except SyntaxError as wrong:
-        raise Unsupported(f"{expression!r} is not an expression: {wrong.msg}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as wrong:
+        raise Unsupported(f"{expression!r} is not an expression: {wrong}") from None
 
 
 def _value(node: ast.expr, attributes: Mapping[str, Any] | None) -> Any:
@@ -74,10 +74,10 @@ def _value(node: ast.expr, attributes: Mapping[str, Any] | None) -> Any:
             sides = _value(left, attributes), _value(right, attributes)
             return compare(*sides) if attributes is not None else None
         case ast.Call(
-            func=ast.Attribute(value=ast.Name("api"), attr="getAttribute"), args=[key, default]
+            func=ast.Attribute(value=ast.Name("api"), attr="getAttribute"),
+            args=[ast.Constant(value=str() as name), default],
         ):
-            name, otherwise = _value(key, attributes), _value(default, attributes)
-            return (attributes or {}).get(name, otherwise)
+            return (attributes or {}).get(name, _value(default, attributes))
         case ast.Call(func=ast.Attribute(value=subject, attr=method), args=[argument], keywords=[]):
             if method not in METHODS:
                 raise Unsupported(f"the function {method!r}")
@@ -109,8 +109,8 @@ def _junction(
             found: object = _value(part, attributes)
             if found is decisive and attributes is not None:
                 return decisive
-        except Missing as error:
-            missing = error
+        except (Missing, TypeError) as error:
+            missing = Missing(str(error))
     if missing:
         raise missing
     return not decisive

@@ -104,7 +104,10 @@ def _principal(context: Context, audience: str, token: str) -> str:
     own = (f"https://iam.googleapis.com/{name}", f"//iam.googleapis.com/{name}")
     if claims.get("aud") not in (oidc.get("allowedAudiences") or own):
         raise Refusal("invalid_grant", "The audience in ID Token does not match the expected one.")
-    if not claims.get("nbf", 0) <= time.time() < claims.get("exp", 0):
+    begins, ends = claims.get("nbf", 0), claims.get("exp", 0)
+    if not (isinstance(begins, int | float) and isinstance(ends, int | float)):
+        raise Refusal("invalid_grant", "Unable to parse the ID Token: its times are no numbers.")
+    if not begins <= time.time() < ends:
         raise Refusal("invalid_grant", "The ID Token is expired or not valid yet.")
     known = {f"assertion.{claim}": value for claim, value in claims.items()}
     mapping = provider.inputs.get("attributeMapping") or {}

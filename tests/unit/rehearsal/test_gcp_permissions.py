@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import pytest
 
+from config import github
 from rehearsal.core.records import CheckFailure, Refusal
 from rehearsal.gcp import expressions, iam, permissions, required_permissions
 from rehearsal.provider.context import Context
@@ -59,6 +61,7 @@ def project(live_context: Context) -> Iterator[Project]:
         ("api.getAttribute('a/b', []).hasOnly(['roles/viewer'])", True),
         ("api.getAttribute('a/b', 'none') == 'none'", True),
         ("assertion.ref", False),
+        ("assertion.ref.startsWith(['refs']) || assertion.ref == 'refs/heads/main'", True),
     ],
 )
 def test_a_condition_is_evaluated_as_cel(expression: str, holds: bool) -> None:
@@ -73,6 +76,9 @@ def test_a_condition_is_evaluated_as_cel(expression: str, holds: bool) -> None:
         "resource.matchTag('1/env', 'prod')",
         "assertion.sub.matches('.*')",
         "true ||",
+        "",
+        "(" * 500 + "assertion.ref" + ")" * 500,
+        "api.getAttribute(['a'], '') == ''",
         "__import__('os').system('x')",
         "not assertion.sub.contains('x')",
     ],
@@ -211,3 +217,45 @@ def test_a_step_of_the_engine_needs_the_rights_of_its_credentials(project: Proje
         step("update")
     with pytest.raises(Refusal, match="may not read a gcp:pubsub/topic:Topic"):
         step("read", "gcp:pubsub/topic:Topic")
+
+
+def test_a_token_with_odd_claims_is_refused_and_no_fault(project: Project) -> None:
+    pool = project.create(iam.WorkloadIdentityPool.token, "p", workloadIdentityPoolId="pool-1")
+    provider = project.create(
+        iam.WorkloadIdentityPoolProvider.token,
+        "github",
+        workloadIdentityPoolId=pool.inputs["workloadIdentityPoolId"],
+        workloadIdentityPoolProviderId="github",
+        oidc={"issuerUri": github.ISSUER},
+        attributeMapping={"google.subject": "assertion.sub"},
+        attributeCondition="assertion.sub == 'repo:a/b:ref:refs/heads/main'",
+    )
+    name = provider.outputs["name"]
+    good = {
+        "iss": github.ISSUER,
+        "aud": f"//iam.googleapis.com/{name}",
+        "sub": "repo:a/b:ref:refs/heads/main",
+        "exp": 4e9,
+    }
+
+    def exchange(**claims: Any) -> tuple[int, str]:
+        token = jwt.encode({**good, **claims}, "x" * 32, "HS256")
+        form = {"audience": good["aud"], "subject_token": token}
+        answer = project.http.post("/gcp/sts/v1/token", data=form)
+        return answer.status_code, answer.text
+
+    assert exchange()[0] == 200
+    odd: list[dict[str, Any]] = [
+        {"exp": "tomorrow"},
+        {"exp": 1},
+        {"nbf": 4e9},
+        {"nbf": None},
+        {"aud": ["x"]},
+        {"aud": "x"},
+        {"iss": "https://issuer.example"},
+        {"sub": "repo:a/b:pull_request"},
+    ]
+    for claims in odd:
+        status, text = exchange(**claims)
+        assert status == 400, claims
+        assert "error_description" in text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,21 @@ import jwt
 import pytest
 
 from bench.harness import ROOT, Rehearsal, Stack
+from config import github
 from config.stack_file import StackFile
 
-ISSUER = "https://token.actions.githubusercontent.com"
 REPOSITORY = "acme/triplane"
-SUBJECTS = {
-    "reach": f"repo:{REPOSITORY}:environment:staging",
-    "reach-eu": f"repo:{REPOSITORY}:ref:refs/heads/main",
-}
-"""One stack trusts an environment, the other one a branch."""
+SUBJECT = f"repo:{REPOSITORY}:environment:staging"
+BRANCH_SUBJECT = f"repo:{REPOSITORY}:ref:refs/heads/main"
+OTHER = [
+    {"ref": "refs/heads/feature"},
+    {"ref": "refs/tags/main"},
+    {"ref": "refs/pull/1/merge"},
+    {"sub": f"repo:{REPOSITORY}:pull_request"},
+    {"sub": f"repo:{REPOSITORY}-2:environment:staging"},
+    {"sub": f"repo:{REPOSITORY}:environment:production"},
+]
+"""What tokens of GitHub that are not to sign in claim."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,9 @@ class Delivered:
         (folder := file.parent).mkdir(parents=True, exist_ok=True)
         name, now = self.stack.outputs()["delivery_provider"], int(time.time())
         token = {
-            "iss": ISSUER,
+            "iss": github.ISSUER,
             "aud": f"https://iam.googleapis.com/{name}",
-            "sub": SUBJECTS[self.stack.name],
+            "sub": SUBJECT,
             "ref": "refs/heads/main",
             "nbf": now - 5,
             "exp": now + 600,
@@ -103,62 +109,57 @@ class Delivered:
 
 
 @pytest.fixture(scope="module")
-def stacks(
-    rehearsal: Rehearsal, models: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Delivered, Delivered]:
-    """The stack whose identity is used, and another one in its project."""
-    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings
-    delivered = []
-    for name, environment in (("reach", "staging"), ("reach-eu", "")):
-        delivery = {"repository": REPOSITORY, "environment": environment}
-        stack = Stack(
-            rehearsal,
-            name,
-            tmp_path_factory.mktemp(name),
-            {
-                **settings,
-                "triplane:cloud": "gcp",
-                "triplane:delivery": {k: v for k, v in delivery.items() if v},
-            },
-        )
-        stack.init()
-        stack.up()
-        delivered.append(Delivered(stack))
-    return delivered[0], delivered[1]
+def own(
+    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivered]:
+    """A stack beside the shared one, whose name begins as the shared one's."""
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
+        "triplane:cloud": "gcp",
+        "triplane:delivery": {"repository": REPOSITORY, "environment": "staging"},
+    }
+    folder = tmp_path_factory.mktemp("reach")
+    created = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
+    created.init()
+    created.up()
+    yield Delivered(created)
+    created.configure()
+    # With the program: the state's provider has the delivery's token, which may delete no service.
+    created.pulumi("destroy", "--yes", "--skip-preview", "--run-program")
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["environment", "branch"])
+@pytest.mark.parametrize("stack", ["gcp"], indirect=True)
 def test_only_the_repository_the_branch_and_the_environment_of_the_settings_can_sign_in(
-    stacks: tuple[Delivered, Delivered], tmp_path: Path, which: int
+    own: Delivered, tmp_path: Path
 ) -> None:
     from google.auth.exceptions import OAuthError
     from google.auth.transport.requests import Request
 
-    delivered = stacks[which]
-    own = delivered.credentials(tmp_path / "own.json")
-    own.refresh(Request())
-    assert own.token
-    other = [
-        {"ref": "refs/heads/feature"},
-        {"ref": "refs/tags/main"},
-        {"ref": "refs/pull/1/merge"},
-        {"sub": "repo:acme/triplane:pull_request"},
-        {"sub": "repo:acme/triplane-2:environment:staging"},
-        {"sub": SUBJECTS["reach-eu" if which == 0 else "reach"]},
-    ]
-    for claims in other:
-        credentials = delivered.credentials(tmp_path / "other.json", **claims)
-        with pytest.raises(OAuthError, match="rejected by the attribute condition"):
-            credentials.refresh(Request())
-    stranger = delivered.credentials(tmp_path / "other.json", iss="https://issuer.example")
+    def sign_in(**claims: Any) -> Any:
+        credentials = own.credentials(tmp_path / "credentials.json", **claims)
+        credentials.refresh(Request())
+        return credentials.token
+
+    def refuses_all_but(subject: str, other: list[dict[str, str]]) -> None:
+        assert sign_in(sub=subject)
+        for claims in other:
+            with pytest.raises(OAuthError, match="rejected by the attribute condition"):
+                sign_in(**{"sub": subject, **claims})
+
+    refuses_all_but(SUBJECT, [*OTHER, {"sub": BRANCH_SUBJECT}])
     with pytest.raises(OAuthError, match="issuer"):
-        stranger.refresh(Request())
+        sign_in(iss="https://issuer.example")
+    # Without an environment the subject names the branch.
+    settings = dict(own.stack.settings)
+    own.stack.configure(**{"triplane:delivery": {"repository": REPOSITORY}})
+    own.stack.up()
+    refuses_all_but(BRANCH_SUBJECT, [*OTHER, {"sub": SUBJECT}])
+    own.stack.configure(**settings)
+    own.stack.up()
 
 
-def test_it_is_refused_everything_but_its_job(
-    stacks: tuple[Delivered, Delivered], tmp_path: Path
-) -> None:
-    own, other = stacks
+@pytest.mark.parametrize("stack", ["gcp"], indirect=True)
+def test_it_is_refused_everything_but_its_job(own: Delivered, stack: Stack, tmp_path: Path) -> None:
+    other = Delivered(stack)
     attacks = {**control_plane_attacks(own, other, tmp_path), **storage_attacks(own, other)}
     assert len(attacks) > 40
     succeeded = {}
@@ -239,6 +240,16 @@ def control_plane_attacks(
         "another's endpoint: deploy": endpoints.deployModel(
             endpoint=others_endpoint, body={"deployedModel": {"model": model, **machine}}
         ),
+        "its own endpoint as another's account": endpoints.deployModel(
+            endpoint=endpoint,
+            body={
+                "deployedModel": {
+                    "model": model,
+                    "serviceAccount": other.account("gateway"),
+                    **machine,
+                }
+            },
+        ),
         "another's endpoint: undeploy": endpoints.undeployModel(
             endpoint=others_endpoint, body={"deployedModelId": deployment}
         ),
@@ -269,8 +280,8 @@ def control_plane_attacks(
         "the gateway's account: token": tokens.serviceAccounts().generateAccessToken(
             name=f"{accounts}/{gateway}", body={"scope": ["x"]}
         ),
-        "another's delivery: token": tokens.serviceAccounts().generateAccessToken(
-            name=f"{accounts}/{other.stack.outputs()['delivery_identity']}", body={"scope": ["x"]}
+        "another's account: token": tokens.serviceAccounts().generateAccessToken(
+            name=f"{accounts}/{other.account('gateway')}", body={"scope": ["x"]}
         ),
         "its own account: signature": tokens.serviceAccounts().signBlob(
             name=f"{accounts}/{me}", body={"payload": ""}
@@ -361,29 +372,27 @@ def storage_attacks(own: Delivered, other: Delivered) -> dict[str, Callable[[], 
     }
 
 
+@pytest.mark.parametrize("stack", ["gcp"], indirect=True)
 def test_it_does_its_whole_job_and_a_second_run_changes_nothing(
-    stacks: tuple[Delivered, Delivered], models: list[str], tmp_path: Path
+    own: Delivered, models: list[str], tmp_path: Path
 ) -> None:
-    own, _ = stacks
     before = own.stack.outputs()
     assert len(models) > 1
     own.stack.settings |= {
         "triplane:model": models[1],
         "triplane:gateway": {"key_rotation": 2, "max_concurrency": 160},
     }
-    stack = own.as_itself(tmp_path)
-    stack.pulumi("refresh", "--yes", "--skip-preview")
-    stack.up()
-    after = stack.outputs()
+    itself = own.as_itself(tmp_path)
+    itself.pulumi("refresh", "--yes", "--skip-preview")
+    itself.up()
+    after = itself.outputs()
     assert after["model_version"] == models[1]
     assert after["gateway_key"] != before["gateway_key"]
-    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    itself.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
 
 
-def test_it_cannot_change_how_the_lake_keeps_data(
-    stacks: tuple[Delivered, Delivered], tmp_path: Path
-) -> None:
-    own, _ = stacks
+@pytest.mark.parametrize("stack", ["gcp"], indirect=True)
+def test_it_cannot_change_how_the_lake_keeps_data(own: Delivered, tmp_path: Path) -> None:
     lake = own.stack.settings.get("triplane:lake", {})
     own.stack.settings["triplane:lake"] = {**lake, "captures_days": 1}
     try:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from operations.engine import locks
 from operations.engine.locks import remove_stale_locks
 
 
@@ -82,4 +84,43 @@ def test_an_unreadable_lock_is_left_to_a_person(tmp_path: Path, text: str) -> No
 
 
 def test_a_backend_without_locks_is_not_refused(tmp_path: Path) -> None:
+    remove_stale_locks(tmp_path / "locks", "dev")
+
+
+def test_a_stale_lock_hides_no_living_one(tmp_path: Path, engine: subprocess.Popen[bytes]) -> None:
+    stale = lock(tmp_path, pid=os.getpid())
+    living = stale.with_name("2.json")
+    living.write_text(stale.read_text().replace(str(os.getpid()), str(engine.pid)))
+    # In whatever order a folder lists them.
+    for first, second in ((stale, living), (living, stale)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "glob", lambda _self, _pattern, of=(first, second): iter(of))
+            assert f"process {engine.pid} of ada" in refused(tmp_path)
+        lock(tmp_path, pid=os.getpid())
+
+
+def test_a_lock_that_may_not_be_looked_into_is_one_of_a_living_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another user, where the system hides processes."""
+
+    def hidden(pid: int) -> None:
+        raise psutil.AccessDenied(pid)
+
+    path = lock(tmp_path)
+    monkeypatch.setattr(psutil, "Process", hidden)
+    assert "in progress" in refused(tmp_path)
+    assert path.exists()
+
+
+def test_a_lock_that_its_engine_removes_at_the_same_time_is_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lock(tmp_path)
+
+    def ended(_pid: int) -> bool:
+        path.unlink()
+        return False
+
+    monkeypatch.setattr(locks, "_is_pulumi", ended)
     remove_stale_locks(tmp_path / "locks", "dev")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.engine.resources import urns_with_dependencies
+from operations.engine.resources import (
+    is_cloud_resource,
+    resource_name,
+    resource_type,
+    stack_outputs,
+    urns_with_dependencies,
+    without_api_version,
+)
 from tests.operations.engine.test_guards import PLATFORM
 
 
@@ -20,3 +27,21 @@ def test_a_components_resources_include_their_dependencies() -> None:
         {"urn": web, "dependencies": [lake, group]},
     ]
     assert set(urns_with_dependencies(resources, ["DataLake"])) == {lake, group, provider}
+
+
+def test_a_stacks_outputs_are_those_of_the_stack_itself() -> None:
+    resource = {"type": "aws:s3/bucket:Bucket", "outputs": {"id": "lake"}}
+    stack: dict[str, Any] = {"type": "pulumi:pulumi:Stack", "outputs": {"gateway_url": "u"}}
+    assert stack_outputs([resource, stack]) == {"gateway_url": "u"}
+    assert stack_outputs([resource, {"type": "pulumi:pulumi:Stack"}]) == {}
+    assert stack_outputs([resource]) == {}
+
+
+def test_a_urn_has_the_type_of_the_resource_and_of_its_parents() -> None:
+    urn = f"{PLATFORM}$triplane:azure:DataLake$azure-native:storage/v2024:StorageAccount::lake"
+    assert resource_type(urn) == "azure-native:storage/v2024:StorageAccount"
+    assert without_api_version(resource_type(urn)) == "azure-native:storage:StorageAccount"
+    assert resource_name(urn) == "lake"
+    assert is_cloud_resource(urn)
+    assert not is_cloud_resource(f"{PLATFORM}$triplane:azure:DataLake::lake")
+    assert not is_cloud_resource("urn:pulumi:dev::triplane::pulumi:providers:aws::default")

@@ -220,3 +220,43 @@ def test_a_lake_that_hangs_does_not_delay_the_shutdown(
     captures.close(0.1)
     hang.set()
     assert "captures lost at shutdown" in capsys.readouterr().out
+
+
+def test_what_the_lake_did_not_take_is_written_at_the_shutdown() -> None:
+    lake, refused = Lake(), threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise ConnectionError
+        lake.write(name, data)
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1))
+    assert refused.wait(5)
+    captures.close(5)
+    assert len(lake) == 1
+
+
+def test_the_thread_ends_when_it_finds_the_end_among_the_captures() -> None:
+    lake, may_write, writing = Lake(), threading.Event(), threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        writing.set()
+        may_write.wait(10)
+        lake.write(name, data)
+
+    captures = Captures(write)
+    captures.start()
+    captures.put(capture(1, "a"))
+    assert writing.wait(5)
+    captures.put(capture(2, "b"))
+    closing = threading.Thread(target=captures.close, args=[20])
+    closing.start()
+    while captures._waiting.qsize() < 2:
+        time.sleep(0.01)
+    may_write.set()
+    closing.join(10)
+    assert not closing.is_alive(), "the end was taken for a capture"
+    assert len(lake) == 2

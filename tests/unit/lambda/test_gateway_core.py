@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,6 +194,37 @@ def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> No
 )
 def test_each_mistake_has_its_status(changes: dict[str, Any], status: int) -> None:
     assert answer_to({"instances": [FLIGHT]}, **changes).status == status
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"path": "/nothing"}, "not_found"),
+        ({"method": "GET"}, "method_not_allowed"),
+        ({"x_api_key": "guess"}, "unauthorized"),
+        ({"content_type": "text/plain"}, "unsupported_media_type"),
+        ({"body": b" " * (64 * 1024 + 1)}, "too_large"),
+        ({"body": {"instances": [{}]}}, "invalid"),
+    ],
+)
+def test_each_mistake_has_a_code_that_callers_can_rely_on(
+    changes: dict[str, Any], code: str
+) -> None:
+    assert error(answer_to(changes.pop("body", {}), **changes))["code"] == code
+
+
+def test_a_caller_without_a_key_is_told_where_it_belongs() -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#name-401-unauthorized: a 401 has a challenge."""
+    handler_, asked = handler(), list[str]()
+    refusing = replace(handler_, admits=lambda key: bool(asked.append(key)))
+    answer = refusing.answer(Request("POST", "/predict", {}, b"{}", "request-1"))
+    assert answer.headers["www-authenticate"] == 'ApiKey header="x-api-key"'
+    assert asked == [""]
+
+
+@pytest.mark.parametrize("path", ["/", "/features.json"])
+def test_what_a_rollout_changes_is_not_kept_by_browsers(path: str) -> None:
+    assert answer_to(b"", method="GET", path=path).headers["cache-control"] == "no-cache"
 
 
 def test_a_wrong_method_is_answered_with_the_allowed_ones() -> None:

@@ -122,6 +122,8 @@ class _Changes:
                     yield from self._condition(condition)
             case ast.Return(value=ast.expr() as value) if not _is_plain(value):
                 yield self._replaced(value, "None")
+            case ast.Expr(value=value) if _calls(value, FOR_A_READER - {"fail"}):
+                return  # fail leaves the program, the others only say something
             case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise() | ast.AugAssign():
                 yield self._replaced(node, "pass")
             case ast.Break() | ast.Continue():
@@ -199,8 +201,8 @@ def _for_a_reader(node: ast.AST) -> bool:
     match node:
         case ast.JoinedStr() | ast.Raise(exc=None) | ast.Assert() | ast.Import() | ast.ImportFrom():
             return True
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-            return name in FOR_A_READER or name in TYPES
+        case ast.Call():
+            return _calls(node, FOR_A_READER | TYPES)
         case ast.Subscript(value=ast.Name(id=name)):
             return name in TYPES
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -213,6 +215,14 @@ def _for_a_reader(node: ast.AST) -> bool:
             return name in DESCRIPTIONS
         case ast.Expr(value=ast.Constant()):
             return True
+    return False
+
+
+def _calls(node: ast.expr, names: frozenset[str]) -> bool:
+    """Whether it is a call of one of these functions or methods."""
+    match node:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in names
     return False
 
 

@@ -230,6 +230,7 @@ def test_a_failed_preview_is_refused_with_its_first_error(
         json.dumps(preview())[:-9],
         "[]",
         "{}",
+        '{"version": 3}',
         json.dumps({"steps": preview()["steps"]}),
         json.dumps(preview()) + "error: preview failed",
     ],

@@ -45,3 +45,16 @@ def test_a_urn_has_the_type_of_the_resource_and_of_its_parents() -> None:
     assert is_cloud_resource(urn)
     assert not is_cloud_resource(f"{PLATFORM}$triplane:azure:DataLake::lake")
     assert not is_cloud_resource("urn:pulumi:dev::triplane::pulumi:providers:aws::default")
+
+
+def test_what_is_spared_has_its_parents_too() -> None:
+    """An engine refuses a state with a child and without its parent."""
+    component = f"{PLATFORM}$triplane:aws:DataLake::lake"
+    bucket = f"{PLATFORM}$triplane:aws:DataLake$aws:s3/bucket:Bucket::lake-bucket"
+    platform = f"{PLATFORM}::triplane"
+    resources = [
+        {"urn": platform},
+        {"urn": component, "parent": platform},
+        {"urn": bucket, "parent": component},
+    ]
+    assert set(urns_with_dependencies(resources, ["DataLake"])) == {platform, component, bucket}

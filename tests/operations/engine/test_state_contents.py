@@ -114,3 +114,14 @@ def test_an_altered_file_is_a_problem_and_an_altered_copy_is_not_taken(
     assert "__provider" in problem
     assert list(intact_copies(state, "dev")) == []
     assert not (tmp_path / "witness").exists()
+
+
+@pytest.mark.parametrize("place", ["inputs", "outputs"])
+@pytest.mark.parametrize("setting", ["pluginDownloadURL", "pluginChecksums", "parameterization"])
+def test_each_setting_that_chooses_a_plugin_is_refused_wherever_pulumi_keeps_it(
+    setting: str, place: str
+) -> None:
+    for properties in ({setting: "x"}, {"__internal": {setting: "x"}}):
+        altered = {**provider("aws"), "inputs": {}, place: properties}
+        assert f"({place}.{setting})" in str(foreign_code({"resources": [altered]}))
+    assert foreign_code({"resources": [provider("aws", region="eu-west-1")]}) is None

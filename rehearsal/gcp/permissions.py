@@ -69,10 +69,17 @@ class Resource:
     list_prefix: str = ""
     """What a condition calls ``storage.googleapis.com/objectListPrefix``."""
 
+    modified_roles: tuple[str, ...] = ()
+    """What a condition calls ``iam.googleapis.com/modifiedGrantsByRole``: the roles that are given or taken away.
+    https://cloud.google.com/iam/docs/setting-limits-on-granting-roles"""
+
     @property
-    def attributes(self) -> dict[str, str]:
-        """What a condition knows of the resource. https://cloud.google.com/iam/docs/conditions-resource-attributes"""
-        known = {"storage.googleapis.com/objectListPrefix": self.list_prefix}
+    def attributes(self) -> dict[str, Any]:
+        """What a condition knows of the request. https://cloud.google.com/iam/docs/conditions-resource-attributes"""
+        known: dict[str, Any] = {
+            "storage.googleapis.com/objectListPrefix": self.list_prefix,
+            "iam.googleapis.com/modifiedGrantsByRole": self.modified_roles,
+        }
         if self.full_name:
             service = self.type.partition("/")[0]
             known |= {"resource.name": self.full_name}

@@ -8,7 +8,7 @@ wherever the resource has a policy of its own: https://cloud.google.com/iam/docs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rehearsal.core.records import Json, Record, Refusal
@@ -46,6 +46,14 @@ def of_path(context: Context, path: Mapping[str, Any]) -> Resource:
     if "endpoint" in path:
         return _found(context, vertex_ai.ENDPOINT, f"{located}/endpoints/{path['endpoint']}")
     return PROJECT
+
+
+def roles_of_policy(body: Json) -> tuple[str, ...]:
+    """The roles of a policy that a request sets. Google compares it with the present one, and counts those that differ."""
+    policy = body.get("policy")
+    bindings = policy.get("bindings") if isinstance(policy, dict) else None
+    listed = bindings if isinstance(bindings, list) else ()
+    return tuple(str(each.get("role")) for each in listed if isinstance(each, dict))
 
 
 RESOURCES: dict[str, Callable[[Record], Resource]] = {
@@ -194,9 +202,12 @@ def _require(
         on = RESOURCES[token](record)
     else:
         on = PROJECT
+    roles = {each["role"] for each in (inputs, record.inputs if record else {}) if "role" in each}
     what = record.id if record else str(inputs.get("name") or token)
     for permission in type.of(verb):
-        permissions.require(context, caller, permission, on, what)
+        modified = tuple(roles) if permission.endswith(".setIamPolicy") else ()
+        at = replace(on, modified_roles=modified)
+        permissions.require(context, caller, permission, at, what)
     if token == cloud_run.SERVICE and verb in ("create", "update"):
         _require_for_service(context, caller, inputs, record, on)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import anyio.to_thread
@@ -28,7 +29,7 @@ from rehearsal.gcp import (
     vertex_ai,
 )
 from rehearsal.gcp.calls import Call, Operation, not_rehearsed
-from rehearsal.gcp.required_permissions import of_path
+from rehearsal.gcp.required_permissions import of_path, roles_of_policy
 from rehearsal.gcp.vertex_ai_predictions import predict
 from rehearsal.provider.context import Context
 
@@ -275,14 +276,15 @@ def _route(
 
         def work() -> Json:
             caller = credentials.caller(context, request.headers.get("authorization", ""))
+            content = json_object(body)
             if permission:
                 on = of_path(context, request.path_params)
+                on = replace(on, modified_roles=roles_of_policy(content))
                 permissions.require(context, caller, permission, on, request.url.path)
             # The quota project: its APIs have to be enabled.
             # https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
             if billed := request.headers.get("x-goog-user-project"):
                 service_usage.require_api(context, billed, api)
-            content = json_object(body)
             call = Call(context, request.path_params, request.query_params, content, caller)
             return operation(call)
 

@@ -161,7 +161,7 @@ def test_only_the_repository_the_branch_and_the_environment_of_the_settings_can_
 def test_it_is_refused_everything_but_its_job(own: Delivered, stack: Stack, tmp_path: Path) -> None:
     other = Delivered(stack)
     attacks = {**control_plane_attacks(own, other, tmp_path), **storage_attacks(own, other)}
-    assert len(attacks) > 40
+    assert len(attacks) > 60
     succeeded = {}
     for name, attack in attacks.items():
         try:

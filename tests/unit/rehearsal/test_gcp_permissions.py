@@ -219,6 +219,39 @@ def test_a_step_of_the_engine_needs_the_rights_of_its_credentials(project: Proje
         step("read", "gcp:pubsub/topic:Topic")
 
 
+def test_who_may_give_some_roles_only_cannot_give_another(project: Project) -> None:
+    """https://cloud.google.com/iam/docs/setting-limits-on-granting-roles"""
+    from rehearsal.gcp import credentials
+
+    email = project.account("giver")
+    gives = role(
+        project, "resourcemanager.projects.setIamPolicy", "resourcemanager.projects.getIamPolicy"
+    )
+    modified = "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', [])"
+    condition = {"title": "viewer", "expression": f"{modified}.hasOnly(['roles/viewer'])"}
+    project.grant(permissions.PROJECT_BINDING, gives, email, project=PROJECT, condition=condition)
+    token = credentials.token(project.context, email)["access_token"]
+
+    def give(granted: str) -> None:
+        inputs = {"project": PROJECT, "role": granted, "member": f"serviceAccount:{email}"}
+        required_permissions.require_for_step(
+            project.context,
+            {"accessToken": token},
+            "create",
+            permissions.PROJECT_BINDING,
+            inputs,
+            None,
+        )
+
+    give("roles/viewer")
+    with pytest.raises(Refusal, match=r"resourcemanager\.projects\.setIamPolicy' denied"):
+        give("roles/owner")
+    path = f"cloudresourcemanager/v3/projects/{PROJECT}:setIamPolicy"
+    for granted, status in (("roles/viewer", 501), ("roles/owner", 403)):
+        body = {"policy": {"bindings": [{"role": granted, "members": ["user:a@b.example"]}]}}
+        assert project.call("POST", path, body, email)[0] == status, granted
+
+
 def test_a_token_with_odd_claims_is_refused_and_no_fault(project: Project) -> None:
     pool = project.create(iam.WorkloadIdentityPool.token, "p", workloadIdentityPoolId="pool-1")
     provider = project.create(

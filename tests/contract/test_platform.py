@@ -120,6 +120,34 @@ def test_the_plan_is_the_one_that_was_reviewed(built: Built) -> None:
     assert plan == file.read_text(), f"the plan for {cloud} changed: review it, then make snapshots"
 
 
+EVERYTHING: dict[Cloud, dict[str, Any]] = {
+    cloud: {
+        "keep_data": True,
+        "endpoint": {"min_instances": 2, "max_instances": 4},
+        "gateway": {"max_concurrency": 200, "captures": "sync"},
+        "delivery": {"repository": "acme/triplane", "environment": "production"},
+        **({"machine": {"aws": "ml.m5.large"}} if cloud == "aws" else {}),
+    }
+    for cloud in CLOUDS
+}
+"""Settings that register what the plan without them leaves out: instances that scale, a delivery, data that stays."""
+
+
+def test_what_more_settings_register_is_what_was_reviewed(built: Built, platform: Build) -> None:
+    """The resources that are not, or not the same, in the plan above."""
+    engine, outputs = built
+    cloud = outputs["cloud"]
+    more, _ = platform(cloud, **EVERYTHING[cloud])
+    usual = json.loads(rendered(engine))
+    added = [each for each in json.loads(rendered(more)) if each not in usual]
+    text = json.dumps(added, indent=1, sort_keys=True) + "\n"
+    file = SNAPSHOTS / f"{cloud}-everything.json"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        file.write_text(text)
+    assert file.exists(), f"{file.name} is missing: make snapshots"
+    assert text == file.read_text(), f"the plan for {cloud} changed: review it, then make snapshots"
+
+
 def rendered(engine: Engine) -> str:
     """The record as sorted JSON, without what depends on the machine or on the workloads' code."""
     plan = [

@@ -50,7 +50,14 @@ class Folder:
 RULES = ["tests/unit/rehearsal"]
 FOLDERS = {
     "components": Folder(
-        ["components"], ["tests/contract", "tests/unit/components", "tests/policy/test_rules.py"]
+        ["components"],
+        [
+            "tests/contract",
+            "tests/docs/test_identities.py",
+            "tests/docs/test_prerequisites.py",
+            "tests/policy/test_rules.py",
+            "tests/unit/components",
+        ],
     ),
     # Not those of the model server, which train a model.
     "lambda/gateway": Folder(

@@ -29,6 +29,8 @@ ON_A_STACK = (
     "test_recovery_ids.py",
 )
 """Whose tests share a cloud's stack."""
+IN_A_BROWSER = "test_gateway_page.py"
+"""Whose tests share a browser."""
 IN_A_CLONE = "test_shell_stack.py"
 """Whose tests share a cloud's stack, too, which is of another clone's rehearsal."""
 LONG = (
@@ -58,6 +60,8 @@ class ByCloud(LoadScopeScheduling):
         cloud = CLOUD.search(test)
         if cloud and file.endswith(ON_A_STACK):
             return cloud[1]
+        if file.endswith(IN_A_BROWSER):
+            return file
         return f"{file} {cloud[1]}" if cloud and file.endswith(IN_A_CLONE) else nodeid
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from operations.terminal import take_interrupts
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    from operations.arguments import ArgumentParser
+
+    Subparsers = argparse._SubParsersAction[ArgumentParser]
     Run = Callable[[argparse.Namespace], None]
 
 # A command's modules are imported when it runs: `guard` and `env` need none of the platform, and take a tenth
@@ -35,8 +37,8 @@ STACK_COMMANDS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; without words, the command line's."""
     take_interrupts()
-    arguments = _parser().parse_args(words)
     try:
+        arguments = _parser().parse_args(words)
         with _credentials(arguments):
             arguments.run(arguments)
     except KeyboardInterrupt:
@@ -47,9 +49,10 @@ def main(words: Sequence[str] | None = None) -> None:
         )
         sys.exit(130)  # 128 and the number of SIGINT, as shells have it
     except Exception as error:
+        from operations import machine_errors
         from operations.engine import cloud_errors
 
-        if text := cloud_errors.explanation(error):
+        if text := cloud_errors.explanation(error) or machine_errors.explanation(error):
             sys.exit(text)
         raise
 
@@ -64,7 +67,9 @@ def _credentials(arguments: argparse.Namespace) -> AbstractContextManager[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
+    from operations.arguments import ArgumentParser
+
+    parser = ArgumentParser(prog="python -m operations", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, help_ in STACK_COMMANDS.items():
         command = _command(commands, name, _run_on_stack, help_)

@@ -56,9 +56,13 @@ def main() -> None:
     parser.add_argument("--state", type=Path, help="the output of `pulumi stack export`")
     chosen = parser.parse_args()
     if chosen.state:
-        plans: dict[str, Plan] = {
-            chosen.state.name: record.of_state(json.loads(chosen.state.read_text()))
-        }
+        try:
+            exported = json.loads(chosen.state.read_text())
+        except (OSError, ValueError) as error:
+            sys.exit(
+                f"STATE={chosen.state}: {error}. It has to be what `pulumi stack export` prints."
+            )
+        plans: dict[str, Plan] = {chosen.state.name: record.of_state(exported)}
     else:
         plans = program_plans(chosen.clouds or list(record.CLOUDS))
     text, broken = report(plans)

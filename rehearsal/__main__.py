@@ -8,6 +8,7 @@ import errno
 import os
 import shlex
 import sys
+from typing import NoReturn
 
 # Before grpc is imported. Processes are started by exec, so grpc does not need to survive a fork.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -18,9 +19,9 @@ from rehearsal.core.settings import state_folder
 
 def main() -> None:
     """Do what the command line says."""
-    arguments = _parser().parse_args()
     state = state_folder()
     try:
+        arguments = _parser().parse_args()
         match arguments.command:
             case "start":
                 supervisor.start(state, print, new_ports=arguments.new_ports)
@@ -45,15 +46,28 @@ def main() -> None:
     except supervisor.RehearsalError as error:
         sys.exit(f"rehearsal: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.exit(f"rehearsal: the disk with {state} is full. Make room, and run it again")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit(f"rehearsal: the disk with {state} is full. Make room, and run it again")
+        sys.exit(
+            f"rehearsal: {error.filename or state}: {error.strerror or error}. It has to be a place that this user can read"
+            " and write (with a HOME that is not: set XDG_CACHE_HOME to one). Then run it again"
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            2,
+            f"{self.prog}: {message}. Nothing was done. `{self.prog} --help` lists what it takes\n",
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
     from rehearsal.core.faults import FaultKind
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m rehearsal", description="Plays AWS, Google Cloud and Azure on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -182,4 +182,15 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Run the same command again: what was installed is found.")
+    except subprocess.CalledProcessError as error:
+        fail(f"{' '.join(error.cmd)} failed; its reason is above.")
+    except OSError as error:
+        fail(
+            f"{error.filename}: {error.strerror or error}. It has to be a place that this user can read and write, on a disk"
+            " with room. What is kept for all clones is in ~/.cache/triplane: with a HOME that cannot be written to, set"
+            " XDG_CACHE_HOME to a folder that can."
+        )

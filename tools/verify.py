@@ -61,7 +61,12 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
 
 def main() -> None:
     chosen = sys.argv[1:] or [stage for stage in STAGES if stage not in ON_DEMAND]
-    results = list(run(chosen))
+    if unknown := [stage for stage in chosen if stage not in STAGES]:
+        sys.exit(f"{unknown[0]}: no such stage. There are: {', '.join(STAGES)}. Nothing was run.")
+    try:
+        results = list(run(chosen))
+    except KeyboardInterrupt:
+        sys.exit(130)
     print()
     for stage, passed, seconds in results:
         print(f"  {stage:<8} {'passed' if passed else 'FAILED':<8} {seconds:6.1f} s")

@@ -54,11 +54,19 @@ def main() -> None:
         command.set_defaults(command=name)
     chosen = parser.parse_args()
 
-    store = ModelStore(chosen.store)
-    if chosen.command == "complete":
-        store.complete()
-    else:
-        _train(store, chosen)
+    try:
+        store = ModelStore(chosen.store)
+        if chosen.command == "complete":
+            store.complete()
+        else:
+            _train(store, chosen)
+    except KeyboardInterrupt:
+        sys.exit(130)  # a version is complete or absent
+    except OSError as error:
+        sys.exit(
+            f"{error.filename or chosen.store}: {error.strerror or error}. The model store has to be a folder that this user can"
+            " read and write, on a disk with room. Then run the same command again."
+        )
 
 
 def _train(store: ModelStore, chosen: argparse.Namespace) -> None:

@@ -33,7 +33,14 @@ def open_lake(uri: str) -> Lake:
     # A folder whose name has a colon is written ./name:… (https://www.rfc-editor.org/rfc/rfc3986#section-4.2).
     written = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", uri.strip())
     if not written:
-        return FolderLake(Path(uri).expanduser())
+        try:
+            return FolderLake(Path(uri).expanduser())
+        except RuntimeError:  # ~name
+            user = uri.partition("/")[0]
+            raise ValueError(
+                f"{user} is the home of a user who is not on this machine. Write the path of a folder, or ./{user} for one of that"
+                " name."
+            ) from None
     scheme, slashes, rest = written[1], written[2], written[3].rstrip("/")
     if scheme == AZURE_BACKEND:
         account = re.search(r"[?&]storage_account=([a-z0-9]+)", rest)

@@ -40,6 +40,11 @@ class LoadGate:
         configured = settings["tool"]["triplane"]["load-gate"]
         given = {key: value for key, value in overrides.items() if value is not None}
         gate = cls(**configured | given)
+        # Also NaN, which is neither above nor below a limit.
+        if not gate.p95_ms > 0:
+            fail(f"P95_MS={gate.p95_ms:g}: milliseconds above 0 are needed, such as P95_MS=250.")
+        if not 0 <= gate.errors <= 1:
+            fail(f"ERRORS={gate.errors:g}: a share from 0 to 1 is needed, such as ERRORS=0.01.")
         if gate.p95_ms >= gate.timeout * 1000:
             fail(
                 f"P95_MS={gate.p95_ms:g}: a request fails after {gate.timeout:g} s, so this limit is never"

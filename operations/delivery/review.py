@@ -7,6 +7,7 @@ program. No credentials are needed: so a fork's pull request is shown without tr
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from config.stack_file import StackFile
@@ -26,11 +27,12 @@ from operations.terminal import fail
 def review_changes(cloud: str, base_commit: str) -> None:
     """Bring the base commit up, preview this tree over it, and print the preview for readers."""
     stack = stage_stack("review", cloud)
+    commit = _commit(base_commit)
     preparation.prepare(stack)
     base = DELIVERY_FOLDER / "base"
     _remove_worktree(base)
     DELIVERY_FOLDER.mkdir(exist_ok=True)
-    git("worktree", "add", "--detach", str(base), base_commit)
+    git("worktree", "add", "--detach", str(base), commit)
     try:
         # The same interpreter and models; only the program is the base's.
         for shared in (".models", ".venv"):
@@ -44,6 +46,17 @@ def review_changes(cloud: str, base_commit: str) -> None:
     finally:
         _remove_worktree(base)
     print((DELIVERY_FOLDER / f"preview-{stack.name}.md").read_text())
+
+
+def _commit(base: str) -> str:
+    """The commit that BASE names. Leaves with git's reason if there is none."""
+    try:
+        return git("rev-parse", "--verify", "--end-of-options", f"{base}^{{commit}}")
+    except subprocess.CalledProcessError as error:
+        fail(
+            f"BASE={base}: {error.stderr.strip()}. Allowed: a commit, a branch or a tag that this clone has (`git log"
+            " --oneline`, `git fetch`). Nothing was done."
+        )
 
 
 def _policy_report(cloud: str) -> str:

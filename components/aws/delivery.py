@@ -56,10 +56,11 @@ TAGGED_SERVICES = (
     "logs",
     "sagemaker",
 )
+# What a call creates has its tag for the next call already (believed).
 RESOURCE_TAG, REQUEST_TAG = "aws:ResourceTag/stack", "aws:RequestTag/stack"
 READ_OR_DELETE = ("BatchGet", "Delete", "Describe", "Get", "List", "Remove")
 """How the operations begin that end well where there is nothing: a deletion, a refresh. What is gone has no tag. If one
-were required, AWS would answer that access is denied, and not that there is nothing."""
+were required, AWS would answer that access is denied, and not that there is nothing (believed)."""
 CREATE = frozenset(
     {
         "cloudwatch:PutMetricAlarm",

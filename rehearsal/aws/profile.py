@@ -11,12 +11,12 @@ from rehearsal.aws import (
     lambda_functions,
     lambda_urls,
     policy_documents,
-    provider_calls,
     s3,
     sagemaker,
     secrets_manager,
 )
 from rehearsal.aws.provider import PROVIDER
+from rehearsal.aws.required_permissions import require_for_step
 from rehearsal.aws.routes import routes
 from rehearsal.aws.sts import DEPLOYER_ID
 from rehearsal.core.records import Json
@@ -130,7 +130,7 @@ PROFILE = CloudProfile(
     path="/aws",
     resource_types=RESOURCE_TYPES,
     invokes=INVOKES,
-    require_for_step=provider_calls.require,
+    require_for_step=require_for_step,
     routes=routes,
     environment=environment,
 )

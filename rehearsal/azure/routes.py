@@ -38,6 +38,7 @@ from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
 ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+ANY = "/{rest:path}"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
 MACHINE_LEARNING = (
@@ -100,8 +101,8 @@ RESOURCE_MANAGER: tuple[tuple[str, str, Operation], ...] = (
     ("POST", REGISTRY + "/scheduleRun", container_registry_runs.schedule_run),
     ("GET", REGISTRY + "/runs/{run}", container_registry_runs.get_run),
     ("POST", REGISTRY + "/runs/{run}/listLogSasUrl", container_registry_runs.log_link),
-    ("GET", "/subscriptions/{rest:path}", machine_learning.get_endpoint),
-    ("PUT", "/subscriptions/{rest:path}", machine_learning.put_endpoint),
+    ("GET", "/subscriptions" + ANY, machine_learning.get_endpoint),
+    ("PUT", "/subscriptions" + ANY, machine_learning.put_endpoint),
 )
 """The operations of the Resource Manager: verb, address and operation."""
 
@@ -138,7 +139,7 @@ def resource_manager(context: Context) -> Starlette:
             Route("/{tenant}/oauth2/v2.0/token", tokens, methods=["POST"]),
             *(_route(context, *each) for each in RESOURCE_MANAGER),
             *(
-                _route(context, method, "/{rest:path}", partial(_not_rehearsed, method))
+                _route(context, method, ANY, partial(_not_rehearsed, method))
                 for method in (*actions.VERBS, "POST")
             ),
         ]
@@ -148,8 +149,8 @@ def resource_manager(context: Context) -> Starlette:
 def _route(context: Context, method: str, path: str, operation: Operation) -> Route:
     """The route of an operation: JSON in, JSON out, for callers with a token, of this subscription.
 
-    What is below a resource group is checked here. What is above it, the operations check themselves: some of their
-    lists have what the caller may read.
+    What is below a resource group, or anywhere, is checked here. The operations on a subscription check themselves: some
+    of their lists have what the caller may read.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -174,7 +175,7 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
                 request.query_params,
                 content,
             )
-            if "/resourcegroups/" in request.url.path.lower():
+            if "/resourcegroups/" in request.url.path.lower() or path.endswith(ANY):
                 call.require(*actions.needed(request.method, request.url.path))
                 _require_assignable(call)
             return JSONResponse(operation(call), headers=call.answer_headers)
@@ -209,8 +210,7 @@ def _require_assignable(call: Call) -> None:
 
 
 def _not_rehearsed(method: str, call: Call) -> Json:
-    """Still refused in Azure's words to a caller who may not do it."""
-    call.require(*actions.needed(method, call.url.path))
+    """Whoever may not do it was refused before, in Azure's words."""
     raise Refusal("NotRehearsed", f"the rehearsal does not answer {method} {call.url.path}")
 
 

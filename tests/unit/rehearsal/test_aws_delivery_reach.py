@@ -186,7 +186,7 @@ def test_only_an_endpoint_of_sagemaker_is_scaled(account: Account) -> None:
 def test_target_trackings_alarms_are_those_of_the_own_endpoint(account: Account) -> None:
     for own, other in itertools.permutations(account.roles):
         for action in ("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"):
-            for stack in (own, other):
+            for stack in (own, other, f"{own}-instances"):
                 alarm = (
                     f"arn:aws:cloudwatch:{PLACE}:alarm:TargetTracking-endpoint/triplane-endpoint-"
                     f"{stack}-instances/variant/live-AlarmHigh-0"

@@ -113,6 +113,10 @@ def test_the_resource_manager_refuses_every_request_that_no_role_allows(
     assert answer(stranger, "PUT", endpoint.id, traffic) == (403, "AuthorizationFailed")
     keys = f"{azure.group.id}/providers/Microsoft.Storage/storageAccounts/lake/listKeys"
     assert answer(stranger, "POST", keys) == (403, "AuthorizationFailed")
+    above = f"/subscriptions/{azure.context.account.azure_subscription}"
+    for place in (azure.group.id, above):
+        owner = f"{place}/providers/Microsoft.Authorization/roleAssignments/guid"
+        assert answer(stranger, "PUT", owner, {}) == (403, "AuthorizationFailed")
     deployer = azure.context.account.azure_object
     assert answer(deployer, "PUT", endpoint.id, traffic)[0] == 200
     assert answer(deployer, "POST", keys) == (501, "NotRehearsed")

@@ -278,7 +278,7 @@ CALLS: dict[str, Calls] = {
 }
 
 
-def require(
+def require_for_step(
     context: Context, config: Json, step: str, token: str, inputs: Json, existing: Record | None
 ) -> None:
     """Raise AWS's refusal unless the credentials of the provider's settings allow what a step calls."""

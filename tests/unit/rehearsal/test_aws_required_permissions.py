@@ -12,7 +12,7 @@ from components.resource_type import DeployGroup
 from config.schema import StackConfig
 from policy.mock_engine import Engine, Registered, platform
 from policy.mock_values import ACCOUNT
-from rehearsal.aws import credentials, permissions, provider_calls
+from rehearsal.aws import credentials, permissions, required_permissions
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.test_aws_delivery_reach import ARNS, PLACE, delivery_policy
@@ -70,7 +70,9 @@ class Pipeline:
         """Why a step is refused; empty: it is not."""
         existing = Record("aws", token, "id", "::name", olds, {}) if olds else None
         try:
-            provider_calls.require(self.context, self.config, step, token, inputs, existing)
+            required_permissions.require_for_step(
+                self.context, self.config, step, token, inputs, existing
+            )
         except Refusal as refused:
             return str(refused)
         return ""
@@ -92,7 +94,7 @@ def test_the_provider_changes_what_serves_and_reads_everything_with_the_delivery
 ) -> None:
     tokens = set()
     for each in pipeline.engine:
-        if each.type not in provider_calls.CALLS:
+        if each.type not in required_permissions.CALLS:
             continue
         tokens.add(each.type)
         inputs = pipeline.inputs(each)

@@ -208,13 +208,20 @@ def _called_secret(context: Context, principal: str, action: str, uri: str) -> R
         if not permissions.allowed(context, principal, action, record.id, data=True):
             raise forbidden(action, record)
         return record
+    # Whether there is such a secret, only who may use the vault's is told.
+    for vault in context.all(VAULT):
+        address = f"{url(context, vault.inputs['vaultName'])}/"
+        if uri.startswith(address) and not permissions.allowed(
+            context, principal, action, vault.id, data=True
+        ):
+            raise forbidden(action, vault)
     raise Refusal("SecretNotFound", f"A secret was not found in this key vault: {uri}.")
 
 
-def forbidden(action: str, secret: Record) -> Refusal:
-    """The vault's refusal of an action on a secret."""
+def forbidden(action: str, resource: Record) -> Refusal:
+    """The vault's refusal of an action on a secret, or on any."""
     return Refusal(
         "Forbidden",
         "Caller is not authorized to perform action on resource. Action:"
-        f" '{action}', Resource: '{secret.id}'. Inner error: ForbiddenByRbac",
+        f" '{action}', Resource: '{resource.id}'. Inner error: ForbiddenByRbac",
     )

@@ -25,6 +25,7 @@ ON_A_STACK = (
     "test_listeners.py",
     "test_platform.py",
     "test_raw_http.py",
+    "test_reach_aws.py",
     "test_reach_gcp.py",
     "test_recovery_ids.py",
 )

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rehearsal.azure import actions, credentials, permissions, routes
+from rehearsal.azure import actions, credentials, key_vault, permissions, routes
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.azure_subscription import Subscription, deployed_endpoint
 
@@ -137,3 +137,31 @@ def test_a_resource_gets_only_an_identity_that_its_writer_may_assign(azure: Subs
     )
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "LinkedAuthorizationFailed"
+
+
+@pytest.mark.parametrize("method", ["DELETE", "GET", "PUT"])
+def test_a_vault_tells_nobody_without_a_role_which_secrets_it_has(
+    azure: Subscription, method: str
+) -> None:
+    vault = azure.create(
+        key_vault.VAULT,
+        vaultName="keys",
+        location="westeurope",
+        properties={"sku": {"name": "standard", "family": "A"}, "tenantId": "t"},
+    )
+    secret = azure.create(
+        key_vault.SECRET, vaultName="keys", secretName="key", properties={"value": "hidden"}
+    )
+    stranger = azure.identity().outputs["principalId"]
+    token, _ = credentials.token(azure.context, stranger, "client", key_vault.AUDIENCE)
+    address = f"{vault.outputs['properties']['vaultUri']}secrets"
+    assert secret.outputs["properties"]["secretUri"] == f"{address}/key"
+    for name in ("key", "missing"):
+        answer = httpx.request(
+            method,
+            f"{address}/{name}",
+            headers={"authorization": f"Bearer {token}"},
+            verify=ssl.create_default_context(cafile=azure.context.authority.bundle),
+        )
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "Forbidden"

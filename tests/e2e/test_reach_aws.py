@@ -1,0 +1,336 @@
+"""What the delivery's role of one stack on AWS may do: its own work by the real engine, and nothing to another stack.
+
+Both stacks are in one account, and the name of one begins as the other's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import jwt
+import pytest
+
+from bench.harness import ROOT, Rehearsal, Stack
+from config import github
+from config.stack_file import StackFile
+
+SUBJECT = "repo:acme/triplane:environment:staging"
+REFUSALS = {"AccessDenied", "AccessDeniedException"}
+
+
+def token(**claims: Any) -> str:
+    """What GitHub gives a job of the environment on the main branch."""
+    known: dict[str, Any] = {"iss": github.ISSUER, "aud": "sts.amazonaws.com", "sub": SUBJECT}
+    known |= {"ref": "refs/heads/main", "exp": time.time() + 300}
+    return jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+
+
+class Resources:
+    """The names and ARNs of a stack's resources, by their names in the program."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._outputs = {
+            each["urn"].rpartition("::")[2]: each.get("outputs", {}) for each in stack.resources()
+        }
+        self.function = self.name("triplane-gateway-function")
+        self.endpoint = self.name("triplane-endpoint-endpoint")
+        self.secret = self.arn("triplane-key-secret")
+        self.bucket = str(self._outputs["triplane-lake-bucket"]["bucket"])
+
+    def name(self, resource: str) -> str:
+        return str(self._outputs[resource]["name"])
+
+    def arn(self, resource: str) -> str:
+        return str(self._outputs[resource]["arn"])
+
+
+class Delivery:
+    """A stack that a pipeline delivers to, and a session of its role."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.own = Resources(stack)
+        self.role = str(stack.outputs()["delivery_identity"])
+        self.role_name = self.role.rpartition("/")[2]
+        self.session = self.assume(token())
+
+    def assume(self, web_identity: str) -> dict[str, str]:
+        found: dict[str, str] = boto3.client(
+            "sts", region_name="eu-west-1"
+        ).assume_role_with_web_identity(
+            RoleArn=self.role, RoleSessionName="e2e", WebIdentityToken=web_identity
+        )["Credentials"]
+        return found
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name="eu-west-1",
+            endpoint_url=self.stack.rehearsal.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=self.session["AccessKeyId"],
+            aws_secret_access_key=self.session["SecretAccessKey"],
+            aws_session_token=self.session["SessionToken"],
+        )
+
+    def refusal(self, attempt: Callable[..., Any], *arguments: Any) -> str:
+        """The code with which AWS refuses; empty: it does not."""
+        try:
+            attempt(*arguments)
+        except botocore.exceptions.ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return ""
+
+
+@pytest.fixture(scope="module")
+def delivery(
+    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivery]:
+    """The stack ``e2e-aws-eu`` beside the shared one, ``e2e-aws``."""
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
+        "triplane:cloud": "aws",
+        "triplane:delivery": {"repository": "acme/triplane", "environment": "staging"},
+    }
+    folder: Path = tmp_path_factory.mktemp("reach")
+    own = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
+    own.init()
+    own.up()
+    yield Delivery(own)
+    own.up()  # the state has the session, with which a destroy would begin
+    own.pulumi("destroy", "--yes", "--skip-preview")
+
+
+@pytest.mark.parametrize("stack", ["aws"], indirect=True)
+def test_the_delivery_does_its_whole_work_with_its_own_session(
+    delivery: Delivery, stack: Stack, models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = delivery.stack
+    keys = {
+        "accessKey": delivery.session["AccessKeyId"],
+        "secretKey": delivery.session["SecretAccessKey"],
+        "token": delivery.session["SessionToken"],
+    }
+    for name, value in keys.items():
+        own.pulumi("config", "set", "--secret", f"aws:{name}", value)
+    own.settings |= StackFile.read(own.file).settings
+    for name, value in zip(
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        keys.values(),
+        strict=True,
+    ):
+        monkeypatch.setitem(own.rehearsal.environment, name, value)
+    # Its own address is for the deployer alone.
+    endpoint = own.rehearsal.environment["AWS_ENDPOINT_URL"]
+    monkeypatch.setitem(own.rehearsal.environment, "AWS_ENDPOINT_URL_S3", endpoint)
+    try:
+        assert "unchanged" in own.up()
+        own.configure(**{"triplane:model": models[1], "triplane:gateway": {"key_rotation": 2}})
+        own.up()
+        own.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+        own.configure(**{"triplane:model": models[0], "triplane:lake": {"captures_days": 5}})
+        assert "is not authorized to perform: s3:PutLifecycleConfiguration" in own.up(code=1)
+    finally:
+        for name in keys:
+            del own.settings[f"aws:{name}"]
+        own.configure()
+
+
+ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
+TAGS = {"stack": "e2e-aws-eu"}
+ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
+    # Another stack, whose name begins as the own one's
+    "its function's code": lambda d, v: d.client("lambda").update_function_code(
+        FunctionName=v.function, ZipFile=b"x"
+    ),
+    "its function's settings": lambda d, v: d.client("lambda").update_function_configuration(
+        FunctionName=v.function, Environment={"Variables": {"ACCESS": "public"}}
+    ),
+    "its function's policy": lambda d, v: d.client("lambda").add_permission(
+        FunctionName=v.function, StatementId="x", Action="lambda:InvokeFunction", Principal="*"
+    ),
+    "its function itself": lambda d, v: d.client("lambda").delete_function(FunctionName=v.function),
+    "its function's tag": lambda d, v: d.client("lambda").tag_resource(
+        Resource=v.arn("triplane-gateway-function"), Tags=TAGS
+    ),
+    "its endpoint": lambda d, v: d.client("sagemaker").delete_endpoint(EndpointName=v.endpoint),
+    "its endpoint's model": lambda d, v: d.client("sagemaker").update_endpoint(
+        EndpointName=v.endpoint, EndpointConfigName=v.name("triplane-endpoint-configuration")
+    ),
+    "its endpoint's tag": lambda d, v: d.client("sagemaker").add_tags(
+        ResourceArn=v.arn("triplane-endpoint-endpoint"),
+        Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
+    ),
+    "its configuration for an own endpoint": lambda d, v: d.client("sagemaker").create_endpoint(
+        EndpointName="triplane-mine",
+        EndpointConfigName=v.name("triplane-endpoint-configuration"),
+        Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
+    ),
+    "its secret": lambda d, v: d.client("secretsmanager").get_secret_value(SecretId=v.secret),
+    "its secret's value": lambda d, v: d.client("secretsmanager").put_secret_value(
+        SecretId=v.secret, SecretString="mine"
+    ),
+    "its log": lambda d, v: d.client("logs").delete_log_group(
+        logGroupName=v.name("triplane-gateway-logs")
+    ),
+    "its endpoint's log": lambda d, v: d.client("logs").delete_log_group(
+        logGroupName=f"/aws/sagemaker/Endpoints/{v.endpoint}"
+    ),
+    "its build": lambda d, v: d.client("codebuild").start_build(
+        projectName=v.name("triplane-image-project")
+    ),
+    "its build's commands": lambda d, v: d.client("codebuild").update_project(
+        name=v.name("triplane-image-project"), source={"type": "NO_SOURCE", "buildspec": "x"}
+    ),
+    "its image": lambda d, v: d.client("ecr").batch_delete_image(
+        repositoryName=v.name("triplane-registry-repository"), imageIds=[{"imageTag": "x"}]
+    ),
+    "its lake's objects": lambda d, v: d.client("s3").get_object(Bucket=v.bucket, Key="raw/a"),
+    "its lake's models": lambda d, v: d.client("s3").put_object(
+        Bucket=v.bucket, Key="models/a", Body=b"x"
+    ),
+    "its alarms": lambda d, v: d.client("cloudwatch").delete_alarms(
+        AlarmNames=[f"TargetTracking-endpoint/{v.endpoint}/variant/live-AlarmHigh-0"]
+    ),
+    "its alarm by an own tag": lambda d, v: d.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"TargetTracking-endpoint/{v.endpoint}/variant/live-AlarmHigh-0",
+        MetricName="m",
+        Namespace="n",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="LessThanThreshold",
+        Statistic="Sum",
+        Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
+    ),
+    # The own stack's data
+    "the lake's lifecycle": lambda d, v: d.client("s3").put_bucket_lifecycle_configuration(
+        Bucket=d.own.bucket,
+        LifecycleConfiguration={
+            "Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]
+        },
+    ),
+    "the lake's versions": lambda d, v: d.client("s3").put_bucket_versioning(
+        Bucket=d.own.bucket, VersioningConfiguration={"Status": "Suspended"}
+    ),
+    "the lake's policy": lambda d, v: d.client("s3").put_bucket_policy(
+        Bucket=d.own.bucket, Policy="{}"
+    ),
+    "the lake's public access": lambda d, v: d.client("s3").delete_public_access_block(
+        Bucket=d.own.bucket
+    ),
+    "the lake itself": lambda d, v: d.client("s3").delete_bucket(Bucket=d.own.bucket),
+    "captures": lambda d, v: d.client("s3").delete_object(Bucket=d.own.bucket, Key="captures/a"),
+    "training data": lambda d, v: d.client("s3").get_object(Bucket=d.own.bucket, Key="raw/a"),
+    "a model for good": lambda d, v: d.client("s3").delete_object(
+        Bucket=d.own.bucket, Key="models/a", VersionId="1"
+    ),
+    "the repository": lambda d, v: d.client("ecr").delete_repository(
+        repositoryName=d.own.name("triplane-registry-repository"), force=True
+    ),
+    "the repository's lifecycle": lambda d, v: d.client("ecr").put_lifecycle_policy(
+        repositoryName=d.own.name("triplane-registry-repository"),
+        lifecyclePolicyText="{}".ljust(100),
+    ),
+    "the secret": lambda d, v: d.client("secretsmanager").delete_secret(SecretId=d.own.secret),
+    "the tag of the own function": lambda d, v: d.client("lambda").untag_resource(
+        Resource=d.own.arn("triplane-gateway-function"), TagKeys=["stack"]
+    ),
+    "the own function for another stack": lambda d, v: d.client("lambda").tag_resource(
+        Resource=d.own.arn("triplane-gateway-function"), Tags={"stack": "e2e-aws"}
+    ),
+    # The role's own power
+    "the own policy": lambda d, v: d.client("iam").put_role_policy(
+        RoleName=d.role_name, PolicyName="x", PolicyDocument="{}"
+    ),
+    "the own trust": lambda d, v: d.client("iam").update_assume_role_policy(
+        RoleName=d.role_name, PolicyDocument="{}"
+    ),
+    "AdministratorAccess": lambda d, v: d.client("iam").attach_role_policy(
+        RoleName=d.role_name, PolicyArn=ADMIN
+    ),
+    "AdministratorAccess of a workload": lambda d, v: d.client("iam").attach_role_policy(
+        RoleName=d.own.name("triplane-gateway-role"), PolicyArn=ADMIN
+    ),
+    "the trust of a workload": lambda d, v: d.client("iam").update_assume_role_policy(
+        RoleName=d.own.name("triplane-gateway-role"), PolicyDocument="{}"
+    ),
+    "a role": lambda d, v: d.client("iam").create_role(
+        RoleName="triplane-mine", AssumeRolePolicyDocument="{}"
+    ),
+    "a user": lambda d, v: d.client("iam").create_user(UserName="triplane-mine"),
+    "an access key": lambda d, v: d.client("iam").create_access_key(UserName="admin"),
+    "GitHub's provider": lambda d, v: d.client("iam").add_client_id_to_open_id_connect_provider(
+        OpenIDConnectProviderArn=d.stack.outputs()["delivery_provider"], ClientID="mine"
+    ),
+    "a workload's session": lambda d, v: d.client("sts").assume_role(
+        RoleArn=d.own.arn("triplane-gateway-role"), RoleSessionName="mine"
+    ),
+    "another stack's role for an own function": lambda d, v: d.client(
+        "lambda"
+    ).update_function_configuration(
+        FunctionName=d.own.function, Role=v.arn("triplane-gateway-role")
+    ),
+    "the own role for an own function": lambda d, v: d.client(
+        "lambda"
+    ).update_function_configuration(FunctionName=d.own.function, Role=d.role),
+    # The rest of the account
+    "a scaled service of others": lambda d, v: d.client(
+        "application-autoscaling"
+    ).register_scalable_target(
+        ServiceNamespace="ecs",
+        ResourceId="service/default/web",
+        ScalableDimension="ecs:service:DesiredCount",
+        MinCapacity=0,
+        MaxCapacity=0,
+        Tags=TAGS,
+    ),
+    "a scaled service's end": lambda d, v: d.client(
+        "application-autoscaling"
+    ).deregister_scalable_target(
+        ServiceNamespace="ecs",
+        ResourceId="service/default/web",
+        ScalableDimension="ecs:service:DesiredCount",
+    ),
+    "a schedule": lambda d, v: d.client("scheduler").create_schedule(
+        Name="x",
+        ScheduleExpression="rate(1 minute)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": v.arn("triplane-gateway-function"), "RoleArn": d.role},
+    ),
+    "a rule": lambda d, v: d.client("events").put_rule(Name="x", ScheduleExpression="rate(1 day)"),
+    "a key's end": lambda d, v: d.client("kms").schedule_key_deletion(KeyId="k"),
+    "the secrets' names": lambda d, v: d.client("secretsmanager").list_secrets(),
+    "the buckets' names": lambda d, v: d.client("s3").list_buckets(),
+    "the roles' names": lambda d, v: d.client("iam").list_roles(),
+    "whose resources have which tags": lambda d, v: d.client(
+        "resourcegroupstaggingapi"
+    ).get_resources(),
+}
+
+
+@pytest.mark.parametrize("stack", ["aws"], indirect=True)
+def test_the_delivery_is_refused_everything_else_by_aws_own_error(
+    delivery: Delivery, stack: Stack
+) -> None:
+    victim = Resources(stack)
+    found = {what: delivery.refusal(attack, delivery, victim) for what, attack in ATTACKS.items()}
+    assert {what: code for what, code in found.items() if code not in REFUSALS} == {}
+
+
+@pytest.mark.parametrize("stack", ["aws"], indirect=True)
+def test_a_session_is_for_jobs_of_the_branch_in_the_environment_only(
+    delivery: Delivery, stack: Stack
+) -> None:
+    for claims in (
+        {"ref": "refs/heads/mine"},
+        {"ref": "refs/pull/1/merge"},
+        {"sub": "repo:acme/triplane:environment:production"},
+        {"sub": "repo:acme/triplane:pull_request"},
+        {"sub": "repo:mallory/triplane:environment:staging"},
+    ):
+        refused = delivery.refusal(delivery.assume, token(**claims))
+        assert refused == "AccessDenied", claims

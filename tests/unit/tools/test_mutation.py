@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operations.engine.installation import HOME
-from tools.mutation.__main__ import KEPT, NO_TEST, Score, interval
+from tools.mutation.__main__ import KEPT, NO_TEST, Score, below_their_floors, interval
 from tools.mutation.mutants import Mutant, mutants_of
 from tools.mutation.selection import Record
 from tools.mutation.trial import KILLED, SURVIVED, TIMEOUT, outcome
@@ -180,9 +180,23 @@ def test_a_score_is_below_the_goal_only_beyond_the_chance_of_its_sample() -> Non
     assert score.is_below(0.9)
 
 
-def test_each_listed_survivor_is_a_mutant_of_the_code_and_has_a_reason() -> None:
-    listed = tomllib.loads((HOME / KEPT).read_text()).get("survivor", [])
-    files = {each["mutant"].partition(" ")[0] for each in listed}
-    names = {each.name for file in files for each in mutants_of(HOME / file, file)}
-    assert {each["mutant"] for each in listed} <= names
+def test_a_folder_is_held_to_its_kept_score_and_all_of_them_together() -> None:
+    def score(killed: int) -> Score:
+        found = Score()
+        found.outcomes.update({KILLED: killed, SURVIVED: 100 - killed})
+        return found
+
+    floors = {"a": 0.9, "b": 0.6, "c": 0.6}
+    assert below_their_floors({"a": score(88), "b": score(55), "new": score(10)}, floors) == []
+    assert below_their_floors({"a": score(60), "b": score(60)}, floors) == ["a", "all"]
+    lost_a_little = {"a": score(84), "b": score(48), "c": score(48)}
+    assert below_their_floors(lost_a_little, floors) == ["all"]
+
+
+def test_each_listed_survivor_has_a_reason_and_what_is_not_tried_is_a_mutant_of_the_code() -> None:
+    listed = tomllib.loads((HOME / KEPT).read_text())["survivor"]
     assert all(each["reason"] for each in listed)
+    skipped = [each["mutant"] for each in listed if each.get("equivalent")]
+    files = {each.partition(" ")[0] for each in skipped}
+    names = {each.name for file in files for each in mutants_of(HOME / file, file)}
+    assert set(skipped) <= names, f"remove from {KEPT} what is no longer a mutant"

@@ -303,8 +303,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shape, rules = self.lifecycle.schema_and_rules(token)
         record = self.lifecycle.read(token, request.id)
         account, config = self.context.account, self._config(call)
-        if record is not None:
-            self._require_permission(call, "read", token, record.inputs, record.id)
+        # Who may not read a resource does not learn that it is gone, either. An import has no inputs yet.
+        if inputs := record.inputs if record else decode(request.inputs)[0]:
+            self._require_permission(call, "read", token, inputs, record.id if record else "")
         if record is None or not self._real.sees(account, config, record):
             return provider_pb2.ReadResponse()
         in_state, _ = decode(request.inputs)
@@ -316,9 +317,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         found = self._real.inputs_as_read(
             shape, request.inputs, found, is_import=not request.properties.fields
         )
-        inputs = encode(found, map(tuple, record.secrets))
         return provider_pb2.ReadResponse(
-            id=record.id, properties=self._outputs(record), inputs=inputs
+            id=record.id,
+            properties=self._outputs(record),
+            inputs=encode(found, map(tuple, record.secrets)),
         )
 
     @with_errors_and_faults

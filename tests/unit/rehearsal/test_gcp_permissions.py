@@ -7,11 +7,15 @@ from typing import Any
 
 import jwt
 import pytest
+from pulumi.runtime.proto import provider_pb2 as pb
 
 from config import github
 from rehearsal.core.records import CheckFailure, Refusal
+from rehearsal.core.wire import encode
 from rehearsal.gcp import expressions, iam, permissions, required_permissions
+from rehearsal.gcp.profile import PROFILE
 from rehearsal.provider.context import Context
+from rehearsal.provider.service import Provider
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
     BUCKET_MEMBER,
@@ -24,6 +28,7 @@ from tests.unit.rehearsal.gcp_project import (
     SECRET_MEMBER,
     Project,
 )
+from tests.unit.rehearsal.test_core_provider import Call, Refused
 
 ATTRIBUTES = {
     "resource.name": "projects/_/buckets/lake/objects/builds/a",
@@ -217,6 +222,27 @@ def test_a_step_of_the_engine_needs_the_rights_of_its_credentials(project: Proje
         step("update")
     with pytest.raises(Refusal, match="may not read a gcp:pubsub/topic:Topic"):
         step("read", "gcp:pubsub/topic:Topic")
+
+
+def test_what_is_gone_looks_like_what_is_forbidden_without_a_right_in_the_project(
+    project: Project,
+) -> None:
+    """Google's own words: "denied on resource … (or it may not exist)"."""
+    from rehearsal.gcp import credentials
+
+    email = project.account("reader")
+    token = credentials.token(project.context, email)["access_token"]
+    provider, call = Provider(project.context, PROFILE), Call()
+    settings = pb.ConfigureRequest(args=encode({"accessToken": token}))
+    provider.Configure(settings, call)
+    urn = f"urn:pulumi:s::p::{BUCKET}::lake"
+    gone = pb.ReadRequest(urn=urn, id="lake-1", inputs=encode({"name": "lake-1"}))
+    with pytest.raises(Refused, match=r"Permission 'storage\.buckets\.get' denied .*may not exist"):
+        provider.Read(gone, call)
+    project.grant(
+        permissions.PROJECT_BINDING, role(project, "storage.buckets.get"), email, project=PROJECT
+    )
+    assert provider.Read(gone, call).id == ""
 
 
 def test_who_may_give_some_roles_only_cannot_give_another(project: Project) -> None:

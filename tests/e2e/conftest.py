@@ -26,6 +26,7 @@ ON_A_STACK = (
     "test_platform.py",
     "test_raw_http.py",
     "test_reach_aws.py",
+    "test_reach_azure.py",
     "test_reach_gcp.py",
     "test_recovery_ids.py",
 )

@@ -1,0 +1,312 @@
+"""What the delivery's identity of one stack on Azure may do to another stack, to its own data and to itself: nothing.
+
+Both stacks are in one subscription, and the name of one begins as the other's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import azure.core.exceptions
+import jwt
+import pytest
+import requests
+from azure.core.credentials import AccessToken
+
+from bench.harness import ROOT, Rehearsal, Stack
+from config import github
+from config.stack_file import StackFile
+
+REF = "refs/heads/main"
+SUBJECT = f"repo:acme/triplane:environment:staging:ref:{REF}"
+REFUSALS = {
+    "AuthorizationFailed",
+    "AuthorizationPermissionMismatch",
+    "Forbidden",
+    "LinkedAuthorizationFailed",
+}
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+
+
+def assertion(**claims: Any) -> str:
+    """What GitHub gives a job of the environment on the main branch, in a repository with the template of claims."""
+    known: dict[str, Any] = {"iss": github.ISSUER, "aud": "api://AzureADTokenExchange"}
+    known |= {"sub": SUBJECT, "exp": time.time() + 300, "nbf": time.time() - 60}
+    return jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+
+
+class Resources:
+    """The ids of a stack's resources."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._found = [each for each in stack.resources() if each.get("id")]
+        self.lake_uri = str(stack.outputs()["lake_uri"])
+        self.app = self.of("WebApp")
+        self.endpoint = self.of("OnlineEndpoint")
+        self.group = self.of("ResourceGroup")
+        self.lake = self.of("StorageAccount")
+        self.registry = self.of("Registry")
+        self.secret = self.of("Secret")
+        self.vault = self.of("Vault")
+        self.subscription = self.group.split("/")[2]
+        (vault,) = (each for each in self._found if each["id"] == self.vault)
+        address = str(vault["outputs"]["properties"]["vaultUri"])
+        self.secret_uri = f"{address}secrets/{self.secret.rpartition('/')[2]}"
+
+    def of(self, kind: str, name: str = "") -> str:
+        """The id of a resource by its type's last word, and by the end of its name in the program."""
+        return next(
+            str(each["id"])
+            for each in self._found
+            if each["type"].endswith(f":{kind}") and each["urn"].endswith(name)
+        )
+
+    def identity(self, owner: str) -> str:
+        return self.of("UserAssignedIdentity", f"-{owner}-identity")
+
+
+class Delivery:
+    """A stack that a pipeline delivers to, and its identity as a credential of Azure's own clients."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self.own = stack, Resources(stack)
+        self.client_id = str(stack.outputs()["delivery_identity"])
+        self.host = stack.rehearsal.environment["ARM_METADATA_HOSTNAME"]
+
+    def token(self, scope: str, web_identity: str) -> requests.Response:
+        form = {
+            "client_id": self.client_id,
+            "client_assertion": web_identity,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "grant_type": "client_credentials",
+            "scope": scope,
+        }
+        address = f"https://{self.host}/tenant/oauth2/v2.0/token"
+        return requests.post(address, data=form, timeout=60)
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        answer = self.token(scopes[0], assertion())
+        answer.raise_for_status()
+        found = answer.json()
+        return AccessToken(found["access_token"], int(time.time()) + found["expires_in"])
+
+    def manager(self, kind: Any) -> Any:
+        """A client of the Resource Manager."""
+        return kind(
+            self,
+            self.own.subscription,
+            base_url=f"https://{self.host}",
+            credential_scopes=["https://management.azure.com/.default"],
+        )
+
+    @property
+    def resources(self) -> Any:
+        from azure.mgmt.resource.resources import ResourceManagementClient
+
+        return self.manager(ResourceManagementClient)
+
+    def put(self, id_: str, **body: Any) -> Any:
+        return self.resources.resources.begin_create_or_update_by_id(
+            id_, {"location": "westeurope", **body}, api_version="2024-01-01"
+        )
+
+    def delete(self, id_: str) -> Any:
+        return self.resources.resources.begin_delete_by_id(id_, api_version="2024-01-01")
+
+    def post(self, id_: str, action: str) -> Any:
+        """An action that only clients of the single services have."""
+        token = self.get_token("https://management.azure.com/.default").token
+        return requests.post(
+            f"https://{self.host}{id_}/{action}?api-version=2024-01-01",
+            json={},
+            headers={"authorization": f"Bearer {token}"},
+            timeout=60,
+        )
+
+    def secret(self, method: str, uri: str) -> Any:
+        token = self.get_token("https://vault.azure.net/.default").token
+        headers = {"authorization": f"Bearer {token}"}
+        return requests.request(method, uri, json={"value": "mine"}, headers=headers, timeout=60)
+
+    def blob(self, lake: str, name: str) -> Any:
+        from azure.storage.blob import BlobServiceClient
+
+        container, _, blob = name.partition("/")
+        return BlobServiceClient(lake, self).get_blob_client(container, blob)
+
+    def assign(self, scope: str, role: str) -> Any:
+        from azure.mgmt.authorization import AuthorizationManagementClient
+
+        definition = f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        properties = {"roleDefinitionId": definition, "principalId": self.client_id}
+        return self.manager(AuthorizationManagementClient).role_assignments.create(
+            scope, "0f0f0f0f-0000-4000-8000-000000000000", {"properties": properties}
+        )
+
+    def refusal(self, attempt: Callable[..., Any], *arguments: Any) -> str:
+        """The code with which Azure refuses; empty: it does not."""
+        try:
+            answer = attempt(*arguments)
+        except azure.core.exceptions.HttpResponseError as error:
+            code = getattr(error, "error_code", None) or (error.error and error.error.code)
+            return str(getattr(code, "value", code))
+        if isinstance(answer, requests.Response) and not answer.ok:
+            return str(answer.json()["error"]["code"])
+        return ""
+
+
+@pytest.fixture(scope="module")
+def delivery(
+    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivery]:
+    """The stack ``e2e-azure-eu`` beside the shared one, ``e2e-azure``."""
+    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
+        "triplane:cloud": "azure",
+        "triplane:delivery": {
+            "repository": "acme/triplane",
+            "environment": "staging",
+            "branch_in_subject": True,
+        },
+    }
+    folder: Path = tmp_path_factory.mktemp("reach")
+    own = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
+    own.init()
+    own.up()
+    yield Delivery(own)
+    own.pulumi("destroy", "--yes", "--skip-preview")
+
+
+ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
+    # Another stack, whose name begins as the own one's
+    "its app": lambda d, v: d.delete(v.app),
+    "its app's code": lambda d, v: d.put(v.app, properties={"siteConfig": {}}),
+    "its app's settings": lambda d, v: d.post(v.app, "config/appsettings/list"),
+    "its app's publishing password": lambda d, v: d.post(
+        v.app, "config/publishingcredentials/list"
+    ),
+    "its endpoint": lambda d, v: d.delete(v.endpoint),
+    "its endpoint's traffic": lambda d, v: d.put(v.endpoint, properties={"traffic": {}}),
+    "its endpoint's keys": lambda d, v: d.post(v.endpoint, "listKeys"),
+    "its secret's value": lambda d, v: d.put(v.secret, properties={"value": "mine"}),
+    "its secret": lambda d, v: d.secret("GET", v.secret_uri),
+    "its vault": lambda d, v: d.delete(v.vault),
+    "its lake": lambda d, v: d.delete(v.lake),
+    "its lake's keys": lambda d, v: d.post(v.lake, "listKeys"),
+    "its models": lambda d, v: d.blob(v.lake_uri, "models/a").upload_blob(b"x", overwrite=True),
+    "its captures": lambda d, v: d.blob(v.lake_uri, "captures/a").download_blob(),
+    "its builds": lambda d, v: d.post(v.registry, "scheduleRun"),
+    "its images": lambda d, v: d.delete(v.registry),
+    "its resource group": lambda d, v: d.resources.resource_groups.begin_delete(
+        v.group.rpartition("/")[2]
+    ),
+    # The own stack's data
+    "the own lake": lambda d, v: d.delete(d.own.lake),
+    "the own lake open to all": lambda d, v: d.put(
+        d.own.lake, properties={"allowBlobPublicAccess": True}
+    ),
+    "the own lake's keys": lambda d, v: d.post(d.own.lake, "listKeys"),
+    "the own lake's lifecycle": lambda d, v: d.put(
+        d.own.of("ManagementPolicy"), properties={"policy": {"rules": []}}
+    ),
+    "the own lake's versions": lambda d, v: d.put(d.own.of("BlobServiceProperties"), properties={}),
+    "a model for good": lambda d, v: d.blob(d.own.lake_uri, "models/a").delete_blob(),
+    "the own captures": lambda d, v: d.blob(d.own.lake_uri, "captures/a").download_blob(),
+    "the own raw data": lambda d, v: d.blob(d.own.lake_uri, "raw/a").upload_blob(b"x"),
+    "the own vault": lambda d, v: d.delete(d.own.vault),
+    "the own key's value": lambda d, v: d.secret("GET", d.own.secret_uri),
+    "the own key's end": lambda d, v: d.secret("DELETE", d.own.secret_uri),
+    "the own images": lambda d, v: d.delete(d.own.registry),
+    "the registry's password": lambda d, v: d.post(d.own.registry, "listCredentials"),
+    "the own workspace": lambda d, v: d.put(d.own.of("Workspace"), properties={}),
+    "the own resource group": lambda d, v: d.resources.resource_groups.begin_delete(
+        d.own.group.rpartition("/")[2]
+    ),
+    # The identity's own power
+    "Owner of the own group": lambda d, v: d.assign(d.own.group, OWNER),
+    "Owner of the subscription": lambda d, v: d.assign(
+        f"/subscriptions/{d.own.subscription}", OWNER
+    ),
+    "Reader of the other group": lambda d, v: d.assign(v.group, READER),
+    "a wider role": lambda d, v: d.put(
+        f"/subscriptions/{d.own.subscription}/providers"
+        f"/{d.own.of('RoleDefinition').partition('/providers/')[2]}",
+        properties={"permissions": [{"actions": ["*"]}]},
+    ),
+    "another branch for itself": lambda d, v: d.put(
+        f"{d.own.identity('delivery')}/federatedIdentityCredentials/mine",
+        properties={"issuer": github.ISSUER, "subject": "repo:mallory/x:ref:refs/heads/main"},
+    ),
+    "a workload's identity from outside": lambda d, v: d.put(
+        f"{d.own.identity('gateway')}/federatedIdentityCredentials/mine",
+        properties={"issuer": github.ISSUER, "subject": SUBJECT},
+    ),
+    "another identity": lambda d, v: d.put(
+        f"{d.own.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mine"
+    ),
+    "the other stack's identity for the own app": lambda d, v: d.put(
+        d.own.app,
+        identity={
+            "type": "UserAssigned",
+            "userAssignedIdentities": {v.identity("gateway"): {}},
+        },
+    ),
+    "the own identity for the own app": lambda d, v: d.put(
+        d.own.app,
+        identity={
+            "type": "UserAssigned",
+            "userAssignedIdentities": {d.own.identity("delivery"): {}},
+        },
+    ),
+    "a template, which runs as whoever starts it": lambda d, v: d.put(
+        f"{d.own.group}/providers/Microsoft.Resources/deployments/mine", properties={}
+    ),
+    "a lock": lambda d, v: d.put(
+        f"{d.own.group}/providers/Microsoft.Authorization/locks/mine", properties={}
+    ),
+    "a machine": lambda d, v: d.put(
+        f"{d.own.group}/providers/Microsoft.Compute/virtualMachines/mine", properties={}
+    ),
+    "access to everything": lambda d, v: d.post(
+        "/providers/Microsoft.Authorization", "elevateAccess"
+    ),
+}
+
+
+@pytest.mark.parametrize("stack", ["azure"], indirect=True)
+def test_the_delivery_is_refused_everything_else_by_azures_own_error(
+    delivery: Delivery, stack: Stack
+) -> None:
+    victim = Resources(stack)
+    found = {what: delivery.refusal(attack, delivery, victim) for what, attack in ATTACKS.items()}
+    assert {what: code for what, code in found.items() if code not in REFUSALS} == {}
+
+
+@pytest.mark.parametrize("stack", ["azure"], indirect=True)
+def test_the_delivery_reads_its_own_group_and_writes_to_the_zones_of_a_deployment(
+    delivery: Delivery, stack: Stack
+) -> None:
+    delivery.blob(delivery.own.lake_uri, "models/by-the-pipeline").upload_blob(b"x")
+    names = [each.name for each in delivery.resources.resource_groups.list()]
+    assert stack is not delivery.stack
+    assert all(Resources(stack).group.rpartition("/")[2] != each for each in names)
+    assert delivery.post(delivery.own.app, "config/appsettings/list").ok
+
+
+@pytest.mark.parametrize("stack", ["azure"], indirect=True)
+def test_a_job_of_another_branch_gets_no_token_where_the_subject_names_the_branch(
+    delivery: Delivery, stack: Stack
+) -> None:
+    for subject in (
+        f"{SUBJECT}-mine",
+        "repo:acme/triplane:environment:staging",
+        "repo:acme/triplane:environment:staging:ref:refs/heads/mine",
+        "repo:acme/triplane:environment:production:ref:refs/heads/main",
+        "repo:mallory/triplane:environment:staging:ref:refs/heads/main",
+    ):
+        answer = delivery.token("https://management.azure.com/.default", assertion(sub=subject))
+        assert answer.status_code == 401
+        assert "AADSTS700213" in answer.text

@@ -25,6 +25,7 @@ import psutil
 
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
+from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
 
 BARE = Path(__file__).with_name("bare")
@@ -149,6 +150,7 @@ def main() -> None:
     arguments.add_argument("--json", type=Path)
     chosen = arguments.parse_args()
     take_interrupts()
+    end_with_this_process()
 
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

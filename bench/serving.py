@@ -31,6 +31,9 @@ from typing import Any
 import psutil
 import uvloop
 
+from operations.started_processes import end_with_this_process
+from operations.terminal import take_interrupts
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lambda"))
 
@@ -289,6 +292,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     chosen = parser.parse_args()
+    take_interrupts()
+    end_with_this_process()
 
     print("Making sure that there is a model ...", flush=True)
     version = trained_version()

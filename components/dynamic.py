@@ -9,11 +9,16 @@ reads them when it acts. A provider that is moved or renamed gets a line in `com
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from threading import Thread
 from typing import Any, ClassVar, TypeVar
 
-from pulumi.dynamic import DiffResult, ReadResult, ResourceProvider
+from pulumi.dynamic import ConfigureRequest, DiffResult, ReadResult, ResourceProvider
 
 T = TypeVar("T")
 
@@ -42,9 +47,38 @@ class Provider(ResourceProvider):
     replace_on: ClassVar[frozenset[str]] = frozenset()
     """Inputs that cannot be changed in place."""
 
+    def configure(self, _: ConfigureRequest) -> None:
+        """Called once in each process of `pulumi.dynamic`, before anything else."""
+        end_with_engine(sys.argv[1])
+
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         changed = changed_inputs(olds, news)
         return DiffResult(changes=bool(changed), replaces=sorted(changed & self.replace_on))
+
+
+@cache
+def end_with_engine(address: str) -> None:
+    """End this process when no engine listens at the address any more.
+
+    `pulumi.dynamic` waits for an interrupt without end, which an engine that was killed sends to nobody.
+    https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/python/lib/pulumi/dynamic/__main__.py (main)
+    """
+    Thread(target=_wait_for_end_of_engine, args=(address,), daemon=True).start()
+
+
+def _wait_for_end_of_engine(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    while True:
+        try:
+            with socket.create_connection((host, int(port))) as engine:
+                # gRPC closes a connection without a request after two minutes: then the next one.
+                while engine.recv(1024):
+                    pass
+        except ConnectionRefusedError:
+            os._exit(0)
+        except OSError:  # an engine that was killed resets the connection
+            pass
+        time.sleep(0.5)
 
 
 def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> set[str]:

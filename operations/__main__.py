@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from operations.terminal import take_interrupts
+from operations.started_processes import end_with_this_process
+from operations.terminal import Terminated, take_interrupts
 
 if TYPE_CHECKING:
     from operations.arguments import ArgumentParser
@@ -39,15 +40,17 @@ def main(words: Sequence[str] | None = None) -> None:
     take_interrupts()
     try:
         arguments = _parser().parse_args(words)
+        if arguments.run not in STARTS_NOTHING:
+            end_with_this_process()
         with _credentials(arguments):
             arguments.run(arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(
             "Interrupted. What Pulumi had begun is in the state, or is found by the next run: run the same command"
             " again.",
             file=sys.stderr,
         )
-        sys.exit(130)  # 128 and the number of SIGINT, as shells have it
+        sys.exit(interrupt.exit_code if isinstance(interrupt, Terminated) else 130)
     except Exception as error:
         from operations import machine_errors
         from operations.engine import cloud_errors
@@ -271,6 +274,9 @@ def _crash(arguments: argparse.Namespace) -> None:
     from operations.crash.matrix_run import run_matrix
 
     run_matrix(arguments.clouds, arguments.only, arguments.sample, arguments.seed)
+
+
+STARTS_NOTHING = (_print_environment, _comment)
 
 
 if __name__ == "__main__":

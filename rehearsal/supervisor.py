@@ -31,6 +31,7 @@ from rehearsal.core.settings import (
     PROJECT_VARIABLE,
     START,
     STATE_VARIABLE,
+    STOP,
     WIPE,
     UnknownProfile,
     behaviour,
@@ -213,7 +214,9 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             start_new_session=True,
         )
     _wait(state, process)
-    say(f"the rehearsal is ready after {time.monotonic() - began:.1f} s: {url(state)}")
+    say(
+        f"the rehearsal is ready after {time.monotonic() - began:.1f} s: {url(state)}. It stays until {STOP}"
+    )
 
 
 def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from operations.engine import environment
 from operations.engine.installation import HOME, PYTHON
+from operations.started_processes import end_with_this_process
+from operations.terminal import take_interrupts
 
 BIN = PYTHON.parent
 PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
@@ -18,7 +20,7 @@ PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
 SPREAD = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
 # Two at a time: each test waits for the engine and its processes. With a third worker all of them take 50 % longer.
 BY_CLOUD = ["-n", "2", "--dist", "loadgroup"]
-LONG = ("test_fresh_account.py", "test_shell_stack.py")
+LONG = ("test_fresh_account.py", "test_killed_targets.py", "test_shell_stack.py")
 """Files of tests/e2e that take minutes of their own: each brings up platforms that no other test shares."""
 E2E = [*PYTEST, *BY_CLOUD, "--durations=12"]
 STAGES = {
@@ -60,6 +62,8 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
 
 
 def main() -> None:
+    take_interrupts()
+    end_with_this_process()
     chosen = sys.argv[1:] or [stage for stage in STAGES if stage not in ON_DEMAND]
     if unknown := [stage for stage in chosen if stage not in STAGES]:
         sys.exit(f"{unknown[0]}: no such stage. There are: {', '.join(STAGES)}. Nothing was run.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,8 +22,6 @@ def run_matrix(clouds: Sequence[str], only: str, sample: int, seed: int | None) 
     clouds = selected_clouds(clouds or get_args(Cloud), only)
     if sample < 0:
         exit_with_usage(f"SAMPLE={sample}: a number of steps, 0 (or nothing) for every step")
-    # So that the rehearsal is stopped when this process is terminated.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     another_model()  # before the clouds' processes would all train it at once
     selection = Selection(only, sample, random.randrange(10**6) if seed is None else seed)  # noqa: S311
     if len(clouds) == 1:

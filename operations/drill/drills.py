@@ -16,7 +16,7 @@ from operations.drill.drill_platform import FOLDER, DrillPlatform
 from operations.drill.measuring import Baseline, Result
 from operations.drill.report import report_facts, report_text
 from operations.engine.installation import HOME, PYTHON
-from operations.engine.rehearsed_stack import start_rehearsal, unknown_cloud
+from operations.engine.rehearsed_stack import unknown_cloud
 
 
 def run_drill(cloud: str) -> bool:
@@ -25,7 +25,8 @@ def run_drill(cloud: str) -> bool:
     # Before anything reads the environment: everything happens in this rehearsal.
     os.environ["TRIPLANE_REHEARSAL_DIR"] = str(FOLDER / f"rehearsal-{cloud}")
     subprocess.run([str(PYTHON), "-m", "rehearsal", "wipe"], cwd=HOME, check=True)
-    start_rehearsal()
+    # Not as `make up` does: this one ends with the drill.
+    subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME, check=True)
     platform = DrillPlatform(cloud)
     platform.delete_state()  # of an interrupted drill
     shutil.rmtree(platform.backup, ignore_errors=True)

@@ -22,10 +22,13 @@ from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
 from operations.engine.previews import Step, errors_in, previewed_steps, refresh_steps
 from operations.engine.pulumi_errors import error_text, explained
-from operations.terminal import fail, say
+from operations.terminal import Terminated, fail, say
 
 WITHOUT_SETTINGS = ("stack", "state", "cancel")
 """Commands that act on the state alone, and know no --config-file."""
+
+WITHOUT_SIGHUP = ("/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+"""Before a command that a closed terminal shall not end at once: it is interrupted in place of that."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +200,13 @@ def _run(
     command: list[str], environment: Mapping[str, str], folder: Path, stderr: int | None
 ) -> int:
     stopping = False
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=stderr) as engine:
+    started = [*WITHOUT_SIGHUP, *command]
+    with subprocess.Popen(started, cwd=folder, env=environment, stderr=stderr) as engine:
         while True:
             try:
                 return engine.wait(1)
+            except Terminated:
+                engine.send_signal(signal.SIGINT)
             except KeyboardInterrupt:
                 pass  # the terminal has sent it to the engine, too, which stops cleanly
             except subprocess.TimeoutExpired:

@@ -25,6 +25,7 @@ from operations.engine.installation import HOME, PYTHON
 from operations.engine.locks import remove_stale_locks
 from operations.engine.stack import SCRATCH, NamedStack
 from operations.engine.state_file import intact_copies, state_in_file, state_problem, time_of
+from operations.started_processes import staying_environment
 from operations.terminal import fail, say
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
@@ -54,9 +55,10 @@ def unknown_cloud(cloud: str) -> str | None:
 
 
 def start_rehearsal() -> None:
-    """Start the rehearsal, unless it runs already."""
+    """Start the rehearsal, unless it runs already. It stays until `make down`."""
     refuse(disk_shortages())
-    if subprocess.run([str(PYTHON), "-m", "rehearsal", "start"], cwd=HOME).returncode:
+    command = [str(PYTHON), "-m", "rehearsal", "start"]
+    if subprocess.run(command, cwd=HOME, env=staying_environment()).returncode:
         fail("The rehearsal did not start; the reason is above.")
 
 

@@ -27,6 +27,7 @@ PROFILE_VARIABLE = "TRIPLANE_REHEARSAL_PROFILE"
 
 # For messages. The second command is this repository's own.
 START = "`python -m rehearsal start` (in Triplane's clone: `make rehearsal`)"
+STOP = "`python -m rehearsal stop` (in Triplane's clone: `make down`)"
 WIPE = "`python -m rehearsal wipe` (in Triplane's clone: `make wipe`, which also deletes the stacks in it)"
 
 PACKAGE = Path(__file__).resolve().parents[1]

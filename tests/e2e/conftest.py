@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
+from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
 
 ON_A_STACK = (
@@ -48,6 +49,7 @@ CLOUD = re.compile(r"\[(aws|gcp|azure)\b")
 
 
 take_interrupts()
+end_with_this_process()
 
 
 class ByCloud(LoadScopeScheduling):

@@ -13,6 +13,8 @@ import sys
 import time
 
 from operations.engine import environment
+from operations.started_processes import end_with_this_process
+from operations.terminal import take_interrupts
 
 MOCKS = (
     "tests/soak/test_no_op.py"
@@ -33,6 +35,8 @@ def main() -> None:
         help="stack files for each cloud on the real engine",
     )
     chosen = parser.parse_args()
+    take_interrupts()
+    end_with_this_process()
     settings = {
         "PATH": environment.pulumi_environment()["PATH"],
         "TRIPLANE_SOAK_FILES": str(chosen.files),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from components import dynamic
@@ -9,6 +13,7 @@ from components.aws.dynamic.built_image import BuiltImageProvider as AwsImage
 from components.built_image import BuildFailed, ImageProvider
 from components.dynamic import Props, once_granted
 from components.gcp.dynamic.built_image import BuiltImageProvider as GoogleImage
+from operations.engine.installation import HOME
 from rehearsal.core.behaviour import GRANT_DELAYS
 
 
@@ -85,3 +90,20 @@ def test_only_a_build_that_was_denied_something_is_started_again(
     with pytest.raises(BuildFailed, match="exit status 1"):
         provider().create({"repository": "r", "tag": "t"})
     assert failures == []
+
+
+def test_a_provider_process_ends_when_its_engine_was_killed() -> None:
+    """Pulumi's own main function waits for an interrupt, which a killed engine sends to nobody."""
+    code = "import sys, time; from components.random_key import RandomKeyProvider as P; P().configure(None); time.sleep(60)"
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        address = f"127.0.0.1:{engine.getsockname()[1]}"
+        process = subprocess.Popen([sys.executable, "-c", code, address], cwd=HOME)
+        connection, _ = engine.accept()
+        connection.close()  # as gRPC does with one that asks nothing
+        connection, _ = engine.accept()
+    try:
+        assert process.poll() is None, "it has ended although its engine listened"
+        connection.close()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()

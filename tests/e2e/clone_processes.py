@@ -1,0 +1,73 @@
+"""The processes of a separate checkout, and the ports on which they listen."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import psutil
+
+from operations.crash.checkout import Checkout, kill
+from rehearsal import supervisor
+
+
+def becomes(true: Callable[[], bool], seconds: float = 90) -> bool:
+    """Whether it becomes true within these seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """The command lines of the processes that name the folder: in their words, variables or working folder."""
+    found = {}
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            line = " ".join(each.cmdline())
+            if str(folder) in "\n".join([line, each.cwd(), *each.environ().values()]):
+                found[each.pid] = line
+    return found
+
+
+def rehearsal_of(checkout: Checkout) -> set[int]:
+    """The processes of the checkout's rehearsal."""
+    pid = supervisor.resident_pid(checkout.folder / ".rehearsal")
+    if not pid:
+        return set()
+    return {pid, *(each.pid for each in psutil.Process(pid).children(recursive=True))}
+
+
+def listening_ports(pids: Iterable[int]) -> set[int]:
+    """The ports of loopback on which these processes listen."""
+    ports = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            connections = psutil.Process(pid).net_connections("tcp")
+            ports |= {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return ports
+
+
+@contextlib.contextmanager
+def started(checkout: Checkout, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in the checkout, in a session of its own; what is left of it at the end is killed with it."""
+    with (checkout.folder / "output.txt").open("w") as output:
+        process = subprocess.Popen(
+            words,
+            cwd=checkout.folder,
+            env=checkout.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill(process)

@@ -5,6 +5,7 @@ import pulumi.log
 
 from components import clouds, stack_place, stack_readme
 from components.platform import Platform
+from config.model_check import refuse_unfit_model
 from config.validation import config_of_running_stack
 
 # The SDK sends each component's outputs to the engine as a debug message, secret ones in plain text. The engine
@@ -13,6 +14,7 @@ pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()
 stack_place.refuse_another_place(config)
+refuse_unfit_model(config.artifact)
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

@@ -21,11 +21,11 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import uvicorn
 
 from model_server.encoder import BadInstance, Encoder
 from model_server.http_protocol import HttpProtocol
+from model_server.model_check import Contract, UnfitModel, refuse_unfit, session
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,18 +47,13 @@ LATE_FROM = 0.5
 
 
 class Model:
-    """A loaded model, with its version and its encoding."""
+    """A loaded model, with its version and its encoding. Raises UnfitModel for one that could not answer."""
 
     def __init__(self, file: Path) -> None:
         content = file.read_bytes()
         self.version = hashlib.sha256(content).hexdigest()
-        options = onnxruntime.SessionOptions()
-        # One prediction takes microseconds: other threads would only add time.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self._encoder = Encoder(json.loads(metadata["columns"]))
+        self._session = session(content)
+        self._encoder = Encoder(refuse_unfit(self._session, Contract()))
 
     def predict(self, instances: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The probability of arriving late, and whether that means late, for each instance.
@@ -121,7 +116,7 @@ def port(environment: Mapping[str, str]) -> int:
 class App:
     """The routes of all services at once: no service uses the names of another."""
 
-    def __init__(self, model: Model, environment: Mapping[str, str]) -> None:
+    def __init__(self, model: Model | UnfitModel, environment: Mapping[str, str]) -> None:
         self._model = model
         self._predict = {"/predict", "/invocations", "/score"}
         self._predict.add(environment.get("AIP_PREDICT_ROUTE", "/predict"))
@@ -156,28 +151,43 @@ class App:
             return 404, {"error": f"nothing is at {path:.80}"}
         if not allowed:
             return 405, {"error": f"{path} does not take {method:.20}"}
+        if isinstance(self._model, UnfitModel):
+            reasons = [str(each) for each in self._model.defects]
+            return 503, {"error": "the model cannot be served", "reasons": reasons}
         version = self._model.version
         if path in self._health:
             return 200, {"status": "ok", "model_version": version}
         try:
-            return 200, {"predictions": self._predictions(body), "model_version": version}
+            predictions = self._model.predict(_instances(body))
+            return 200, {"predictions": predictions, "model_version": version}
         except BadInstance as error:
             return 400, {"error": str(error)}
 
-    def _predictions(self, body: bytes) -> list[dict[str, Any]]:
-        try:
-            instances = json.loads(body)["instances"]
-        except (KeyError, RecursionError, TypeError, ValueError):
-            raise BadInstance('the body should be JSON: {"instances": [{...}]}') from None
-        if not isinstance(instances, list) or not instances:
-            raise BadInstance("instances should be a list with at least one flight")
-        return self._model.predict(instances)
+
+def _instances(body: bytes) -> list[Mapping[str, Any]]:
+    """The instances of a request. Raises BadInstance."""
+    try:
+        instances = json.loads(body)["instances"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        raise BadInstance('the body should be JSON: {"instances": [{...}]}') from None
+    if not isinstance(instances, list) or not instances:
+        raise BadInstance("instances should be a list with at least one flight")
+    return instances
 
 
 def main() -> None:
-    """Serve until SIGTERM, then finish the running requests."""
-    model = Model(model_file(os.environ))
-    print(f"Serving model {model.version}", flush=True)
+    """Serve until SIGTERM, then finish the running requests.
+
+    A model that cannot be served is refused in the log and by the health route: a container that ends would be started
+    again and again, and the reason would be in none of its answers.
+    """
+    model: Model | UnfitModel
+    try:
+        model = Model(model_file(os.environ))
+        print(f"Serving model {model.version}", flush=True)
+    except UnfitModel as error:
+        model = error
+        print(f"The model cannot be served.\n{error}", flush=True)
     uvicorn.run(
         App(model, os.environ),
         host=os.environ.get("HOST", "0.0.0.0"),  # noqa: S104 - a container is reached from outside

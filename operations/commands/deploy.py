@@ -14,6 +14,7 @@ from operations.commands.preparation import (
     read_ready,
     refuse_another_place,
     refuse_missing,
+    refuse_model,
     refuse_unreadable_state,
 )
 from operations.commands.update import bring_up, print_outputs, refuse_losses, report_update
@@ -42,6 +43,7 @@ def preview(stack: NamedStack) -> None:
     """Show what `up` would change, and what it would refuse."""
     config = read_ready(stack)
     refuse_another_place(stack, config)
+    refuse_model(config)
     create_missing_stack(stack, config)
     refused = unprepared_account(stack, config)
     code, steps = stack.cli.streamed_preview()
@@ -64,7 +66,7 @@ def destroy(stack: NamedStack) -> None:
         print(f"There is no stack {stack.name}: nothing to destroy.")
         return
     refuse_missing(stack)
-    config = prepare(stack)
+    config = prepare(stack, builds=False)
     refuse(account.account_refusals(stack, config))
     if data:
         _destroy_all(stack, config)

@@ -8,6 +8,7 @@ import subprocess
 import pulumi
 
 from components import stack_place
+from config.model_check import refuse_unfit_model
 from config.model_store import MODEL, STORE
 from config.schema import StackConfig
 from config.stack_file import StackFile
@@ -20,14 +21,16 @@ from operations.recovery import copy_search, failed_endpoints, interrupted_run
 from operations.terminal import fail, say
 
 
-def prepare(stack: NamedStack, *, create: bool = False) -> StackConfig:
+def prepare(stack: NamedStack, *, create: bool = False, builds: bool = True) -> StackConfig:
     """Prepare an update; returns the settings.
 
     Refuses to create a stack whose platform exists already, and recovers from an interrupted run. ``create``: the
-    stack is created also where a missing one is an error.
+    stack is created also where a missing one is an error. ``builds``: the model is checked; a destroy needs none.
     """
     config = read_ready(stack)
     refuse_another_place(stack, config)
+    if builds:
+        refuse_model(config)
     refuse(clock_behind_state(stack.name, stack.written(), allowed()))
     create_missing_stack(stack, config, create=create)
     interrupted_run.recover(stack, config)
@@ -42,6 +45,14 @@ def read_ready(stack: NamedStack) -> StackConfig:
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     return config
+
+
+def refuse_model(config: StackConfig) -> None:
+    """Leave if the platform could not serve the model. The program refuses it, too, but after the account was asked."""
+    try:
+        refuse_unfit_model(config.artifact)
+    except pulumi.RunError as error:
+        fail(str(error))
 
 
 def refuse_another_place(stack: NamedStack, config: StackConfig) -> None:

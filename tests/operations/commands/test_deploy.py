@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 
-from operations.commands import backup, check_account, preparation
+from operations.commands import backup, check_account, deploy, preparation
 from operations.commands.registry import COMMANDS
 from operations.commands.update import guard_stack
 from operations.delivery.drift import report_drift
@@ -29,7 +30,9 @@ FUNCTIONS: dict[str, Any] = {
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (preparation, check_account):
         monkeypatch.setattr(module, "ensure_model", lambda: None)
-        monkeypatch.setattr(module, "read_settings", lambda _: SimpleNamespace(cloud="aws"))
+        config = SimpleNamespace(cloud="aws", artifact=None)
+        monkeypatch.setattr(module, "read_settings", lambda _, config=config: config)
+    monkeypatch.setattr(preparation, "refuse_unfit_model", lambda _: None)
 
 
 SERVING = {"resources": [{"type": "triplane:aws:Gateway"}]}
@@ -224,3 +227,24 @@ def test_an_update_and_a_preview_of_a_stack_that_exists_elsewhere_are_refused_al
     assert refused[0] == refused[1]
     assert "stack prod exists elsewhere. Nothing was created or changed." in refused[0]
     assert "make up STACK=prod-gcp" in refused[0]
+
+
+def test_a_model_that_cannot_be_served_stops_an_update_and_a_preview_but_no_destroy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse_model(_: object) -> None:
+        raise pulumi.RunError("model.onnx is no model that this platform can serve")
+
+    monkeypatch.setattr(preparation, "refuse_unfit_model", refuse_model)
+    steps: list[str] = []
+    for step in ("create_missing_stack", "refuse_missing"):
+        monkeypatch.setattr(preparation, step, lambda *_, step=step, **__: steps.append(step))
+    for command in ("up", "preview", "repair"):
+        with pytest.raises(SystemExit, match="no model that this platform can serve"):
+            COMMANDS[command](stack(resources=[]))
+    assert steps == [], "nothing was created, not even an empty stack"
+    monkeypatch.setattr(preparation.interrupted_run, "recover", lambda *_: steps.append("recover"))
+    monkeypatch.setattr(preparation.failed_endpoints, "delete_failed_endpoints", lambda *_: None)
+    monkeypatch.setattr(deploy.account, "account_refusals", lambda *_: ["as far as the account"])
+    with pytest.raises(SystemExit, match="as far as the account"):
+        COMMANDS["destroy"](stack(written=None))

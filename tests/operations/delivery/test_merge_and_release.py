@@ -119,6 +119,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     deliveries.serves = dict.fromkeys(("staging", "trial", "production"), SERVES)
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
     monkeypatch.setattr(preparation, "ensure_model", lambda: None)
+    monkeypatch.setattr(preparation, "refuse_unfit_model", lambda _: None)
     environments = {"trial": "staging", "staging": "stage"}
     monkeypatch.setattr(
         preparation,

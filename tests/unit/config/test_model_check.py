@@ -1,0 +1,120 @@
+"""The model is checked before anything is built: in a process with limits, once for each model and contract."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import clouds, stack_place
+from config import model_check, validation
+from config.model_check import contract, refuse_unfit_model
+from tests.onnx_models import model, stored, with_external_weights, with_large_table
+
+
+def refusal(artifact: Any, wanted: dict[str, Any] | None = None) -> str:
+    with pytest.raises(pulumi.RunError) as refused:
+        refuse_unfit_model(artifact, wanted)
+    message = str(refused.value)
+    assert message.startswith(f"{artifact.directory}/model.onnx is no model that this platform")
+    assert "Nothing was created or changed." in message
+    assert "make train" in message
+    return message
+
+
+def test_a_fit_model_is_checked_once_for_each_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = stored(model().SerializeToString(), tmp_path)
+    checks = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: checks.append(a) or run(*a, **k))
+    refuse_unfit_model(artifact)
+    refuse_unfit_model(artifact)
+    assert len(checks) == 1
+    assert "outputs: " in refusal(artifact, {**contract(), "classes": 3})
+    assert len(checks) == 2
+    assert sorted(each.name for each in artifact.directory.iterdir()) == [
+        "card.json",
+        "model.onnx",
+        "model.tar.gz",
+    ], "the folder is uploaded as it is: no verdict is in it"
+
+
+def test_a_model_of_ten_classes_is_refused_each_time_with_the_file_and_the_rule(
+    tmp_path: Path,
+) -> None:
+    artifact = stored(model(classes=10).SerializeToString(), tmp_path)
+    assert refusal(artifact) == refusal(artifact)
+    assert "outputs: probabilities: tensor(float) [None, 10]\n      Wanted: " in refusal(artifact)
+
+
+def test_weights_in_another_file_are_refused_wherever_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(15 * 2 * 4))
+    monkeypatch.chdir(tmp_path)
+    artifact = stored(with_external_weights("weights.bin").SerializeToString(), tmp_path)
+    assert "one file: " in refusal(artifact)
+
+
+def test_a_model_that_needs_gigabytes_is_stopped_by_the_memory_limit(tmp_path: Path) -> None:
+    artifact = stored(with_large_table(750_000_000).SerializeToString(), tmp_path)
+    assert "Wanted: an answer within 2048 MiB" in refusal(artifact)
+
+
+def test_a_model_that_calculates_for_too_long_is_stopped(tmp_path: Path) -> None:
+    artifact = stored(with_large_table(300_000_000).SerializeToString(), tmp_path)
+    assert "the check ended with status -" in refusal(artifact, {**contract(), "cpu_seconds": 1})
+
+
+def test_the_program_refuses_the_model_before_the_first_resource(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain `pulumi preview` and `pulumi up` run nothing else of this repository."""
+    artifact = stored(model(classes=10).SerializeToString(), tmp_path)
+    config = SimpleNamespace(cloud="aws", artifact=artifact)
+    monkeypatch.setattr(validation, "config_of_running_stack", lambda: config)
+    monkeypatch.setattr(stack_place, "refuse_another_place", lambda _: None)
+    monkeypatch.setattr(clouds, "load", lambda _: pytest.fail("the platform is built"))
+    debug = pulumi.log.debug
+    with pytest.raises(pulumi.RunError, match="no model that this platform can serve"):
+        runpy.run_path(str(model_check.LAMBDA.parent / "__main__.py"))
+    pulumi.log.debug = debug
+
+
+def test_a_damaged_file_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    artifact = stored(model().SerializeToString(), tmp_path)
+    file = artifact.directory / "model.onnx"
+    file.write_bytes(file.read_bytes()[:100])
+    assert "It is damaged, or another file: its SHA-256 is " in refusal(artifact)
+
+
+@pytest.mark.parametrize("archive", [b"", b"\x1f\x8b\x08\x00", None])
+def test_the_archive_that_sagemaker_serves_must_hold_the_same_model(
+    tmp_path: Path, archive: bytes | None
+) -> None:
+    other = stored(model(classes=3).SerializeToString(), tmp_path)
+    archived = (other.directory / "model.tar.gz").read_bytes() if archive is None else archive
+    artifact = stored(model().SerializeToString(), tmp_path, archived)
+    assert "model.tar.gz beside it does not hold this file alone" in refusal(artifact)
+
+
+def test_without_the_runtime_the_message_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_check, "find_spec", lambda _: None)
+    artifact = stored(model().SerializeToString(), tmp_path)
+    assert "pip install -r lambda/model_server/requirements.txt" in refusal(artifact)
+
+
+def test_a_store_that_cannot_be_written_to_is_checked_each_time(tmp_path: Path) -> None:
+    (tmp_path / model_check.CHECKED).write_text("a file is in the way")
+    artifact = stored(model().SerializeToString(), tmp_path)
+    refuse_unfit_model(artifact)
+    refuse_unfit_model(artifact)

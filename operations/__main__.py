@@ -1,6 +1,14 @@
 """The one command line of the operations: ``python -m operations COMMAND …``. `make` calls it."""
 
+# ruff: noqa: E402  # what a Ctrl-C does is set before the imports
+
 from __future__ import annotations
+
+import signal
+
+_INTERRUPTED = signal.getsignal(signal.SIGINT)
+if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import argparse
 import sys
@@ -280,4 +288,5 @@ STARTS_NOTHING = (_print_environment, _comment)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _INTERRUPTED)
     main()

@@ -3,7 +3,15 @@
 Usage: python -m policy [aws|gcp|azure …] [--state EXPORT.json]
 """
 
+# ruff: noqa: E402  # what a Ctrl-C does is set before the imports
+
 from __future__ import annotations
+
+import signal
+
+_INTERRUPTED = signal.getsignal(signal.SIGINT)
+if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import argparse
 import json
@@ -71,4 +79,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGINT, _INTERRUPTED)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -4,7 +4,15 @@ It uses the standard library only, runs under any Python 3, and looks for a Pyth
 everything is installed, it does nothing, in well under a second.
 """
 
+# ruff: noqa: E402  # what a Ctrl-C does is set before the imports
+
 from __future__ import annotations
+
+import signal
+
+_INTERRUPTED = signal.getsignal(signal.SIGINT)
+if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import hashlib
 import json
@@ -182,6 +190,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _INTERRUPTED)
     try:
         main()
     except KeyboardInterrupt:

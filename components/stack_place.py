@@ -73,15 +73,15 @@ def moves(resources: Iterable[Resource], config: StackConfig) -> list[Move]:
 
 
 def new_stack(stack: str, moves: list[Move]) -> str:
-    """The name of a stack of its own for the other place."""
+    """A stack of its own for the other place: its name, or how Pulumi's commands name it, as ``stack`` is."""
     return f"{stack}-{moves[0].written}"
 
 
-def creation(stack: str, moves: list[Move], pulumi: str = "pulumi") -> str:
+def creation(reference: str, moves: list[Move], pulumi: str = "pulumi") -> str:
     """The commands that create this stack with a copy of the settings, which has an encryption of its own."""
-    new = new_stack(stack, moves)
-    copy = f"grep -v ^encrypt Pulumi.{stack}.yaml > Pulumi.{new}.yaml"
-    return f"{copy} && {pulumi} stack init {new}"
+    name = reference.rpartition("/")[2]
+    copy = f"grep -v ^encrypt Pulumi.{name}.yaml > Pulumi.{new_stack(name, moves)}.yaml"
+    return f"{copy} && {pulumi} stack init {new_stack(reference, moves)}"
 
 
 def refusal(
@@ -118,8 +118,8 @@ def refuse_another_place(config: StackConfig) -> None:
     found = moves(answer["outputs"].values(), config)
     if not found:
         return
-    stack = pulumi.get_stack()
-    beside = f"{creation(stack, found)} && pulumi up --stack {new_stack(stack, found)}"
+    stack, reference = pulumi.get_stack(), stack_reference()
+    beside = f"{creation(reference, found)} && pulumi up --stack {new_stack(reference, found)}"
     if stack == CLONES_STACK and found[0].key == CLOUD:
         beside = f"make up CLOUD={config.cloud}"
     raise pulumi.RunError(
@@ -129,6 +129,6 @@ def refuse_another_place(config: StackConfig) -> None:
             found,
             keep_data=config.keep_data,
             beside=beside,
-            destroy=f"pulumi destroy --stack {stack_reference()}",
+            destroy=f"pulumi destroy --stack {reference}",
         )
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from components.stack_place import Move, creation, new_stack
 from config.stack_file import StackFile
 from operations.engine import environment
 from operations.engine.installation import HOME, typed_pulumi
@@ -105,6 +106,10 @@ class ShellStack(NamedStack):
     def pulumi_line(self, words: str) -> str:
         """With this clone's Pulumi if the shell has none: only its backend and credentials are the shell's."""
         return f"{typed_pulumi()} {words} --stack {self.reference}"
+
+    def built_elsewhere(self, moves: list[Move]) -> str:
+        new = new_stack(self.reference, moves)
+        return f"{creation(self.reference, moves, typed_pulumi())} && make up STACK={new}"
 
     @property
     def edited(self) -> Path:

@@ -18,9 +18,9 @@ from typing import Any
 
 import pulumi
 
-from components.stack_place import Move, creation, new_stack
+from components.stack_place import Move
 from config.stack_file import StackFile
-from operations.engine.installation import HOME, typed_pulumi
+from operations.engine.installation import HOME
 from operations.engine.previews import Step
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.state_file import time_of
@@ -156,10 +156,9 @@ class NamedStack(Stack):
     def pulumi_line(self, words: str) -> str:
         """What a person types for a command of Pulumi on this stack, in the shell that ``make`` was typed in."""
 
+    @abstractmethod
     def built_elsewhere(self, moves: list[Move]) -> str:
         """What a person types for a stack like this one in another place."""
-        new = new_stack(self.name, moves)
-        return f"{creation(self.name, moves, typed_pulumi())} && make up STACK={new}"
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.stack_place import Move
 from operations.engine import installation, shell_stack
 from operations.engine.shell_stack import ShellStack
 
@@ -240,6 +241,17 @@ def test_a_lost_stack_is_created_with_the_key_that_its_file_names(
     pulumi.refuses("stack-export", "error: no stack named 'prod' found")
     prod.init()
     assert "stack init prod --no-select --secrets-provider awskms://alias/states" in pulumi.calls
+
+
+def test_a_stack_in_another_place_is_created_in_the_same_organization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_stack, "typed_pulumi", lambda: "pulumi")
+    stack = ShellStack("prod", tmp_path / "Pulumi.prod.yaml", "acme")
+    assert stack.built_elsewhere([Move("triplane:cloud", "aws", "gcp")]) == (
+        "grep -v ^encrypt Pulumi.prod.yaml > Pulumi.prod-gcp.yaml"
+        " && pulumi stack init acme/prod-gcp && make up STACK=acme/prod-gcp"
+    )
 
 
 def test_a_command_of_pulumi_is_printed_as_the_shell_can_run_it(

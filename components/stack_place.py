@@ -7,6 +7,8 @@ update as `make` does, and already in a preview.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ from config.schema import StackConfig
 READ_STATE = "pulumi:pulumi:readStackResourceOutputs"
 """A function of the engine itself. It leaves nothing in the state, as a StackReference to the own stack would.
 https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/resource/deploy/builtins.go"""
+READ_TRIES = 20
 CLOUD = "triplane:cloud"
 CLONES_STACK = "dev"
 """The stack beside which `make up CLOUD=…` builds those of the other clouds."""
@@ -112,10 +115,27 @@ def refusal(
     )
 
 
+def _recorded_resources() -> Iterable[Resource]:
+    """The resources in the state of the running stack.
+
+    In a local backend a reader may find the state's attributes empty, which is an EOF: the engine, which saves the
+    stack itself meanwhile, writes them in place.
+    https://github.com/google/go-cloud/blob/v0.46.0/blob/fileblob/attrs.go (setAttrs)
+    """
+    for more in reversed(range(READ_TRIES)):
+        try:
+            answer = pulumi.runtime.invoke(READ_STATE, {"stackName": stack_reference()}).value
+            return list(answer["outputs"].values())
+        except Exception as error:  # the SDK raises nothing more special
+            if not more or not re.search(r"failed to load checkpoint: .*\bEOF$", str(error)):
+                raise
+            time.sleep(0.1)
+    raise AssertionError
+
+
 def refuse_another_place(config: StackConfig) -> None:
     """Raise `pulumi.RunError` if the platform of the running stack exists elsewhere than the settings say."""
-    answer = pulumi.runtime.invoke(READ_STATE, {"stackName": stack_reference()}).value
-    found = moves(answer["outputs"].values(), config)
+    found = moves(_recorded_resources(), config)
     if not found:
         return
     stack, reference = pulumi.get_stack(), stack_reference()

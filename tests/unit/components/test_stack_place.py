@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,3 +96,31 @@ def test_the_refusal_has_the_place_the_rule_what_is_lost_and_three_ways_out(
         "pulumi destroy --stack prod",
     ):
         assert part in text, part
+
+
+EOF = "invocation of pulumi:pulumi:readStackResourceOutputs returned an error: failed to load checkpoint: EOF"
+
+
+def test_a_state_that_is_being_written_is_read_again(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Any] = [Exception(EOF), Exception(EOF), {"outputs": {}}]
+
+    def invoke(*_: object) -> SimpleNamespace:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(value=answer)
+
+    monkeypatch.setattr("pulumi.runtime.invoke", invoke)
+    monkeypatch.setattr(stack_place, "stack_reference", lambda: "organization/triplane/dev")
+    monkeypatch.setattr(stack_place.time, "sleep", lambda _: None)
+    stack_place.refuse_another_place(configured("aws"))
+    assert answers == []
+
+    answers += [Exception("failed to load checkpoint: invalid character"), {"outputs": {}}]
+    with pytest.raises(Exception, match="invalid character"):
+        stack_place.refuse_another_place(configured("aws"))
+    answers[:] = [Exception(EOF)] * 100
+    with pytest.raises(Exception, match="EOF"):
+        stack_place.refuse_another_place(configured("aws"))

@@ -88,6 +88,7 @@ env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
 	@$(python) -m operations env
 rehearsal: bootstrap ## Start the rehearsal of the three clouds
 	@$(python) -m rehearsal start
+	@$(python) -m rehearsal page
 down: ## Stop the rehearsal and everything that it started
 	@[ ! -x $(python) ] || $(python) -m rehearsal stop
 wipe: down ## Forget the rehearsal's state, and the stacks in it
@@ -108,7 +109,7 @@ evidence: bootstrap ## Pack versions, times, differences and refusals of a stack
 review: bootstrap ## What this tree would change of what BASE (default HEAD) builds, in the rehearsal
 	@$(call not_left,BASE)$(python) -m operations review $(CLOUD) --base "$(or $(and $(BASE),$$BASE),HEAD)"
 
-.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots policy checkov judge pack crash mutate api-coverage soak fuzz fmt lock clean
+.PHONY: install lint format all test check secrets audit sbom unit e2e e2e-long bench snapshots screenshots policy checkov judge pack crash mutate api-coverage soak fuzz fmt lock clean
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge, pack and mutate, which CI runs apart
@@ -134,6 +135,9 @@ bench: bootstrap ## Measure speed and size against the figures in docs/design/me
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots
+screenshots: bootstrap ## Take the pictures of the two pages in docs/ again; needs Chromium
+	@UPDATE_SCREENSHOTS=1 $(python) -m tools.verify screenshots
+	@git --no-pager diff --stat -- 'docs/*.png'
 policy: bootstrap ## Check what the program registers against the policies (STATE=export.json: an existing stack)
 	@$(python) -m policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml

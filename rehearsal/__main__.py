@@ -1,4 +1,4 @@
-"""The rehearsal's command line: ``python -m rehearsal start|stop|status|env|fault|ledger|wipe``."""
+"""The rehearsal's command line: ``python -m rehearsal start|stop|status|page|env|fault|ledger|wipe``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import NoReturn
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from rehearsal import supervisor
+from rehearsal.core import control_token
 from rehearsal.core.settings import state_folder
 
 
@@ -33,6 +34,9 @@ def main() -> None:
                 supervisor.serve(state)
             case "status":
                 _status(supervisor.request(state, "/_api/status"))
+            case "page":
+                supervisor.request(state, "/_api/status")
+                print(f"{supervisor.url(state)}/#token={control_token.known(state)}")
             case "env":
                 for name, value in supervisor.environment(state).items():
                     print(f"export {name}={shlex.quote(value)}")
@@ -75,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--new-ports", action="store_true", help="choose new ports")
     commands.add_parser("stop", help="stop it and every process that it started")
     commands.add_parser("status", help="count the resources, list the processes")
+    commands.add_parser(
+        "page", help="print the address of its page, with the token for faults and logs"
+    )
     commands.add_parser("env", help="print the variables that point a shell at it")
     wipe = commands.add_parser("wipe", help="stop it and delete its state")
     wipe.add_argument(

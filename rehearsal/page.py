@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
+import json
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from html import escape
 from pathlib import Path
-from string import Template
 
 import anyio.to_thread
 import psutil
@@ -23,9 +26,33 @@ from rehearsal.core.settings import TOKEN_VARIABLE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
 from rehearsal.provider.resource_type import ResourceType
+from rehearsal.runtime.processes import last_lines
 
 Handler = Callable[[Request], Awaitable[Response]]
-TEMPLATE = Template(Path(__file__).with_name("page.html").read_text())
+HTML = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+STEPS = 200
+"""So many of the last steps the page shows."""
+LOG_LINES = 200
+
+
+def _policy() -> str:
+    """The page runs its own inline script only. `'self'` would allow an object of a lake: the stores have this origin."""
+    sources = {
+        tag: base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        for tag, inline in re.findall(r"<(script|style)>(.*?)</", HTML, re.DOTALL)
+    }
+    return (
+        f"default-src 'none'; script-src 'sha256-{sources['script']}'; style-src 'sha256-{sources['style']}';"
+        " connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+HEADERS = {
+    "content-security-policy": _policy(),
+    "cache-control": "no-cache",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 
 
 class Page:
@@ -42,16 +69,19 @@ class Page:
         self._titles = titles
         self._lifecycles = lifecycles
         self._token = token
+        self._run = secrets.token_hex(4)
+        """Of this process: numbers of another one count from elsewhere."""
 
     def routes(self) -> list[BaseRoute]:
         """What the rehearsal serves for people and for its own command line."""
         return [
             Route("/", self.page),
-            Route("/last-entry", self.last_entry),
+            Route("/overview.json", self.overview),
             self._api("status", self.status),
             self._api("resources", self.resources),
             self._api("ledger", self.ledger),
             self._api("faults", self.faults, "GET", "POST", "DELETE"),
+            self._api("log", self.log),
             self._api("lose", self.lose, "POST"),
             self._api("change", self.change, "POST"),
             self._api("renew", self.renew, "POST"),
@@ -97,10 +127,6 @@ class Page:
             }
         )
 
-    async def last_entry(self, request: Request) -> Response:
-        """The number of the newest entry: the page asks whether it is out of date."""
-        return JSONResponse(self._newest_entry())
-
     def _newest_entry(self) -> int:
         """The number of the newest entry; 0 before the first."""
         entries = self._context.ledger.entries(1)
@@ -131,13 +157,13 @@ class Page:
         return JSONResponse([asdict(entry) for entry in self._context.ledger.entries(int(limit))])
 
     async def faults(self, request: Request) -> Response:
-        """The faults that are set: list them, set one, clear all."""
+        """The faults that are set: list them, set one, clear all, or the one with ``?id=``."""
         if request.method == "GET":
             return JSONResponse([asdict(fault) for fault in self._context.faults.all()])
         if refused := _not_json(request):
             return refused
         if request.method == "DELETE":
-            self._context.faults.clear()
+            self._context.faults.clear(request.query_params.get("id"))
             return JSONResponse({})
         try:
             fault = Fault(**json_object(await request.body()))
@@ -197,53 +223,76 @@ class Page:
                 renewed[f"{record.token} {record.id}"] = names
         return JSONResponse({"renewed": renewed})
 
+    async def log(self, request: Request) -> Response:
+        """The end of the log of the program with ``?pid=``. It is the program's own and may contain anything."""
+        pid = request.query_params.get("pid", "")
+        log = self._context.processes.log(int(pid)) if pid.isdecimal() and len(pid) < 10 else None
+        if log is None:
+            return JSONResponse({"error": "this program does not run any more"}, 404)
+        return JSONResponse({"log": last_lines(log, LOG_LINES)})
+
     async def page(self, request: Request) -> Response:
-        """Everything, as a page."""
-        records = self._context.store.all()
-        entries = self._context.ledger.entries(200)
-        sections = "".join(
-            self._section(title, [record for record in records if record.package == package])
-            for package, title in self._titles.items()
-        )
-        rows = "".join(
-            f'<tr class="{escape(entry.verb)}"><td>{escape(entry.when)}</td>'
-            f"<td><b>{escape(entry.verb)}</b></td><td>{_type(entry.token)}</td>"
-            f"<td>{escape(entry.name)}</td><td>{escape(entry.text)}</td></tr>"
-            for entry in entries
-        )
-        faults = "".join(
-            f"<li><b>{escape(fault.what)}</b> on {escape(fault.path or fault.on)}"
-            f" {escape(fault.method)} {escape(fault.name)},"
-            f" {fault.times or 'any number of'} more times</li>"
-            for fault in self._context.faults.all()
-        )
-        return HTMLResponse(
-            TEMPLATE.substitute(
-                profile=self._context.behaviour.profile,
-                resources=sections,
-                count=len(records),
-                rows=rows or '<tr><td colspan="5">Nothing has happened yet.</td></tr>',
-                faults=f"<h2>Faults that are set</h2><ul>{faults}</ul>" if faults else "",
-                last=entries[0].entry if entries else 0,
-            )
+        """The page. It asks for everything that it shows, and has no token in it."""
+        return HTMLResponse(HTML, headers=HEADERS)
+
+    async def overview(self, request: Request) -> Response:
+        """What the page shows, without inputs, outputs and logs; 304 while that is what the page has.
+
+        As the page itself it wants no token, and so has nothing secret.
+        """
+        programs = [{"pid": pid, "key": k} for pid, _, k in self._context.store.processes()]
+        faults = [asdict(fault) for fault in self._context.faults.all()]
+        revision = self._context.store.revision
+        state = [self._run, revision, self._newest_entry(), programs, faults]
+        etag = f'"{hashlib.sha256(json.dumps(state).encode()).hexdigest()[:20]}"'
+        headers = {**HEADERS, "etag": etag}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        content = {
+            "profile": self._context.behaviour.profile,
+            "resources": [self._row(record) for record in self._sorted()],
+            "faults": faults,
+            "programs": programs,
+            "steps": [
+                {"when": entry.when, **asdict(entry)}
+                for entry in self._context.ledger.entries(STEPS)
+            ],
+        }
+        return JSONResponse(content, headers=headers)
+
+    def _sorted(self) -> list[Record]:
+        return sorted(
+            self._context.store.all(),
+            key=lambda record: (stack_and_component(record), record.token, record.name),
         )
 
-    def _section(self, title: str, records: list[Record]) -> str:
-        if not records:
-            return ""
-        rows = ""
-        for record in sorted(records, key=lambda record: (record.token, record.name)):
-            executes = self._rules(record).executes
-            what = escape(executes) if executes else "recorded"
-            mark = "executed" if executes else "recorded"
-            rows += (
-                f"<tr><td>{_type(record.token)}</td><td>{escape(record.name)}</td>"
-                f'<td class="id">{escape(record.id)}</td><td class="{mark}">{what}</td></tr>'
-            )
-        return (
-            f"<h3>{title} <small>{len(records)}</small></h3><table><thead><tr><th>Type</th>"
-            f"<th>Name</th><th>Id</th><th>Executed or recorded</th></tr></thead>{rows}</table>"
-        )
+    def _row(self, record: Record) -> Json:
+        stack, component = stack_and_component(record)
+        host = record.outputs.get("defaultHostName")
+        return {
+            "key": f"{record.token} {record.id} {record.urn}",
+            "stack": stack,
+            "component": component,
+            "cloud": self._titles.get(record.package, record.package),
+            "token": record.token,
+            "name": record.name,
+            "id": record.id,
+            "executes": self._rules(record).executes or None,
+            "url": record.outputs.get("functionUrl")
+            or record.outputs.get("uri")
+            or (f"https://{host}/" if host else None),
+        }
+
+
+def stack_and_component(record: Record) -> tuple[str, str]:
+    """The stack of a resource, and the noun of the innermost component around it.
+
+    https://www.pulumi.com/docs/iac/concepts/resources/names/#urns: the types of the parents stand before its own.
+    """
+    stack, *parts = record.urn.removeprefix("urn:pulumi:").split("::")
+    parents = parts[1].split("$")[:-1] if len(parts) > 2 else []
+    components = [each for each in parents if each.split(":")[0] != record.package]
+    return stack, components[-1].split(":")[-1] if components else "Without a component"
 
 
 def _not_json(request: Request) -> Response | None:
@@ -251,8 +300,3 @@ def _not_json(request: Request) -> Response | None:
     if request.headers.get("content-type", "").split(";")[0] == "application/json":
         return None
     return JSONResponse({"error": "the content type must be application/json"}, 415)
-
-
-def _type(token: str) -> str:
-    _, module, name = token.split(":")
-    return f'<span title="{escape(token)}">{escape(module.split("/")[0])}.{escape(name)}</span>'

@@ -37,9 +37,10 @@ STAGES = {
     "e2e-long": [*E2E, *(f"tests/e2e/{file}" for file in LONG)],
     "pack": [*PYTEST, "tests/e2e/pack"],
     "judge": [*PYTEST, "tests/judge"],
+    "screenshots": [*PYTEST, "tests/e2e/test_screenshots.py", "-k", "aws"],
     "fuzz": [*PYTEST, "tests/unit/lambda/test_raw_http.py", "tests/e2e/test_raw_http.py"],
 }
-ON_DEMAND = ("e2e-long", "pack", "judge", "fuzz")
+ON_DEMAND = ("e2e-long", "pack", "judge", "fuzz", "screenshots")
 """Stages that take longer than `make test` may, or need more than it should install. CI runs them apart."""
 
 

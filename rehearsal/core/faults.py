@@ -87,10 +87,11 @@ class Faults:
         """The faults that are set, oldest first."""
         return [Fault(**fault) for fault in self._kv.items(FAULTS).values()]
 
-    def clear(self) -> None:
-        """Remove all faults."""
+    def clear(self, id: str | None = None) -> None:
+        """Remove all faults, or the one with this id."""
         for fault in self.all():
-            self._kv.delete(FAULTS, fault.id)
+            if id in (None, fault.id):
+                self._kv.delete(FAULTS, fault.id)
 
     def take(self, matches: Callable[[Fault], bool]) -> Fault | None:
         """The first fault that matches. One occurrence of it is used up, also if a crash follows."""

@@ -56,6 +56,8 @@ class Store:
         self._open = threading.local()
         self._records: dict[str, dict[str, Record]] = {}
         self._values: dict[str, dict[str, Any]] = {}
+        self.revision = 0
+        """Another one after each change of a record, so that a reader may know that it has seen all."""
         self.kv = KeyValues(self)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
@@ -153,6 +155,7 @@ class Store:
     def save(self, record: Record) -> None:
         """Store a record; one with the same type and id is overwritten."""
         with self._lock:
+            self.revision += 1
             values = self._records.setdefault(record.token, {})
             undo = self._put(values, record.id, copy.deepcopy(record))
             self._write(
@@ -164,6 +167,7 @@ class Store:
     def remove(self, record: Record) -> None:
         """Forget a record."""
         with self._lock:
+            self.revision += 1
             undo = self._put(self._records.setdefault(record.token, {}), record.id, None)
             self._write(
                 "DELETE FROM records WHERE token = ? AND id = ? AND pending = 0",

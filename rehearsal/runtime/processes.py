@@ -114,6 +114,7 @@ class Processes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._logs: dict[int, Path] = {}
 
     def spawn(
         self,
@@ -145,6 +146,7 @@ class Processes:
             )
         self._store.add_process(process.pid, start_time(process.pid) or 0, key)
         self._running[process.pid] = process
+        self._logs[process.pid] = log
         assert process.stdin is not None
         process.stdin.write(b"go\n")
         process.stdin.close()
@@ -158,6 +160,10 @@ class Processes:
         process.wait(grace)
         self._forget_ended()
 
+    def log(self, pid: int) -> Path | None:
+        """The log of a process that was started here and has not ended, as far as is known."""
+        return self._logs.get(pid)
+
     def stop_all(self) -> int:
         """Stop every recorded process, also those of a killed rehearsal; returns their number."""
         recorded = self._store.processes()
@@ -165,11 +171,12 @@ class Processes:
         for process in self._running.values():
             process.poll()
         self._running.clear()
+        self._logs.clear()
         self._store.remove_processes([pid for pid, _, _ in recorded])
         return count
 
     def _forget_ended(self) -> None:
         ended = [pid for pid, process in self._running.items() if process.poll() is not None]
         for pid in ended:
-            del self._running[pid]
+            del self._running[pid], self._logs[pid]
         self._store.remove_processes(ended)

@@ -30,9 +30,10 @@ ON_A_STACK = (
     "test_reach_azure.py",
     "test_reach_gcp.py",
     "test_recovery_ids.py",
+    "test_rehearsal_page.py",
 )
 """Whose tests share a cloud's stack."""
-IN_A_BROWSER = "test_gateway_page.py"
+IN_A_BROWSER = ("test_gateway_page.py", "test_rehearsal_page.py")
 """Whose tests share a browser."""
 IN_A_CLONE = "test_shell_stack.py"
 """Whose tests share a cloud's stack, too, which is of another clone's rehearsal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,9 +17,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from gateway import asgi
+from gateway.core import Answer, Request
+from gateway.http_protocol import HttpProtocol
+from gateway.service import Service
+from model_server import serve as model_server
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
 
@@ -302,3 +309,151 @@ def test_no_prediction_is_given_if_its_sync_capture_cannot_be_kept() -> None:
     assert status == 503
     assert "retry-after" in headers
     assert b"probability" not in body
+
+
+class Conversation:
+    """What a server and the gateway's app say to each other: https://asgi.readthedocs.io/en/latest/specs/www.html"""
+
+    def __init__(self, *received: dict[str, Any], answer: Any = None, **limits: int) -> None:
+        self.received, self.sent = list(received), list[Any]()
+        self.requests: list[Request] = []
+        self.captures: list[str] = []
+
+        def answered(request: Request) -> Answer:
+            self.requests.append(request)
+            return answer or Answer(201, {"x-header": "v"}, b"body")
+
+        settings = SimpleNamespace(**{"max_concurrency": 2, "max_body_bytes": 8, **limits})
+        captures = SimpleNamespace(
+            start=lambda: self.captures.append("start"),
+            close=lambda seconds: self.captures.append(f"close {seconds}"),
+        )
+        self.app = asgi.App(
+            cast(Any, SimpleNamespace(settings=settings, captures=captures, answer=answered))
+        )
+
+    def run(self, method: str = "POST", kind: str = "http") -> list[Any]:
+        headers = [(b"a", b"1"), (b"b", b"\xe9"), (b"a", b"2")]
+        scope = {"type": kind, "method": method, "path": "/p", "headers": headers}
+
+        async def receive() -> dict[str, Any]:
+            if not self.received:
+                await asyncio.sleep(30)
+            return self.received.pop(0)
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        asyncio.run(self.app(scope, receive, send))
+        return self.sent
+
+    def refusal(self) -> tuple[int, str]:
+        start, body = self.run()
+        return start["status"], json.loads(body["body"])["error"]["code"]
+
+
+def part(body: bytes | None, more: bool | None = None) -> dict[str, Any]:
+    found = {"type": "http.request", "body": body, "more_body": more}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_request_is_passed_on_in_one_piece_and_its_answer_returned(method: str) -> None:
+    conversation = Conversation(part(b"1234", True), part(b"5678"))
+    assert conversation.run(method) == [
+        {
+            "type": "http.response.start",
+            "status": 201,
+            "headers": [(b"x-header", b"v"), (b"content-length", b"4")],
+        },
+        {"type": "http.response.body", "body": b"body"},
+    ]
+    (request,) = conversation.requests
+    assert (request.method, request.path, request.body) == (method, "/p", b"12345678")
+    assert request.headers == {"a": "1,2", "b": "é"}
+    assert len(request.id) == 36
+
+
+@pytest.mark.parametrize("parts", [[part(None)], [part(b""), part(b"more")], [part(b"", False)]])
+def test_the_body_ends_with_the_part_after_which_no_more_come(parts: list[dict[str, Any]]) -> None:
+    conversation = Conversation(*parts)
+    conversation.run()
+    assert conversation.requests[0].body == b""
+
+
+def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large() -> None:
+    conversation = Conversation(*[part(b"1234", True)] * 9)
+    conversation.run()
+    assert conversation.requests[0].body == b"1234" * 3
+    assert len(conversation.received) == 6
+
+
+def test_a_caller_that_is_gone_gets_no_answer() -> None:
+    conversation = Conversation(part(b"half", True), {"type": "http.disconnect"})
+    assert conversation.run() == []
+    assert conversation.requests == []
+
+
+def test_a_body_that_does_not_come_is_a_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#name-408-request-timeout"""
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
+    assert Conversation(part(b"half", True)).refusal() == (408, "timeout")
+
+
+def test_no_more_predictions_than_the_limit_are_made_at_a_time() -> None:
+    free = Conversation(part(b""), max_concurrency=1)
+    assert free.app._threads._max_workers == 1
+    assert free.run()[0]["status"] == 201
+    assert free.app._predicting == 0
+    full = Conversation(part(b""), max_concurrency=1)
+    full.app._predicting = 1
+    assert full.refusal() == (503, "unavailable")
+    assert (b"retry-after", b"1") in full.sent[0]["headers"]
+    assert full.app._predicting == 1
+
+
+def test_a_failed_prediction_is_not_counted_for_ever() -> None:
+    conversation = Conversation(part(b""))
+    conversation.app._service = cast(
+        Any, SimpleNamespace(settings=SimpleNamespace(max_body_bytes=8), answer=None)
+    )
+    with pytest.raises(TypeError):
+        conversation.run()
+    assert conversation.app._predicting == 0
+
+
+def test_captures_are_written_from_the_start_to_the_shutdown_of_the_server() -> None:
+    """https://asgi.readthedocs.io/en/latest/specs/lifespan.html"""
+    conversation = Conversation({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    assert conversation.run(kind="lifespan") == [
+        {"type": "lifespan.startup.complete"},
+        {"type": "lifespan.shutdown.complete"},
+    ]
+    assert conversation.captures == ["start", f"close {asgi.FLUSH_SECONDS}"]
+    assert conversation.received == []
+
+
+def test_the_server_is_quiet_hides_what_it_is_and_outlasts_the_front_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {}
+    settings = SimpleNamespace(host="h", port=1, max_concurrency=1, max_body_bytes=1)
+    monkeypatch.setattr(Service, "start", lambda environ: SimpleNamespace(settings=settings))
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options))
+    asgi.main()
+    assert given == {
+        "host": "h",
+        "port": 1,
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "http": HttpProtocol,
+        "ws": "none",
+        "timeout_keep_alive": model_server.KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": asgi.SHUTDOWN_SECONDS,
+    }
+
+
+def test_what_runs_at_the_end_is_over_before_cloud_run_stops_the_process() -> None:
+    """https://cloud.google.com/run/docs/container-contract#instance-shutdown"""
+    assert asgi.SHUTDOWN_SECONDS + asgi.FLUSH_SECONDS < 10

@@ -34,8 +34,18 @@ def test_waiting_captures_are_written_as_one_object_with_a_line_each() -> None:
     ((name, data),) = lake.items()
     assert name == "dt=2013-12-08/hh=09/20131208T090001.500000Z-a.json"
     assert [json.loads(line) for line in data.splitlines()] == [capture(1, "a"), capture(2, "b")]
+    assert data.endswith(b"\n")
+    assert b": " not in data, "compact"
     captures.drain()
     assert len(lake) == 1
+
+
+def test_a_capture_from_another_time_zone_is_in_the_partition_of_its_hour_in_utc() -> None:
+    lake = Lake()
+    captures = Captures(lake.write)
+    captures.put({"request_id": "r", "received_at": "2013-12-08T00:30:00+02:00"})
+    captures.drain()
+    assert list(lake) == ["dt=2013-12-07/hh=22/20131207T223000.000000Z-r.json"]
 
 
 def test_each_hour_has_its_own_partition_and_names_sort_by_time() -> None:
@@ -55,8 +65,20 @@ def test_a_slow_lake_never_blocks_and_excess_captures_are_dropped_and_counted(
     captures = Captures(lambda name, data: None)
     for second in range(5):
         captures.put(capture(second))
+    captures.drain()
+    captures.put(capture(9))
     assert captures.dropped == 2
-    assert "the queue is full" in capsys.readouterr().out
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert reports == [
+        {
+            "severity": "ERROR",
+            "message": "captures dropped",
+            "count": 1,
+            "total": total,
+            "cause": "the queue is full",
+        }
+        for total in (1, 2)
+    ]
 
 
 class ClosedLake(Lake):
@@ -93,8 +115,17 @@ def test_a_capture_that_the_lake_never_takes_is_dropped_and_counted(
     captures = Captures(lake.write, lambda: lake.now)
     captures.put(capture(1, "old"))
     captures.drain()
-    lake.now += module.KEPT_SECONDS + 1
+    lake.now += module.KEPT_SECONDS
     captures.put(capture(2, "new"))
+    captures.drain()
+    assert captures.dropped == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {
+        "severity": "WARNING",
+        "message": "captures are not written yet",
+        "count": 1,
+        "cause": "PermissionError",
+    }
+    lake.now += 1
     captures.drain()
     assert captures.dropped == 1
     assert '"cause": "PermissionError"' in capsys.readouterr().out
@@ -198,6 +229,64 @@ def test_a_capture_that_is_not_written_in_time_is_an_error_and_no_later_one_wait
     hang.set()
 
 
+def test_captures_are_lost_only_if_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    lake = ClosedLake()
+    captures = Captures(lake.write)
+    captures.close(1)
+    assert capsys.readouterr().out == ""
+    for second in (1, 2):
+        captures.put(capture(second))
+    captures.drain()
+    captures.put(capture(3))
+    captures.close(1)
+    assert '"waiting": 3' in capsys.readouterr().out
+
+
+def test_the_permission_to_write_may_come_ten_minutes_late() -> None:
+    """https://learn.microsoft.com/azure/role-based-access-control/troubleshooting"""
+    assert module.KEPT_SECONDS >= 10 * 60 + module.RETRY_SECONDS
+
+
+def test_the_thread_does_not_keep_a_process_that_ends() -> None:
+    captures = Captures(Lake().write)
+    captures.start()
+    assert captures._worker
+    assert captures._worker.daemon
+    captures.close(5)
+
+
+def test_a_capture_whose_time_is_over_waits_no_longer() -> None:
+    hang = threading.Event()
+
+    def write(name: str, data: bytes) -> None:
+        hang.wait(30)
+
+    captures = Captures(write)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        captures.write_now(capture(1), -5)
+    assert time.monotonic() - started < 0.5
+    hang.set()
+
+
+def test_a_capture_that_was_given_up_before_its_write_began_is_not_written() -> None:
+    hang, begun, lake = threading.Event(), threading.Event(), Lake()
+
+    def write(name: str, data: bytes) -> None:
+        begun.set()
+        hang.wait(30)
+        lake.write(name, data)
+
+    captures = Captures(write)
+    for second, request in enumerate("ab"):
+        with pytest.raises(TimeoutError):
+            captures.write_now(capture(second, request), 0.1)
+    assert begun.is_set()
+    hang.set()
+    captures._writers.shutdown()
+    assert [name.rpartition("-")[2] for name in lake] == ["a.json"]
+
+
 def test_a_capture_that_the_lake_refuses_is_the_lakes_error_at_once() -> None:
     def refuse(name: str, data: bytes) -> None:
         raise PermissionError(name)
@@ -218,8 +307,16 @@ def test_a_lake_that_hangs_does_not_delay_the_shutdown(
     captures.start()
     captures.put(capture(1))
     captures.close(0.1)
+    captures.put(capture(2))
+    captures.close(0.1)
     hang.set()
-    assert "captures lost at shutdown" in capsys.readouterr().out
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["severity"], each["message"]) for each in reports] == [
+        ("ERROR", "captures lost at shutdown")
+    ] * 2
+    waiting = [each["waiting"] for each in reports]
+    assert waiting[0] >= 1, "the capture that is being written, and may be lost"
+    assert waiting[1] > waiting[0]
 
 
 def test_what_the_lake_did_not_take_is_written_at_the_shutdown() -> None:

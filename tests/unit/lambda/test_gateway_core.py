@@ -151,6 +151,77 @@ def test_a_wrong_batch_is_refused_with_the_path(body: Any, field: str, reason: s
     assert reason in found["reason"]
 
 
+def test_a_long_name_or_value_of_the_caller_is_repeated_only_in_part() -> None:
+    name, value = "x" * 1000, "y" * 1000
+    answer = answer_to({"instances": [FLIGHT], name: 1})
+    assert [each["field"] for each in error(answer)["fields"]] == ["x" * 60]
+    assert list(reasons(**{name: 1})) == ["x" * 60]
+    assert f'not "{"y" * 38}…' in reasons(carrier=value)["carrier"]
+    assert reasons(temp="y" * 38)["temp"] == f'must be a number, not "{"y" * 38}"'
+    twice = answer_to(f'{{"{name}": 1, "{name}": 2}}'.encode())
+    assert f'"{"x" * 60}" is given twice' in error(twice)["message"]
+
+
+@pytest.mark.parametrize(("count", "listed"), [(20, True), (21, False)])
+def test_up_to_twenty_codes_are_listed_in_the_reason(count: int, listed: bool) -> None:
+    codes = {f"c{number}": "name" for number in range(count)}
+    field = {"name": "code", "type": "category", "required": True, "values": codes}
+    features = Features({"max_batch": 1, "fields": [field]})
+    _, (found,) = features.check({"instances": [{"code": 7}]})
+    assert ("c0, c1, c2" in found.reason) == listed
+    assert (f"one of the {count} codes in features.json" in found.reason) != listed
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("ALPHA", "AA (Alpha 1), AB (Alpha 2), AC (Alpha 3)"),
+        (" mega ", "ZZ (Omega)"),
+        ("om", ""),  # two letters are a code, not a part of a name
+        ("zy", "ZZ (Omega)"),
+        ("zyx", ""),
+        ("q", ""),
+        ("x" * 41 + "omega", ""),
+    ],
+)
+def test_the_nearest_codes_are_the_first_three_by_name_or_else_by_spelling(
+    given: str, nearest: str
+) -> None:
+    codes = {f"A{letter}": f"Alpha {1 + number}" for number, letter in enumerate("ABCD")}
+    values = {**codes, "ZZ": "Omega"}
+    field = {"name": "code", "type": "category", "required": True, "values": values}
+    _, (found,) = Features({"max_batch": 1, "fields": [field]}).check(
+        {"instances": [{"code": given}]}
+    )
+    assert found.reason.partition("; nearest: ")[2] == nearest
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "last", "outside"),
+    [
+        ("temp", -20, 110, [-20.5, 110.5]),
+        ("date", "2013-01-01", "2013-12-31", ["2012-12-31", "2014-01-01"]),
+    ],
+)
+def test_both_ends_of_a_range_are_inside(
+    field: str, first: Any, last: Any, outside: list[Any]
+) -> None:
+    assert reasons(**{field: first}) == reasons(**{field: last}) == {}
+    assert all(list(reasons(**{field: each})) == [field] for each in outside)
+
+
+def test_a_contract_with_an_unknown_type_is_refused_at_the_start() -> None:
+    field = {"name": "code", "type": "colour", "required": True}
+    with pytest.raises(ValueError, match="colour"):
+        Features({"max_batch": 1, "fields": [field]})
+
+
+def test_as_many_errors_as_there_is_room_for_are_announced_as_the_first() -> None:
+    assert "each is listed" in error(answer_to({"instances": [{}]}))["message"]
+    answer = answer_to({"instances": [{}] * 50})
+    assert f"the first {MAX_ERRORS} are listed" in error(answer)["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -227,6 +298,18 @@ def test_what_a_rollout_changes_is_not_kept_by_browsers(path: str) -> None:
     assert answer_to(b"", method="GET", path=path).headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.parametrize("probability", [0, 0.0, 1, 1.0])
+def test_a_certain_prediction_is_a_prediction(probability: float) -> None:
+    prediction = {"probability": probability, "late": True}
+    given = {"predictions": [prediction], "model_version": "v"}
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(lambda _: given))
+    assert json.loads(answer.body) == given
+
+
+def test_a_refusal_without_another_cause_has_its_code_in_the_log() -> None:
+    assert answer_to({}, path="/nothing").cause == "not_found"
+
+
 def test_a_wrong_method_is_answered_with_the_allowed_ones() -> None:
     assert answer_to({}, method="DELETE").headers["allow"] == "POST"
     assert answer_to({}, method="POST", path="/healthz").headers["allow"] == "GET, HEAD"
@@ -264,8 +347,9 @@ def test_an_endpoint_that_fails_is_a_503_with_the_time_of_the_next_try(failure: 
 
     answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 503
-    assert int(answer.headers["retry-after"]) > 0
-    assert answer.cause
+    assert answer.headers["retry-after"] == "5"
+    assert error(answer)["code"] == "unavailable"
+    assert answer.cause.startswith("endpoint: ")
     assert "Throttling" not in answer.body.decode()
     assert answer.capture is None
 
@@ -276,6 +360,8 @@ def test_a_model_that_refuses_the_input_is_a_422() -> None:
 
     answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
     assert answer.status == 422
+    assert error(answer)["code"] == "model_refused"
+    assert answer.cause == "422: internal words"
     assert "internal words" not in answer.body.decode()
 
 
@@ -319,10 +405,35 @@ def test_a_label_cannot_end_the_script_of_the_page() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict"])
 def test_every_answer_has_the_security_headers_and_the_request_id(path: str) -> None:
+    """https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html"""
     headers = answer_to(b"", method="GET", path=path).headers
     assert headers["x-content-type-options"] == "nosniff"
-    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    assert headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert headers["content-security-policy"].endswith("frame-ancestors 'none'")
     assert headers["x-request-id"] == "request-1"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nothing", "/predict"])
+def test_every_answer_but_the_page_is_compact_json_that_nobody_keeps(path: str) -> None:
+    answer = answer_to({"instances": [FLIGHT]}, method="GET", path=path)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.body == json.dumps(json.loads(answer.body), separators=(",", ":")).encode()
+
+
+def test_the_contract_is_served_as_it_is() -> None:
+    answer = answer_to(b"", method="GET", path="/features.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.body) == FEATURES.document
+
+
+@pytest.mark.parametrize("key_needed", [True, False])
+def test_the_page_knows_the_contract_and_whether_it_must_ask_for_a_key(key_needed: bool) -> None:
+    html = render(FEATURES.document, key_needed=key_needed).html.decode()
+    given, _ = json.JSONDecoder().raw_decode(html, html.index('{"contract"'))
+    assert given == {"contract": FEATURES.document, "keyNeeded": key_needed}
 
 
 def assert_well_formed(answer: Answer) -> None:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from gateway import endpoints
@@ -192,6 +193,154 @@ def test_a_throttled_sagemaker_endpoint_is_retried_although_its_status_is_400(
     endpoint.replies = [missing]
     with pytest.raises(EndpointUnavailable, match="ValidationError"):
         endpoint.predict([{}])
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_what_the_model_says_of_the_input_is_a_refusal(status: int) -> None:
+    assert isinstance(endpoints._error_for(status, ""), ModelRefused)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_busy_or_failing_model_is_tried_again(status: int) -> None:
+    assert isinstance(endpoints._error_for(status, ""), endpoints.Transient)
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 424, 499])
+def test_any_other_status_is_an_error_that_another_attempt_does_not_mend(status: int) -> None:
+    assert isinstance(endpoints._error_for(status, ""), EndpointUnavailable)
+
+
+class FailingEndpoint:
+    """An endpoint that fails, each time after some seconds, and a clock that only it and the pauses move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.seconds, self.now = seconds, 1000.0
+        self.pauses: list[float] = []
+        self.attempts = 0
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
+        monkeypatch.setattr(endpoints, "time", clock)
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def __call__(self, body: bytes) -> bytes:
+        self.attempts += 1
+        self.now += self.seconds
+        raise endpoints.Transient("busy")
+
+
+@pytest.mark.parametrize(("share", "pauses"), [(0, [0.2, 0.4]), (1, [0.4, 0.8])])
+def test_pauses_double_and_are_spread_over_half_of_their_length(
+    share: float, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html: callers that failed together do not return together."""
+    endpoint = FailingEndpoint(monkeypatch, seconds=0)
+    uniform = lambda low, high: low + share * (high - low)  # noqa: E731
+    monkeypatch.setattr(endpoints, "random", SimpleNamespace(uniform=uniform))
+    with pytest.raises(EndpointUnavailable, match=r"busy \(attempt 3\)"):
+        endpoints._with_retries(endpoint, b"")
+    assert endpoint.pauses == pytest.approx(pauses)
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(4.5, 2), (4.7, 1), (1.8, 3), (2.0, 2)])
+def test_no_attempt_starts_more_than_five_seconds_after_the_first(
+    seconds: float, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = FailingEndpoint(monkeypatch, seconds)
+    monkeypatch.setattr(endpoints, "random", SimpleNamespace(uniform=lambda low, high: high))
+    with pytest.raises(EndpointUnavailable, match=f"attempt {attempts}"):
+        endpoints._with_retries(endpoint, b"")
+    assert endpoint.attempts == attempts
+
+
+SETTINGS = cast(Settings, SimpleNamespace(max_concurrency=7, azure_client_id="client"))
+
+
+def test_a_sagemaker_client_makes_one_attempt_over_as_many_connections_as_predictions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("boto3.client", lambda service, config: made.append((service, config)))
+    endpoints.sagemaker("flights", SETTINGS)
+    ((service, config),) = made
+    assert service == "sagemaker-runtime"
+    assert (config.connect_timeout, config.read_timeout) == (2, 20)
+    assert config.retries == {"total_max_attempts": 1}
+    assert config.max_pool_connections == 7
+
+
+class Session:
+    """A session of `requests` that keeps what it is given."""
+
+    def __init__(self, *_: object) -> None:
+        self.adapters: dict[str, Any] = {}
+        self.posts: list[dict[str, Any]] = []
+
+    def mount(self, prefix: str, adapter: object) -> None:
+        self.adapters[prefix] = adapter
+
+    def post(self, url: str, **options: Any) -> SimpleNamespace:
+        self.posts.append({"url": url, **options})
+        return SimpleNamespace(status_code=200, content=b"answer")
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "asked"),
+    [
+        (endpoints.vertex, {}, ["https://www.googleapis.com/auth/cloud-platform"]),
+        (
+            endpoints.azure_ml,
+            {"authorization": "Bearer a-token"},
+            [{"client_id": "client", "retry_total": 1}, "https://ml.azure.com/.default"],
+        ),
+    ],
+)
+def test_a_client_over_http_waits_as_long_and_keeps_as_many_connections_as_predictions(
+    client: Any, headers: dict[str, str], asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, found = Session(), list[Any]()
+
+    def default(scopes: list[str]) -> tuple[None, str]:
+        found.extend(scopes)
+        return None, "project"
+
+    def credential(**options: object) -> SimpleNamespace:
+        found.append(options)
+        token = SimpleNamespace(token="a-token")
+        return SimpleNamespace(get_token=lambda scope: found.append(scope) or token)
+
+    monkeypatch.setattr("google.auth.default", default)
+    monkeypatch.setattr("google.auth.transport.requests.AuthorizedSession", lambda _: session)
+    monkeypatch.setattr("requests.Session", lambda: session)
+    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", credential)
+    assert client("https://endpoint", SETTINGS)(b"body") == b"answer"
+    assert found == asked
+    assert {prefix: each._pool_maxsize for prefix, each in session.adapters.items()} == {
+        "https://": 7,
+        "http://": 7,
+    }
+    assert session.posts == [
+        {
+            "url": "https://endpoint",
+            "data": b"body",
+            "headers": {"content-type": "application/json", **headers},
+            "timeout": (2, 20),
+            "allow_redirects": False,
+        }
+    ]
+
+
+def test_an_app_without_a_client_id_uses_its_only_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "azure.identity.ManagedIdentityCredential", lambda **options: asked.append(options)
+    )
+    endpoints.azure_ml(
+        "https://endpoint",
+        cast(Settings, SimpleNamespace(max_concurrency=1, azure_client_id="")),
+    )
+    assert asked == [{"client_id": None, "retry_total": 1}]
 
 
 def test_a_missing_endpoint_is_unavailable(endpoint: Endpoint) -> None:

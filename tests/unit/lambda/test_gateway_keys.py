@@ -59,9 +59,14 @@ def test_while_the_store_fails_every_caller_gets_503_and_reads_are_rare() -> Non
         with pytest.raises(Refusal) as refused:
             key.admits(sent)
         assert refused.value.status == 503
+        assert refused.value.cause.startswith("secret store: ")
+    assert store.reads == 1
+    store.now += RETRY_SECONDS / 2
+    with pytest.raises(Refusal, match="cannot be read"):
+        key.admits("key")
     assert store.reads == 1
     store.down = False
-    store.now += RETRY_SECONDS
+    store.now += RETRY_SECONDS / 2
     assert key.admits("key")
     store.down = True
     assert key.admits("key")
@@ -76,7 +81,10 @@ def test_on_google_cloud_the_key_is_read_in_the_process_as_soon_as_its_grant_is_
     data = base64.b64encode(b"a secret key").decode()
     replies = [Reply(403), Reply(200, {"payload": {"data": data}})]
     credentials = google.oauth2.credentials.Credentials("token")  # type: ignore[no-untyped-call]
-    monkeypatch.setattr(google.auth, "default", lambda **_: (credentials, "project"))
+    scopes: list[object] = []
+    monkeypatch.setattr(
+        google.auth, "default", lambda **asked: scopes.append(asked) or (credentials, "project")
+    )
     with fake_cloud(lambda request: replies.pop(0)) as cloud:
         monkeypatch.setenv("GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT", f"{cloud.url}/v1/")
         fetch = _secret_manager(name)
@@ -85,6 +93,50 @@ def test_on_google_cloud_the_key_is_read_in_the_process_as_soon_as_its_grant_is_
         assert fetch() == "a secret key"
         assert [each.path for each in cloud.requests] == [f"/v1/{name}:access"] * 2
         assert cloud.requests[0].headers["authorization"] == "Bearer token"
+    # https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access
+    assert scopes == [{"scopes": ["https://www.googleapis.com/auth/cloud-platform"]}]
+
+
+def test_google_clouds_own_address_is_asked_where_no_other_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def get(url: str, timeout: object) -> SimpleNamespace:
+        asked.append((url, timeout))
+        data = {"payload": {"data": base64.b64encode(b"key").decode()}}
+        return SimpleNamespace(raise_for_status=lambda: None, json=lambda: data)
+
+    monkeypatch.delenv("GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT", raising=False)
+    monkeypatch.setattr(google.auth, "default", lambda **_: (None, "project"))
+    monkeypatch.setattr(
+        "google.auth.transport.requests.AuthorizedSession", lambda _: SimpleNamespace(get=get)
+    )
+    assert _secret_manager("projects/1/secrets/key/versions/7")() == "key"
+    url = "https://secretmanager.googleapis.com/v1/projects/1/secrets/key/versions/7:access"
+    assert asked == [(url, (2, 3))]
+
+
+def test_azures_secret_store_is_asked_once_in_time_and_not_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def credential(**options: object) -> SimpleNamespace:
+        asked.append(options)
+        token = SimpleNamespace(token="a-token")
+        return SimpleNamespace(get_token=lambda scope: asked.append(scope) or token)
+
+    def get(url: str, **options: Any) -> SimpleNamespace:
+        asked.append((options["timeout"], options["allow_redirects"]))
+        return SimpleNamespace(raise_for_status=lambda: None, json=lambda: {"value": "key"})
+
+    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", credential)
+    monkeypatch.setattr("requests.get", get)
+    assert _key_vault("https://vault/secrets/key/1", "")() == "key"
+    # https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
+    scope = "https://vault.azure.net/.default"
+    assert asked == [{"client_id": None, "retry_total": 1}, scope, ((2, 3), False)]
 
 
 def test_on_azure_the_key_is_read_in_the_process_as_soon_as_its_grant_is_in_force(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -86,6 +88,9 @@ def test_a_capture_is_written_under_its_name(lake: Lake) -> None:
     assert b'{"a":1}\n' in lake.requests[-1].body
     where = "captures/" if lake.kind == "azure" else "lake/captures/"
     assert lake.object() == where + "dt=2013-12-08/hh=09/a.json"
+    sent = lake.requests[-1]
+    kinds = [sent.headers.get("content-type", ""), sent.headers.get("x-ms-blob-content-type", "")]
+    assert "application/x-ndjson" in kinds or b"content-type: application/x-ndjson" in sent.body
 
 
 def test_a_temporary_failure_of_the_lake_is_retried(lake: Lake) -> None:
@@ -112,3 +117,51 @@ def test_a_refusal_of_the_lake_is_an_error_that_captures_can_count(lake: Lake) -
     with pytest.raises(Exception, match=r"(?i)forbidden|403|denied"):
         lake.write("a.json", b"{}\n")
     assert len(lake.requests) == 1
+
+
+def test_a_client_of_s3_waits_and_retries_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("boto3.client", lambda service, config: made.append((service, config)))
+    lakes.s3("lake", "captures")
+    ((service, config),) = made
+    assert service == "s3"
+    assert (config.connect_timeout, config.read_timeout) == (2, 10)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
+
+
+def test_a_client_of_cloud_storage_waits_and_retries_as_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[Any] = []
+    blob = SimpleNamespace(upload_from_string=lambda data, **options: written.append(options))
+    bucket = SimpleNamespace(blob=lambda name: blob)
+    client = SimpleNamespace(bucket=lambda name: bucket)
+    monkeypatch.setattr("google.cloud.storage.Client", lambda: client)
+    name = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
+    monkeypatch.setenv(name, "")
+    lakes.gcs("lake", "captures")("a.json", b"{}\n")
+    assert os.environ[name] == "true", "or the client reads the bucket, which the gateway may not"
+    ((options),) = written
+    assert options["timeout"] == (2, 10)
+    assert options["retry"]._timeout == 30
+
+
+@pytest.mark.parametrize(("client_id", "asked"), [("client", "client"), ("", None)])
+def test_a_client_of_a_blob_container_waits_and_retries_as_the_others(
+    client_id: str, asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    identities: list[object] = []
+    monkeypatch.setattr(
+        "azure.identity.ManagedIdentityCredential", lambda **options: identities.append(options)
+    )
+    monkeypatch.setattr(
+        "azure.storage.blob.ContainerClient.from_container_url",
+        lambda url, **options: made.append(options),
+    )
+    lakes.azure_blob("https://account/captures", client_id)
+    (options,) = made
+    assert identities == [{"client_id": asked}]
+    assert (options["connection_timeout"], options["read_timeout"]) == (2, 10)
+    retries = options["retry_policy"]
+    assert (retries.initial_backoff, retries.increment_base, retries.total_retries) == (0, 1, 2)

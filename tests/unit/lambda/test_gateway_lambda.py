@@ -48,6 +48,9 @@ def test_the_work_is_done_after_each_answer_and_before_the_next_event_is_asked_f
             after.answered()
             assert work.acquire(timeout=5)
         assert api.waiting.acquire(timeout=5)
+        threads = [each for each in threading.enumerate() if each.name == extension.NAME]
+        assert threads
+        assert all(each.daemon for each in threads), "a process that ends does not wait for events"
         register, *nexts = cloud.requests
         assert (register.method, register.body) == ("POST", b'{"events": ["INVOKE"]}')
         assert register.headers["lambda-extension-name"] == "captures"

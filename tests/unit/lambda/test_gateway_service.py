@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from gateway import endpoints, page
 from gateway import service as module
 from gateway.captures import Captures
 from gateway.core import Answer, Request
 from gateway.service import Service
 
+from .test_gateway_settings import GOOD
+
 REQUEST = Request(method="POST", path="/predict", headers={}, body=b"{}", id="r")
 
 
-def service(write: Any, predict_seconds: float = 0) -> Service:
-    """A gateway with sync captures, whose endpoint takes this long."""
+def service(write: Any, predict_seconds: float = 0, captures: str = "sync") -> Service:
+    """A gateway whose endpoint takes this long."""
 
     def answer(_: Request) -> Answer:
         time.sleep(predict_seconds)
         return Answer(200, {}, b'{"probability": 0.5}', capture={"instances": []})
 
     handler = SimpleNamespace(answer=answer)
-    settings = SimpleNamespace(captures="sync")
+    settings = SimpleNamespace(captures=captures)
     return Service(cast(Any, settings), cast(Any, handler), Captures(write))
 
 
@@ -48,3 +54,94 @@ def test_the_endpoint_and_the_lake_share_the_time_that_the_front_end_waits(
     assert b"probability" not in answer.body
     assert answer.cause == "lake: TimeoutError"
     hang.set()
+
+
+def failing(error: Exception) -> Service:
+    def answer(_: Request) -> Answer:
+        raise error
+
+    handler = SimpleNamespace(answer=answer)
+    return Service(cast(Any, None), cast(Any, handler), Captures(lambda name, data: None))
+
+
+def test_a_capture_has_the_request_when_it_came_and_how_long_its_answer_took() -> None:
+    written: list[bytes] = []
+    gateway = service(lambda name, data: written.append(data), 0.05, "background")
+    before = datetime.now(UTC)
+    gateway.answer(REQUEST)
+    assert written == [], "not before the answer"
+    gateway.captures.drain()
+    capture = json.loads(written[0])
+    assert before <= datetime.fromisoformat(capture["received_at"]) <= datetime.now(UTC)
+    assert capture["request_id"] == "r"
+    assert capture["instances"] == []
+    assert 50 <= capture["latency_ms"] < 500
+    assert round(capture["latency_ms"], 1) == capture["latency_ms"]
+
+
+def test_an_answer_without_a_prediction_leaves_no_capture() -> None:
+    handler = SimpleNamespace(answer=lambda _: Answer(404, {}, b"", cause="not_found"))
+    written: list[str] = []
+    captures = Captures(lambda name, data: written.append(name))
+    gateway = Service(cast(Any, SimpleNamespace(captures="sync")), cast(Any, handler), captures)
+    gateway.answer(REQUEST)
+    gateway.captures.drain()
+    assert written == []
+
+
+def test_a_request_is_one_line_of_the_log_without_its_body_or_a_long_path(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    service(lambda name, data: None).answer(
+        replace(REQUEST, method="M" * 50, path="/" + "p" * 500, body=b"secret")
+    )
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert found.pop("latency_ms") < 500
+    assert found == {
+        "severity": "INFO",
+        "message": "request",
+        "method": "M" * 10,
+        "path": "/" + "p" * 99,
+        "status": 200,
+        "request_id": "r",
+    }
+
+
+def test_a_defect_of_the_gateway_is_a_503_whose_cause_only_the_log_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = failing(ZeroDivisionError("internal words")).answer(REQUEST)
+    assert (answer.status, answer.headers["x-request-id"]) == (503, "r")
+    assert b"internal words" not in answer.body
+    found = json.loads(capsys.readouterr().out)
+    assert (found["severity"], found["status"]) == ("ERROR", 503)
+    assert found["cause"] == "ZeroDivisionError: internal words"
+
+
+@pytest.mark.parametrize("access", ["key", "public"])
+def test_the_gateway_is_made_of_its_settings(access: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[object] = []
+
+    def writer(*place: str) -> Any:
+        places.append(place)
+        return lambda name, data: None
+
+    monkeypatch.setattr("gateway.endpoints.client", lambda settings: settings.endpoint)
+    monkeypatch.setattr("gateway.lakes.writer", writer)
+    environ = {**GOOD, "ACCESS": access, "API_KEY": "x" * 16, "AZURE_CLIENT_ID": "client"}
+    del environ["API_KEY_SECRET_ARN"]
+    found = Service.start({**environ, "CODE_VERSION": "c0de", "MAX_CONCURRENCY": "7"})
+    assert places == [("s3://lake/captures", "client")]
+    handler = found.handler
+    assert (handler.max_body_bytes, handler.code_version) == (256 * 1024, "c0de")
+    assert cast(Any, handler.predict) == ("SAGEMAKER_ENDPOINT", "flights")
+    assert [handler.admits("x" * 16), handler.admits("y")] == [True, access == "public"]
+    assert handler.page == page.render(handler.features.document, key_needed=access == "key")
+    assert found.captures._writers._max_workers == 7, "no prediction waits for another's capture"
+
+
+def test_an_answer_takes_less_than_the_front_ends_wait_and_longer_than_the_endpoint() -> None:
+    """The timeouts in components/aws/gateway.py and components/gcp/gateway.py are 30 s."""
+    last = endpoints.LAST_RETRY_SECONDS + endpoints.CONNECT_SECONDS + endpoints.READ_SECONDS
+    assert last < module.ANSWER_SECONDS < 29

@@ -21,15 +21,82 @@ def read(**changes: str | None) -> Settings:
 
 def test_a_valid_environment_is_completed_with_defaults() -> None:
     found = read()
-    assert found.endpoint == ("SAGEMAKER_ENDPOINT", "flights")
-    assert found.capture_uri == "s3://lake/captures"
-    assert (found.access, found.port, found.max_concurrency) == ("key", 8080, 80)
+    assert found == Settings(
+        endpoint=("SAGEMAKER_ENDPOINT", "flights"),
+        capture_uri="s3://lake/captures",
+        captures="background",
+        access="key",
+        key=("API_KEY_SECRET_ARN", GOOD["API_KEY_SECRET_ARN"]),
+        api_key_secret_version=GOOD["API_KEY_SECRET_VERSION"],
+        azure_client_id="",
+        max_body_bytes=256 * 1024,
+        max_concurrency=80,
+        code_version="",
+        host="0.0.0.0",
+        port=8080,
+    )
+
+
+def test_each_setting_has_its_variable() -> None:
+    found = read(
+        SAGEMAKER_ENDPOINT=None,
+        AZUREML_SCORING_URL="https://endpoint/score",
+        CAPTURE_URI="https://account.blob.core.windows.net/captures",
+        CAPTURES="sync",
+        API_KEY_SECRET_ARN=None,
+        API_KEY_SECRET_VERSION=None,
+        API_KEY_SECRET_URI="https://vault/secrets/key/1",
+        AZURE_CLIENT_ID="client",
+        MAX_BODY_BYTES="1",
+        MAX_CONCURRENCY=str(2**31 - 1),
+        CODE_VERSION="c0de",
+        HOST="127.0.0.1",
+        PORT="80",
+    )
+    assert found == Settings(
+        endpoint=("AZUREML_SCORING_URL", "https://endpoint/score"),
+        capture_uri="https://account.blob.core.windows.net/captures",
+        captures="sync",
+        access="key",
+        key=("API_KEY_SECRET_URI", "https://vault/secrets/key/1"),
+        api_key_secret_version="",
+        azure_client_id="client",
+        max_body_bytes=1,
+        max_concurrency=2**31 - 1,
+        code_version="c0de",
+        host="127.0.0.1",
+        port=80,
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SAGEMAKER_ENDPOINT": None, "VERTEX_PREDICT_URL": "http://127.0.0.1/endpoint"},
+        {"CAPTURE_URI": "gs://lake/captures"},
+        {"API_KEY_SECRET_ARN": None, "API_KEY_SECRET_NAME": "projects/1/secrets/k/versions/1"},
+        {"API_KEY_SECRET_ARN": None, "API_KEY": "x" * 16},
+    ],
+)
+def test_what_another_cloud_or_a_rehearsal_sets_is_a_valid_environment(
+    changes: dict[str, str | None],
+) -> None:
+    found = read(**changes)
+    given = [*found.endpoint, found.capture_uri, *found.key]
+    assert all(value in given for value in changes.values() if value)
+
+
+def test_a_public_gateway_has_no_key() -> None:
+    assert read(ACCESS="public", API_KEY_SECRET_ARN=None).key == ("", "")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SAGEMAKER_ENDPOINT": None}, "exactly one of SAGEMAKER_ENDPOINT"),
+        ({"SAGEMAKER_ENDPOINT": None}, "exactly one of SAGEMAKER_ENDPOINT.* has none"),
+        ({"SAGEMAKER_ENDPOINT": None, "VERTEX_PREDICT_URL": "host"}, "VERTEX_PREDICT_URL"),
+        ({"CAPTURES": "later"}, "CAPTURES must be background or sync, not 'later'"),
+        ({"CAPTURE_URI": "http://x/captures"}, "CAPTURE_URI"),
         ({"VERTEX_PREDICT_URL": "https://x/y:rawPredict"}, "VERTEX_PREDICT_URL"),
         ({"SAGEMAKER_ENDPOINT": None, "AZUREML_SCORING_URL": "host"}, "AZUREML_SCORING_URL"),
         ({"CAPTURE_URI": None}, "CAPTURE_URI"),
@@ -41,7 +108,7 @@ def test_a_valid_environment_is_completed_with_defaults() -> None:
         ({"API_KEY_SECRET_VERSION": None}, "API_KEY_SECRET_VERSION"),
         ({"API_KEY": "x" * 32}, "has API_KEY and API_KEY_SECRET_ARN"),
         ({"API_KEY_SECRET_NAME": "projects/1/secrets/k/versions/1"}, "API_KEY_SECRET_NAME"),
-        ({"API_KEY_SECRET_ARN": None, "API_KEY": "short"}, "at least 16"),
+        ({"API_KEY_SECRET_ARN": None, "API_KEY": "x" * 15}, "at least 16"),
         (
             {
                 "API_KEY_SECRET_ARN": None,
@@ -55,6 +122,8 @@ def test_a_valid_environment_is_completed_with_defaults() -> None:
         ({"MAX_BODY_BYTES": "0"}, "MAX_BODY_BYTES"),
         ({"MAX_CONCURRENCY": "-1"}, "MAX_CONCURRENCY"),
         ({"PORT": "²"}, "PORT"),
+        ({"PORT": "१"}, "PORT"),
+        ({"MAX_CONCURRENCY": str(2**31)}, "MAX_CONCURRENCY"),
     ],
 )
 def test_a_wrong_environment_names_the_variable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class Record:
     @classmethod
     def read(cls, file: Path, sources: list[str]) -> Record:
         record = cls(**json.loads(file.read_text()))
-        record.importers = importers(sources)
+        files = {each.partition("::")[0] for each in record.seconds}
+        record.importers = importers(sources, files)
         return record
 
     @property
@@ -61,24 +63,22 @@ class Record:
         return tests
 
     def _tests_of_users(self, file: str) -> set[str]:
-        """The tests that run the file, or files that import it; if there are none, files that import those, and so on."""
+        """The tests that run the file, or files that import it. A file that no test runs only passes on what it imports."""
         seen, files = {file}, [file]
         tests = self._tests_of_file(file)
         while files:
-            files = [
-                user for each in files for user in self.importers.get(each, []) if user not in seen
-            ]
-            seen |= set(files)
-            for user in files:
-                tests |= self._tests_of_file(user)
-            if tests:
-                break
+            users = {user for each in files for user in self.importers.get(each, [])} - seen
+            seen |= users
+            found = {user: self._tests_of_file(user) for user in users}
+            tests |= set().union(*found.values())
+            files = [user for user in users if not found[user]]
         return tests
 
     def _tests_of_file(self, file: str) -> set[str]:
+        """The tests that run the file; of a file of tests, all of its tests."""
         return self._tests(
             {c for contexts in self.lines.get(file, {}).values() for c in contexts if c}
-        )
+        ) | {each for each in self.seconds if each.partition("::")[0] == file}
 
     def _soonest_first(self, tests: set[str]) -> list[str]:
         """One case of each test function before the other cases, quick ones first, within the budget."""
@@ -105,9 +105,9 @@ def module_of(file: str) -> str:
     )
 
 
-def importers(sources: list[str]) -> dict[str, list[str]]:
-    """Of each file of these folders, those that import it."""
-    files = {str(f) for source in sources for f in Path(source).rglob("*.py")}
+def importers(sources: list[str], tests: Collection[str] = ()) -> dict[str, list[str]]:
+    """Of each file of these folders, those that import it, and those of these tests that do."""
+    files = {str(f) for source in sources for f in Path(source).rglob("*.py")} | {*tests}
     named = {module_of(each): each for each in files}
     found: dict[str, list[str]] = {}
     for file in sorted(files):

@@ -11,7 +11,7 @@ import pytest
 from operations.engine.installation import HOME
 from tools.mutation.__main__ import KEPT, NO_TEST, Score, below_their_floors, interval
 from tools.mutation.mutants import Mutant, mutants_of
-from tools.mutation.selection import Record
+from tools.mutation.selection import Record, importers
 from tools.mutation.trial import KILLED, SURVIVED, TIMEOUT, outcome
 
 SOURCE = '''"""A docstring."""
@@ -110,6 +110,23 @@ def test_a_line_that_an_import_runs_is_tested_by_all_who_use_its_module(
     }
     found = record(lines, importers={"module.py": ["user.py"]}).tests_of(on_line(mutants, 2))
     assert set(found) == {"a.py::test_slow", "a.py::test_case[1]"}
+
+
+def test_a_value_that_another_module_passes_on_is_tested_by_the_tests_that_read_it_there(
+    mutants: list[Mutant],
+) -> None:
+    importers = {"module.py": ["user.py", "table.py"], "table.py": ["a.py", "user.py"]}
+    lines = {"user.py": {"1": ["b.py::test"]}}
+    seconds = {"a.py::test_slow": 30.0, "b.py::test": 1.0}
+    found = record(lines, importers=importers, seconds=seconds, work=seconds)
+    assert found.tests_of(on_line(mutants, 2)) == ["b.py::test", "a.py::test_slow"]
+
+
+def test_files_of_tests_import_what_they_test() -> None:
+    test = "tests/contract/test_resource_types.py"
+    found = importers(["components"], [test])
+    assert test in found["components/resource_types.py"]
+    assert "components/resource_types.py" in found["components/aws/resource_types.py"]
 
 
 def test_a_line_that_a_shared_fixture_runs_is_tested_by_all_who_use_the_fixture(

@@ -79,8 +79,12 @@ def refused(stack: Stack, command: tuple[str, ...], settings: dict[str, Any]) ->
 
 
 def existing_resources(stack: Stack) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """The URN and the id of each resource, and the outputs. Secrets are encrypted anew each time a state is written."""
-    return [(each["urn"], each.get("id", "")) for each in stack.resources()], stack.outputs()
+    """The URN and the id of each resource, and the outputs. Secrets are encrypted anew each time a state is written.
+
+    Sorted: the program's default provider and its stack, which no step creates, come in the order in which they were registered.
+    """
+    found = sorted((each["urn"], each.get("id", "")) for each in stack.resources())
+    return found, stack.outputs()
 
 
 @pytest.mark.parametrize("what", ["cloud", "region"])

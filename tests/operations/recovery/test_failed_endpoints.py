@@ -107,6 +107,15 @@ def test_a_deletion_that_does_not_end_is_an_error_with_the_way_out(
         recovered("Failed", endpoint(initErrors=["it failed"]))
 
 
+def test_no_endpoint_of_another_account_is_looked_at(
+    recovered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "account_refusals", lambda *_: ["another account"])
+    monkeypatch.setattr(SageMaker, "describe_endpoint", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(SystemExit, match="another account"):
+        recovered("Failed", endpoint(initErrors=["it failed"]))
+
+
 @pytest.mark.parametrize("status", ["InService", "Creating", "Updating", "RollingBack", None])
 def test_an_endpoint_that_did_not_fail_is_never_deleted(recovered: Any, status: str | None) -> None:
     sagemaker, stack = recovered(status, endpoint(initErrors=["no answer"]))

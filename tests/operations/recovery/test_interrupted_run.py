@@ -43,6 +43,9 @@ def test_pending_and_failed_creations_are_both_lost_creations(tmp_path: Path) ->
 def test_the_log_and_the_run_start_survive_an_incomplete_last_line(tmp_path: Path) -> None:
     assert interrupted_run.run_start(event_log(tmp_path)) == RUN_START
     assert interrupted_run.run_start(tmp_path / "none.json") is None
+    for incomplete in ("", '{"times', "{}\n"):
+        (tmp_path / "empty.json").write_text(incomplete)
+        assert interrupted_run.run_start(tmp_path / "empty.json") is None
 
 
 def test_a_hidden_secret_of_the_log_does_not_enter_the_state(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class FakeStack:
     key: str | None = None
     name: str = "dev-gcp"
     imported: list[dict[str, Any]] = field(default_factory=list)
+    previewed_over: list[StateCopy | None] = field(default_factory=list)
 
     def exists(self) -> bool:
         return True
@@ -62,7 +63,8 @@ def previewed_with(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any]) 
     """The program as a preview shows it, with these resources to be created."""
 
     @contextmanager
-    def trial(*_: Any) -> Iterator[None]:
+    def trial(stack: FakeStack, copy: StateCopy | None) -> Iterator[None]:
+        stack.previewed_over.append(copy)
         yield None
 
     providers = [{"urn": PROVIDER, "type": "pulumi:providers:x", "inputs": {}}]
@@ -87,6 +89,20 @@ def test_the_key_goes_into_a_new_state_with_its_parents_and_its_provider_alone(
     assert [each["urn"] for each in resources] == [PROVIDER, "p", "k", f"{URN}{RANDOM_KEY}::key"]
     assert resources[-1]["outputs"]["value"] == {SIGNATURE: SECRET, "plaintext": json.dumps(KEY)}
     assert "value" not in resources[-1]["inputs"]
+
+
+@pytest.mark.parametrize("resources", [[], [{"urn": "u", "type": "t"}]])
+def test_the_key_is_looked_for_over_a_copy_of_the_state_if_that_has_resources(
+    resources: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"version": 3, "deployment": {"secrets_providers": {}, "resources": resources}}
+    previewed_with(monkeypatch)
+    monkeypatch.setattr(FakeStack, "export", lambda _: state)
+    stack = FakeStack()
+    with pytest.raises(SystemExit, match="takes no key"):
+        kept_key.put_key(stack, KEY)  # type: ignore[arg-type]
+    copy = StateCopy("stack dev-gcp", state) if resources else None
+    assert stack.previewed_over == [copy]
 
 
 def test_a_key_that_is_in_the_state_already_is_left_alone() -> None:

@@ -77,7 +77,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             def describe_secret(self, SecretId: str) -> dict[str, Any]:  # noqa: N803
                 return dict(returned_or_raised(secret))
 
-        monkeypatch.setattr(boto3, "client", lambda *_, **__: Client())
+        def client(service: str, region_name: str) -> Client:
+            assert service in ("sts", "secretsmanager")
+            assert region_name == "eu-west-1", "the stack's region, not the terminal's"
+            return Client()
+
+        monkeypatch.setattr(boto3, "client", client)
 
     return answers
 

@@ -78,6 +78,21 @@ def test_a_resource_that_may_be_written_twice_gets_no_probe() -> None:
     assert probes.with_probes(deployment(), [upsert])["resources"] == deployment()["resources"]
 
 
+@pytest.mark.parametrize(
+    ("type_", "outputs"),
+    [
+        ("aws:iam/role:Role", {}),
+        ("gcp:storage/bucketObject:BucketObject", {"bucket": "b", "name": "n"}),
+    ],
+)
+def test_a_type_without_an_import_is_read_by_what_the_program_asked_for(
+    type_: str, outputs: dict[str, str]
+) -> None:
+    wanted = role(type=type_, inputs={"bucket": "b", "name": "n"})
+    [probe] = probes.probes(probes.with_probes(deployment(), [wanted]))
+    assert probe["outputs"] == outputs
+
+
 def test_a_resource_whose_parent_is_not_in_the_state_gets_no_probe() -> None:
     child = role(parent="urn:pulumi:dev::triplane::triplane:aws:Gateway::gone")
     assert not probes.probes(probes.with_probes(deployment(), [child]))

@@ -20,6 +20,7 @@ from rehearsal.aws.arns import region, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.cloudwatch import ALARM, log_as
 from rehearsal.aws.tags import check_tags
+from rehearsal.core import tar_archives
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
@@ -420,7 +421,7 @@ def _unpacked(context: Context, endpoint: Record, uri: str, role: Record | None)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-            opened.extractall(scratch, filter="data")
+            tar_archives.unpack(opened, scratch)
         scratch.rename(folder)
     except tarfile.TarError as error:
         shutil.rmtree(scratch)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rehearsal.core import tar_archives
 from rehearsal.core.store import KeyValues
 from rehearsal.runtime import dockerfile as dockerfiles
 from rehearsal.runtime.dockerfile import BuildFailed
@@ -235,7 +236,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
             zipped.extractall(folder)  # noqa: S202, zipfile keeps members inside the folder
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
+            tar_archives.unpack(packed, folder)
     else:
         raise BuildFailed(f"the build context {archive.name} is neither a zip nor a tar archive")
     return folder

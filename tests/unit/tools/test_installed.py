@@ -38,7 +38,8 @@ def test_installed_packages_are_listed_as_pip_lists_them(environment: dict[str, 
 
     found = packages(str(HOME / "tools" / "pulumi-python"))
     assert {"pulumi", "pytest"} <= {name for name, *_ in found}
-    assert found == packages(sys.executable)
+    # Newer versions of pip list half a package, too, by the name of its folder.
+    assert found == {each for each in packages(sys.executable) if each[0] != "half"}
 
 
 def test_every_other_command_goes_to_python_unchanged(environment: dict[str, str]) -> None:

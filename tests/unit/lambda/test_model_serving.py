@@ -66,6 +66,20 @@ def post(app: serve.App, content: object) -> tuple[int, dict[str, Any]]:
     return app.answer("POST", "/predict", json.dumps(content).encode())
 
 
+@pytest.mark.parametrize("first", ["model_server.serve", "model_server.train"])
+def test_no_telemetry_of_the_model_is_collected(
+    model_file: Path, tmp_path: Path, first: str
+) -> None:
+    """ONNX Runtime keeps what it sends to Microsoft, and the machine's identifier, in the home folder."""
+    # It collects nothing in a pipeline's job, and so nothing would be found there.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(LAMBDA)}
+    load = "import onnxruntime; onnxruntime.InferenceSession(sys.argv[2])"
+    code = f"import sys, importlib; importlib.import_module(sys.argv[1]); {load}"
+    command = [sys.executable, "-c", code, first, str(model_file)]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
+
+
 @pytest.mark.parametrize("path", ["/predict", "/invocations", "/score", "/v1/predict"])
 def test_each_service_has_its_predict_route(app: serve.App, model_file: Path, path: str) -> None:
     body = json.dumps({"instances": [EXAMPLE]}).encode()

@@ -27,7 +27,7 @@ ADDRESS = "https://gateway.example/"
 class Gateway:
     """The real gateway behind the browser's network, with a model that answers what the test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, key_needed: bool = True) -> None:
         self.sent: list[Any] = []
         self.instead: dict[str, Any] | None = None
         """What a front end, a proxy or a broken network answers to a prediction in the gateway's place."""
@@ -35,9 +35,9 @@ class Gateway:
         """Predictions whose answer waits; None: each is answered at once."""
         self.handler = RequestHandler(
             features=FEATURES,
-            page=render(FEATURES.document, key_needed=True),
+            page=render(FEATURES.document, key_needed=key_needed),
             max_body_bytes=64 * 1024,
-            admits=lambda key: key == KEY,
+            admits=lambda key: key == KEY or not key_needed,
             predict=lambda instances: {
                 "predictions": [{"probability": 0.83, "late": True} for _ in instances],
                 "model_version": "ab" * 32,
@@ -250,6 +250,17 @@ def test_a_key_is_kept_only_once_it_was_right(page: Page, gateway: Gateway) -> N
     assert page.evaluate(stored) == KEY
     assert page.evaluate("localStorage.length") == 0
     assert page.context.cookies() == []
+
+
+def test_a_gateway_without_a_key_asks_for_none(browser: Browser) -> None:
+    page = browser.new_page()
+    page.route("**/*", Gateway(key_needed=False).route)
+    page.goto(ADDRESS)
+    assert page.is_hidden("#key")
+    page.click("#example")
+    predict(page)
+    assert page.inner_text("#chance") == "83%"
+    page.close()
 
 
 def test_an_invalid_field_is_marked_where_it_is_and_has_the_focus(page: Page) -> None:

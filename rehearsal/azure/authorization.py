@@ -41,6 +41,7 @@ class RoleDefinition(ResourceType):
                 " of custom roles are unique in it.",
             )
         identifier = record.inputs["roleDefinitionId"]
+        # Not at its scope: https://github.com/Azure/azure-cli/issues/28354
         record.id = (
             f"/subscriptions/{context.account.azure_subscription}"
             f"/providers/Microsoft.Authorization/roleDefinitions/{identifier}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rehearsal.azure import (
     app_service,
     authorization,
@@ -15,6 +17,7 @@ from rehearsal.azure import (
 )
 from rehearsal.azure.ids import group_id, within
 from rehearsal.azure.provider import PROVIDER
+from rehearsal.azure.required_permissions import require_for_step
 from rehearsal.azure.resource_type import GROUP
 from rehearsal.azure.routes import resource_manager_host, routes
 from rehearsal.azure.tags import check_tags
@@ -136,4 +139,5 @@ PROFILE = CloudProfile(
     invokes=INVOKES,
     routes=routes,
     environment=environment,
+    require_for_step=partial(require_for_step, {each.token: each for each in RESOURCE_TYPES}),
 )

@@ -8,7 +8,19 @@ from typing import Any
 import httpx
 import pytest
 
-from rehearsal.azure import actions, credentials, key_vault, permissions, routes
+from rehearsal.azure import (
+    actions,
+    app_service,
+    credentials,
+    key_vault,
+    permissions,
+    required_permissions,
+    routes,
+)
+from rehearsal.azure.ids import guid
+from rehearsal.azure.profile import PROFILE
+from rehearsal.azure.resource_type import GROUP as GROUP_TYPE
+from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.azure_subscription import Subscription, deployed_endpoint
 
@@ -165,3 +177,83 @@ def test_a_vault_tells_nobody_without_a_role_which_secrets_it_has(
         )
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "Forbidden"
+
+
+class Pipeline:
+    """azure-native with the settings of a pipeline that signs in as an identity."""
+
+    def __init__(self, azure: Subscription) -> None:
+        self.azure = azure
+        identity = azure.identity("pipeline")
+        self.principal = identity.outputs["principalId"]
+        self.config = {"clientId": identity.outputs["clientId"]}
+
+    def grant(self, scope: str, *allowed: str) -> None:
+        role = self.azure.create(
+            permissions.DEFINITION,
+            roleDefinitionId=guid(scope, *allowed),
+            roleName=f"{scope} {allowed}",
+            scope=scope,
+            permissions=[{"actions": list(allowed)}],
+            assignableScopes=[scope],
+        )
+        self.azure.grant(self.principal, role.id, scope)
+
+    def refusal(self, step: str, token: str, existing: Record | None = None, **inputs: Any) -> str:
+        """Why a step is refused; empty: it is not."""
+        assert PROFILE.require_for_step
+        inputs = existing.inputs if existing else inputs
+        try:
+            PROFILE.require_for_step(self.azure.context, self.config, step, token, inputs, existing)
+        except Refusal as refused:
+            return str(refused)
+        return ""
+
+
+def test_a_custom_role_is_read_at_the_subscription_wherever_it_can_be_assigned(
+    azure: Subscription,
+) -> None:
+    pipeline = Pipeline(azure)
+    role = azure.custom("role", actions=["Microsoft.Web/sites/read"])
+    read = "Microsoft.Authorization/roleDefinitions/read"
+    pipeline.grant(azure.group.id, read)
+    refusal = pipeline.refusal("read", permissions.DEFINITION, role)
+    assert f"perform action '{read}' over scope '{role.id}'" in refusal
+    pipeline.grant(f"/subscriptions/{azure.context.account.azure_subscription}", read)
+    assert pipeline.refusal("read", permissions.DEFINITION, role) == ""
+
+
+def test_a_step_of_the_engine_needs_the_rights_of_its_identity(azure: Subscription) -> None:
+    pipeline = Pipeline(azure)
+    site = app_service.WebApp.token
+    app = {
+        "resourceGroupName": "rg",
+        "name": "app",
+        "serverFarmId": f"{azure.group.id}/providers/Microsoft.Web/serverfarms/plan",
+        "identity": {"userAssignedIdentities": [azure.identity("worker").id]},
+    }
+    for lacking in (
+        "Microsoft.Web/sites/read",
+        "Microsoft.Web/sites/write",
+        required_permissions.ASSIGN,
+        required_permissions.JOIN_PLAN,
+    ):
+        assert f"action '{lacking}'" in pipeline.refusal("create", site, **app)
+        pipeline.grant(azure.group.id, lacking)
+    assert pipeline.refusal("create", site, **app) == ""
+    made = Record(
+        "azure-native", site, f"{azure.group.id}/providers/Microsoft.Web/sites/app", "", app, {}
+    )
+    assert pipeline.refusal("update", site, made) == ""
+    assert "action 'Microsoft.Web/sites/delete'" in pipeline.refusal("delete", site, made)
+    assert "resourceGroups/delete'" in pipeline.refusal("delete", GROUP_TYPE, azure.group)
+
+
+def test_a_step_without_an_identity_of_the_stack_in_the_settings_is_the_deployers(
+    azure: Subscription,
+) -> None:
+    pipeline = Pipeline(azure)
+    assert pipeline.refusal("delete", GROUP_TYPE, azure.group)
+    for settings in ({}, {"clientId": azure.context.account.azure_client}):
+        pipeline.config = settings
+        assert pipeline.refusal("delete", GROUP_TYPE, azure.group) == ""

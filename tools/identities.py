@@ -109,6 +109,7 @@ THINGS: Mapping[str, str] = {
     "azure-native:resources:ResourceGroup": "the resource group",
     "azure-native:storage:BlobContainer": "a zone of the lake",
     "azure-native:storage:StorageAccount": "the lake",
+    "subscription": "the subscription",
 }
 TARGETS = ("bucket", "repository", "endpoint", "name", "secretId", "serviceAccountId", "project")
 """The inputs by which Google's bindings name what they are on."""
@@ -209,14 +210,18 @@ def _azure(plan: Plan) -> Iterator[Grant]:
         identity = next((owner for owner in owners if name.startswith(f"{owner}-")), "person")
         if identity == "person" and each.name not in PERSONAL:
             raise NoWord(f"tools/identities.py does not know whose {each.name} is")
-        role, scope = each.inputs["roleDefinitionId"], names[each.inputs["scope"]]
+        role, scope = each.inputs["roleDefinitionId"], each.inputs["scope"]
+        if scope in names:
+            thing, named = names[scope].type, names[scope].name
+        else:
+            thing, named = "subscription", scope.removeprefix("/subscriptions/")
         custom = names[role].inputs["permissions"][0] if role in names else {}
         actions = [*custom.get("actions", ()), *custom.get("dataActions", ())]
         own = built_in.get(role.rpartition("/")[2], role)
         yield Grant(
             identity,
-            (word(THINGS, scope.type),),
-            (scope.name,),
+            (word(THINGS, thing),),
+            (named,),
             verbs(actions) if actions else word(ROLES, own),
             tuple(actions or [own]),
             str(each.inputs.get("condition") or ""),

@@ -10,13 +10,28 @@ from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.foundation import Foundation
 from components.azure.identity import Identity
-from components.azure.resource_types import ACCOUNT, IDENTITY, RESOURCE_TYPES
+from components.azure.resource_types import (
+    ACCOUNT,
+    IDENTITY,
+    RESOURCE_TYPES,
+    ROLE_ASSIGNMENT,
+    ROLE_DEFINITION,
+)
 from components.resource_type import DeployPermissions
 from config import github
 
 AUDIENCE = "api://AzureADTokenExchange"
-PERMISSIONS = DeployPermissions.of(RESOURCE_TYPES).permissions
-
+READ_ROLES = f"{ROLE_DEFINITION}/read"
+"""Granted on the subscription: there is the id of every custom role, also of one for a resource group, and a refresh reads it there.
+Believed: a right in the resource group alone does not reach that id. Documented is what such a right shows: the roles that can be
+assigned in the group; and Azure refuses a deletion at the id.
+https://learn.microsoft.com/azure/role-based-access-control/custom-roles#who-can-create-delete-update-or-view-a-custom-role
+https://github.com/Azure/azure-cli/issues/28354
+https://github.com/pulumi/pulumi-azure-native/blob/master/provider/pkg/provider/provider.go"""
+PERMISSIONS = [
+    each for each in DeployPermissions.of(RESOURCE_TYPES).permissions if each != READ_ROLES
+]
+"""Granted on the resource group."""
 
 ASSIGN_IDENTITY = f"{IDENTITY}/assign/action"
 """Needed to write a resource that runs as an identity, even if it did so before. Granted on the identities of the
@@ -29,7 +44,7 @@ https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/stora
 
 
 class Delivery(contracts.Delivery):
-    """A managed identity with a federated credential, and three roles, each on the narrowest scope."""
+    """A managed identity with a federated credential, and four roles, each on the narrowest scope."""
 
     def __init__(
         self, name: str, args: contracts.DeliveryArgs, opts: pulumi.ResourceOptions | None = None
@@ -69,7 +84,7 @@ class Delivery(contracts.Delivery):
         args: contracts.DeliveryArgs,
         principal: pulumi.Output[str],
     ) -> None:
-        """Deploy into the resource group, assign the workloads' identities, upload to some containers."""
+        """Deploy into the resource group, assign the workloads' identities, upload to some containers, read roles."""
         child = pulumi.ResourceOptions(parent=self)
         deployer = roles.custom_role(
             f"{name}-role",
@@ -118,3 +133,21 @@ class Delivery(contracts.Delivery):
                 scope=DataLake.of(args.lake).containers[zone].id,
                 opts=child,
             )
+        subscription = f"/subscriptions/{foundation.subscription}"
+        reader = roles.custom_role(
+            f"{name}-reader",
+            foundation,
+            "role reader",
+            "Reads roles and who has them; nothing else.",
+            # The second, to read this role's own assignment.
+            authorization.PermissionArgs(actions=[READ_ROLES, f"{ROLE_ASSIGNMENT}/read"]),
+            child,
+            scope=subscription,
+        )
+        roles.assign(
+            f"{name}-read-roles",
+            principal=principal,
+            role=reader.id,
+            scope=subscription,
+            opts=child,
+        )

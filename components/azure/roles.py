@@ -82,20 +82,27 @@ def custom_role(
     description: str,
     permission: authorization.PermissionArgs,
     opts: pulumi.ResourceOptions,
+    *,
+    scope: str | None = None,
 ) -> authorization.RoleDefinition:
-    """A custom role that can be assigned in this platform's resource group only."""
+    """A custom role that can be assigned in this platform's resource group only, or only in ``scope``.
+
+    Its id is at the subscription in either case: azure-native keeps the one of the answer, and reads the role there.
+    https://github.com/hashicorp/terraform-provider-azurerm/blob/main/internal/services/authorization/role_definition_resource.go
+    """
     group = foundation.group
+    assignable = group.id if scope is None else pulumi.Output.from_input(scope)
     return authorization.RoleDefinition(
         name,
-        scope=group.id,
-        # The id must be a GUID. It is made of the scope and the title, so that a stack whose state was
+        scope=assignable,
+        # The id must be a GUID. It is made of the group and the title, so that a stack whose state was
         # lost finds the role again, instead of an error about its name, which is unique in the tenant.
-        role_definition_id=group.id.apply(lambda scope: guid(scope, title)),
+        role_definition_id=group.id.apply(lambda group_id: guid(group_id, title)),
         role_name=pulumi.Output.concat("Triplane ", title, " (", group.name, ")"),
         role_type="CustomRole",
         description=description,
         permissions=[permission],
-        assignable_scopes=[group.id],
+        assignable_scopes=[assignable],
         opts=opts,
     )
 

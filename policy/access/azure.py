@@ -44,6 +44,12 @@ BROAD_BECAUSE = {
 # Scopes above the resources of a stack: everything, a subscription, a management group.
 # https://learn.microsoft.com/azure/role-based-access-control/scope-overview
 TOO_WIDE = re.compile(r"/?(subscriptions/[^/]+)?/?|.*microsoft\.management/managementgroups/.*")
+SUBSCRIPTION = re.compile(r"/?subscriptions/[^/]+/?")
+# Of a subscription a role of the stack may read these: custom roles have their ids there, and so has this role's assignment.
+READ_IN_SUBSCRIPTION = {
+    "microsoft.authorization/roleassignments/read",
+    "microsoft.authorization/roledefinitions/read",
+}
 # Actions that extend permissions: an assignment, a change of a role, one more trusted token.
 EXTENDS_PERMISSIONS = re.compile(
     r"microsoft\.authorization/.*(?<!/read)|.*/federatedidentitycredentials/write"
@@ -69,7 +75,7 @@ def broad_assignment(assignment: Resource, plan: Plan) -> Iterator[str]:
     broad = BROAD_ROLES.get(role)
     excepted = (roles for part, roles in BROAD_BECAUSE.items() if part in assignment.name)
     of_this_stack = {
-        last_part(name)
+        last_part(name): each
         for each in plan
         if each.type == DEFINITION
         for name in (each.id, each.inputs.get("roleDefinitionId"))
@@ -79,8 +85,18 @@ def broad_assignment(assignment: Resource, plan: Plan) -> Iterator[str]:
     elif not broad and role not in {*ALLOWED_ROLES, *of_this_stack}:
         yield f"grants {role}; no rule knows what it allows"
     scope = str(assignment.inputs.get("scope"))
-    if TOO_WIDE.fullmatch(scope.lower()):
+    reads_roles = SUBSCRIPTION.fullmatch(scope.lower()) and _reads_roles(of_this_stack.get(role))
+    if TOO_WIDE.fullmatch(scope.lower()) and not reads_roles:
         yield f"grants a role on the whole of {scope or '/'}"
+
+
+def _reads_roles(role: Resource | None) -> bool:
+    """Whether a role of the stack allows to read roles and assignments, and nothing else."""
+    return role is not None and all(
+        {each.lower() for each in permission.get("actions", [])} <= READ_IN_SUBSCRIPTION
+        and not permission.get("dataActions")
+        for permission in role.inputs["permissions"]
+    )
 
 
 def broad_definition(role: Resource, _plan: Plan) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""What the delivery's identity of one stack on Azure may do to another stack, to its own data and to itself: nothing.
+"""What the delivery's identity of one stack on Azure may do: its own work by the real engine, and nothing to another stack,
+to its own data and to itself.
 
 Both stacks are in one subscription, and the name of one begins as the other's.
 """
@@ -177,7 +178,40 @@ def delivery(
     own.init()
     own.up()
     yield Delivery(own)
+    own.up()  # the state has the identity, as which a destroy would begin
     own.pulumi("destroy", "--yes", "--skip-preview")
+
+
+@pytest.mark.parametrize("stack", ["azure"], indirect=True)
+def test_the_delivery_does_its_whole_work_with_its_own_sign_in(
+    delivery: Delivery,
+    stack: Stack,
+    models: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    own, file = delivery.stack, tmp_path / "token"
+    file.write_text(assertion())
+    for name, value in {
+        "AZURE_AUTHORITY_HOST": f"https://{delivery.host}",
+        "AZURE_CLIENT_ID": delivery.client_id,
+        "AZURE_FEDERATED_TOKEN_FILE": str(file),
+        "AZURE_TENANT_ID": "tenant",
+    }.items():
+        monkeypatch.setitem(own.rehearsal.environment, name, value)
+    own.configure(**{"azure-native:clientId": delivery.client_id})
+    try:
+        assert "unchanged" in own.up()
+        own.configure(**{"triplane:model": models[1], "triplane:gateway": {"key_rotation": 2}})
+        own.up()
+        own.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+        own.configure(**{"triplane:model": models[0], "triplane:lake": {"captures_days": 5}})
+        refused = own.up(code=1)
+        assert "AuthorizationFailed" in refused
+        assert "Microsoft.Storage/storageAccounts/managementPolicies/write" in refused
+    finally:
+        del own.settings["azure-native:clientId"]
+        own.configure()
 
 
 ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {

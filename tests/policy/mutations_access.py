@@ -42,6 +42,8 @@ AUTHORIZATION = "azure-native:authorization:"
 ASSIGNMENT = f"{AUTHORIZATION}RoleAssignment"
 DEFINITION = f"{AUTHORIZATION}RoleDefinition"
 CREDENTIAL = "azure-native:managedidentity:FederatedIdentityCredential"
+READ_ROLES = "Microsoft.Authorization/roleDefinitions/read"
+READ_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
 ROLE_IDS = {
     "an owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     "an owner in capitals": "8E3AF657-A8FF-443C-A75C-2FE8C4BCB635",
@@ -276,6 +278,19 @@ def azure_grants() -> Iterator[Mutation]:
         yield Mutation(
             LEAST_PRIVILEGE, ASSIGNMENT, f"a role on {scope}", put(ASSIGNMENT, "scope", scope)
         )
+    # The one role on the subscription may read roles and their assignments, and nothing else.
+    for permission in (
+        {"actions": [READ_ROLES, "Microsoft.Storage/storageAccounts/read"]},
+        {"actions": [READ_ROLES], "dataActions": [READ_BLOBS]},
+    ):
+        yield Mutation(
+            LEAST_PRIVILEGE, ASSIGNMENT, f"{permission} on the subscription",
+            put(DEFINITION, "permissions", [permission], "delivery-reader"),
+        )  # fmt: skip
+    yield Mutation(
+        LEAST_PRIVILEGE, ASSIGNMENT, "the reader of roles on all subscriptions",
+        put(ASSIGNMENT, "scope", "/", "delivery-read-roles"),
+    )  # fmt: skip
     for permission in (
         {"actions": ["*"]},
         {"actions": ["Microsoft.Storage/*/read"]},

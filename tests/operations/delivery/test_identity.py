@@ -15,6 +15,7 @@ from components.resource_types import BY_CLOUD
 from config.clouds import Cloud
 from config.schema import StackConfig
 from policy.mock_engine import Build
+from policy.mock_values import SUBSCRIPTION
 
 CLOUDS = get_args(Cloud)
 ISSUER = "https://token.actions.githubusercontent.com"
@@ -493,7 +494,7 @@ def test_a_pipeline_on_google_cloud_assigns_two_accounts_and_writes_three_zones(
     assert zones == {"upload builds", "upload models", "upload state"}
 
 
-def test_a_pipeline_on_azure_acts_only_in_the_resource_group_of_the_platform(
+def test_a_pipeline_on_azure_only_reads_roles_outside_the_resource_group_of_the_platform(
     delivered: Build,
 ) -> None:
     engine, _ = delivered("azure")
@@ -508,7 +509,22 @@ def test_a_pipeline_on_azure_acts_only_in_the_resource_group_of_the_platform(
     for workload in ("gateway", "serving"):
         scope = scopes[f"triplane-delivery-as-{workload}"]
         assert scope.startswith(f"triplane-{workload}-identity")
-    assert len(scopes) == 6
+    assert scopes["triplane-delivery-read-roles"] == f"/subscriptions/{SUBSCRIPTION}"
+    (reader,) = (
+        each
+        for each in engine.of("azure-native:authorization:RoleDefinition")
+        if each.name == "triplane-delivery-reader"
+    )
+    assert reader.inputs["permissions"] == [
+        {
+            "actions": [
+                "Microsoft.Authorization/roleDefinitions/read",
+                "Microsoft.Authorization/roleAssignments/read",
+            ]
+        }
+    ]
+    assert reader.inputs["assignableScopes"] == [f"/subscriptions/{SUBSCRIPTION}"]
+    assert len(scopes) == 7
 
 
 def test_a_pipeline_on_azure_cannot_use_the_workspace_identity_or_delete_blobs(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gateway.core import Answer, EndpointUnavailable, ModelRefused, Request, RequestHandler
 from gateway.features import MAX_ERRORS, Features
-from gateway.page import render
+from gateway.page import Page, render
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -401,6 +401,7 @@ def test_a_label_cannot_end_the_script_of_the_page() -> None:
     contract["fields"][0]["label"] = "</script><script>alert(1)</script>"
     page = render(contract, key_needed=False)
     assert b"alert(1)</script>" not in page.html
+    assert settings_of(page) == {"contract": contract, "keyNeeded": False}
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict"])
@@ -431,9 +432,13 @@ def test_the_contract_is_served_as_it_is() -> None:
 
 @pytest.mark.parametrize("key_needed", [True, False])
 def test_the_page_knows_the_contract_and_whether_it_must_ask_for_a_key(key_needed: bool) -> None:
-    html = render(FEATURES.document, key_needed=key_needed).html.decode()
-    given, _ = json.JSONDecoder().raw_decode(html, html.index('{"contract"'))
-    assert given == {"contract": FEATURES.document, "keyNeeded": key_needed}
+    page = render(FEATURES.document, key_needed=key_needed)
+    assert settings_of(page) == {"contract": FEATURES.document, "keyNeeded": key_needed}
+
+
+def settings_of(page: Page) -> Any:
+    html = page.html.decode()
+    return json.JSONDecoder().raw_decode(html, html.index('{"contract"'))[0]
 
 
 def assert_well_formed(answer: Answer) -> None:

@@ -44,7 +44,7 @@ def test_the_work_is_done_after_each_answer_and_before_the_next_event_is_asked_f
         for _ in range(2):
             assert api.waiting.acquire(timeout=5)
             api.invocations.release()
-            assert not work.acquire(timeout=0.05), "before the answer"
+            assert not work.acquire(timeout=0.2), "before the answer"
             after.answered()
             assert work.acquire(timeout=5)
         assert api.waiting.acquire(timeout=5)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from operations.engine.installation import HOME
+from tools.mutation import __main__ as command
 from tools.mutation.__main__ import KEPT, NO_TEST, Score, below_their_floors, interval
 from tools.mutation.mutants import Mutant, mutants_of
 from tools.mutation.selection import Record, importers
@@ -208,6 +209,38 @@ def test_a_folder_is_held_to_its_kept_score_and_all_of_them_together() -> None:
     assert below_their_floors({"a": score(60), "b": score(60)}, floors) == ["a", "all"]
     lost_a_little = {"a": score(84), "b": score(48), "c": score(48)}
     assert below_their_floors(lost_a_little, floors) == ["all"]
+
+
+def test_the_score_of_one_folder_is_kept_beside_those_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (HOME / KEPT).read_text()
+    (tmp_path / "kept.toml").write_text(before)
+    monkeypatch.setattr(command, "KEPT", tmp_path / "kept.toml")
+    score = Score()
+    score.outcomes.update({KILLED: 9, SURVIVED: 1})
+    command.keep({"components": score}, "a seed")
+    text = (tmp_path / "kept.toml").read_text()
+    old, new = tomllib.loads(before), tomllib.loads(text)
+    assert new["score"]["components"]["killed"] == 9
+    assert new["score"]["components"]["seed"] == "a seed"
+    assert {**new["score"], "components": 0} == {**old["score"], "components": 0}
+    assert new["survivor"] == old["survivor"]
+    command.keep({}, "")
+    assert (tmp_path / "kept.toml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("only", "whole"),
+    [
+        ("", True),
+        ("components", True),
+        ("operations/recovery", True),
+        ("operations/recovery/probes.py", False),
+    ],
+)
+def test_the_score_of_a_part_of_a_folder_is_not_kept(only: str, whole: bool) -> None:
+    assert command._is_whole(only) is whole
 
 
 def test_each_listed_survivor_has_a_reason_and_what_is_not_tried_is_a_mutant_of_the_code() -> None:

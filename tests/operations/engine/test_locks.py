@@ -124,3 +124,21 @@ def test_a_lock_that_its_engine_removes_at_the_same_time_is_no_reason(
 
     monkeypatch.setattr(locks, "_is_pulumi", ended)
     remove_stale_locks(tmp_path / "locks", "dev")
+
+
+def test_a_lock_that_is_gone_when_it_is_read_hides_no_living_one(
+    tmp_path: Path, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = lock(tmp_path, pid=engine.pid)
+    gone = living.with_name("0.json")
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter((gone, living)))
+    assert f"process {engine.pid} of ada" in refused(tmp_path)
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter((gone,)))
+    remove_stale_locks(tmp_path / "locks", "dev")
+
+
+def test_only_the_locks_of_this_stack_are_looked_at(
+    tmp_path: Path, engine: subprocess.Popen[bytes]
+) -> None:
+    lock(tmp_path, pid=engine.pid)
+    remove_stale_locks(tmp_path / "locks", "prod")

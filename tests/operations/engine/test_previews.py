@@ -60,3 +60,58 @@ def test_values_that_only_the_cloud_chooses_are_no_drift() -> None:
 def test_an_interrupted_refresh_is_not_a_stack_without_drift() -> None:
     with pytest.raises(ValueError, match="interrupted"):
         previews.refresh_steps(event("same", FUNCTION, "f"))
+
+
+@pytest.mark.parametrize("member", ["steps", "diagnostics", "changeSummary"])
+def test_what_a_failed_or_empty_preview_prints_is_a_preview(member: str) -> None:
+    assert previews.preview_document(json.dumps({member: []})) == {member: []}
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"steps": [', "[]", "{}", '{"version": 3, "deployment": {}}']
+)
+def test_anything_else_is_no_preview(text: str) -> None:
+    with pytest.raises(ValueError, match="is not, or not completely, what `pulumi preview --json`"):
+        previews.preview_document(text)
+
+
+def test_the_event_log_of_a_preview_has_the_steps_of_its_json() -> None:
+    """https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/go/common/apitype/events.go (StepEventMetadata)"""
+    metadata = {
+        "op": "replace",
+        "urn": "u",
+        "old": {"id": "1"},
+        "new": {"id": "2"},
+        "detailedDiff": {"a": {}},
+        "diffs": ["a"],
+        "keys": ["b"],
+    }
+    lines = [
+        {"preludeEvent": {}},
+        {"resourcePreEvent": {"metadata": metadata}},
+        {"summaryEvent": 1},
+    ]
+    assert previews.previewed_steps("\n".join(map(json.dumps, lines))) == [
+        {
+            "op": "replace",
+            "urn": "u",
+            "oldState": {"id": "1"},
+            "newState": {"id": "2"},
+            "detailedDiff": {"a": {}},
+            "diffReasons": ["a"],
+            "replaceReasons": ["b"],
+        }
+    ]
+
+
+def test_only_errors_are_errors_and_a_line_that_was_cut_hides_none() -> None:
+    lines = [
+        '{"diagnosticEvent": {"severity": "err',
+        json.dumps({"diagnosticEvent": {"severity": "warning", "message": "old"}}),
+        json.dumps({"diagnosticEvent": {"severity": "error", "message": "no room"}}),
+        json.dumps({"summaryEvent": {}}),
+        json.dumps({"diagnosticEvent": {"severity": "error"}}),
+        json.dumps({"diagnosticEvent": {"severity": "error", "message": "no key"}}),
+    ]
+    assert previews.errors_in("\n".join(lines)) == "no room\n\nno key"
+    assert previews.errors_in("") == ""

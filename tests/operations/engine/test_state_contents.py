@@ -125,3 +125,9 @@ def test_each_setting_that_chooses_a_plugin_is_refused_wherever_pulumi_keeps_it(
         altered = {**provider("aws"), "inputs": {}, place: properties}
         assert f"({place}.{setting})" in str(foreign_code({"resources": [altered]}))
     assert foreign_code({"resources": [provider("aws", region="eu-west-1")]}) is None
+
+
+def test_a_resource_without_a_type_is_refused_by_its_name() -> None:
+    found = str(foreign_code({"resources": [{"urn": URN}]}))
+    assert "the resource triplane-key of the package (none)" in found
+    assert foreign_code({"pending_operations": [{}]})

@@ -84,5 +84,9 @@ def test_cloud_builds_builder_is_pinned_by_digest() -> None:
 def test_the_image_of_the_model_server_has_only_what_serves() -> None:
     files = build_context.context_files(WORKLOADS / Image.MODEL_SERVER)
     assert {*files} == {
-        *map(Path, ("Dockerfile", "requirements.txt", "__init__.py", "encoder.py", "serve.py"))
+        Path(name)
+        for name in (
+            *("Dockerfile", "requirements.txt"),
+            *("__init__.py", "encoder.py", "http_protocol.py", "model_check.py", "serve.py"),
+        )
     }

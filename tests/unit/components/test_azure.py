@@ -498,7 +498,8 @@ SETTINGS = {"app": "/app", "settings": {"ACCESS": "key", "PORT": "8080"}}
 
 def test_settings_that_app_service_has_already_are_not_written_again(app: FakeApp) -> None:
     provider = app_settings.AppSettingsProvider()
-    assert provider.create(SETTINGS).outs == SETTINGS
+    created = provider.create(SETTINGS)
+    assert (created.id, created.outs) == ("/app/config/appsettings", SETTINGS)
     provider.update("id", {}, SETTINGS)
     assert app.writes == 0  # each write is a restart
 
@@ -520,7 +521,7 @@ def test_settings_that_were_changed_by_hand_are_a_difference_and_are_taken_back(
     found = dict(provider.read("id", SETTINGS).outs or {})
     assert provider.diff("id", found, SETTINGS).changes
     assert provider.read("id", found).outs == found
-    provider.update("id", found, SETTINGS)
+    assert provider.update("id", found, SETTINGS).outs == SETTINGS
     assert app.settings == SETTINGS["settings"]
     assert provider.read("id", SETTINGS).outs == SETTINGS
 

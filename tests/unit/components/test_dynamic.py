@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from components import dynamic
+from components.aws.dynamic import built_image as aws_image
 from components.aws.dynamic.built_image import BuiltImageProvider as AwsImage
+from components.azure import arm
+from components.azure.dynamic import built_image as azure_image
 from components.built_image import BuildFailed, ImageProvider
 from components.dynamic import Props, once_granted
+from components.gcp import rest
+from components.gcp.dynamic import built_image as google_image
 from components.gcp.dynamic.built_image import BuiltImageProvider as GoogleImage
+from components.stored_providers import STORED_FORMS
 from operations.engine.installation import HOME
 from rehearsal.core.behaviour import GRANT_DELAYS
 
@@ -107,3 +116,99 @@ def test_a_provider_process_ends_when_its_engine_was_killed() -> None:
         assert process.wait(20) == 0
     finally:
         process.kill()
+
+
+REPLACED = {
+    "components.aws.dynamic.built_image": ["repository", "tag"],
+    "components.aws.dynamic.scaling_deregistration": ["endpoint", "region", "variant"],
+    "components.aws.dynamic.served_model": ["endpoint"],
+    "components.azure.dynamic.app_settings": ["app"],
+    "components.azure.dynamic.blob_folder": ["account_url", "container", "prefix"],
+    "components.azure.dynamic.built_image": ["registry", "repository", "tag"],
+    "components.azure.dynamic.endpoint_traffic": ["endpoint_id"],
+    "components.azure.dynamic.grants_in_force": ["principal"],
+    "components.gcp.dynamic.built_image": ["project", "region", "repository", "tag"],
+    "components.gcp.dynamic.vertex_deployment": [
+        *("endpoint", "machine", "model", "region", "service_account"),
+    ],
+    "components.gcp.dynamic.vertex_model": ["artifact_uri", "image", "project", "region"],
+    "components.gcp.dynamic.vertex_traffic": ["endpoint", "region"],
+    "components.random_key": ["rotation"],
+}
+
+
+def test_only_what_is_another_thing_in_the_cloud_is_replaced() -> None:
+    """Everything else is changed in place: a replacement of an endpoint's part is an outage."""
+    providers = {type(pickle.loads(base64.b64decode(each))) for each in STORED_FORMS}
+    found = {each.__module__: sorted(each.replace_on) for each in providers}
+    assert found == REPLACED
+    for each in providers:
+        olds = dict.fromkeys((*each.replace_on, "other"), "old")
+        assert each().diff("id", olds, {**olds, "other": "new"}).replaces == []
+        for name in each.replace_on:
+            assert each().diff("id", olds, {**olds, name: "new"}).replaces == [name]
+        assert not each.serialize_as_secret_always, (
+            "a secret would hide the whole entry of the state"
+        )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait"),
+    [
+        (aws_image.BUILD_MINUTES * 60, aws_image.WAIT_SECONDS),
+        (azure_image.BUILD_SECONDS, azure_image.WAIT_SECONDS),
+        (google_image.BUILD_SECONDS, google_image.WAIT_SECONDS),
+    ],
+)
+def test_a_build_has_twenty_minutes_and_is_waited_for_five_more(seconds: int, wait: int) -> None:
+    """So the cloud's own reason for the end of a build that takes too long is shown, and not our time-out."""
+    assert (seconds, wait) == (20 * 60, 25 * 60)
+
+
+class Exited(BaseException):
+    """The process has ended."""
+
+
+def test_a_provider_process_asks_again_until_no_engine_listens(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = socket.socket()
+    engines = [engine, ConnectionResetError(), ConnectionRefusedError()]
+    asked: list[object] = []
+
+    def connect(address: object) -> socket.socket:
+        asked.append(address)
+        found = engines.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def leave(code: int) -> None:
+        raise Exited(code)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr("os._exit", leave)
+    with pytest.raises(Exited, match="0"):
+        dynamic._wait_for_end_of_engine("127.0.0.1:4000")
+    assert asked == [("127.0.0.1", 4000)] * 3
+    assert clock.pauses == [0.5] * 2
+    assert engine.fileno() == -1, "closed"
+
+
+@pytest.mark.parametrize(
+    ("session", "passing"),
+    [
+        (lambda: rest._session("https://x/projects/p"), (429, 500, 502, 503, 504)),
+        (arm.session, (408, 429, 500, 502, 503, 504)),
+    ],
+)
+def test_every_request_is_sent_up_to_six_times_more_while_the_service_is_busy(
+    session: Any, passing: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "_credentials", lambda _project: None)
+    for scheme in ("https://x", "http://x"):
+        retry = session().get_adapter(scheme).max_retries
+        assert (retry.total, retry.backoff_factor) == (6, 0.5)
+        assert retry.status_forcelist == passing
+        assert retry.allowed_methods is None, "a POST, too"
+        assert not retry.raise_on_status, "the last answer has the reason"

@@ -17,7 +17,7 @@ from operations.commands.preparation import (
     refuse_model,
     refuse_unreadable_state,
 )
-from operations.commands.update import bring_up, print_outputs, refuse_losses, report_update
+from operations.commands.update import bring_up_to_date, print_outputs
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import account
 from operations.engine.gateway import print_prediction, refuse_without_gateway
@@ -34,9 +34,7 @@ def up(stack: NamedStack) -> None:
     """Bring the platform up, and ask it for a prediction."""
     config = prepare(stack)
     refuse_unprepared_account(stack, config)
-    refuse_losses(stack)
-    bring_up(stack)
-    report_update(stack)
+    bring_up_to_date(stack)
 
 
 def preview(stack: NamedStack) -> None:

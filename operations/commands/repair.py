@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.schema import StackConfig
 from operations.commands.preparation import prepare
-from operations.commands.update import bring_up, refuse_losses, report_update
+from operations.commands.update import bring_up_to_date
 from operations.engine import account, guards, previews
 from operations.engine.guards import allowed, refuse
 from operations.engine.resources import resource_name, resource_type
@@ -15,9 +15,7 @@ def repair(stack: NamedStack) -> None:
     """Record the drift in the state, then bring everything back to what the program declares."""
     drift_to_repair(stack, prepare(stack))
     refresh(stack)
-    refuse_losses(stack)
-    bring_up(stack)
-    report_update(stack)
+    bring_up_to_date(stack)
 
 
 def drift_to_repair(stack: Stack, config: StackConfig) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from operations.commands.preparation import (
@@ -11,17 +12,39 @@ from operations.commands.preparation import (
     refuse_second_platform,
 )
 from operations.data.state_copy import copy_state_into_lake
-from operations.engine import guards
+from operations.engine import guards, last_update
 from operations.engine.gateway import print_prediction
+from operations.engine.previews import Step
 from operations.engine.stack import NamedStack, Stack
+from operations.terminal import say
 
 
-def refuse_losses(stack: Stack) -> None:
-    """Refuse an update of another account's stack, or one that loses precious resources."""
-    if stack.resources():  # a new stack has nothing to lose, and a preview takes seconds
-        # The rest of an interrupted replacement only deletes. A preview shows that only on request.
-        steps = stack.preview_steps("preview", "--show-replacement-steps")
-        guards.refuse(guards.preview_refusals(steps))
+def bring_up_to_date(stack: NamedStack) -> None:
+    """Bring the stack up, unless the preview that the guards read shows that it is up to date already; then report."""
+    state = stack.export()
+    steps = refuse_losses(stack, state)
+    if steps and last_update.is_current(stack, state, steps):
+        types = (each["type"] for each in state["deployment"]["resources"])
+        unchanged = [each for each in types if not each.startswith("pulumi:providers:")]
+        report_update(stack, {"same": len(unchanged)})  # as the engine counts
+    else:
+        bring_up(stack)
+        report_update(stack)
+
+
+def refuse_losses(stack: Stack, state: dict[str, Any] | None = None) -> list[Step]:
+    """Refuse an update of another account's stack, or one that loses precious resources; the previewed steps.
+
+    ``state``: what `export` gives, if the caller has it.
+    """
+    deployment = (state or stack.export()).get("deployment") or {}
+    if not deployment.get("resources"):
+        return []  # a new stack has nothing to lose, and a preview takes seconds
+    say("comparing the program with the state")
+    # The rest of an interrupted replacement only deletes. A preview shows that only on request.
+    steps = stack.preview_steps("preview", "--show-replacement-steps")
+    guards.refuse(guards.preview_refusals(steps))
+    return steps
 
 
 def guard_stack(stack: NamedStack) -> None:
@@ -45,15 +68,17 @@ def bring_up(stack: Stack) -> None:
     try:
         stack.update("up", "--suppress-outputs")
     finally:
-        copy_state_into_lake(stack)
+        copied = copy_state_into_lake(stack)
+    if copied:
+        last_update.remember(stack, copied)
 
 
-def report_update(stack: NamedStack) -> None:
-    """Print the outputs, a prediction, and how many resources the last update changed."""
+def report_update(stack: NamedStack, counts: Mapping[str, int] | None = None) -> None:
+    """Print the outputs, a prediction, and how many resources were changed: ``counts`` by operation, or the last update's."""
     outputs = stack.outputs()
     print_outputs(stack, outputs)
     print_prediction(stack, outputs)
-    counts = stack.change_counts()
+    counts = stack.change_counts() if counts is None else counts
     changed = sum(count for operation, count in counts.items() if operation != "same")
     print(
         f"\nStack {stack.name}: {changed} resources changed."

@@ -66,16 +66,18 @@ def lake_of(stack: Stack) -> Lake | None:
     return _lake_among(stack.resources(), stack)
 
 
-def copy_state_into_lake(stack: Stack) -> None:
-    """Copy the stack's state into its lake. A failure is only reported: the stack itself is up."""
+def copy_state_into_lake(stack: Stack) -> dict[str, Any] | None:
+    """Copy the stack's state into its lake; the state. A failure is only reported, and is None: the stack itself is up."""
     try:
         state = stack.export()
         resources = (state.get("deployment") or {}).get("resources") or ()
         if lake := _lake_among(resources, stack):
             write_state_copy(lake, stack.name, with_signature(stack, state))
+        return state
     # Each cloud's client has errors of its own, and Pulumi's end the run: this one has its own end already.
     except (Exception, SystemExit) as error:
         say(f"the lake has no copy of the current state, only an older one: {error}")
+        return None
 
 
 def _lake_among(resources: Iterable[dict[str, Any]], stack: Stack) -> Lake | None:

@@ -187,6 +187,9 @@ class RehearsedStack(NamedStack):
     def recorded_state(self) -> dict[str, Any]:
         return state_in_file(self.state_file) if self.exists() else {}
 
+    def resources(self) -> list[dict[str, Any]]:
+        return list(self.recorded_state().get("resources") or ())  # as exported, without the engine
+
     def state_problem(self) -> str | None:
         return state_problem(self.state_file, self.name)
 

@@ -56,11 +56,14 @@ def listening_ports(pids: Iterable[int]) -> set[int]:
 @contextlib.contextmanager
 def started(checkout: Checkout, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A command in the checkout, in a session of its own; what is left of it at the end is killed with it."""
+    temporary = checkout.folder / "t"
+    temporary.mkdir(exist_ok=True)
     with (checkout.folder / "output.txt").open("w") as output:
         process = subprocess.Popen(
             words,
             cwd=checkout.folder,
-            env=checkout.environment,
+            # Its own temporary files are below the folder, too.
+            env={**checkout.environment, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

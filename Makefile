@@ -7,7 +7,7 @@ export PYTHONPATH := $(CURDIR)
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
-$(foreach word,ALLOW BACKUP BASE CLOUD DATA ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS,$(if $(and \
+$(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS,$(if $(and \
 	$(findstring command,$(origin $(word))),$(findstring $$,$(value $(word)))),$(error \
 	$(word) has a $$ in it, which make would expand. Nothing was done)))
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
@@ -54,8 +54,8 @@ up: bootstrap ## Create or update the platform, and ask it for a prediction; in 
 	@$(call not_left,ALLOW)$(python) -m operations up $(of_stack)
 check-account: bootstrap ## Ask the account what it lacks for the stack: permissions, services, quotas (first `make up` asks, too)
 	@$(python) -m operations check-account $(of_stack)
-preview: bootstrap ## Show what `make up` would change
-	@$(call not_left,ALLOW)$(python) -m operations preview $(of_stack)
+preview: bootstrap ## Show what `make up` would change; DIFF=1: each property, its old and its new value
+	@$(call not_left,ALLOW DIFF)$(python) -m operations preview $(of_stack)
 destroy: bootstrap ## Remove all but the data; DATA=destroy: the data too
 	@$(call not_left,DATA ALLOW)$(python) -m operations destroy $(of_stack)
 outputs: bootstrap ## Show the stack's outputs

@@ -38,13 +38,16 @@ def up(stack: NamedStack) -> None:
 
 
 def preview(stack: NamedStack) -> None:
-    """Show what `up` would change, and what it would refuse."""
+    """Show what `up` would change, and what it would refuse. ``DIFF=1``: with old and new values, secret ones hidden."""
+    diff = os.environ.get("DIFF", "")
+    if diff not in ("", "0", "1"):
+        fail(f"DIFF={diff}: 1 shows old and new values; nothing, or 0, only what changes.")
     config = read_ready(stack)
     refuse_another_place(stack, config)
     refuse_model(config)
     create_missing_stack(stack, config)
     refused = unprepared_account(stack, config)
-    code, steps = stack.cli.streamed_preview()
+    code, steps = stack.cli.streamed_preview(*(["--diff"] if diff == "1" else []))
     if code:
         sys.exit(code)
     for reason in refused or preview_refusals(steps):

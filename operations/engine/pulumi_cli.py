@@ -84,10 +84,12 @@ class PulumiCli:
         self._succeeded(done)
         return refresh_steps(event_log)
 
-    def streamed_preview(self) -> tuple[int, list[Step]]:
-        """Run a preview in the terminal; its exit code, and its steps if it succeeded."""
+    def streamed_preview(self, *words: str) -> tuple[int, list[Step]]:
+        """Run a preview with these options in the terminal; its exit code, and its steps if it succeeded."""
         with self._event_log() as (log, hidden):
-            code = replace(self, environment=hidden).stream("preview", "--event-log", str(log))
+            code = replace(self, environment=hidden).stream(
+                "preview", *words, "--event-log", str(log)
+            )
             return code, [] if code else previewed_steps(log.read_text())
 
     def captured_refresh(self) -> tuple[subprocess.CompletedProcess[str], str]:

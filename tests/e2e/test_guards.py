@@ -87,6 +87,26 @@ def existing_resources(stack: Stack) -> tuple[list[tuple[str, str]], dict[str, A
     return found, stack.outputs()
 
 
+def test_a_preview_with_values_has_the_old_and_the_new_one_and_no_secret(
+    stack: Stack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = dict(stack.settings)
+    tags = before.get("triplane:tags") or {}
+    stack.configure(**{"triplane:tags": {**tags, "team": "other-team"}})
+    try:
+        # Unchanged resources, too: that of the key is one.
+        code, _ = stack.cli.streamed_preview("--diff", "--show-sames")
+    finally:
+        stack.settings = before
+        stack.configure()
+    shown = capfd.readouterr().out
+    assert code == 0, shown
+    assert "other-team" in shown
+    assert f'"{tags["team"]}"' in shown
+    assert "[secret]" in shown
+    assert stack.outputs()["gateway_key"] not in shown
+
+
 @pytest.mark.parametrize("what", ["cloud", "region"])
 def test_plain_pulumi_refuses_another_cloud_or_region_and_nothing_changes(
     stack: Stack, what: str

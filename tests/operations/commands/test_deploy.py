@@ -210,6 +210,22 @@ def test_a_preview_says_what_an_update_would_refuse(
     assert (expected in printed) is warned
 
 
+@pytest.mark.parametrize(("diff", "words"), [("", ()), ("0", ()), ("1", ("--diff",))])
+def test_a_preview_shows_values_on_request(
+    diff: str, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFF", diff)
+    existing, given = stack(account_has_limits=False), []
+    existing.cli = SimpleNamespace(
+        streamed_preview=lambda *words: (given.append(words), (0, []))[1]
+    )
+    COMMANDS["preview"](existing)
+    assert given == [words]
+    monkeypatch.setenv("DIFF", "yes")
+    with pytest.raises(SystemExit, match="DIFF=yes: 1 shows old and new values"):
+        COMMANDS["preview"](existing)
+
+
 def test_an_update_and_a_preview_of_a_stack_that_exists_elsewhere_are_refused_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -225,7 +225,7 @@ def keep(scores: dict[str, Score], seed: str) -> None:
             is_date = isinstance(value, datetime.date)
             lines.append(f"{name} = {value if is_date else json.dumps(value)}")
         lines.append("")
-    KEPT.write_text("\n".join(lines) + BY_HAND + text.partition(BY_HAND)[2])
+    KEPT.write_text("\n".join([*lines, BY_HAND]) + text.partition(BY_HAND)[2])
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ class Sent:
 
     def __getattr__(self, method: str) -> Any:
         def send(url: str, **options: Any) -> Response:
-            assert options.pop("timeout") > 0
+            assert 0 < options.pop("timeout") <= 60
             self.requests.append((method, url, options))
             return self.answers.pop(0)
 

@@ -15,6 +15,7 @@ import azure.identity
 import google.auth.credentials
 import google.oauth2.credentials
 import pytest
+import requests
 
 from components.azure import arm
 from components.azure.dynamic.endpoint_traffic import EndpointTrafficProvider
@@ -117,6 +118,24 @@ def test_a_request_is_sent_again_after_an_error_that_passes(server: Server, pass
     assert rest.call("PATCH", f"{server.url}/v1/thing", {}) == OK[1]
     assert arm.get(ENDPOINT) == OK[1]
     arm.put(ENDPOINT, {})
+
+
+def test_no_request_waits_for_a_silent_service_for_more_than_a_minute(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+    send = requests.Session.send
+
+    def limited(self: requests.Session, request: Any, **options: Any) -> requests.Response:
+        limits.append(options["timeout"])
+        return send(self, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", limited)
+    server.answers = {"/v1/thing": [OK], ENDPOINT: [OK]}
+    rest.call("GET", f"{server.url}/v1/thing")
+    arm.get(ENDPOINT)
+    assert len(limits) == 2
+    assert all(0 < each <= 60 for each in limits)
 
 
 def test_a_request_that_met_another_change_is_sent_again(server: Server) -> None:

@@ -112,8 +112,8 @@ class Gateway(Section):
     app_service_plan: str = Field("B1", description="Azure: size of the gateway's App Service plan")
     captures: Literal["background", "sync"] = Field(
         "background",
-        description="`background`: captures are written after the answer, and a killed gateway loses those of about"
-        " the last second; `sync`: before it, so that no answered prediction is without its capture",
+        description="`background`: captures are written after the answer, and a killed gateway loses those of its last two"
+        " writes, at most 1,000; `sync`: before it, so that no answered prediction is without its capture",
     )
 
     @field_validator("app_service_plan")

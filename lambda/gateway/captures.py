@@ -6,7 +6,6 @@ One object has all captures that were waiting, one line of JSON a request, at
 
 from __future__ import annotations
 
-import contextlib
 import json
 import queue
 import threading
@@ -23,13 +22,27 @@ from gateway.lakes import Write
 from gateway.logs import log
 
 MAX_WAITING = 1000
-"""The captures kept in memory while the lake is slow or unavailable. More are dropped and counted."""
+"""The captures kept in memory, with those that are being written: more are dropped and counted. A killed gateway loses no more."""
+MAX_WAITING_BYTES = 32 * 1024**2
+"""The same in bytes, as they are written. A batch exists twice while it is made, and the smallest gateway has 512 MiB."""
 RETRY_SECONDS = 5.0
 """The thread's pause after a failed write."""
 KEPT_SECONDS = 15 * 60
 """So long a write is tried again: the permission to write comes up to ten minutes after the gateway itself.
 https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
 https://cloud.google.com/iam/docs/access-change-propagation"""
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """A capture as the lake has it, and the name of an object that begins with it. Names sort by time."""
+
+    name: str
+    data: bytes
+
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,10 @@ class Captures:
     """A queue in front of the lake. `put` never waits; `drain` writes all waiting captures.
 
     What the lake does not take stays, and is written before anything else the next time.
+
+    One write follows another, each with all that came during the one before. So what a killed gateway loses came in its last
+    two writes: the one that is cut off has what came during the one before it. At the turn of an hour these are three, for an
+    object has captures of one hour.
     """
 
     def __init__(
@@ -54,26 +71,35 @@ class Captures:
         self._write, self._clock = write, clock
         self._writers = ThreadPoolExecutor(writers, "write")
         """Of `write_now`: a client of a lake has no limit for a write with all its attempts."""
-        self._waiting: queue.Queue[Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Line | None] = queue.Queue()
         self._unwritten: deque[Batch] = deque()
         """Oldest first. Only `drain` or the thread touches it."""
         self._worker: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._count = self._bytes = 0
+        """Of what is waiting, unwritten or being written. Changed with the lock, as `dropped` is."""
         self.dropped = 0
 
     def put(self, capture: Mapping[str, Any]) -> None:
         """Add a capture. It must have ``received_at`` (ISO 8601, UTC) and ``request_id``."""
-        try:
-            self._waiting.put_nowait(capture)
-        except queue.Full:
+        line = _line(capture)
+        size = len(line.data)
+        with self._lock:
+            is_full = self._count >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES
+            if not is_full:
+                self._count, self._bytes = self._count + 1, self._bytes + size
+        if is_full:
             self._drop(1, "the queue is full")
+        else:
+            self._waiting.put(line)
 
     def write_now(self, capture: Mapping[str, Any], seconds: float) -> None:
         """Write one capture as an object of its own, and return.
 
         Raises whatever the lake's client raises, and TimeoutError after ``seconds``: the object may still come then.
         """
-        batch = self._batch(_folder(capture), [capture])
-        writing = self._writers.submit(self._write, batch.name, batch.data)
+        line = _line(capture)
+        writing = self._writers.submit(self._write, line.name, line.data)
         try:
             writing.result(max(0.0, seconds))
         finally:
@@ -92,11 +118,10 @@ class Captures:
         """Write the waiting captures, for at most ``timeout`` seconds, and stop the thread."""
         deadline = time.monotonic() + timeout
         if self._worker:
-            with contextlib.suppress(queue.Full):
-                self._waiting.put(None, timeout=timeout)
+            self._waiting.put(None)
             self._worker.join(max(0.0, deadline - time.monotonic()))
-        if left := self._waiting.qsize() + sum(batch.count for batch in list(self._unwritten)):
-            log("ERROR", "captures lost at shutdown", waiting=left)
+        if self._count:
+            log("ERROR", "captures lost at shutdown", waiting=self._count)
 
     def _work(self) -> None:
         while True:
@@ -110,27 +135,23 @@ class Captures:
                 return
             self._store([first, *self._take()])
 
-    def _take(self) -> Iterator[Mapping[str, Any]]:
+    def _take(self) -> Iterator[Line]:
         while True:
             try:
-                capture = self._waiting.get_nowait()
+                line = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            if capture is None:
+            if line is None:
                 self._waiting.put(None)
                 return
-            yield capture
+            yield line
 
-    def _store(self, captures: list[Mapping[str, Any]]) -> None:
-        captures.sort(key=lambda capture: str(capture["received_at"]))
-        for folder, group in groupby(captures, _folder):
-            self._unwritten.append(self._batch(folder, list(group)))
+    def _store(self, lines: list[Line]) -> None:
+        for _, group in groupby(sorted(lines), lambda line: line.folder):
+            first, *others = group
+            data = b"".join(line.data for line in (first, *others))
+            self._unwritten.append(Batch(first.name, data, 1 + len(others), self._clock()))
         self._write_all()
-
-    def _batch(self, folder: str, captures: list[Mapping[str, Any]]) -> Batch:
-        lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in captures)
-        name = f"{folder}/{_name(captures[0])}.json"
-        return Batch(name, lines.encode(), len(captures), self._clock())
 
     def _write_all(self) -> None:
         """Write what is unwritten. After the first failure no other write is tried: the lake takes none."""
@@ -143,31 +164,26 @@ class Captures:
                 log("WARNING", "captures are not written yet", count=batch.count, cause=cause)
                 self._drop_old(cause)
                 return
-            self._unwritten.popleft()
+            self._forget(self._unwritten.popleft())
 
     def _drop_old(self, cause: str) -> None:
-        """Drop what is too old, and the oldest of what is too much."""
-        kept = sum(batch.count for batch in self._unwritten)
-        while self._unwritten and (
-            kept > MAX_WAITING or self._clock() - self._unwritten[0].since > KEPT_SECONDS
-        ):
+        while self._unwritten and self._clock() - self._unwritten[0].since > KEPT_SECONDS:
             batch = self._unwritten.popleft()
-            kept -= batch.count
+            self._forget(batch)
             self._drop(batch.count, cause)
 
+    def _forget(self, batch: Batch) -> None:
+        with self._lock:
+            self._count, self._bytes = self._count - batch.count, self._bytes - len(batch.data)
+
     def _drop(self, count: int, cause: str) -> None:
-        self.dropped += count
-        log("ERROR", "captures dropped", count=count, total=self.dropped, cause=cause)
+        with self._lock:
+            self.dropped += count
+            total = self.dropped
+        log("ERROR", "captures dropped", count=count, total=total, cause=cause)
 
 
-def _folder(capture: Mapping[str, Any]) -> str:
-    received = _received(capture)
-    return f"dt={received:%Y-%m-%d}/hh={received:%H}"
-
-
-def _name(capture: Mapping[str, Any]) -> str:
-    return f"{_received(capture):%Y%m%dT%H%M%S.%fZ}-{capture['request_id']}"
-
-
-def _received(capture: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(str(capture["received_at"])).astimezone(UTC)
+def _line(capture: Mapping[str, Any]) -> Line:
+    received = datetime.fromisoformat(str(capture["received_at"])).astimezone(UTC)
+    name = f"dt={received:%Y-%m-%d}/hh={received:%H}/{received:%Y%m%dT%H%M%S.%fZ}-{capture['request_id']}.json"
+    return Line(name, json.dumps(capture, separators=(",", ":")).encode() + b"\n")

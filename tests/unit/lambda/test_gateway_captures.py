@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -146,7 +147,108 @@ def test_no_more_captures_than_the_limit_wait_for_the_lake(
     lake.open = True
     captures.drain()
     assert captures.dropped == 2
-    assert [name.rpartition("-")[2] for name in lake] == ["2.json", "3.json", "4.json"]
+    assert [name.rpartition("-")[2] for name in lake] == ["0.json", "1.json", "2.json"]
+    captures.put(capture(9, "9"))
+    captures.drain()
+    assert captures.dropped == 2, "what is written makes room"
+
+
+def test_no_more_bytes_than_the_limit_wait_for_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = ClosedLake()
+    captures = Captures(lake.write)
+    size = len(json.dumps(capture(1, "a"), separators=(",", ":"))) + 1
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 2 * size)
+    for request in "abc":
+        captures.put(capture(1, request))
+    assert captures.dropped == 1
+    lake.open = True
+    captures.drain()
+    captures.put(capture(2, "d"))
+    captures.drain()
+    assert b"".join(lake.values()).count(b"\n") == 3
+    assert captures.dropped == 1, "what is written makes room"
+
+
+def test_what_is_dropped_for_its_age_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 1)
+    lake = ClosedLake()
+    captures = Captures(lake.write, lambda: lake.now)
+    captures.put(capture(1, "old"))
+    captures.drain()
+    lake.now += module.KEPT_SECONDS + 1
+    captures.drain()
+    captures.put(capture(2, "new"))
+    assert captures.dropped == 1
+    lake.open = True
+    captures.drain()
+    assert [name.rpartition("-")[2] for name in lake] == ["new.json"]
+
+
+class SlowLake:
+    """A lake whose writes take some seconds of its own clock, in which a capture comes at each tick."""
+
+    def __init__(self, seconds: float, every: float, start: datetime, lasting: float) -> None:
+        self.seconds, self.every, self.start, self.lasting = seconds, every, start, lasting
+        self.now = 0.0
+        self.came: dict[str, float] = {}
+        self.kept: dict[str, float] = {}
+        self.most = 0
+        self.captures = Captures(self.write, lambda: self.now)
+
+    def write(self, name: str, data: bytes) -> None:
+        until = self.now + self.seconds
+        while self.now < min(until, self.lasting):
+            self.now += self.every
+            self.ask()
+        self.now = until
+        for line in data.splitlines():
+            self.kept[json.loads(line)["request_id"]] = self.now
+
+    def ask(self) -> None:
+        request, at = str(len(self.came)), self.start + timedelta(seconds=self.now)
+        dropped = self.captures.dropped
+        self.captures.put({"request_id": request, "received_at": at.isoformat()})
+        if self.captures.dropped == dropped:
+            self.came[request] = self.now
+        self.most = max(self.most, len(self.came) - len(self.kept))
+
+    def play(self) -> None:
+        """All of the requests, and the writes one after another, as the thread makes them."""
+        self.ask()
+        while len(self.kept) < len(self.came):
+            self.captures.drain()
+
+    def longest(self) -> float:
+        """The longest time in which a kill would have lost a capture."""
+        return max(self.kept[request] - came for request, came in self.came.items())
+
+
+NOON = datetime(2013, 12, 8, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.3, 1.0, 8.0, 40.0])
+def test_a_kill_loses_what_came_in_the_last_two_writes_and_no_more(seconds: float) -> None:
+    lake = SlowLake(seconds, seconds / 7.3, NOON, lasting=20 * seconds)
+    lake.play()
+    assert lake.captures.dropped == 0
+    assert 1.5 * seconds < lake.longest() <= 2 * seconds
+
+
+def test_a_kill_at_the_turn_of_an_hour_loses_one_write_more() -> None:
+    lake = SlowLake(1.0, 0.1, NOON - timedelta(seconds=5.05), lasting=10)
+    lake.play()
+    assert 2 < lake.longest() <= 3
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_WAITING", 5), ("MAX_WAITING_BYTES", 5 * 70)])
+def test_a_kill_loses_no_more_than_the_limits_however_slow_the_lake_is(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(module, limit, value, raising=False)
+    lake = SlowLake(40, 1, NOON, lasting=400)
+    lake.play()
+    assert 1 <= lake.most <= 5
+    assert lake.captures.dropped
 
 
 def test_the_thread_writes_what_the_lake_did_not_take_without_another_request(

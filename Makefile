@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 export PYTHONPATH := $(CURDIR)
+# Another Python's: with them this clone's does not start, or runs code before the program.
+unexport PYTHONHOME PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONINSPECT PYTHONUSERBASE
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.

@@ -11,6 +11,7 @@ if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -51,6 +52,8 @@ def main(words: Sequence[str] | None = None) -> None:
         if arguments.run not in STARTS_NOTHING:
             end_with_this_process()
         with _credentials(arguments):
+            if arguments.run not in (_print_environment, _move):  # `env` prints what there is
+                _isolate(arguments)
             arguments.run(arguments)
     except KeyboardInterrupt as interrupt:
         print(
@@ -75,6 +78,14 @@ def _credentials(arguments: argparse.Namespace) -> AbstractContextManager[None]:
     from operations.engine import federated_token
 
     return federated_token.renewed()
+
+
+def _isolate(arguments: argparse.Namespace) -> None:
+    """Keep the shell's credentials, endpoints and proxies from a command on the rehearsal, and from all that it starts."""
+    if getattr(arguments, "stack", None) is None:
+        from rehearsal import supervisor
+
+        supervisor.isolate(os.environ)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -198,8 +209,9 @@ def _move(arguments: argparse.Namespace) -> None:
     from operations.engine.shell_stack import ShellStack
 
     source, target = stacks_of_move(arguments.source, arguments.target)
-    arguments.stack = source.name if isinstance(source, ShellStack) else ""
+    arguments.stack = source.name if isinstance(source, ShellStack) else None
     with _credentials(arguments):
+        _isolate(arguments)
         move(source, target)
 
 

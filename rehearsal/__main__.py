@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import errno
 import os
-import shlex
 import sys
 from typing import NoReturn
 
@@ -38,8 +37,7 @@ def main() -> None:
                 supervisor.request(state, "/_api/status")
                 print(f"{supervisor.url(state)}/#token={control_token.known(state)}")
             case "env":
-                for name, value in supervisor.environment(state).items():
-                    print(f"export {name}={shlex.quote(value)}")
+                print(supervisor.shell_script(state))
             case "ledger":
                 for entry in reversed(
                     supervisor.request(state, f"/_api/ledger?limit={arguments.limit}")

@@ -19,6 +19,7 @@ from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core import control_token
 from rehearsal.core.access_keys import AccessKeys
 from rehearsal.core.account import Account
+from rehearsal.core.client_environment import own_places
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
 from rehearsal.core.files import write_private
@@ -188,5 +189,6 @@ def common_environment(context: Context, providers: dict[str, int]) -> dict[str,
         # So that a command from a shell with this environment does not restart it with another one.
         PROFILE_VARIABLE: context.behaviour.profile,
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in providers.items()),
+        **own_places(context.state_dir),
         **context.authority.environment(),
     }

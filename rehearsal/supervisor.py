@@ -15,13 +15,15 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
 from rehearsal.core import control_token
+from rehearsal.core.client_environment import isolate as isolate  # for the operations
+from rehearsal.core.client_environment import isolated, shell_lines
 from rehearsal.core.files import write_whole
 from rehearsal.core.ports import Ports, is_free
 from rehearsal.core.schema import PACKAGES, installed_sdks
@@ -207,7 +209,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
             stderr=subprocess.STDOUT,
             cwd=PACKAGE.parent,
             env={
-                **os.environ,
+                **isolated(os.environ),
                 STATE_VARIABLE: str(state),
                 PROJECT_VARIABLE: str(project_folder()),
             },
@@ -334,6 +336,12 @@ def environment(state: Path) -> dict[str, str]:
         raise RehearsalError(f"the rehearsal is not running. Start it with {START}")
     settings: dict[str, str] = json.loads((state / "environment.json").read_text())
     return settings
+
+
+def shell_script(state: Path, own: Mapping[str, str] | None = None) -> str:
+    """What a shell evaluates so that everything in it reaches the rehearsal and nothing else; ``own`` wins."""
+    lines = shell_lines(os.environ, {**environment(state), **(own or {})})
+    return "\n".join(lines)
 
 
 def _take_lock(lock: IO[str]) -> bool:

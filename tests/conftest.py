@@ -22,6 +22,7 @@ from config.clouds import Cloud
 from config.schema import StackConfig
 from config.validation import config_of_values
 from policy import mock_engine
+from rehearsal.core.client_environment import isolate
 
 MODEL = b"not a model, but a file with a known hash"
 HERE = Path(__file__).parent
@@ -63,6 +64,11 @@ def _is_stand_in(program: str, environment: object) -> bool:
 
 
 sys.addaudithook(_watch)
+
+# Tests run as they do in a shell that has neither clouds of its own nor a rehearsal's (`make env`).
+isolate(os.environ)
+for name in [each for each in os.environ if each.startswith("TRIPLANE_")]:
+    del os.environ[name]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -73,6 +73,12 @@ class Checkout:
         return "dev" if settings["triplane:cloud"] == self.cloud else f"dev-{self.cloud}"
 
     @property
+    def stack_file(self) -> Path:
+        """The stack file that `make` uses for this cloud."""
+        folder = self.folder if self.stack == "dev" else self.folder / ".pulumi/stacks"
+        return folder / f"Pulumi.{self.stack}.yaml"
+
+    @property
     def event_log(self) -> Path:
         """The engine's log of an update while it goes on: `Stack.event_log`."""
         return self.folder / ".pulumi" / f"events-{self.stack}.json"
@@ -147,9 +153,8 @@ class Checkout:
     @property
     def _cli(self) -> PulumiCli:
         """Plain Pulumi, as after `eval "$(make -s env)"`."""
-        scratch = self.folder / ".pulumi/stacks"
-        file = (self.folder if self.stack == "dev" else scratch) / f"Pulumi.{self.stack}.yaml"
-        return PulumiCli(self.stack, file, {**self.environment, **self._exports}, self.folder)
+        environment = {**self.environment, **self._exports}
+        return PulumiCli(self.stack, self.stack_file, environment, self.folder)
 
     def state(self) -> dict[str, Any]:
         """The state as it is on disk."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
@@ -66,6 +66,26 @@ def rehearsal_environment() -> dict[str, str]:
         fail(f"rehearsal: {error}")
 
 
+def has_rehearsal(variables: Mapping[str, str]) -> bool:
+    """Whether these are the variables of a shell that has evaluated `make env`."""
+    return "TRIPLANE_REHEARSAL_URL" in variables
+
+
+def mixed_clouds(variables: Mapping[str, str]) -> list[str]:
+    """Reasons to refuse a stack of the shell: its state is another backend's, and its cloud would be the rehearsal.
+
+    On Google Cloud and Azure nothing else tells the two apart: the project and the subscription are settings.
+    """
+    found = variables.get("PULUMI_BACKEND_URL")
+    if not has_rehearsal(variables) or found == pulumi_environment()["PULUMI_BACKEND_URL"]:
+        return []
+    return [
+        f"this shell has the rehearsal's endpoints, from `make env`, and another backend: {found or 'none'}. A real"
+        " stack would be changed by what the rehearsal answers. Nothing was changed. Open another shell for a real"
+        ' stack; for a stack of the rehearsal: eval "$(make -s env)"'
+    ]
+
+
 def parse_exports(script: str) -> Iterator[tuple[str, str]]:
     """The pairs of a script of ``export NAME=value`` lines, unquoted by the shell's own rules."""
     for line in script.splitlines():
@@ -77,6 +97,8 @@ def parse_exports(script: str) -> Iterator[tuple[str, str]]:
 
 def print_exports() -> None:
     """The environment for plain Pulumi, as the shell takes it."""
-    # The rehearsal does not know this clone's state or its language host: these come last, and win.
-    for name, value in {**rehearsal_environment(), **pulumi_environment()}.items():
-        print(f"export {name}={shlex.quote(value)}")
+    # The rehearsal does not know this clone's state or its language host.
+    try:
+        print(supervisor.shell_script(supervisor.state_folder(HOME), pulumi_environment()))
+    except supervisor.RehearsalError as error:
+        fail(f"rehearsal: {error}")

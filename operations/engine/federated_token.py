@@ -146,7 +146,8 @@ def renewed() -> Iterator[None]:
                 " needs `permissions: id-token: write`; in Azure Pipelines the step needs"
                 " `SYSTEM_ACCESSTOKEN: $(System.AccessToken)` and a service connection with workload identity federation."
             )
-        added = {**pipeline.environment, FILE_VARIABLE: str(file)}
+        only = {"AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential"}
+        added = {**pipeline.environment, FILE_VARIABLE: str(file), **only}
         before = {name: os.environ.get(name) for name in (*added, JOB_SECRET)}
         os.environ.update(added)
         os.environ.pop(JOB_SECRET, None)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from components.stack_place import Move, creation, new_stack
 from config.stack_file import StackFile
 from operations.engine import environment
+from operations.engine.guards import refuse
 from operations.engine.installation import HOME, typed_pulumi
 from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
@@ -97,7 +98,8 @@ class ShellStack(NamedStack):
         return str(json.loads(answer)["url"])
 
     def start(self) -> None:
-        """Leaves with a reason if the backend cannot be reached."""
+        """Leaves with a reason if the shell names two clouds, or the backend cannot be reached."""
+        refuse(environment.mixed_clouds(self.environment))
         _ = self.backend
 
     def make(self, target: str) -> str:
@@ -163,9 +165,14 @@ class ShellStack(NamedStack):
     def missing(self) -> str | None:
         if self.exists():
             return None
+        other = "Set PULUMI_BACKEND_URL, or `pulumi login`."
+        if environment.has_rehearsal(self.environment):
+            other = (
+                "This shell has the rehearsal's (`make env`): open another shell for a real stack."
+            )
         return (
-            f"There is no stack {self.reference} in {self.backend}. Nothing was changed. Another backend? Set"
-            " PULUMI_BACKEND_URL, or `pulumi login`. Is its state lost, while its cloud exists?"
+            f"There is no stack {self.reference} in {self.backend}. Nothing was changed. Another backend? {other}"
+            " Is its state lost, while its cloud exists?"
             f" {self.make('adopt')}. Is everything gone? {self.make('restore')} BACKUP=… A first stack:"
             f" {typed_pulumi()} stack init {self.reference} (docs/guides/real-cloud.md)"
         )

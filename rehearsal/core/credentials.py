@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rehearsal.core.files import write_private
-from rehearsal.core.settings import MACHINE_BUNDLE_VARIABLE
 
 YEARS = timedelta(days=3650)
 MARGIN = timedelta(days=30)
@@ -59,19 +57,14 @@ class Authority:
             write_private(self._folder / "ca.key", _pem(key))
             write_private(self.certificate_path, certificate.public_bytes(_PEM))
         self.bundle = state_dir / "ca-bundle.pem"
-        """The machine's authorities and this one, for ``REQUESTS_CA_BUNDLE`` and its like."""
-        self._machine_bundle = _machine_bundle(self.bundle)
-        write_private(
-            self.bundle, self._machine_bundle.read_bytes() + self.certificate_path.read_bytes()
-        )
+        """The public authorities and this one, for ``REQUESTS_CA_BUNDLE`` and its like."""
+        public = Path(certifi.where()).read_bytes()
+        write_private(self.bundle, public + self.certificate_path.read_bytes())
 
     def environment(self) -> dict[str, str]:
         """The variables by which clients trust this authority."""
         names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        return {
-            **dict.fromkeys(names, str(self.bundle)),
-            MACHINE_BUNDLE_VARIABLE: str(self._machine_bundle),
-        }
+        return dict.fromkeys(names, str(self.bundle))
 
     def certificate(self, host: str) -> tuple[Path, Path]:
         """Certificate and key files for a host name or address, created at its first use."""
@@ -106,19 +99,6 @@ class Authority:
 
 
 _PEM = serialization.Encoding.PEM
-
-
-def _machine_bundle(own: Path) -> Path:
-    """The file with the machine's own authorities: SSL_CERT_FILE, or that of the certifi package.
-
-    In a shell that has the rehearsal's environment, SSL_CERT_FILE is the rehearsal's ``own`` bundle. The
-    environment then also names the machine's.
-    """
-    for name in ("SSL_CERT_FILE", MACHINE_BUNDLE_VARIABLE):
-        path = Path(os.environ.get(name) or own)
-        if path != own and path.exists():
-            return path
-    return Path(certifi.where())
 
 
 def _is_valid(path: Path) -> bool:

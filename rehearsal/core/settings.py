@@ -18,8 +18,6 @@ from rehearsal.core.behaviour import BEHAVIOURS, DEFAULT, PROFILES, Behaviour
 
 PROJECT_VARIABLE = "TRIPLANE_REHEARSAL_PROJECT"
 STATE_VARIABLE = "TRIPLANE_REHEARSAL_DIR"
-MACHINE_BUNDLE_VARIABLE = "TRIPLANE_REHEARSAL_MACHINE_CA_BUNDLE"
-"""Set by the rehearsal's own environment, for a start from a shell that has it: see `core.credentials`."""
 TOKEN_VARIABLE = "TRIPLANE_REHEARSAL_TOKEN"
 """Set by the rehearsal's own environment: the token of its API."""
 API_MODELS_VARIABLE = "TRIPLANE_REHEARSAL_API_MODELS"

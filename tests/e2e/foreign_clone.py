@@ -163,9 +163,11 @@ class ForeignClone:
             for name, value in os.environ.items()
             if not name.startswith(("PULUMI_", "TRIPLANE_"))
         }
+        # No TRIPLANE_REHEARSAL_URL: for this clone, what the rehearsal plays is the real cloud.
+        clouds = {k: v for k, v in there.items() if not k.startswith("TRIPLANE_")}
         signed_in = {
             **shell,
-            **there,
+            **clouds,
             "PYTHONPATH": str(clone),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_CONFIG_PASSPHRASE": "a stranger's own",

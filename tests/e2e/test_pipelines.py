@@ -108,6 +108,7 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     states = checkout.folder / "states"
     states.mkdir()
     runner = dict(parse_exports(checkout.make_target("-s", "env")))
+    del runner["TRIPLANE_REHEARSAL_URL"]
     runner["PULUMI_BACKEND_URL"] = f"file://{states}"
     environment = {**checkout.environment, **runner}
     staging = checkout.folder / "Pulumi.staging.yaml"
@@ -141,6 +142,6 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
     assert not lock.exists()
 
     by_hand = {"on": "azure-native:web:WebApp", "inputs": {"httpsOnly": False}}
-    assert checkout.control("change", by_hand)
+    assert checkout.control("change", by_hand, "POST")
     found = checkout.make_target("drift", "STACK=staging", code=2, **runner)
     assert "`triplane-gateway`: httpsOnly" in found

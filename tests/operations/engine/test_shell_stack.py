@@ -93,6 +93,20 @@ def test_nothing_of_the_rehearsal_is_added_to_the_shells_environment(
     assert prod.environment["PULUMI_BACKEND_URL"] == REMOTE
 
 
+def test_a_stack_of_another_backend_is_refused_while_the_shell_has_the_rehearsals_endpoints(
+    prod: ShellStack, pulumi: FakePulumi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {**shell_stack.environment.pulumi_environment(), "PULUMI_BACKEND_URL": "file:///own"}
+    monkeypatch.setattr(shell_stack.environment, "pulumi_environment", lambda: own)
+    monkeypatch.setenv("TRIPLANE_REHEARSAL_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", REMOTE)
+    with pytest.raises(SystemExit, match=r"Nothing was changed\. Open another shell for a real"):
+        prod.start()
+    assert pulumi.calls == []
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///own")
+    ShellStack(prod.name, prod.file).start()
+
+
 def test_a_stack_that_the_backend_does_not_have_is_named_with_the_backend_and_the_ways_out(
     prod: ShellStack, pulumi: FakePulumi
 ) -> None:

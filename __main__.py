@@ -19,4 +19,5 @@ platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():
     pulumi.export(name, value)
-pulumi.export("readme", stack_readme.render(platform.outputs))
+if stack_readme.is_on_pulumi_cloud():
+    pulumi.export("readme", stack_readme.render(platform.outputs))

@@ -34,6 +34,14 @@ NO_ORGANIZATION = "organization"
 """What every backend but Pulumi Cloud calls it: https://www.pulumi.com/docs/iac/concepts/stacks/#stack-naming"""
 
 
+def is_on_pulumi_cloud() -> bool:
+    """Whether the backend is Pulumi Cloud, which shows a stack's README. In others it only clutters the list of outputs.
+
+    https://www.pulumi.com/dev/examples/stack-readme-py/
+    """
+    return pulumi.get_organization() not in (None, "", NO_ORGANIZATION)
+
+
 def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
     """Markdown for the stack's ``readme`` output, with the key's place and never the key."""
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
@@ -45,7 +53,6 @@ def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
 
 def stack_reference() -> str:
     """How Pulumi's commands name the running stack, whichever one is selected and whoever is signed in."""
-    name, organization = pulumi.get_stack(), pulumi.get_organization()
-    if organization in (None, "", NO_ORGANIZATION):
-        return name
-    return f"{organization}/{pulumi.get_project()}/{name}"
+    if not is_on_pulumi_cloud():
+        return pulumi.get_stack()
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

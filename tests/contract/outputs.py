@@ -11,6 +11,5 @@ OUTPUTS = frozenset(
         "endpoint_url",
         "gateway_url",
         "gateway_key",
-        "readme",
     }
 )

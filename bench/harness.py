@@ -93,7 +93,7 @@ class Stack:
             **os.environ,
             **self.rehearsal.environment,
             **environment.pulumi_environment(),
-            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_BACKEND_URL": environment.backend_url(self.folder),
             "PULUMI_HOME": str(self.folder / "home"),
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from operations.engine.installation import BUILT, HOME, VENV, pulumi_bin
 from operations.terminal import fail
@@ -27,10 +28,7 @@ def pulumi_environment() -> dict[str, str]:
         # First on PATH, because a language host built from its Go module ignores the project's
         # `virtualenv` option.
         "PATH": os.pathsep.join([*first, *rest]),
-        # Without the sidecar files that Pulumi's storage library writes beside each file, not atomically.
-        # A killed engine may leave an empty one, and then all that Pulumi reports is `EOF`.
-        # https://pkg.go.dev/gocloud.dev/blob/fileblob#URLOpener
-        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
+        "PULUMI_BACKEND_URL": backend_url(backend),
         "PULUMI_HOME": str(HOME / ".pulumi" / "home"),
         "PULUMI_CONFIG_PASSPHRASE": REHEARSAL_PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "1",
@@ -39,6 +37,17 @@ def pulumi_environment() -> dict[str, str]:
         **({"PULUMI_PYTHON_CMD": str(HOME / "tools" / "pulumi-python")} if is_own_build() else {}),
         **bytecode_cache(),
     }
+
+
+def backend_url(folder: Path) -> str:
+    """The URL of a backend in a folder, whose name may have a % or # in it. Pulumi decodes it:
+    https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/backend/diy/backend.go (massageBlobPath)
+
+    Without the sidecar files that Pulumi's storage library writes beside each file, not atomically.
+    A killed engine may leave an empty one, and then all that Pulumi reports is `EOF`.
+    https://pkg.go.dev/gocloud.dev/blob/fileblob#URLOpener
+    """
+    return f"{folder.as_uri()}?metadata=skip"
 
 
 def is_own_build() -> bool:

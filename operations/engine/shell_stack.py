@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from components.stack_place import Move, creation, new_stack
 from config.stack_file import StackFile
@@ -189,7 +189,7 @@ class ShellStack(NamedStack):
         url = urlsplit(self.backend)
         if url.scheme != "file":
             return None
-        return Path(url.netloc + url.path).expanduser() / ".pulumi"
+        return Path(url.netloc + unquote(url.path)).expanduser() / ".pulumi"
 
     def kept_copies(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         if folder := self._folder:

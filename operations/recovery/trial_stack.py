@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from operations.engine.environment import backend_url
 from operations.engine.installation import HOME
 from operations.engine.stack import NamedStack, Stack
 from operations.engine.state_contents import foreign_code
@@ -44,8 +45,11 @@ class TrialStack(Stack):
     def environment(self) -> dict[str, str]:
         # A folder, in Pulumi's usual layout, wherever the stack's own backend is.
         usual = {"PULUMI_DIY_BACKEND_GZIP": "", "PULUMI_DIY_BACKEND_LEGACY_LAYOUT": ""}
-        url = f"file://{self.backend}?metadata=skip"
-        return {**self.original.environment, **usual, "PULUMI_BACKEND_URL": url}
+        return {
+            **self.original.environment,
+            **usual,
+            "PULUMI_BACKEND_URL": backend_url(self.backend),
+        }
 
     @property
     def backend(self) -> Path:

@@ -16,7 +16,9 @@ WORD = "hunter2-hunter2"
 @pytest.fixture
 def program(rehearsal: Rehearsal, tmp_path: Path) -> Iterator[Stack]:
     settings = {"aws:region": "eu-west-1", "gcp:project": "some-project"}
-    stack = Stack(rehearsal, "any", tmp_path, settings, PROGRAM)
+    folder = tmp_path / "Träume, 100%25 #1?"  # a backend's URL has its own use for these
+    folder.mkdir()
+    stack = Stack(rehearsal, "any", folder, settings, PROGRAM)
     stack.init()
     yield stack
     rehearsal.command("fault", "clear")

@@ -10,6 +10,7 @@ import pytest
 
 from components.stack_place import Move
 from operations.engine import installation, shell_stack
+from operations.engine.environment import backend_url
 from operations.engine.shell_stack import ShellStack
 
 REMOTE = "s3://states?region=eu-west-1"
@@ -242,9 +243,10 @@ def test_stale_locks_are_removed_from_a_backend_in_a_folder_of_this_machine(
     monkeypatch.setattr(shell_stack, "remove_stale_locks", lambda locks, _: unlocked.append(locks))
     prod.remove_stale_locks()
     assert unlocked == []
-    pulumi.answers("whoami", json.dumps({"url": f"file://{tmp_path}/states?metadata=skip"}))
-    ShellStack("prod", prod.file).remove_stale_locks()
-    assert unlocked == [tmp_path / "states" / ".pulumi" / "locks"]
+    for folder in (tmp_path / "states", tmp_path / "50% #1?"):
+        pulumi.answers("whoami", json.dumps({"url": backend_url(folder)}))
+        ShellStack("prod", prod.file).remove_stale_locks()
+        assert unlocked.pop() == folder / ".pulumi" / "locks"
 
 
 def test_a_lost_stack_is_created_with_the_key_that_its_file_names(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from operations.engine.environment import backend_url
 from operations.engine.stack import Stack
 from operations.recovery import trial_stack
 from operations.recovery.copy_search import StateCopy
@@ -35,7 +36,7 @@ def test_a_former_stack_is_its_copy_in_a_folder_that_only_this_user_reads(
         assert former.folder.parent == tmp_path / ".pulumi"
         assert former.folder.stat().st_mode & 0o077 == 0
         assert former.environment["A"] == "of the other"
-        assert former.environment["PULUMI_BACKEND_URL"] == f"file://{former.backend}?metadata=skip"
+        assert former.environment["PULUMI_BACKEND_URL"] == backend_url(former.backend)
         assert former.file == former.folder / "Pulumi.old.yaml", "not the file of the other stack"
     assert list((tmp_path / ".pulumi").iterdir()) == []
 

@@ -196,19 +196,22 @@ def test_a_provider_process_asks_again_until_no_engine_listens(
 
 
 @pytest.mark.parametrize(
-    ("session", "passing"),
+    ("session", "connections", "passing"),
     [
-        (lambda: rest._session("https://x/projects/p"), (429, 500, 502, 503, 504)),
-        (arm.session, (408, 429, 500, 502, 503, 504)),
+        (lambda: rest._session("https://x/projects/p"), None, (429, 500, 502, 503, 504)),
+        (arm.session, 3, (408, 429, 500, 502, 503, 504)),
     ],
 )
 def test_every_request_is_sent_up_to_six_times_more_while_the_service_is_busy(
-    session: Any, passing: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    session: Any,
+    connections: int | None,
+    passing: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rest, "_credentials", lambda _project: None)
     for scheme in ("https://x", "http://x"):
         retry = session().get_adapter(scheme).max_retries
-        assert (retry.total, retry.backoff_factor) == (6, 0.5)
+        assert (retry.total, retry.connect, retry.backoff_factor) == (6, connections, 0.5)
         assert retry.status_forcelist == passing
         assert retry.allowed_methods is None, "a POST, too"
         assert not retry.raise_on_status, "the last answer has the reason"

@@ -81,6 +81,30 @@ def test_cloud_builds_builder_is_pinned_by_digest() -> None:
     assert "--build-arg=MIRROR=mirror.gcr.io/library" in step["args"]
 
 
+# https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#Build
+def test_cloud_build_builds_one_image_as_our_account_and_logs_to_cloud_logging() -> None:
+    props = {
+        "repository": "host/p/images/triplane",
+        "tag": "t",
+        "bucket": "lake",
+        "context": "builds/a.zip",
+        "project": "p",
+        "service_account": "build@p.iam.gserviceaccount.com",
+        "arguments": {"A": "1", "B": "2"},
+    }
+    request = build_request(props)
+    (step,) = request.pop("steps")
+    image = "host/p/images/triplane:t"
+    assert step["args"] == ["build", "--build-arg=A=1", "--build-arg=B=2", "--tag", image, "."]
+    assert request == {
+        "source": {"storageSource": {"bucket": "lake", "object": "builds/a.zip"}},
+        "images": [image],
+        "serviceAccount": "projects/p/serviceAccounts/build@p.iam.gserviceaccount.com",
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+        "timeout": "1200s",
+    }
+
+
 def test_the_image_of_the_model_server_has_only_what_serves() -> None:
     files = build_context.context_files(WORKLOADS / Image.MODEL_SERVER)
     assert {*files} == {

@@ -18,6 +18,7 @@ from operations.data.lake import Lake
 from operations.data.lake_locations import open_lake
 from operations.engine.resources import stack_outputs
 from operations.engine.stack import Stack
+from operations.engine.state_contents import parsed_state
 from operations.engine.state_signature import with_signature
 from operations.terminal import say
 
@@ -45,7 +46,7 @@ def read_state_copy(lake: Lake, stack: str) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        copy = json.loads(found)
+        copy = parsed_state(found)
         if not copy["deployment"].get("resources"):
             return None
         datetime.fromisoformat(copy["deployment"]["manifest"]["time"])

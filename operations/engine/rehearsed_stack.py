@@ -24,7 +24,13 @@ from operations.engine.guards import refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.locks import remove_stale_locks
 from operations.engine.stack import SCRATCH, NamedStack
-from operations.engine.state_file import intact_copies, state_in_file, state_problem, time_of
+from operations.engine.state_file import (
+    compressed_states,
+    intact_copies,
+    state_in_file,
+    state_problem,
+    time_of,
+)
 from operations.started_processes import staying_environment
 from operations.terminal import fail, say
 
@@ -200,9 +206,13 @@ class RehearsedStack(NamedStack):
         return None
 
     def set_broken_state_aside(self) -> None:
-        aside = self.state_file.with_suffix(".broken")
-        shutil.copyfile(self.state_file, aside)
-        say(f"the broken state is kept as {aside.name}")
+        if self.exists():
+            aside = self.state_file.with_suffix(".broken")
+            shutil.copyfile(self.state_file, aside)
+            say(f"the broken state is kept as {aside.name}")
+        for each in compressed_states(self.state_file):
+            aside = each.rename(each.with_name(f"{each.name}.broken"))
+            say(f"the compressed state is kept as {aside.name}")
 
     def take_state(self, backend: Path) -> None:
         """In one step: a kill leaves the former state or this one."""

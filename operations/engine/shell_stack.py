@@ -26,7 +26,7 @@ from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
 from operations.engine.stack import SCRATCH, NamedStack
-from operations.engine.state_contents import foreign_code
+from operations.engine.state_contents import foreign_code, parsed_state
 from operations.engine.state_file import intact_copies
 from operations.terminal import fail
 
@@ -144,11 +144,15 @@ class ShellStack(NamedStack):
             return FoundState(True, self._unreadable(reason), {})
         if reason:
             fail(explained(reason, self.file))
-        deployment = json.loads(done.stdout).get("deployment")
+        try:
+            state = parsed_state(done.stdout.encode())  # Pulumi Cloud's is printed as it is there
+        except ValueError as error:
+            return FoundState(True, self._unreadable(str(error)), {})
+        deployment = state.get("deployment") if isinstance(state, dict) else None
         # Pulumi reads JSON of another kind as a stack without resources.
         if not isinstance(deployment, dict):
             return FoundState(True, self._unreadable("not a state of Pulumi"), {})
-        found = foreign_code(deployment)
+        found = foreign_code(state)
         problem = f"stack {self.reference} in {self.backend}: {found}" if found else None
         return FoundState(True, problem, deployment)
 

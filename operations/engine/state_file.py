@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from operations.engine.state_contents import foreign_code
+from operations.engine.state_contents import foreign_code, parsed_state
 
 ALLOW_CLOCK = "clock"
 """The word that trusts the clock more than the state: ``ALLOW=clock``."""
@@ -21,12 +21,16 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 def state_problem(state: Path, stack: str) -> str | None:
     """What is wrong with the file of a stack's state; None if it is intact, or does not exist."""
+    if compressed := next(compressed_states(state), None):
+        return (
+            f"{compressed} is a compressed state, which this program does not read, and Pulumi may"
+        )
     try:
-        found = json.loads(state.read_bytes())
+        found = parsed_state(state.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        return f"{state} is half-written, perhaps on a full disk ({error})"
+        return f"{state} is half-written, perhaps on a full disk, or altered ({error})"
     # Pulumi reads any other JSON as a stack without resources, and would create everything a second time.
     checkpoint = found.get("checkpoint") if isinstance(found, dict) else None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("latest"), dict | None):
@@ -34,9 +38,16 @@ def state_problem(state: Path, stack: str) -> str | None:
     owner = str(checkpoint.get("stack", "")).rpartition("/")[2]
     if owner != stack:
         return f"{state} is the state of another stack, {owner or 'without a name'}"
-    if found := foreign_code(checkpoint.get("latest") or {}):
-        return f"{state}: {found}"
+    if foreign := foreign_code(found):
+        return f"{state}: {foreign}"
     return None
+
+
+def compressed_states(state: Path) -> Iterator[Path]:
+    """The compressed files of the same state. Pulumi reads the newest of all:
+    https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/backend/diy/state.go (stackPath)"""
+    files = (state.with_name(state.name + suffix) for suffix in (".gz", ".zst"))
+    return (each for each in files if each.exists())
 
 
 def intact_copies(state: Path, stack: str) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -104,7 +104,7 @@ class TrialStack(Stack):
 
     def load_state(self, copy: StateCopy | None) -> None:
         """Begin with this copy of a state, and with nothing of a run. Leaves if the copy would run foreign code."""
-        if copy and (found := foreign_code(copy.state["deployment"])):
+        if copy and (found := foreign_code(copy.state)):
             fail(f"The copy {copy.place}: {found}.")
         if copy is None:
             self.backend.mkdir()

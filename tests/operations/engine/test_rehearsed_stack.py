@@ -49,7 +49,7 @@ def test_another_cloud_gives_a_copy_in_which_only_the_cloud_differs(
 
 def write_state(stack: RehearsedStack, *types: str) -> None:
     """A state with resources of these types."""
-    resources = [{"type": each, "urn": each} for each in types]
+    resources = [{"type": each, "urn": f"urn:pulumi:dev::triplane::{each}::x"} for each in types]
     latest = {"manifest": {"time": "2026-11-28T04:00:00Z"}, "resources": resources}
     checkpoint = {"stack": f"organization/triplane/{stack.name}", "latest": latest}
     stack.state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,3 +129,17 @@ def test_a_file_that_is_no_yaml_is_reported_by_its_name(dev: Path) -> None:
 def test_an_unknown_cloud_is_refused_with_the_allowed_ones(dev: Path) -> None:
     with pytest.raises(SystemExit, match=r"CLOUD=gpc: .*aws, gcp, azure.*Did you mean gcp\?"):
         RehearsedStack.for_cloud("gpc")
+
+
+def test_a_compressed_state_is_set_aside_with_the_broken_one(dev: Path) -> None:
+    """Pulumi would read it in place of the adopted state, if its clock is ahead."""
+    stack = RehearsedStack("dev", dev)
+    write_state(stack)
+    compressed = stack.state_file.with_name("dev.json.gz")
+    compressed.write_bytes(b"x")
+    assert stack.state_problem()
+    stack.set_broken_state_aside()
+    assert stack.state_problem() is None
+    assert (compressed.with_name("dev.json.gz.broken")).read_bytes() == b"x"
+    stack.state_file.unlink()
+    stack.set_broken_state_aside()

@@ -166,7 +166,14 @@ def test_a_state_of_a_newer_pulumi_is_refused_with_the_way_out(
         prod.exists()
 
 
-@pytest.mark.parametrize("printed", ['{"version": 3, "deployment": null}', ""])
+@pytest.mark.parametrize(
+    "printed",
+    [
+        '{"version": 3, "deployment": null}',
+        '{"version": 3, "deployment": {"resources": [1], "resources": []}}',
+        "",
+    ],
+)
 def test_a_state_that_cannot_be_read_is_no_empty_stack(
     prod: ShellStack, pulumi: FakePulumi, printed: str
 ) -> None:

@@ -71,6 +71,25 @@ def test_a_copy_that_would_run_foreign_code_is_refused(other: Stack, tmp_path: P
     assert list((tmp_path / ".pulumi").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"version": 3, "deployment": deployment({**role(id="r-1"), "Inputs": {"__provider": "x"}})},
+        {**STATE, "Checkpoint": {"latest": deployment()}},
+    ],
+)
+def test_a_copy_with_a_key_that_only_the_engine_understands_is_refused(
+    other: Stack, altered: dict[str, Any]
+) -> None:
+    with (
+        pytest.raises(
+            SystemExit, match=r"The copy s3://lake: the state has the key '(Inputs|Checkpoint)'"
+        ),
+        trial_stack.former_stack("old", StateCopy("s3://lake", altered), other),
+    ):
+        pytest.fail("it was opened")
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_event_log_of_a_preview_has_secrets_and_is_deleted(fails: bool, tmp_path: Path) -> None:
     provider = {"urn": "p", "type": "pulumi:providers:aws"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ministack.services import s3  # type: ignore[import-untyped]
 
 from rehearsal.runtime import s3_server
 
@@ -44,9 +45,9 @@ def test_a_file_of_a_former_version_is_still_read(tmp_path: Path) -> None:
         file.execute("INSERT INTO objects VALUES ('1', 'former', 'k', ?)", (stored,))
     try:
         disk.load()
-        kept = s3_server.s3._buckets._data[("1", "former")]
+        kept = s3._buckets._data[("1", "former")]
         assert kept["objects"] == {"k": version}
-        assert s3_server.s3._object_versions._data[("1", ("former", "k"))] == [version]
+        assert s3._object_versions._data[("1", ("former", "k"))] == [version]
     finally:
-        s3_server.s3._buckets._data.pop(("1", "former"), None)
-        s3_server.s3._object_versions._data.pop(("1", ("former", "k")), None)
+        s3._buckets._data.pop(("1", "former"), None)
+        s3._object_versions._data.pop(("1", ("former", "k")), None)

@@ -1,4 +1,4 @@
-"""How long the engineer waits: the first `up`, a no-op `up` compared with a bare program, and the rehearsal's memory.
+"""How long the engineer waits: the first `up`, a no-op `up` beside a bare program, `make up` beside plain `pulumi up`, and the rehearsal's memory.
 
 The bare program registers the same resources, with the same inputs and the same typed SDK classes, but flat: no
 components, no wiring, no settings. It imports the platform's own state (with flattened URNs). So both programs have the
@@ -23,8 +23,9 @@ from typing import Any
 
 import psutil
 
-from bench.harness import ROOT, Rehearsal, Stack, run
+from bench.harness import ROOT, Rehearsal, Stack, run, succeeded
 from config.stack_file import StackFile
+from operations.crash.checkout import Checkout
 from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
 
@@ -33,6 +34,7 @@ TARGETS = {
     "ready": 3.0,
     "first_up": 30.0,
     "ratio": 1.15,
+    "make_up": 1.5,
     "rehearsal": 150.0,
     "stores": 450.0,
 }
@@ -108,6 +110,27 @@ def measure(cloud: str, rehearsal: Rehearsal, scratch: Path, rounds: int) -> dic
     }
 
 
+def make_up(cloud: str, folder: Path, rounds: int) -> dict[str, float]:
+    """`make up` without a change beside plain `pulumi up`, alternating, in a checkout; seconds, and the ratio."""
+    checkout = Checkout(cloud, folder)
+    checkout.create()
+    command = ["make", "up", f"CLOUD={cloud}"]
+    runs: dict[str, list[float]] = {"make": [], "plain": []}
+
+    def make() -> str:
+        return run(command, checkout.environment, 600, folder=checkout.folder)
+
+    try:
+        make()
+        for _ in range(rounds):
+            runs["make"].append(timed(make))
+            runs["plain"].append(timed(lambda: succeeded(checkout.plain_update())))
+    finally:
+        checkout.run("rehearsal", "stop")
+    medians = {name: statistics.median(taken) for name, taken in runs.items()}
+    return {**medians, "make_up": medians["make"] / medians["plain"]}
+
+
 def memory(rehearsal: Rehearsal) -> dict[str, float]:
     """Resident megabytes of the rehearsal's own process, of its object stores and of its workloads."""
     status = rehearsal.get("/_api/status")
@@ -130,7 +153,7 @@ def missed_targets(figures: dict[str, Any], clouds: list[str]) -> list[str]:
         **{
             f"{cloud} {name}": figures[cloud][name]
             for cloud in clouds
-            for name in ("first_up", "ratio")
+            for name in ("first_up", "ratio", "make_up")
         },
         **figures["memory_mb"],
     }
@@ -168,14 +191,20 @@ def main() -> None:
             figures["memory_mb"] = memory(rehearsal)
         finally:
             rehearsal.command("stop")
+        for cloud in chosen.clouds:
+            print(f"{cloud}: make up …", file=sys.stderr, flush=True)
+            figures[cloud] |= make_up(cloud, scratch / f"{cloud}-clone", chosen.rounds)
 
     print(f"rehearsal ready in {figures['ready']:.1f} s (start command included)")
-    print(f"{'cloud':<7}{'resources':>10}{'first up':>10}{'no-op up':>10}{'bare':>8}{'ratio':>8}")
+    print(
+        f"{'cloud':<7}{'resources':>10}{'first up':>10}{'no-op up':>10}{'bare':>8}{'ratio':>8}{'make up':>9}{'plain':>8}{'ratio':>8}"
+    )
     for cloud in chosen.clouds:
         f = figures[cloud]
         print(
             f"{cloud:<7}{f['resources']:>10}{f['first_up']:>9.1f}s{f['no_op_up']:>9.2f}s"
             f"{f['bare_no_op_up']:>7.2f}s{f['ratio']:>8.2f}"
+            f"{f['make']:>8.2f}s{f['plain']:>7.2f}s{f['make_up']:>8.2f}"
         )
     print(
         "resident MB: " + ", ".join(f"{name} {mb:.0f}" for name, mb in figures["memory_mb"].items())

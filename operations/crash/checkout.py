@@ -128,6 +128,10 @@ class Checkout:
         """A preview that fails if it finds a change."""
         return self._cli.capture("preview", "--expect-no-changes")
 
+    def plain_update(self) -> subprocess.CompletedProcess[str]:
+        """What `pulumi up` does by itself; it fails if it finds a change."""
+        return self._cli.capture("up", "--yes", "--skip-preview", "--expect-no-changes")
+
     def drift(self) -> dict[str, list[str]]:
         """The resources that differ between cloud and state, with the properties that differ.
 

@@ -105,6 +105,7 @@ def test_a_provider_process_ends_when_its_engine_was_killed() -> None:
     """Pulumi's own main function waits for an interrupt, which a killed engine sends to nobody."""
     code = "import sys, time; from components.random_key import RandomKeyProvider as P; P().configure(None); time.sleep(60)"
     with socket.create_server(("127.0.0.1", 0)) as engine:
+        engine.settimeout(30)
         address = f"127.0.0.1:{engine.getsockname()[1]}"
         process = subprocess.Popen([sys.executable, "-c", code, address], cwd=HOME)
         connection, _ = engine.accept()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 
 class Terminated(KeyboardInterrupt):
@@ -16,9 +20,33 @@ class Terminated(KeyboardInterrupt):
         self.exit_code = 128 + number  # as shells have it
 
 
-def say(text: str) -> None:
+LONG = 2.0
+"""Seconds without a word after which a person wonders."""
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that shows colours, and nobody has declined them (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line of progress."""
-    print(f"\033[2m• {text}\033[0m" if sys.stdout.isatty() else f"• {text}", flush=True)
+    stream = stream or sys.stdout
+    line = f"\033[2m• {text}\033[0m" if has_colours(stream) else f"• {text}"
+    print(line, file=stream, flush=True)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on stderr what is waited for, if the block takes long."""
+    # Not on stdout: a program may read what the command prints.
+    timer = Timer(LONG, lambda: say(f"waiting for {what}", sys.stderr))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def fail(text: str) -> NoReturn:

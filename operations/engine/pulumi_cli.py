@@ -22,7 +22,7 @@ from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
 from operations.engine.previews import Step, errors_in, previewed_steps, refresh_steps
 from operations.engine.pulumi_errors import error_text, explained
-from operations.terminal import Terminated, fail, say
+from operations.terminal import Terminated, fail, has_colours, say, waiting
 
 WITHOUT_SETTINGS = ("stack", "state", "cancel")
 """Commands that act on the state alone, and know no --config-file."""
@@ -145,15 +145,16 @@ class PulumiCli:
         source: dict[str, Any] = (
             {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         )
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            **source,
-        )
+        with waiting(f"`{' '.join(command[:2])}` on {self.stack}"):
+            return subprocess.run(
+                command,
+                cwd=folder,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                **source,
+            )
 
     def _succeeded(self, done: subprocess.CompletedProcess[str]) -> str:
         if done.returncode:
@@ -203,6 +204,8 @@ def _run(
 ) -> int:
     stopping = False
     started = [*WITHOUT_SIGHUP, *command]
+    if not has_colours(sys.stdout):
+        environment = {**environment, "NO_COLOR": "1"}  # the engine does not look at TERM
     with subprocess.Popen(started, cwd=folder, env=environment, stderr=stderr) as engine:
         while True:
             try:

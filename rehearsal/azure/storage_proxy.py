@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import anyio.to_thread
 import httpx
@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from rehearsal.azure import credentials, permissions
 from rehearsal.core.headers import PER_CONNECTION
+from rehearsal.core.request_paths import has_dot_segment
 from rehearsal.provider.context import Context
 
 AUDIENCE = "https://storage.azure.com"
@@ -48,10 +49,18 @@ class StorageProxy:
     async def answer(self, request: Request) -> Response:
         """One request to the blob service."""
         name = request.path_params["account"]
-        if not _is_decodable(request.scope["raw_path"]):
+        path = request.scope["raw_path"].partition(b"?")[0]
+        # Azurite resolves dot segments: it would answer for another blob than the one that is checked.
+        if not _is_decodable(path) or has_dot_segment(path):
             # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
             message = "The requested URI does not represent any resource on the server."
             return _error(400, "InvalidUri", message)
+        if len(request.query_params.multi_items()) > len(request.query_params):
+            # Of two parameters with one name, Azurite could take another than the check has seen.
+            message = "A query parameter is given twice."
+            return _error(400, "InvalidQueryParameterValue", message)
+        if request.query_params.get("comp") == "batch":  # which has requests of its own
+            return _error(501, "NotImplemented", "The rehearsal does not have batches.")
         authorization = request.headers.get("authorization", "")
         if authorization.startswith("SharedKey") or "sig" in request.query_params:
             return _error(
@@ -77,7 +86,9 @@ class StorageProxy:
             return _error(400, "InvalidXmlDocument", "The specified XML is not valid.")
         # Starting Azurite takes a moment, and must not block other requests.
         azurite = await anyio.to_thread.run_sync(self._context.object_stores.blob, name)
-        if not await self._allowed(principal, account.id, request, azurite):
+        if not self._may_read_source(principal, request) or not await self._allowed(
+            principal, account.id, request, azurite
+        ):
             return _error(
                 403,
                 "AuthorizationPermissionMismatch",
@@ -102,7 +113,7 @@ class StorageProxy:
                 self._context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
             )
 
-        if reads:
+        if reads or request.method == "POST":  # a query of a blob's content
             return allowed("read")
         if request.method == "DELETE":
             return allowed("delete")
@@ -114,6 +125,33 @@ class StorageProxy:
         return request.headers.get("if-none-match") == "*" or not await self._exists(
             request, azurite
         )
+
+    def _may_read_source(self, principal: str, request: Request) -> bool:
+        """Whether the caller may read the blob that the request copies, if it does: a whole one, or as a block.
+
+        The source is one of this rehearsal. Believed: a refused one is refused as a destination is.
+        https://learn.microsoft.com/rest/api/storageservices/copy-blob#authorization
+        https://learn.microsoft.com/rest/api/storageservices/put-block-from-url#request-headers
+        """
+        headers = dict(request.headers.raw)  # as `_headers` sends them
+        source = headers.get(b"x-ms-copy-source")
+        if source is None:
+            return True
+        parts = urlsplit(source)
+        account_name, _, rest = unquote_to_bytes(parts.path).decode().lstrip("/").partition("/")
+        container, _, blob = rest.partition("/")
+        account = self._context.find("azure-native:storage:StorageAccount", name=account_name)
+        here = parts.scheme == b"https" and parts.netloc == headers.get(b"host")
+        if not (here and account and container and blob) or has_dot_segment(parts.path):
+            return False
+        if given := headers.get(b"x-ms-copy-source-authorization"):
+            of_source = credentials.principal_of(self._context, given.decode(), AUDIENCE)
+            if of_source is None:
+                return False
+            principal = of_source
+        scope = f"{account.id}/blobServices/default/containers/{container}"
+        read = f"{permissions.BLOBS}/read"
+        return permissions.allowed(self._context, principal, read, scope, data=True)
 
     async def _exists(self, request: Request, azurite: str) -> bool:
         # Only these headers: others, as the length, belong to the body of the other request.

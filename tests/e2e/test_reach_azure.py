@@ -249,6 +249,15 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
     "the own lake's versions": lambda d, v: d.put(d.own.of("BlobServiceProperties"), properties={}),
     "a model for good": lambda d, v: d.blob(d.own.lake_uri, "models/a").delete_blob(),
     "the own captures": lambda d, v: d.blob(d.own.lake_uri, "captures/a").download_blob(),
+    "the own captures by a copy": lambda d, v: d.blob(
+        d.own.lake_uri, "models/a"
+    ).start_copy_from_url(f"{d.own.lake_uri}/captures/a"),
+    "the own captures by a block of a URL": lambda d, v: d.blob(
+        d.own.lake_uri, "models/a"
+    ).stage_block_from_url("AAAA", f"{d.own.lake_uri}/captures/a"),
+    "its models by a blob of a URL": lambda d, v: d.blob(
+        d.own.lake_uri, "models/a"
+    ).upload_blob_from_url(f"{v.lake_uri}/models/a"),
     "the own raw data": lambda d, v: d.blob(d.own.lake_uri, "raw/a").upload_blob(b"x"),
     "the own vault": lambda d, v: d.delete(d.own.vault),
     "the own key's value": lambda d, v: d.secret("GET", d.own.secret_uri),

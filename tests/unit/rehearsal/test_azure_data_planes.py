@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +39,8 @@ from tests.unit.rehearsal.azure_subscription import (
     Subscription,
     deployed_endpoint,
 )
+
+CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 
 
 @pytest.fixture
@@ -284,6 +288,71 @@ def test_the_right_to_add_blobs_allows_nothing_else(
     deployer = Credential(azure.context, azure.context.account.azure_object)
     with container(azure, deployer) as client:
         assert client.download_blob("a.json").readall() == b"{}"
+
+
+def test_a_copy_reads_only_what_its_caller_may_read(lake: tuple[Subscription, Record]) -> None:
+    azure, captures = lake
+    context, secret = azure.context, b"what only the owner may read"
+    azure.create(storage.CONTAINER, accountName="triplanelake", containerName="secret")
+    deployer = context.account.azure_object
+    for container_name in ("captures", "secret"):
+        scope = captures.id.replace("captures", container_name)
+        azure.grant(deployer, CONTRIBUTOR, scope)
+    thief = azure.identity("thief").outputs["principalId"]
+    azure.grant(thief, CONTRIBUTOR, captures.id)
+    with container(azure, Credential(context, deployer)) as client:
+        account = client.url.rpartition("/")[0]
+        host, _, path = account.removeprefix("https://").partition("/")
+        tokens = {
+            who: credentials.token(context, who, "c", "https://storage.azure.com")[0]
+            for who in (thief, deployer)
+        }
+        trust = ssl.create_default_context(cafile=str(context.authority.bundle))
+
+        def put(
+            target: str, who: str = thief, body: bytes = b"", **headers: str
+        ) -> tuple[int, bytes]:
+            """A request whose path no client has normalized."""
+            found = {name.replace("_", "-"): value for name, value in headers.items()}
+            found |= {"authorization": f"Bearer {tokens[who]}", "x-ms-version": "2023-11-03"}
+            method = found.pop("method", "PUT")
+            with closing(http.client.HTTPSConnection(host, context=trust)) as connection:
+                connection.request(method, f"/{path}/{target}", body, found)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+
+        written = put("secret/a", deployer, secret, x_ms_blob_type="BlockBlob")
+        assert written[0] == 201, written
+        source = f"{account}/secret/a"
+        for target, headers in (
+            ("captures/b", {}),
+            ("captures/b", {"x_ms_requires_sync": "true"}),
+            ("captures/b", {"x_ms_blob_type": "BlockBlob"}),
+            ("captures/b?comp=block&blockid=AAAA", {}),
+            ("captures/b?comp=appendblock", {}),
+            ("captures/b", {"x_ms_copy_source_authorization": f"Bearer {tokens[thief]}"}),
+            ("captures/b", {"x_ms_copy_source_authorization": "Bearer x"}),
+            ("captures/b", {"x_ms_copy_source": f"{account}/captures/../secret/a"}),
+            ("captures/b", {"x_ms_copy_source": f"{account}/captures/%2e%2e/secret/a"}),
+            ("captures/b", {"x_ms_copy_source": source.replace(host, "127.0.0.1:1")}),
+        ):
+            status, text = put(target, **{"x_ms_copy_source": source, **headers})
+            assert (status, b"AuthorizationPermissionMismatch" in text) == (403, True), headers
+        for target in (
+            "captures/../secret/a",
+            "captures/%2e%2e/secret/a",
+            "captures/..%5Csecret/a",
+        ):
+            assert put(target, method="GET")[0] == 400, target
+            assert put(target, body=b"mine", x_ms_blob_type="BlockBlob")[0] == 400, target
+        assert put("captures/a?comp=block&comp=metadata", body=b"mine")[0] == 400
+        assert put("captures?restype=container&comp=batch", method="POST")[0] == 501
+        assert not list(client.list_blobs())
+        assert put("secret/a", deployer, method="GET") == (200, secret)
+        # What it may read, it may copy.
+        assert put("captures/c", deployer, x_ms_copy_source=source)[0] == 202
+        assert put("captures/d", x_ms_copy_source=f"{account}/captures/c")[0] == 202
+        assert client.download_blob("d").readall() == secret
 
 
 def test_shared_keys_are_refused(lake: tuple[Subscription, Record]) -> None:

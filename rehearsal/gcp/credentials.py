@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import time
 from typing import Any
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rehearsal.core.records import Refusal
 from rehearsal.provider.context import Context
+from rehearsal.runtime.containers import CONTAINERS
 
 KEYS = "gcp/keys"
 """The namespace of the keys."""
@@ -74,12 +76,7 @@ def caller(context: Context, authorization: str) -> str:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
         if claims["exp"] > time.time():
             return str(claims["email"])
-    raise Refusal(
-        "UNAUTHENTICATED",
-        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie"
-        " or other valid authentication credential. See"
-        " https://developers.google.com/identity/sign-in/web/devconsole-project.",
-    )
+    raise _unauthenticated()
 
 
 def assertion(context: Context, signed: str, audience: str | None) -> str:
@@ -95,17 +92,50 @@ def assertion(context: Context, signed: str, audience: str | None) -> str:
 
 
 def workload_environment(context: Context, email: str) -> dict[str, str]:
-    """The variables that make Google's clients act as this service account.
-
-    The account is in the address: the storage client sends no token to an emulator.
-    """
+    """The variables that make Google's clients act as this service account."""
+    address = account_address(context, email)
     here = context.base_url.removeprefix("http://")
     return {
-        "GCE_METADATA_HOST": f"{here}/gcp/as/{email}",
-        "GCE_METADATA_IP": f"{here}/gcp/as/{email}",
-        "STORAGE_EMULATOR_HOST": f"{context.base_url}/gcp/as/{email}",
+        "GCE_METADATA_HOST": f"{here}{address}",
+        "GCE_METADATA_IP": f"{here}{address}",
+        "STORAGE_EMULATOR_HOST": f"{context.base_url}{address}",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{context.base_url}/gcp/secretmanager/v1/",
     }
+
+
+def account_address(context: Context, email: str) -> str:
+    """The path below which an account's clients find their metadata server and Cloud Storage.
+
+    Google knows a workload by its machine, and the storage client sends no token to an emulator. So the address has a
+    secret, as Azure's ``IDENTITY_HEADER`` is one: without it, whoever reaches loopback could act as each account.
+    """
+    return f"/gcp/as/{email}/{_signature(context, f'address of {email}')}"
+
+
+def account_at(context: Context, email: str, secret: str) -> str:
+    """The account of an address (`account_address`). Raises Google's refusal for a wrong secret."""
+    wanted = _signature(context, f"address of {email}")
+    if not hmac.compare_digest(secret.encode(), wanted.encode()):
+        raise _unauthenticated()
+    return email
+
+
+def renew_stored(context: Context) -> None:
+    """Give the containers of a former version addresses with a secret. Theirs named the account alone."""
+    former = re.compile(rf"{re.escape(context.base_url.removeprefix('http://'))}/gcp/as/([^/]+)")
+    for name, stored in context.kv.items(CONTAINERS).items():
+        if found := former.fullmatch(stored["env"].get("GCE_METADATA_HOST", "")):
+            env = {**stored["env"], **workload_environment(context, found[1])}
+            context.kv.put(CONTAINERS, name, {**stored, "env": env})
+
+
+def _unauthenticated() -> Refusal:
+    return Refusal(
+        "UNAUTHENTICATED",
+        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie"
+        " or other valid authentication credential. See"
+        " https://developers.google.com/identity/sign-in/web/devconsole-project.",
+    )
 
 
 def _signature(context: Context, body: str) -> str:

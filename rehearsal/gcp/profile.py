@@ -117,7 +117,8 @@ def environment(context: Context) -> dict[str, str]:
         "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": f"{base}/serviceusage/v1/",
         "GOOGLE_SECRET_MANAGER_CUSTOM_ENDPOINT": f"{base}/secretmanager/v1/",
         # Through the permission check; the first request starts the emulator.
-        "STORAGE_EMULATOR_HOST": f"{base}/as/{credentials.deployer(context)}",
+        "STORAGE_EMULATOR_HOST": context.base_url
+        + credentials.account_address(context, credentials.deployer(context)),
     }
 
 

@@ -236,6 +236,7 @@ SERVICES: dict[str, tuple[Method, ...]] = {
 
 def routes(context: Context) -> list[BaseRoute]:
     """Everything below ``/gcp``. Opens the endpoints of before a restart again."""
+    credentials.renew_stored(context)
     cloud_run.reopen(context)
 
     storage = storage_proxy.StorageProxy(context)
@@ -257,7 +258,9 @@ def routes(context: Context) -> list[BaseRoute]:
         Route(
             "/sts/v1/token", partial(token_endpoints.exchange_federated, context), methods=["POST"]
         ),
-        Mount("/as/{email}", routes=as_account),
+        Mount("/as/{email}/{secret}", routes=as_account),
+        # For clients that send their token.
+        Route("/storage/{path:path}", storage.answer, methods=storage_proxy.METHODS),
     ]
 
 

@@ -42,7 +42,12 @@ async def metadata(context: Context, request: Request) -> Response:
     if request.headers.get("metadata-flavor") != "Google":
         return PlainTextResponse("Missing Metadata-Flavor:Google header.", 403)
     email, path = request.path_params["email"], request.path_params["path"].strip("/")
-    if not iam.account_exists(context, email):
+    try:
+        credentials.account_at(context, email, request.path_params["secret"])
+    except Refusal:
+        return PlainTextResponse("not found", 404, headers=FLAVOR)
+    # The deployer is a person with a key: no machine runs as the account.
+    if email == credentials.deployer(context) or not iam.account_exists(context, email):
         return PlainTextResponse(f"service account {email} does not exist", 404, headers=FLAVOR)
     project = email.partition("@")[2].partition(".")[0]
     text = {

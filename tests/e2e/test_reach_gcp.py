@@ -160,7 +160,10 @@ def test_only_the_repository_the_branch_and_the_environment_of_the_settings_can_
 @pytest.mark.parametrize("stack", ["gcp"], indirect=True)
 def test_it_is_refused_everything_but_its_job(own: Delivered, stack: Stack, tmp_path: Path) -> None:
     other = Delivered(stack)
-    attacks = {**control_plane_attacks(own, other, tmp_path), **storage_attacks(own, other)}
+    attacks = {
+        **control_plane_attacks(own, other, tmp_path),
+        **storage_attacks(own, other, tmp_path),
+    }
     assert len(attacks) > 60
     succeeded = {}
     for name, attack in attacks.items():
@@ -327,17 +330,15 @@ def control_plane_attacks(
     return {name: request.execute for name, request in requests.items()}
 
 
-def storage_attacks(own: Delivered, other: Delivered) -> dict[str, Callable[[], Any]]:
-    """By Cloud Storage's client, which sends no token to an emulator: the account is in its address."""
+def storage_attacks(own: Delivered, other: Delivered, folder: Path) -> dict[str, Callable[[], Any]]:
+    """By Cloud Storage's client, with the token that the others have."""
     from google.api_core.iam import Policy
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    address = f"{own.base}/as/{own.stack.outputs()['delivery_identity']}"
     client = storage.Client(
         project="triplane-dev",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": address},
+        credentials=own.credentials(folder / "credentials.json"),
+        client_options={"api_endpoint": f"{own.base}/storage"},
     )
 
     def bucket(of: Delivered) -> Any:

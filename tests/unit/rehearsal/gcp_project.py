@@ -15,6 +15,7 @@ from rehearsal.gcp import credentials, iam, routes, service_usage
 from rehearsal.gcp.profile import PROFILE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
+from tests.unit.rehearsal.raw_requests import raw_request
 
 PROJECT, REGION = "triplane-dev", "europe-west1"
 PLACE = f"projects/{PROJECT}/locations/{REGION}"
@@ -92,6 +93,14 @@ class Project:
         headers = {"authorization": f"Bearer {token}"}
         answer = self.http.request(method, f"/gcp/{path}", json=body, headers=headers)
         return answer.status_code, answer.json()
+
+    def address(self, email: str) -> str:
+        """Where the clients of a service account find its metadata server and Cloud Storage."""
+        return credentials.account_address(self.context, email)
+
+    def raw(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> int:
+        """The status of a request whose path no client has normalized."""
+        return raw_request(self.http, method, target, body, headers)
 
     def finish(self, operation: Json) -> Json:
         """Wait for a long-running operation; returns its last state."""

@@ -23,9 +23,9 @@ from components.gcp.dynamic.vertex_deployment import VertexDeploymentProvider, d
 from components.gcp.dynamic.vertex_model import VertexModelProvider
 from components.gcp.dynamic.vertex_traffic import VertexTrafficProvider
 from rehearsal.core.records import Json, Record, Refusal
-from rehearsal.gcp import credentials, iam, operations, permissions, storage
+from rehearsal.gcp import credentials, iam, operations, permissions, routes, storage
 from rehearsal.provider.context import Context
-from rehearsal.runtime.containers import Container, ContainerFailed
+from rehearsal.runtime.containers import CONTAINERS, Container, ContainerFailed
 from tests.unit.rehearsal.archives import archive
 from tests.unit.rehearsal.gcp_project import (
     BUCKET,
@@ -425,7 +425,7 @@ def test_a_prediction_needs_the_permission_on_its_endpoint(platform: Platform) -
 def test_a_workload_reaches_only_its_zone_of_the_lake(platform: Platform) -> None:
     gateway = platform.account("gateway")
     platform.let_zone("roles/storage.objectCreator", gateway, "captures")
-    store = f"/gcp/as/{gateway}"
+    store = platform.address(gateway)
     upload = f"{store}/upload/storage/v1/b/{platform.lake.id}/o?uploadType=media&name="
     assert platform.http.post(f"{upload}captures/a", content=b"a").status_code == 200
     refused = platform.http.post(f"{upload}models/a", content=b"a")
@@ -446,22 +446,57 @@ def test_a_list_is_checked_by_the_prefix_that_it_requests(platform: Platform) ->
         bucket=platform.lake.id,
         condition={"title": "b", "expression": f'{listed}.startsWith("builds/")'},
     )
-    objects = f"/gcp/as/{reader}/storage/v1/b/{platform.lake.id}/o"
+    objects = f"{platform.address(reader)}/storage/v1/b/{platform.lake.id}/o"
     assert platform.http.get(f"{objects}?prefix=builds/").json()["items"]
     assert platform.http.get(f"{objects}?prefix=models/").status_code == 403
     assert platform.http.get(objects).status_code == 403
 
 
-def test_the_metadata_server_gives_a_token_of_the_workloads_account_only(
+def test_the_metadata_server_gives_a_token_to_the_workload_of_the_account_only(
     platform: Platform,
 ) -> None:
-    path = f"/gcp/as/{platform.builder}/computeMetadata/v1/instance/service-accounts/default/token"
+    token_of = "/computeMetadata/v1/instance/service-accounts/default/token"
+    flavor = {"metadata-flavor": "Google"}
+    path = platform.address(platform.builder) + token_of
     assert platform.http.get(path).status_code == 403, "without the header it is a forged request"
-    token = platform.http.get(path, headers={"metadata-flavor": "Google"}).json()["access_token"]
+    token = platform.http.get(path, headers=flavor).json()["access_token"]
+    deployer = credentials.deployer(platform.context)
+    secret = path.split("/")[4]
+    for email in (platform.builder, deployer, platform.account("other")):
+        for given in ("", "/", f"/{'0' * 64}", f"/{secret[:-1]}", "/é"):
+            stranger = platform.http.get(f"/gcp/as/{email}{given}{token_of}", headers=flavor)
+            assert stranger.status_code in (401, 404), (email, given)
+        if email != platform.builder:
+            another = platform.http.get(f"/gcp/as/{email}/{secret}{token_of}", headers=flavor)
+            assert another.status_code == 404, email
+    nobody = platform.http.get(platform.address(deployer) + token_of, headers=flavor)
+    assert nobody.status_code == 404, "no machine runs as the project's owner"
     assert credentials.caller(platform.context, f"Bearer {token}") == platform.builder
     for forged in ("", "Bearer ", f"Bearer {token}x", "Bearer ya29.e30.00", "Bearer a.b.c"):
         with pytest.raises(Refusal, match="invalid authentication credentials"):
             credentials.caller(platform.context, forged)
+
+
+def test_the_containers_of_a_former_version_get_addresses_with_a_secret(
+    platform: Platform,
+) -> None:
+    context, email = platform.context, platform.builder
+    here = context.base_url.removeprefix("http://")
+    former = {
+        "GCE_METADATA_HOST": f"{here}/gcp/as/{email}",
+        "GCE_METADATA_IP": f"{here}/gcp/as/{email}",
+        "STORAGE_EMULATOR_HOST": f"{context.base_url}/gcp/as/{email}",
+    }
+    users = {"GCE_METADATA_HOST": "metadata.example"}
+    context.kv.put(CONTAINERS, "gateway", {"image": "i", "env": {**former, "OTHER": "1"}})
+    context.kv.put(CONTAINERS, "users", {"image": "i", "env": users})
+    routes.routes(context)
+    renewed = {"OTHER": "1", **credentials.workload_environment(context, email)}
+    assert context.kv.get(CONTAINERS, "gateway") == {"image": "i", "env": renewed}
+    assert renewed["GCE_METADATA_HOST"] != former["GCE_METADATA_HOST"]
+    assert context.kv.get(CONTAINERS, "users")["env"] == users
+    for name in ("gateway", "users"):
+        context.kv.delete(CONTAINERS, name)
 
 
 def run(platform: Platform, image: str, email: str, **changes: Any) -> Record:

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from config import github
 from rehearsal.core.records import CheckFailure, Refusal
 from rehearsal.core.wire import encode
-from rehearsal.gcp import expressions, iam, permissions, required_permissions
+from rehearsal.gcp import credentials, expressions, iam, permissions, required_permissions, storage
 from rehearsal.gcp.profile import PROFILE
 from rehearsal.provider.context import Context
 from rehearsal.provider.service import Provider
@@ -156,7 +156,7 @@ def test_a_bucket_and_its_policy_need_rights_of_their_own(project: Project) -> N
     email = project.account("reader")
     bucket = project.create(BUCKET, "lake", location="EU")
     project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=bucket.id)
-    store = f"/gcp/as/{email}/storage/v1/b/{bucket.id}"
+    store = f"{project.address(email)}/storage/v1/b/{bucket.id}"
     assert project.http.get(f"{store}/o").status_code == 200
     for method, path in (
         ("PATCH", ""),
@@ -181,7 +181,7 @@ def test_a_copy_needs_the_right_to_write_where_it_goes(project: Project) -> None
     email = project.account("copier")
     own, other = (project.create(BUCKET, name, location="EU") for name in ("own", "other"))
     project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=own.id)
-    store = f"/gcp/as/{email}"
+    store = project.address(email)
     upload = f"{store}/upload/storage/v1/b/{own.id}/o?uploadType=media&name=a"
     assert project.http.post(upload, content=b"a").status_code == 200
     copy = f"{store}/storage/v1/b/{own.id}/o/a/rewriteTo/b/{{}}/o/b"
@@ -189,6 +189,116 @@ def test_a_copy_needs_the_right_to_write_where_it_goes(project: Project) -> None
     refused = project.http.post(copy.format(other.id))
     assert refused.status_code == 403
     assert "storage.objects.create" in refused.json()["error"]["message"]
+
+
+def test_to_overwrite_an_object_needs_the_right_to_delete_it(project: Project) -> None:
+    email = project.account("writer")
+    lake = project.create(BUCKET, "lake", location="EU")
+    project.grant(BUCKET_MEMBER, "roles/storage.objectCreator", email, bucket=lake.id)
+    upload = f"{project.address(email)}/upload/storage/v1/b/{lake.id}/o"
+    about = {"uploadType": "media", "name": "a"}
+    assert project.http.post(upload, params=about, content=b"first").status_code == 200
+    related = {"content-type": "multipart/related; boundary=x"}
+    part = b"--x\r\ncontent-type: application/json\r\n\r\n"
+    whole = part + b'{"name": "a"}\r\n' + part + b"second\r\n--x--"
+    for kind, content in (
+        ("media", b"second"),
+        ("multipart", whole),
+        ("resumable", b'{"name":"a"}'),
+    ):
+        named = {"name": "a"} if kind == "media" else {}
+        refused = project.http.post(
+            upload, params={"uploadType": kind, **named}, content=content, headers=related
+        )
+        assert (refused.status_code, kind) == (403, kind)
+        assert "does not have storage.objects.delete access" in refused.json()["error"]["message"]
+        # As the gateway writes: only if there is no such object.
+        new_only = {"uploadType": kind, **named, "ifGenerationMatch": "0"}
+        refused = project.http.post(upload, params=new_only, content=content, headers=related)
+        assert (refused.status_code, kind) == (412, kind)
+    assert storage.get_object(project.context, lake.id, "a") == b"first"
+    project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=lake.id)
+    assert project.http.post(upload, params=about, content=b"second").status_code == 200
+    assert storage.get_object(project.context, lake.id, "a") == b"second"
+
+
+def test_an_address_is_checked_as_the_one_that_is_used(project: Project) -> None:
+    """Each of these reached the other bucket, or another object, with rights on the own ones alone."""
+    email = project.account("writer")
+    own, lake = (project.create(BUCKET, name, location="EU") for name in ("own", "lake"))
+    for name in ("secret", "captures/a"):
+        storage.put_object(project.context, lake.id, name, b"secret")
+    project.grant(BUCKET_MEMBER, "roles/storage.objectUser", email, bucket=own.id)
+    within = f'resource.name.startsWith("projects/_/buckets/{lake.id}/objects/captures/")'
+    condition = {"title": "c", "expression": within}
+    writer = {"bucket": lake.id, "condition": condition}
+    project.grant(BUCKET_MEMBER, "roles/storage.objectCreator", email, **writer)
+    project.grant(permissions.PROJECT_BINDING, "roles/storage.objectViewer", email, project=PROJECT)
+    front = project.address(email)
+    upload = f"/upload/storage/v1/b/{lake.id}/o?uploadType="
+    preamble = b'{"name": "captures/b"}\r\n--x\r\n\r\n{"name": "mine"}\r\n--x\r\n\r\nmine\r\n--x--'
+    attacks = [
+        ("DELETE", f"/upload/resumable/../../storage/v1/b/{lake.id}/o/secret", b""),
+        ("DELETE", f"/upload/resumable/%2e%2e/%2E./storage/v1/b/{lake.id}/o/secret", b""),
+        ("DELETE", f"/storage/v1/b/{own.id}/../{lake.id}/o/secret", b""),
+        ("DELETE", f"/storage/v1/b/{own.id}/o/..%2F..%2F{lake.id}%2Fsecret", b""),
+        ("POST", f"{upload}media&name=captures%2F..%2Fmine", b"mine"),
+        ("POST", f"{upload}media&name=mine&name=captures%2Fb", b"mine"),
+        ("POST", f"{upload}multipart", preamble),
+        ("POST", f"/storage/v1/b/{lake.id}/o?uploadType=media&name=mine", b"mine"),
+        ("PUT", f"/{lake.id}/mine", b"mine"),
+        ("POST", f"/storage/v1/b/{own.id}/o/a/rewriteTo/b/{lake.id}/o/captures%2F..%2Fmine", b""),
+        (
+            "POST",
+            f"/storage/v1/b/{lake.id}/o/mine/compose",
+            b'{"sourceObjects":[{"name":"secret"}]}',
+        ),
+        ("POST", "/batch/storage/v1", b"--x\r\n\r\nDELETE /storage/v1/b/own/o/a\r\n--x--"),
+        ("PUT", "/_internal/config", b"{}"),
+        ("POST", "/storage/v1/b", b'{"name": "mine"}'),
+    ]
+    assert project.http.post(f"{front}/upload/storage/v1/b/{own.id}/o?uploadType=media&name=a")
+    allowed = {"captures/a", "captures/b", "secret"}
+    done = []
+    for method, path, content in attacks:
+        headers = {"content-type": "multipart/related; boundary=x"}
+        status = project.raw(method, f"{front}{path}", content, headers)
+        if status not in (400, 403, 404):
+            done.append((method, path, status))
+        assert storage.get_object(project.context, lake.id, "secret") == b"secret", path
+        if not allowed.issuperset(storage.object_names(project.context, lake.id)):
+            done.append((method, path, "wrote another object"))
+            storage.delete_object(project.context, lake.id, "mine")
+    # The upload whose preamble names another object writes the one that is checked.
+    assert done == [("POST", f"{upload}multipart", 200)]
+    assert not storage.object_exists(project.context, lake.id, "mine")
+
+
+def test_a_resumable_upload_goes_on_at_the_address_of_its_session(project: Project) -> None:
+    email = project.account("writer")
+    lake = project.create(BUCKET, "lake", location="EU")
+    project.grant(BUCKET_MEMBER, "roles/storage.objectCreator", email, bucket=lake.id)
+    begin = f"{project.address(email)}/upload/storage/v1/b/{lake.id}/o?uploadType=resumable"
+    begun = project.http.post(begin, json={"name": "captures/ä"})
+    session = begun.headers["location"]
+    assert session.startswith(f"{project.context.base_url}{project.address(email)}/upload/")
+    headers = {"content-range": "bytes 0-2/3"}
+    path = session.removeprefix(project.context.base_url)
+    assert project.http.put(path, content=b"abc", headers=headers).status_code == 200
+    assert storage.get_object(project.context, lake.id, "captures/ä") == b"abc"
+
+
+def test_a_client_that_sends_its_token_reaches_storage_as_its_account(project: Project) -> None:
+    email = project.account("reader")
+    lake = project.create(BUCKET, "lake", location="EU")
+    project.grant(BUCKET_MEMBER, "roles/storage.objectViewer", email, bucket=lake.id)
+    token = credentials.token(project.context, email)["access_token"]
+    path = f"/gcp/storage/storage/v1/b/{lake.id}/o"
+    headers = {"authorization": f"Bearer {token}"}
+    assert project.http.get(path, headers=headers).status_code == 200
+    assert project.http.post(path, headers=headers).status_code == 404
+    assert project.http.get(path).status_code == 401
+    assert project.http.get(path, headers={"authorization": "Bearer x"}).status_code == 401
 
 
 def test_only_permissions_that_are_held_are_reported(project: Project) -> None:
@@ -202,8 +312,6 @@ def test_only_permissions_that_are_held_are_reported(project: Project) -> None:
 
 
 def test_a_step_of_the_engine_needs_the_rights_of_its_credentials(project: Project) -> None:
-    from rehearsal.gcp import credentials
-
     email = project.account("deployer")
     bucket = project.create(BUCKET, "lake", location="EU")
     token = credentials.token(project.context, email)["access_token"]
@@ -228,8 +336,6 @@ def test_what_is_gone_looks_like_what_is_forbidden_without_a_right_in_the_projec
     project: Project,
 ) -> None:
     """Google's own words: "denied on resource … (or it may not exist)"."""
-    from rehearsal.gcp import credentials
-
     email = project.account("reader")
     token = credentials.token(project.context, email)["access_token"]
     provider, call = Provider(project.context, PROFILE), Call()
@@ -247,8 +353,6 @@ def test_what_is_gone_looks_like_what_is_forbidden_without_a_right_in_the_projec
 
 def test_who_may_give_some_roles_only_cannot_give_another(project: Project) -> None:
     """https://cloud.google.com/iam/docs/setting-limits-on-granting-roles"""
-    from rehearsal.gcp import credentials
-
     email = project.account("giver")
     gives = role(
         project, "resourcemanager.projects.setIamPolicy", "resourcemanager.projects.getIamPolicy"

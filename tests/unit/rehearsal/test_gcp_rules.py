@@ -118,7 +118,8 @@ def test_an_object_has_the_content_that_the_program_gives(project: Project) -> N
     )
     assert made.outputs["md5hash"]
     assert project.lifecycle.read(OBJECT, made.id)
-    path = f"/gcp/as/{credentials.deployer(project.context)}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
+    front = project.address(credentials.deployer(project.context))
+    path = f"{front}/storage/v1/b/{bucket.id}/o/b%2Fc.zip?alt=media"
     with zipfile.ZipFile(io.BytesIO(project.http.get(path).content)) as zipped:
         assert zipped.read("f") == b"x"
     project.delete(made)

@@ -5,11 +5,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/programming.html
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from xml.sax.saxutils import escape
 
 from rehearsal.aws.calls import Call
+from rehearsal.core.records import Refusal
 
 NAMESPACES = {
     "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
@@ -46,10 +48,18 @@ def error(service: str, code: str, message: str) -> str:
     return ERROR.format(namespace=NAMESPACES[service], code=code, message=escape(message))
 
 
+def number(call: Call, name: str, default: int) -> int:
+    """A number of the form. Raises `Refusal` for another text: https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html"""
+    text = str(call.body.get(name) or default)
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise Refusal("ValidationError", f"The value at '{name}' is no number: {text[:20]}")
+    return int(text)
+
+
 def page(call: Call, name: str, items: Iterable[str]) -> str:
     """A page of a list, each item the XML inside its ``member``."""
     members = [f"<member>{each}</member>" for each in items]
-    start, limit = int(call.body.get("Marker", 0)), int(call.body.get("MaxItems", PAGE))
+    start, limit = number(call, "Marker", 0), number(call, "MaxItems", PAGE)
     more = start + limit < len(members)
     return (
         f"<{name}>{''.join(members[start : start + limit])}</{name}>"

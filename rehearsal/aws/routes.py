@@ -193,7 +193,11 @@ async def _dispatch(
         if query is None:
             authorization.require(call, service, action, authorization.form_parameters(fields))
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {service}:{action}")
-        result = await anyio.to_thread.run_sync(query, replace(call, body=fields))
+        try:
+            result = await anyio.to_thread.run_sync(query, replace(call, body=fields))
+        except KeyError as missing:
+            text = f"1 validation error detected: Value null at {missing}: it must not be null"
+            raise Refusal("ValidationError", text) from None
         text = query_protocol.response(service, action, result)
         return Response(text, media_type="text/xml")
     for _, pattern, invoke in PATHS:

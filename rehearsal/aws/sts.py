@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
-import jwt
-
-from rehearsal.aws import credentials, permissions
+from rehearsal.aws import credentials, permissions, query_protocol
 from rehearsal.aws.calls import Call
 from rehearsal.aws.query_protocol import elements
 from rehearsal.core.records import Record, Refusal
+from rehearsal.core.token_claims import InvalidToken, is_valid_now, unverified_claims
 
 DEPLOYER_ID = "AIDAREHEARSAL00000001"
 WEB_IDENTITY = "AssumeRoleWithWebIdentity"
@@ -45,7 +43,7 @@ def assume_role_with_web_identity(call: Call) -> str:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     """
-    seconds = int(call.body.get("DurationSeconds") or DEFAULT_SECONDS)
+    seconds = query_protocol.number(call, "DurationSeconds", DEFAULT_SECONDS)
     role = _trusting_role(call, call.body["RoleArn"], _claims(call.body["WebIdentityToken"]))
     longest = int(role.inputs.get("maxSessionDuration") or DEFAULT_SECONDS)
     if not LEAST_SECONDS <= seconds <= longest:
@@ -66,11 +64,12 @@ def assume_role_with_web_identity(call: Call) -> str:
 
 def _claims(token: str) -> dict[str, Any]:
     try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError as error:
+        claims = unverified_claims(token)
+    except InvalidToken as error:
         raise Refusal("InvalidIdentityToken", f"The token could not be parsed: {error}") from None
-    if claims.get("exp", 0) <= time.time():
-        raise Refusal("ExpiredTokenException", "Token expired")
+    if not is_valid_now(claims):
+        # That a token whose time has not begun is refused with this code is believed.
+        raise Refusal("ExpiredTokenException", "Token expired or not valid yet")
     return claims
 
 

@@ -7,9 +7,7 @@ https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant
 from __future__ import annotations
 
 import time
-from typing import Any
 
-import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -19,6 +17,7 @@ from rehearsal.azure.managed_identity import FEDERATED_CREDENTIAL
 from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.core.records import Refusal
 from rehearsal.core.request_bodies import form
+from rehearsal.core.token_claims import InvalidToken, is_valid_now, unverified_claims
 from rehearsal.provider.context import Context
 
 
@@ -84,10 +83,10 @@ def _federated(context: Context, client: str, assertion: str) -> tuple[str, str]
     if identity is None:
         raise Refusal("AADSTS700016", f"Application with identifier '{client}' was not found.")
     try:
-        claims: dict[str, Any] = jwt.decode(assertion, options={"verify_signature": False})
-    except jwt.InvalidTokenError as error:
+        claims = unverified_claims(assertion)
+    except InvalidToken as error:
         raise Refusal("AADSTS50027", f"JWT token is invalid or malformed: {error}") from None
-    if not claims.get("nbf", 0) <= time.time() < claims.get("exp", 0):
+    if not is_valid_now(claims):
         raise Refusal("AADSTS700024", "Client assertion is not within its valid time range.")
     trusted = [
         (each.inputs["issuer"], each.inputs["subject"])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import google.auth.exceptions
-import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from rehearsal.core.records import Refusal
 from rehearsal.core.request_bodies import form
+from rehearsal.core.token_claims import InvalidToken, is_valid_now, unverified_claims
 from rehearsal.gcp import credentials, expressions, iam
 from rehearsal.provider.context import Context
 
@@ -99,8 +96,8 @@ def _principal(context: Context, audience: str, token: str) -> str:
     if provider is None:
         raise Refusal("invalid_target", f"The target service indicated by {audience} is invalid.")
     try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError as error:
+        claims = unverified_claims(token)
+    except InvalidToken as error:
         raise Refusal("invalid_grant", f"Unable to parse the ID Token: {error}") from None
     oidc = provider.inputs.get("oidc") or {}
     if claims.get("iss") != oidc.get("issuerUri"):
@@ -109,10 +106,7 @@ def _principal(context: Context, audience: str, token: str) -> str:
     own = (f"https://iam.googleapis.com/{name}", f"//iam.googleapis.com/{name}")
     if claims.get("aud") not in (oidc.get("allowedAudiences") or own):
         raise Refusal("invalid_grant", "The audience in ID Token does not match the expected one.")
-    begins, ends = claims.get("nbf", 0), claims.get("exp", 0)
-    if not (isinstance(begins, int | float) and isinstance(ends, int | float)):
-        raise Refusal("invalid_grant", "Unable to parse the ID Token: its times are no numbers.")
-    if not begins <= time.time() < ends:
+    if not is_valid_now(claims):
         raise Refusal("invalid_grant", "The ID Token is expired or not valid yet.")
     known = {f"assertion.{claim}": value for claim, value in claims.items()}
     mapping = provider.inputs.get("attributeMapping") or {}

@@ -21,6 +21,7 @@ from rehearsal.core.access_keys import AccessKey
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import Json, Record, Refusal
 from rehearsal.provider.context import Context
+from tests.fuzz.odd_tokens import encoded, odd_tokens
 from tests.unit.rehearsal.archives import archive
 from tests.unit.rehearsal.aws_account import Account, Signed, allow
 
@@ -339,6 +340,39 @@ def test_a_session_of_the_delivery_is_as_long_as_its_role_allows_and_then_ends(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + SESSION_SECONDS + 1)
     assert (identity().status_code, "ExpiredToken" in identity().text) == (403, True)
+
+
+def test_a_token_with_odd_claims_and_an_odd_form_are_refused_and_no_fault(
+    account: Account,
+) -> None:
+    role = delivery_role(account)
+    good = {"iss": GITHUB, "aud": "sts.amazonaws.com", "sub": SUBJECT, "ref": "refs/heads/main"}
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "RoleArn": role.outputs["arn"],
+        "WebIdentityToken": encoded(json.dumps({**good, "exp": time.time() + 300})),
+    }
+    assert account.http.post("/aws/", data=form).status_code == 200
+    changes: list[dict[str, str | None]] = [
+        *({"WebIdentityToken": token} for token in (*odd_tokens(good), None)),
+        *({"DurationSeconds": each} for each in ("abc", "-1", "1e3", "9" * 5000, "٣٦٠٠", "\0")),
+        *({"RoleArn": each} for each in (None, "", "x", "arn:aws:iam::1:role/", "\0")),
+    ]
+    for change in changes:
+        odd = {name: value for name, value in (form | change).items() if value is not None}
+        answer = account.http.post("/aws/", data=odd)
+        assert answer.status_code in (400, 403), str(change)[:200]
+        assert "<Code>" in answer.text
+
+
+def test_a_list_that_begins_nowhere_is_refused(account: Account) -> None:
+    for odd in ({"Marker": "x"}, {"Marker": "-1"}, {"MaxItems": "many"}):
+        form = {"Action": "ListRoles", **odd}
+        key = account.context.access_keys.deployer
+        answer = account.http.post("/aws/", data=form, auth=Signed(key, "iam"))
+        assert (answer.status_code, "ValidationError" in answer.text) == (400, True), odd
+    answer = account.http.post("/aws/", data={"Action": "GetRole"}, auth=Signed(key, "iam"))
+    assert (answer.status_code, "ValidationError" in answer.text) == (400, True)
 
 
 def test_a_session_longer_than_the_role_allows_is_refused(account: Account) -> None:

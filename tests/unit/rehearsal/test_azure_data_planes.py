@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import ssl
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from starlette.testclient import TestClient
 
+from config import github
 from rehearsal.azure import (
     app_service,
     container_registry,
@@ -28,10 +30,12 @@ from rehearsal.azure import (
 )
 from rehearsal.azure.container_registry import REGISTRY
 from rehearsal.azure.container_registry_data_plane import PULL as PULL_ACTION
+from rehearsal.azure.managed_identity import FEDERATED_CREDENTIAL
 from rehearsal.azure.profile import environment
 from rehearsal.core import behaviour
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
+from tests.fuzz.odd_tokens import encoded, odd_tokens
 from tests.unit.rehearsal.azure_subscription import (
     PULL,
     SECRETS_USER,
@@ -93,6 +97,31 @@ def test_the_identity_endpoint_gives_an_app_tokens_of_its_own_identity_only(
     token = request_token("secret-header", mine.outputs["clientId"]).json()["access_token"]
     principal = credentials.principal_of(azure.context, f"Bearer {token}", "https://ml.azure.com")
     assert principal == mine.outputs["principalId"]
+
+
+def test_an_assertion_with_odd_claims_is_refused_and_no_fault(azure: Subscription) -> None:
+    identity = azure.identity("delivery")
+    good = {"iss": github.ISSUER, "aud": "api://AzureADTokenExchange", "sub": "repo:a/b:main"}
+    azure.create(
+        FEDERATED_CREDENTIAL,
+        resourceName="delivery",
+        federatedIdentityCredentialResourceName="github",
+        issuer=good["iss"],
+        subject=good["sub"],
+        audiences=[good["aud"]],
+    )
+    entra = TestClient(routes.resource_manager(azure.context))
+
+    def status(assertion: str) -> int:
+        form = {"client_id": identity.outputs["clientId"], "client_assertion": assertion}
+        answer = entra.post("/tenant/oauth2/v2.0/token", data=form)
+        assert answer.status_code == 200 or answer.json()["error"] == "invalid_client"
+        return answer.status_code
+
+    assert status(encoded(json.dumps({**good, "exp": time.time() + 300}))) == 200
+    for assertion in odd_tokens(good):
+        if assertion:  # an empty field is none
+            assert status(assertion) == 401, assertion[:200]
 
 
 def test_an_app_that_cannot_pull_its_image_exists_and_answers_503(azure: Subscription) -> None:

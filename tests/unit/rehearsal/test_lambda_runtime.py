@@ -164,12 +164,18 @@ def test_settings_of_a_function_load_no_code_from_outside_of_its_archive(
     outside.mkdir()
     witness = tmp_path / "witness"
     (outside / "sitecustomize.py").write_text(f"open({str(witness)!r}, 'w')")
-    settings = {"PYTHONPATH": f"lib:{outside}", "LD_LIBRARY_PATH": str(outside)}
+    settings = {
+        "PYTHONPATH": f"lib:{outside}",
+        "LD_LIBRARY_PATH": str(outside),
+        "OPENSSL_CONF": f"{outside}/openssl.cnf",
+        "AWS_CONFIG_FILE": f"{outside}/config",
+        "NODE_OPTIONS": f"--require={outside}/any.js",
+    }
     aws.run("k", function(ECHO, env=settings))
     environment = aws.invoke({})["environment"]
     assert not witness.exists()
     assert environment["PYTHONPATH"] == "lib"
-    assert "LD_LIBRARY_PATH" not in environment
+    assert str(outside) not in str(environment)
 
 
 def test_a_warm_process_is_used_again_and_frozen_in_between(aws: Lambda) -> None:

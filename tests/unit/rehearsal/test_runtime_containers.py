@@ -159,12 +159,24 @@ def test_settings_of_a_container_load_no_code_from_outside_of_its_image(
         "LD_PRELOAD": f"{outside}/any.so",
         "PYTHONHOME": str(outside),
         "PYTHONUNBUFFERED": "1",
+        "OPENSSL_CONF": f"{outside}/openssl.cnf",
+        "OPENSSL_MODULES": f"/app/../../..{outside}",
+        "GCONV_PATH": f"{outside}:/app",
+        "BASH_ENV": f"{outside}/any.sh",
+        "BASH_FUNC_cd%%": f"() {{ . {outside}/any.sh; }}",
+        "NODE_OPTIONS": f"--require={outside}/any.js",
+        "PERL5OPT": f"-I{outside} -Many",
+        "AWS_CONFIG_FILE": f"{outside}/config",
+        "UVICORN_APP_DIR": str(outside),
+        "ENV": "production",
+        "MALLOC_ARENA_MAX": "2",
     }
     live_context.containers.run("endpoint", container(image, **settings))
     environment = facts(live_context, "endpoint")["env"]
     assert not witness.exists()
     assert str(outside) not in str(environment)
-    assert environment["PYTHONUNBUFFERED"] == "1"
+    kept = ("PYTHONUNBUFFERED", "ENV", "MALLOC_ARENA_MAX")
+    assert {name: environment[name] for name in kept} == {name: settings[name] for name in kept}
 
 
 def test_a_request_is_forwarded_completely(live_context: Context, image: str) -> None:

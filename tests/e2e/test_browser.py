@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -16,14 +15,10 @@ from typing import Any
 import pytest
 
 from bench.harness import Stack
+from tests.e2e.browser import CHROMIUM, NEEDS_CHROMIUM, NO_CHROMIUM
 from tests.e2e.test_listeners import listeners
 
-BROWSER = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-pytestmark = pytest.mark.skipif(
-    not BROWSER, reason="no Chromium on this machine: apt install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 
 PAGE = """<!doctype html><body><script>
 const targets = %s, got = []
@@ -75,9 +70,10 @@ def serve() -> Iterator[Callable[[str], int]]:
 
 def dom(url: str, profile: Path) -> str:
     """What the browser makes of a page, after its scripts have run."""
+    assert CHROMIUM, NO_CHROMIUM
     command = [
         *(
-            str(BROWSER),
+            CHROMIUM,
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

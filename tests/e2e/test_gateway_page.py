@@ -13,10 +13,10 @@ from gateway.features import Features
 from gateway.page import render
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser import CHROMIUM, WITHOUT, chromium, focused, violations
+from tests.e2e.browser import NEEDS_CHROMIUM, chromium, focused, violations
 from tests.e2e.browser import widths_with_sideways_scrolling as too_narrow
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason=WITHOUT)
+pytestmark = NEEDS_CHROMIUM
 FEATURES = Features.load()
 FLIGHT = FEATURES.document["example"]
 OPTIONAL = [field["name"] for field in FEATURES.document["fields"] if not field["required"]]

@@ -21,10 +21,10 @@ from rehearsal.core.request_guard import RequestGuard
 from rehearsal.page import Page as Routes
 from rehearsal.provider.context import Context
 from rehearsal.server import TITLES, assemble
-from tests.e2e.browser import CHROMIUM, WITHOUT, chromium, focused, violations
+from tests.e2e.browser import NEEDS_CHROMIUM, chromium, focused, violations
 from tests.e2e.browser import widths_with_sideways_scrolling as too_narrow
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason=WITHOUT)
+pytestmark = NEEDS_CHROMIUM
 TOKEN = "the-token-of-this-rehearsal"
 COMPONENTS = ("DataLake", "Gateway", "Identity", "ImageBuild", "ModelEndpoint", "Monitoring")
 UPDATE_MS = 10_000

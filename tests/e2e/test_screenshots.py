@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.harness import ROOT, Stack
-from tests.e2e.browser import CHROMIUM, WITHOUT, chromium
+from tests.e2e.browser import NEEDS_CHROMIUM, chromium
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("UPDATE_SCREENSHOTS"), reason="only `make screenshots`"),
-    pytest.mark.skipif(not CHROMIUM, reason=WITHOUT),
+    NEEDS_CHROMIUM,
 ]
 LOOKS = {"": ("light", 1000), "-dark-phone": ("dark", 320)}
 HEIGHT = 960

@@ -130,7 +130,11 @@ REPLACED = {
     "components.azure.dynamic.grants_in_force": ["principal"],
     "components.gcp.dynamic.built_image": ["project", "region", "repository", "tag"],
     "components.gcp.dynamic.vertex_deployment": [
-        *("endpoint", "machine", "model", "region", "service_account"),
+        "endpoint",
+        "machine",
+        "model",
+        "region",
+        "service_account",
     ],
     "components.gcp.dynamic.vertex_model": ["artifact_uri", "image", "project", "region"],
     "components.gcp.dynamic.vertex_traffic": ["endpoint", "region"],

@@ -149,6 +149,11 @@ def test_google_cloud_returns_labels_by_service_and_accounts_by_description(
     )
     found = discovery.discovered_resources(config("gcp"), "dev", "p", [])
     assert [each.name for each in found] == ["b-0", "s-0", "sa-1234567"]
+    assert [each.type for each in found] == [
+        "gcp:storage/bucket:Bucket",
+        "gcp:secretmanager/secret:Secret",
+        "gcp:serviceaccount/account:Account",
+    ]
 
 
 def test_a_google_service_that_refuses_to_list_does_not_count_as_empty() -> None:
@@ -183,6 +188,11 @@ def test_azure_returns_the_stacks_groups_and_the_tagged_resources_in_them(
     monkeypatch.setattr(arm, "listed", listed)
     found = discovery.discovered_resources(config("azure"), "dev", "1", [])
     assert [str(each) for each in found] == ["g-0", "g-0/app12345678", "g-0/ws/ep12345678"]
+    assert [each.type for each in found] == [
+        "azure-native:resources:ResourceGroup",
+        "azure-native:web:WebApp",
+        "azure-native:machinelearningservices:OnlineEndpoint",
+    ]
     assert found[2].parents == {"resourceGroupName": "g-0", "workspaceName": "ws"}
 
 
@@ -228,6 +238,7 @@ def test_the_inline_policies_of_a_role_are_listed_by_its_name(
     found = list(aws.role_policies({"role": "the-role", "region": "eu-west-1"}))
     assert [each.name for each in found] == ["a", "b", "c"]
     assert found[0].parents == {"role": "the-role"}
+    assert {each.type for each in found} == {"aws:iam/rolePolicy:RolePolicy"}
 
 
 # https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret

@@ -50,7 +50,11 @@ class FakeStack:
 
     @property
     def cli(self) -> SimpleNamespace:
-        return SimpleNamespace(json=lambda *_: state_with(self.key))
+        def exported(*words: str) -> dict[str, Any]:
+            assert words == ("stack", "export", "--show-secrets")
+            return state_with(self.key)
+
+        return SimpleNamespace(json=exported)
 
     def make(self, target: str) -> str:
         return f"make {target} CLOUD=gcp"
@@ -169,9 +173,13 @@ def test_a_key_in_a_copy_is_decrypted_by_the_engine(
 ) -> None:
     done = subprocess.CompletedProcess([], code, printed, "error: incorrect passphrase")
 
+    def capture(*words: str) -> subprocess.CompletedProcess[str]:
+        assert words == ("stack", "export", "--show-secrets")
+        return done
+
     @contextmanager
     def former(name: str, copy: StateCopy, _: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(name=name, cli=SimpleNamespace(capture=lambda *_: done))
+        yield SimpleNamespace(name=name, cli=SimpleNamespace(capture=capture))
 
     monkeypatch.setattr(kept_key, "former_stack", former)
     copy = StateCopy("the backup", state_with(None))

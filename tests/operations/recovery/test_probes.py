@@ -78,6 +78,11 @@ def test_a_resource_that_may_be_written_twice_gets_no_probe() -> None:
     assert probes.with_probes(deployment(), [upsert])["resources"] == deployment()["resources"]
 
 
+def test_an_id_that_is_known_already_is_not_derived_from_the_inputs() -> None:
+    [probe] = probes.probes(probes.with_probes(deployment(), [role(physical="r-1", id="r-2")]))
+    assert probe["id"] == "r-2"
+
+
 @pytest.mark.parametrize(
     ("type_", "outputs"),
     [

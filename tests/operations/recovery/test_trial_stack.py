@@ -23,7 +23,14 @@ STATE = {"version": 3, "deployment": deployment(role(id="r-1"))}
 def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setattr(trial_stack, "HOME", tmp_path)
     return cast(
-        Stack, SimpleNamespace(environment={"A": "of the other", "PULUMI_BACKEND_URL": "x"})
+        Stack,
+        SimpleNamespace(
+            environment={
+                "A": "of the other",
+                "PULUMI_BACKEND_URL": "x",
+                "PULUMI_DIY_BACKEND_GZIP": "true",
+            }
+        ),
     )
 
 
@@ -36,6 +43,8 @@ def test_a_former_stack_is_its_copy_in_a_folder_that_only_this_user_reads(
         assert former.folder.parent == tmp_path / ".pulumi"
         assert former.folder.stat().st_mode & 0o077 == 0
         assert former.environment["A"] == "of the other"
+        assert former.environment["PULUMI_DIY_BACKEND_GZIP"] == ""
+        assert former.environment["PULUMI_DIY_BACKEND_LEGACY_LAYOUT"] == ""
         assert former.environment["PULUMI_BACKEND_URL"] == backend_url(former.backend)
         assert former.file == former.folder / "Pulumi.old.yaml", "not the file of the other stack"
     assert list((tmp_path / ".pulumi").iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 
 from components.azure import arm
 from components.gcp import rest
+from components.resource_type import ArmChildren
 from operations.recovery import discovery
 from operations.recovery.discovered_resource import (
     DiscoveredResource,
@@ -204,6 +205,22 @@ def test_a_list_follows_its_next_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(rest, "call", lambda _, url: pages[url])
     assert list(rest.listed("u", "them")) == [{"n": 1}, {"n": 2}]
+
+
+def test_children_are_listed_below_their_parent_by_the_last_part_of_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def listed(url: str, version: str) -> list[dict[str, str]]:
+        assert (url, version) == ("/groups/g/workspaces/ws/parts", "2026-01-01")
+        return [{"name": "ws/a"}, {"name": "b"}]
+
+    monkeypatch.setattr(arm, "listed", listed)
+    search = ArmChildren("/groups/{group}/workspaces/{workspace}", "parts", "2026-01-01")
+    found = azure.children("a:type:Part", search, {"group": "g", "workspace": "ws"})
+    assert [(each.type, each.name) for each in found] == [
+        ("a:type:Part", "a"),
+        ("a:type:Part", "b"),
+    ]
 
 
 def test_children_are_not_queried_before_their_parent_is_known() -> None:

@@ -69,6 +69,13 @@ def test_a_resource_that_another_run_has_created_is_not_lost(tmp_path: Path) -> 
     assert not lost_creations(deployment(role(id="r-2")), log)
 
 
+def test_a_resource_that_is_about_to_be_deleted_is_not_the_one_that_was_lost(
+    tmp_path: Path,
+) -> None:
+    log = event_log(tmp_path, role(physical="r-2"))
+    assert lost_creations(deployment(role(id="r-1", delete=True)), log) == ["r"]
+
+
 def test_a_failed_replacement_is_lost_while_its_predecessor_exists(tmp_path: Path) -> None:
     log = event_log(tmp_path, role(physical="r-2"), op="create-replacement", old={"id": "r-1"})
     assert lost_creations(deployment(role(id="r-1")), log) == ["r"]

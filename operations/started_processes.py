@@ -30,6 +30,9 @@ MARKS = "STARTED_BY_TRIPLANE"
 (`operations.crash.checkout`) leaves those out, and must end with its command."""
 GRACE = 30.0
 """Seconds for the operations in progress. What is cut off is found by the next run (`operations.recovery.interrupted_run`)."""
+ENDS_BY_ITSELF = "ENDS_BY_ITSELF_FOR_TRIPLANE"
+"""A variable of the engine on a real cloud, and of its plugins: they are interrupted and waited for, however long that takes. An
+endpoint takes minutes, and what is cut off costs money until somebody finds it."""
 PAUSE = 0.5
 
 _own: list[Any] = []
@@ -106,8 +109,8 @@ def _end(command: int, mark: str) -> None:
             if each.pid not in interrupted:  # a second interrupt would not let the engine finish
                 interrupted.add(each.pid)
                 _signal(each, signal.SIGINT)
-        if time.monotonic() > deadline:
-            for each in members:
+        if time.monotonic() > deadline and not any(map(_ends_by_itself, members.values())):
+            for each in members.values():
                 _signal(each, signal.SIGKILL)
         time.sleep(PAUSE / 2)
 
@@ -120,17 +123,22 @@ def _members(command: int, mark: str) -> dict[int, psutil.Process]:
     return {
         each.pid: each
         for each in psutil.process_iter()
-        if (each.pid == command and alive) or mark in _marks_of(each)
+        if (each.pid == command and alive) or mark in _marks(_environment_of(each))
     }
 
 
-def _marks_of(process: psutil.Process) -> list[str]:
+def _ends_by_itself(process: psutil.Process) -> bool:
+    return ENDS_BY_ITSELF in _environment_of(process)
+
+
+def _environment_of(process: psutil.Process) -> Mapping[str, str]:
     import psutil
 
     try:
-        return _marks(process.environ())
+        environment: dict[str, str] = process.environ()
+        return environment
     except (psutil.Error, OSError):  # it has ended, or is somebody else's
-        return []
+        return {}
 
 
 def _first(members: Mapping[int, psutil.Process], command: int) -> Iterator[psutil.Process]:

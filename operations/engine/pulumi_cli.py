@@ -181,12 +181,12 @@ def run_watched(
     With ``stderr_lines`` the lines of its stderr are also put in there.
     """
     if stderr_lines is None:
-        return _run(command, environment, folder, None)
+        return _run(command, environment, folder)
     reading, writing = os.pipe()
     reader = Thread(target=_copy_stderr, args=(reading, stderr_lines), daemon=True)
     reader.start()
     try:
-        return _run(command, environment, folder, writing)
+        return _run(command, environment, folder, writing, (reading,))
     finally:
         os.close(writing)
         reader.join(5)  # no longer: a process that outlives the engine may still hold the other end
@@ -200,13 +200,21 @@ def _copy_stderr(reading: int, stderr_lines: list[str]) -> None:
 
 
 def _run(
-    command: list[str], environment: Mapping[str, str], folder: Path, stderr: int | None
+    command: list[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    stderr: int | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> int:
+    """``inherited``: the other end of its stderr. Or a write would end an engine whose command was killed:
+    https://pkg.go.dev/os/signal#hdr-SIGPIPE"""
     stopping = False
     started = [*WITHOUT_SIGHUP, *command]
     if not has_colours(sys.stdout):
         environment = {**environment, "NO_COLOR": "1"}  # the engine does not look at TERM
-    with subprocess.Popen(started, cwd=folder, env=environment, stderr=stderr) as engine:
+    with subprocess.Popen(
+        started, cwd=folder, env=environment, stderr=stderr, pass_fds=inherited
+    ) as engine:
         while True:
             try:
                 return engine.wait(1)

@@ -28,6 +28,7 @@ from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, err
 from operations.engine.stack import SCRATCH, NamedStack
 from operations.engine.state_contents import foreign_code, parsed_state
 from operations.engine.state_file import intact_copies
+from operations.started_processes import ENDS_BY_ITSELF
 from operations.terminal import fail
 
 ANSWER_SECONDS = 60.0
@@ -73,7 +74,8 @@ class ShellStack(NamedStack):
     def environment(self) -> dict[str, str]:
         path = environment.pulumi_environment()["PATH"]
         # As `RehearsedStack` does, for `--event-log`.
-        return {**os.environ, "PATH": path, "PULUMI_DEBUG_COMMANDS": "true"}
+        more = {"PATH": path, "PULUMI_DEBUG_COMMANDS": "true", ENDS_BY_ITSELF: "true"}
+        return {**os.environ, **more}
 
     @cached_property
     def cli(self) -> PulumiCli:

@@ -26,7 +26,7 @@ take_interrupts()
 end_with_this_process()
 sleep = [sys.executable, "-c", "import time; time.sleep(60)", FOLDER]
 subprocess.Popen(sleep, env=staying_environment(), start_new_session=True)
-run_watched([sys.executable, FOLDER + "/engine.py", FOLDER], os.environ)
+run_watched([sys.executable, FOLDER + "/engine.py", FOLDER], os.environ, stderr_lines=[])
 """
 ENGINE = """
 import pathlib, signal, subprocess, sys, time
@@ -37,7 +37,8 @@ pathlib.Path(folder, "engine").touch()
 try:
     time.sleep(60)
 except KeyboardInterrupt:
-    time.sleep(0.5)  # the operation in progress
+    print("an operation is in progress", file=sys.stderr, flush=True)
+    time.sleep(0.5)  # the rest of it
     if plugin.poll() is None:
         pathlib.Path(folder, "engine").write_text("finished")
 """
@@ -114,6 +115,28 @@ def test_what_a_killed_command_started_is_interrupted_and_ends(
     assert finished or (killed, number) == ("all of the terminal", signal.SIGKILL), (
         "its operation in progress was cut off"
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds", "code"),
+    [({}, 60, -signal.SIGKILL), ({started_processes.ENDS_BY_ITSELF: "true"}, 2, 0)],
+)
+def test_what_does_not_end_in_time_is_killed_but_an_engine_on_a_real_cloud_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seconds: int, code: int
+) -> None:
+    work = f"import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep({seconds})"
+    mark = f"test-{os.getpid()}-{seconds}"
+    engine = subprocess.Popen(
+        [sys.executable, "-c", work],
+        env={**os.environ, **environment, MARKS: mark},
+        stdout=subprocess.PIPE,
+    )
+    assert engine.stdout
+    engine.stdout.readline()
+    monkeypatch.setattr(started_processes, "GRACE", 0.5)
+    started_processes._end(0, mark)
+    engine.stdout.close()
+    assert engine.wait(20) == code
 
 
 def test_the_watcher_ends_with_its_command(

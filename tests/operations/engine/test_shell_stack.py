@@ -12,6 +12,7 @@ from components.stack_place import Move
 from operations.engine import installation, shell_stack
 from operations.engine.environment import backend_url
 from operations.engine.shell_stack import ShellStack
+from operations.started_processes import ENDS_BY_ITSELF
 
 REMOTE = "s3://states?region=eu-west-1"
 
@@ -90,7 +91,7 @@ def test_nothing_of_the_rehearsal_is_added_to_the_shells_environment(
 ) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", REMOTE)
     added = prod.environment.items() - os.environ.items()
-    assert {name for name, _ in added} == {"PULUMI_DEBUG_COMMANDS"}
+    assert {name for name, _ in added} == {"PULUMI_DEBUG_COMMANDS", ENDS_BY_ITSELF}
     assert prod.environment["PULUMI_BACKEND_URL"] == REMOTE
 
 

@@ -10,6 +10,7 @@ reads them when it acts. A provider that is moved or renamed gets a line in `com
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 import time
@@ -32,6 +33,8 @@ https://cloud.google.com/iam/docs/access-change-propagation
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 """
 GRANT_PAUSE = 10.0
+REFUSALS = 6
+"""So many refused connections, one after another, show that the engine has ended."""
 
 
 class Provider(ResourceProvider):
@@ -49,7 +52,7 @@ class Provider(ResourceProvider):
 
     def configure(self, _: ConfigureRequest) -> None:
         """Called once in each process of `pulumi.dynamic`, before anything else."""
-        end_with_engine(sys.argv[1])
+        end_with_engine(*sys.argv[1:2])
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         changed = changed_inputs(olds, news)
@@ -57,28 +60,46 @@ class Provider(ResourceProvider):
 
 
 @cache
-def end_with_engine(address: str) -> None:
-    """End this process when no engine listens at the address any more.
+def end_with_engine(address: str = "") -> None:
+    """End this process when its engine has ended.
 
-    `pulumi.dynamic` waits for an interrupt without end, which an engine that was killed sends to nobody.
+    `pulumi.dynamic` waits for an interrupt without end, which an engine that was killed sends to nobody. Its one argument is
+    the engine's address, which no document promises, and another program may listen there later. So the output is watched,
+    too, which the engine reads from a pipe.
     https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/python/lib/pulumi/dynamic/__main__.py (main)
+    https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/go/common/resource/plugin/plugin.go (newPlugin)
     """
-    Thread(target=_wait_for_end_of_engine, args=(address,), daemon=True).start()
+    Thread(target=_wait_until_unread, args=(1,), daemon=True).start()
+    if address.rpartition(":")[2].isdecimal():
+        Thread(target=_wait_until_refused, args=(address,), daemon=True).start()
 
 
-def _wait_for_end_of_engine(address: str) -> None:
+def _wait_until_unread(output: int) -> None:
+    """End this process when the output is a pipe that nobody can read any more."""
+    poll = select.poll()
+    poll.register(output, 0)
+    # A file, or an output that is closed, says nothing about an engine.
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll()):
+        os._exit(0)
+
+
+def _wait_until_refused(address: str) -> None:
+    """End this process when nothing listens at the address any more. One refusal may be a moment's: of a full queue, for one."""
     host, _, port = address.rpartition(":")
-    while True:
+    refusals = 0
+    while refusals < REFUSALS:
         try:
             with socket.create_connection((host, int(port))) as engine:
+                refusals = 0
                 # gRPC closes a connection without a request after two minutes: then the next one.
                 while engine.recv(1024):
                     pass
         except ConnectionRefusedError:
-            os._exit(0)
+            refusals += 1
         except OSError:  # an engine that was killed resets the connection
             pass
         time.sleep(0.5)
+    os._exit(0)
 
 
 def changed_inputs(olds: Mapping[str, Any], news: Mapping[str, Any]) -> set[str]:

@@ -101,13 +101,15 @@ def test_only_a_build_that_was_denied_something_is_started_again(
     assert failures == []
 
 
+PROVIDER = "import sys, time; from components.random_key import RandomKeyProvider as P; P().configure(None); time.sleep(60)"
+
+
 def test_a_provider_process_ends_when_its_engine_was_killed() -> None:
     """Pulumi's own main function waits for an interrupt, which a killed engine sends to nobody."""
-    code = "import sys, time; from components.random_key import RandomKeyProvider as P; P().configure(None); time.sleep(60)"
     with socket.create_server(("127.0.0.1", 0)) as engine:
         engine.settimeout(30)
         address = f"127.0.0.1:{engine.getsockname()[1]}"
-        process = subprocess.Popen([sys.executable, "-c", code, address], cwd=HOME)
+        process = subprocess.Popen([sys.executable, "-c", PROVIDER, address], cwd=HOME)
         connection, _ = engine.accept()
         connection.close()  # as gRPC does with one that asks nothing
         connection, _ = engine.accept()
@@ -117,6 +119,28 @@ def test_a_provider_process_ends_when_its_engine_was_killed() -> None:
         assert process.wait(20) == 0
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize("arguments", [["ADDRESS"], ["no address"], []])
+def test_a_provider_process_ends_with_who_read_its_output_whoever_listens_now(
+    arguments: list[str],
+) -> None:
+    """The engine reads a plugin's output, and another program may have taken the port of one that was killed."""
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        address = f"127.0.0.1:{another.getsockname()[1]}"
+        given = [each.replace("ADDRESS", address) for each in arguments]
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROVIDER, *given], cwd=HOME, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+            process.stdout.close()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 REPLACED = {
@@ -174,11 +198,12 @@ class Exited(BaseException):
     """The process has ended."""
 
 
-def test_a_provider_process_asks_again_until_no_engine_listens(
+def test_a_provider_process_asks_again_until_several_times_no_engine_listens(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = socket.socket()
-    engines = [engine, ConnectionResetError(), ConnectionRefusedError()]
+    refused = [ConnectionRefusedError()] * dynamic.REFUSALS
+    engines = [*refused[1:], engine, ConnectionResetError(), *refused]
     asked: list[object] = []
 
     def connect(address: object) -> socket.socket:
@@ -194,9 +219,9 @@ def test_a_provider_process_asks_again_until_no_engine_listens(
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setattr("os._exit", leave)
     with pytest.raises(Exited, match="0"):
-        dynamic._wait_for_end_of_engine("127.0.0.1:4000")
-    assert asked == [("127.0.0.1", 4000)] * 3
-    assert clock.pauses == [0.5] * 2
+        dynamic._wait_until_refused("127.0.0.1:4000")
+    assert asked == [("127.0.0.1", 4000)] * (2 * dynamic.REFUSALS + 1)
+    assert sum(clock.pauses[-dynamic.REFUSALS :]) >= 3
     assert engine.fileno() == -1, "closed"
 
 

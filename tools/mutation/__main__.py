@@ -90,6 +90,10 @@ CACHE = Path(".cache/mutation")
 NO_TEST = "no test"
 GOAL = 0.9
 """The part of all mutants that some test should notice."""
+SMALLEST = 100
+"""Mutants of a sample whose score is a floor. 3 of 10 would let a folder pass in which no test notices anything."""
+TOO_MANY_TIMEOUTS = 0.1
+"""Of all that were tried: above it the machine is too busy for a score."""
 
 
 @dataclass
@@ -99,12 +103,17 @@ class Score:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
+    def timeouts(self) -> int:
+        """Counted apart: the mutant may be a loop without an end, or the machine may be busy."""
+        return self.outcomes[TIMEOUT]
+
+    @property
     def tried(self) -> int:
-        return self.outcomes.total()
+        return self.outcomes.total() - self.timeouts
 
     @property
     def killed(self) -> int:
-        return self.outcomes[KILLED] + self.outcomes[TIMEOUT]
+        return self.outcomes[KILLED]
 
     def is_below(self, floor: float) -> bool:
         """Whether more than the chance of a sample is missing: three standard deviations, so not one run in 500."""
@@ -115,7 +124,7 @@ class Score:
         part = f"{self.killed / self.tried:6.1%}" if self.tried else "     -"
         return (
             f"  {folder:<28} {part}  {self.killed} of {self.tried}, 95 %: {low:.1%} to {high:.1%}"
-            f" ({self.outcomes[NO_TEST]} that no test runs)"
+            f" ({self.outcomes[NO_TEST]} that no test runs; {self.timeouts} time-outs beside them)"
         )
 
 
@@ -191,7 +200,11 @@ def kept_survivors() -> dict[str, bool]:
 def kept_floors() -> dict[str, float]:
     """What a folder with a kept score may not fall below: that score, or the goal if it is lower."""
     kept = tomllib.loads(KEPT.read_text()).get("score", {})
-    return {name: min(GOAL, each["killed"] / each["of"]) for name, each in kept.items()}
+    return {
+        name: min(GOAL, each["killed"] / each["of"])
+        for name, each in kept.items()
+        if each["of"] >= SMALLEST
+    }
 
 
 def below_their_floors(scores: dict[str, Score], floors: dict[str, float]) -> list[str]:
@@ -214,6 +227,7 @@ def keep(scores: dict[str, Score], seed: str) -> None:
         kept[folder] = {
             "killed": score.killed,
             "of": score.tried,
+            "timeouts": score.timeouts,
             "interval": [round(low, 3), round(high, 3)],
             "seed": seed,
             "date": datetime.date.today(),
@@ -250,11 +264,42 @@ def main() -> None:
     total = Score(sum((each.outcomes for each in scores.values()), Counter()))
     for name, score in (*scores.items(), ("all", total)):
         print(score.line(name))
-    below = below_their_floors(scores, kept_floors())
+    if problem := judged(scores, arguments):
+        sys.exit(problem + (" Nothing is kept." if arguments.keep else ""))
     if arguments.keep:
         keep(scores, seed)
-    if below:
-        sys.exit(f"Below what {KEPT} has, beyond the chance of a sample: {', '.join(below)}")
+
+
+def judged(scores: dict[str, Score], arguments: argparse.Namespace) -> str:
+    """Why these scores fail; nothing if they do not. Prints what is not judged, and what is lower than before."""
+    slow = [
+        name
+        for name, score in scores.items()
+        if score.timeouts > TOO_MANY_TIMEOUTS * score.outcomes.total()
+    ]
+    if slow:
+        return f"Too many time-outs for a score, on this machine or with these tests: {', '.join(slow)}."
+    if arguments.tests or not _is_whole(arguments.only):
+        print("A part of a folder, or with other tests, has no floor: it is not judged.")
+        return ""
+    floors = kept_floors()
+    if missing := sorted(scores.keys() - floors.keys()):
+        print(
+            f"No kept score of {SMALLEST} mutants, so without a floor: {', '.join(missing)}. `make mutate SAMPLE=150 KEEP=1`"
+        )
+    if below := below_their_floors(scores, floors):
+        return (
+            f"Below what {KEPT} has, beyond the chance of a sample: {', '.join(below)}. Who accepts a lower score removes the"
+            f" former one from {KEPT} by hand."
+        )
+    if not arguments.keep:
+        return ""
+    if small := [name for name, score in scores.items() if score.tried < SMALLEST]:
+        return f"Only a score of {SMALLEST} mutants or more is kept: {', '.join(small)} had fewer."
+    for name, floor in floors.items():
+        if name in scores and (new := scores[name].killed / scores[name].tried) < floor:
+            print(f"The floor of {name} becomes lower: {new:.1%} after {floor:.1%}.")
+    return ""
 
 
 def score_of(
@@ -279,7 +324,7 @@ def score_of(
         if found in (SURVIVED, NO_TEST):
             reason = ", which is listed" if mutant.name in listed else ""
             print(f"  {found}{reason}: line {mutant.line} of {mutant.name}", flush=True)
-        if score.tried % 10 == 0:
+        if score.outcomes.total() % 10 == 0:
             print(f"  {score.killed} of {score.tried} noticed", flush=True)
     return score
 
@@ -299,6 +344,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tests", nargs="*", help="files of tests, in place of the folder's")
     parser.add_argument("--keep", action="store_true", help=f"write the scores into {KEPT}")
     arguments = parser.parse_args()
+    if arguments.keep and (arguments.sample or SMALLEST) < SMALLEST:
+        parser.error(f"kept scores are those of {SMALLEST} mutants or more: SAMPLE=150")
     if arguments.keep and (arguments.tests or not _is_whole(arguments.only)):
         parser.error(f"kept scores are those of whole folders: ONLY= one of {', '.join(FOLDERS)}")
     return arguments

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import tomllib
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,8 +186,18 @@ def test_a_mutant_is_killed_by_a_failing_test_or_by_one_that_does_not_end(
 
 def test_a_mutant_that_no_test_runs_counts_as_one_that_survived() -> None:
     score = Score()
-    score.outcomes.update({KILLED: 7, TIMEOUT: 1, SURVIVED: 1, NO_TEST: 1})
-    assert (score.killed, score.tried) == (8, 10)
+    score.outcomes.update({KILLED: 7, SURVIVED: 1, NO_TEST: 1})
+    assert (score.killed, score.tried) == (7, 9)
+
+
+def test_time_outs_are_counted_apart_and_too_many_are_no_score() -> None:
+    score = Score()
+    score.outcomes.update({KILLED: 89, SURVIVED: 1, TIMEOUT: 10})
+    assert (score.killed, score.tried, score.timeouts) == (89, 90, 10)
+    assert "10 time-outs" in score.line("a")
+    assert command.judged({"a": score}, arguments()) == ""
+    score.outcomes[TIMEOUT] += 1
+    assert "Too many time-outs" in command.judged({"a": score}, arguments())
 
 
 def test_a_score_is_below_the_goal_only_beyond_the_chance_of_its_sample() -> None:
@@ -209,6 +221,78 @@ def test_a_folder_is_held_to_its_kept_score_and_all_of_them_together() -> None:
     assert below_their_floors({"a": score(60), "b": score(60)}, floors) == ["a", "all"]
     lost_a_little = {"a": score(84), "b": score(48), "c": score(48)}
     assert below_their_floors(lost_a_little, floors) == ["all"]
+
+
+def arguments(**given: object) -> argparse.Namespace:
+    return argparse.Namespace(**{"only": "", "tests": None, "keep": False, "sample": None, **given})
+
+
+def outcomes(killed: int, of: int) -> Score:
+    score = Score()
+    score.outcomes.update({KILLED: killed, SURVIVED: of - killed})
+    return score
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a small sample's score, and with a large one's."""
+    file = tmp_path / "kept.toml"
+    sections = (
+        '[score."components"]\nkilled = 3\nof = 10',
+        '[score."rehearsal/gcp"]\nkilled = 80\nof = 100',
+    )
+    file.write_text("\n".join((*sections, command.BY_HAND, "")))
+    monkeypatch.setattr(command, "KEPT", file)
+    return file
+
+
+@pytest.mark.usefixtures("kept")
+def test_only_a_score_of_a_large_sample_is_a_floor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.kept_floors() == {"rehearsal/gcp": 0.8}
+    assert command.judged({"components": outcomes(0, 20)}, arguments()) == ""
+    assert "without a floor: components." in capsys.readouterr().out
+    assert "rehearsal/gcp" in command.judged({"rehearsal/gcp": outcomes(7, 20)}, arguments())
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    "given", [{"only": "rehearsal/gcp/iam.py"}, {"only": "rehearsal/gcp", "tests": ["tests/x.py"]}]
+)
+def test_a_part_of_a_folder_is_not_held_to_the_folders_score(given: dict[str, object]) -> None:
+    assert command.judged({"rehearsal/gcp": outcomes(0, 20)}, arguments(**given)) == ""
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("score", "problem"),
+    [
+        (outcomes(60, 100), "removes the former one"),
+        (outcomes(99, 99), "100 mutants or more"),
+        (outcomes(79, 100), ""),
+    ],
+)
+def test_a_score_that_fails_or_is_a_small_samples_is_not_kept_and_a_lower_one_is_said(
+    score: Score, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = command.judged({"rehearsal/gcp": score}, arguments(keep=True))
+    assert found == "" if not problem else problem in found
+    assert ("79.0% after 80.0%" in capsys.readouterr().out) is (not problem)
+
+
+def test_the_score_is_written_only_if_nothing_fails(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["mutate", "--only", "rehearsal/gcp", "--sample", "100", "--seed", "1", "--keep"]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr(command, "copy_of_repository", lambda: nullcontext(Path()))
+    monkeypatch.setattr(command, "score_of", lambda *_: outcomes(60, 100))
+    before = kept.read_text()
+    with pytest.raises(SystemExit, match=r"Nothing is kept\."):
+        command.main()
+    assert kept.read_text() == before
+    monkeypatch.setattr(command, "score_of", lambda *_: outcomes(85, 100))
+    command.main()
+    assert tomllib.loads(kept.read_text())["score"]["rehearsal/gcp"]["killed"] == 85
 
 
 def test_the_score_of_one_folder_is_kept_beside_those_of_the_others(

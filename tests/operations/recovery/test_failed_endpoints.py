@@ -131,4 +131,5 @@ def test_in_a_usual_run_and_on_another_cloud_nothing_is_queried(recovered: Any) 
 def test_an_endpoint_that_was_never_seen_to_serve_may_have_failed() -> None:
     assert unconfirmed_endpoints([endpoint()])
     assert unconfirmed_endpoints([endpoint(), served(initErrors=["it is Failed"])])
+    assert unconfirmed_endpoints([endpoint(initErrors=["the last update failed"]), served()])
     assert not unconfirmed_endpoints([endpoint(delete=True), endpoint(id="")])

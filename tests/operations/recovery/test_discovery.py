@@ -77,8 +77,9 @@ class Aws:
 
     roles: ClassVar = {f"role-000000{n}": tags for n, tags in enumerate(ALL_TAGS)}
 
-    def __init__(self, *_: str, **__: str) -> None:
-        pass
+    def __init__(self, service: str, region_name: str) -> None:
+        assert service in ("resourcegroupstaggingapi", "iam")
+        assert region_name == config("aws").region
 
     def get_paginator(self, operation: str) -> Any:
         return SimpleNamespace(paginate=getattr(self, operation))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from rehearsal.aws import permissions, s3_actions
 from rehearsal.core.access_keys import SERVER_HEADER
 from rehearsal.core.headers import PER_CONNECTION, WHOLE_BODY
-from rehearsal.core.records import Record
+from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.runtime.sigv4 import SignedRequest
 
@@ -25,6 +25,9 @@ class StorageProxy:
     async def answer(self, request: SignedRequest, path: str, caller: Record | None) -> Response:
         """One request to S3, whose signature is verified."""
         query, headers = request.parameters, dict(request.headers)
+        if len(query) < len([pair for pair in request.query.split("&") if pair]):
+            # Of two parameters with one name, the server could take another than the check has seen.
+            raise Refusal("InvalidArgument", "A parameter of the query is given twice.")
         for action, arn, keys in s3_actions.needed(
             request.method, path, query, headers, request.body
         ):

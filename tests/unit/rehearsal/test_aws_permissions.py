@@ -245,3 +245,22 @@ def test_the_parameters_of_a_form_are_lists_where_it_numbers_them() -> None:
         "Tags": [{"Key": "stack", "Value": "prod"}, {"Key": "team"}],
         "TagKeys": ["a"],
     }
+
+
+def test_a_list_is_checked_by_the_prefix_that_is_listed(account: Account) -> None:
+    bucket = account.create("aws:s3/bucket:Bucket", "lake", bucket="lake-1234567").id
+    captures = {"StringLike": {"s3:prefix": "captures/*"}}
+    lists = {**allow("s3:ListBucket", f"arn:aws:s3:::{bucket}"), "Condition": captures}
+    reader = account.role("reader", "lambda", lists)
+    deployer = account.signed("s3")
+    assert account.http.put(f"/aws/{bucket}/secret/a", content=b"a", auth=deployer).is_success
+
+    def listed(query: str) -> tuple[int, bool]:
+        url = f"/aws/{bucket}?list-type=2&{query}"
+        answer = account.http.get(url, auth=account.signed("s3", reader))
+        return answer.status_code, "<Key>secret/a</Key>" in answer.text
+
+    assert listed("prefix=captures%2F") == (200, False)
+    assert listed("prefix=secret%2F") == (403, False)
+    for twice in ("prefix=secret%2F&prefix=captures%2F", "prefix=captures%2F&prefix=secret%2F"):
+        assert listed(twice) == (400, False)

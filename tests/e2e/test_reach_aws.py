@@ -5,10 +5,11 @@ Both stacks are in one account, and the name of one begins as the other's.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import botocore.exceptions
@@ -21,6 +22,16 @@ from config.stack_file import StackFile
 
 SUBJECT = "repo:acme/triplane:environment:staging"
 REFUSALS = {"AccessDenied", "AccessDeniedException"}
+ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
+
+
+class Refused(NamedTuple):
+    """How AWS answered an attack."""
+
+    code: str
+    operation: str
+    action: str
+    """That the role lacks, by the message."""
 
 
 def token(**claims: Any) -> str:
@@ -77,13 +88,18 @@ class Delivery:
             aws_session_token=self.session["SessionToken"],
         )
 
-    def refusal(self, attempt: Callable[..., Any], *arguments: Any) -> str:
-        """The code with which AWS refuses; empty: it does not."""
+    def refusal(self, attempt: Callable[..., Any], *arguments: Any) -> Refused:
+        """The error with which AWS refuses; an empty code: it does not."""
         try:
             attempt(*arguments)
         except botocore.exceptions.ClientError as error:
-            return str(error.response["Error"]["Code"])
-        return ""
+            found = ACTION.search(error.response["Error"]["Message"])
+            return Refused(
+                str(error.response["Error"]["Code"]),
+                error.operation_name,
+                found[1] if found else "",
+            )
+        return Refused("", "", "")
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +327,16 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
     ).get_resources(),
 }
 
+OTHER_ACTIONS = {
+    "the lake's lifecycle": "s3:PutLifecycleConfiguration",
+    "the lake's public access": "s3:PutBucketPublicAccessBlock",
+    "a model for good": "s3:DeleteObjectVersion",
+    "the buckets' names": "s3:ListAllMyBuckets",
+    "another stack's role for an own function": "iam:PassRole",
+    "the own role for an own function": "iam:PassRole",
+}
+"""Of the attacks whose right has not the name of their operation."""
+
 
 @pytest.mark.parametrize("stack", ["aws"], indirect=True)
 def test_the_delivery_is_refused_everything_else_by_aws_own_error(
@@ -318,7 +344,15 @@ def test_the_delivery_is_refused_everything_else_by_aws_own_error(
 ) -> None:
     victim = Resources(stack)
     found = {what: delivery.refusal(attack, delivery, victim) for what, attack in ATTACKS.items()}
-    assert {what: code for what, code in found.items() if code not in REFUSALS} == {}
+    assert {what: each for what, each in found.items() if each.code not in REFUSALS} == {}
+    # For the right that the attack is about, not for another that it needs on the way.
+    other = {
+        what: each
+        for what, each in found.items()
+        if each.action
+        != OTHER_ACTIONS.get(what, each.action.partition(":")[0] + f":{each.operation}")
+    }
+    assert other == {}
 
 
 @pytest.mark.parametrize("stack", ["aws"], indirect=True)
@@ -333,4 +367,4 @@ def test_a_session_is_for_jobs_of_the_branch_in_the_environment_only(
         {"sub": "repo:mallory/triplane:environment:staging"},
     ):
         refused = delivery.refusal(delivery.assume, token(**claims))
-        assert refused == "AccessDenied", claims
+        assert refused.code == "AccessDenied", claims

@@ -6,6 +6,7 @@ Both stacks are in one subscription, and the name of one begins as the other's.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ class Delivery:
         self.stack, self.own = stack, Resources(stack)
         self.client_id = str(stack.outputs()["delivery_identity"])
         self.host = stack.rehearsal.environment["ARM_METADATA_HOSTNAME"]
+        self.verb = ""
+        """The end of the action that the last request to the Resource Manager is."""
 
     def token(self, scope: str, web_identity: str) -> requests.Response:
         form = {
@@ -111,15 +114,18 @@ class Delivery:
         return self.manager(ResourceManagementClient)
 
     def put(self, id_: str, **body: Any) -> Any:
+        self.verb = "write"
         return self.resources.resources.begin_create_or_update_by_id(
             id_, {"location": "westeurope", **body}, api_version="2024-01-01"
         )
 
     def delete(self, id_: str) -> Any:
+        self.verb = "delete"
         return self.resources.resources.begin_delete_by_id(id_, api_version="2024-01-01")
 
     def post(self, id_: str, action: str) -> Any:
         """An action that only clients of the single services have."""
+        self.verb = "action"
         token = self.get_token("https://management.azure.com/.default").token
         return requests.post(
             f"https://{self.host}{id_}/{action}?api-version=2024-01-01",
@@ -149,15 +155,21 @@ class Delivery:
         )
 
     def refusal(self, attempt: Callable[..., Any], *arguments: Any) -> str:
-        """The code with which Azure refuses; empty: it does not."""
+        """The code with which Azure refuses; empty: it does not. With the action, if that is of another verb."""
+        self.verb = ""
         try:
             answer = attempt(*arguments)
         except azure.core.exceptions.HttpResponseError as error:
-            code = getattr(error, "error_code", None) or (error.error and error.error.code)
-            return str(getattr(code, "value", code))
-        if isinstance(answer, requests.Response) and not answer.ok:
-            return str(answer.json()["error"]["code"])
-        return ""
+            found = getattr(error, "error_code", None) or (error.error and error.error.code)
+            code, text = str(getattr(found, "value", found)), str(error)
+        else:
+            if not isinstance(answer, requests.Response) or answer.ok:
+                return ""
+            code, text = str(answer.json()["error"]["code"]), answer.text
+        action = re.search(r"to perform action '([^']*)'", text)
+        if self.verb and action and not action[1].lower().endswith(f"/{self.verb}"):
+            return f"{code} of {action[1]}"
+        return code
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rehearsal.aws.profile import PROFILE as AWS
@@ -19,6 +20,7 @@ from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core import control_token
 from rehearsal.core.access_keys import AccessKeys
 from rehearsal.core.account import Account
+from rehearsal.core.browser_sandbox import BrowserSandbox
 from rehearsal.core.client_environment import own_places
 from rehearsal.core.credentials import Authority, storage_key
 from rehearsal.core.faults import Faults
@@ -114,6 +116,12 @@ class FaultyPaths:
                 await self._app(scope, receive, send)
 
 
+def application(routes: Sequence[BaseRoute], context: Context) -> ASGIApp:
+    """The routes as the rehearsal's port serves them."""
+    sandbox = BrowserSandbox(Starlette(routes=routes), DATA_PLANES)
+    return RequestGuard(FaultyPaths(sandbox, context))
+
+
 def _start(status: int, length: int) -> Message:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
     return {"type": "http.response.start", "status": status, "headers": headers}
@@ -150,7 +158,7 @@ async def run(state_dir: Path, ports: dict[str, int]) -> None:
     write_private(state_dir / "environment.json", json.dumps(environment))
     page = Page(context, TITLES, lifecycles, token)
     config = uvicorn.Config(
-        RequestGuard(FaultyPaths(Starlette(routes=[*page.routes(), *mounts]), context)),
+        application([*page.routes(), *mounts], context),
         http=HttpProtocol,
         ws="none",
         log_config=None,

@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, Response, expect
-from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
 
 from bench.harness import Stack
 from rehearsal.core.ports import listen
 from rehearsal.core.records import Record
-from rehearsal.core.request_guard import RequestGuard
 from rehearsal.page import Page as Routes
 from rehearsal.provider.context import Context
-from rehearsal.server import TITLES, assemble
+from rehearsal.server import TITLES, application, assemble
 from tests.e2e.browser import NEEDS_CHROMIUM, chromium, focused, violations
 from tests.e2e.browser import widths_with_sideways_scrolling as too_narrow
 
@@ -41,6 +42,9 @@ def bucket(number: int, stack: str = "dev") -> Record:
     return Record("aws", type_, id, urn, {"secret": "hidden-input"}, outputs, created=1.0)
 
 
+OBJECT = "<title>an object</title><script>document.title = sessionStorage.getItem('token')</script>"
+
+
 class Server:
     """The page's routes over an own state, which a test fills without an engine."""
 
@@ -50,9 +54,9 @@ class Server:
         listener = listen(0)
         self.context: Context = assemble(folder, listener.getsockname()[1], self.loop)
         routes = Routes(self.context, TITLES, {}, TOKEN).routes()
-        self._server = uvicorn.Server(
-            uvicorn.Config(RequestGuard(Starlette(routes=routes)), log_config=None)
-        )
+        lake = Mount("/aws", routes=[Route("/lake/page.html", lambda _: HTMLResponse(OBJECT))])
+        app = application([*routes, lake], self.context)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None))
         serve = self._server.serve(sockets=[listener])
         self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(serve))
         self._thread.start()
@@ -154,6 +158,22 @@ def test_an_update_keeps_scroll_focus_search_and_what_is_open(page: Page, server
     assert page.locator(".component[open]").count() == len(COMPONENTS) - 1
     page.fill("#search", "")
     assert page.locator(".component[open]").count() == 1
+
+
+def test_a_page_in_a_lake_cannot_read_the_token_of_the_rehearsals_page(
+    page: Page, server: Server
+) -> None:
+    opened(page, server, TOKEN)
+    assert page.evaluate("sessionStorage.getItem('token')") == TOKEN
+    answer = page.goto(f"{server.context.base_url}/aws/lake/page.html")
+    assert page.title() == "an object", "its script has run"
+    assert answer
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    sdk = httpx.get(
+        f"{server.context.base_url}/aws/lake/page.html", headers={"user-agent": "Boto3/1"}
+    )
+    assert sdk.text == OBJECT
+    assert not {"content-security-policy", "x-content-type-options"} & sdk.headers.keys()
 
 
 def test_what_has_not_changed_is_not_sent_again(page: Page, server: Server) -> None:

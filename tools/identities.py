@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -116,7 +116,7 @@ TARGETS = ("bucket", "repository", "endpoint", "name", "secretId", "serviceAccou
 
 
 class NoWord(Exception):
-    """Something that the tables of this module have no word for; the message names it."""
+    """Something that the tables of this module do not list; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -152,15 +152,22 @@ def _aws(plan: Plan) -> Iterator[Grant]:
     for policy in (each for each in plan if each.type == "aws:iam/rolePolicy:RolePolicy"):
         identity = _identity(names[policy.inputs["role"]].name)
         for statement in json.loads(policy.inputs["policy"])["Statement"]:
-            resources, actions = statement["Resource"], statement["Action"]
-            yield Grant(
-                identity,
-                _unique(_thing_of_arn(each, names) for each in resources),
-                _unique(_readable(each, names) for each in resources),
-                verbs(actions),
-                tuple(actions),
-                _aws_condition(statement.get("Condition", {}), names),
-            )
+            condition = _aws_condition(statement.get("Condition", {}), names)
+            for service, actions in _services(statement["Action"], ":").items():
+                resources = _of_service(statement["Resource"], service)
+                yield Grant(
+                    identity,
+                    _unique(_thing_of_arn(each, names) for each in resources),
+                    _unique(_readable(each, names) for each in resources),
+                    verbs(actions),
+                    tuple(actions),
+                    condition,
+                )
+
+
+def _of_service(arns: Sequence[str], service: str) -> Sequence[str]:
+    """What actions of a service can be on; the mocks' ARNs, which do not say a service, are those of one service."""
+    return [each for each in arns if each.split(":")[2:3] in ([], ["mock"], [service])]
 
 
 def _aws_condition(condition: Mapping[str, Mapping[str, Any]], names: Names) -> str:
@@ -218,14 +225,23 @@ def _azure(plan: Plan) -> Iterator[Grant]:
         custom = names[role].inputs["permissions"][0] if role in names else {}
         actions = [*custom.get("actions", ()), *custom.get("dataActions", ())]
         own = built_in.get(role.rpartition("/")[2], role)
-        yield Grant(
-            identity,
-            (word(THINGS, thing),),
-            (named,),
-            verbs(actions) if actions else word(ROLES, own),
-            tuple(actions or [own]),
-            str(each.inputs.get("condition") or ""),
-        )
+        for exactly in _services(actions, "/").values() if actions else ([own],):
+            yield Grant(
+                identity,
+                (word(THINGS, thing),),
+                (named,),
+                verbs(exactly) if actions else word(ROLES, own),
+                tuple(exactly),
+                str(each.inputs.get("condition") or ""),
+            )
+
+
+def _services(actions: Iterable[str], separator: str) -> dict[str, list[str]]:
+    """The actions of each service, so that a row of the page is of one."""
+    found: dict[str, list[str]] = {}
+    for each in actions:
+        found.setdefault(each.partition(separator)[0], []).append(each)
+    return found
 
 
 Names = Mapping[str, Resource]
@@ -257,7 +273,7 @@ def _identity(name: str) -> str:
 def word(table: Mapping[str, str], key: str) -> str:
     """A table's word for a role or a thing. Raises NoWord."""
     if key not in table:
-        raise NoWord(f"ROLES and THINGS of tools/identities.py have no word for {key}")
+        raise NoWord(f"ROLES and THINGS of tools/identities.py do not list {key}")
     return table[key]
 
 
@@ -267,7 +283,7 @@ def verbs(permissions: Iterable[str]) -> str:
     for permission in permissions:
         verb = next((v for v, spelling in VERBS.items() if re.search(spelling, permission)), None)
         if verb is None:
-            raise NoWord(f"VERBS of tools/identities.py has no word for {permission}")
+            raise NoWord(f"VERBS of tools/identities.py does not list {permission}")
         found.add(verb)
     order = ("reads", "creates", "creates and changes", "changes", "deletes")
     return ", ".join(

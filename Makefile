@@ -116,8 +116,8 @@ install: bootstrap ## Install what the other targets need; all that need it call
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge, pack and mutate, which CI runs apart
 	@$(python) -m tools.verify
-lint: check ## The same as `make check`
-check: bootstrap ## Formatting, lint, types, the direction of imports, and secrets
+lint: check ## Formatting, lint, types, the direction of imports, and secrets
+check: bootstrap ## The same as `make lint`
 	@$(python) -m tools.verify format lint types imports secrets
 audit: bootstrap ## Ask OSV for known vulnerabilities of all pinned packages; what may stay, and until when: tools/audit.toml
 	@$(python) -m tools.audit

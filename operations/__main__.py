@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
     take_interrupts()
     try:
         arguments = _parser().parse_args(words)
-        if arguments.run not in STARTS_NOTHING:
+        if arguments.run not in (_print_environment, _comment):  # they start nothing
             end_with_this_process()
         with _credentials(arguments):
             if arguments.run not in (_print_environment, _move):  # `env` prints what there is
@@ -294,9 +294,6 @@ def _crash(arguments: argparse.Namespace) -> None:
     from operations.crash.matrix_run import run_matrix
 
     run_matrix(arguments.clouds, arguments.only, arguments.sample, arguments.seed)
-
-
-STARTS_NOTHING = (_print_environment, _comment)
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ def account_exists(context: Context, email: str) -> bool:
         email == credentials.deployer(context)
         or context.find(ACCOUNT, email=email) is not None
         or AGENT.fullmatch(email) is not None
-        or context.kv.get(permissions.FOLDERS, email) is not None
+        or context.kv.get(permissions.MODEL_FOLDERS, email) is not None
     )
 
 

@@ -44,9 +44,9 @@ ROLES: dict[str, frozenset[str]] = {
     "roles/logging.logWriter": frozenset({"logging.logEntries.create"}),
     "roles/aiplatform.user": frozenset({"aiplatform.endpoints.predict"}),
 }
-FOLDERS = "gcp/vertex-accounts"
+MODEL_FOLDERS = "gcp/vertex-accounts"
 """The folder of objects that an account of Vertex AI's own may read: the model that is deployed."""
-FOLDERS_SINCE = "gcp/vertex-accounts-since"
+MODEL_FOLDERS_SINCE = "gcp/vertex-accounts-since"
 """When each got it. Believed: Vertex AI's own grant is as late as another."""
 
 
@@ -104,10 +104,12 @@ def allowed(context: Context, email: str, permission: str, on: Resource) -> bool
     """Whether an account holds a permission on a resource, by a role on it or on its project."""
     if email == credentials.deployer(context):
         return True
-    if (folder := context.kv.get(FOLDERS, email)) and permission in ROLES[
+    if (folder := context.kv.get(MODEL_FOLDERS, email)) and permission in ROLES[
         "roles/storage.objectViewer"
     ]:
-        in_force = context.kv.get(FOLDERS_SINCE, email, 0) + context.behaviour.grant_delay("gcp")
+        in_force = context.kv.get(MODEL_FOLDERS_SINCE, email, 0) + context.behaviour.grant_delay(
+            "gcp"
+        )
         return f"{on.full_name}{on.list_prefix}".startswith(folder) and time.time() >= in_force
     # A token of another issuer has no account: its principal is the member.
     member = email if email.startswith("principal://") else f"serviceAccount:{email}"

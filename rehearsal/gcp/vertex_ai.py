@@ -403,9 +403,9 @@ def _account_of(context: Context, record: Record, deployed: Json, model: Json) -
     name = f"custom-online-prediction-{record.inputs['name']}-{deployed['id']}"
     email = f"{name}@{record.outputs['project']}.iam.gserviceaccount.com"
     files = f"projects/_/buckets/{bucket}/objects/{folder.rstrip('/')}/"
-    if context.kv.get(permissions.FOLDERS, email) != files:
-        context.kv.put(permissions.FOLDERS, email, files)
-        context.kv.put(permissions.FOLDERS_SINCE, email, time.time())
+    if context.kv.get(permissions.MODEL_FOLDERS, email) != files:
+        context.kv.put(permissions.MODEL_FOLDERS, email, files)
+        context.kv.put(permissions.MODEL_FOLDERS_SINCE, email, time.time())
     return email
 
 

@@ -46,19 +46,19 @@ class SignatureRefused(Refusal):
         self.status = status
 
 
-Words = tuple[str, int, str]
+Answer = tuple[str, int, str]
 """Code, status and message of a refusal."""
 
 
 class Family(NamedTuple):
     """How services that share a protocol refuse a request for its signature."""
 
-    missing: Words
-    malformed: Words
-    unknown_key: Words
-    wrong_token: Words
-    ended_session: Words
-    mismatch: Words
+    missing: Answer
+    malformed: Answer
+    unknown_key: Answer
+    wrong_token: Answer
+    ended_session: Answer
+    mismatch: Answer
     skew: timedelta
     """The difference of the clocks that is accepted."""
 
@@ -319,9 +319,9 @@ def _s3_payload(request: SignedRequest, signed: Signature) -> str:
     if not given:
         text = "Missing required header for this request: x-amz-content-sha256"
         raise SignatureRefused("InvalidRequest", 400, text)
-    words = (UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER)
-    if given not in words and not re.fullmatch("[0-9a-f]{64}", given):
-        text = f"x-amz-content-sha256 must be {', '.join(words)}, or a valid sha256 value."
+    known = (UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER)
+    if given not in known and not re.fullmatch("[0-9a-f]{64}", given):
+        text = f"x-amz-content-sha256 must be {', '.join(known)}, or a valid sha256 value."
         raise SignatureRefused("InvalidArgument", 400, text)
     return given
 

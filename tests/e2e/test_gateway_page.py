@@ -13,8 +13,13 @@ from gateway.features import Features
 from gateway.page import render
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser import NEEDS_CHROMIUM, chromium, focused, violations
-from tests.e2e.browser import widths_with_sideways_scrolling as too_narrow
+from tests.e2e.browser import (
+    NEEDS_CHROMIUM,
+    chromium,
+    focused,
+    violations,
+    widths_with_sideways_scrolling,
+)
 
 pytestmark = NEEDS_CHROMIUM
 FEATURES = Features.load()
@@ -313,11 +318,11 @@ def test_the_page_is_accessible_and_fits_each_window(
     page.fill("#key", KEY)
     predict(page)
     assert violations(page) == []
-    assert too_narrow(page) == []
+    assert widths_with_sideways_scrolling(page) == []
     gateway.instead = {"status": 422, "json": {"error": {"message": "x" * 30, "fields": [
         {"field": f"instances[0].{name}", "reason": "must be " + json.dumps("y" * 60)}
         for name in FLIGHT
     ]}}}  # fmt: skip
     predict(page)
     assert violations(page) == []
-    assert too_narrow(page) == []
+    assert widths_with_sideways_scrolling(page) == []

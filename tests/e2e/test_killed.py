@@ -12,7 +12,8 @@ import pytest
 
 from operations.crash.checkout import Checkout
 from rehearsal import supervisor
-from tests.e2e.clone_processes import becomes, listening_ports, processes_of, rehearsal_of, started
+from tests.e2e.clone_processes import listening_ports, rehearsal_of, started
+from tests.processes import becomes, processes_of
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from operations.crash.checkout import Checkout
-from tests.e2e.clone_processes import becomes, processes_of, rehearsal_of, started
+from tests.e2e.clone_processes import rehearsal_of, started
+from tests.processes import becomes, processes_of
 
 ENGINE = "pulumi-language-python"
 TARGETS = {

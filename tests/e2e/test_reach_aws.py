@@ -241,7 +241,7 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
     "the lake itself": lambda d, v: d.client("s3").delete_bucket(Bucket=d.own.bucket),
     "captures": lambda d, v: d.client("s3").delete_object(Bucket=d.own.bucket, Key="captures/a"),
     "training data": lambda d, v: d.client("s3").get_object(Bucket=d.own.bucket, Key="raw/a"),
-    "a model for good": lambda d, v: d.client("s3").delete_object(
+    "a version of a model: delete": lambda d, v: d.client("s3").delete_object(
         Bucket=d.own.bucket, Key="models/a", VersionId="1"
     ),
     "the repository": lambda d, v: d.client("ecr").delete_repository(

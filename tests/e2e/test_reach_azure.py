@@ -259,7 +259,9 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
         d.own.of("ManagementPolicy"), properties={"policy": {"rules": []}}
     ),
     "the own lake's versions": lambda d, v: d.put(d.own.of("BlobServiceProperties"), properties={}),
-    "a model for good": lambda d, v: d.blob(d.own.lake_uri, "models/a").delete_blob(),
+    "a model of the own lake: delete": lambda d, v: d.blob(
+        d.own.lake_uri, "models/a"
+    ).delete_blob(),
     "the own captures": lambda d, v: d.blob(d.own.lake_uri, "captures/a").download_blob(),
     "the own captures by a copy": lambda d, v: d.blob(
         d.own.lake_uri, "models/a"

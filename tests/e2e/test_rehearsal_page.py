@@ -22,8 +22,13 @@ from rehearsal.core.records import Record
 from rehearsal.page import Page as Routes
 from rehearsal.provider.context import Context
 from rehearsal.server import TITLES, application, assemble
-from tests.e2e.browser import NEEDS_CHROMIUM, chromium, focused, violations
-from tests.e2e.browser import widths_with_sideways_scrolling as too_narrow
+from tests.e2e.browser import (
+    NEEDS_CHROMIUM,
+    chromium,
+    focused,
+    violations,
+    widths_with_sideways_scrolling,
+)
 
 pytestmark = NEEDS_CHROMIUM
 TOKEN = "the-token-of-this-rehearsal"
@@ -312,7 +317,7 @@ def test_the_page_is_accessible_and_fits_each_window(
     page.click("#open")
     expect(page.locator("#fault-list li")).to_have_count(1)
     assert violations(page) == []
-    assert too_narrow(page) == []
+    assert widths_with_sideways_scrolling(page) == []
     server.context.faults.clear()
     page.evaluate("sessionStorage.clear(); takeToken()")
     assert violations(page) == []

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,10 @@ import pytest
 from operations import started_processes
 from operations.engine.installation import HOME
 from operations.started_processes import MARKS
+from tests.processes import becomes, processes_of
+
+SECONDS = 25
+"""Within these what was started ends; by itself it would after 60."""
 
 COMMAND = """
 import os, subprocess, sys
@@ -44,25 +47,6 @@ except KeyboardInterrupt:
 """
 
 
-def processes_of(folder: Path) -> list[list[str]]:
-    """The command lines that name the folder."""
-    return [
-        line
-        for each in psutil.process_iter(["cmdline"])
-        if str(folder) in " ".join(line := each.info["cmdline"] or [])
-    ]
-
-
-def becomes(true: Callable[[], bool], seconds: float = 25) -> bool:
-    """Whether it becomes true within these seconds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
     """A `make` that runs a command, whose engine is in the middle of an operation."""
@@ -78,7 +62,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    assert becomes((tmp_path / "engine").exists)
+    assert becomes((tmp_path / "engine").exists, SECONDS)
     yield tmp_path, make
     make.kill()
     make.wait()
@@ -109,8 +93,9 @@ def test_what_a_killed_command_started_is_interrupted_and_ends(
         case _:
             os.killpg(make.pid, number)
     make.wait(25)
-    assert becomes(lambda: len(processes_of(folder)) == 1), processes_of(folder)
-    assert "time.sleep(60)" in processes_of(folder)[0][2], "only what is to stay is left"
+    assert becomes(lambda: len(processes_of(folder)) == 1, SECONDS), processes_of(folder)
+    (left,) = processes_of(folder).values()
+    assert "time.sleep(60)" in left, "only what is to stay is left"
     finished = (folder / "engine").read_text() == "finished"
     assert finished or (killed, number) == ("all of the terminal", signal.SIGKILL), (
         "its operation in progress was cut off"
@@ -148,8 +133,10 @@ def test_the_watcher_ends_with_its_command(
         each for each in command.children() if "started_processes" in " ".join(each.cmdline())
     )
     os.killpg(make.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
-    assert becomes(lambda: len(processes_of(folder)) == 1), processes_of(folder)
-    assert becomes(lambda: not watcher.is_running() or watcher.status() == psutil.STATUS_ZOMBIE)
+    assert becomes(lambda: len(processes_of(folder)) == 1, SECONDS), processes_of(folder)
+    assert becomes(
+        lambda: not watcher.is_running() or watcher.status() == psutil.STATUS_ZOMBIE, SECONDS
+    )
     assert (folder / "engine").read_text() == "finished"
 
 

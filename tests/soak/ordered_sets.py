@@ -17,7 +17,7 @@ from types import CodeType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (ROOT / "components", ROOT / "config")
+PROGRAM = (ROOT / "components", ROOT / "config")
 """The program: these folders with what is below them, and `__main__.py` in the root."""
 SET_OPERATORS = (ast.BitOr, ast.BitAnd, ast.BitXor, ast.Sub)
 """Operators whose result may be a set."""
@@ -85,7 +85,7 @@ def order_sets(backwards: bool) -> None:
     """Modules of the program that are imported from now on have ordered sets."""
 
     def finder(folder: str) -> FileFinder:
-        of_program = any(Path(folder).is_relative_to(each) for each in FOLDERS)
+        of_program = any(Path(folder).is_relative_to(each) for each in PROGRAM)
         if folder != str(ROOT) and not of_program:
             raise ImportError(folder)
         return FileFinder(folder, (ProgramLoader, [".py"]))

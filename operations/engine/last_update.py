@@ -17,6 +17,7 @@ from config.files import write_private
 from operations.engine.installation import HOME
 from operations.engine.previews import Step
 from operations.engine.stack import Stack
+from operations.engine.wire import SIGNATURE
 
 PROGRAM = ("Pulumi.yaml", "__main__.py", "config/**/*", "components/**/*")
 """What determines the resources' options. What else the program reads (the models, the images' folders) are inputs."""
@@ -42,12 +43,32 @@ def _record(stack: Stack) -> Path:
 
 
 def _digests(stack: Stack, state: dict[str, Any]) -> dict[str, str]:
-    # The manifest has the time at which the state was written, also of an update that changed nothing.
-    content = {name: value for name, value in state["deployment"].items() if name != "manifest"}
+    content = json.dumps(_content(state["deployment"]), sort_keys=True)
     return {
-        "state": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        "state": hashlib.sha256(content.encode()).hexdigest(),
         "program": _digest_of_program(stack.file),
     }
+
+
+def _content(deployment: dict[str, Any]) -> dict[str, Any]:
+    """What an update of plain Pulumi that changes nothing leaves as it is.
+
+    It writes another time into the manifest, resources and dependencies in the order in which they came, and secrets encrypted
+    anew. What a secret input is, the preview compares.
+    """
+    content = {name: _unordered(value) for name, value in deployment.items() if name != "manifest"}
+    content["resources"].sort(key=lambda each: json.dumps(each, sort_keys=True))
+    return content
+
+
+def _unordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        if SIGNATURE in value and "ciphertext" in value:
+            return "secret"
+        return {name: _unordered(each) for name, each in value.items()}
+    if isinstance(value, list) and all(str(each).startswith("urn:pulumi:") for each in value):
+        return sorted(value)
+    return [_unordered(each) for each in value] if isinstance(value, list) else value
 
 
 def _digest_of_program(settings: Path) -> str:

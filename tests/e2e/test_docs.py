@@ -32,6 +32,10 @@ NOT_RUN = {
 }
 
 
+# Not in the environment: `make env` unsets Pulumi's variables.
+ASKS_NOTHING = 'pulumi() { PULUMI_SKIP_CONFIRMATIONS=true command pulumi --non-interactive "$@"; }'
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, models: list[str]) -> Iterator[Checkout]:
     created = Checkout("aws", tmp_path_factory.mktemp("reader"))
@@ -44,9 +48,9 @@ def run(checkout: Checkout, block: str) -> str:
     """What a block of commands prints; each command of it must succeed."""
     inherited = {name: value for name, value in checkout.environment.items() if name != "DATA"}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f'pulumi() {{ command pulumi --non-interactive "$@"; }}\n{block}'],
+        ["bash", "-euo", "pipefail", "-c", f'{ASKS_NOTHING}\n{block}'],
         cwd=checkout.folder,
-        env={**inherited, "PULUMI_SKIP_CONFIRMATIONS": "true"},
+        env=inherited,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

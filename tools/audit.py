@@ -4,8 +4,8 @@ pip-audit asks OSV (https://osv.dev), which has the advisories of PyPI and of Gi
 lock, whatever platform it is for. OSV sees the names and versions of the packages, and nothing else. Without an answer
 nothing is known, so the command fails: no network is not "no vulnerability". OSV_URL names a mirror.
 
-Not asked about: the packages of an image's base, which the registry scans (docs/security.md), and the npm packages of
-the rehearsal's Azurite.
+Not asked about: the packages of an image's base, which the registry may scan (docs/reference/image-scanning.md), and the
+npm packages of the rehearsal's Azurite.
 """
 
 from __future__ import annotations

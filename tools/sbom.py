@@ -3,7 +3,7 @@
 The content is that of the locks: every package with its version and the hashes of its files, those for other platforms
 too. The same tree gives the same bytes: the time is that of the commit. cyclonedx-py reads the locks, and the schema's
 own validator checks what is written. Not in it: the packages of an image's base, which the registry's scanner lists
-(docs/security.md), and the Go modules of a Pulumi that was built here, which are in its binary (`go version -m`).
+(docs/reference/image-scanning.md), and the Go modules of a Pulumi that was built here, which are in its binary (`go version -m`).
 """
 
 from __future__ import annotations

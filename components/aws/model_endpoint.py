@@ -79,7 +79,9 @@ class ModelEndpoint(contracts.ModelEndpoint):
             actions=ENDPOINT_LOG_ACTIONS,
         )
         alarms = [] if serverless else _alarms(name, endpoint_name, args, child)
-        readable = [_may_read_alarms(name, args.identity, alarms, child)] if alarms else []
+        before: list[pulumi.Resource] = [deregistration] if deregistration else []
+        if alarms:
+            before.append(_may_read_alarms(name, args.identity, alarms, child))
         self.endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=endpoint_name,
@@ -89,11 +91,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
-                    depends_on=[
-                        log_permission,
-                        *([deregistration] if deregistration else []),
-                        *readable,
-                    ],
+                    depends_on=[log_permission, *before],
                     # Between serverless and instances the new endpoint, which has another name, serves before the
                     # old one goes. The provider would delete first (see components/aws/logs.py).
                     delete_before_replace=False,

@@ -161,8 +161,9 @@ def test_only_the_repository_the_branch_and_the_environment_of_the_settings_can_
 @pytest.mark.parametrize("stack", ["gcp"], indirect=True)
 def test_it_is_refused_everything_but_its_job(own: Delivered, stack: Stack, tmp_path: Path) -> None:
     other = Delivered(stack)
+    clients, mine, others = Apis(own, tmp_path), Own(own), Others(other)
     attacks = {
-        **control_plane_attacks(own, other, tmp_path),
+        **{name: ask(clients, mine, others).execute for name, ask in ATTACKS.items()},
         **storage_attacks(own, other, tmp_path),
     }
     assert len(attacks) > 60
@@ -199,156 +200,206 @@ def _is_for(permission: str, attack: str, method: str) -> bool:
     return not method or permission.endswith(f".{wanted}")
 
 
-def control_plane_attacks(
-    own: Delivered, other: Delivered, folder: Path
-) -> dict[str, Callable[[], Any]]:
-    """By Google's generated clients, each with the discovery document of its API."""
-    from googleapiclient.discovery import build
+PROJECT = "projects/triplane-dev"
+PLACE = f"{PROJECT}/locations/europe-west1"
+ACCOUNTS = f"{PROJECT}/serviceAccounts"
+MACHINE = {"dedicatedResources": {"machineSpec": {"machineType": "n1-standard-2"}}}
 
-    credentials = own.credentials(folder / "credentials.json")
 
-    def api(name: str, version: str) -> Any:
-        options = {"api_endpoint": f"{own.base}/{name}/"}
-        arguments = {"credentials": credentials, "client_options": options}
+class Resources:
+    """The names of the resources of either stack."""
+
+    def __init__(self, of: Delivered) -> None:
+        self.secret = of.one("gcp:secretmanager/secret:Secret")["id"]
+        self.service = of.one("gcp:cloudrunv2/service:Service")["id"]
+        self.endpoint = of.one("gcp:vertex/aiEndpoint:AiEndpoint")["id"]
+        self.images = of.one("gcp:artifactregistry/repository:Repository")["id"]
+        self.account = of.account
+
+
+class Others(Resources):
+    """Those of the stack beside it."""
+
+    def __init__(self, of: Delivered) -> None:
+        super().__init__(of)
+        self.deployment = of.one("pulumi-python:dynamic/triplane:VertexDeployment")["id"]
+
+
+class Own(Resources):
+    """Those of the stack with the delivery."""
+
+    def __init__(self, of: Delivered) -> None:
+        super().__init__(of)
+        self.model = of.one("pulumi-python:dynamic/triplane:VertexModel")["id"]
+        self.role = of.one("gcp:projects/iAMCustomRole:IAMCustomRole", "-delivery-deployer")["id"]
+        self.pool = of.one("gcp:iam/workloadIdentityPool:WorkloadIdentityPool")["id"]
+        self.me = of.stack.outputs()["delivery_identity"]
+        owner = {"role": "roles/owner", "members": [f"user:{self.me}"]}
+        self.as_owner = {"policy": {"bindings": [owner]}}
+
+
+class Apis:
+    """Google's generated clients with the delivery's credentials, each with the discovery document of its API."""
+
+    def __init__(self, own: Delivered, folder: Path) -> None:
+        self._base, self._credentials = own.base, own.credentials(folder / "credentials.json")
+        self.secrets = self.api("secretmanager", "v1").projects().secrets()
+        self.services = self.api("run", "v2").projects().locations().services()
+        self.jobs = self.api("run", "v2").projects().locations().jobs()
+        self.endpoints = self.api("aiplatform", "v1").projects().locations().endpoints()
+        self.repositories = self.api("artifactregistry", "v1").projects().locations().repositories()
+        self.iam = self.api("iam", "v1").projects()
+        self.tokens = self.api("iamcredentials", "v1").projects()
+        self.apis = self.api("serviceusage", "v1").services()
+        self.builds = self.api("cloudbuild", "v1").projects()
+
+    def api(self, name: str, version: str) -> Any:
+        from googleapiclient.discovery import build
+
+        options = {"api_endpoint": f"{self._base}/{name}/"}
+        arguments = {"credentials": self._credentials, "client_options": options}
         return build(name, version, **arguments, static_discovery=True, cache_discovery=False)
 
-    project = "projects/triplane-dev"
-    place = f"{project}/locations/europe-west1"
-    secret, others_secret = (
-        each.one("gcp:secretmanager/secret:Secret")["id"] for each in (own, other)
-    )
-    service, others_service = (
-        each.one("gcp:cloudrunv2/service:Service")["id"] for each in (own, other)
-    )
-    endpoint, others_endpoint = (
-        each.one("gcp:vertex/aiEndpoint:AiEndpoint")["id"] for each in (own, other)
-    )
-    images, others_images = (
-        each.one("gcp:artifactregistry/repository:Repository")["id"] for each in (own, other)
-    )
-    role = own.one("gcp:projects/iAMCustomRole:IAMCustomRole", "-delivery-deployer")["id"]
-    pool = own.one("gcp:iam/workloadIdentityPool:WorkloadIdentityPool")["id"]
-    model = own.one("pulumi-python:dynamic/triplane:VertexModel")["id"]
-    deployment = other.one("pulumi-python:dynamic/triplane:VertexDeployment")["id"]
-    accounts = f"{project}/serviceAccounts"
-    me, gateway = own.stack.outputs()["delivery_identity"], own.account("gateway")
-    policy = {"policy": {"bindings": [{"role": "roles/owner", "members": [f"user:{me}"]}]}}
-    machine = {"dedicatedResources": {"machineSpec": {"machineType": "n1-standard-2"}}}
 
-    secrets = api("secretmanager", "v1").projects().secrets()
-    services = api("run", "v2").projects().locations().services()
-    jobs = api("run", "v2").projects().locations().jobs()
-    endpoints = api("aiplatform", "v1").projects().locations().endpoints()
-    repositories = api("artifactregistry", "v1").projects().locations().repositories()
-    iam, tokens = api("iam", "v1").projects(), api("iamcredentials", "v1").projects()
-    apis, builds = api("serviceusage", "v1").services(), api("cloudbuild", "v1").projects()
-    runs = {"template": {"serviceAccount": other.account("gateway")}}
-    image = f"{others_images}/packages/platform"
-    requests: dict[str, Any] = {
-        "another's secret: read": secrets.versions().access(name=f"{others_secret}/versions/1"),
-        "another's secret: add": secrets.addVersion(parent=others_secret, body={"payload": {}}),
-        "another's secret: destroy": secrets.versions().destroy(
-            name=f"{others_secret}/versions/1", body={}
-        ),
-        "another's secret: policy": secrets.setIamPolicy(resource=others_secret, body=policy),
-        "its own secret: policy": secrets.setIamPolicy(resource=secret, body=policy),
-        "its own secret: delete": secrets.delete(name=secret),
-        "all secrets: list": secrets.list(parent=project),
-        "another's service: update": services.patch(name=others_service, body={}),
-        "another's service: policy": services.setIamPolicy(resource=others_service, body=policy),
-        "another's service: delete": services.delete(name=others_service),
-        "its own service: delete": services.delete(name=service),
-        "its own service as another's account": services.patch(name=service, body=runs),
-        "a new service": services.create(parent=place, serviceId="mine", body={}),
-        "a new job": jobs.create(parent=place, jobId="mine", body={}),
-        "another's endpoint: deploy": endpoints.deployModel(
-            endpoint=others_endpoint, body={"deployedModel": {"model": model, **machine}}
-        ),
-        "its own endpoint as another's account": endpoints.deployModel(
-            endpoint=endpoint,
-            body={
-                "deployedModel": {
-                    "model": model,
-                    "serviceAccount": other.account("gateway"),
-                    **machine,
-                }
-            },
-        ),
-        "another's endpoint: undeploy": endpoints.undeployModel(
-            endpoint=others_endpoint, body={"deployedModelId": deployment}
-        ),
-        "another's endpoint: traffic": endpoints.patch(
-            name=others_endpoint, updateMask="trafficSplit", body={"trafficSplit": {}}
-        ),
-        "another's endpoint: delete": endpoints.delete(name=others_endpoint),
-        "its own endpoint: delete": endpoints.delete(name=endpoint),
-        "a new endpoint": endpoints.create(parent=place, body={"displayName": "mine"}),
-        "another's images: delete": repositories.packages().delete(name=image),
-        "another's tag: delete": repositories.packages().tags().delete(name=f"{image}/tags/1"),
-        "another's images: policy": repositories.setIamPolicy(resource=others_images, body=policy),
-        "its own images: delete": repositories.packages().delete(name=f"{images}/packages/p"),
-        "its own repository: delete": repositories.delete(name=images),
-        "its own repository: settings": repositories.patch(name=images, body={}),
-        "the project's policy": api("cloudresourcemanager", "v3")
+ATTACKS: dict[str, Callable[[Apis, Own, Others], Any]] = {
+    "another's secret: read": lambda g, d, v: g.secrets.versions().access(
+        name=f"{v.secret}/versions/1"
+    ),
+    "another's secret: add": lambda g, d, v: g.secrets.addVersion(
+        parent=v.secret, body={"payload": {}}
+    ),
+    "another's secret: destroy": lambda g, d, v: g.secrets.versions().destroy(
+        name=f"{v.secret}/versions/1", body={}
+    ),
+    "another's secret: policy": lambda g, d, v: g.secrets.setIamPolicy(
+        resource=v.secret, body=d.as_owner
+    ),
+    "its own secret: policy": lambda g, d, v: g.secrets.setIamPolicy(
+        resource=d.secret, body=d.as_owner
+    ),
+    "its own secret: delete": lambda g, d, v: g.secrets.delete(name=d.secret),
+    "all secrets: list": lambda g, d, v: g.secrets.list(parent=PROJECT),
+    "another's service: update": lambda g, d, v: g.services.patch(name=v.service, body={}),
+    "another's service: policy": lambda g, d, v: g.services.setIamPolicy(
+        resource=v.service, body=d.as_owner
+    ),
+    "another's service: delete": lambda g, d, v: g.services.delete(name=v.service),
+    "its own service: delete": lambda g, d, v: g.services.delete(name=d.service),
+    "its own service as another's account": lambda g, d, v: g.services.patch(
+        name=d.service, body={"template": {"serviceAccount": v.account("gateway")}}
+    ),
+    "a new service": lambda g, d, v: g.services.create(parent=PLACE, serviceId="mine", body={}),
+    "a new job": lambda g, d, v: g.jobs.create(parent=PLACE, jobId="mine", body={}),
+    "another's endpoint: deploy": lambda g, d, v: g.endpoints.deployModel(
+        endpoint=v.endpoint, body={"deployedModel": {"model": d.model, **MACHINE}}
+    ),
+    "its own endpoint as another's account": lambda g, d, v: g.endpoints.deployModel(
+        endpoint=d.endpoint,
+        body={
+            "deployedModel": {"model": d.model, "serviceAccount": v.account("gateway"), **MACHINE}
+        },
+    ),
+    "another's endpoint: undeploy": lambda g, d, v: g.endpoints.undeployModel(
+        endpoint=v.endpoint, body={"deployedModelId": v.deployment}
+    ),
+    "another's endpoint: traffic": lambda g, d, v: g.endpoints.patch(
+        name=v.endpoint, updateMask="trafficSplit", body={"trafficSplit": {}}
+    ),
+    "another's endpoint: delete": lambda g, d, v: g.endpoints.delete(name=v.endpoint),
+    "its own endpoint: delete": lambda g, d, v: g.endpoints.delete(name=d.endpoint),
+    "a new endpoint": lambda g, d, v: g.endpoints.create(
+        parent=PLACE, body={"displayName": "mine"}
+    ),
+    "another's images: delete": lambda g, d, v: g.repositories.packages().delete(
+        name=f"{v.images}/packages/platform"
+    ),
+    "another's tag: delete": lambda g, d, v: (
+        g.repositories.packages().tags().delete(name=f"{v.images}/packages/platform/tags/1")
+    ),
+    "another's images: policy": lambda g, d, v: g.repositories.setIamPolicy(
+        resource=v.images, body=d.as_owner
+    ),
+    "its own images: delete": lambda g, d, v: g.repositories.packages().delete(
+        name=f"{d.images}/packages/p"
+    ),
+    "its own repository: delete": lambda g, d, v: g.repositories.delete(name=d.images),
+    "its own repository: settings": lambda g, d, v: g.repositories.patch(name=d.images, body={}),
+    "the project's policy": lambda g, d, v: (
+        g.api("cloudresourcemanager", "v3")
         .projects()
-        .setIamPolicy(resource=project, body=policy),
-        "its own account: policy": iam.serviceAccounts().setIamPolicy(
-            resource=f"{accounts}/{me}", body=policy
-        ),
-        "its own account: key": iam.serviceAccounts()
-        .keys()
-        .create(name=f"{accounts}/{me}", body={}),
-        "the gateway's account: key": iam.serviceAccounts()
-        .keys()
-        .create(name=f"{accounts}/{gateway}", body={}),
-        "the gateway's account: token": tokens.serviceAccounts().generateAccessToken(
-            name=f"{accounts}/{gateway}", body={"scope": ["x"]}
-        ),
-        "another's account: token": tokens.serviceAccounts().generateAccessToken(
-            name=f"{accounts}/{other.account('gateway')}", body={"scope": ["x"]}
-        ),
-        "its own account: signature": tokens.serviceAccounts().signBlob(
-            name=f"{accounts}/{me}", body={"payload": ""}
-        ),
-        "a new account": iam.serviceAccounts().create(name=project, body={"accountId": "mine"}),
-        "its own role": iam.roles().patch(
-            name=role, body={"includedPermissions": ["iam.roles.update"]}
-        ),
-        "a new role": iam.roles().create(parent=project, body={"roleId": "mine"}),
-        "its pool": iam.locations().workloadIdentityPools().patch(name=pool, body={}),
-        "its pool's provider": iam.locations()
+        .setIamPolicy(resource=PROJECT, body=d.as_owner)
+    ),
+    "its own account: policy": lambda g, d, v: g.iam.serviceAccounts().setIamPolicy(
+        resource=f"{ACCOUNTS}/{d.me}", body=d.as_owner
+    ),
+    "its own account: key": lambda g, d, v: (
+        g.iam.serviceAccounts().keys().create(name=f"{ACCOUNTS}/{d.me}", body={})
+    ),
+    "the gateway's account: key": lambda g, d, v: (
+        g.iam.serviceAccounts().keys().create(name=f"{ACCOUNTS}/{d.account('gateway')}", body={})
+    ),
+    "the gateway's account: token": lambda g, d, v: g.tokens.serviceAccounts().generateAccessToken(
+        name=f"{ACCOUNTS}/{d.account('gateway')}", body={"scope": ["x"]}
+    ),
+    "another's account: token": lambda g, d, v: g.tokens.serviceAccounts().generateAccessToken(
+        name=f"{ACCOUNTS}/{v.account('gateway')}", body={"scope": ["x"]}
+    ),
+    "its own account: signature": lambda g, d, v: g.tokens.serviceAccounts().signBlob(
+        name=f"{ACCOUNTS}/{d.me}", body={"payload": ""}
+    ),
+    "a new account": lambda g, d, v: g.iam.serviceAccounts().create(
+        name=PROJECT, body={"accountId": "mine"}
+    ),
+    "its own role": lambda g, d, v: g.iam.roles().patch(
+        name=d.role, body={"includedPermissions": ["iam.roles.update"]}
+    ),
+    "a new role": lambda g, d, v: g.iam.roles().create(parent=PROJECT, body={"roleId": "mine"}),
+    "its pool": lambda g, d, v: (
+        g.iam.locations().workloadIdentityPools().patch(name=d.pool, body={})
+    ),
+    "its pool's provider": lambda g, d, v: (
+        g.iam.locations()
         .workloadIdentityPools()
         .providers()
-        .patch(name=f"{pool}/providers/github", body={"attributeCondition": "true"}),
-        "its pool: a provider": iam.locations()
+        .patch(name=f"{d.pool}/providers/github", body={"attributeCondition": "true"})
+    ),
+    "its pool: a provider": lambda g, d, v: (
+        g.iam.locations()
         .workloadIdentityPools()
         .providers()
-        .create(parent=pool, workloadIdentityPoolProviderId="mine", body={}),
-        "a build as another's account": builds.locations()
+        .create(parent=d.pool, workloadIdentityPoolProviderId="mine", body={})
+    ),
+    "a build as another's account": lambda g, d, v: (
+        g.builds.locations()
         .builds()
         .create(
-            parent=place,
-            body={"steps": [{}], "serviceAccount": f"{accounts}/{other.account('build')}"},
-        ),
-        "a build as the default account": builds.locations()
+            parent=PLACE, body={"steps": [{}], "serviceAccount": f"{ACCOUNTS}/{v.account('build')}"}
+        )
+    ),
+    "a build as the default account": lambda g, d, v: (
+        g.builds.locations()
         .builds()
         .create(
-            parent=place,
+            parent=PLACE,
             body={
                 "steps": [{}],
-                "serviceAccount": f"{accounts}/1-compute@developer.gserviceaccount.com",
+                "serviceAccount": f"{ACCOUNTS}/1-compute@developer.gserviceaccount.com",
             },
-        ),
-        "an API: enable": apis.enable(name=f"{project}/services/compute.googleapis.com", body={}),
-        "an API: disable": apis.disable(name=f"{project}/services/run.googleapis.com", body={}),
-        "a scheduled job": api("cloudscheduler", "v1")
-        .projects()
-        .locations()
-        .jobs()
-        .create(parent=place, body={}),
-        "a log sink": api("logging", "v2").projects().sinks().create(parent=project, body={}),
-    }
-    return {name: request.execute for name, request in requests.items()}
+        )
+    ),
+    "an API: enable": lambda g, d, v: g.apis.enable(
+        name=f"{PROJECT}/services/compute.googleapis.com", body={}
+    ),
+    "an API: disable": lambda g, d, v: g.apis.disable(
+        name=f"{PROJECT}/services/run.googleapis.com", body={}
+    ),
+    "a scheduled job": lambda g, d, v: (
+        g.api("cloudscheduler", "v1").projects().locations().jobs().create(parent=PLACE, body={})
+    ),
+    "a log sink": lambda g, d, v: (
+        g.api("logging", "v2").projects().sinks().create(parent=PROJECT, body={})
+    ),
+}
 
 
 def storage_attacks(own: Delivered, other: Delivered, folder: Path) -> dict[str, Callable[[], Any]]:

@@ -6,19 +6,16 @@ Both stacks are in one account, and the name of one begins as the other's.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import botocore.exceptions
-import jwt
 import pytest
 
-from bench.harness import ROOT, Rehearsal, Stack
-from config import github
+from bench.harness import Stack
 from config.stack_file import StackFile
+from tests.e2e.delivering_stack import github_token, stack_beside
 
 SUBJECT = "repo:acme/triplane:environment:staging"
 REFUSALS = {"AccessDenied", "AccessDeniedException"}
@@ -36,9 +33,7 @@ class Refused(NamedTuple):
 
 def token(**claims: Any) -> str:
     """What GitHub gives a job of the environment on the main branch."""
-    known: dict[str, Any] = {"iss": github.ISSUER, "aud": "sts.amazonaws.com", "sub": SUBJECT}
-    known |= {"ref": "refs/heads/main", "exp": time.time() + 300}
-    return jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+    return github_token("sts.amazonaws.com", **{"sub": SUBJECT, **claims})
 
 
 class Resources:
@@ -104,17 +99,10 @@ class Delivery:
 
 @pytest.fixture(scope="module")
 def delivery(
-    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Delivery]:
     """The stack ``e2e-aws-eu`` beside the shared one, ``e2e-aws``."""
-    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
-        "triplane:cloud": "aws",
-        "triplane:delivery": {"repository": "acme/triplane", "environment": "staging"},
-    }
-    folder: Path = tmp_path_factory.mktemp("reach")
-    own = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
-    own.init()
-    own.up()
+    own = stack_beside(stack, tmp_path_factory.mktemp("reach"))
     yield Delivery(own)
     own.up()  # the state has the session, with which a destroy would begin
     own.pulumi("destroy", "--yes", "--skip-preview")

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import azure.core.exceptions
-import jwt
 import pytest
 import requests
 from azure.core.credentials import AccessToken
 
-from bench.harness import ROOT, Rehearsal, Stack
+from bench.harness import Stack
 from config import github
-from config.stack_file import StackFile
+from tests.e2e.delivering_stack import github_token, stack_beside
 
 REF = "refs/heads/main"
 SUBJECT = f"repo:acme/triplane:environment:staging:ref:{REF}"
@@ -36,9 +35,7 @@ READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 def assertion(**claims: Any) -> str:
     """What GitHub gives a job of the environment on the main branch, in a repository with the template of claims."""
-    known: dict[str, Any] = {"iss": github.ISSUER, "aud": "api://AzureADTokenExchange"}
-    known |= {"sub": SUBJECT, "exp": time.time() + 300, "nbf": time.time() - 60}
-    return jwt.encode(known | claims, "a key that only GitHub has, and nobody else", "HS256")
+    return github_token("api://AzureADTokenExchange", **{"sub": SUBJECT, **claims})
 
 
 class Resources:
@@ -174,21 +171,10 @@ class Delivery:
 
 @pytest.fixture(scope="module")
 def delivery(
-    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Delivery]:
     """The stack ``e2e-azure-eu`` beside the shared one, ``e2e-azure``."""
-    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
-        "triplane:cloud": "azure",
-        "triplane:delivery": {
-            "repository": "acme/triplane",
-            "environment": "staging",
-            "branch_in_subject": True,
-        },
-    }
-    folder: Path = tmp_path_factory.mktemp("reach")
-    own = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
-    own.init()
-    own.up()
+    own = stack_beside(stack, tmp_path_factory.mktemp("reach"), branch_in_subject=True)
     yield Delivery(own)
     own.up()  # the state has the identity, as which a destroy would begin
     own.pulumi("destroy", "--yes", "--skip-preview")

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 
-from bench.harness import ROOT, Rehearsal, Stack
-from config import github
-from config.stack_file import StackFile
+from bench.harness import Stack
+from tests.e2e.delivering_stack import REPOSITORY, github_token, stack_beside
 
-REPOSITORY = "acme/triplane"
 SUBJECT = f"repo:{REPOSITORY}:environment:staging"
 BRANCH_SUBJECT = f"repo:{REPOSITORY}:ref:refs/heads/main"
 OTHER = [
@@ -66,16 +62,10 @@ class Delivered:
         from google.auth import identity_pool
 
         (folder := file.parent).mkdir(parents=True, exist_ok=True)
-        name, now = self.stack.outputs()["delivery_provider"], int(time.time())
-        token = {
-            "iss": github.ISSUER,
-            "aud": f"https://iam.googleapis.com/{name}",
-            "sub": SUBJECT,
-            "ref": "refs/heads/main",
-            "nbf": now - 5,
-            "exp": now + 600,
-        }
-        (folder / "token").write_text(jwt.encode({**token, **claims}, "x" * 32, "HS256"))
+        name = self.stack.outputs()["delivery_provider"]
+        audience = f"https://iam.googleapis.com/{name}"
+        token = github_token(audience, **{"sub": SUBJECT, **claims})
+        (folder / "token").write_text(token)
         email = self.stack.outputs()["delivery_identity"]
         info = {
             "type": "external_account",
@@ -111,17 +101,10 @@ class Delivered:
 
 @pytest.fixture(scope="module")
 def own(
-    rehearsal: Rehearsal, stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, models: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Delivered]:
     """A stack beside the shared one, whose name begins as the shared one's."""
-    settings = StackFile.read(ROOT / "Pulumi.dev.yaml").settings | {
-        "triplane:cloud": "gcp",
-        "triplane:delivery": {"repository": REPOSITORY, "environment": "staging"},
-    }
-    folder = tmp_path_factory.mktemp("reach")
-    created = Stack(rehearsal, f"{stack.name}-eu", folder, settings)
-    created.init()
-    created.up()
+    created = stack_beside(stack, tmp_path_factory.mktemp("reach"))
     yield Delivered(created)
     created.configure()
     # With the program: the state's provider has the delivery's token, which may delete no service.

@@ -318,7 +318,7 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
 OTHER_ACTIONS = {
     "the lake's lifecycle": "s3:PutLifecycleConfiguration",
     "the lake's public access": "s3:PutBucketPublicAccessBlock",
-    "a model for good": "s3:DeleteObjectVersion",
+    "a version of a model: delete": "s3:DeleteObjectVersion",
     "the buckets' names": "s3:ListAllMyBuckets",
     "another stack's role for an own function": "iam:PassRole",
     "the own role for an own function": "iam:PassRole",

@@ -120,6 +120,7 @@ BODIES: Mapping[str, Body] = {
         not_in_body=frozenset({"location", "deletionProtection"}),
         names={"name": SERVICE_ID},
     ),
+    "gcp:cloudrunv2/serviceIamMember:ServiceIamMember": binding("location", "name"),
     "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": Body(
         "iam.v1",
         "WorkloadIdentityPool",

@@ -42,6 +42,7 @@ FILES: dict[str, dict[str, Any]] = {
             "repository": "acme@1/triplane@2",
             "branch": "release",
             "environment": "production",
+            "branch_in_subject": True,
             "existing_provider": False,
         },
         "triplane:tags": {letter: letter for letter in "zyxwvutsrq"},
@@ -49,7 +50,11 @@ FILES: dict[str, dict[str, Any]] = {
     },
     "public, without kept data": {
         "triplane:gateway": {"access": "public"},
-        "triplane:delivery": {"repository": "acme/triplane", "existing_provider": True},
+        "triplane:delivery": {
+            "repository": "acme/triplane",
+            "branch_in_subject": False,
+            "existing_provider": True,
+        },
         "triplane:keep_data": False,
     },
 }

@@ -117,6 +117,7 @@ sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         | matching(f"{OWNER}{ID}/{NAME}{ID}"),
         "branch": matching(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"),
         "environment": st.sampled_from(("", LONGEST)) | matching(r"[A-Za-z0-9_-]{0,100}"),
+        "branch_in_subject": st.booleans(),
         "existing_provider": st.booleans(),
     },
 }
@@ -150,8 +151,11 @@ def settings_for(cloud: Cloud, drawn: dict[str, Any]) -> dict[str, Any]:
         file["triplane:tags"] = file["triplane:tags"][cloud]
     delivery = {"branch": "main", "environment": "", **file.get("triplane:delivery", {})}
     if delivery.get("repository"):
-        subject = (delivery[key] for key in ("repository", "branch", "environment"))
-        if cloud == "gcp" and len(github_subject(*subject)) > 127:
+        subject = github_subject(
+            *(delivery[key] for key in ("repository", "branch", "environment")),
+            branch_in_subject=delivery.get("branch_in_subject", False),
+        )
+        if cloud == "gcp" and len(subject) > 127:
             file["triplane:delivery"] = {"repository": "acme/triplane", "environment": LONGEST}
     return file
 

@@ -147,59 +147,71 @@ ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 TAGS = {"stack": "e2e-aws-eu"}
 ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
     # Another stack, whose name begins as the own one's
-    "its function's code": lambda d, v: d.client("lambda").update_function_code(
+    "another's function: update the code": lambda d, v: d.client("lambda").update_function_code(
         FunctionName=v.function, ZipFile=b"x"
     ),
-    "its function's settings": lambda d, v: d.client("lambda").update_function_configuration(
+    "another's function: update the settings": lambda d, v: d.client(
+        "lambda"
+    ).update_function_configuration(
         FunctionName=v.function, Environment={"Variables": {"ACCESS": "public"}}
     ),
-    "its function's policy": lambda d, v: d.client("lambda").add_permission(
+    "another's function: let anybody call it": lambda d, v: d.client("lambda").add_permission(
         FunctionName=v.function, StatementId="x", Action="lambda:InvokeFunction", Principal="*"
     ),
-    "its function itself": lambda d, v: d.client("lambda").delete_function(FunctionName=v.function),
-    "its function's tag": lambda d, v: d.client("lambda").tag_resource(
+    "another's function: delete": lambda d, v: d.client("lambda").delete_function(
+        FunctionName=v.function
+    ),
+    "another's function: tag as its own": lambda d, v: d.client("lambda").tag_resource(
         Resource=v.arn("triplane-gateway-function"), Tags=TAGS
     ),
-    "its endpoint": lambda d, v: d.client("sagemaker").delete_endpoint(EndpointName=v.endpoint),
-    "its endpoint's model": lambda d, v: d.client("sagemaker").update_endpoint(
+    "another's endpoint: delete": lambda d, v: d.client("sagemaker").delete_endpoint(
+        EndpointName=v.endpoint
+    ),
+    "another's endpoint: update": lambda d, v: d.client("sagemaker").update_endpoint(
         EndpointName=v.endpoint, EndpointConfigName=v.name("triplane-endpoint-configuration")
     ),
-    "its endpoint's tag": lambda d, v: d.client("sagemaker").add_tags(
+    "another's endpoint: tag as its own": lambda d, v: d.client("sagemaker").add_tags(
         ResourceArn=v.arn("triplane-endpoint-endpoint"),
         Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
     ),
-    "its configuration for an own endpoint": lambda d, v: d.client("sagemaker").create_endpoint(
+    "another's endpoint configuration: create an endpoint with it": lambda d, v: d.client(
+        "sagemaker"
+    ).create_endpoint(
         EndpointName="triplane-mine",
         EndpointConfigName=v.name("triplane-endpoint-configuration"),
         Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
     ),
-    "its secret": lambda d, v: d.client("secretsmanager").get_secret_value(SecretId=v.secret),
-    "its secret's value": lambda d, v: d.client("secretsmanager").put_secret_value(
+    "another's secret: read": lambda d, v: d.client("secretsmanager").get_secret_value(
+        SecretId=v.secret
+    ),
+    "another's secret: write": lambda d, v: d.client("secretsmanager").put_secret_value(
         SecretId=v.secret, SecretString="mine"
     ),
-    "its log": lambda d, v: d.client("logs").delete_log_group(
+    "another's log group: delete": lambda d, v: d.client("logs").delete_log_group(
         logGroupName=v.name("triplane-gateway-logs")
     ),
-    "its endpoint's log": lambda d, v: d.client("logs").delete_log_group(
+    "another's endpoint's log group: delete": lambda d, v: d.client("logs").delete_log_group(
         logGroupName=f"/aws/sagemaker/Endpoints/{v.endpoint}"
     ),
-    "its build": lambda d, v: d.client("codebuild").start_build(
+    "another's build: start": lambda d, v: d.client("codebuild").start_build(
         projectName=v.name("triplane-image-project")
     ),
-    "its build's commands": lambda d, v: d.client("codebuild").update_project(
+    "another's build: update the commands": lambda d, v: d.client("codebuild").update_project(
         name=v.name("triplane-image-project"), source={"type": "NO_SOURCE", "buildspec": "x"}
     ),
-    "its image": lambda d, v: d.client("ecr").batch_delete_image(
+    "another's image: delete": lambda d, v: d.client("ecr").batch_delete_image(
         repositoryName=v.name("triplane-registry-repository"), imageIds=[{"imageTag": "x"}]
     ),
-    "its lake's objects": lambda d, v: d.client("s3").get_object(Bucket=v.bucket, Key="raw/a"),
-    "its lake's models": lambda d, v: d.client("s3").put_object(
+    "another's lake: read": lambda d, v: d.client("s3").get_object(Bucket=v.bucket, Key="raw/a"),
+    "another's lake: write a model": lambda d, v: d.client("s3").put_object(
         Bucket=v.bucket, Key="models/a", Body=b"x"
     ),
-    "its alarms": lambda d, v: d.client("cloudwatch").delete_alarms(
+    "another's alarms: delete": lambda d, v: d.client("cloudwatch").delete_alarms(
         AlarmNames=[f"TargetTracking-endpoint/{v.endpoint}/variant/live-AlarmHigh-0"]
     ),
-    "its alarm by an own tag": lambda d, v: d.client("cloudwatch").put_metric_alarm(
+    "another's alarm: overwrite with its own tag": lambda d, v: d.client(
+        "cloudwatch"
+    ).put_metric_alarm(
         AlarmName=f"TargetTracking-endpoint/{v.endpoint}/variant/live-AlarmHigh-0",
         MetricName="m",
         Namespace="n",
@@ -211,78 +223,86 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
         Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
     ),
     # The own stack's data
-    "the lake's lifecycle": lambda d, v: d.client("s3").put_bucket_lifecycle_configuration(
+    "its own lake: lifecycle": lambda d, v: d.client("s3").put_bucket_lifecycle_configuration(
         Bucket=d.own.bucket,
         LifecycleConfiguration={
             "Rules": [{"ID": "x", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]
         },
     ),
-    "the lake's versions": lambda d, v: d.client("s3").put_bucket_versioning(
+    "its own lake: suspend versions": lambda d, v: d.client("s3").put_bucket_versioning(
         Bucket=d.own.bucket, VersioningConfiguration={"Status": "Suspended"}
     ),
-    "the lake's policy": lambda d, v: d.client("s3").put_bucket_policy(
+    "its own lake: policy": lambda d, v: d.client("s3").put_bucket_policy(
         Bucket=d.own.bucket, Policy="{}"
     ),
-    "the lake's public access": lambda d, v: d.client("s3").delete_public_access_block(
+    "its own lake: allow public access": lambda d, v: d.client("s3").delete_public_access_block(
         Bucket=d.own.bucket
     ),
-    "the lake itself": lambda d, v: d.client("s3").delete_bucket(Bucket=d.own.bucket),
-    "captures": lambda d, v: d.client("s3").delete_object(Bucket=d.own.bucket, Key="captures/a"),
-    "training data": lambda d, v: d.client("s3").get_object(Bucket=d.own.bucket, Key="raw/a"),
-    "a version of a model: delete": lambda d, v: d.client("s3").delete_object(
+    "its own lake: delete": lambda d, v: d.client("s3").delete_bucket(Bucket=d.own.bucket),
+    "its own captures: delete": lambda d, v: d.client("s3").delete_object(
+        Bucket=d.own.bucket, Key="captures/a"
+    ),
+    "its own raw data: read": lambda d, v: d.client("s3").get_object(
+        Bucket=d.own.bucket, Key="raw/a"
+    ),
+    "its own models: delete a version": lambda d, v: d.client("s3").delete_object(
         Bucket=d.own.bucket, Key="models/a", VersionId="1"
     ),
-    "the repository": lambda d, v: d.client("ecr").delete_repository(
+    "its own repository: delete": lambda d, v: d.client("ecr").delete_repository(
         repositoryName=d.own.name("triplane-registry-repository"), force=True
     ),
-    "the repository's lifecycle": lambda d, v: d.client("ecr").put_lifecycle_policy(
+    "its own repository: lifecycle": lambda d, v: d.client("ecr").put_lifecycle_policy(
         repositoryName=d.own.name("triplane-registry-repository"),
         lifecyclePolicyText="{}".ljust(100),
     ),
-    "the secret": lambda d, v: d.client("secretsmanager").delete_secret(SecretId=d.own.secret),
-    "the tag of the own function": lambda d, v: d.client("lambda").untag_resource(
+    "its own secret: delete": lambda d, v: d.client("secretsmanager").delete_secret(
+        SecretId=d.own.secret
+    ),
+    "its own function: remove the tag": lambda d, v: d.client("lambda").untag_resource(
         Resource=d.own.arn("triplane-gateway-function"), TagKeys=["stack"]
     ),
-    "the own function for another stack": lambda d, v: d.client("lambda").tag_resource(
+    "its own function: tag as another's": lambda d, v: d.client("lambda").tag_resource(
         Resource=d.own.arn("triplane-gateway-function"), Tags={"stack": "e2e-aws"}
     ),
     # The role's own power
-    "the own policy": lambda d, v: d.client("iam").put_role_policy(
+    "its own role: policy": lambda d, v: d.client("iam").put_role_policy(
         RoleName=d.role_name, PolicyName="x", PolicyDocument="{}"
     ),
-    "the own trust": lambda d, v: d.client("iam").update_assume_role_policy(
+    "its own role: trust": lambda d, v: d.client("iam").update_assume_role_policy(
         RoleName=d.role_name, PolicyDocument="{}"
     ),
-    "AdministratorAccess": lambda d, v: d.client("iam").attach_role_policy(
+    "its own role: attach AdministratorAccess": lambda d, v: d.client("iam").attach_role_policy(
         RoleName=d.role_name, PolicyArn=ADMIN
     ),
-    "AdministratorAccess of a workload": lambda d, v: d.client("iam").attach_role_policy(
-        RoleName=d.own.name("triplane-gateway-role"), PolicyArn=ADMIN
-    ),
-    "the trust of a workload": lambda d, v: d.client("iam").update_assume_role_policy(
+    "a workload's role: attach AdministratorAccess": lambda d, v: d.client(
+        "iam"
+    ).attach_role_policy(RoleName=d.own.name("triplane-gateway-role"), PolicyArn=ADMIN),
+    "a workload's role: trust": lambda d, v: d.client("iam").update_assume_role_policy(
         RoleName=d.own.name("triplane-gateway-role"), PolicyDocument="{}"
     ),
-    "a role": lambda d, v: d.client("iam").create_role(
+    "a new role": lambda d, v: d.client("iam").create_role(
         RoleName="triplane-mine", AssumeRolePolicyDocument="{}"
     ),
-    "a user": lambda d, v: d.client("iam").create_user(UserName="triplane-mine"),
-    "an access key": lambda d, v: d.client("iam").create_access_key(UserName="admin"),
-    "GitHub's provider": lambda d, v: d.client("iam").add_client_id_to_open_id_connect_provider(
+    "a new user": lambda d, v: d.client("iam").create_user(UserName="triplane-mine"),
+    "a new access key": lambda d, v: d.client("iam").create_access_key(UserName="admin"),
+    "GitHub's provider: add an audience": lambda d, v: d.client(
+        "iam"
+    ).add_client_id_to_open_id_connect_provider(
         OpenIDConnectProviderArn=d.stack.outputs()["delivery_provider"], ClientID="mine"
     ),
-    "a workload's session": lambda d, v: d.client("sts").assume_role(
+    "a workload's role: assume": lambda d, v: d.client("sts").assume_role(
         RoleArn=d.own.arn("triplane-gateway-role"), RoleSessionName="mine"
     ),
-    "another stack's role for an own function": lambda d, v: d.client(
+    "its own function: run as another's role": lambda d, v: d.client(
         "lambda"
     ).update_function_configuration(
         FunctionName=d.own.function, Role=v.arn("triplane-gateway-role")
     ),
-    "the own role for an own function": lambda d, v: d.client(
+    "its own function: run as the delivery's role": lambda d, v: d.client(
         "lambda"
     ).update_function_configuration(FunctionName=d.own.function, Role=d.role),
     # The rest of the account
-    "a scaled service of others": lambda d, v: d.client(
+    "a scalable target of another service: register": lambda d, v: d.client(
         "application-autoscaling"
     ).register_scalable_target(
         ServiceNamespace="ecs",
@@ -292,36 +312,36 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
         MaxCapacity=0,
         Tags=TAGS,
     ),
-    "a scaled service's end": lambda d, v: d.client(
+    "a scalable target of another service: deregister": lambda d, v: d.client(
         "application-autoscaling"
     ).deregister_scalable_target(
         ServiceNamespace="ecs",
         ResourceId="service/default/web",
         ScalableDimension="ecs:service:DesiredCount",
     ),
-    "a schedule": lambda d, v: d.client("scheduler").create_schedule(
+    "a new schedule": lambda d, v: d.client("scheduler").create_schedule(
         Name="x",
         ScheduleExpression="rate(1 minute)",
         FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": v.arn("triplane-gateway-function"), "RoleArn": d.role},
     ),
-    "a rule": lambda d, v: d.client("events").put_rule(Name="x", ScheduleExpression="rate(1 day)"),
-    "a key's end": lambda d, v: d.client("kms").schedule_key_deletion(KeyId="k"),
-    "the secrets' names": lambda d, v: d.client("secretsmanager").list_secrets(),
-    "the buckets' names": lambda d, v: d.client("s3").list_buckets(),
-    "the roles' names": lambda d, v: d.client("iam").list_roles(),
-    "whose resources have which tags": lambda d, v: d.client(
-        "resourcegroupstaggingapi"
-    ).get_resources(),
+    "a new rule": lambda d, v: d.client("events").put_rule(
+        Name="x", ScheduleExpression="rate(1 day)"
+    ),
+    "a key: delete": lambda d, v: d.client("kms").schedule_key_deletion(KeyId="k"),
+    "all secrets: list": lambda d, v: d.client("secretsmanager").list_secrets(),
+    "all buckets: list": lambda d, v: d.client("s3").list_buckets(),
+    "all roles: list": lambda d, v: d.client("iam").list_roles(),
+    "all tagged resources: list": lambda d, v: d.client("resourcegroupstaggingapi").get_resources(),
 }
 
 OTHER_ACTIONS = {
-    "the lake's lifecycle": "s3:PutLifecycleConfiguration",
-    "the lake's public access": "s3:PutBucketPublicAccessBlock",
-    "a version of a model: delete": "s3:DeleteObjectVersion",
-    "the buckets' names": "s3:ListAllMyBuckets",
-    "another stack's role for an own function": "iam:PassRole",
-    "the own role for an own function": "iam:PassRole",
+    "its own lake: lifecycle": "s3:PutLifecycleConfiguration",
+    "its own lake: allow public access": "s3:PutBucketPublicAccessBlock",
+    "its own models: delete a version": "s3:DeleteObjectVersion",
+    "all buckets: list": "s3:ListAllMyBuckets",
+    "its own function: run as another's role": "iam:PassRole",
+    "its own function: run as the delivery's role": "iam:PassRole",
 }
 """Of the attacks whose right has not the name of their operation."""
 

@@ -214,106 +214,108 @@ def test_the_delivery_does_its_whole_work_with_its_own_sign_in(
 
 ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
     # Another stack, whose name begins as the own one's
-    "its app": lambda d, v: d.delete(v.app),
-    "its app's code": lambda d, v: d.put(v.app, properties={"siteConfig": {}}),
-    "its app's settings": lambda d, v: d.post(v.app, "config/appsettings/list"),
-    "its app's publishing password": lambda d, v: d.post(
+    "another's app: delete": lambda d, v: d.delete(v.app),
+    "another's app: update": lambda d, v: d.put(v.app, properties={"siteConfig": {}}),
+    "another's app: read the settings": lambda d, v: d.post(v.app, "config/appsettings/list"),
+    "another's app: read the publishing password": lambda d, v: d.post(
         v.app, "config/publishingcredentials/list"
     ),
-    "its endpoint": lambda d, v: d.delete(v.endpoint),
-    "its endpoint's traffic": lambda d, v: d.put(v.endpoint, properties={"traffic": {}}),
-    "its endpoint's keys": lambda d, v: d.post(v.endpoint, "listKeys"),
-    "its secret's value": lambda d, v: d.put(v.secret, properties={"value": "mine"}),
-    "its secret": lambda d, v: d.secret("GET", v.secret_uri),
-    "its vault": lambda d, v: d.delete(v.vault),
-    "its lake": lambda d, v: d.delete(v.lake),
-    "its lake's keys": lambda d, v: d.post(v.lake, "listKeys"),
-    "its models": lambda d, v: d.blob(v.lake_uri, "models/a").upload_blob(b"x", overwrite=True),
-    "its captures": lambda d, v: d.blob(v.lake_uri, "captures/a").download_blob(),
-    "its builds": lambda d, v: d.post(v.registry, "scheduleRun"),
-    "its images": lambda d, v: d.delete(v.registry),
-    "its resource group": lambda d, v: d.resources.resource_groups.begin_delete(
+    "another's endpoint: delete": lambda d, v: d.delete(v.endpoint),
+    "another's endpoint: traffic": lambda d, v: d.put(v.endpoint, properties={"traffic": {}}),
+    "another's endpoint: read the keys": lambda d, v: d.post(v.endpoint, "listKeys"),
+    "another's secret: write": lambda d, v: d.put(v.secret, properties={"value": "mine"}),
+    "another's secret: read": lambda d, v: d.secret("GET", v.secret_uri),
+    "another's vault: delete": lambda d, v: d.delete(v.vault),
+    "another's lake: delete": lambda d, v: d.delete(v.lake),
+    "another's lake: read the account's keys": lambda d, v: d.post(v.lake, "listKeys"),
+    "another's models: write": lambda d, v: d.blob(v.lake_uri, "models/a").upload_blob(
+        b"x", overwrite=True
+    ),
+    "another's captures: read": lambda d, v: d.blob(v.lake_uri, "captures/a").download_blob(),
+    "another's registry: start a build": lambda d, v: d.post(v.registry, "scheduleRun"),
+    "another's registry: delete": lambda d, v: d.delete(v.registry),
+    "another's resource group: delete": lambda d, v: d.resources.resource_groups.begin_delete(
         v.group.rpartition("/")[2]
     ),
     # The own stack's data
-    "the own lake": lambda d, v: d.delete(d.own.lake),
-    "the own lake open to all": lambda d, v: d.put(
+    "its own lake: delete": lambda d, v: d.delete(d.own.lake),
+    "its own lake: allow public access": lambda d, v: d.put(
         d.own.lake, properties={"allowBlobPublicAccess": True}
     ),
-    "the own lake's keys": lambda d, v: d.post(d.own.lake, "listKeys"),
-    "the own lake's lifecycle": lambda d, v: d.put(
+    "its own lake: read the account's keys": lambda d, v: d.post(d.own.lake, "listKeys"),
+    "its own lake: lifecycle": lambda d, v: d.put(
         d.own.of("ManagementPolicy"), properties={"policy": {"rules": []}}
     ),
-    "the own lake's versions": lambda d, v: d.put(d.own.of("BlobServiceProperties"), properties={}),
-    "a model of the own lake: delete": lambda d, v: d.blob(
-        d.own.lake_uri, "models/a"
-    ).delete_blob(),
-    "the own captures": lambda d, v: d.blob(d.own.lake_uri, "captures/a").download_blob(),
-    "the own captures by a copy": lambda d, v: d.blob(
+    "its own lake: suspend versions": lambda d, v: d.put(
+        d.own.of("BlobServiceProperties"), properties={}
+    ),
+    "its own models: delete": lambda d, v: d.blob(d.own.lake_uri, "models/a").delete_blob(),
+    "its own captures: read": lambda d, v: d.blob(d.own.lake_uri, "captures/a").download_blob(),
+    "its own captures: read by a copy": lambda d, v: d.blob(
         d.own.lake_uri, "models/a"
     ).start_copy_from_url(f"{d.own.lake_uri}/captures/a"),
-    "the own captures by a block of a URL": lambda d, v: d.blob(
+    "its own captures: read by a block of a URL": lambda d, v: d.blob(
         d.own.lake_uri, "models/a"
     ).stage_block_from_url("AAAA", f"{d.own.lake_uri}/captures/a"),
-    "its models by a blob of a URL": lambda d, v: d.blob(
+    "another's models: read by a blob of a URL": lambda d, v: d.blob(
         d.own.lake_uri, "models/a"
     ).upload_blob_from_url(f"{v.lake_uri}/models/a"),
-    "the own raw data": lambda d, v: d.blob(d.own.lake_uri, "raw/a").upload_blob(b"x"),
-    "the own vault": lambda d, v: d.delete(d.own.vault),
-    "the own key's value": lambda d, v: d.secret("GET", d.own.secret_uri),
-    "the own key's end": lambda d, v: d.secret("DELETE", d.own.secret_uri),
-    "the own images": lambda d, v: d.delete(d.own.registry),
-    "the registry's password": lambda d, v: d.post(d.own.registry, "listCredentials"),
-    "the own workspace": lambda d, v: d.put(d.own.of("Workspace"), properties={}),
-    "the own resource group": lambda d, v: d.resources.resource_groups.begin_delete(
+    "its own raw data: write": lambda d, v: d.blob(d.own.lake_uri, "raw/a").upload_blob(b"x"),
+    "its own vault: delete": lambda d, v: d.delete(d.own.vault),
+    "its own secret: read": lambda d, v: d.secret("GET", d.own.secret_uri),
+    "its own secret: delete": lambda d, v: d.secret("DELETE", d.own.secret_uri),
+    "its own registry: delete": lambda d, v: d.delete(d.own.registry),
+    "its own registry: read the password": lambda d, v: d.post(d.own.registry, "listCredentials"),
+    "its own workspace: update": lambda d, v: d.put(d.own.of("Workspace"), properties={}),
+    "its own resource group: delete": lambda d, v: d.resources.resource_groups.begin_delete(
         d.own.group.rpartition("/")[2]
     ),
     # The identity's own power
-    "Owner of the own group": lambda d, v: d.assign(d.own.group, OWNER),
-    "Owner of the subscription": lambda d, v: d.assign(
+    "its own resource group: become Owner": lambda d, v: d.assign(d.own.group, OWNER),
+    "the subscription: become Owner": lambda d, v: d.assign(
         f"/subscriptions/{d.own.subscription}", OWNER
     ),
-    "Reader of the other group": lambda d, v: d.assign(v.group, READER),
-    "a wider role": lambda d, v: d.put(
+    "another's resource group: become Reader": lambda d, v: d.assign(v.group, READER),
+    "its own role: widen": lambda d, v: d.put(
         f"/subscriptions/{d.own.subscription}/providers"
         f"/{d.own.of('RoleDefinition').partition('/providers/')[2]}",
         properties={"permissions": [{"actions": ["*"]}]},
     ),
-    "another branch for itself": lambda d, v: d.put(
+    "its own identity: trust another branch": lambda d, v: d.put(
         f"{d.own.identity('delivery')}/federatedIdentityCredentials/mine",
         properties={"issuer": github.ISSUER, "subject": "repo:mallory/x:ref:refs/heads/main"},
     ),
-    "a workload's identity from outside": lambda d, v: d.put(
+    "a workload's identity: trust a job": lambda d, v: d.put(
         f"{d.own.identity('gateway')}/federatedIdentityCredentials/mine",
         properties={"issuer": github.ISSUER, "subject": SUBJECT},
     ),
-    "another identity": lambda d, v: d.put(
+    "a new identity": lambda d, v: d.put(
         f"{d.own.group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mine"
     ),
-    "the other stack's identity for the own app": lambda d, v: d.put(
+    "its own app: run as another's identity": lambda d, v: d.put(
         d.own.app,
         identity={
             "type": "UserAssigned",
             "userAssignedIdentities": {v.identity("gateway"): {}},
         },
     ),
-    "the own identity for the own app": lambda d, v: d.put(
+    "its own app: run as the delivery's identity": lambda d, v: d.put(
         d.own.app,
         identity={
             "type": "UserAssigned",
             "userAssignedIdentities": {d.own.identity("delivery"): {}},
         },
     ),
-    "a template, which runs as whoever starts it": lambda d, v: d.put(
+    "a new deployment of a template": lambda d, v: d.put(
         f"{d.own.group}/providers/Microsoft.Resources/deployments/mine", properties={}
     ),
-    "a lock": lambda d, v: d.put(
+    "a new lock": lambda d, v: d.put(
         f"{d.own.group}/providers/Microsoft.Authorization/locks/mine", properties={}
     ),
-    "a machine": lambda d, v: d.put(
+    "a new machine": lambda d, v: d.put(
         f"{d.own.group}/providers/Microsoft.Compute/virtualMachines/mine", properties={}
     ),
-    "access to everything": lambda d, v: d.post(
+    "the tenant: elevate access": lambda d, v: d.post(
         "/providers/Microsoft.Authorization", "elevateAccess"
     ),
 }

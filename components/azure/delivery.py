@@ -133,6 +133,13 @@ class Delivery(contracts.Delivery):
                 scope=DataLake.of(args.lake).containers[zone].id,
                 opts=child,
             )
+        self._grant_reading_of_roles(name, foundation, principal)
+
+    def _grant_reading_of_roles(
+        self, name: str, foundation: Foundation, principal: pulumi.Output[str]
+    ) -> None:
+        """On the subscription, where a custom role has its id."""
+        child = pulumi.ResourceOptions(parent=self)
         subscription = f"/subscriptions/{foundation.subscription}"
         reader = roles.custom_role(
             f"{name}-reader",

@@ -115,7 +115,7 @@ TARGETS = ("bucket", "repository", "endpoint", "name", "secretId", "serviceAccou
 """The inputs by which Google's bindings name what they are on."""
 
 
-class NoWord(Exception):
+class NotListed(Exception):
     """Something that the tables of this module do not list; the message names it."""
 
 
@@ -135,7 +135,7 @@ class Grant:
 
 
 def grants(cloud: Cloud) -> list[Grant]:
-    """All grants of the plan with the most of them. Raises NoWord."""
+    """All grants of the plan with the most of them. Raises NotListed."""
     plan = record.of_program(cloud, SETTINGS)
     of_cloud = {"aws": _aws, "gcp": _gcp, "azure": _azure}[cloud]
     return sorted(of_cloud(plan), key=lambda each: [*IDENTITIES].index(each.identity))
@@ -154,7 +154,7 @@ def _aws(plan: Plan) -> Iterator[Grant]:
         for statement in json.loads(policy.inputs["policy"])["Statement"]:
             condition = _aws_condition(statement.get("Condition", {}), names)
             for service, actions in _services(statement["Action"], ":").items():
-                resources = _of_service(statement["Resource"], service)
+                resources = of_service(statement["Resource"], service)
                 yield Grant(
                     identity,
                     _unique(_thing_of_arn(each, names) for each in resources),
@@ -165,8 +165,8 @@ def _aws(plan: Plan) -> Iterator[Grant]:
                 )
 
 
-def _of_service(arns: Sequence[str], service: str) -> Sequence[str]:
-    """What actions of a service can be on; the mocks' ARNs, which do not say a service, are those of one service."""
+def of_service(arns: Sequence[str], service: str) -> Sequence[str]:
+    """The ARNs that actions of a service can be on; one of the mocks, which names no service, is among them."""
     return [each for each in arns if each.split(":")[2:3] in ([], ["mock"], [service])]
 
 
@@ -216,7 +216,7 @@ def _azure(plan: Plan) -> Iterator[Grant]:
         name = each.name.removeprefix("triplane-")
         identity = next((owner for owner in owners if name.startswith(f"{owner}-")), "person")
         if identity == "person" and each.name not in PERSONAL:
-            raise NoWord(f"tools/identities.py does not know whose {each.name} is")
+            raise NotListed(f"tools/identities.py does not know whose {each.name} is")
         role, scope = each.inputs["roleDefinitionId"], each.inputs["scope"]
         if scope in names:
             thing, named = names[scope].type, names[scope].name
@@ -266,24 +266,24 @@ def _readable(text: str, names: Names) -> str:
 def _identity(name: str) -> str:
     identity = SUFFIX.sub("", name).removeprefix("triplane-")
     if identity not in IDENTITIES:
-        raise NoWord(f"IDENTITIES of tools/identities.py has no sentence about {identity}")
+        raise NotListed(f"IDENTITIES of tools/identities.py has no sentence about {identity}")
     return identity
 
 
 def word(table: Mapping[str, str], key: str) -> str:
-    """A table's word for a role or a thing. Raises NoWord."""
+    """A table's word for a role or a thing. Raises NotListed."""
     if key not in table:
-        raise NoWord(f"ROLES and THINGS of tools/identities.py do not list {key}")
+        raise NotListed(f"ROLES and THINGS of tools/identities.py do not list {key}")
     return table[key]
 
 
 def verbs(permissions: Iterable[str]) -> str:
-    """What permissions let somebody do, in plain words. Raises NoWord."""
+    """What permissions let somebody do, in plain words. Raises NotListed."""
     found = set()
     for permission in permissions:
         verb = next((v for v, spelling in VERBS.items() if re.search(spelling, permission)), None)
         if verb is None:
-            raise NoWord(f"VERBS of tools/identities.py does not list {permission}")
+            raise NotListed(f"VERBS of tools/identities.py does not list {permission}")
         found.add(verb)
     order = ("reads", "creates", "creates and changes", "changes", "deletes")
     return ", ".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from fnmatch import fnmatch
 from typing import get_args
@@ -82,6 +83,27 @@ def test_every_permission_of_the_delivery_is_in_its_table(cloud: Cloud) -> None:
         assert re.split(r"[.:/]", permission)[-1] in text
 
 
+def test_a_row_a_service_leaves_out_no_action_and_no_resource_of_a_statement() -> None:
+    plan = record.of_program("aws", identities.SETTINGS)
+    statements = [
+        statement
+        for policy in plan
+        if policy.type == "aws:iam/rolePolicy:RolePolicy"
+        for statement in json.loads(policy.inputs["policy"])["Statement"]
+    ]
+    rows = identities.grants("aws")
+    assert sum(len(each["Action"]) for each in statements) == sum(len(r.exactly) for r in rows)
+    for statement in statements:
+        shown = {
+            arn
+            for action in statement["Action"]
+            for arn in identities.of_service(statement["Resource"], action.partition(":")[0])
+        }
+        assert shown == set(statement["Resource"]), statement["Action"]
+    for row in rows:
+        assert len({action.partition(":")[0] for action in row.exactly}) == 1, row
+
+
 def resource(type: str, name: str, **inputs: object) -> Resource:
     return Resource(type, f"triplane-{name}", f"triplane-{name}-1", inputs)
 
@@ -111,7 +133,7 @@ def test_what_has_no_plain_word_is_an_error(
     )
     custom = resource("gcp:projects/iAMCustomRole:IAMCustomRole", "role", permissions=permissions)
     monkeypatch.setattr(record, "of_program", lambda *_: [account, binding, custom])
-    with pytest.raises(identities.NoWord, match=lacking):
+    with pytest.raises(identities.NotListed, match=lacking):
         identities.grants("gcp")
 
 

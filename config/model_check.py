@@ -43,21 +43,22 @@ def refuse_unfit_model(artifact: Artifact, wanted: Mapping[str, Any] | None = No
     """Raise `pulumi.RunError`, with all reasons, unless the artifact is a model that fits the contract."""
     file = artifact.directory / "model.onnx"
     document = json.dumps(contract() if wanted is None else wanted).encode()
+    packed = artifact.directory / "model.tar.gz"
     try:
-        content, archive = (
-            (artifact.directory / name).read_bytes() for name in ("model.onnx", "model.tar.gz")
-        )
+        content = file.read_bytes()
+        # A version out of another cloud's lake has none until `model_server complete` packs it again.
+        archive = packed.read_bytes() if packed.exists() else None
     except OSError as error:
         raise _refusal(file, f"{error.filename} cannot be read: {error.strerror}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != artifact.version:
         raise _refusal(file, f"It is damaged, or another file: its SHA-256 is {digest}")
-    parts = [content, archive, document, *(each.read_bytes() for each in CHECKERS)]
+    parts = [content, archive or b"", document, *(each.read_bytes() for each in CHECKERS)]
     key = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in parts)).hexdigest()
     remembered = artifact.directory.parents[1] / CHECKED / key
     if remembered.exists():
         return
-    if _packed_model(archive) != content:  # SageMaker serves this one
+    if archive is not None and _packed_model(archive) != content:  # SageMaker serves this one
         raise _refusal(file, "model.tar.gz beside it does not hold this file alone")
     if reasons := _reasons(file.resolve(), document):
         raise _refusal(file, "\n  ".join(reasons))

@@ -105,6 +105,12 @@ def test_the_archive_that_sagemaker_serves_must_hold_the_same_model(
     assert "model.tar.gz beside it does not hold this file alone" in refusal(artifact)
 
 
+def test_a_model_out_of_a_lake_without_archives_is_fit(tmp_path: Path) -> None:
+    artifact = stored(model().SerializeToString(), tmp_path)
+    (artifact.directory / "model.tar.gz").unlink()
+    refuse_unfit_model(artifact)
+
+
 def test_without_the_runtime_the_message_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

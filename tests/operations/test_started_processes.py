@@ -61,6 +61,9 @@ def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGHUP, signal.SIG_DFL
+        ),  # these tests may run below `nohup`
     )
     assert becomes((tmp_path / "engine").exists, SECONDS)
     yield tmp_path, make

@@ -119,8 +119,8 @@ def test_odd_requests_break_no_rule_and_leave_nothing_behind(running: Running) -
 @pytest.mark.parametrize("part", ENDLESS)
 def test_a_part_of_a_request_that_does_not_end_is_refused(running: Running, part: str) -> None:
     before = Resources.of(running.process)
-    assert endless(running.server, *ENDLESS[part], megabytes=16)
-    assert Resources.of(running.process).megabytes < before.megabytes + 8
+    assert endless(running.server, *ENDLESS[part], megabytes=64)
+    assert Resources.of(running.process).megabytes < before.megabytes + 32
     good_answer(running.server)
 
 

@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 from rehearsal.aws.permissions import ROLE
 from rehearsal.azure import calls, credentials, key_vault, routes
 from rehearsal.azure.resource_type import IDENTITY
-from rehearsal.gcp import credentials as google
 from rehearsal.gcp.iam import ACCOUNT
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal import gcp_project as gcp
@@ -105,8 +104,7 @@ def test_google_cloud_lists_with_labels_in_pages_after_the_api_is_enabled(
     _, page = project.call("GET", rest)
     assert "nextPageToken" not in page
     assert len(page["accounts"]) == 1
-    storage = f"as/{google.deployer(live_context)}/storage/v1/b"
-    _, found = project.call("GET", f"{storage}?project={gcp.PROJECT}&prefix=la")
+    _, found = project.call("GET", f"storage/storage/v1/b?project={gcp.PROJECT}&prefix=la")
     assert found["items"][0]["name"] == "lake-1234567"
     assert MINE.items() <= found["items"][0]["labels"].items()
     _, found = project.call("GET", f"run/v2/{gcp.PLACE}/services")

@@ -12,6 +12,7 @@ from operations.engine import environment
 from operations.engine.installation import HOME, PYTHON
 from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
+from policy import tool_environment
 
 BIN = PYTHON.parent
 PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
@@ -40,6 +41,12 @@ STAGES = {
     "screenshots": [*PYTEST, "tests/e2e/test_screenshots.py", "-k", "aws"],
     "fuzz": [*PYTEST, "tests/unit/lambda/test_raw_http.py", "tests/e2e/test_raw_http.py"],
 }
+CHECKERS = {
+    "unit": ("audit", HOME / "tools" / "audit.txt", "about 30 MB"),
+    "judge": ("moto", HOME / "policy" / "moto.txt", "about 85 MB"),
+}
+"""The environment of its own that a stage's tests use: its name, lock and size. It is created before the stage: the tests
+have neither the machine's proxies nor its certificates."""
 ON_DEMAND = ("e2e-long", "pack", "judge", "fuzz", "screenshots")
 """Stages that take longer than `make test` may, or need more than it should install. CI runs them apart."""
 
@@ -58,7 +65,13 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
     for number, stage in enumerate(stages, 1):
         print(f"\n== {stage} ({number} of {len(stages)}) ==", flush=True)
         started = time.monotonic()
-        passed = subprocess.run(STAGES[stage], cwd=HOME, env=variables).returncode == 0
+        try:
+            if checker := CHECKERS.get(stage):
+                tool_environment.created(*checker)
+            subprocess.run(STAGES[stage], cwd=HOME, env=variables, check=True)
+            passed = True
+        except subprocess.CalledProcessError:
+            passed = False
         yield stage, passed, time.monotonic() - started
 
 

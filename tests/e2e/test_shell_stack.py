@@ -316,6 +316,7 @@ def test_destroy_keeps_the_data_until_it_is_asked_for(clone: ForeignClone) -> No
     assert clone.existing_urns()
     clone.make("destroy", DATA="destroy")
     assert clone.existing_urns() == []
-    assert "Stack prod has no outputs yet. Bring it up with `make up STACK=prod`" in clone.make(
-        "outputs", code=1
+    assert (
+        "Stack prod serves nothing: it has no gateway. To bring it up: make up STACK=prod"
+        in clone.make("outputs", code=1)
     )

@@ -80,7 +80,7 @@ def drift_after_revert(checkout: Checkout) -> dict[str, list[str]]:
     token = next(step for step in SCENARIOS["gcp"]["update"]).split()[1]
     service = next(each for each in checkout.state()["resources"] if each["type"] == token)
     former = service["inputs"]["labels"] | {"team": "flights"}
-    checkout.control("change", {"on": token, "inputs": {"labels": former}})
+    checkout.control("change", {"on": token, "inputs": {"labels": former}}, "POST")
     return checkout.drift()
 
 

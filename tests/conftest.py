@@ -8,6 +8,7 @@ A `unit` test that starts an engine or an emulator fails.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -65,6 +66,13 @@ def _is_stand_in(program: str, environment: object) -> bool:
 
 sys.addaudithook(_watch)
 
+INSTALLATION = "TESTS_INSTALLATION"
+"""The variable with what an installation needs of the machine, as JSON. Workers of pytest-xdist inherit their controller's."""
+KEPT = ("SSL_CERT_FILE", "UV_", "HTTPS_PROXY", "https_proxy")
+os.environ.setdefault(
+    INSTALLATION,
+    json.dumps({name: value for name, value in os.environ.items() if name.startswith(KEPT)}),
+)
 # Tests run as they do in a shell that has neither clouds of its own nor a rehearsal's (`make env`).
 isolate(os.environ)
 for name in [each for each in os.environ if each.startswith("TRIPLANE_")]:

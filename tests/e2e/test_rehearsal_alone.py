@@ -5,6 +5,7 @@ The program and every command are those of rehearsal/README.md, in its order.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,11 +17,10 @@ from pathlib import Path
 import pytest
 
 from operations.engine.installation import HOME, VENV, pulumi_bin
+from tests.conftest import INSTALLATION
 
 README = HOME / "rehearsal" / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHELL = dict(os.environ)
-"""As it was before the `rehearsal` fixture of other tests changed it."""
 PLATFORM = ("config", "components", "policy", "operations", "tools")
 
 
@@ -55,9 +55,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """A new user's: an empty home, Pulumi on PATH, nothing of this repository."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = ("LANG", "SSL_CERT_FILE", "UV_", "HTTPS_PROXY", "https_proxy")  # for the installation
     return {
-        **{name: value for name, value in SHELL.items() if name.startswith(kept)},
+        **json.loads(os.environ[INSTALLATION]),
         "HOME": str(home),
         "PATH": f"{pulumi_bin()}:{sys.base_prefix}/bin:/usr/local/bin:/usr/bin:/bin",
         "TRIPLANE": str(copy_of_the_package(tmp_path / "triplane")),

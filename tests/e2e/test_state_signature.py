@@ -78,6 +78,8 @@ class Shell:
         """A new stack with this encryption; the passphrase is set, or there is none."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         self._environment.setenv("PULUMI_BACKEND_URL", f"file://{folder}")
+        # Another test's rehearsal may be in the environment, and with another backend it is refused.
+        self._environment.delenv("TRIPLANE_REHEARSAL_URL", raising=False)
         (folder / "Pulumi.yaml").write_text("name: triplane\nruntime: python\n")
         file = folder / "Pulumi.prod.yaml"
         self.passphrase(secret if way == "passphrase" else None)

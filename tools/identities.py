@@ -17,9 +17,9 @@ from components.azure.roles import BUILT_IN
 from config.clouds import CLOUD_NAMES, Cloud
 from operations.engine.installation import HOME
 from policy import record
+from tools import generated_part
 
 PAGE = HOME / "docs" / "reference" / "identities.md"
-BEGIN, END = "<!-- identities: made by `make format` -->\n", "<!-- end of identities -->\n"
 SETTINGS = {
     "triplane:delivery": {"repository": "acme/triplane", "environment": "production"},
     "triplane:machine": {"aws": "ml.m5.large"},
@@ -334,11 +334,8 @@ def _by_service(permissions: Iterable[str]) -> list[str]:
 
 def current(page: str) -> str:
     """The page's text with the tables of today's program. Raises ValueError for a page without their place."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"docs/reference/identities.md has no place for the tables: {BEGIN}")
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+    missing = "docs/reference/identities.md has no place for the tables"
+    return generated_part.renewed(page, "identities", f"\n{tables()}\n", missing)
 
 
 def main() -> None:

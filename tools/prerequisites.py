@@ -18,8 +18,7 @@ from operations.account_check.aws import ASKS_OF_IAM
 from operations.account_check.azure import OF_ONLINE_ENDPOINTS, needed_providers
 from operations.account_check.gcp import ASKED, BEFOREHAND
 from operations.engine.installation import HOME
-
-BEGIN, END = "<!-- prerequisites: made by `make format` -->\n", "<!-- end of prerequisites -->\n"
+from tools import generated_part
 
 # The statement that PowerUserAccess lacks: it allows all services but IAM.
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/PowerUserAccess.html
@@ -169,11 +168,8 @@ SECTIONS: Mapping[Cloud, Callable[[], str]] = {"aws": aws, "gcp": gcp, "azure": 
 
 def current(cloud: Cloud, page: str) -> str:
     """The page's text with the section of today's program. Raises ValueError for a page without its place."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"docs/reference/{cloud}.md has no place for the prerequisites: {BEGIN}")
-    return f"{before}{BEGIN}\n{SECTIONS[cloud]()}\n{END}{after}"
+    missing = f"docs/reference/{cloud}.md has no place for the prerequisites"
+    return generated_part.renewed(page, "prerequisites", f"\n{SECTIONS[cloud]()}\n", missing)
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from config.schema import Section, all_settings
 from operations.engine.installation import HOME
+from tools import generated_part
 
 PAGE = HOME / "docs" / "reference" / "settings.md"
-BEGIN, END = "<!-- settings: made by `make format` -->\n", "<!-- end of settings -->\n"
 
 
 def settings_table() -> str:
@@ -30,10 +30,9 @@ def _default_as_code(default: Any) -> str:
 
 
 def page_with_current_table(page: str) -> str:
-    """The page's text with the table of today's schema."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{settings_table()}{END}{after}"
+    """The page's text with the table of today's schema. Raises ValueError for a page without its place."""
+    missing = "docs/reference/settings.md has no place for the table"
+    return generated_part.renewed(page, "settings", settings_table(), missing)
 
 
 def main() -> None:

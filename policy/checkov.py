@@ -23,7 +23,6 @@ from policy.terraform import NotConverted
 from policy.waivers import Failed
 
 HOME = Path(__file__).resolve().parents[1]
-LOCK = HOME / "policy" / "requirements.txt"
 WAIVERS = HOME / "policy" / "waivers.toml"
 
 
@@ -44,7 +43,7 @@ def document(cloud: str, plan: Plan) -> dict[str, Any]:
 
 def environment() -> Path:
     """checkov's own environment; re-created when its lock changes."""
-    return tool_environment.created("policy", LOCK, "about 200 MB")
+    return tool_environment.created("policy")
 
 
 def scan(plans: Mapping[str, Plan]) -> tuple[list[Failed], int]:

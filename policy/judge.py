@@ -27,7 +27,6 @@ from policy.cloudformation import NotJudged
 from policy.waivers import Failed
 
 HOME = Path(__file__).resolve().parents[1]
-LOCK = HOME / "policy" / "judge.txt"
 WAIVERS = HOME / "policy" / "judge_waivers.toml"
 CATALOGUE = HOME / "config" / "catalogue.toml"
 CONTROL = "ControlSample"
@@ -40,7 +39,7 @@ NO_RULE = "in the URL, for the provider alone, or without a rule in the document
 
 def environment() -> Path:
     """cfn-lint's own environment; re-created when its lock changes."""
-    return tool_environment.created("judge", LOCK, "about 85 MB")
+    return tool_environment.created("judge")
 
 
 def regions() -> tuple[list[str], list[str]]:

@@ -9,11 +9,19 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
 VENV = HOME / ".venv"
+LOCKS = {
+    "audit": ("tools/audit.txt", "about 30 MB"),
+    "judge": ("policy/judge.txt", "about 85 MB"),
+    "moto": ("policy/moto.txt", "about 85 MB"),
+    "policy": ("policy/requirements.txt", "about 200 MB"),
+}
+"""The pinned packages of each environment, and their size."""
 
 
-def created(name: str, lock: Path, size: str) -> Path:
-    """The environment `.venv/<name>` with the packages of ``lock``; re-created when the lock changes."""
-    environment = VENV / name
+def created(name: str) -> Path:
+    """The environment `.venv/<name>`; re-created when its lock changes."""
+    file, size = LOCKS[name]
+    lock, environment = HOME / file, VENV / name
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     stamp = environment / "requirements"
     if not stamp.exists() or stamp.read_text() != digest:

@@ -27,7 +27,6 @@ from policy import tool_environment
 from tools.lock import LOCKS
 
 HOME = Path(__file__).resolve().parents[1]
-LOCK = HOME / "tools" / "audit.txt"
 IGNORED = HOME / "tools" / "audit.toml"
 OSV_URL = "https://api.osv.dev/v1/query"
 """https://google.github.io/osv.dev/post-v1-query/"""
@@ -97,7 +96,7 @@ def vulnerabilities(pinned: Collection[Pin], url: str) -> list[Vulnerability]:
 
 
 def _answers(pinned: Sequence[Pin], url: str) -> Iterator[Vulnerability]:
-    program = tool_environment.created("audit", LOCK, "about 30 MB") / "bin" / "pip-audit"
+    program = tool_environment.created("audit") / "bin" / "pip-audit"
     with tempfile.TemporaryDirectory() as folder:
         # Without the locks' markers, which would leave out other platforms' packages. No package is installed.
         file = Path(folder) / "pinned.txt"

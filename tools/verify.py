@@ -41,12 +41,9 @@ STAGES = {
     "screenshots": [*PYTEST, "tests/e2e/test_screenshots.py", "-k", "aws"],
     "fuzz": [*PYTEST, "tests/unit/lambda/test_raw_http.py", "tests/e2e/test_raw_http.py"],
 }
-CHECKERS = {
-    "unit": ("audit", HOME / "tools" / "audit.txt", "about 30 MB"),
-    "judge": ("moto", HOME / "policy" / "moto.txt", "about 85 MB"),
-}
-"""The environment of its own that a stage's tests use: its name, lock and size. It is created before the stage: the tests
-have neither the machine's proxies nor its certificates."""
+CHECKERS = {"unit": "audit", "judge": "moto"}
+"""The environment of `policy.tool_environment` that a stage's tests use. It is created before the stage: the tests have neither
+the machine's proxies nor its certificates."""
 ON_DEMAND = ("e2e-long", "pack", "judge", "fuzz", "screenshots")
 """Stages that take longer than `make test` may, or need more than it should install. CI runs them apart."""
 
@@ -67,7 +64,7 @@ def run(stages: list[str]) -> Iterator[tuple[str, bool, float]]:
         started = time.monotonic()
         try:
             if checker := CHECKERS.get(stage):
-                tool_environment.created(*checker)
+                tool_environment.created(checker)
             subprocess.run(STAGES[stage], cwd=HOME, env=variables, check=True)
             passed = True
         except subprocess.CalledProcessError:

@@ -28,7 +28,6 @@ from tests.judge.disagreements import DISAGREEMENTS, NO_OPINION
 from tests.unit.rehearsal.conftest import contexts, live_context
 
 __all__ = ["contexts", "live_context"]  # fixtures of the rehearsal's own tests
-LOCK = tool_environment.HOME / "policy" / "moto.txt"
 START_SECONDS = 30
 Answers = Mapping[str, Answer]
 
@@ -62,7 +61,7 @@ def ours(live_context: Context) -> Iterator[Answers]:
 def motos(tmp_path: Path) -> Iterator[Answers]:
     """moto's answers, by operation. Its server runs in an environment of its own, without this machine's settings."""
     port = free_port()
-    program = tool_environment.created("moto", LOCK, "about 85 MB") / "bin" / "moto_server"
+    program = tool_environment.created("moto") / "bin" / "moto_server"
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

@@ -59,8 +59,8 @@ def test_every_installation_checks_the_hashes(
         monkeypatch.setattr(module, "VENV", tmp_path)
     monkeypatch.setattr(bootstrap, "uv_install", uv)
     bootstrap.make_venv()
-    (tmp_path / "checker").mkdir()
-    tool_environment.created("checker", HOME / "policy" / "judge.txt", "nothing")
+    (tmp_path / "judge").mkdir()
+    tool_environment.created("judge")
     installs = [command for command in commands if "install" in command]
     assert len(installs) == 4
     assert all("--require-hashes" in command for command in installs), installs

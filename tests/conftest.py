@@ -68,7 +68,7 @@ sys.addaudithook(_watch)
 
 INSTALLATION = "TESTS_INSTALLATION"
 """The variable with what an installation needs of the machine, as JSON. Workers of pytest-xdist inherit their controller's."""
-KEPT = ("SSL_CERT_FILE", "UV_", "HTTPS_PROXY", "https_proxy")
+KEPT = ("LANG", "SSL_CERT_FILE", "UV_", "HTTPS_PROXY", "https_proxy")
 os.environ.setdefault(
     INSTALLATION,
     json.dumps({name: value for name, value in os.environ.items() if name.startswith(KEPT)}),

@@ -70,15 +70,18 @@ def with_external_weights(location: str) -> onnx.ModelProto:
     return built
 
 
+REDUCTIONS = ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean", "ReduceL1", "ReduceL2")
+
+
 def with_large_table(elements: int) -> onnx.ModelProto:
-    """A model that makes a table of so many float32 for an answer."""
+    """A model that makes a table of so many float32 for an answer, and reads it several times."""
     shape = helper.make_tensor("shape", TensorProto.INT64, [1], [elements])
     return model(
         before=[
             helper.make_node("Constant", [], ["size"], value=shape),
             helper.make_node("ConstantOfShape", ["size"], ["large"]),
-            helper.make_node("ReduceSum", ["large"], ["sum"], keepdims=0),
-            helper.make_node("Add", ["known", "sum"], ["unused"]),
+            *(helper.make_node(name, ["large"], [name], keepdims=0) for name in REDUCTIONS),
+            helper.make_node("Sum", ["known", *REDUCTIONS], ["unused"]),
         ]
     )
 

@@ -19,7 +19,7 @@ from azure.core.credentials import AccessToken
 
 from bench.harness import Stack
 from config import github
-from tests.e2e.delivering_stack import github_token, stack_beside
+from tests.e2e.delivering_stack import github_token, refusal_after_its_work, stack_beside
 
 REF = "refs/heads/main"
 SUBJECT = f"repo:acme/triplane:environment:staging:ref:{REF}"
@@ -199,12 +199,7 @@ def test_the_delivery_does_its_whole_work_with_its_own_sign_in(
         monkeypatch.setitem(own.rehearsal.environment, name, value)
     own.configure(**{"azure-native:clientId": delivery.client_id})
     try:
-        assert "unchanged" in own.up()
-        own.configure(**{"triplane:model": models[1], "triplane:gateway": {"key_rotation": 2}})
-        own.up()
-        own.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-        own.configure(**{"triplane:model": models[0], "triplane:lake": {"captures_days": 5}})
-        refused = own.up(code=1)
+        refused = refusal_after_its_work(own, models)
         assert "AuthorizationFailed" in refused
         assert "Microsoft.Storage/storageAccounts/managementPolicies/write" in refused
     finally:

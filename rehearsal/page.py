@@ -285,7 +285,7 @@ class Page:
 
 
 def stack_and_component(record: Record) -> tuple[str, str]:
-    """The stack of a resource, and the noun of the innermost component around it.
+    """The stack of a resource, and the kind of the innermost component around it.
 
     https://www.pulumi.com/docs/iac/concepts/resources/names/#urns: the types of the parents stand before its own.
     """

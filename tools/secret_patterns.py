@@ -1,6 +1,6 @@
 """What detect-secrets does not know: the credentials of this project's clouds and of Pulumi.
 
-Each pattern takes all of a secret: its hash stands in tools/secrets.toml.
+Each pattern takes all of a secret: its hash is in tools/secrets.toml.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def _content(deployment: dict[str, Any]) -> dict[str, Any]:
     """What an update of plain Pulumi that changes nothing leaves as it is.
 
     It writes another time into the manifest, resources and dependencies in the order in which they came, and secrets encrypted
-    anew. What a secret input is, the preview compares.
+    again. What a secret input is, the preview compares.
     """
     content = {name: _unordered(value) for name, value in deployment.items() if name != "manifest"}
     content["resources"].sort(key=lambda each: json.dumps(each, sort_keys=True))

@@ -19,7 +19,7 @@ A tuple: the key has many values, as `aws:TagKeys`."""
 
 VARIABLE = re.compile(r"\$\{([^},]+)(?:,\s*'([^']*)')?\}")
 LITERALS = {"*": "[*]", "?": "[?]", "$": "$"}
-"""What a variable of one character stands for, where ``*`` and ``?`` are wildcards."""
+"""What a variable of one character means, where ``*`` and ``?`` are wildcards."""
 MISSING = "\0"
 """In place of a variable that the request has no value for: equals nothing."""
 

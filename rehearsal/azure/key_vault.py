@@ -208,7 +208,7 @@ def _called_secret(context: Context, principal: str, action: str, uri: str) -> R
         if not permissions.allowed(context, principal, action, record.id, data=True):
             raise forbidden(action, record)
         return record
-    # Whether there is such a secret, only who may use the vault's is told.
+    # Only who may use the vault's secrets learns whether there is such a one.
     for vault in context.all(VAULT):
         address = f"{url(context, vault.inputs['vaultName'])}/"
         if uri.startswith(address) and not permissions.allowed(

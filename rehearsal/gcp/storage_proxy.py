@@ -147,7 +147,7 @@ def needed_permissions(
     https://cloud.google.com/storage/docs/access-control/iam-json
     """
     if path == "storage/v1/b" and method in ("GET", "POST"):
-        # `storage.objects.list` stands for `storage.buckets.list`, which no role here has.
+        # `storage.objects.list` takes the place of `storage.buckets.list`, which no role here has.
         return [Needed("storage.objects.list" if method == "GET" else "storage.buckets.create")]
     if found := re.fullmatch(API + BUCKET, path):
         return [Needed(f"storage.buckets.{VERBS.get(method, 'update')}", found[1])]

@@ -1,4 +1,4 @@
-"""The commands in the program's own messages: what a person is told to type."""
+"""The commands in the program's own messages: what a person is asked to type."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def refused(stack: Stack, command: tuple[str, ...], settings: dict[str, Any]) ->
 
 
 def existing_resources(stack: Stack) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """The URN and the id of each resource, and the outputs. Secrets are encrypted anew each time a state is written.
+    """The URN and the id of each resource, and the outputs. Secrets are encrypted again each time a state is written.
 
     Sorted: the program's default provider and its stack, which no step creates, come in the order in which they were registered.
     """

@@ -50,7 +50,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_an_update_that_would_change_nothing_is_left_out(stack: Any) -> None:
     stack.export = lambda: state(
         time="2"
-    )  # plain Pulumi has written the same again, in another order, and encrypted anew
+    )  # plain Pulumi has written the same again, in another order, and encrypted again
     update.bring_up_to_date(stack)
     assert stack.done == [{"same": 2}]
 

@@ -1,0 +1,142 @@
+"""config.model_contract: model.toml in, the contract document out; or one message with every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.model_contract import (
+    BadContract,
+    canonical_json,
+    checked_document,
+    model_definition,
+    name_problem,
+    version_of,
+    version_text,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+MODELS = sorted(folder.name for folder in (ROOT / "models").iterdir() if folder.is_dir())
+CONTRACTS = ROOT / "tests" / "contracts"
+
+VALID = """
+title = "Churn"
+question = "Will this customer leave?"
+
+[fields.age]
+type = "integer"
+minimum = 0
+maximum = 120
+
+[fields.plan]
+type = "category"
+values = ["basic", "premium"]
+
+[answer]
+kind = "binary"
+name = "leaves"
+
+[example]
+age = 40
+plan = "basic"
+"""
+
+
+def definition_of(text: str, folder: Path, name: str = "churn") -> Any:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "model.toml").write_text(text)
+    return model_definition(folder / name)
+
+
+def refusal_of(text: str, folder: Path, name: str = "churn") -> str:
+    with pytest.raises(BadContract) as caught:
+        definition_of(text, folder, name)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_contract_of_each_model_in_the_repository_is_as_reviewed(name: str) -> None:
+    document = model_definition(ROOT / "models" / name).document
+    assert canonical_json(document) == (CONTRACTS / f"{name}.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_contract_document_is_checked_as_its_model_toml_is(name: str) -> None:
+    document = json.loads((CONTRACTS / f"{name}.json").read_bytes())
+    assert checked_document(document, "contract.json") == document
+
+
+def test_silence_in_a_contract_has_its_defaults_in_the_document(tmp_path: Path) -> None:
+    document = definition_of(VALID, tmp_path).document
+    assert document["name"] == "churn"
+    assert document["max_batch"] == 100
+    assert document["fields"][0]["label"] == "age"
+    assert document["fields"][0]["required"] is True
+    assert document["fields"][1]["values"] == {"basic": "basic", "premium": "premium"}
+    assert document["answer"] == {
+        "kind": "binary",
+        "name": "leaves",
+        "label": "leaves",
+        "threshold": 0.5,
+        "yes": "yes",
+        "no": "no",
+    }
+
+
+def test_a_version_is_what_sha256sum_of_contract_and_model_prints() -> None:
+    text = version_text(b"contract", b"model")
+    assert text == (
+        "cc8321d6375c494d043fdd0260f21bc0ec51dacc9f6abb7f909cdcd3041b78bf  contract.json\n"
+        "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4  model.onnx\n"
+    )
+    assert version_of(text) == "a87b2674f597ca44a02d25a3e7cd871957b2c1a6de74760b80301011792cfacd"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Churn", "Did you mean churn?"),
+        ("a", "2 to 24"),
+        ("double--hyphen", "Did you mean double-hyphen?"),
+        ("champion", "is a word of the gateway's routes or of the model store"),
+        ("v2", "is a word"),
+    ],
+)
+def test_a_name_that_cannot_be_a_model_is_refused(name: str, words: str) -> None:
+    assert words in str(name_problem(name))
+    assert name_problem("flight-delay") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('"integer"', '"intger"', ["fields.age.type", "Allowed: number, integer", "Did you mean integer?"]),
+        ("maximum = 120", "maximun = 120", ["fields.age.maximun: 120", "Did you mean maximum?"]),
+        ("maximum = 120", "maximum = -1", ["fields.age", "minimum (0) is above maximum (-1)"]),
+        ("maximum = 120", 'maximum = "120"', ["fields.age.maximum: 120", "whole number", "without quotes"]),
+        ('["basic", "premium"]', "[1, 2]", ["fields.plan.values", "write them in quotes"]),
+        ('["basic", "premium"]', '["basic", "basic"]', ["fields.plan.values", "twice: basic"]),
+        ('"binary"', '"binry"', ["answer.kind", "Did you mean binary?"]),
+        ('kind = "binary"', "", ["answer.kind", "Missing. Allowed: binary, multiclass"]),
+        ('name = "leaves"', 'name = "probability"', ["answer.name: probability", "another name"]),
+        ('name = "leaves"', 'name = "leaves"\nthreshold = 2', ["answer.threshold: 2", "Allowed: 0 to 1"]),
+        ("age = 40", "age = 400", ["example.age: 400", "Allowed: from 0 to 120"]),
+        ("age = 40", "", ["example.age: (not set)", "Missing"]),
+        ("age = 40", "age = 40\npaln = 1", ["example.paln: 1", "Did you mean plan?"]),
+        ('title = "Churn"', "", ["title: (not set)", "Missing"]),
+        ('title = "Churn"', "title = 5", ["title: 5", "write it in quotes"]),
+        ("[answer]", "[answr]", ["answr", "Did you mean answer?"]),
+        ("minimum = 0", "minimum = nan", ["fields.age.minimum"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_key_and_the_way_out(
+    before: str, after: str, words: list[str], tmp_path: Path
+) -> None:
+    assert before in VALID
+    message = refusal_of(VALID.replace(before, after, 1), tmp_path)
+    assert message.startswith("models/churn/model.toml: ")
+    for word in words:
+        assert word in message

@@ -7,12 +7,11 @@ import os
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvicorn
 
-from gateway.core import Answer, Refusal, Request, unavailable
+from gateway.http import Answer, Refusal, Request, unavailable
 from gateway.http_protocol import HttpProtocol
 from gateway.service import Service
 from gateway.settings import SettingsError
@@ -37,12 +36,11 @@ class CallerDisconnected(Exception):
 
 
 class App:
-    """An ASGI app. Predictions wait for the model endpoint in threads, up to the concurrency limit."""
+    """An ASGI app. So many predictions as the concurrency limit wait for their model endpoints at a time."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._limit = service.settings.max_concurrency
-        self._threads = ThreadPoolExecutor(self._limit, "predict")
         self._predicting = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -70,15 +68,13 @@ class App:
             id=request_id,
         )
         if request.method != "POST":
-            # An answer without a prediction needs no I/O: a probe never queues.
-            return self._service.answer(request)
+            return await self._service.answer(request)
         if self._predicting >= self._limit:
             message = f"{self._limit} predictions are being made already. Try again shortly."
             raise unavailable(message, "busy", retry_after=1)
         self._predicting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._service.answer, request)
+            return await self._service.answer(request)
         finally:
             self._predicting -= 1
 
@@ -101,8 +97,10 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._service.captures.start()
+        self._service.contracts.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._service.contracts.close()
         await asyncio.to_thread(self._service.captures.close, FLUSH_SECONDS)
         await send({"type": "lifespan.shutdown.complete"})
 

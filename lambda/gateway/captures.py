@@ -1,11 +1,12 @@
 """Captures: requests with their answers, written to the lake in the background.
 
-One object has all captures that were waiting, one line of JSON a request, at
-``dt=YYYY-MM-DD/hh=HH/<time>-<request id>.json``. Athena, BigQuery and Synapse can prune these partitions.
+One object has all captures of one model that were waiting, one line of JSON a request, at
+``model=<name>/dt=YYYY-MM-DD/hh=HH/<time>-<request id>.json``. Athena, BigQuery and Synapse can prune these partitions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import threading
@@ -61,8 +62,8 @@ class Captures:
     What the lake does not take stays, and is written before anything else the next time.
 
     One write follows another, each with all that came during the one before. So what a killed gateway loses came in its last
-    two writes: the one that is cut off has what came during the one before it. At the turn of an hour these are three, for an
-    object has captures of one hour.
+    two writes: the one that is cut off has what came during the one before it. An object has captures of one model and one hour:
+    with several models, or at the turn of an hour, a write of what was waiting is several objects.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Captures:
     ) -> None:
         self._write, self._clock = write, clock
         self._writers = ThreadPoolExecutor(writers, "write")
-        """Of `write_now`: a client of a lake has no limit for a write with all its attempts."""
+        """Of `written`: a client of a lake has no limit for a write with all its attempts."""
         self._waiting: queue.Queue[Line | None] = queue.Queue()
         self._unwritten: deque[Batch] = deque()
         """Oldest first. Only `drain` or the thread touches it."""
@@ -81,7 +82,7 @@ class Captures:
         self.dropped = 0
 
     def put(self, capture: Mapping[str, Any]) -> None:
-        """Add a capture. It must have ``received_at`` (ISO 8601, UTC) and ``request_id``."""
+        """Add a capture. It must have ``model``, ``received_at`` (ISO 8601, UTC) and ``request_id``."""
         line = _line(capture)
         size = len(line.data)
         with self._lock:
@@ -93,17 +94,16 @@ class Captures:
         else:
             self._waiting.put(line)
 
-    def write_now(self, capture: Mapping[str, Any], seconds: float) -> None:
+    async def written(self, capture: Mapping[str, Any], seconds: float) -> None:
         """Write one capture as an object of its own, and return.
 
         Raises whatever the lake's client raises, and TimeoutError after ``seconds``: the object may still come then.
         """
         line = _line(capture)
         writing = self._writers.submit(self._write, line.name, line.data)
-        try:
-            writing.result(max(0.0, seconds))
-        finally:
-            writing.cancel()
+        async with asyncio.timeout(max(0.0, seconds)):
+            # Given up before it began, it is cancelled: the future that is awaited passes that on.
+            await asyncio.wrap_future(writing)
 
     def drain(self) -> None:
         """Write all waiting captures, and return. Failures are logged, never raised."""
@@ -185,5 +185,6 @@ class Captures:
 
 def _line(capture: Mapping[str, Any]) -> Line:
     received = datetime.fromisoformat(str(capture["received_at"])).astimezone(UTC)
-    name = f"dt={received:%Y-%m-%d}/hh={received:%H}/{received:%Y%m%dT%H%M%S.%fZ}-{capture['request_id']}.json"
+    folder = f"model={capture['model']}/dt={received:%Y-%m-%d}/hh={received:%H}"
+    name = f"{folder}/{received:%Y%m%dT%H%M%S.%fZ}-{capture['request_id']}.json"
     return Line(name, json.dumps(capture, separators=(",", ":")).encode() + b"\n")

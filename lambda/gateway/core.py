@@ -1,250 +1,270 @@
-"""The answer to a request: routes, refusals and answers, without I/O."""
+"""The answer to a request: routes, and what each of them answers. Whatever leaves the process is passed in."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import asyncio
+import difflib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from gateway.features import MAX_ERRORS, Features, FieldError
+from gateway import inference_protocol, openapi, predictor
+from gateway.contract import Contract
+from gateway.contracts import ContractUnavailable
+from gateway.http import (
+    SECURITY_HEADERS,
+    Answer,
+    Refusal,
+    Request,
+    json_answer,
+    parsed,
+    unavailable,
+)
 from gateway.page import Page
+from gateway.predictor import EndpointUnavailable, ModelRefused, Predictor
 
-# Cloud Run's own front end answers some paths that end in z, such as /healthz, before a container receives
-# them (https://cloud.google.com/run/docs/known-issues, "Reserved URL paths"): hence /health.
-ROUTES: Mapping[str, str] = {
-    "/": "GET",
-    "/health": "GET",
-    "/healthz": "GET",
-    "/features.json": "GET",
-    "/predict": "POST",
-}
-SECURITY_HEADERS: Mapping[str, str] = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "strict-transport-security": "max-age=31536000",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
-RETRY_AFTER_SECONDS = 5
+MODEL = re.compile(r"/models/(?P<name>[^/]+)(?P<predict>/predict)?")
+V2_MODEL = re.compile(
+    r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?"
+)
+NOT_KEPT = {"cache-control": "no-cache"}
+"""A rollout changes what is served."""
 
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request, in the form that every host provides."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: bytes
-    """May end one byte after the limit, which shows that the body is too large."""
-    id: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer, with its capture and its cause for the log."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    capture: Mapping[str, Any] | None = None
-    """The inputs and the result of a prediction; None for every other answer."""
-    cause: str = ""
-    """For the log only: why the status is not 200."""
-
-
-class Refusal(Exception):
-    """A request that gets no prediction. ``cause`` is for the log and is not sent."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        fields: Sequence[FieldError] = (),
-        headers: Mapping[str, str] | None = None,
-        cause: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-        self.fields, self.headers, self.cause = fields, headers or {}, cause or code
-
-    def answer(self, request_id: str) -> Answer:
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.fields:
-            error["fields"] = [{"field": e.field, "reason": e.reason} for e in self.fields]
-        sent = _json(self.status, {"error": error}, request_id, self.headers)
-        return replace(sent, cause=self.cause)
-
-
-class EndpointUnavailable(Exception):
-    """The model endpoint cannot answer now. The message is for the log."""
-
-
-class ModelRefused(Exception):
-    """The model server refused a request that this gateway accepted. The message is for the log."""
-
-
-def unavailable(message: str, cause: str, retry_after: int = RETRY_AFTER_SECONDS) -> Refusal:
-    """503: the request is valid, and the caller may send it again after some seconds."""
-    headers = {"retry-after": str(retry_after)}
-    return Refusal(503, "unavailable", message, headers=headers, cause=cause)
+Handle = Callable[[Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestHandler:
-    """Answers requests. Whatever leaves the process is a function that the caller passes in."""
+    """Answers requests."""
 
-    features: Features
+    predictor: Predictor
     page: Page
     max_body_bytes: int
     code_version: str = ""
     """For the health: a delivery waits until the code that it deployed answers."""
-    last_answer: dict[str, str] = field(default_factory=dict)
-    """``model_version`` of the last prediction of this process. The health shows it and asks the endpoint
-    nothing: a probe would wake a serverless endpoint, and wait for it."""
-    admits: Callable[[str], bool]
+    key_needed: bool = True
+    admits: Callable[[str], Awaitable[bool]]
     """Whether a caller with this ``x-api-key`` (empty when none was sent) may get predictions."""
-    predict: Callable[[list[dict[str, Any]]], object]
-    """The model's answer. Raises `EndpointUnavailable`, `ModelRefused`."""
 
-    def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         """The answer to any request. Its status is below 500, or 503."""
         try:
-            return self._answer(request)
+            try:
+                return await self._answer(request)
+            except EndpointUnavailable as error:
+                message = "The model endpoint does not answer at the moment. Try again shortly."
+                raise unavailable(message, f"endpoint: {error}") from error
+            except ContractUnavailable as error:
+                message = "The model's contract cannot be read at the moment. Try again shortly."
+                raise unavailable(message, f"lake: {error}") from error
+            except ModelRefused as error:
+                raise predictor.refusal(error) from error
         except Refusal as refusal:
+            if request.path.startswith("/v2"):
+                return inference_protocol.refused(refusal, request.id)
             return refusal.answer(request.id)
-        except EndpointUnavailable as error:
-            message = "The model endpoint does not answer at the moment. Try again shortly."
-            return unavailable(message, f"endpoint: {error}").answer(request.id)
-        except ModelRefused as error:
-            message = "The model could not use this input, though each field is valid on its own."
-            return Refusal(422, "model_refused", message, cause=str(error)).answer(request.id)
 
-    def _answer(self, request: Request) -> Answer:
-        method = ROUTES.get(request.path)
-        if method is None:
-            known = ", ".join(f"{method} {path}" for path, method in ROUTES.items())
-            raise Refusal(404, "not_found", f"There is nothing at this path. There is: {known}.")
+    async def _answer(self, request: Request) -> Answer:
+        method, handle = self._route(request.path)
         allowed = ("GET", "HEAD") if method == "GET" else (method,)
         if request.method not in allowed:
             message = f"{request.path} takes {' and '.join(allowed)} only."
             allow = {"allow": ", ".join(allowed)}
             raise Refusal(405, "method_not_allowed", message, headers=allow)
-        match request.path:
-            case "/predict":
-                return self._predict(request)
-            case "/features.json":
-                found = _json(
-                    200, self.features.document, request.id, {"cache-control": "no-cache"}
-                )
-            case "/":
-                found = self._page(request)
-            case _:
-                health = {
-                    "status": "ok",
-                    "code_version": self.code_version,
-                    "model_version": self.last_answer.get("model_version"),
-                }
-                found = _json(200, health, request.id)
+        found = await handle(request)
         return replace(found, body=b"") if request.method == "HEAD" else found
 
-    def _page(self, request: Request) -> Answer:
+    def _route(self, path: str) -> tuple[str, Handle]:
+        """The method of a path and what answers there. Raises `Refusal` (404)."""
+        names = list(self.predictor.models)
+        match path:
+            case "/predict" if len(names) == 1:
+                return "POST", partial(self._predict, names[0])
+            case "/health" | "/healthz":
+                # Cloud Run's own front end answers some paths that end in z before a container receives them
+                # (https://cloud.google.com/run/docs/known-issues, "Reserved URL paths"): hence /health.
+                return "GET", self._health
+            case "/":
+                return "GET", self._page
+            case "/models":
+                return "GET", self._models
+            case "/openapi.json":
+                return "GET", self._openapi
+            case "/v2":
+                return "GET", self._v2_server
+            case "/v2/health/live":
+                return "GET", self._v2_live
+            case "/v2/health/ready":
+                return "GET", self._v2_ready
+        if found := MODEL.fullmatch(path):
+            name = self._served(found["name"])
+            if found["predict"]:
+                return "POST", partial(self._predict, name)
+            return "GET", partial(self._model, name)
+        if found := V2_MODEL.fullmatch(path):
+            name, version = self._served(found["name"]), found["version"] or ""
+            match found["what"]:
+                case "/infer":
+                    return "POST", partial(self._v2_infer, name, version)
+                case "/ready":
+                    return "GET", partial(self._v2_model_ready, name, version)
+            return "GET", partial(self._v2_model, name, version)
+        raise self._nothing_at(path)
+
+    def _nothing_at(self, path: str) -> Refusal:
+        names = list(self.predictor.models)
+        predict = [f"POST /models/{name}/predict" for name in names]
+        gets = [f"GET {each}" for each in ("/", "/models", "/models/{name}", "/openapi.json")]
+        known = ", ".join([*predict, *gets, "GET /health", "GET /v2"])
+        if path == "/predict":
+            message = f"There are {len(names)} models here, each with a route of its own: {', '.join(predict)}."
+        else:
+            message = f"There is nothing at this path. There is: {known}."
+        return Refusal(404, "not_found", message)
+
+    def _served(self, name: str) -> str:
+        """The name of a model that is served. Raises `Refusal` (404)."""
+        names = list(self.predictor.models)
+        if name in names:
+            return name
+        near = difflib.get_close_matches(name[:60].casefold(), names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(names)}."
+        raise Refusal(404, "not_found", f"There is no such model here. {hint}")
+
+    # What everybody may read.
+
+    async def _page(self, request: Request) -> Answer:
         headers = {
             **SECURITY_HEADERS,
             "content-type": "text/html; charset=utf-8",
             "content-security-policy": self.page.policy,
-            "cache-control": "no-cache",
+            **NOT_KEPT,
             "x-request-id": request.id,
         }
         return Answer(200, headers, self.page.html)
 
-    def _predict(self, request: Request) -> Answer:
+    async def _health(self, request: Request) -> Answer:
+        """Asks the endpoint nothing: a probe would wake a serverless endpoint, and wait for it."""
+        answered = self.predictor.answered
+        health = {
+            "status": "ok",
+            "code_version": self.code_version,
+            "models": {name: answered.get(name) for name in self.predictor.models},
+        }
+        return json_answer(200, health, request.id)
+
+    async def _models(self, request: Request) -> Answer:
+        found = await self._contracts()
+        entries = [
+            {
+                "name": name,
+                "ready": contract is not None,
+                "model_version": contract.version if contract else self.predictor.models[name],
+                "title": contract.document.get("title") if contract else None,
+                "question": contract.document.get("question") if contract else None,
+            }
+            for name, contract in found.items()
+        ]
+        return json_answer(200, {"models": entries}, request.id, NOT_KEPT)
+
+    async def _model(self, name: str, request: Request) -> Answer:
+        contract = await self.predictor.contract(name)
+        content = {**contract.document, "model_version": contract.version}
+        return json_answer(200, content, request.id, NOT_KEPT)
+
+    async def _openapi(self, request: Request) -> Answer:
+        found = await self._contracts()
+        contracts = [contract for contract in found.values() if contract]
+        if not contracts:
+            raise ContractUnavailable("of every model")
+        content = openapi.document(contracts, only=len(found) == 1, key_needed=self.key_needed)
+        return json_answer(200, content, request.id, NOT_KEPT)
+
+    async def _contracts(self) -> dict[str, Contract | None]:
+        """The contract of each model, as far as it can be read."""
+        names = list(self.predictor.models)
+        found = await asyncio.gather(
+            *(self.predictor.contract(name) for name in names), return_exceptions=True
+        )
+        known: dict[str, Contract | None] = {}
+        for name, each in zip(names, found, strict=True):
+            if isinstance(each, BaseException) and not isinstance(each, ContractUnavailable):
+                raise each
+            known[name] = None if isinstance(each, BaseException) else each
+        return known
+
+    # Predictions.
+
+    async def _predict(self, name: str, request: Request) -> Answer:
+        await self._refuse_stranger(request)
+        if request.media_type != "application/json":
+            message = "Send JSON, with the header content-type: application/json."
+            raise Refusal(415, "unsupported_media_type", message)
+        body = parsed(request.body)
+        found = await self.predictor.predict(name, lambda contract: body)
+        answer = {
+            "predictions": found.predictions,
+            "model": name,
+            "model_version": found.contract.version,
+        }
+        capture = {"instances": found.instances, **answer}
+        return replace(json_answer(200, answer, request.id), capture=capture)
+
+    async def _refuse_stranger(self, request: Request) -> None:
+        """Raise `Refusal` unless the caller has the key and the body is not too large."""
         # The key is checked first: a stranger learns nothing about other mistakes in the request.
-        if not self.admits(request.headers.get("x-api-key", "")):
+        if not await self.admits(request.headers.get("x-api-key", "")):
             message = "Send the key of this gateway in the header x-api-key."
             challenge = {"www-authenticate": 'ApiKey header="x-api-key"'}
             raise Refusal(401, "unauthorized", message, headers=challenge)
         if len(request.body) > self.max_body_bytes:
-            message = (
-                f"The body may have {self.max_body_bytes} bytes. Send fewer flights at a time."
-            )
+            message = f"The body may have {self.max_body_bytes} bytes. Send less at a time."
             raise Refusal(413, "too_large", message)
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            message = "Send JSON, with the header content-type: application/json."
-            raise Refusal(415, "unsupported_media_type", message)
-        instances, errors = self.features.check(parse(request.body))
-        if errors:
-            some = f"the first {MAX_ERRORS} are" if len(errors) == MAX_ERRORS else "each is"
-            message = f"The request has wrong fields; {some} listed with the reason."
-            raise Refusal(422, "invalid", message, errors)
-        answer = validated_answer(self.predict(instances), len(instances))
-        self.last_answer["model_version"] = answer["model_version"]
-        capture = {"instances": instances, **answer}
-        return replace(_json(200, answer, request.id), capture=capture)
 
+    # The Open Inference Protocol: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 
-def parse(body: bytes) -> object:
-    """The JSON value of a body. Raises `Refusal` (400) for everything that RFC 8259 does not allow.
+    async def _v2_server(self, request: Request) -> Answer:
+        content = inference_protocol.server(self.code_version)
+        return json_answer(200, content, request.id)
 
-    A duplicate key is refused, too. RFC 8259 leaves it to the parser, and a guess would hide a mistake.
-    """
+    async def _v2_live(self, request: Request) -> Answer:
+        return json_answer(200, {"live": True}, request.id)
 
-    def no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-            raise ValueError(f"the key {json.dumps(twice[:60])} is given twice in one object")
-        return found
+    async def _v2_ready(self, request: Request) -> Answer:
+        found = await self._contracts()
+        missing = [name for name, contract in found.items() if contract is None]
+        if missing:
+            raise ContractUnavailable(", ".join(missing))
+        return json_answer(200, {"ready": True}, request.id)
 
-    def no_constants(name: str) -> object:
-        raise ValueError(f"{name} is not JSON")
+    async def _v2_contract(self, name: str, version: str) -> Contract:
+        """The contract of the version that is served. Raises `Refusal` (404) for another version."""
+        contract = await self.predictor.contract(name)
+        if version and version != contract.version:
+            message = f"Version {version[:64]} of {name} is not served; {contract.version} is."
+            raise Refusal(404, "not_found", message)
+        return contract
 
-    try:
-        text = body.decode("utf-8")
-        return json.loads(text, object_pairs_hook=no_duplicates, parse_constant=no_constants)
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8"
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except ValueError as error:
-        # A ValueError from the hooks above, or an integer with thousands of digits.
-        reason = str(error).partition(";")[0]
-    raise Refusal(400, "malformed", f"The body is not valid JSON: {reason}.")
+    async def _v2_model(self, name: str, version: str, request: Request) -> Answer:
+        contract = await self._v2_contract(name, version)
+        return json_answer(200, inference_protocol.metadata(contract), request.id, NOT_KEPT)
 
+    async def _v2_model_ready(self, name: str, version: str, request: Request) -> Answer:
+        await self._v2_contract(name, version)
+        return json_answer(200, {"name": name, "ready": True}, request.id)
 
-def validated_answer(answer: object, count: int) -> dict[str, Any]:
-    """The model's answer for ``count`` instances. Raises `EndpointUnavailable` if it is something else."""
-    match answer:
-        case {"predictions": [*predictions], "model_version": str(version)}:
-            valid = [_prediction(each) for each in predictions]
-            if len(valid) == count:
-                return {"predictions": valid, "model_version": version}
-    raise EndpointUnavailable("the answer is not one prediction an instance and a model version")
-
-
-def _prediction(answer: object) -> dict[str, Any]:
-    match answer:
-        case {"probability": float() | int() as probability, "late": bool(late)}:
-            if math.isfinite(probability) and 0 <= probability <= 1:
-                return {"probability": probability, "late": late}
-    raise EndpointUnavailable("a prediction is not a probability and whether that is late")
-
-
-def _json(
-    status: int, value: object, request_id: str, headers: Mapping[str, str] | None = None
-) -> Answer:
-    sent = {
-        **SECURITY_HEADERS,
-        "content-type": "application/json",
-        "cache-control": "no-store",
-        "x-request-id": request_id,
-        **(headers or {}),
-    }
-    return Answer(status, sent, json.dumps(value, separators=(",", ":")).encode())
+    async def _v2_infer(self, name: str, version: str, request: Request) -> Answer:
+        await self._refuse_stranger(request)
+        if version:
+            await self._v2_contract(name, version)
+        asked = inference_protocol.InferRequest.read(request)
+        found = await self.predictor.predict(name, asked.body, version)
+        capture: dict[str, Any] = {
+            "instances": found.instances,
+            "predictions": found.predictions,
+            "model": name,
+            "model_version": found.contract.version,
+        }
+        return replace(asked.answer(found, request.id), capture=capture)

@@ -1,4 +1,4 @@
-"""The model endpoint, called with each cloud's own client.
+"""The model endpoints, called with each cloud's own client.
 
 The three functions differ in the client and in the form of a failure. `_with_retries` decides once what
 follows from a failure.
@@ -6,14 +6,19 @@ follows from a failure.
 
 from __future__ import annotations
 
+import asyncio
+import calendar
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gateway.core import EndpointUnavailable, ModelRefused
+from gateway.http_client import HttpClient, NoAnswer, NoConnection
+from gateway.predictor import EndpointUnavailable, ModelRefused
 from gateway.settings import Settings
+from gateway.tokens import Token, Tokens
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 20
@@ -24,60 +29,75 @@ PAUSE_SECONDS = 0.2
 LAST_RETRY_SECONDS = 5
 """No retry starts later. With the two limits above the endpoint has answered, or has not, within 27 s: before
 `ANSWER_SECONDS` of `gateway.service`, which a capture that is written before the answer shares."""
+MAX_REASON = 300
+"""Characters of the model server's own reason that a caller gets."""
 
-Invoke = Callable[[bytes], bytes]
+Invoke = Callable[[str, bytes], Awaitable[bytes]]
+"""Sends a body to a target and returns the answer. Raises `Transient`, `EndpointUnavailable`, `ModelRefused`."""
 
 
 class Transient(Exception):
     """A failure after which a retry may succeed."""
 
 
-def client(settings: Settings) -> Callable[[list[dict[str, Any]]], object]:
-    """A function that returns the model's answer for instances. Several threads may call it."""
-    kind, target = settings.endpoint
-    match kind:
-        case "SAGEMAKER_ENDPOINT":
-            invoke = sagemaker(target, settings)
-        case "VERTEX_PREDICT_URL":
-            invoke = vertex(target, settings)
+def client(settings: Settings) -> Callable[[str, bytes], Awaitable[object]]:
+    """A function that returns a model's answer to a body."""
+    match settings.endpoint_kind:
+        case "sagemaker":
+            invoke = sagemaker(settings)
+        case "vertex":
+            invoke = vertex()
         case _:
-            invoke = azure_ml(target, settings)
+            invoke = azure_ml(settings)
+    targets = {name: model.target for name, model in settings.models.items()}
 
-    def predict(instances: list[dict[str, Any]]) -> object:
-        answer = _with_retries(invoke, json.dumps({"instances": instances}).encode())
+    async def ask(model: str, body: bytes) -> object:
+        answer = await _with_retries(invoke, targets[model], body)
         try:
             return json.loads(answer)
         except ValueError as error:
             raise EndpointUnavailable("the answer is not JSON") from error
 
-    return predict
+    return ask
 
 
-def _with_retries(invoke: Invoke, body: bytes) -> bytes:
+async def _with_retries(invoke: Invoke, target: str, body: bytes) -> bytes:
     started = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return invoke(body)
+            return await invoke(target, body)
         except Transient as error:
             pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2**attempt  # noqa: S311 - only spreads retries
             late = time.monotonic() + pause - started > LAST_RETRY_SECONDS
             if attempt == ATTEMPTS or late:
                 raise EndpointUnavailable(f"{error} (attempt {attempt})") from error
-            time.sleep(pause)
+            await asyncio.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _error_for(status: int, detail: str) -> Exception:
+def _error_for(status: int, detail: str, content: bytes | str = b"") -> Exception:
     """The error for a failed status: a refusal by the model, a temporary failure, or a permanent one."""
     if status in (400, 413, 415, 422):
-        return ModelRefused(f"{status}: {detail}")
+        return ModelRefused(f"{status}: {detail}", *_reason(content))
     if status in (408, 429) or status >= 500:
         return Transient(f"{status}: {detail}")
     return EndpointUnavailable(f"{status}: {detail}")
 
 
-def sagemaker(name: str, settings: Settings) -> Invoke:
-    """Call a SageMaker endpoint (InvokeEndpoint)."""
+def _reason(content: bytes | str) -> tuple[str, str]:
+    """The model server's reason and version, if it is the model server that refused, and not a front end."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return "", ""
+    match found:
+        case {"error": str(reason), "model_version": str(version)}:
+            return reason[:MAX_REASON], version
+    return "", ""
+
+
+def sagemaker(settings: Settings) -> Invoke:
+    """Call a SageMaker endpoint (InvokeEndpoint). The target is the endpoint's name."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
@@ -89,19 +109,21 @@ def sagemaker(name: str, settings: Settings) -> Invoke:
         max_pool_connections=settings.max_concurrency,
     )
     runtime = boto3.client("sagemaker-runtime", config=limits)
+    threads = ThreadPoolExecutor(settings.max_concurrency, "predict")
 
     def failure(response: Any) -> Exception:
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
         code = str(response["Error"].get("Code"))
         if code == "ModelError":
-            return _error_for(int(response.get("OriginalStatusCode", 500)), "ModelError")
+            status = int(response.get("OriginalStatusCode", 500))
+            return _error_for(status, "ModelError", str(response.get("OriginalMessage")))
         status = int(response["ResponseMetadata"]["HTTPStatusCode"])
         if status in (408, 429) or status >= 500 or "Throttling" in code:
             return Transient(f"{status}: {code}")
         # This includes a missing endpoint, for which SageMaker returns a ValidationError with the status 400.
         return EndpointUnavailable(f"{status}: {code}")
 
-    def invoke(body: bytes) -> bytes:
+    def call(name: str, body: bytes) -> bytes:
         try:
             answer = runtime.invoke_endpoint(
                 EndpointName=name, ContentType="application/json", Body=body
@@ -114,77 +136,79 @@ def sagemaker(name: str, settings: Settings) -> Invoke:
         except BotoCoreError as error:
             raise Transient(type(error).__name__) from error
 
+    async def invoke(name: str, body: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(threads, call, name, body)
+
     return invoke
 
 
-def vertex(url: str, settings: Settings) -> Invoke:
+def vertex() -> Invoke:
     """Call a Vertex AI endpoint (rawPredict: it returns the container's own answer)."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import AuthorizedSession
+    from google.auth.transport.requests import Request
 
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-    _pool(session, settings.max_concurrency)
 
-    def invoke(body: bytes) -> bytes:
-        try:
-            return _post(session, url, body, {})
-        except GoogleAuthError as error:
-            raise Transient(f"token: {type(error).__name__}") from error
+    def fetch() -> Token:
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        # Without a zone, and in UTC; a token that names no end is fetched again after an hour.
+        expiry = credentials.expiry
+        expires = calendar.timegm(expiry.utctimetuple()) if expiry else time.time() + 3600
+        return Token(str(credentials.token), expires)
 
-    return invoke
+    return _over_http(Tokens(fetch), GoogleAuthError)
 
 
-def azure_ml(url: str, settings: Settings) -> Invoke:
+def azure_ml(settings: Settings) -> Invoke:
     """Call an Azure ML online endpoint, with a token of the app's managed identity."""
-    import requests
     from azure.core.exceptions import AzureError
     from azure.identity import ManagedIdentityCredential
 
     # Retries are made here: the credential's own ten retries take longer than a caller waits.
     client_id = settings.azure_client_id or None
     credential = ManagedIdentityCredential(client_id=client_id, retry_total=1)
-    session = requests.Session()
-    _pool(session, settings.max_concurrency)
 
-    def invoke(body: bytes) -> bytes:
+    def fetch() -> Token:
+        found = credential.get_token("https://ml.azure.com/.default")
+        return Token(found.token, found.expires_on)
+
+    return _over_http(Tokens(fetch), AzureError)
+
+
+def _over_http(tokens: Tokens, no_token: type[Exception]) -> Invoke:
+    """Post to a URL with a token."""
+    http = HttpClient(CONNECT_SECONDS, READ_SECONDS)
+
+    async def invoke(url: str, body: bytes) -> bytes:
         try:
-            # The credential caches the token until shortly before it expires.
-            token = credential.get_token("https://ml.azure.com/.default").token
-        except AzureError as error:
+            async with asyncio.timeout(READ_SECONDS):
+                token = await tokens.get()
+        except (no_token, TimeoutError) as error:
             raise Transient(f"token: {type(error).__name__}") from error
-        return _post(session, url, body, {"authorization": f"Bearer {token}"})
+        try:
+            answer = await http.post(url, body, {"authorization": f"Bearer {token}"})
+        except NoAnswer as error:
+            raise EndpointUnavailable("no answer in time") from error
+        except NoConnection as error:
+            raise Transient(f"no connection: {error}") from error
+        if answer.status == 200:
+            return answer.body
+        if answer.status == 401:
+            tokens.forget()
+            raise Transient("401: the token is not accepted")
+        # Azure ML returns 424 when the model's container failed, with the container's status in a header
+        # (https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints).
+        status = int(answer.headers.get("ms-azureml-model-error-statuscode") or answer.status)
+        raise _error_for(status, _status_name(status), answer.body)
 
     return invoke
 
 
-def _pool(session: Any, connections: int) -> None:
-    from requests.adapters import HTTPAdapter
-
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-
-
-def _post(session: Any, url: str, body: bytes, headers: dict[str, str]) -> bytes:
-    import requests
+def _status_name(status: int) -> str:
+    from http import HTTPStatus
 
     try:
-        answer = session.post(
-            url,
-            data=body,
-            headers={"content-type": "application/json", **headers},
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            allow_redirects=False,
-        )
-    except requests.ReadTimeout as error:
-        raise EndpointUnavailable("no answer in time") from error
-    except requests.RequestException as error:
-        raise Transient(type(error).__name__) from error
-    if answer.status_code == 200:
-        return bytes(answer.content)
-    # Azure ML returns 424 when the model's container failed, with the container's status in a header
-    # (https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints).
-    status = int(answer.headers.get("ms-azureml-model-error-statuscode") or answer.status_code)
-    raise _error_for(status, answer.reason or "")
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"

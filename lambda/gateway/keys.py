@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from gateway.core import unavailable
+from gateway.http import unavailable
 from gateway.logs import log
 from gateway.settings import Settings
 
@@ -17,10 +18,10 @@ RETRY_SECONDS = 5.0
 """The pause between reads of the secret store while the key cannot be read, however often callers arrive."""
 
 
-def key_check(settings: Settings) -> Callable[[str], bool]:
+def key_check(settings: Settings) -> Callable[[str], Awaitable[bool]]:
     """The function that says whether a caller's key is accepted."""
     if settings.access == "public":
-        return lambda sent: True
+        return _everybody
     place, value = settings.key
     match place:
         case "API_KEY_SECRET_ARN":
@@ -30,10 +31,14 @@ def key_check(settings: Settings) -> Callable[[str], bool]:
         case "API_KEY_SECRET_URI":
             fetch = _key_vault(value, settings.azure_client_id)
         case _:
-            return lambda sent: is_same_key(sent, value)
+            return SecretKey(lambda: value).admits
     # Here and not by the platform, which would refuse to start the gateway while its permission to read the key is not
     # in force yet.
     return SecretKey(fetch).admits
+
+
+async def _everybody(sent: str) -> bool:
+    return True
 
 
 def is_same_key(sent: str, key: str) -> bool:
@@ -56,12 +61,16 @@ class SecretKey:
         self._key = ""
         self._next_read = float("-inf")
 
-    def admits(self, sent: str) -> bool:
+    async def admits(self, sent: str) -> bool:
         """Whether ``sent`` is the key. Raises a 503 while the key cannot be read."""
+        if not self._key:
+            await asyncio.to_thread(self._learn)
+        return is_same_key(sent, self._key)
+
+    def _learn(self) -> None:
         with self._lock:
             if not self._key:
                 self._key = self._read()
-            return is_same_key(sent, self._key)
 
     def _read(self) -> str:
         message = "The key of this gateway cannot be read at the moment."

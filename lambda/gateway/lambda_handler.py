@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core import Request
 from gateway.extension import AfterAnswerExtension
+from gateway.http import Request
 from gateway.logs import log
 from gateway.service import Service
 
@@ -23,23 +24,26 @@ def _extension() -> AfterAnswerExtension | None:
 
 
 service = Service.start(os.environ)
+# One loop for all invocations of the process, as the clients belong to a loop.
+runner = asyncio.Runner()
 extension = _extension()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """One invocation, one request."""
     try:
-        answer = service.answer(request(event, context.aws_request_id))
+        answer = runner.run(service.answer(request(event, context.aws_request_id)))
     finally:
         if extension:
             extension.answered()
         else:
             service.captures.drain()
+    is_binary = answer.headers["content-type"] == "application/octet-stream"
     return {
         "statusCode": answer.status,
         "headers": dict(answer.headers),
-        "body": answer.body.decode(),
-        "isBase64Encoded": False,
+        "body": base64.b64encode(answer.body).decode() if is_binary else answer.body.decode(),
+        "isBase64Encoded": is_binary,
     }
 
 

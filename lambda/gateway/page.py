@@ -6,10 +6,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,10 @@ class Page:
     policy: str
 
 
-def render(contract: Mapping[str, Any], *, key_needed: bool) -> Page:
-    """The page for this request contract."""
+def render(*, key_needed: bool) -> Page:
+    """The page of a gateway with or without a key."""
     source = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-    settings = json.dumps({"contract": contract, "keyNeeded": key_needed}, ensure_ascii=False)
+    settings = json.dumps({"contract": {"fields": []}, "keyNeeded": key_needed})
     # "<" is the only character that could end the script element early.
     html = source.replace("__SETTINGS__", settings.replace("<", "\\u003c"))
     policy = (

@@ -1,4 +1,4 @@
-"""The whole gateway: the core without I/O, the cloud's clients, the log and the captures."""
+"""The whole gateway: the handler, the cloud's clients, the log and the captures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 from gateway import endpoints, keys, lakes, page
 from gateway.captures import Captures
-from gateway.core import Answer, Request, RequestHandler, unavailable
-from gateway.features import Features
+from gateway.contracts import Contracts
+from gateway.core import RequestHandler
+from gateway.http import Answer, Request, unavailable
 from gateway.logs import log
+from gateway.predictor import Predictor
 from gateway.settings import Settings
 
 ANSWER_SECONDS = 28
@@ -28,28 +30,32 @@ class Service:
     settings: Settings
     handler: RequestHandler
     captures: Captures
+    contracts: Contracts
 
     @classmethod
     def start(cls, environ: Mapping[str, str]) -> Service:
         """The service of this environment. Raises `SettingsError`."""
         settings = Settings.read(environ)
-        features = Features.load()
+        models = {name: model.version for name, model in settings.models.items()}
+        contracts = Contracts(models, lakes.reader(settings.models_uri, settings.azure_client_id))
+        key_needed = settings.access == "key"
         handler = RequestHandler(
-            features=features,
-            page=page.render(features.document, key_needed=settings.access == "key"),
+            predictor=Predictor(models, contracts, endpoints.client(settings)),
+            page=page.render(key_needed=key_needed),
             max_body_bytes=settings.max_body_bytes,
             code_version=settings.code_version,
+            key_needed=key_needed,
             admits=keys.key_check(settings),
-            predict=endpoints.client(settings),
         )
         write = lakes.writer(settings.capture_uri, settings.azure_client_id)
-        return cls(settings, handler, Captures(write, writers=settings.max_concurrency))
+        captures = Captures(write, writers=settings.max_concurrency)
+        return cls(settings, handler, captures, contracts)
 
-    def answer(self, request: Request) -> Answer:
-        """The answer to a request; blocks while the model endpoint works."""
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request; waits while the model endpoint works."""
         received, started = datetime.now(UTC), time.monotonic()
         try:
-            answer = self.handler.answer(request)
+            answer = await self.handler.answer(request)
         except Exception as error:
             # A defect of the gateway. The caller learns that the request is not the cause; the log has the error.
             cause = f"{type(error).__name__}: {error}"
@@ -61,7 +67,7 @@ class Service:
             about = {"request_id": request.id, "received_at": received.isoformat()}
             capture = {**about, "latency_ms": latency_ms, **answer.capture}
             if self.settings.captures == "sync":
-                answer = self._captured(answer, capture, request.id, started)
+                answer = await self._captured(answer, capture, request.id, started)
             else:
                 self.captures.put(capture)
         log(
@@ -76,12 +82,13 @@ class Service:
         )
         return answer
 
-    def _captured(
+    async def _captured(
         self, answer: Answer, capture: Mapping[str, Any], request_id: str, started: float
     ) -> Answer:
         """The answer, once its capture is in the lake; without it a refusal, and no prediction."""
         try:
-            self.captures.write_now(capture, started + ANSWER_SECONDS - time.monotonic())
+            seconds = started + ANSWER_SECONDS - time.monotonic()
+            await self.captures.written(capture, seconds)
         except Exception as error:
             # Each cloud's client has errors of its own.
             message = (

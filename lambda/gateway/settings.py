@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-ENDPOINTS = ("SAGEMAKER_ENDPOINT", "VERTEX_PREDICT_URL", "AZUREML_SCORING_URL")
+ENDPOINT_KINDS = ("sagemaker", "vertex", "azureml")
+MODEL_NAME = re.compile("(?=.{2,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+VERSION = re.compile("[0-9a-f]{64}")
+MAX_MODELS = 20
 LAKES = ("s3://", "gs://", "https://")
 KEYS = ("API_KEY", "API_KEY_SECRET_ARN", "API_KEY_SECRET_NAME", "API_KEY_SECRET_URI")
 """The key itself; the secret that has it on AWS; the version of the secret that has it on Google Cloud, and on Azure."""
@@ -17,12 +22,24 @@ class SettingsError(Exception):
     """The environment is wrong; the message names the variable and the allowed values."""
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """A model and where it answers."""
+
+    version: str
+    target: str
+    """A SageMaker endpoint's name, or a URL of Vertex AI or Azure ML."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The gateway's environment, checked."""
 
-    endpoint: tuple[str, str]
-    """One of `ENDPOINTS` and its value."""
+    endpoint_kind: Literal["sagemaker", "vertex", "azureml"]
+    """The service that all of the models' endpoints belong to."""
+    models: Mapping[str, ServedModel]
+    models_uri: str
+    """Where the models' artifacts are, without a trailing slash: ``<name>/<version>/`` below it."""
     capture_uri: str
     """Where captures go, without a trailing slash."""
     captures: Literal["background", "sync"]
@@ -45,20 +62,10 @@ class Settings:
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """The settings of this environment. Raises `SettingsError`."""
-        given = [(name, environ[name]) for name in ENDPOINTS if environ.get(name)]
-        if len(given) != 1:
-            found = " and ".join(name for name, _ in given) or "none"
+        kind = environ.get("ENDPOINT_KIND", "")
+        if kind not in ENDPOINT_KINDS:
             raise SettingsError(
-                f"Set exactly one of {', '.join(ENDPOINTS)}; the environment has {found}."
-            )
-        if given[0][0] != "SAGEMAKER_ENDPOINT" and not given[0][1].startswith(
-            ("https://", "http://")
-        ):
-            raise SettingsError(f"{given[0][0]} must be a URL, not {given[0][1]!r}.")
-        capture_uri = environ.get("CAPTURE_URI", "").rstrip("/")
-        if not capture_uri.startswith(LAKES):
-            raise SettingsError(
-                f"CAPTURE_URI must start with {' or '.join(LAKES)}: {capture_uri!r}."
+                f"ENDPOINT_KIND must be one of {', '.join(ENDPOINT_KINDS)}, not {kind!r}."
             )
         access = environ.get("ACCESS", "")
         if access not in ("key", "public"):
@@ -73,8 +80,10 @@ class Settings:
         if key[0] == "API_KEY_SECRET_ARN" and not version:
             raise SettingsError("API_KEY_SECRET_ARN needs API_KEY_SECRET_VERSION beside it.")
         return cls(
-            endpoint=given[0],
-            capture_uri=capture_uri,
+            endpoint_kind=cast(Literal["sagemaker", "vertex", "azureml"], kind),
+            models=_models(environ.get("MODELS", ""), kind),
+            models_uri=_lake(environ, "MODELS_URI"),
+            capture_uri=_lake(environ, "CAPTURE_URI"),
             captures=cast(Literal["background", "sync"], captures),
             access=cast(Literal["key", "public"], access),
             key=key,
@@ -86,6 +95,38 @@ class Settings:
             host=environ.get("HOST") or "0.0.0.0",  # noqa: S104 - a container is reached from outside
             port=_positive(environ, "PORT", 8080),
         )
+
+
+def _models(text: str, kind: str) -> Mapping[str, ServedModel]:
+    """The models of ``MODELS``: an object with a version and a target for each name."""
+    form = f'MODELS must be JSON, {{"name": ["version", "target"]}} with 1 to {MAX_MODELS} models'
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise SettingsError(f"{form}, not {text[:100]!r}.") from None
+    if not isinstance(given, dict) or not 1 <= len(given) <= MAX_MODELS:
+        raise SettingsError(f"{form}, not {text[:100]!r}.")
+    found = {}
+    for name, entry in given.items():
+        match entry:
+            case [str(version), str(target)] if VERSION.fullmatch(version) and target:
+                found[name] = ServedModel(version, target)
+            case _:
+                raise SettingsError(
+                    f"{form}: {name} needs a SHA-256 and a target, not {str(entry)[:100]!r}."
+                )
+        if not MODEL_NAME.fullmatch(name):
+            raise SettingsError(f"MODELS has {name[:100]!r}, which is no name of a model.")
+        if kind != "sagemaker" and not target.startswith(("https://", "http://")):
+            raise SettingsError(f"MODELS: the target of {name} must be a URL, not {target!r}.")
+    return found
+
+
+def _lake(environ: Mapping[str, str], name: str) -> str:
+    uri = environ.get(name, "").rstrip("/")
+    if not uri.startswith(LAKES):
+        raise SettingsError(f"{name} must start with {' or '.join(LAKES)}: {uri!r}.")
+    return uri
 
 
 def _key(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -22,16 +22,15 @@ from typing import Any, cast
 
 import pytest
 from gateway import asgi
-from gateway.core import Answer, Request
+from gateway.http import Answer, Request
 from gateway.http_protocol import HttpProtocol
 from gateway.service import Service
 from model_server import serve as model_server
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
+from .gateway_models import FLIGHT, KEY, LAKE, VERSIONS
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
-FLIGHT = json.loads((LAMBDA / "gateway" / "features.json").read_text())["example"]
-KEY = "0123456789abcdef"
 
 
 @dataclass
@@ -81,11 +80,13 @@ def answer(server: Server, request: ReceivedRequest) -> Reply:
         server.objects[request.path] = request.body
         server.written.release()
         return Reply(body=b"")
+    if request.method == "GET":
+        return Reply(body=LAKE[request.path.removeprefix("/lake/models/")])
     server.arrived.release()
     server.may_answer.wait(20)
     count = len(json.loads(request.body)["instances"])
     predictions = [{"probability": 0.5, "late": True}] * count
-    return Reply(body={"predictions": predictions, "model_version": "v"})
+    return Reply(body={"predictions": predictions, "model_version": VERSIONS["flight-delay"]})
 
 
 @pytest.fixture
@@ -105,7 +106,9 @@ def serving(**settings: str) -> Iterator[Server]:
             "PYTHONPATH": str(LAMBDA),
             "HOST": "127.0.0.1",
             "PORT": str(port),
-            "SAGEMAKER_ENDPOINT": "flights",
+            "ENDPOINT_KIND": "sagemaker",
+            "MODELS": json.dumps({"flight-delay": [VERSIONS["flight-delay"], "flights"]}),
+            "MODELS_URI": "s3://lake/models",
             "CAPTURE_URI": "s3://lake/captures",
             "ACCESS": "key",
             "API_KEY": KEY,
@@ -226,21 +229,19 @@ def test_a_wrong_environment_gives_one_sentence_and_no_traceback() -> None:
         check=False,
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith(
-        "The gateway cannot start. Set exactly one of SAGEMAKER_ENDPOINT"
-    )
+    assert ended.stderr.startswith("The gateway cannot start. ENDPOINT_KIND must be one of")
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
-    ("variable", "others"),
+    ("kind", "others"),
     [
-        ("VERTEX_PREDICT_URL", ["boto3", "azure"]),
-        ("AZUREML_SCORING_URL", ["boto3", "google.auth"]),
-        ("SAGEMAKER_ENDPOINT", ["azure", "google.auth", "requests"]),
+        ("vertex", ["boto3", "azure"]),
+        ("azureml", ["boto3", "google.auth"]),
+        ("sagemaker", ["azure", "google.auth", "requests", "httptools"]),
     ],
 )
-def test_only_the_client_of_the_chosen_cloud_is_imported(variable: str, others: list[str]) -> None:
+def test_only_the_client_of_the_chosen_cloud_is_imported(kind: str, others: list[str]) -> None:
     code = (
         "import sys\nfrom gateway import endpoints, lakes, keys, service\n"
         "from gateway.settings import Settings\nimport os\n"
@@ -255,7 +256,9 @@ def test_only_the_client_of_the_chosen_cloud_is_imported(variable: str, others: 
         "CAPTURE_URI": "s3://lake/captures",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "NO_GCE_CHECK": "true",
-        variable: "https://127.0.0.1:1/x",
+        "ENDPOINT_KIND": kind,
+        "MODELS": json.dumps({"flight-delay": ["ab" * 32, "https://127.0.0.1:1/x"]}),
+        "MODELS_URI": "s3://lake/models",
     }
     ended = subprocess.run(
         [sys.executable, "-c", code],
@@ -339,7 +342,7 @@ class Conversation:
         self.requests: list[Request] = []
         self.captures: list[str] = []
 
-        def answered(request: Request) -> Answer:
+        async def answered(request: Request) -> Answer:
             self.requests.append(request)
             return answer or Answer(201, {"x-header": "v"}, b"body")
 
@@ -348,8 +351,17 @@ class Conversation:
             start=lambda: self.captures.append("start"),
             close=lambda seconds: self.captures.append(f"close {seconds}"),
         )
+        contracts = SimpleNamespace(
+            start=lambda: self.captures.append("read contracts"),
+            close=lambda: self.captures.append("read no more"),
+        )
         self.app = asgi.App(
-            cast(Any, SimpleNamespace(settings=settings, captures=captures, answer=answered))
+            cast(
+                Any,
+                SimpleNamespace(
+                    settings=settings, captures=captures, contracts=contracts, answer=answered
+                ),
+            )
         )
 
     def run(self, method: str = "POST", kind: str = "http") -> list[Any]:
@@ -422,7 +434,6 @@ def test_a_body_that_does_not_come_is_a_408(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_more_predictions_than_the_limit_are_made_at_a_time() -> None:
     free = Conversation(part(b""), max_concurrency=1)
-    assert free.app._threads._max_workers == 1
     assert free.run()[0]["status"] == 201
     assert free.app._predicting == 0
     full = Conversation(part(b""), max_concurrency=1)
@@ -449,7 +460,12 @@ def test_captures_are_written_from_the_start_to_the_shutdown_of_the_server() -> 
         {"type": "lifespan.startup.complete"},
         {"type": "lifespan.shutdown.complete"},
     ]
-    assert conversation.captures == ["start", f"close {asgi.FLUSH_SECONDS}"]
+    assert conversation.captures == [
+        "start",
+        "read contracts",
+        "read no more",
+        f"close {asgi.FLUSH_SECONDS}",
+    ]
     assert conversation.received == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -13,8 +14,9 @@ from gateway import captures as module
 from gateway.captures import Captures
 
 
-def capture(second: int, request_id: str = "r", hour: int = 9) -> dict[str, Any]:
+def capture(second: int, request_id: str = "r", hour: int = 9, model: str = "m") -> dict[str, Any]:
     return {
+        "model": model,
         "request_id": request_id,
         "received_at": f"2013-12-08T{hour:02}:00:{second:02}.500000+00:00",
         "instances": [{"carrier": "UA"}],
@@ -33,7 +35,7 @@ def test_waiting_captures_are_written_as_one_object_with_a_line_each() -> None:
     captures.put(capture(1, "a"))
     captures.drain()
     ((name, data),) = lake.items()
-    assert name == "dt=2013-12-08/hh=09/20131208T090001.500000Z-a.json"
+    assert name == "model=m/dt=2013-12-08/hh=09/20131208T090001.500000Z-a.json"
     assert [json.loads(line) for line in data.splitlines()] == [capture(1, "a"), capture(2, "b")]
     assert data.endswith(b"\n")
     assert b": " not in data, "compact"
@@ -44,9 +46,19 @@ def test_waiting_captures_are_written_as_one_object_with_a_line_each() -> None:
 def test_a_capture_from_another_time_zone_is_in_the_partition_of_its_hour_in_utc() -> None:
     lake = Lake()
     captures = Captures(lake.write)
-    captures.put({"request_id": "r", "received_at": "2013-12-08T00:30:00+02:00"})
+    captures.put({"model": "m", "request_id": "r", "received_at": "2013-12-08T00:30:00+02:00"})
     captures.drain()
-    assert list(lake) == ["dt=2013-12-07/hh=22/20131207T223000.000000Z-r.json"]
+    assert list(lake) == ["model=m/dt=2013-12-07/hh=22/20131207T223000.000000Z-r.json"]
+
+
+def test_each_model_has_its_own_folder() -> None:
+    lake = Lake()
+    captures = Captures(lake.write)
+    for second, model in enumerate(["flights", "digits", "flights"]):
+        captures.put(capture(second, str(second), model=model))
+    captures.drain()
+    folders = {name.partition("/")[0]: data.count(b"\n") for name, data in lake.items()}
+    assert folders == {"model=flights": 2, "model=digits": 1}
 
 
 def test_each_hour_has_its_own_partition_and_names_sort_by_time() -> None:
@@ -55,7 +67,7 @@ def test_each_hour_has_its_own_partition_and_names_sort_by_time() -> None:
     for each in (capture(0, "z", 9), capture(59, "y", 8)):
         captures.put(each)
     captures.drain()
-    assert [name.split("/")[1] for name in lake] == ["hh=08", "hh=09"]
+    assert [name.split("/")[2] for name in lake] == ["hh=08", "hh=09"]
     assert [name.rpartition("-")[2] for name in sorted(lake)] == ["y.json", "z.json"]
 
 
@@ -207,7 +219,7 @@ class SlowLake:
     def ask(self) -> None:
         request, at = str(len(self.came)), self.start + timedelta(seconds=self.now)
         dropped = self.captures.dropped
-        self.captures.put({"request_id": request, "received_at": at.isoformat()})
+        self.captures.put({"model": "m", "request_id": request, "received_at": at.isoformat()})
         if self.captures.dropped == dropped:
             self.came[request] = self.now
         self.most = max(self.most, len(self.came) - len(self.kept))
@@ -324,8 +336,8 @@ def test_a_capture_that_is_not_written_in_time_is_an_error_and_no_later_one_wait
     captures = Captures(write, writers=2)
     started = time.monotonic()
     with pytest.raises(TimeoutError):
-        captures.write_now(capture(1, "slow"), 0.2)
-    captures.write_now(capture(2, "quick"), 5)
+        asyncio.run(captures.written(capture(1, "slow"), 0.2))
+    asyncio.run(captures.written(capture(2, "quick"), 5))
     assert time.monotonic() - started < 1
     assert [name.rpartition("-")[2] for name in lake] == ["quick.json"]
     hang.set()
@@ -366,7 +378,7 @@ def test_a_capture_whose_time_is_over_waits_no_longer() -> None:
     captures = Captures(write)
     started = time.monotonic()
     with pytest.raises(TimeoutError):
-        captures.write_now(capture(1), -5)
+        asyncio.run(captures.written(capture(1), -5))
     assert time.monotonic() - started < 0.5
     hang.set()
 
@@ -382,7 +394,7 @@ def test_a_capture_that_was_given_up_before_its_write_began_is_not_written() -> 
     captures = Captures(write)
     for second, request in enumerate("ab"):
         with pytest.raises(TimeoutError):
-            captures.write_now(capture(second, request), 0.1)
+            asyncio.run(captures.written(capture(second, request), 0.1))
     assert begun.is_set()
     hang.set()
     captures._writers.shutdown()
@@ -394,7 +406,7 @@ def test_a_capture_that_the_lake_refuses_is_the_lakes_error_at_once() -> None:
         raise PermissionError(name)
 
     with pytest.raises(PermissionError):
-        Captures(refuse).write_now(capture(1), 30)
+        asyncio.run(Captures(refuse).written(capture(1), 30))
 
 
 def test_a_lake_that_hangs_does_not_delay_the_shutdown(

@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from gateway.core import Answer, EndpointUnavailable, ModelRefused, Request, RequestHandler
-from gateway.features import MAX_ERRORS, Features
-from gateway.page import Page, render
+from gateway.contract import MAX_ERRORS
+from gateway.core import RequestHandler
+from gateway.http import Answer, Request
+from gateway.predictor import EndpointUnavailable, ModelRefused
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-FEATURES = Features.load()
-FLIGHT: dict[str, Any] = FEATURES.document["example"]
-KEY = "correct horse battery"
+from . import gateway_models as models
+from .gateway_models import DOCUMENTS, FLIGHT, PREDICTIONS, VERSIONS, contract, error, got, handler
 
-
-def model(instances: list[dict[str, Any]]) -> object:
-    predictions = [{"probability": 0.25, "late": False} for _ in instances]
-    return {"predictions": predictions, "model_version": "ab" * 32}
-
-
-def handler(predict: Callable[[list[dict[str, Any]]], object] = model) -> RequestHandler:
-    return RequestHandler(
-        features=FEATURES,
-        page=render(FEATURES.document, key_needed=True),
-        max_body_bytes=64 * 1024,
-        code_version="c0de",
-        admits=lambda key: key == KEY,
-        predict=predict,
-    )
-
-
+VERSION = VERSIONS["flight-delay"]
+PREDICTION = PREDICTIONS["flight-delay"]
 HANDLER = handler()
+ALL = handler(*DOCUMENTS)
 
 
-def answer_to(
-    body: Any,
-    *,
-    method: str = "POST",
-    path: str = "/predict",
-    at: RequestHandler = HANDLER,
-    **headers: str,
-) -> Answer:
-    sent = {"content-type": "application/json", "x-api-key": KEY}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return at.answer(Request(method, path, sent, raw, "request-1"))
-
-
-def error(answer: Answer) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(answer.body)["error"]
-    return found
+def answer_to(body: Any, *, at: RequestHandler = HANDLER, **changes: Any) -> Answer:
+    return models.answer_to(body, at=at, **changes)
 
 
 def reasons(**changes: Any) -> dict[str, str]:
@@ -72,7 +43,8 @@ def reasons(**changes: Any) -> dict[str, str]:
 def test_a_flight_gets_its_prediction_and_the_model_version_and_is_captured() -> None:
     answer = answer_to({"instances": [FLIGHT, FLIGHT]})
     assert answer.status == 200
-    assert json.loads(answer.body) == model([FLIGHT, FLIGHT])
+    content = {"predictions": [PREDICTION] * 2, "model": "flight-delay", "model_version": VERSION}
+    assert json.loads(answer.body) == content
     assert answer.headers["x-request-id"] == "request-1"
     assert answer.capture == {"instances": [FLIGHT, FLIGHT], **json.loads(answer.body)}
 
@@ -136,8 +108,8 @@ def test_all_wrong_fields_are_listed_up_to_the_limit() -> None:
         ("text", "$", 'not "text"'),
         ({}, "instances", "is missing"),
         ({"instances": {}}, "instances", "not an object"),
-        ({"instances": []}, "instances", "1 to 100 flights, not 0"),
-        ({"instances": [FLIGHT] * 101}, "instances", "1 to 100 flights, not 101"),
+        ({"instances": []}, "instances", "1 to 100 entries, not 0"),
+        ({"instances": [FLIGHT] * 101}, "instances", "1 to 100 entries, not 101"),
         ({"instances": [FLIGHT], "parameters": {}}, "parameters", "not known"),
         ({"instances": [7]}, "instances[0]", "must be an object, not 7"),
         ({"instances": [FLIGHT, {**FLIGHT, "dest": "?"}]}, "instances[1].dest", "must be one of"),
@@ -166,10 +138,9 @@ def test_a_long_name_or_value_of_the_caller_is_repeated_only_in_part() -> None:
 def test_up_to_twenty_codes_are_listed_in_the_reason(count: int, listed: bool) -> None:
     codes = {f"c{number}": "name" for number in range(count)}
     field = {"name": "code", "type": "category", "required": True, "values": codes}
-    features = Features({"max_batch": 1, "fields": [field]})
-    _, (found,) = features.check({"instances": [{"code": 7}]})
+    _, (found,) = contract(fields=[field]).check({"instances": [{"code": 7}]})
     assert ("c0, c1, c2" in found.reason) == listed
-    assert (f"one of the {count} codes in features.json" in found.reason) != listed
+    assert (f"one of its {count} codes" in found.reason) != listed
 
 
 @pytest.mark.parametrize(
@@ -190,9 +161,7 @@ def test_the_nearest_codes_are_the_first_three_by_name_or_else_by_spelling(
     codes = {f"A{letter}": f"Alpha {1 + number}" for number, letter in enumerate("ABCD")}
     values = {**codes, "ZZ": "Omega"}
     field = {"name": "code", "type": "category", "required": True, "values": values}
-    _, (found,) = Features({"max_batch": 1, "fields": [field]}).check(
-        {"instances": [{"code": given}]}
-    )
+    _, (found,) = contract(fields=[field]).check({"instances": [{"code": given}]})
     assert found.reason.partition("; nearest: ")[2] == nearest
 
 
@@ -208,12 +177,6 @@ def test_both_ends_of_a_range_are_inside(
 ) -> None:
     assert reasons(**{field: first}) == reasons(**{field: last}) == {}
     assert all(list(reasons(**{field: each})) == [field] for each in outside)
-
-
-def test_a_contract_with_an_unknown_type_is_refused_at_the_start() -> None:
-    field = {"name": "code", "type": "colour", "required": True}
-    with pytest.raises(ValueError, match="colour"):
-        Features({"max_batch": 1, "fields": [field]})
 
 
 def test_as_many_errors_as_there_is_room_for_are_announced_as_the_first() -> None:
@@ -286,14 +249,20 @@ def test_each_mistake_has_a_code_that_callers_can_rely_on(
 
 def test_a_caller_without_a_key_is_told_where_it_belongs() -> None:
     """https://www.rfc-editor.org/rfc/rfc9110#name-401-unauthorized: a 401 has a challenge."""
-    handler_, asked = handler(), list[str]()
-    refusing = replace(handler_, admits=lambda key: bool(asked.append(key)))
-    answer = refusing.answer(Request("POST", "/predict", {}, b"{}", "request-1"))
+    asked = list[str]()
+
+    async def refuses(key: str) -> bool:
+        asked.append(key)
+        return False
+
+    refusing = replace(handler(), admits=refuses)
+    request = Request("POST", "/predict", {}, b"{}", "request-1")
+    answer = asyncio.run(refusing.answer(request))
     assert answer.headers["www-authenticate"] == 'ApiKey header="x-api-key"'
     assert asked == [""]
 
 
-@pytest.mark.parametrize("path", ["/", "/features.json"])
+@pytest.mark.parametrize("path", ["/", "/models", "/models/flight-delay", "/openapi.json"])
 def test_what_a_rollout_changes_is_not_kept_by_browsers(path: str) -> None:
     assert answer_to(b"", method="GET", path=path).headers["cache-control"] == "no-cache"
 
@@ -301,9 +270,9 @@ def test_what_a_rollout_changes_is_not_kept_by_browsers(path: str) -> None:
 @pytest.mark.parametrize("probability", [0, 0.0, 1, 1.0])
 def test_a_certain_prediction_is_a_prediction(probability: float) -> None:
     prediction = {"probability": probability, "late": True}
-    given = {"predictions": [prediction], "model_version": "v"}
-    answer = answer_to({"instances": [FLIGHT]}, at=handler(lambda _: given))
-    assert json.loads(answer.body) == given
+    given = {"predictions": [prediction], "model_version": VERSION}
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(ask=lambda *_: given))
+    assert json.loads(answer.body) == {**given, "model": "flight-delay"}
 
 
 def test_a_refusal_without_another_cause_has_its_code_in_the_log() -> None:
@@ -331,21 +300,21 @@ def test_a_caller_without_the_key_learns_only_that_the_key_is_wrong() -> None:
         EndpointUnavailable("429: ThrottlingException"),
         {"predictions": []},
         {"predictions": [{"probability": 0.2, "late": False}]},
-        {"predictions": [], "model_version": "v"},
-        {"predictions": [{"probability": math.nan, "late": False}], "model_version": "v"},
-        {"predictions": [{"probability": 7, "late": False}], "model_version": "v"},
-        {"predictions": [{"probability": 0.5, "late": 1}], "model_version": "v"},
+        {"predictions": [], "model_version": VERSION},
+        {"predictions": [{"probability": math.nan, "late": False}], "model_version": VERSION},
+        {"predictions": [{"probability": 7, "late": False}], "model_version": VERSION},
+        {"predictions": [{"probability": 0.5, "late": 1}], "model_version": VERSION},
         ["anything"],
         None,
     ],
 )
 def test_an_endpoint_that_fails_is_a_503_with_the_time_of_the_next_try(failure: Any) -> None:
-    def predict(instances: list[dict[str, Any]]) -> object:
+    def ask(model: str, instances: list[dict[str, Any]]) -> object:
         if isinstance(failure, Exception):
             raise failure
         return failure
 
-    answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(ask=ask))
     assert answer.status == 503
     assert answer.headers["retry-after"] == "5"
     assert error(answer)["code"] == "unavailable"
@@ -355,56 +324,55 @@ def test_an_endpoint_that_fails_is_a_503_with_the_time_of_the_next_try(failure: 
 
 
 def test_a_model_that_refuses_the_input_is_a_422() -> None:
-    def predict(instances: list[dict[str, Any]]) -> object:
+    def ask(model: str, instances: list[dict[str, Any]]) -> object:
         raise ModelRefused("422: internal words")
 
-    answer = answer_to({"instances": [FLIGHT]}, at=handler(predict))
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(ask=ask))
     assert answer.status == 422
     assert error(answer)["code"] == "model_refused"
     assert answer.cause == "422: internal words"
     assert "internal words" not in answer.body.decode()
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/healthz", "/features.json"])
+READ = ["/", "/health", "/healthz", "/models", "/models/digits", "/openapi.json"]
+READ_V2 = [
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/digits",
+    "/v2/models/digits/ready",
+]
+
+
+@pytest.mark.parametrize("path", READ + READ_V2)
 def test_head_is_get_without_the_body(path: str) -> None:
-    got, head = answer_to(b"", method="GET", path=path), answer_to(b"", method="HEAD", path=path)
-    assert (head.status, head.headers, head.body) == (200, got.headers, b"")
-    assert got.body
+    found, head = got(path, ALL), answer_to(b"", method="HEAD", path=path, at=ALL)
+    assert (head.status, head.headers, head.body) == (200, found.headers, b"")
+    assert found.body
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz"])
-def test_the_health_names_the_code_and_the_model_of_the_last_prediction(path: str) -> None:
+def test_the_health_names_the_code_and_the_version_of_each_models_last_prediction(
+    path: str,
+) -> None:
     """A probe must not call the endpoint: it would wake a serverless one, and wait for it."""
-    at = handler()
-    health = {"status": "ok", "code_version": "c0de", "model_version": None}
-    assert json.loads(answer_to(b"", method="GET", path=path, at=at).body) == health
-    answer_to({"instances": [FLIGHT]}, at=at)
-    known = {**health, "model_version": "ab" * 32}
-    assert json.loads(answer_to(b"", method="GET", path=path, at=at).body) == known
+    at = handler("flight-delay", "digits")
+    health = {"status": "ok", "code_version": "c0de"}
+    none = {"flight-delay": None, "digits": None}
+    assert json.loads(got(path, at).body) == {**health, "models": none}
+    answer_to({"instances": [FLIGHT]}, path="/models/flight-delay/predict", at=at)
+    known = {**none, "flight-delay": VERSION}
+    assert json.loads(got(path, at).body) == {**health, "models": known}
 
 
-def test_the_page_is_self_contained_and_only_its_own_script_may_run() -> None:
-    answer = answer_to(b"", method="GET", path="/")
-    policy = answer.headers["content-security-policy"]
+def test_the_page_has_its_own_policy_and_its_own_type() -> None:
+    answer = got("/", HANDLER)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert policy.count("'sha256-") == 2
-    html = answer.body.decode()
-    assert "__SETTINGS__" not in html
-    assert ' src="' not in html
-    assert ' style="' not in html  # would need unsafe-inline
+    assert answer.headers["content-security-policy"] == HANDLER.page.policy
+    assert answer.body == HANDLER.page.html
 
 
-def test_a_label_cannot_end_the_script_of_the_page() -> None:
-    contract = json.loads(json.dumps(FEATURES.document))
-    contract["fields"][0]["label"] = "</script><script>alert(1)</script>"
-    page = render(contract, key_needed=False)
-    assert b"alert(1)</script>" not in page.html
-    assert settings_of(page) == {"contract": contract, "keyNeeded": False}
-
-
-@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/predict", "/v2/nothing"])
 def test_every_answer_has_the_security_headers_and_the_request_id(path: str) -> None:
     """https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html"""
     headers = answer_to(b"", method="GET", path=path).headers
@@ -424,21 +392,51 @@ def test_every_answer_but_the_page_is_compact_json_that_nobody_keeps(path: str) 
     assert answer.body == json.dumps(json.loads(answer.body), separators=(",", ":")).encode()
 
 
-def test_the_contract_is_served_as_it_is() -> None:
-    answer = answer_to(b"", method="GET", path="/features.json")
-    assert answer.headers["content-type"] == "application/json"
-    assert json.loads(answer.body) == FEATURES.document
+def test_the_models_are_listed_with_title_question_and_version() -> None:
+    entries = json.loads(got("/models", ALL).body)["models"]
+    assert entries == [
+        {
+            "name": name,
+            "ready": True,
+            "model_version": VERSIONS[name],
+            "title": document["title"],
+            "question": document["question"],
+        }
+        for name, document in DOCUMENTS.items()
+    ]
 
 
-@pytest.mark.parametrize("key_needed", [True, False])
-def test_the_page_knows_the_contract_and_whether_it_must_ask_for_a_key(key_needed: bool) -> None:
-    page = render(FEATURES.document, key_needed=key_needed)
-    assert settings_of(page) == {"contract": FEATURES.document, "keyNeeded": key_needed}
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_contract_of_a_model_is_served_with_its_version(name: str) -> None:
+    content = json.loads(got(f"/models/{name}", ALL).body)
+    assert content == {**DOCUMENTS[name], "model_version": VERSIONS[name]}
 
 
-def settings_of(page: Page) -> Any:
-    html = page.html.decode()
-    return json.JSONDecoder().raw_decode(html, html.index('{"contract"'))[0]
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_model_answers_its_own_example_by_its_own_contract(name: str) -> None:
+    body = {"instances": [DOCUMENTS[name]["example"]]}
+    answer = answer_to(body, path=f"/models/{name}/predict", at=ALL)
+    assert json.loads(answer.body) == {
+        "predictions": [PREDICTIONS[name]],
+        "model": name,
+        "model_version": VERSIONS[name],
+    }
+    assert answer.capture
+    assert (answer.capture["model"], answer.capture["instances"]) == (name, body["instances"])
+
+
+def test_the_short_route_is_there_while_there_is_one_model() -> None:
+    answer = answer_to({"instances": [FLIGHT]}, at=ALL)
+    assert answer.status == 404
+    assert "POST /models/digits/predict" in error(answer)["message"]
+
+
+@pytest.mark.parametrize("path", ["/models/{}", "/models/{}/predict", "/v2/models/{}/infer"])
+def test_an_unknown_model_is_a_404_with_the_nearest_name(path: str) -> None:
+    answer = answer_to({}, path=path.format("flight-dely"), at=ALL)
+    assert answer.status == 404
+    assert "Did you mean flight-delay?" in answer.body.decode()
+    assert "digits" in answer_to({}, path=path.format("zzz"), at=ALL).body.decode()
 
 
 def assert_well_formed(answer: Answer) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 from gateway import endpoints
-from gateway.core import EndpointUnavailable, ModelRefused
+from gateway.predictor import EndpointUnavailable, ModelRefused
 from gateway.settings import Settings
 
 from .fake_cloud import FakeCloud, ReceivedRequest, Reply, fake_cloud
@@ -39,7 +40,20 @@ class Endpoint:
     replies: list[Reply] = field(default_factory=list)
     delay: float = 0
     cloud: FakeCloud | None = None
-    predict: Callable[[list[dict[str, Any]]], object] = lambda _: None
+    ask: Callable[[str, bytes], Awaitable[object]] | None = None
+
+    def predict(self, instances: list[dict[str, Any]]) -> object:
+        return self.predict_all([instances])[0]
+
+    def predict_all(self, batches: list[list[dict[str, Any]]]) -> list[object]:
+        """The answers to requests one after another, by the same client."""
+
+        async def answers() -> list[object]:
+            assert self.ask
+            bodies = [json.dumps({"instances": each}).encode() for each in batches]
+            return [await self.ask("flight-delay", body) for body in bodies]
+
+        return asyncio.run(answers())
 
     def answer(self, request: ReceivedRequest) -> Reply:
         if "token" in request.path:
@@ -93,17 +107,23 @@ def endpoint(
     found = Endpoint(request.param)
     with fake_cloud(found.answer) as found.cloud:
         url = found.cloud.url
-        environ = {"CAPTURE_URI": "s3://lake/captures", "ACCESS": "public"}
+        environ = {
+            "ENDPOINT_KIND": request.param,
+            "MODELS_URI": "s3://lake/models",
+            "CAPTURE_URI": "s3://lake/captures",
+            "ACCESS": "public",
+        }
+        target = f"{url}/score"
         match request.param:
             case "sagemaker":
-                environ["SAGEMAKER_ENDPOINT"] = "flights"
+                target = "flights"
                 monkeypatch.setenv("AWS_ENDPOINT_URL", url)
                 monkeypatch.setenv("AWS_REGION", "eu-west-1")
                 monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
                 monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
                 monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
             case "vertex":
-                environ["VERTEX_PREDICT_URL"] = f"{url}/v1/endpoints/1:rawPredict"
+                target = f"{url}/v1/endpoints/1:rawPredict"
                 credentials = google_credentials(tmp_path, url)
                 monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", credentials)
                 # Otherwise google-auth requests the account's regions from Google, in a thread.
@@ -113,11 +133,11 @@ def endpoint(
                     lambda self: False,
                 )
             case _:
-                environ["AZUREML_SCORING_URL"] = f"{url}/score"
                 environ["AZURE_CLIENT_ID"] = "11111111-2222-4333-8444-555555555555"
                 monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/token")
                 monkeypatch.setenv("IDENTITY_HEADER", "header")
-        found.predict = endpoints.client(Settings.read(environ))
+        environ["MODELS"] = json.dumps({"flight-delay": ["ab" * 32, target]})
+        found.ask = endpoints.client(Settings.read(environ))
         yield found
 
 
@@ -217,14 +237,14 @@ class FailingEndpoint:
         self.seconds, self.now = seconds, 1000.0
         self.pauses: list[float] = []
         self.attempts = 0
-        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
-        monkeypatch.setattr(endpoints, "time", clock)
+        monkeypatch.setattr(endpoints, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(endpoints, "asyncio", SimpleNamespace(sleep=self.sleep))
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
 
-    def __call__(self, body: bytes) -> bytes:
+    async def __call__(self, target: str, body: bytes) -> bytes:
         self.attempts += 1
         self.now += self.seconds
         raise endpoints.Transient("busy")
@@ -239,7 +259,7 @@ def test_pauses_double_and_are_spread_over_half_of_their_length(
     uniform = lambda low, high: low + share * (high - low)  # noqa: E731
     monkeypatch.setattr(endpoints, "random", SimpleNamespace(uniform=uniform))
     with pytest.raises(EndpointUnavailable, match=r"busy \(attempt 3\)"):
-        endpoints._with_retries(endpoint, b"")
+        asyncio.run(endpoints._with_retries(endpoint, "flights", b""))
     assert endpoint.pauses == pytest.approx(pauses)
 
 
@@ -250,7 +270,7 @@ def test_no_attempt_starts_more_than_five_seconds_after_the_first(
     endpoint = FailingEndpoint(monkeypatch, seconds)
     monkeypatch.setattr(endpoints, "random", SimpleNamespace(uniform=lambda low, high: high))
     with pytest.raises(EndpointUnavailable, match=f"attempt {attempts}"):
-        endpoints._with_retries(endpoint, b"")
+        asyncio.run(endpoints._with_retries(endpoint, "flights", b""))
     assert endpoint.attempts == attempts
 
 
@@ -262,7 +282,7 @@ def test_a_sagemaker_client_makes_one_attempt_over_as_many_connections_as_predic
 ) -> None:
     made: list[Any] = []
     monkeypatch.setattr("boto3.client", lambda service, config: made.append((service, config)))
-    endpoints.sagemaker("flights", SETTINGS)
+    endpoints.sagemaker(SETTINGS)
     ((service, config),) = made
     assert service == "sagemaker-runtime"
     assert (config.connect_timeout, config.read_timeout) == (2, 20)
@@ -270,65 +290,76 @@ def test_a_sagemaker_client_makes_one_attempt_over_as_many_connections_as_predic
     assert config.max_pool_connections == 7
 
 
-class Session:
-    """A session of `requests` that keeps what it is given."""
+def test_a_client_over_http_asks_for_a_token_of_its_own_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[Any]()
 
-    def __init__(self, *_: object) -> None:
-        self.adapters: dict[str, Any] = {}
-        self.posts: list[dict[str, Any]] = []
+    def default(scopes: list[str]) -> tuple[None, str]:
+        asked.extend(scopes)
+        return None, "project"
 
-    def mount(self, prefix: str, adapter: object) -> None:
-        self.adapters[prefix] = adapter
+    class Credential:
+        def __init__(self, **options: object) -> None:
+            asked.append(options)
 
-    def post(self, url: str, **options: Any) -> SimpleNamespace:
-        self.posts.append({"url": url, **options})
-        return SimpleNamespace(status_code=200, content=b"answer")
+        def get_token(self, scope: str) -> SimpleNamespace:
+            asked.append(scope)
+            return SimpleNamespace(token="a-token", expires_on=time.time() + 3600)
+
+    monkeypatch.setattr("google.auth.default", default)
+    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", Credential)
+    endpoints.vertex()
+    assert asked == ["https://www.googleapis.com/auth/cloud-platform"]
+    asked.clear()
+    with fake_cloud(lambda _: GOOD) as cloud:
+        asyncio.run(endpoints.azure_ml(SETTINGS)(cloud.url, b"body"))
+        (call,) = cloud.requests
+    assert asked == [{"client_id": "client", "retry_total": 1}, "https://ml.azure.com/.default"]
+    assert (call.body, call.headers["authorization"]) == (b"body", "Bearer a-token")
+
+
+def test_a_token_is_fetched_once_for_many_requests(endpoint: Endpoint) -> None:
+    if endpoint.kind == "sagemaker":
+        pytest.skip("signed, without a token")
+    endpoint.predict_all([[{}]] * 3)
+    assert endpoint.cloud
+    assert len(endpoint.calls) == 3
+    assert len(endpoint.cloud.requests) - len(endpoint.calls) == 1
+
+
+def test_a_token_that_is_not_accepted_any_more_is_fetched_again(endpoint: Endpoint) -> None:
+    if endpoint.kind == "sagemaker":
+        pytest.skip("signed, without a token")
+    endpoint.replies = [Reply(401)]
+    assert endpoint.predict([{}]) == GOOD.body
+    assert len(endpoint.calls) == 2
+
+
+def test_the_reason_of_a_refusing_model_server_comes_with_its_version(endpoint: Endpoint) -> None:
+    reason = {"error": "instances[0].image: no image", "model_version": "cd" * 32}
+    by_kind = {
+        "sagemaker": Reply(
+            424,
+            {"OriginalStatusCode": 400, "OriginalMessage": json.dumps(reason), "Message": "no"},
+            {"x-amzn-errortype": "ModelError"},
+        ),
+        "azureml": Reply(424, reason, {"ms-azureml-model-error-statuscode": "400"}),
+    }
+    endpoint.replies = [by_kind.get(endpoint.kind, Reply(400, reason))]
+    with pytest.raises(ModelRefused) as refused:
+        endpoint.predict([{}])
+    assert refused.value.reason == "instances[0].image: no image"
+    assert refused.value.version == "cd" * 32
 
 
 @pytest.mark.parametrize(
-    ("client", "headers", "asked"),
-    [
-        (endpoints.vertex, {}, ["https://www.googleapis.com/auth/cloud-platform"]),
-        (
-            endpoints.azure_ml,
-            {"authorization": "Bearer a-token"},
-            [{"client_id": "client", "retry_total": 1}, "https://ml.azure.com/.default"],
-        ),
-    ],
+    "content", [b"", b"<html>", b"[]", b'{"error": {"code": 400}}', b'{"error": "no"}', b"[" * 9999]
 )
-def test_a_client_over_http_waits_as_long_and_keeps_as_many_connections_as_predictions(
-    client: Any, headers: dict[str, str], asked: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session, found = Session(), list[Any]()
-
-    def default(scopes: list[str]) -> tuple[None, str]:
-        found.extend(scopes)
-        return None, "project"
-
-    def credential(**options: object) -> SimpleNamespace:
-        found.append(options)
-        token = SimpleNamespace(token="a-token")
-        return SimpleNamespace(get_token=lambda scope: found.append(scope) or token)
-
-    monkeypatch.setattr("google.auth.default", default)
-    monkeypatch.setattr("google.auth.transport.requests.AuthorizedSession", lambda _: session)
-    monkeypatch.setattr("requests.Session", lambda: session)
-    monkeypatch.setattr("azure.identity.ManagedIdentityCredential", credential)
-    assert client("https://endpoint", SETTINGS)(b"body") == b"answer"
-    assert found == asked
-    assert {prefix: each._pool_maxsize for prefix, each in session.adapters.items()} == {
-        "https://": 7,
-        "http://": 7,
-    }
-    assert session.posts == [
-        {
-            "url": "https://endpoint",
-            "data": b"body",
-            "headers": {"content-type": "application/json", **headers},
-            "timeout": (2, 20),
-            "allow_redirects": False,
-        }
-    ]
+def test_words_of_something_else_than_the_model_server_are_not_passed_on(content: bytes) -> None:
+    refused = endpoints._error_for(400, "Bad Request", content)
+    assert isinstance(refused, ModelRefused)
+    assert (refused.reason, refused.version) == ("", "")
 
 
 def test_an_app_without_a_client_id_uses_its_only_identity(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,10 +367,7 @@ def test_an_app_without_a_client_id_uses_its_only_identity(monkeypatch: pytest.M
     monkeypatch.setattr(
         "azure.identity.ManagedIdentityCredential", lambda **options: asked.append(options)
     )
-    endpoints.azure_ml(
-        "https://endpoint",
-        cast(Settings, SimpleNamespace(max_concurrency=1, azure_client_id="")),
-    )
+    endpoints.azure_ml(cast(Settings, SimpleNamespace(azure_client_id="")))
     assert asked == [{"client_id": None, "retry_total": 1}]
 
 

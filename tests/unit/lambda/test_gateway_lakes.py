@@ -28,6 +28,7 @@ class Lake:
     replies: list[Reply] = field(default_factory=list)
     requests: list[ReceivedRequest] = field(default_factory=list)
     write: lakes.Write = lambda name, data: None
+    read: lakes.Read = lambda name: b""
 
     def answer(self, request: ReceivedRequest) -> Reply:
         if "token" in request.path:
@@ -50,6 +51,11 @@ class Lake:
         return path.removeprefix("/account").lstrip("/")
 
 
+@pytest.fixture(autouse=True)
+def one_client_a_process() -> None:
+    lakes._s3_client.cache_clear()
+
+
 @pytest.fixture(params=["s3", "gcs", "azure"])
 def lake(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -67,10 +73,12 @@ def lake(
                 }.items():
                     monkeypatch.setenv(name, value)
                 found.write = lakes.writer("s3://lake/captures")
+                found.read = lakes.reader("s3://lake/models")
             case "gcs":
                 monkeypatch.setenv("STORAGE_EMULATOR_HOST", plain.url)
                 monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
                 found.write = lakes.writer("gs://lake/captures")
+                found.read = lakes.reader("gs://lake/models")
             case _:
                 authority = Authority(tmp_path)
                 monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
@@ -80,6 +88,7 @@ def lake(
                     fake_cloud(found.answer, authority.certificate("127.0.0.1"))
                 )
                 found.write = lakes.writer(f"{safe.url}/account/captures", "client-id")
+                found.read = lakes.reader(f"{safe.url}/account/models", "client-id")
         yield found
 
 
@@ -91,6 +100,24 @@ def test_a_capture_is_written_under_its_name(lake: Lake) -> None:
     sent = lake.requests[-1]
     kinds = [sent.headers.get("content-type", ""), sent.headers.get("x-ms-blob-content-type", "")]
     assert "application/x-ndjson" in kinds or b"content-type: application/x-ndjson" in sent.body
+
+
+def test_an_artifact_is_read_by_its_name(lake: Lake) -> None:
+    etag = {"etag": '"1"', "x-ms-blob-type": "BlockBlob", "content-range": "bytes 0-1/2"}
+    lake.replies = [Reply(206 if lake.kind == "azure" else 200, b"{}", etag)]
+    assert lake.read("digits/v/contract.json") == b"{}"
+    (request,) = lake.requests
+    assert request.method == "GET"
+    wanted = {"s3": "/lake/models/", "gcs": "/b/lake/o/models/", "azure": "/account/models/"}
+    path = unquote(urlsplit(request.path).path)
+    assert path.endswith(wanted[lake.kind] + "digits/v/contract.json")
+
+
+def test_an_artifact_that_may_not_be_read_is_an_error(lake: Lake) -> None:
+    lake.replies = [Reply(403, b"")] * 5
+    with pytest.raises(Exception, match=r"(?i)forbidden|403|denied"):
+        lake.read("digits/v/contract.json")
+    assert len(lake.requests) == 1
 
 
 def test_a_temporary_failure_of_the_lake_is_retried(lake: Lake) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from gateway import extension
-from gateway.core import Answer
 from gateway.extension import AfterAnswerExtension
+from gateway.http import Answer
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
 from .test_gateway_settings import GOOD
@@ -135,7 +135,12 @@ def served(function: ModuleType, monkeypatch: pytest.MonkeyPatch, answer: Any) -
     """What happens after each answer."""
     after: list[str] = []
     captures = SimpleNamespace(drain=lambda: after.append("drained"))
-    monkeypatch.setattr(function, "service", SimpleNamespace(answer=answer, captures=captures))
+
+    async def answered(request: object) -> Answer:
+        found: Answer = answer(request)
+        return found
+
+    monkeypatch.setattr(function, "service", SimpleNamespace(answer=answered, captures=captures))
     return after
 
 
@@ -152,6 +157,17 @@ def test_an_answer_is_returned_as_a_function_url_wants_it(
         "isBase64Encoded": False,
     }
     assert after == ["drained"], "without an extension captures are written before the answer"
+
+
+def test_binary_tensors_are_returned_in_base64(
+    function: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-response-payload"""
+    answer = Answer(200, {"content-type": "application/octet-stream"}, b"{}\xff\x00")
+    served(function, monkeypatch, lambda _: answer)
+    found = function.handler(event("{}"), CONTEXT)
+    assert found["isBase64Encoded"] is True
+    assert base64.b64decode(found["body"]) == answer.body
 
 
 def test_captures_are_left_to_the_extension_also_after_a_failed_invocation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from gateway import endpoints, page
 from gateway import service as module
 from gateway.captures import Captures
-from gateway.core import Answer, Request
+from gateway.http import Answer, Request
 from gateway.service import Service
 
 from .test_gateway_settings import GOOD
@@ -25,18 +26,18 @@ REQUEST = Request(method="POST", path="/predict", headers={}, body=b"{}", id="r"
 def service(write: Any, predict_seconds: float = 0, captures: str = "sync") -> Service:
     """A gateway whose endpoint takes this long."""
 
-    def answer(_: Request) -> Answer:
-        time.sleep(predict_seconds)
-        return Answer(200, {}, b'{"probability": 0.5}', capture={"instances": []})
+    async def answer(_: Request) -> Answer:
+        await asyncio.sleep(predict_seconds)
+        return Answer(200, {}, b'{"probability": 0.5}', capture={"model": "m", "instances": []})
 
     handler = SimpleNamespace(answer=answer)
     settings = SimpleNamespace(captures=captures)
-    return Service(cast(Any, settings), cast(Any, handler), Captures(write))
+    return Service(cast(Any, settings), cast(Any, handler), Captures(write), cast(Any, None))
 
 
 def test_an_answer_waits_for_its_capture_in_the_lake() -> None:
     kept: list[str] = []
-    answer = service(lambda name, data: kept.append(name)).answer(REQUEST)
+    answer = answered(service(lambda name, data: kept.append(name)))
     assert answer.status == 200
     assert len(kept) == 1
 
@@ -47,7 +48,7 @@ def test_the_endpoint_and_the_lake_share_the_time_that_the_front_end_waits(
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.6)
     hang = threading.Event()
     started = time.monotonic()
-    answer = service(lambda name, data: hang.wait(30), predict_seconds=0.4).answer(REQUEST)
+    answer = answered(service(lambda name, data: hang.wait(30), predict_seconds=0.4))
     assert 0.6 <= time.monotonic() - started < 0.9
     assert answer.status == 503
     assert "retry-after" in answer.headers
@@ -57,18 +58,23 @@ def test_the_endpoint_and_the_lake_share_the_time_that_the_front_end_waits(
 
 
 def failing(error: Exception) -> Service:
-    def answer(_: Request) -> Answer:
+    async def answer(_: Request) -> Answer:
         raise error
 
     handler = SimpleNamespace(answer=answer)
-    return Service(cast(Any, None), cast(Any, handler), Captures(lambda name, data: None))
+    captures = Captures(lambda name, data: None)
+    return Service(cast(Any, None), cast(Any, handler), captures, cast(Any, None))
+
+
+def answered(gateway: Service, request: Request = REQUEST) -> Answer:
+    return asyncio.run(gateway.answer(request))
 
 
 def test_a_capture_has_the_request_when_it_came_and_how_long_its_answer_took() -> None:
     written: list[bytes] = []
     gateway = service(lambda name, data: written.append(data), 0.05, "background")
     before = datetime.now(UTC)
-    gateway.answer(REQUEST)
+    answered(gateway)
     assert written == [], "not before the answer"
     gateway.captures.drain()
     capture = json.loads(written[0])
@@ -80,11 +86,14 @@ def test_a_capture_has_the_request_when_it_came_and_how_long_its_answer_took() -
 
 
 def test_an_answer_without_a_prediction_leaves_no_capture() -> None:
-    handler = SimpleNamespace(answer=lambda _: Answer(404, {}, b"", cause="not_found"))
+    async def answer(_: Request) -> Answer:
+        return Answer(404, {}, b"", cause="not_found")
+
     written: list[str] = []
     captures = Captures(lambda name, data: written.append(name))
-    gateway = Service(cast(Any, SimpleNamespace(captures="sync")), cast(Any, handler), captures)
-    gateway.answer(REQUEST)
+    settings, handler = SimpleNamespace(captures="sync"), SimpleNamespace(answer=answer)
+    gateway = Service(cast(Any, settings), cast(Any, handler), captures, cast(Any, None))
+    answered(gateway)
     gateway.captures.drain()
     assert written == []
 
@@ -92,9 +101,8 @@ def test_an_answer_without_a_prediction_leaves_no_capture() -> None:
 def test_a_request_is_one_line_of_the_log_without_its_body_or_a_long_path(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    service(lambda name, data: None).answer(
-        replace(REQUEST, method="M" * 50, path="/" + "p" * 500, body=b"secret")
-    )
+    request = replace(REQUEST, method="M" * 50, path="/" + "p" * 500, body=b"secret")
+    answered(service(lambda name, data: None), request)
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line)
     assert found.pop("latency_ms") < 500
@@ -111,7 +119,7 @@ def test_a_request_is_one_line_of_the_log_without_its_body_or_a_long_path(
 def test_a_defect_of_the_gateway_is_a_503_whose_cause_only_the_log_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    answer = failing(ZeroDivisionError("internal words")).answer(REQUEST)
+    answer = answered(failing(ZeroDivisionError("internal words")))
     assert (answer.status, answer.headers["x-request-id"]) == (503, "r")
     assert b"internal words" not in answer.body
     found = json.loads(capsys.readouterr().out)
@@ -123,21 +131,29 @@ def test_a_defect_of_the_gateway_is_a_503_whose_cause_only_the_log_has(
 def test_the_gateway_is_made_of_its_settings(access: str, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[object] = []
 
-    def writer(*place: str) -> Any:
-        places.append(place)
-        return lambda name, data: None
+    def place(*given: str) -> Any:
+        places.append(given)
+        return lambda *_: b""
 
-    monkeypatch.setattr("gateway.endpoints.client", lambda settings: settings.endpoint)
-    monkeypatch.setattr("gateway.lakes.writer", writer)
+    monkeypatch.setattr("gateway.endpoints.client", lambda settings: settings.models)
+    monkeypatch.setattr("gateway.lakes.writer", place)
+    monkeypatch.setattr("gateway.lakes.reader", place)
     environ = {**GOOD, "ACCESS": access, "API_KEY": "x" * 16, "AZURE_CLIENT_ID": "client"}
     del environ["API_KEY_SECRET_ARN"]
     found = Service.start({**environ, "CODE_VERSION": "c0de", "MAX_CONCURRENCY": "7"})
-    assert places == [("s3://lake/captures", "client")]
+    assert places == [("s3://lake/models", "client"), ("s3://lake/captures", "client")]
     handler = found.handler
     assert (handler.max_body_bytes, handler.code_version) == (256 * 1024, "c0de")
-    assert cast(Any, handler.predict) == ("SAGEMAKER_ENDPOINT", "flights")
-    assert [handler.admits("x" * 16), handler.admits("y")] == [True, access == "public"]
-    assert handler.page == page.render(handler.features.document, key_needed=access == "key")
+    assert handler.predictor.models == {"flight-delay": "ab" * 32}
+    assert cast(Any, handler.predictor.ask) == found.settings.models
+    assert handler.predictor.contracts is found.contracts
+
+    async def admitted() -> list[bool]:
+        return [await handler.admits("x" * 16), await handler.admits("y")]
+
+    assert asyncio.run(admitted()) == [True, access == "public"]
+    assert handler.key_needed == (access == "key")
+    assert handler.page == page.render(key_needed=access == "key")
     assert found.captures._writers._max_workers == 7, "no prediction waits for another's capture"
 
 

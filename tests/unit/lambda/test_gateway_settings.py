@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from gateway.settings import Settings, SettingsError
+import json
 
+import pytest
+from gateway.settings import ServedModel, Settings, SettingsError
+
+MODELS = json.dumps({"flight-delay": ["ab" * 32, "flights"]})
 GOOD = {
-    "SAGEMAKER_ENDPOINT": "flights",
+    "ENDPOINT_KIND": "sagemaker",
+    "MODELS": MODELS,
+    "MODELS_URI": "s3://lake/models/",
     "CAPTURE_URI": "s3://lake/captures/",
     "ACCESS": "key",
     "API_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key",
@@ -22,7 +27,9 @@ def read(**changes: str | None) -> Settings:
 def test_a_valid_environment_is_completed_with_defaults() -> None:
     found = read()
     assert found == Settings(
-        endpoint=("SAGEMAKER_ENDPOINT", "flights"),
+        endpoint_kind="sagemaker",
+        models={"flight-delay": ServedModel("ab" * 32, "flights")},
+        models_uri="s3://lake/models",
         capture_uri="s3://lake/captures",
         captures="background",
         access="key",
@@ -39,8 +46,9 @@ def test_a_valid_environment_is_completed_with_defaults() -> None:
 
 def test_each_setting_has_its_variable() -> None:
     found = read(
-        SAGEMAKER_ENDPOINT=None,
-        AZUREML_SCORING_URL="https://endpoint/score",
+        ENDPOINT_KIND="azureml",
+        MODELS=json.dumps({"a1": ["0" * 64, "https://e/score"], "bc": ["1" * 64, "http://f"]}),
+        MODELS_URI="https://account.blob.core.windows.net/models",
         CAPTURE_URI="https://account.blob.core.windows.net/captures",
         CAPTURES="sync",
         API_KEY_SECRET_ARN=None,
@@ -54,7 +62,12 @@ def test_each_setting_has_its_variable() -> None:
         PORT="80",
     )
     assert found == Settings(
-        endpoint=("AZUREML_SCORING_URL", "https://endpoint/score"),
+        endpoint_kind="azureml",
+        models={
+            "a1": ServedModel("0" * 64, "https://e/score"),
+            "bc": ServedModel("1" * 64, "http://f"),
+        },
+        models_uri="https://account.blob.core.windows.net/models",
         capture_uri="https://account.blob.core.windows.net/captures",
         captures="sync",
         access="key",
@@ -72,7 +85,8 @@ def test_each_setting_has_its_variable() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"SAGEMAKER_ENDPOINT": None, "VERTEX_PREDICT_URL": "http://127.0.0.1/endpoint"},
+        {"ENDPOINT_KIND": "vertex", "MODELS": MODELS.replace("flights", "http://127.0.0.1/e")},
+        {"MODELS_URI": "gs://lake/models"},
         {"CAPTURE_URI": "gs://lake/captures"},
         {"API_KEY_SECRET_ARN": None, "API_KEY_SECRET_NAME": "projects/1/secrets/k/versions/1"},
         {"API_KEY_SECRET_ARN": None, "API_KEY": "x" * 16},
@@ -82,8 +96,9 @@ def test_what_another_cloud_or_a_rehearsal_sets_is_a_valid_environment(
     changes: dict[str, str | None],
 ) -> None:
     found = read(**changes)
-    given = [*found.endpoint, found.capture_uri, *found.key]
-    assert all(value in given for value in changes.values() if value)
+    given = [found.endpoint_kind, found.models_uri, found.capture_uri, *found.key]
+    wanted = [value for name, value in changes.items() if value and name != "MODELS"]
+    assert all(value in given for value in wanted)
 
 
 def test_a_public_gateway_has_no_key() -> None:
@@ -93,12 +108,21 @@ def test_a_public_gateway_has_no_key() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SAGEMAKER_ENDPOINT": None}, "exactly one of SAGEMAKER_ENDPOINT.* has none"),
-        ({"SAGEMAKER_ENDPOINT": None, "VERTEX_PREDICT_URL": "host"}, "VERTEX_PREDICT_URL"),
+        ({"ENDPOINT_KIND": None}, "ENDPOINT_KIND must be one of sagemaker, vertex, azureml"),
+        ({"ENDPOINT_KIND": "bedrock"}, "not 'bedrock'"),
+        ({"ENDPOINT_KIND": "vertex"}, "target of flight-delay must be a URL, not 'flights'"),
+        ({"MODELS": None}, "MODELS must be JSON"),
+        ({"MODELS": "flight-delay"}, "MODELS must be JSON"),
+        ({"MODELS": "{}"}, "1 to 20 models"),
+        ({"MODELS": "[]"}, "1 to 20 models"),
+        ({"MODELS": '{"a": 1}'}, "a needs a SHA-256 and a target"),
+        ({"MODELS": MODELS.replace("ab", "AB")}, "needs a SHA-256"),
+        ({"MODELS": MODELS.replace("flights", "")}, "needs a SHA-256 and a target"),
+        ({"MODELS": MODELS.replace("flight-delay", "Flight")}, "'Flight', which is no name"),
+        ({"MODELS": MODELS.replace("flight-delay", "a/b")}, "'a/b', which is no name"),
+        ({"MODELS_URI": None}, "MODELS_URI must start with s3://"),
         ({"CAPTURES": "later"}, "CAPTURES must be background or sync, not 'later'"),
         ({"CAPTURE_URI": "http://x/captures"}, "CAPTURE_URI"),
-        ({"VERTEX_PREDICT_URL": "https://x/y:rawPredict"}, "VERTEX_PREDICT_URL"),
-        ({"SAGEMAKER_ENDPOINT": None, "AZUREML_SCORING_URL": "host"}, "AZUREML_SCORING_URL"),
         ({"CAPTURE_URI": None}, "CAPTURE_URI"),
         ({"CAPTURE_URI": "ftp://x"}, "CAPTURE_URI"),
         ({"ACCESS": None}, "ACCESS"),

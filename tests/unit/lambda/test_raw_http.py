@@ -28,7 +28,8 @@ from tests.fuzz.rules import (
     requests,
 )
 
-from .test_gateway_asgi import FLIGHT, KEY, free_port, serving
+from .gateway_models import FLIGHT, KEY
+from .test_gateway_asgi import free_port, serving
 from .test_model_serving import LAMBDA, model_file  # noqa: F401, a fixture
 
 ROOT = Path(__file__).parents[3]

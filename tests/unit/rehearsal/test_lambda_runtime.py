@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -291,7 +292,7 @@ def test_the_output_of_a_function_is_in_its_log(aws: Lambda) -> None:
 
 
 class Aws(ThreadingHTTPServer):
-    """Answers for SageMaker, and takes objects for S3 slowly."""
+    """Answers for SageMaker, has an artifact in S3, and takes objects slowly."""
 
     block_on_close = False
     daemon_threads = True
@@ -299,6 +300,10 @@ class Aws(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), AwsHandler)
         self.objects: dict[str, bytes] = {}
+        contract = (REPOSITORY / "tests" / "contracts" / "flight-delay.json").read_bytes()
+        text = f"{hashlib.sha256(contract).hexdigest()}  contract.json\n".encode()
+        self.artifact = {"contract.json": contract, "version.txt": text}
+        self.version = hashlib.sha256(text).hexdigest()
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -307,11 +312,19 @@ class AwsHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Aws
 
+    def do_GET(self) -> None:
+        content = self.server.artifact[self.path.rpartition("/")[2]]
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         assert self.path == "/endpoints/flights/invocations"
         predictions = [{"probability": 0.25, "late": False} for _ in json.loads(body)["instances"]]
-        answer = json.dumps({"predictions": predictions, "model_version": "ab" * 32}).encode()
+        version = self.server.version
+        answer = json.dumps({"predictions": predictions, "model_version": version}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
@@ -344,7 +357,9 @@ def test_the_gateway_answers_first_and_then_writes_its_capture(aws: Lambda) -> N
             handler="gateway.lambda_handler.handler",
             timeout=30,
             env={
-                "SAGEMAKER_ENDPOINT": "flights",
+                "ENDPOINT_KIND": "sagemaker",
+                "MODELS": json.dumps({"flight-delay": [cloud.version, "flights"]}),
+                "MODELS_URI": "s3://lake/models",
                 "CAPTURE_URI": "s3://lake/captures",
                 "ACCESS": "public",
             },
@@ -355,7 +370,7 @@ def test_the_gateway_answers_first_and_then_writes_its_capture(aws: Lambda) -> N
             },
         ),
     )
-    example = json.loads((folder / "gateway" / "features.json").read_text())["example"]
+    example = json.loads(cloud.artifact["contract.json"])["example"]
     event = {
         "rawPath": "/predict",
         "headers": {"content-type": "application/json"},
@@ -370,8 +385,8 @@ def test_the_gateway_answers_first_and_then_writes_its_capture(aws: Lambda) -> N
         eventually(partial(lambda wanted: len(cloud.objects) == wanted, count))
     assert [answer["statusCode"] for answer in answers] == [200, 200]
     name, capture = list(cloud.objects.items())[-1]
-    assert name.startswith("/lake/captures/dt=")
-    assert b'"model_version":"' + b"ab" * 32 in capture
+    assert name.startswith("/lake/captures/model=flight-delay/dt=")
+    assert f'"model_version":"{cloud.version}"'.encode() in capture
     assert json.dumps(example, separators=(",", ":")).encode() in capture
     assert "captures are written before" not in aws.functions.logs("k")
     cloud.shutdown()

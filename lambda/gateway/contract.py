@@ -1,0 +1,150 @@
+"""The contract of a model, as its artifact has it: which requests are valid, and which answers."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from gateway import fields, predictions
+from gateway.fields import InvalidValue, abbreviated
+from gateway.predictions import BadPrediction
+
+MAX_ERRORS = 20
+"""The most errors that an answer lists: enough to correct a request, and a limit to the cost of a hostile one."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """The place in the body, as a JSON path, and the reason."""
+
+    field: str
+    reason: str
+
+
+class UnusableContract(Exception):
+    """The artifact's contract is not the version's own, or none that this gateway can use. The message is for the log."""
+
+
+class Contract:
+    """A model's contract in one version: validates requests and predictions, and returns only what is valid."""
+
+    def __init__(self, document: Mapping[str, Any], version: str) -> None:
+        """Raises `UnusableContract`."""
+        self.document, self.version = document, version
+        try:
+            self.name: str = document["name"]
+            self.max_batch: int = document["max_batch"]
+            self.fields: Mapping[str, Mapping[str, Any]] = {
+                spec["name"]: spec for spec in document["fields"]
+            }
+            self.answer: Mapping[str, Any] = document["answer"]
+            self._checks = [
+                (name, spec["required"], fields.check(spec)) for name, spec in self.fields.items()
+            ]
+            self._prediction = predictions.check(self.answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableContract(
+                f"the contract has a member that is missing or unknown: {error}"
+            ) from None
+        self._names = self.fields.keys()
+
+    def check(self, body: object) -> tuple[list[dict[str, Any]], list[FieldError]]:
+        """The instances, and their errors (the first `MAX_ERRORS`).
+
+        An optional field that is null is removed, as if it had not been sent.
+        """
+        instances: list[dict[str, Any]] = []
+        return instances, list(islice(self._errors(body, instances), MAX_ERRORS))
+
+    def predictions(self, given: object, count: int) -> list[dict[str, Any]]:
+        """The model's predictions for ``count`` instances. Raises `BadPrediction`."""
+        if not isinstance(given, list) or len(given) != count:
+            raise BadPrediction("the answer is not one prediction an instance")
+        return [self._prediction(each) for each in given]
+
+    def _errors(self, body: object, valid: list[dict[str, Any]]) -> Iterator[FieldError]:
+        if not isinstance(body, dict):
+            yield FieldError(
+                "$", f'must be an object, {{"instances": […]}}, not {abbreviated(body)}'
+            )
+            return
+        for name in [name for name in body if name != "instances"]:
+            yield FieldError(name[:60], "is not known; the only field here is instances")
+        instances = body.get("instances")
+        if not isinstance(instances, list):
+            given = f"not {abbreviated(instances)}" if "instances" in body else "and is missing"
+            yield FieldError("instances", f"must be an array, {given}")
+        elif not 1 <= len(instances) <= self.max_batch:
+            limits = f"must have 1 to {self.max_batch} entries"
+            yield FieldError("instances", f"{limits}, not {len(instances)}")
+        else:
+            for index, instance in enumerate(instances):
+                found: dict[str, Any] = {}
+                valid.append(found)
+                if not self._is_valid(instance, found):
+                    found.clear()
+                    yield from self._instance_errors(f"instances[{index}]", instance)
+
+    def _is_valid(self, instance: Any, found: dict[str, Any]) -> bool:
+        """Whether an instance has no error; its fields are added to ``found``. Words for errors would take longer than this."""
+        if type(instance) is not dict or not instance.keys() <= self._names:
+            return False
+        get = instance.get
+        try:
+            for name, required, check in self._checks:
+                value = get(name)
+                if value is not None:
+                    found[name] = check(value)
+                elif required:
+                    return False
+        except InvalidValue:
+            return False
+        return True
+
+    def _instance_errors(self, path: str, instance: object) -> Iterator[FieldError]:
+        if not isinstance(instance, dict):
+            yield FieldError(path, f"must be an object, not {abbreviated(instance)}")
+            return
+        for name, required, check in self._checks:
+            value = instance.get(name)
+            if value is None:
+                if required:
+                    help_ = self.fields[name].get("help")
+                    yield FieldError(
+                        f"{path}.{name}", "is missing" + (f"; write it {help_}" if help_ else "")
+                    )
+                continue
+            try:
+                check(value)
+            except InvalidValue as error:
+                yield FieldError(f"{path}.{name}", str(error))
+        for name in [name for name in instance if name not in self.fields]:
+            near = difflib.get_close_matches(name[:60].casefold(), self.fields, n=1)
+            known = f"did you mean {near[0]}?" if near else f"known: {', '.join(self.fields)}"[:300]
+            yield FieldError(f"{path}.{name[:60]}", f"is not known; {known}")
+
+
+def verified(version: str, version_text: bytes, document: bytes, model: str) -> Contract:
+    """The contract in ``document``, if it belongs to this version of this model. Raises `UnusableContract`.
+
+    A version is the SHA-256 of the text that has the SHA-256 of the contract.
+    """
+    if hashlib.sha256(version_text).hexdigest() != version:
+        raise UnusableContract("version.txt is not the text of this version")
+    line = f"{hashlib.sha256(document).hexdigest()}  contract.json"
+    if line not in version_text.decode("utf-8", "replace").splitlines():
+        raise UnusableContract("contract.json is not the one that version.txt names")
+    try:
+        found = json.loads(document)
+    except ValueError:
+        raise UnusableContract("contract.json is not JSON") from None
+    if not isinstance(found, dict) or found.get("name") != model:
+        raise UnusableContract(
+            f"the version is one of another model: {str(found.get('name'))[:40] if isinstance(found, dict) else 'none'}"
+        )
+    return Contract(found, version)

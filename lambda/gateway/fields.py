@@ -1,0 +1,269 @@
+"""The values of a contract's fields: for each field a function that returns a valid value, or raises with the reason."""
+
+from __future__ import annotations
+
+import binascii
+import difflib
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, NoReturn
+
+from gateway import images
+
+Spec = Mapping[str, Any]
+"""A field, as the contract document has it."""
+Check = Callable[[Any], Any]
+
+LARGEST_INTEGER = 2**53 - 1
+"""JSON's numbers are exact up to it: https://www.rfc-editor.org/rfc/rfc8259#section-6"""
+LISTED = 20
+"""So many codes of a category are listed in a reason."""
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+TIMESTAMP = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""https://www.rfc-editor.org/rfc/rfc3339#section-5.6"""
+
+
+class InvalidValue(Exception):
+    """The value is not valid; the message is the reason."""
+
+
+def check(spec: Spec) -> Check:
+    """The check of a field's values. Raises KeyError for a type that nothing here checks."""
+    return CHECKS[spec["type"]](spec)
+
+
+def abbreviated(value: object) -> str:
+    """A value in a form short enough for an error; a container by its kind only."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    text = json.dumps(value[:60] if isinstance(value, str) else value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _refuse(wanted: str, value: object) -> NoReturn:
+    raise InvalidValue(f"must be {wanted}, not {abbreviated(value)}")
+
+
+def _range(spec: Spec) -> str:
+    """The range in words, such as ``from 0 to 100 %``; empty for a field without one."""
+    ends = [("from", spec.get("minimum")), ("to", spec.get("maximum"))]
+    words = [f"{word} {limit}" for word, limit in ends if limit is not None]
+    if words and spec.get("unit"):
+        words.append(str(spec["unit"]))
+    return " ".join(words)
+
+
+def _limits(spec: Spec, least: float, most: float) -> tuple[float, float]:
+    low, high = spec.get("minimum"), spec.get("maximum")
+    return least if low is None else low, most if high is None else high
+
+
+def _number(spec: Spec) -> Check:
+    low, high = _limits(spec, -sys.float_info.max, sys.float_info.max)
+    finite = _range(spec) or "a finite number"
+
+    def valid(value: Any) -> Any:
+        # The exact types: in Python bool is an int, but true is no temperature.
+        if type(value) is float or type(value) is int:
+            if low <= value <= high:  # false for NaN
+                return value
+            if value - value != 0:
+                raise InvalidValue("must be a finite number")
+            _refuse(finite, value)
+        _refuse("a number", value)
+
+    return valid
+
+
+def _integer(spec: Spec) -> Check:
+    low, high = _limits(spec, -LARGEST_INTEGER, LARGEST_INTEGER)
+    wanted = _range(spec) or f"from {-LARGEST_INTEGER} to {LARGEST_INTEGER}"
+
+    def valid(value: Any) -> int:
+        # JSON has one kind of number: 5.0 is whole (https://json-schema.org/draft/2020-12/json-schema-core#section-4.2.2).
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) is not int:
+            _refuse("a whole number", value)
+        if low <= value <= high:
+            return value
+        _refuse(wanted, value)
+
+    return valid
+
+
+def _boolean(spec: Spec) -> Check:
+    def valid(value: Any) -> bool:
+        if type(value) is bool:
+            return value
+        _refuse("true or false", value)
+
+    return valid
+
+
+def _category(spec: Spec) -> Check:
+    codes: Mapping[str, str] = spec["values"]
+
+    def valid(value: Any) -> str:
+        if type(value) is str and value in codes:
+            return value
+        known = ", ".join(codes) if len(codes) <= LISTED else f"its {len(codes)} codes"
+        reason = f"must be one of {known}, not {abbreviated(value)}"
+        if near := _nearest(codes, value) if isinstance(value, str) else []:
+            reason += "; nearest: " + ", ".join(f"{code} ({codes[code]})" for code in near)
+        raise InvalidValue(reason)
+
+    return valid
+
+
+def _nearest(codes: Mapping[str, str], value: str) -> list[str]:
+    """Up to three codes that the caller may mean: by their name, else by spelling."""
+    wanted = value.strip()[:40].casefold()
+    named = [code for code, name in codes.items() if len(wanted) > 2 and wanted in name.casefold()]
+    if named:
+        return named[:3]
+    spellings = {code.casefold(): code for code in codes}
+    # 0.5: a code of two letters with one wrong letter is still found.
+    return [spellings[each] for each in difflib.get_close_matches(wanted, spellings, cutoff=0.5)]
+
+
+def _text(spec: Spec) -> Check:
+    longest: int = spec["max_length"]
+
+    def valid(value: Any) -> str:
+        if type(value) is not str:
+            _refuse("a text", value)
+        if len(value) > longest:
+            raise InvalidValue(f"may have {longest} characters, not {len(value)}")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # JSON can write half of a surrogate pair (https://www.rfc-editor.org/rfc/rfc8259#section-8.2).
+            raise InvalidValue("has half of a surrogate pair, which is no character") from None
+        return value
+
+    return valid
+
+
+def _date(spec: Spec) -> Check:
+    low, high = spec.get("minimum", "0000"), spec.get("maximum", "9999-99-99")
+    like = abbreviated(spec.get("minimum", "2013-01-31"))
+
+    def valid(value: Any) -> str:
+        # date.fromisoformat alone also accepts 20130105 and 2013-W01-6.
+        if type(value) is not str or not DATE.fullmatch(value):
+            _refuse(f"a date like {like}", value)
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise InvalidValue(f"{abbreviated(value)} is not a day of the calendar") from None
+        if low <= value <= high:
+            return value
+        _refuse(_range(spec), value)
+
+    return valid
+
+
+def _time(spec: Spec) -> Check:
+    low, high = spec.get("minimum", "00:00"), spec.get("maximum", "23:59")
+
+    def valid(value: Any) -> str:
+        if type(value) is not str or not TIME.fullmatch(value):
+            _refuse('a time like "18:30"', value)
+        if low <= value <= high:
+            return value
+        _refuse(_range(spec), value)
+
+    return valid
+
+
+def _seconds(value: str) -> float:
+    return datetime.fromisoformat(value.upper()).timestamp()
+
+
+def _timestamp(spec: Spec) -> Check:
+    low = _seconds(spec["minimum"]) if "minimum" in spec else float("-inf")
+    high = _seconds(spec["maximum"]) if "maximum" in spec else float("inf")
+
+    def valid(value: Any) -> str:
+        if type(value) is not str or not TIMESTAMP.fullmatch(value):
+            _refuse('a timestamp with its offset, like "2013-11-17T18:01:00-05:00"', value)
+        try:
+            seconds = _seconds(value)
+        except (ValueError, OverflowError):
+            raise InvalidValue(
+                f"{abbreviated(value)} is no time of the calendar and the clock"
+            ) from None
+        if low <= seconds <= high:
+            return value
+        _refuse(_range(spec), value)
+
+    return valid
+
+
+def _vector(spec: Spec) -> Check:
+    length: int = spec["length"]
+    number = _number(spec)
+
+    def valid(value: Any) -> list[Any]:
+        if type(value) is not list:
+            _refuse(f"an array of {length} numbers", value)
+        if len(value) != length:
+            raise InvalidValue(f"must have {length} numbers, not {len(value)}")
+        for index, each in enumerate(value):
+            try:
+                number(each)
+            except InvalidValue as error:
+                raise InvalidValue(f"{error}, at position {index}") from None
+        return value
+
+    return valid
+
+
+def _image(spec: Spec) -> Check:
+    most: int = spec["max_bytes"]
+    longest = (most + 2) // 3 * 4
+
+    def valid(value: Any) -> str:
+        if type(value) is not str:
+            _refuse("a PNG or JPEG in base64", value)
+        if len(value) > longest:
+            raise InvalidValue(f"may have {most} bytes, which is {longest} characters in base64")
+        try:
+            content = binascii.a2b_base64(value, strict_mode=True)
+        except ValueError:  # binascii.Error, and a text that is not ASCII
+            hint = "; leave out the part before the comma" if value[:5] == "data:" else ""
+            raise InvalidValue(f"must be a PNG or JPEG in base64{hint}") from None
+        if len(content) > most:
+            raise InvalidValue(f"may have {most} bytes, not {len(content)}")
+        found = images.size(content)
+        if found is None:
+            raise InvalidValue("is neither a PNG nor a JPEG, or ends before its size")
+        if not all(1 <= side <= images.MAX_SIDE for side in found):
+            limit = f"{images.MAX_SIDE}×{images.MAX_SIDE}"
+            raise InvalidValue(f"may have up to {limit} pixels, not {found[0]}×{found[1]}")
+        return value
+
+    return valid
+
+
+CHECKS: Mapping[str, Callable[[Spec], Check]] = {
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "category": _category,
+    "text": _text,
+    "date": _date,
+    "time": _time,
+    "timestamp": _timestamp,
+    "vector": _vector,
+    "image": _image,
+}

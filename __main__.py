@@ -14,8 +14,7 @@ pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()
 stack_place.refuse_another_place(config)
-for artifact in config.artifacts:
-    refuse_unfit_model(artifact)
+refuse_unfit_model(config.artifact)
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

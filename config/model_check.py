@@ -1,6 +1,6 @@
 """Refuses a model that the platform could not serve, before anything is built.
 
-The check itself is `model_server.model_check`: it runs in a process of its own, once for each model and contract. What it
+The check itself is `model_server.model_check`: it runs in a process of its own, once for each version. What it
 found fit is remembered in the model store, so a second run only reads the files.
 """
 
@@ -15,52 +15,63 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pulumi
 
+from config.model_contract import BadContract, checked_document, version_of, version_text
 from config.model_store import Artifact
 
 LAMBDA = Path(__file__).resolve().parents[1] / "lambda"
-FEATURES = LAMBDA / "gateway" / "features.json"
 SERVER = LAMBDA / "model_server"
-CHECKERS = (SERVER / "model_check.py", SERVER / "encoder.py", SERVER / "requirements.txt")
+CHECKERS = (*sorted(SERVER.glob("*.py")), SERVER / "requirements.txt")
 """What the verdict depends on besides model and contract: the rules, and the pinned runtime."""
 CHECKED = "checked"
 """The folder of the model store with an empty file for each model that was found fit."""
 
 
-def contract() -> dict[str, Any]:
-    """The contract of the platform's model, as `model_server.model_check.Contract` has it."""
-    features = json.loads(FEATURES.read_bytes())
-    return {name: features[name] for name in ("fields", "example")}
+def refuse_unfit_model(artifact: Artifact, *limits: str) -> None:
+    """Raise `pulumi.RunError`, with all reasons, unless the artifact is a model that answers as its contract promises.
 
-
-def refuse_unfit_model(artifact: Artifact, wanted: Mapping[str, Any] | None = None) -> None:
-    """Raise `pulumi.RunError`, with all reasons, unless the artifact is a model that fits the contract."""
+    ``limits``: those of the check's command line, in place of its own.
+    """
     file = artifact.directory / "model.onnx"
-    document = json.dumps(contract() if wanted is None else wanted).encode()
     packed = artifact.directory / "model.tar.gz"
     try:
-        content = file.read_bytes()
-        # A version out of another cloud's lake has none until `model_server complete` packs it again.
+        model = file.read_bytes()
+        contract = file.with_name("contract.json").read_bytes()
+        # A version out of another cloud's lake has none until it is packed again.
         archive = packed.read_bytes() if packed.exists() else None
     except OSError as error:
         raise _refusal(file, f"{error.filename} cannot be read: {error.strerror}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != artifact.version:
-        raise _refusal(file, f"It is damaged, or another file: its SHA-256 is {digest}")
-    parts = [content, archive or b"", document, *(each.read_bytes() for each in CHECKERS)]
+    version = version_of(version_text(contract, model))
+    if version != artifact.version:
+        found = f"the version of model.onnx and contract.json is {version}"
+        raise _refusal(
+            file, f"It or the contract beside it is damaged, or of another model: {found}"
+        )
+    seen = [artifact.name.encode(), version.encode(), archive or b""]
+    parts = [*seen, *(each.read_bytes() for each in CHECKERS)]
     key = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in parts)).hexdigest()
     remembered = artifact.directory.parents[1] / CHECKED / key
     if remembered.exists():
         return
-    if archive is not None and _packed_model(archive) != content:  # SageMaker serves this one
-        raise _refusal(file, "model.tar.gz beside it does not hold this file alone")
-    if reasons := _reasons(file.resolve(), document):
+    files = {"contract.json": contract, "model.onnx": model}
+    if archive is not None and _packed(archive) != files:  # SageMaker serves this one
+        raise _refusal(file, "model.tar.gz beside it does not hold it and its contract.json alone")
+    try:
+        name = checked_document(json.loads(contract), "contract.json")["name"]
+    except BadContract as error:
+        raise _refusal(file, str(error).replace("\n", "\n  ")) from None
+    except (RecursionError, ValueError) as error:
+        raise _refusal(file, f"contract.json: no JSON: {error}") from None
+    if name != artifact.name:
+        raise _refusal(
+            file, f"It is a version of {name}, not of {artifact.name}, by the contract beside it"
+        )
+    if reasons := _reasons(artifact.directory.resolve(), limits):
         raise _refusal(file, "\n  ".join(reasons))
     try:
         remembered.parent.mkdir(exist_ok=True)
@@ -69,31 +80,29 @@ def refuse_unfit_model(artifact: Artifact, wanted: Mapping[str, Any] | None = No
         pass  # a store that cannot be written to, or a full disk: the next run checks again
 
 
-def _packed_model(archive: bytes) -> bytes | None:
-    """The content of `model.onnx` in an archive that has nothing else."""
+def _packed(archive: bytes) -> dict[str, bytes]:
+    """The files in an archive; none when it is damaged."""
+    found = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-            (entry,) = tar.getmembers()
-            packed = tar.extractfile("model.onnx") if entry.name == "model.onnx" else None
-            return packed.read() if packed else None
+            for entry in tar:
+                content = tar.extractfile(entry)
+                found[entry.name] = content.read() if content else b""
     except (tarfile.TarError, OSError, EOFError, KeyError, ValueError, zlib.error):
-        return None
+        return {}
+    return found
 
 
-def _reasons(file: Path, document: bytes) -> list[str]:
+def _reasons(folder: Path, limits: Sequence[str]) -> list[str]:
     """What is wrong with the model, a line for each rule."""
     if find_spec("onnxruntime") is None:
         return [
             "It was not checked yet, and the check needs packages that are not installed here. Do:"
             f" {sys.executable} -m pip install -r lambda/model_server/requirements.txt"
         ]
-    with tempfile.TemporaryDirectory(prefix="triplane-model-") as folder:
-        wanted = Path(folder) / "contract.json"
-        wanted.write_bytes(document)
-        empty = Path(folder) / "empty"
-        empty.mkdir()
+    with tempfile.TemporaryDirectory(prefix="triplane-model-") as empty:
         done = subprocess.run(
-            [sys.executable, "-m", "model_server.model_check", str(file), str(wanted)],
+            [sys.executable, "-m", "model_server.model_check", str(folder), *limits],
             cwd=empty,
             env={**os.environ, "PYTHONPATH": str(LAMBDA)},
             stdin=subprocess.DEVNULL,
@@ -105,7 +114,7 @@ def _reasons(file: Path, document: bytes) -> list[str]:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         return [
             f"loading: the check ended with status {done.returncode}, as a process does that is killed or needs too much memory or"
-            f" time ({last}). Wanted: a model that loads and answers within the limits of the contract"
+            f" time ({last}). Wanted: a model that loads and answers within the limits of an instance"
         ]
     return [
         f"{each['rule']}: {each['found']}\n      Wanted: {each['wanted']}."
@@ -116,6 +125,6 @@ def _reasons(file: Path, document: bytes) -> list[str]:
 def _refusal(file: Path, reasons: str) -> pulumi.RunError:
     return pulumi.RunError(
         f"{file} is no model that this platform can serve. Nothing was created or changed.\n\n  {reasons}\n\n"
-        "Serve another version (triplane:model in the stack file), or train one again: make train. What a model must be:"
-        " docs/reference/model.md"
+        f"Serve another version (triplane:models in the stack file), or train one again: make train MODEL={file.parts[-3]}."
+        " What a model must be: docs/reference/model.md"
     )

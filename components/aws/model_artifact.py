@@ -8,7 +8,8 @@ import pulumi_aws as aws
 from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
-from config.model_store import ARCHIVE
+
+FILES = ("model.onnx", "card.json", "model.tar.gz")
 
 
 class ModelArtifact(contracts.ModelArtifact):
@@ -27,19 +28,19 @@ class ModelArtifact(contracts.ModelArtifact):
 
         objects = {
             file: aws.s3.BucketObjectv2(
-                f"{name}-{file.replace('/', '-')}",
+                f"{name}-{file}",
                 bucket=lake.bucket_name,
                 key=lake.key(contracts.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
-                source=pulumi.FileAsset(str(path)),
+                source=pulumi.FileAsset(str(args.artifact.directory / file)),
                 tags=foundation.platform_tags,
                 opts=child,
             )
-            for file, path in args.artifact.files.items()
+            for file in FILES
         }
 
         # The archive, not the folder: a serverless endpoint takes no ModelDataSource.
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
-        archive = objects[ARCHIVE]
+        archive = objects["model.tar.gz"]
         self.uri = pulumi.Output.format("s3://{}/{}", archive.bucket, archive.key)
         self.version = args.artifact.version
         self.register_outputs({"uri": self.uri, "version": self.version})

@@ -111,7 +111,7 @@ class Delivery(contracts.Delivery):
         )
         for workload in map(Identity.of, args.identities):
             roles.assign(
-                f"{name}-as-{workload.label}",
+                f"{name}-as-{workload.workload}",
                 principal=principal,
                 role=assigner.id,
                 scope=workload.principal,

@@ -10,7 +10,6 @@ from components.azure.image_build import ImageBuild
 from components.azure.image_registry import ImageRegistry
 from components.azure.model_artifact import ModelArtifact
 from components.azure.model_endpoint import ModelEndpoint
-from components.azure.workspace import Workspace
 from components.contracts import Image, Workload
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "ImageRegistry",
     "ModelArtifact",
     "ModelEndpoint",
-    "Workspace",
 ]
 
 WORKLOADS = (Workload.SERVING, Workload.GATEWAY)

@@ -94,9 +94,6 @@ def _environment(
     """
     # The name has the version's number: with "latest", a rotation would come to each instance at another time.
     place = {"API_KEY_SECRET_NAME": ApiKey.of(args.key).version.name} if args.key else {}
-    environment = args.environment(
-        ENDPOINT_KIND="vertex", MAX_CONCURRENCY=str(concurrency), **place
-    )
-    return environment.apply(
+    return args.environment(MAX_CONCURRENCY=str(concurrency), **place).apply(
         lambda known: [{"name": name, "value": value} for name, value in known.items()]
     )

@@ -12,7 +12,8 @@ from pulumi_gcp import storage
 from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
-from config.model_store import ARCHIVE
+
+FILES = ("model.onnx", "card.json")
 
 
 class ModelArtifact(contracts.ModelArtifact):
@@ -34,18 +35,17 @@ class ModelArtifact(contracts.ModelArtifact):
         files = [
             storage.BucketObject(
                 # Named by version: another version's files are written beside these, not in their place.
-                f"{name}-{artifact.version[:12]}-{file.replace('/', '-')}",
+                f"{name}-{artifact.version[:12]}-{file}",
                 bucket=lake.bucket.name,
                 name=f"{contracts.Zone.MODELS}/{artifact.prefix}/{file}",
-                source=pulumi.FileAsset(str(path)),
+                source=pulumi.FileAsset(str(artifact.directory / file)),
                 # Without a hash of its own each file is drift on another machine: docs/design/drift.md
-                detect_md5hash=_md5(path),
+                detect_md5hash=_md5(artifact.directory / file),
                 opts=pulumi.ResourceOptions.merge(
                     foundation.child(self), pulumi.ResourceOptions(retain_on_delete=True)
                 ),
             )
-            for file, path in artifact.files.items()
-            if file != ARCHIVE
+            for file in FILES
         ]
 
         self.version = artifact.version

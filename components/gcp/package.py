@@ -11,7 +11,6 @@ from components.gcp.image_build import ImageBuild
 from components.gcp.image_registry import ImageRegistry
 from components.gcp.model_artifact import ModelArtifact
 from components.gcp.model_endpoint import ModelEndpoint
-from components.gcp.workspace import Workspace
 
 __all__ = [
     "BUILD_ARGUMENTS",
@@ -27,7 +26,6 @@ __all__ = [
     "ImageRegistry",
     "ModelArtifact",
     "ModelEndpoint",
-    "Workspace",
 ]
 
 WORKLOADS = (Workload.BUILD, Workload.GATEWAY)

@@ -1,6 +1,6 @@
-"""The model server: one model, one process, in any cloud's container.
+"""The model server: one model or several, one process, in any cloud's container.
 
-Each service has its own settings for the port, the routes and the folder of the model:
+Each service has its own settings for the port, the routes and the folder of the models:
 
 - SageMaker: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 - Vertex AI: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
@@ -13,23 +13,28 @@ a third of the predictions a second.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
+import gc
 import os
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import orjson
 import uvicorn
 
-from model_server.encoder import BadInstance, Encoder
+from model_server.contract import Contract
+from model_server.defects import BadAnswer, BadInstance, Defect, UnfitModel
+from model_server.files import model_folders
 from model_server.http_protocol import HttpProtocol
-from model_server.model_check import Contract, UnfitModel, refuse_unfit, session
+from model_server.model import Model
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Answer = tuple[int, dict[str, Any]]
+"""A status and its content."""
 
 KEEP_ALIVE_SECONDS = 620
 """Longer than a front end keeps an idle connection, so that the server never closes one that a front end is about to
@@ -40,71 +45,150 @@ use: its caller would get 502. Documented are 600 s on Google Cloud
 MAX_BODY_BYTES = 32 * 2**20
 """That no service passes on more is believed; serverless SageMaker passes on 4 MB.
 https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html"""
-DOWNLOAD_SECONDS = 2 * 60
-"""How long a download is tried again that Cloud Storage refuses."""
-LATE_FROM = 0.5
-"""The probability from which a flight is called late."""
 
 
-class Model:
-    """A loaded model, with its version and its encoding. Raises UnfitModel for one that could not answer."""
+class Models:
+    """The models of a container by name, and why some of them cannot be served."""
 
-    def __init__(self, file: Path) -> None:
-        content = file.read_bytes()
-        self.version = hashlib.sha256(content).hexdigest()
-        self._session = session(content)
-        self._encoder = Encoder(refuse_unfit(self._session, Contract()))
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.fit: dict[str, Model] = {}
+        self.unfit: dict[str, UnfitModel] = {}
+        for folder in folders:
+            name = folder.name
+            try:
+                contract = (folder / "contract.json").read_bytes()
+                name = Contract.read(contract).name
+                if name in self.fit or name in self.unfit:
+                    wanted = "a name for each model of an endpoint"
+                    raise UnfitModel([Defect("name", f"two models are named {name}", wanted)])
+                self.fit[name] = Model((folder / "model.onnx").read_bytes(), contract)
+            except UnfitModel as error:
+                self.fit.pop(name, None)
+                self.unfit[name] = error
+            except OSError as error:
+                found = f"{error.filename} cannot be read: {error.strerror}"
+                wanted = "model.onnx and contract.json beside each other"
+                self.unfit[name] = UnfitModel([Defect("files", found, wanted)])
+        self.only = next(iter(self.fit), None) if len(self.fit) + len(self.unfit) == 1 else None
+        """The model of a request that names none."""
 
-    def predict(self, instances: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The probability of arriving late, and whether that means late, for each instance.
-
-        Raises BadInstance, naming the instance, the field and the reason.
-        """
-        rows = self._encoder.rows(instances)
-        probabilities = self._session.run(["probabilities"], {"X": rows})[0]
-        return [
-            {"probability": round(late, 6), "late": late >= LATE_FROM}
-            for late in probabilities[:, 1].tolist()
-        ]
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why a model cannot be served, by its name."""
+        return {name: [str(each) for each in error.defects] for name, error in self.unfit.items()}
 
 
-def model_file(environment: Mapping[str, str]) -> Path:
-    """The path of ``model.onnx`` on this service. Exits with the reason when there is none."""
-    if uri := environment.get("AIP_STORAGE_URI"):
-        return _downloaded(uri)
-    folder = Path(
-        environment.get("AZUREML_MODEL_DIR") or environment.get("SM_MODEL_DIR") or "/opt/ml/model"
-    )
-    # Azure ML puts the registered folder below the folder that its variable names.
-    found = sorted(folder.rglob("model.onnx"))
-    if len(found) != 1:
-        raise SystemExit(
-            f"{folder} should hold one model.onnx and holds {len(found)}. The folder is named by "
-            "AZUREML_MODEL_DIR or SM_MODEL_DIR; without them it is /opt/ml/model."
+class App:
+    """The routes of all services at once: no service uses the names of another."""
+
+    def __init__(self, models: Models, environment: Mapping[str, str]) -> None:
+        self._models = models
+        self._predict = {"/predict", "/invocations", "/score"}
+        self._predict.add(environment.get("AIP_PREDICT_ROUTE", "/predict"))
+        self._health = {"/healthz", "/ping", environment.get("AIP_HEALTH_ROUTE", "/ping")}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body", False):
+            body = bytearray(body)
+            while message.get("more_body", False) and len(body) <= MAX_BODY_BYTES:
+                message = await receive()
+                body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            return
+        status, content = await self.answer(scope["method"], scope["path"], body)
+        answer = orjson.dumps(content)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(answer)),
+                ],
+            }
         )
-    return found[0]
+        await send({"type": "http.response.body", "body": answer})
+
+    async def answer(self, method: str, path: str, body: bytes | bytearray) -> Answer:
+        """Status and content for one request."""
+        if method != "POST" or path not in self._predict or len(body) > MAX_BODY_BYTES:
+            return self._other_answer(method, path, len(body))
+        try:
+            model, instances = self._asked(body)
+        except Refused as refusal:
+            return refusal.answer
+        if model.is_slow(instances):  # other requests, and the health, must not wait for it
+            return await asyncio.to_thread(_predicted, model, instances)
+        return _predicted(model, instances)
+
+    def _other_answer(self, method: str, path: str, size: int) -> Answer:
+        """The health, and what is refused before its body is read."""
+        if size > MAX_BODY_BYTES:
+            return 413, {"error": f"the body may have {MAX_BODY_BYTES} bytes"}
+        if path not in self._predict and path not in self._health:
+            return 404, {"error": f"nothing is at {path:.80}"}
+        if path in self._predict or method not in ("GET", "HEAD"):
+            return 405, {"error": f"{path} does not take {method:.20}"}
+        versions = {name: model.version for name, model in self._models.fit.items()}
+        if reasons := self._models.reasons:
+            error = f"{_counted(len(reasons))} cannot be served"
+            return 503, {"error": error, "reasons": reasons, "models": versions}
+        return 200, {"status": "ok", "models": versions}
+
+    def _asked(self, body: bytes | bytearray) -> tuple[Model, list[Any]]:
+        """The model that a request is for, and its instances. Raises Refused."""
+        try:
+            document = orjson.loads(body)
+            instances = document["instances"]
+            name = document.get("model", self._models.only)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            reason = 'the body should be JSON: {"instances": [{...}]}'
+            raise Refused(400, {"error": reason}) from None
+        model = self._models.fit.get(name) if isinstance(name, str) else None
+        if model is None:
+            raise Refused(*self._without_model(name))
+        if not isinstance(instances, list) or not instances:
+            reason = "instances should be a list with at least one object"
+            raise Refused(400, {"error": reason, "model_version": model.version})
+        return model, instances
+
+    def _without_model(self, name: object) -> Answer:
+        models = self._models
+        there = ", ".join(sorted({*models.fit, *models.unfit}))
+        if name is None and len(models.fit) + len(models.unfit) > 1:
+            return 400, {"error": f"model should name one of the models: {there}"}
+        unfit = next(iter(models.unfit)) if name is None else name
+        if isinstance(unfit, str) and unfit in models.unfit:
+            reasons = models.reasons[unfit]
+            return 503, {"error": f"the model {unfit} cannot be served", "reasons": reasons}
+        return 404, {"error": f"there is no model {name!r:.40}; there is: {there}"}
 
 
-def _downloaded(uri: str) -> Path:
-    """The model, downloaded. It is refused as long as the new grant for this server is not in force everywhere.
+class Refused(Exception):
+    """A request that no model gets."""
 
-    https://cloud.google.com/iam/docs/access-change-propagation
-    """
-    # The imports take half a second, so only on Vertex AI.
-    from google.api_core.exceptions import Forbidden, NotFound
-    from google.api_core.retry import Retry, if_exception_type
-    from google.cloud import storage
+    def __init__(self, status: int, content: dict[str, Any]) -> None:
+        super().__init__(content["error"])
+        self.answer: Answer = status, content
 
-    file = Path(tempfile.mkdtemp(prefix="model-")) / "model.onnx"
-    client = storage.Client()
 
-    @Retry(if_exception_type(Forbidden, NotFound), maximum=10, timeout=DOWNLOAD_SECONDS)
-    def download() -> None:
-        with file.open("wb") as target:
-            client.download_blob_to_file(f"{uri.rstrip('/')}/model.onnx", target)
+def _predicted(model: Model, instances: Sequence[Any]) -> Answer:
+    try:
+        predictions = model.predictions(instances)
+    except BadInstance as error:
+        return 400, {"error": str(error), "model_version": model.version}
+    except BadAnswer as error:
+        return 422, {
+            "error": f"the model {model.name} has no answer: {error}",
+            "model_version": model.version,
+        }
+    return 200, {"predictions": predictions, "model": model.name, "model_version": model.version}
 
-    download()
-    return file
+
+def _counted(models: int) -> str:
+    return "a model" if models == 1 else f"{models} models"
 
 
 def port(environment: Mapping[str, str]) -> int:
@@ -113,83 +197,21 @@ def port(environment: Mapping[str, str]) -> int:
     return int(next((environment[name] for name in names if name in environment), "8080"))
 
 
-class App:
-    """The routes of all services at once: no service uses the names of another."""
-
-    def __init__(self, model: Model | UnfitModel, environment: Mapping[str, str]) -> None:
-        self._model = model
-        self._predict = {"/predict", "/invocations", "/score"}
-        self._predict.add(environment.get("AIP_PREDICT_ROUTE", "/predict"))
-        self._health = {"/healthz", "/ping", environment.get("AIP_HEALTH_ROUTE", "/ping")}
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        body, more = bytearray(), True
-        while more and len(body) <= MAX_BODY_BYTES:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        status, content = self.answer(scope["method"], scope["path"], bytes(body))
-        answer = json.dumps(content, separators=(",", ":")).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(answer)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
-
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Status and content for one request."""
-        if len(body) > MAX_BODY_BYTES:
-            return 413, {"error": f"the body may have {MAX_BODY_BYTES} bytes"}
-        if path in self._health:
-            allowed = method in ("GET", "HEAD")
-        elif path in self._predict:
-            allowed = method == "POST"
-        else:
-            return 404, {"error": f"nothing is at {path:.80}"}
-        if not allowed:
-            return 405, {"error": f"{path} does not take {method:.20}"}
-        if isinstance(self._model, UnfitModel):
-            reasons = [str(each) for each in self._model.defects]
-            return 503, {"error": "the model cannot be served", "reasons": reasons}
-        version = self._model.version
-        if path in self._health:
-            return 200, {"status": "ok", "model_version": version}
-        try:
-            predictions = self._model.predict(_instances(body))
-            return 200, {"predictions": predictions, "model_version": version}
-        except BadInstance as error:
-            return 400, {"error": str(error)}
-
-
-def _instances(body: bytes) -> list[Mapping[str, Any]]:
-    """The instances of a request. Raises BadInstance."""
-    try:
-        instances = json.loads(body)["instances"]
-    except (KeyError, RecursionError, TypeError, ValueError):
-        raise BadInstance('the body should be JSON: {"instances": [{...}]}') from None
-    if not isinstance(instances, list) or not instances:
-        raise BadInstance("instances should be a list with at least one flight")
-    return instances
-
-
 def main() -> None:
     """Serve until SIGTERM, then finish the running requests.
 
     A model that cannot be served is refused in the log and by the health route: a container that ends would be started
     again and again, and the reason would be in none of its answers.
     """
-    model: Model | UnfitModel
-    try:
-        model = Model(model_file(os.environ))
-        print(f"Serving model {model.version}", flush=True)
-    except UnfitModel as error:
-        model = error
-        print(f"The model cannot be served.\n{error}", flush=True)
+    models = Models(model_folders(os.environ))
+    for name, model in models.fit.items():
+        print(f"Serving model {name} {model.version}", flush=True)
+    for name, error in models.unfit.items():
+        print(f"The model {name} cannot be served.\n{error}", flush=True)
+    np.seterr(over="raise")  # a number that is too large for a float32 is refused, not infinity
+    gc.freeze()  # what stays for good is not searched for garbage, which takes milliseconds
     uvicorn.run(
-        App(model, os.environ),
+        App(models, os.environ),
         host=os.environ.get("HOST", "0.0.0.0"),  # noqa: S104 - a container is reached from outside
         port=port(os.environ),
         loop="uvloop",

@@ -48,10 +48,9 @@ def read_ready(stack: NamedStack) -> StackConfig:
 
 
 def refuse_model(config: StackConfig) -> None:
-    """Leave if the platform could not serve a model. The program refuses it, too, but after the account was asked."""
+    """Leave if the platform could not serve the model. The program refuses it, too, but after the account was asked."""
     try:
-        for artifact in config.artifacts:
-            refuse_unfit_model(artifact)
+        refuse_unfit_model(config.artifact)
     except pulumi.RunError as error:
         fail(str(error))
 

@@ -1,0 +1,114 @@
+"""A model that was loaded, held against its contract, and found fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnxruntime
+
+from model_server import answers
+from model_server.contract import Contract, version
+from model_server.defects import BadAnswer, Defect, UnfitModel, shortened
+from model_server.inputs import Inputs
+
+SLOW_SECONDS = 0.005
+"""From so long an answer on, other requests would wait for it noticeably, so it is made in a thread of its own."""
+
+
+class Model:
+    """Raises UnfitModel, with all rules that the model breaks, for one that could not answer as its contract promises."""
+
+    def __init__(self, model: bytes, contract: bytes) -> None:
+        self.version = version(contract, model)
+        self.contract = Contract.read(contract)
+        self.name = self.contract.name
+        self._session = _session(model)
+        defects: list[Defect] = []
+        try:
+            kind = answers.KINDS[self.contract.answer["kind"]]
+            self._inputs = Inputs(self._session, self.contract)
+            self._answer = kind(self.contract.answer, self._session.get_outputs())
+            defects = [*self._inputs.defects, *self._answer.defects]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = (
+                f"a part of contract.json is missing or wrong ({type(error).__name__}: {error})"
+            )
+            defects = [Defect("contract", reason, "the document that a model's model.toml gives")]
+        # A model of another form cannot be asked about the example.
+        defects = defects or list(self._wrong_answers())
+        if defects:
+            raise UnfitModel(defects)
+        started = time.perf_counter()
+        self.predictions([self.contract.example])
+        self._seconds = time.perf_counter() - started
+        self._images = any(each["type"] == "image" for each in self.contract.fields)
+
+    def predictions(self, instances: Sequence[Any]) -> list[dict[str, Any]]:
+        """A prediction for each instance, in their order.
+
+        Raises BadInstance, naming the instance, the field and the reason, and BadAnswer.
+        """
+        found = self._answer.predictions(self._found(instances))
+        if len(found) != len(instances):
+            raise BadAnswer(f"{len(found)} answers came for {len(instances)} instances")
+        return found
+
+    def is_slow(self, instances: Sequence[Any]) -> bool:
+        """Whether the answer may take long: an image does that is small in bytes and large in pixels."""
+        return self._images or self._seconds * len(instances) > SLOW_SECONDS
+
+    def _found(self, instances: Sequence[Any]) -> list[Any]:
+        feed = self._inputs.feed(instances)
+        try:
+            found: list[Any] = self._session.run(self._answer.names, feed)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of its own
+            raise BadAnswer(
+                f"ONNX Runtime says: {shortened(str(error)) or type(error).__name__}"
+            ) from error
+        return found
+
+    def _wrong_answers(self) -> Iterator[Defect]:
+        """What is wrong with the answers: to the example, and to the same without what may be left out."""
+        required = {each["name"] for each in self.contract.fields if each["required"]}
+        example: Mapping[str, Any] = self.contract.example
+        bare = {name: value for name, value in example.items() if name in required}
+        for name, instance in (("the example", example), ("the example's required fields", bare)):
+            try:
+                self._answer.verify(self._found([instance]))
+                self.predictions([instance, instance])
+            except ValueError as error:
+                yield Defect(f"answer to {name}", str(error), "an example that the model can read")
+                return
+            except (BadAnswer, MemoryError) as error:
+                reason = str(error) or type(error).__name__
+                if "allocate" in reason or "bad_alloc" in reason or isinstance(error, MemoryError):
+                    yield Defect("memory", reason, "an answer within the memory of an instance")
+                else:
+                    wanted = f"{self._answer.wanted}; finite, and for probabilities from 0 to 1 and together 1"
+                    yield Defect(f"answer to {name}", reason, wanted)
+                return
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    """The model, loaded. Raises UnfitModel."""
+    options = onnxruntime.SessionOptions()
+    # One prediction takes microseconds: other threads would only add time.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters of it is raised, too
+    try:
+        return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise UnfitModel([_unloadable(str(error))]) from error
+
+
+def _unloadable(reason: str) -> Defect:
+    found = f"ONNX Runtime {onnxruntime.__version__} says: {shortened(reason)}"
+    if "xternal data" in reason or "external_data" in reason:
+        wanted = "the weights inside model.onnx, the only file that is uploaded (onnx.save with save_as_external_data=False)"
+        return Defect("one file", found, wanted)
+    if "protobuf" in reason.lower():
+        return Defect("format", found, "a whole ONNX file")
+    return Defect("runtime", found, "operators and opsets that this version has")

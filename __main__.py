@@ -14,7 +14,8 @@ pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()
 stack_place.refuse_another_place(config)
-refuse_unfit_model(config.artifact)
+for artifact in config.artifacts:
+    refuse_unfit_model(artifact)
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

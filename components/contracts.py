@@ -133,10 +133,16 @@ class Grant:
     access: Access
     zone: Zone | None = None
     """Required with a lake, and only there."""
+    prefixes: tuple[str, ...] = ()
+    """The folders of the zone that it is for, such as a model's; none: the whole zone."""
+    files: tuple[str, ...] = ()
+    """The names of the only files in them, or below them, that it is for; none: all."""
 
     def __post_init__(self) -> None:
         if isinstance(self.target, DataLake) != (self.zone is not None):
             raise TypeError("a grant names a zone if, and only if, its target is a lake")
+        if (self.prefixes and not self.zone) or (self.files and not self.prefixes):
+            raise TypeError("a grant names prefixes of a zone, and files of prefixes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +150,16 @@ class IdentityArgs:
     foundation: Foundation
     workload: Workload
     grants: Sequence[Grant]
+    label: str = ""
+    """What tells identities of one workload apart, such as ``serving-flight-delay``; empty: there is one."""
 
 
 class Identity(Component):
     """The identity of one workload, with exactly its grants."""
 
     workload: Workload
+    label: str
+    """The one of the arguments, or the workload."""
     principal: pulumi.Output[str]
     """Role ARN, service account e-mail or managed identity resource id."""
     attachments: list[pulumi.Resource]
@@ -193,7 +203,8 @@ class ModelArtifactArgs:
 
 
 class ModelArtifact(Component):
-    """The artifact's files in the lake's models zone. They stay there when another version serves."""
+    """An artifact's files in the lake's models zone: a model's, or the bundle of several models that share an endpoint.
+    They stay there when another version serves."""
 
     uri: pulumi.Output[str]
     """The URI that the cloud's model service takes: the archive's on AWS, the folder's elsewhere."""
@@ -201,13 +212,27 @@ class ModelArtifact(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkspaceArgs:
+    foundation: Foundation
+    lake: DataLake
+
+
+class Workspace(Component):
+    """What the model endpoints of a platform share: a workspace on Azure, and nothing elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelEndpointArgs:
     foundation: Foundation
     lake: DataLake
+    workspace: Workspace
+    label: str
+    """Its name in the settings."""
     serving_identity: Identity | None
     """None: the cloud serves models as an account of its own (`CloudPackage.WORKLOADS`)."""
     image: pulumi.Input[str]
     model: ModelArtifact
+    """What it serves: one model, or the bundle of several."""
     machine: str
     """``serverless`` (AWS only) or the cloud's own instance type."""
     min_instances: int
@@ -224,15 +249,18 @@ class ModelEndpointArgs:
 
 
 class ModelEndpoint(Component):
-    """The managed ML service serving one model version; another version rolls without downtime."""
+    """The managed ML service serving one artifact; another version of it rolls without downtime."""
 
+    label: str
+    """Its name in the settings."""
     endpoint_name: pulumi.Output[str]
+    """The cloud's own name."""
     endpoint_url: pulumi.Output[str]
     """Where the cloud's own API answers predictions for this endpoint."""
     model_version: pulumi.Output[str]
-    """The version that takes the traffic, known once it does."""
-    gateway_settings: pulumi.Output[dict[str, str]]
-    """The gateway's environment variables for calling this endpoint; nothing secret."""
+    """The artifact's version that takes the traffic, known once it does."""
+    target: pulumi.Output[str]
+    """What the gateway calls: the endpoint's name or URL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,12 +277,23 @@ class ApiKey(Component):
     """The key itself, always secret."""
 
 
+@dataclass(frozen=True)
+class Route:
+    """Where the gateway finds the predictions of one model."""
+
+    version: pulumi.Input[str]
+    """The model's version, known once its endpoint serves it."""
+    target: pulumi.Input[str]
+    """`ModelEndpoint.target`, or the same of an endpoint that exists elsewhere."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatewayArgs:
     foundation: Foundation
     lake: DataLake
     identity: Identity
-    endpoint: ModelEndpoint
+    routes: Mapping[str, Route]
+    """By the model's name."""
     built_image: pulumi.Input[str] | None
     """None: the cloud runs the gateway from a zip (`CloudPackage.IMAGES`)."""
     code: Path
@@ -284,15 +323,20 @@ class GatewayArgs:
             **self.settings,
             "ACCESS": "key" if self.key else "public",
             "CAPTURE_URI": pulumi.Output.concat(self.lake.uri, "/", Zone.CAPTURES.value),
+            # Compact: Lambda allows 4 KB for all variables together.
+            "MODELS": pulumi.Output.json_dumps(
+                {name: [route.version, route.target] for name, route in self.routes.items()},
+                sort_keys=True,
+                separators=(",", ":"),
+            ),
+            "MODELS_URI": pulumi.Output.concat(self.lake.uri, "/", Zone.MODELS.value),
             **cloud,
         }
-        return pulumi.Output.all(known, self.endpoint.gateway_settings).apply(
-            lambda parts: dict(sorted({**parts[0], **parts[1]}.items()))
-        )
+        return pulumi.Output.all(**known).apply(lambda values: dict(sorted(values.items())))
 
 
 class Gateway(Component):
-    """The public entry: validates a request, calls the model endpoint, keeps a capture in the lake."""
+    """The public entry: validates a request, calls the model's endpoint, keeps a capture in the lake."""
 
     url: pulumi.Output[str]
     """Without a trailing slash."""
@@ -305,7 +349,7 @@ class DeliveryArgs:
     identities: Sequence[Identity]
     """The workloads' identities: those that the pipeline may assign to the services that it sets up."""
     registry: ImageRegistry
-    endpoint: ModelEndpoint
+    endpoints: Sequence[ModelEndpoint]
     gateway: Gateway
     key: ApiKey | None
     """The gateway's key, which a deployment rotates; None: the gateway is public."""
@@ -362,6 +406,7 @@ class CloudPackage(Protocol):
     Identity: ComponentClass[IdentityArgs, Identity]
     ImageBuild: ComponentClass[ImageBuildArgs, ImageBuild]
     ModelArtifact: ComponentClass[ModelArtifactArgs, ModelArtifact]
+    Workspace: ComponentClass[WorkspaceArgs, Workspace]
     ModelEndpoint: ComponentClass[ModelEndpointArgs, ModelEndpoint]
     ApiKey: ComponentClass[ApiKeyArgs, ApiKey]
     Gateway: ComponentClass[GatewayArgs, Gateway]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pulumi
 
 from components import build_context, contracts
 from components.contracts import Access, Grant, Image, Workload, Zone
+from config import made_artifacts
+from config.endpoints import EndpointConfig
+from config.model_store import CONTRACT, VERSION_FILE, Artifact
 from config.schema import StackConfig
 from config.tags import platform_tags
 
@@ -17,7 +21,7 @@ COMPONENTS = {Image.MODEL_SERVER: "image", Image.GATEWAY: "gateway-image"}
 
 
 class Platform(pulumi.ComponentResource):
-    """A lake, an image, a served model and a gateway, on one cloud."""
+    """A lake, images, served models and a gateway, on one cloud."""
 
     outputs: dict[str, pulumi.Input[object]]
     """The contract: the same names and types on every cloud."""
@@ -55,19 +59,49 @@ class Platform(pulumi.ComponentResource):
         )
         images = self._images()
         server = images[Image.MODEL_SERVER]
-        endpoint = self._endpoint(server)
+        self._workspace = cloud.Workspace(
+            f"{name}-endpoint",  # as the one endpoint was called, of which an existing stack takes it over
+            contracts.WorkspaceArgs(foundation=self._foundation, lake=self._lake),
+            self._child,
+        )
+        endpoints = {
+            endpoint.name: self._endpoint(endpoint, server) for endpoint in config.endpoints
+        }
+        versions = {
+            model.name: _served_version(endpoints[endpoint.name], endpoint.served, model)
+            for endpoint in config.endpoints
+            for model in endpoint.models
+        }
+        serving = {
+            model.name: endpoints[endpoint.name]
+            for endpoint in config.endpoints
+            for model in endpoint.models
+        }
         key = self._key() if config.gateway.access == "key" else None
-        gateway = self._gateway(images.get(Image.GATEWAY), endpoint, key)
-        delivery = self._delivery(endpoint, gateway, key) if config.delivery.repository else None
+        routes = {
+            model: contracts.Route(versions[model], endpoint.target)
+            for model, endpoint in serving.items()
+        }
+        gateway = self._gateway(images.get(Image.GATEWAY), routes, [*endpoints.values()], key)
+        delivery = (
+            self._delivery([*endpoints.values()], gateway, key)
+            if config.delivery.repository
+            else None
+        )
 
         self.outputs = {
             "cloud": config.cloud,
             "environment": config.environment,
             "lake_uri": self._lake.uri,
             "image": server.image,
-            "model_version": endpoint.model_version,
-            "endpoint_name": endpoint.endpoint_name,
-            "endpoint_url": endpoint.endpoint_url,
+            "models": {
+                model: {
+                    "version": versions[model],
+                    "endpoint_name": endpoint.endpoint_name,
+                    "endpoint_url": endpoint.endpoint_url,
+                }
+                for model, endpoint in sorted(serving.items())
+            },
             "gateway_url": gateway.url,
         }
         if key:
@@ -77,10 +111,12 @@ class Platform(pulumi.ComponentResource):
             self.outputs["delivery_provider"] = delivery.provider
         self.register_outputs(self.outputs)
 
-    def _identity(self, workload: Workload, *grants: Grant) -> contracts.Identity:
+    def _identity(self, workload: Workload, *grants: Grant, label: str = "") -> contracts.Identity:
         identity = self._cloud.Identity(
-            f"{self._name}-{workload}",
-            contracts.IdentityArgs(foundation=self._foundation, workload=workload, grants=grants),
+            f"{self._name}-{label or workload}",
+            contracts.IdentityArgs(
+                foundation=self._foundation, workload=workload, grants=grants, label=label
+            ),
             self._child,
         )
         self._identities.append(identity)
@@ -112,33 +148,46 @@ class Platform(pulumi.ComponentResource):
             for image in self._cloud.IMAGES
         }
 
-    def _endpoint(self, image: contracts.ImageBuild) -> contracts.ModelEndpoint:
-        model = self._cloud.ModelArtifact(
-            f"{self._name}-model",
+    def _artifact(self, name: str, artifact: Artifact) -> contracts.ModelArtifact:
+        made_artifacts.write(artifact)
+        return self._cloud.ModelArtifact(
+            f"{self._name}-{name}",
             contracts.ModelArtifactArgs(
-                foundation=self._foundation, lake=self._lake, artifact=self._config.artifact
+                foundation=self._foundation, lake=self._lake, artifact=artifact
             ),
             self._child,
         )
+
+    def _endpoint(
+        self, endpoint: EndpointConfig, server: contracts.ImageBuild
+    ) -> contracts.ModelEndpoint:
+        # Each model's own files are in the lake in any case: the gateway reads the contract there.
+        models = [self._artifact(f"model-{each.name}", each) for each in endpoint.models]
+        served = models[0]
+        if endpoint.served.members:
+            served = self._artifact(f"bundle-{endpoint.name}", endpoint.served)
         identity = None
         if Workload.SERVING in self._cloud.WORKLOADS:
             identity = self._identity(
                 Workload.SERVING,
-                Grant(self._lake, Access.READ, Zone.MODELS),
+                Grant(self._lake, Access.READ, Zone.MODELS, prefixes=(endpoint.served.name,)),
                 Grant(self._registry, Access.PULL),
+                label=f"{Workload.SERVING}-{endpoint.name}",
             )
         return self._cloud.ModelEndpoint(
-            f"{self._name}-endpoint",
+            f"{self._name}-endpoint-{endpoint.name}",
             contracts.ModelEndpointArgs(
                 foundation=self._foundation,
                 lake=self._lake,
+                workspace=self._workspace,
+                label=endpoint.name,
                 serving_identity=identity,
-                image=image.image,
-                model=model,
-                machine=self._config.machine,
-                min_instances=self._config.endpoint.min_instances,
-                max_instances=self._config.endpoint.max_instances,
-                serverless_concurrency=self._config.serverless_concurrency,
+                image=endpoint.image or server.image,
+                model=served,
+                machine=endpoint.machine,
+                min_instances=endpoint.min_instances,
+                max_instances=endpoint.max_instances,
+                serverless_concurrency=endpoint.serverless_concurrency,
             ),
             self._child,
         )
@@ -155,7 +204,8 @@ class Platform(pulumi.ComponentResource):
     def _gateway(
         self,
         image: contracts.ImageBuild | None,
-        endpoint: contracts.ModelEndpoint,
+        routes: Mapping[str, contracts.Route],
+        endpoints: Sequence[contracts.ModelEndpoint],
         key: contracts.ApiKey | None,
     ) -> contracts.Gateway:
         gateway = self._config.gateway
@@ -166,12 +216,19 @@ class Platform(pulumi.ComponentResource):
                 lake=self._lake,
                 identity=self._identity(
                     Workload.GATEWAY,
-                    Grant(endpoint, Access.INVOKE),
+                    *(Grant(endpoint, Access.INVOKE) for endpoint in endpoints),
                     Grant(self._lake, Access.WRITE, Zone.CAPTURES),
+                    Grant(
+                        self._lake,
+                        Access.READ,
+                        Zone.MODELS,
+                        prefixes=tuple(sorted(routes)),
+                        files=(CONTRACT, VERSION_FILE),
+                    ),
                     Grant(self._registry, Access.PULL),
                     *([Grant(key, Access.READ)] if key else []),
                 ),
-                endpoint=endpoint,
+                routes=routes,
                 built_image=image.image if image else None,
                 code=WORKLOADS / Image.GATEWAY,
                 key=key,
@@ -189,7 +246,7 @@ class Platform(pulumi.ComponentResource):
 
     def _delivery(
         self,
-        endpoint: contracts.ModelEndpoint,
+        endpoints: Sequence[contracts.ModelEndpoint],
         gateway: contracts.Gateway,
         key: contracts.ApiKey | None,
     ) -> contracts.Delivery:
@@ -201,7 +258,7 @@ class Platform(pulumi.ComponentResource):
                 lake=self._lake,
                 registry=self._registry,
                 identities=self._identities,
-                endpoint=endpoint,
+                endpoints=endpoints,
                 gateway=gateway,
                 key=key,
                 subject=delivery.subject,
@@ -211,3 +268,12 @@ class Platform(pulumi.ComponentResource):
             ),
             self._child,
         )
+
+
+def _served_version(
+    endpoint: contracts.ModelEndpoint, served: Artifact, model: Artifact
+) -> pulumi.Output[str]:
+    """The model's version, once its endpoint serves it. Of a bundle that is another one, the bundle's."""
+    return endpoint.model_version.apply(
+        lambda found: model.version if found == served.version else found
+    )

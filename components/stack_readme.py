@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
@@ -13,15 +14,17 @@ TEMPLATE = """\
 |---|---|
 | lake | `{lake_uri}` |
 | image | `{image}` |
-| model version | `{model_version}` |
-| model endpoint | `{endpoint_name}` |
-| endpoint API | {endpoint_url} |
 | gateway | {gateway_url} |
 
-Open {gateway_url}/ in a browser, or ask for a prediction:
+| model | version | endpoint | its API |
+|---|---|---|---|
+{rows}
+
+Open {gateway_url}/ in a browser, or ask for a prediction of a model's own example:
 
 ```sh
-curl -s {gateway_url}/predict {key}-H 'content-type: application/json' -d @docs/flight.json
+curl -s {gateway_url}/models/{model} | jq '{{instances: [.example]}}' |
+  curl -s {gateway_url}/models/{model}/predict {key}-H 'content-type: application/json' -d @-
 ```
 """
 KEY = '-H "x-api-key: $(pulumi stack output gateway_key --show-secrets --stack {stack})" \\\n  '
@@ -45,10 +48,21 @@ def is_on_pulumi_cloud() -> bool:
 def render(outputs: Mapping[str, pulumi.Input[object]]) -> pulumi.Output[str]:
     """Markdown for the stack's ``readme`` output, with the key's place and never the key."""
     shown = {name: value for name, value in outputs.items() if name != "gateway_key"}
+    models: pulumi.Output[Any] = pulumi.Output.from_input(outputs["models"])
+    shown["rows"] = models.apply(_rows)
+    shown["model"] = models.apply(lambda found: min(found))
     if "gateway_key" not in outputs:
         return pulumi.Output.format(TEMPLATE, key="", **shown)  # type: ignore[arg-type]
     key = KEY.format(stack=stack_reference())
     return pulumi.Output.format(TEMPLATE + KEY_NOTE, key=key, **shown)  # type: ignore[arg-type]
+
+
+def _rows(models: Mapping[str, Mapping[str, str]]) -> str:
+    """A row of the table for each model."""
+    return "\n".join(
+        f"| {name} | `{model['version']}` | `{model['endpoint_name']}` | {model['endpoint_url']} |"
+        for name, model in sorted(models.items())
+    )
 
 
 def stack_reference() -> str:

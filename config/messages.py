@@ -72,6 +72,9 @@ def on_one_line(value: object) -> str:
     return text if len(text) < 80 else f"{text[:76]} …"
 
 
+RENAMED = "triplane:model"
+
+
 def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collection[str]) -> str:
     """What is wrong, and what is allowed instead. ``known`` are the keys of all settings."""
     loc = detail["loc"]
@@ -81,6 +84,11 @@ def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collecti
             if text.startswith("Missing"):
                 text += _misspelt(dotted_key(loc), [key for key in values if key not in known])
             return text
+        case "extra_forbidden" if loc == (RENAMED,):
+            return (
+                "It is triplane:models now, which names each model that the stack serves. Write"
+                f" triplane:models: {{flight-delay: {on_one_line(detail['input'])}}}"
+            )
         case "extra_forbidden":
             return _nested_form(loc, detail["input"], known) or _unknown_setting(loc, known)
         case "missing":
@@ -121,10 +129,10 @@ def _nested_form(loc: tuple[int | str, ...], value: object, known: Collection[st
 
 def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:
     section = dotted_key(loc[:-1])
-    parent = section or "triplane"
+    parent = re.sub(r"^triplane:models\.[^.]+", "triplane:models.<name>", section) or "triplane"
     siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
     allowed = ", ".join(
-        key.removeprefix(f"{section}.").removeprefix("triplane:") for key in siblings
+        key.removeprefix(f"{parent}.").removeprefix("triplane:") for key in siblings
     )
     text = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
     # Only the names are compared: with the prefix that all keys share, every key would be similar.

@@ -1,59 +1,125 @@
-"""The local model store, and the artifact in it that a stack names."""
+"""The local model store, and the artifacts in it that a stack names. What writes into it: lambda/training/."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationInfo
+from config.messages import did_you_mean
+
+CHAMPION = "champion"
+CONTRACT, MODEL_FILE, ARCHIVE, VERSION_FILE = (
+    "contract.json",
+    "model.onnx",
+    "model.tar.gz",
+    "version.txt",
+)
+CARD = "card.json"
+SHARED = "shared"
+"""The store's folder with the bundles: the artifacts of the endpoints that serve several models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A trained model in the local model store, addressed by its content."""
+    """What one endpoint serves, or one of the models in it: files in the local model store, addressed by their content."""
 
     name: str
+    """The model's; a bundle has its endpoint's."""
     version: str
-    """SHA-256 of ``model.onnx``, 64 hexadecimal digits."""
+    """SHA-256 of ``version.txt``, which has the hashes of contract and model (a bundle's: of its models' versions)."""
     directory: Path
-    """Contains ``model.onnx``, ``card.json`` and ``model.tar.gz`` (only the model, packed reproducibly)."""
+    members: tuple[Artifact, ...] = ()
+    """The models of a bundle, sorted by name."""
+    image: str = ""
+    """The model's own image, by digest, in the place of a ``model.onnx``."""
+    contract: bytes = field(default=b"", repr=False)
+    """With an own image: the content of ``contract.json``."""
 
     @property
     def prefix(self) -> str:
         """The artifact's path in the lake's models zone: ``<name>/<version>``."""
         return f"{self.name}/{self.version}"
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files by their paths inside the artifact. The archive has what a model server gets: contract and model."""
+        if self.members:
+            names = [f"{each.name}/{file}" for each in self.members for file in SERVED_FILES]
+            names.append(ARCHIVE)
+        elif self.image:
+            names = [CONTRACT, VERSION_FILE, ARCHIVE]
+        else:
+            names = [MODEL_FILE, CONTRACT, VERSION_FILE, CARD, ARCHIVE]
+        return {name: self.directory / name for name in names}
 
-STORE = Path(__file__).resolve().parents[1] / ".models"
+
+SERVED_FILES = (CONTRACT, MODEL_FILE)
+"""What a model server gets of a model."""
+
+ROOT = Path(__file__).resolve().parents[1]
+STORE = ROOT / ".models"
+MODELS = ROOT / "models"
+"""The folders of the models."""
 MODEL = "flight-delay"
+"""The model of the worked example, which a stack serves that names none."""
 
 
-def artifact_of_version(version: object, info: ValidationInfo) -> Artifact:
-    """The artifact in the local model store for ``champion``, a version, or the beginning of one.
+def stored_artifact(store: Path, model: str, version: str) -> Artifact:
+    """The artifact of a model for ``champion``, a version, or the beginning of one.
 
-    The store is `STORE`, or another one from the validation's context. Raises ValueError.
+    Raises ValueError, with what there is instead.
     """
-    store = Path((info.context or {})["store"]) / MODEL
-    cards = store.glob("*/card.json")
-    versions = sorted(card.parent.name for card in cards)
+    folder = store / model
+    train = f"make train MODEL={model}"
+    versions = sorted(card.parent.name for card in folder.glob(f"*/{CARD}"))
     if not versions:
-        raise ValueError(f"The model store {store.parent.name}/ is empty. Do: make train")
-    listed = f"There are: {', '.join(v[:12] for v in versions)}. Another one: make train MONTHS=1-6"
-    if version == "champion":
-        champion = store / "champion"
+        others = sorted({card.parts[-3] for card in store.glob(f"*/*/{CARD}")} - {model})
+        there = f" The store has: {', '.join(others)}.{did_you_mean(model, others)}"
+        raise ValueError(
+            f"The model store {store.name}/ has no version of {model}. Do: {train}{'.' + there if others else ''}"
+        )
+    listed = f"There are: {', '.join(v[:12] for v in versions)}. Another one: {train}"
+    if version == CHAMPION:
+        champion = folder / CHAMPION
         if not champion.exists():
             raise ValueError(
-                f"No champion is chosen. Do: make train, or name a version here. {listed}"
+                f"No champion is chosen. Do: {train}, or name a version here. {listed}"
             )
         version = champion.read_text().strip()
-    elif not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{8,64}", version):
-        raise ValueError(
-            "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits"
-            f" in lower case (in quotes when they are all decimal). {listed}"
-        )
+    elif not re.fullmatch(r"[0-9a-f]{8,64}", version):
+        raise ValueError(f"{ALLOWED_VERSION} {listed}")
     found = [v for v in versions if v.startswith(version)]
     if len(found) != 1:
         many = f"{len(found)} model versions begin like this; write more digits." if found else ""
-        raise ValueError(f"{many or 'No such model version.'} {listed}")
-    return Artifact(name=MODEL, version=found[0], directory=store / found[0])
+        owner = _owner(store, model, version)
+        raise ValueError(f"{many or owner or 'No such model version.'} {listed}")
+    return Artifact(name=model, version=found[0], directory=folder / found[0])
+
+
+ALLOWED_VERSION = (
+    "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits in lower case"
+    " (in quotes when they are all decimal)."
+)
+
+
+def _owner(store: Path, model: str, version: str) -> str:
+    """Which other model a version belongs to; empty if none has it."""
+    found = sorted({card.parts[-3] for card in store.glob(f"*/{version}*/{CARD}")} - {model})
+    return f"This is a version of {found[0]}, not of {model}." if found else ""
+
+
+def bundle(endpoint: str, models: Sequence[Artifact]) -> Artifact:
+    """The artifact of an endpoint that serves several models. `config.made_artifacts.write` makes its files."""
+    members = tuple(sorted(models, key=lambda each: each.name))
+    lines = "".join(f"{each.name} {each.version}\n" for each in members)
+    version = hashlib.sha256(lines.encode()).hexdigest()
+    store = members[0].directory.parents[1]
+    return Artifact(
+        name=endpoint,
+        version=version,
+        directory=store / SHARED / endpoint / version,
+        members=members,
+    )

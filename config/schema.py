@@ -8,87 +8,34 @@ schema, config/messages.py writes the error report.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from config.catalogue import CATALOGUE, catalogue_entry
 from config.clouds import Cloud
+from config.endpoints import (
+    EndpointConfig,
+    ServedModel,
+    allowed_name,
+    endpoints_of,
+    refuse_contradictions,
+    written_models,
+)
 from config.github import TEMPLATE, github_subject
 from config.messages import did_you_mean
-from config.model_store import Artifact, artifact_of_version
+from config.model_store import CHAMPION, MODEL, Artifact
+from config.sections import SERVERLESS_CONCURRENCY, Endpoint, Machines, Section, between
 from config.tags import tag_problems
-
-
-def between(low: int, high: int) -> AfterValidator:
-    """A range; the error names both its ends."""
-
-    def check(value: int) -> int:
-        if not low <= value <= high:
-            raise ValueError(f"Allowed: {low} to {high}.")
-        return value
-
-    return AfterValidator(check)
-
-
-class Section(BaseModel):
-    """Settings in which an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Machines(Section):
-    """What the model endpoint runs on: one entry for each cloud, so that another cloud is one changed word."""
-
-    aws: str = Field("serverless", description="`serverless`, or a SageMaker instance type")
-    gcp: str = Field("n1-standard-2", description="Vertex AI machine type")
-    azure: str = Field("Standard_DS3_v2", description="Azure ML instance type")
-
-    @field_validator("aws", "gcp", "azure")
-    @classmethod
-    def machine_is_in_catalogue(cls, value: str, info: ValidationInfo) -> str:
-        return catalogue_entry(str(info.field_name), "machines", value)
-
-
-SERVERLESS_CONCURRENCY = 5
-"""A new account's quota is 10 for all its serverless endpoints together, so a second stack fits (docs/reference/aws.md)."""
-
-
-class Endpoint(Section):
-    """How far the model endpoint scales: on instances by their number, serverless by requests at a time."""
-
-    min_instances: Annotated[StrictInt, between(1, 20)] = Field(
-        1, description="Instances that always run"
-    )
-    max_instances: Annotated[StrictInt, between(1, 20)] = Field(
-        2, description="Instances under load"
-    )
-    # 200 is SageMaker's own limit for one endpoint.
-    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
-    serverless_concurrency: Annotated[StrictInt, between(1, 200)] = Field(
-        SERVERLESS_CONCURRENCY,
-        description="AWS serverless: predictions at a time, at most `gateway.max_concurrency`",
-    )
-
-    @model_validator(mode="after")
-    def minimum_is_not_above_maximum(self) -> Endpoint:
-        if self.min_instances > self.max_instances:
-            raise ValueError(
-                f"min_instances ({self.min_instances}) is above max_instances ({self.max_instances})."
-                " Lower the first or raise the second."
-            )
-        return self
 
 
 class Gateway(Section):
@@ -227,20 +174,22 @@ class StackConfig(Section):
     environment: str = Field(
         "dev", description="Name of the environment: part of names, and a tag of every resource"
     )
-    artifact: Annotated[Artifact, BeforeValidator(artifact_of_version)] = Field(
-        "champion",  # type: ignore[assignment]  # the validator returns the artifact
-        alias="triplane:model",
-        validate_default=True,
-        description="Model version to serve: `champion`, or a version's SHA-256 or its beginning",
-    )
     machines: Machines = Field(
-        Machines(), alias="triplane:machine", description="What the model endpoint runs on"
+        Machines(), alias="triplane:machine", description="What the model endpoints run on"
     )
-    endpoint: Endpoint = Field(Endpoint(), description="How far the model endpoint scales")
+    endpoint: Endpoint = Field(Endpoint(), description="How far each model endpoint scales")
     gateway: Gateway = Field(
         Gateway(),
         validate_default=True,
-        description="The HTTP gateway in front of the model endpoint",
+        description="The HTTP gateway in front of the model endpoints",
+    )
+    models: Annotated[
+        dict[Annotated[str, AfterValidator(allowed_name)], ServedModel],
+        BeforeValidator(written_models),
+    ] = Field(
+        {MODEL: CHAMPION},  # type: ignore[dict-item]  # the validator makes a section of it
+        validate_default=True,
+        description="Models to serve: a version each (`champion`, or a version's SHA-256 or its beginning), or a section",
     )
     lake: Lake = Field(Lake(), description="How long the lake keeps captures and former versions")
     delivery: Delivery = Field(
@@ -277,15 +226,16 @@ class StackConfig(Section):
         return self.gcp_project if self.cloud == "gcp" else None
 
     @property
-    def machine(self) -> str:
-        """What the model endpoint runs on, on the chosen cloud."""
-        return str(getattr(self.machines, self.cloud))
+    def endpoints(self) -> Sequence[EndpointConfig]:
+        """The model endpoints on the chosen cloud, sorted by name."""
+        return endpoints_of(
+            self.models, self.cloud, self.machines, self.endpoint, self.gateway.max_concurrency
+        )
 
     @property
-    def serverless_concurrency(self) -> int:
-        """Predictions at a time of a serverless endpoint: no more than the gateway lets through."""
-        asked, admitted = self.endpoint.serverless_concurrency, self.gateway.max_concurrency
-        return min(asked, admitted) if admitted else asked
+    def artifacts(self) -> list[Artifact]:
+        """The models' artifacts, sorted by name."""
+        return [self.models[name].version for name in sorted(self.models)]
 
     @field_validator("environment")
     @classmethod
@@ -315,6 +265,25 @@ class StackConfig(Section):
                 " gateway would never let so many through, and they would count against the account's quota all"
                 " the same. Raise the first, lower the second, or set the first to 0, which reserves nothing."
             )
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def models_have_endpoints(
+        cls, value: dict[str, ServedModel], info: ValidationInfo
+    ) -> dict[str, ServedModel]:
+        refuse_contradictions(value)
+        defaults, gateway = info.data.get("endpoint"), info.data.get("gateway")
+        if defaults and gateway:
+            endpoints_of(value, "aws", Machines(), defaults, gateway.max_concurrency)
+            for name, model in value.items():
+                asked, admitted = model.serverless_concurrency or 0, gateway.max_concurrency
+                if 0 < admitted < asked:
+                    raise ValueError(
+                        f"{name}: serverless_concurrency ({asked}) is above gateway.max_concurrency ({admitted}): the gateway"
+                        " would never let so many through. Lower the first, raise the second, or set it to 0, which"
+                        " reserves nothing."
+                    )
         return value
 
     @field_validator("delivery")
@@ -379,11 +348,32 @@ class Setting(NamedTuple):
     description: str
 
 
+MODEL_KEY = "triplane:models.<name>"
+"""How the documentation and the messages name the section of one model."""
+INHERITED = {
+    **{name: f"triplane:endpoint.{name}" for name in Endpoint.model_fields},
+    **{name: f"triplane:machine.{name}" for name in Machines.model_fields},
+}
+"""The settings that are the defaults of a model's own."""
+
+
 def all_settings() -> Iterator[Setting]:
     """Every setting; a section comes before the settings in it."""
     for field in StackConfig.model_fields.values():
         default = None if field.is_required() else field.default
         yield Setting(str(field.alias), default, field.description or "")
         if isinstance(default, Section):
-            for name, inner in type(default).model_fields.items():
-                yield Setting(f"{field.alias}.{name}", inner.default, inner.description or "")
+            yield from _settings_of(str(field.alias), type(default))
+        elif field.alias == "triplane:models":
+            yield from _settings_of(MODEL_KEY, ServedModel)
+
+
+def _settings_of(key: str, section: type[Section]) -> Iterator[Setting]:
+    for name, inner in section.model_fields.items():
+        if isinstance(inner.default, Section):
+            yield from _settings_of(f"{key}.{name}", type(inner.default))
+            continue
+        default = CHAMPION if inner.is_required() else inner.default
+        if default is None:
+            default = INHERITED[name]
+        yield Setting(f"{key}.{name}", default, inner.description or "")

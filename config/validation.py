@@ -74,7 +74,10 @@ def config_of_values(
             top, *rest = detail["loc"]
             # A default that fails validation is reported under the field's own name.
             field = StackConfig.model_fields.get(str(top))
-            detail["loc"] = (str(field.alias) if field else top, *rest)
+            detail["loc"] = (
+                str(field.alias) if field else top,
+                *(part for part in rest if part != "[key]"),
+            )
             key = messages.dotted_key(detail["loc"])
             if not any(key == reported or key.startswith(f"{reported}.") for reported in errors):
                 hidden = str(detail["loc"][0]) in secrets

@@ -29,6 +29,7 @@ from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from components import clouds, stack_readme
 from components.platform import Platform
+from components.resource_type import DYNAMIC
 from config.schema import StackConfig
 from policy.mock_values import (
     ANY_ARN_PREFIX,
@@ -103,7 +104,21 @@ class Engine(Mocks):
             **inputs,
         }
         outputs |= COMPUTED.get(args.typ, {})
+        outputs |= self._served(args.typ, inputs)
         return identifier, outputs
+
+    def _served(self, type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The version that takes an endpoint's traffic: the one that was deployed there, as its artifact's folder names it."""
+        if type_ == f"{DYNAMIC}AzureEndpointTraffic":
+            return {"serving": inputs["model_version"]}
+        if type_ != f"{DYNAMIC}VertexTraffic":
+            return {}
+        deployment = self._by_id(f"{DYNAMIC}VertexDeployment", inputs["deployed_model"])
+        model = self._by_id(f"{DYNAMIC}VertexModel", deployment["model"])
+        return {"model_version": model["artifact_uri"].rpartition("/")[2]}
+
+    def _by_id(self, type_: str, id_: str) -> Mapping[str, Any]:
+        return next(r.inputs for r in self.registered if (r.type, r.id) == (type_, id_))
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]  # also accepted
         try:

@@ -78,7 +78,6 @@ COMPUTED: dict[str, dict[str, Any]] = {
     f"{DYNAMIC}GcpBuiltImage": {
         "image": f"europe-west1-docker.pkg.dev/triplane-dev/images/platform@{DIGEST}"
     },
-    f"{DYNAMIC}VertexTraffic": {"model_version": "0" * 64},
     "azure-native:containerregistry:Registry": {"loginServer": "images.azurecr.io"},
     "azure-native:keyvault:Secret": {
         "properties": {
@@ -99,7 +98,6 @@ COMPUTED: dict[str, dict[str, Any]] = {
     },
     "azure-native:web:WebApp": {"defaultHostName": "gateway.azurewebsites.net", "identity": {}},
     f"{DYNAMIC}AzureBuiltImage": {"image": f"images.azurecr.io/triplane@{DIGEST}"},
-    f"{DYNAMIC}AzureEndpointTraffic": {"serving": "0" * 64},
     RANDOM_KEY: {"value": "a-key-of-forty-three-characters-of-base64-url"},
 }
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from api_models.resource import Resource
 from components.resource_type import RANDOM_KEY
 from config.clouds import Cloud
-from config.model_store import MODEL
+from config.model_store import CHAMPION, MODEL, Artifact
 from config.validation import config_of_values
 from policy import mock_engine, mock_values
 from policy.plain import plain
@@ -60,11 +60,12 @@ def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
 
 def write_empty_champion(folder: Path) -> None:
     """Write a model version of empty files, and make it the champion: no plan depends on the content."""
-    version = hashlib.sha256(b"").hexdigest()
-    (folder / version).mkdir(parents=True)
-    for file in ("card.json", "model.onnx", "model.tar.gz"):
-        (folder / version / file).write_bytes(b"")
-    (folder / "champion").write_text(version)
+    version = hashlib.sha256(folder.name.encode()).hexdigest()
+    directory = folder / version
+    directory.mkdir(parents=True)
+    for file in Artifact(name=folder.name, version=version, directory=directory).files.values():
+        file.write_bytes(b"")
+    (folder / CHAMPION).write_text(version)
 
 
 def of_state(exported: Mapping[str, Any]) -> list[Resource]:

@@ -7,7 +7,6 @@ A `unit` test that starts an engine or an emulator fails.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,12 +19,20 @@ from typing import Any
 import pytest
 
 from config.clouds import Cloud
+from config.model_contract import version_of, version_text
 from config.schema import StackConfig
 from config.validation import config_of_values
 from policy import mock_engine
 from rehearsal.core.client_environment import isolate
 
 MODEL = b"not a model, but a file with a known hash"
+MODELS = (
+    "flight-delay",
+    "digits",
+    "arrival-delay",
+    *(f"model-{number:02}" for number in range(17)),
+)
+"""As many as a stack may have."""
 HERE = Path(__file__).parent
 REAL_CONTEXTS = {"contexts", "live_context"}
 """Fixtures of the rehearsal's tests whose context starts real processes."""
@@ -90,14 +97,27 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture(scope="session")
 def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model store holding one version, which is the champion."""
-    version = hashlib.sha256(MODEL).hexdigest()
-    folder = tmp_path_factory.mktemp("models") / "flight-delay"
+    """A model store holding one version of each of `MODELS`, which is its champion."""
+    store = tmp_path_factory.mktemp("models")
+    for model in MODELS:
+        write_version(store / model)
+    return store
+
+
+def write_version(folder: Path) -> None:
+    """Write a version of a model, whose files have a known content, and make it the champion."""
+    files = {
+        "model.onnx": MODEL + folder.name.encode(),
+        "contract.json": json.dumps({"name": folder.name}).encode(),
+        "card.json": b"{}",
+        "model.tar.gz": MODEL,
+    }
+    text = version_text(files["contract.json"], files["model.onnx"])
+    version = version_of(text)
     (folder / version).mkdir(parents=True)
-    for name in ("model.onnx", "card.json", "model.tar.gz"):
-        (folder / version / name).write_bytes(MODEL)
+    for name, content in {**files, "version.txt": text.encode()}.items():
+        (folder / version / name).write_bytes(content)
     (folder / "champion").write_text(version + "\n")
-    return folder.parent
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from config.schema import Section, all_settings
+from config.schema import all_settings
+from config.sections import Section
 from operations.engine.installation import HOME
 from tools import generated_part
 

@@ -245,10 +245,10 @@ def _on_tagged(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator
         [REGISTER_TARGET], targets, condition={"StringEquals": scaling | gets_own, **if_any}
     )
     # The alarms of target tracking: Application Auto Scaling names them after the endpoint and does not tag them.
-    alarms = f"alarm:TargetTracking-endpoint/{ModelEndpoint.of(args.endpoint).name_on_instances}/*"
+    endpoints = [ModelEndpoint.of(each).name_on_instances for each in args.endpoints]
     yield allow(
         [each for each in _actions("cloudwatch") if not each.endswith("Resource")],
-        arn("cloudwatch", alarms),
+        *(arn("cloudwatch", f"alarm:TargetTracking-endpoint/{name}/*") for name in endpoints),
     )
 
 

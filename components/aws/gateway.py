@@ -17,6 +17,7 @@ TIMEOUT_SECONDS = 75
 # CPU comes in proportion: four times the smallest function's, for the import of boto3 at a cold start.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MEMORY_MB = 512
+ENDPOINT_KIND = "sagemaker"
 
 
 class Gateway(contracts.Gateway):
@@ -32,7 +33,7 @@ class Gateway(contracts.Gateway):
         log, log_permission = create_log_group(name, foundation, args.identity, self)
         function = aws.lambda_.Function(
             f"{name}-function",
-            description="Validates flights, asks the model endpoint, keeps a capture",
+            description="Validates requests, asks the models' endpoints, keeps captures",
             role=args.identity.principal,
             # Pure Python: boto3 comes with the runtime, and arm64 costs a fifth less.
             runtime="python3.13",
@@ -79,9 +80,10 @@ class Gateway(contracts.Gateway):
 def _environment(args: contracts.GatewayArgs) -> pulumi.Output[dict[str, str]]:
     """The function's environment. Of the key it has the place only, and reads it there."""
     if not args.key:
-        return args.environment()
+        return args.environment(ENDPOINT_KIND=ENDPOINT_KIND)
     key = ApiKey.of(args.key)
     return args.environment(
+        ENDPOINT_KIND=ENDPOINT_KIND,
         API_KEY_SECRET_ARN=key.secret.arn,
         # The version, so that a rotation publishes another version of the function: what runs behind
         # the alias then knows the new key only, as soon as `up` has ended.

@@ -41,7 +41,7 @@ class Identity(contracts.Identity):
         super().__init__("triplane:aws:Identity", name, None, opts)
         foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
-        self.workload = args.workload
+        self.workload, self.label = args.workload, args.label or args.workload
 
         role = aws.iam.Role(
             f"{name}-role",
@@ -81,13 +81,7 @@ def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[St
     """A grant, as the narrowest permissions on AWS."""
     match grant.target, grant.access:
         case DataLake() as lake, contracts.Access.READ:
-            # Without ListBucket a missing object reads as "access denied", which hides typing errors.
-            inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
-            zone = {"StringLike": {"s3:prefix": f"{grant.zone}/*"}}
-            return [
-                allow(["s3:GetObject", "s3:GetObjectVersion"], inside),
-                allow(["s3:ListBucket"], lake.bucket.arn, condition=zone),
-            ]
+            return _reading(lake, grant)
         case DataLake() as lake, contracts.Access.WRITE:
             inside = pulumi.Output.format("{}/{}/*", lake.bucket.arn, str(grant.zone))
             return [allow(["s3:PutObject"], inside)]
@@ -108,6 +102,25 @@ def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[St
         case ApiKey() as key, contracts.Access.READ:
             return [allow(["secretsmanager:GetSecretValue"], key.secret.arn)]
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")
+
+
+def _reading(lake: DataLake, grant: contracts.Grant) -> list[Statement]:
+    """The objects of a zone, or of some folders of it; or some files in them, by their names.
+
+    Without ListBucket a missing object reads as "access denied", which hides typing errors. Who may read some files only may
+    not list the others beside them.
+    """
+    folders = [f"{grant.zone}/{prefix}" for prefix in grant.prefixes] or [str(grant.zone)]
+    patterns = [f"{folder}/*/{file}" for folder in folders for file in grant.files]
+    inside = [f"{folder}/*" for folder in folders]
+    objects = [
+        pulumi.Output.format("{}/{}", lake.bucket.arn, pattern) for pattern in patterns or inside
+    ]
+    read = allow(["s3:GetObject", "s3:GetObjectVersion"], *objects)
+    if grant.files:
+        return [read]
+    listed = {"StringLike": {"s3:prefix": inside if len(inside) > 1 else inside[0]}}
+    return [read, allow(["s3:ListBucket"], lake.bucket.arn, condition=listed)]
 
 
 def _service_statements(workload: contracts.Workload) -> list[Statement]:

@@ -8,8 +8,7 @@ import pulumi_aws as aws
 from components import contracts
 from components.aws.data_lake import DataLake
 from components.aws.foundation import Foundation
-
-FILES = ("model.onnx", "card.json", "model.tar.gz")
+from config.model_store import ARCHIVE
 
 
 class ModelArtifact(contracts.ModelArtifact):
@@ -28,19 +27,19 @@ class ModelArtifact(contracts.ModelArtifact):
 
         objects = {
             file: aws.s3.BucketObjectv2(
-                f"{name}-{file}",
+                f"{name}-{file.replace('/', '-')}",
                 bucket=lake.bucket_name,
                 key=lake.key(contracts.Zone.MODELS, f"{args.artifact.prefix}/{file}"),
-                source=pulumi.FileAsset(str(args.artifact.directory / file)),
+                source=pulumi.FileAsset(str(path)),
                 tags=foundation.platform_tags,
                 opts=child,
             )
-            for file in FILES
+            for file, path in args.artifact.files.items()
         }
 
         # The archive, not the folder: a serverless endpoint takes no ModelDataSource.
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
-        archive = objects["model.tar.gz"]
+        archive = objects[ARCHIVE]
         self.uri = pulumi.Output.format("s3://{}/{}", archive.bucket, archive.key)
         self.version = args.artifact.version
         self.register_outputs({"uri": self.uri, "version": self.version})

@@ -109,6 +109,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.endpoint]),
         )
 
+        self.label = args.label
         self.name_on_instances = _endpoint_name(name, INSTANCES)
         self.endpoint_name = self.endpoint.name
         self.endpoint_url = pulumi.Output.format(
@@ -118,7 +119,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             self.endpoint.name,
         )
         self.model_version = served.model_version
-        self.gateway_settings = pulumi.Output.from_input({"SAGEMAKER_ENDPOINT": self.endpoint.name})
+        self.target = self.endpoint.name
         self.register_outputs(
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )

@@ -10,6 +10,7 @@ from components.aws.image_build import ImageBuild
 from components.aws.image_registry import ImageRegistry
 from components.aws.model_artifact import ModelArtifact
 from components.aws.model_endpoint import ModelEndpoint
+from components.aws.workspace import Workspace
 from components.contracts import Image, Workload
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ImageRegistry",
     "ModelArtifact",
     "ModelEndpoint",
+    "Workspace",
 ]
 
 WORKLOADS = tuple(Workload)

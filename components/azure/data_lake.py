@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pulumi
-from pulumi_azure_native import storage
+from pulumi_azure_native import authorization, storage
 
 from components import contracts, names
 from components.azure import roles
@@ -22,6 +22,8 @@ class DataLake(contracts.DataLake):
     """The blob service's endpoint, without trailing slash: ``https://<account>.blob.core.windows.net``"""
     account: storage.StorageAccount
     containers: dict[contracts.Zone, storage.BlobContainer]
+    keeper: authorization.RoleAssignment
+    """What lets the deployer write blobs; an upload depends on it."""
 
     def __init__(
         self, name: str, args: contracts.DataLakeArgs, opts: pulumi.ResourceOptions | None = None
@@ -61,7 +63,7 @@ class DataLake(contracts.DataLake):
         }
         # The deployer also copies the stack's state into the lake (`make adopt`) and the lake elsewhere
         # (`make backup`); being the subscription's owner does not allow anybody to read or write blobs.
-        roles.assign_deployer(
+        self.keeper = roles.assign_deployer(
             f"{name}-keeper",
             foundation,
             role="Storage Blob Data Contributor",

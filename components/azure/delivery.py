@@ -111,7 +111,7 @@ class Delivery(contracts.Delivery):
         )
         for workload in map(Identity.of, args.identities):
             roles.assign(
-                f"{name}-as-{workload.workload}",
+                f"{name}-as-{workload.label}",
                 principal=principal,
                 role=assigner.id,
                 scope=workload.principal,

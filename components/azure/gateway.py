@@ -102,6 +102,7 @@ def _settings(args: contracts.GatewayArgs, identity: Identity) -> pulumi.Output[
     """The app's settings. Of the key they have the address only: the gateway reads it, and tries again."""
     cloud: dict[str, pulumi.Input[str]] = {
         "AZURE_CLIENT_ID": identity.client_id,
+        "ENDPOINT_KIND": "azureml",
         "PORT": str(PORT),
         "WEBSITES_PORT": str(PORT),
         # The container does not use the shared file system.

@@ -5,17 +5,15 @@ from __future__ import annotations
 import pulumi
 
 from components import contracts
-from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.dynamic.blob_folder import BlobFolder, BlobFolderProvider
-from components.azure.foundation import Foundation
 
 
 class ModelArtifact(contracts.ModelArtifact):
     """The artifact's files below ``<name>/<version>/`` of the models container."""
 
     name: str
-    """The model's name, without its version."""
+    """The model's or the endpoint's name, without its version."""
     path: pulumi.Output[str]
     """The folder's path inside the container, known once the files are there."""
 
@@ -26,21 +24,9 @@ class ModelArtifact(contracts.ModelArtifact):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:azure:ModelArtifact", name, None, opts)
-        foundation, lake, artifact = (
-            Foundation.of(args.foundation),
-            DataLake.of(args.lake),
-            args.artifact,
-        )
+        lake, artifact = DataLake.of(args.lake), args.artifact
 
-        # Being the subscription's owner does not allow anybody to read or write blobs; this role does.
         container = lake.containers[contracts.Zone.MODELS]
-        uploader = roles.assign_deployer(
-            f"{name}-uploader",
-            foundation,
-            role="Storage Blob Data Contributor",
-            scope=container.id,
-            parent=self,
-        )
         folder = BlobFolder(
             f"{name}-files",
             account_url=lake.uri,
@@ -48,7 +34,8 @@ class ModelArtifact(contracts.ModelArtifact):
             container_id=container.id,
             prefix=artifact.prefix,
             directory=artifact.directory,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[uploader]),
+            files=artifact.files,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[lake.keeper]),
         )
 
         self.name = artifact.name

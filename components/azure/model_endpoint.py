@@ -9,11 +9,10 @@ from pulumi_azure_native import machinelearningservices as ml
 
 from components import contracts, names
 from components.azure.autoscale import autoscale
-from components.azure.data_lake import DataLake
 from components.azure.dynamic.endpoint_traffic import EndpointTraffic
 from components.azure.foundation import Foundation
 from components.azure.model_artifact import ModelArtifact
-from components.azure.workspace import create_workspace
+from components.azure.workspace import Workspace
 
 PORT = 8080
 CREATE_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
@@ -38,23 +37,15 @@ class ModelEndpoint(contracts.ModelEndpoint):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:azure:ModelEndpoint", name, None, opts)
-        foundation, lake = Foundation.of(args.foundation), DataLake.of(args.lake)
+        foundation, workspace = Foundation.of(args.foundation), Workspace.of(args.workspace)
         child = pulumi.ResourceOptions(parent=self)
 
-        created = create_workspace(name, foundation, lake, child)
         place = {
             "resource_group_name": foundation.group.name,
-            "workspace_name": created.workspace.name,
+            "workspace_name": workspace.workspace.name,
         }
         self.endpoint = self._endpoint(name, foundation, args, place)
-        datastore = _datastore(
-            f"{name}-models",
-            foundation,
-            lake,
-            place,
-            pulumi.ResourceOptions(parent=self, depends_on=created.attachments),
-        )
-        model = _model(f"{name}-model", foundation, args, place, datastore, child)
+        model = _model(f"{name}-model", foundation, args, place, workspace.datastore, child)
         environment = _environment(name, args.image, place, child)
         deployment = self._deployment(name, foundation, args, place, (model, environment))
         if args.max_instances > args.min_instances:
@@ -69,11 +60,12 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=child,
         )
 
+        self.label = args.label
         self.endpoint_name = self.endpoint.name
         # The scoring URI: POST, with a token for https://ml.azure.com.
         self.endpoint_url = self.endpoint.properties.apply(lambda endpoint: endpoint.scoring_uri)
         self.model_version = traffic.serving
-        self.gateway_settings = self.endpoint_url.apply(lambda url: {"AZUREML_SCORING_URL": url})
+        self.target = self.endpoint_url
         self.register_outputs(
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )
@@ -150,34 +142,6 @@ class ModelEndpoint(contracts.ModelEndpoint):
                 ignore_changes=["sku.capacity"] if args.max_instances > args.min_instances else [],
             ),
         )
-
-
-def _datastore(
-    name: str,
-    foundation: Foundation,
-    lake: DataLake,
-    place: dict[str, pulumi.Output[str]],
-    opts: pulumi.ResourceOptions,
-) -> ml.Datastore:
-    """The lake's models container, as the workspace reads it."""
-    return ml.Datastore(
-        name,
-        **place,
-        name="models",
-        properties=ml.AzureBlobDatastoreArgs(
-            datastore_type="AzureBlob",
-            account_name=lake.account.name,
-            container_name=lake.containers[contracts.Zone.MODELS].name,
-            # No secret: every reader has an identity of its own.
-            credentials=ml.NoneDatastoreCredentialsArgs(credentials_type="None"),
-            service_data_access_auth_identity=(
-                ml.ServiceDataAccessAuthIdentity.WORKSPACE_USER_ASSIGNED_IDENTITY
-            ),
-            subscription_id=foundation.subscription,
-            resource_group=foundation.group.name,
-        ),
-        opts=opts,
-    )
 
 
 def _model(

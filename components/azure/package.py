@@ -10,6 +10,7 @@ from components.azure.image_build import ImageBuild
 from components.azure.image_registry import ImageRegistry
 from components.azure.model_artifact import ModelArtifact
 from components.azure.model_endpoint import ModelEndpoint
+from components.azure.workspace import Workspace
 from components.contracts import Image, Workload
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ImageRegistry",
     "ModelArtifact",
     "ModelEndpoint",
+    "Workspace",
 ]
 
 WORKLOADS = (Workload.SERVING, Workload.GATEWAY)

@@ -6,6 +6,7 @@ Built-in roles and their ids: https://learn.microsoft.com/azure/role-based-acces
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import pulumi
@@ -21,6 +22,12 @@ BUILT_IN = {
     "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
     "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
 }
+
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+READ = f"{BLOBS}/read"
+CONDITION_VERSION = "2.0"
+"""The only one that the portal's editor and new conditions have.
+https://learn.microsoft.com/azure/role-based-access-control/conditions-role-assignments-rest"""
 
 
 def built_in(foundation: Foundation, role: str) -> str:
@@ -52,6 +59,31 @@ def blob_creator(
         ),
         opts,
     )
+
+
+def reading_condition(folders: Sequence[str], files: Sequence[str]) -> str:
+    """The condition that a blob that is read is below one of these folders; or is one of some files there, by their names.
+
+    A listing has no path, but a prefix. Who may read some files only may not list the others: the path that the one
+    condition on all reading compares is then missing, so that it is false (believed).
+    https://learn.microsoft.com/azure/role-based-access-control/conditions-format
+    https://learn.microsoft.com/azure/storage/blobs/storage-auth-abac-attributes
+    """
+    below = _any_of(f"{folder}*" for folder in folders)
+    if files:
+        named = _any_of(f"{folder}*/{file}" for folder in folders for file in files)
+        return f"((!(ActionMatches{{'{READ}'}})) OR (@Resource[{BLOBS}:path] {named}))"
+    listing = f"ActionMatches{{'{READ}'}} AND SubOperationMatches{{'Blob.List'}}"
+    other = f"ActionMatches{{'{READ}'}} AND NOT SubOperationMatches{{'Blob.List'}}"
+    return (
+        f"((!({other})) OR (@Resource[{BLOBS}:path] {below}))"
+        f" AND ((!({listing})) OR (@Request[{BLOBS}:prefix] {below}))"
+    )
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    listed = ", ".join(f"'{pattern}'" for pattern in patterns)
+    return f"ForAnyOfAnyValues:StringLike {{{listed}}}"
 
 
 def endpoint_caller(
@@ -114,6 +146,7 @@ def assign(
     role: pulumi.Input[str],
     scope: pulumi.Input[str],
     principal_type: pulumi.Input[str] = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    condition: str | None = None,
     opts: pulumi.ResourceOptions,
 ) -> authorization.RoleAssignment:
     """Give a principal a role on a scope.
@@ -136,6 +169,8 @@ def assign(
         principal_type=principal_type,
         role_definition_id=role,
         scope=scope,
+        condition=condition,
+        condition_version=CONDITION_VERSION if condition else None,
         opts=pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions(delete_before_replace=False), opts
         ),

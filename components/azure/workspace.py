@@ -1,14 +1,12 @@
-"""The Azure ML workspace that a model endpoint needs, with its logs, its vault, its identity and its roles."""
+"""The Azure ML workspace that the model endpoints share, with its logs, its vault, its identity and its roles."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import pulumi
 from pulumi_azure_native import applicationinsights, managedidentity, operationalinsights
 from pulumi_azure_native import machinelearningservices as ml
 
-from components import names
+from components import contracts, names
 from components.azure import roles
 from components.azure.data_lake import DataLake
 from components.azure.dynamic.grants_in_force import GrantsInForce
@@ -18,18 +16,42 @@ from components.azure.key_vault import key_vault
 LOG_DAYS = 30
 
 
-@dataclass(frozen=True)
-class Workspace:
-    """A workspace, and the role assignments that a use of the lake through it depends on."""
+class Workspace(contracts.Workspace):
+    """The workspace, as the identity that `_attachments` gives its roles, and its way to the lake's models."""
 
     workspace: ml.Workspace
-    attachments: list[pulumi.Resource]
+    datastore: ml.Datastore
+    """The lake's models container, as the workspace reads it."""
+
+    def __init__(
+        self, name: str, args: contracts.WorkspaceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        # When there was one endpoint, all of this was part of it.
+        former = pulumi.Alias(type_="triplane:azure:ModelEndpoint")
+        super().__init__(
+            "triplane:azure:Workspace",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[former])),
+        )
+        foundation, lake = Foundation.of(args.foundation), DataLake.of(args.lake)
+        child = pulumi.ResourceOptions(parent=self)
+
+        self.workspace, attachments = _workspace(name, foundation, lake, child)
+        self.datastore = _datastore(
+            f"{name}-models",
+            foundation,
+            lake,
+            self.workspace,
+            pulumi.ResourceOptions(parent=self, depends_on=attachments),
+        )
+        self.register_outputs({})
 
 
-def create_workspace(
+def _workspace(
     name: str, foundation: Foundation, lake: DataLake, child: pulumi.ResourceOptions
-) -> Workspace:
-    """The workspace, as the identity that `_attachments` gives its roles."""
+) -> tuple[ml.Workspace, list[pulumi.Resource]]:
+    """The workspace, and the role assignments that a use of the lake through it depends on."""
     place = {"resource_group_name": foundation.group.name, "location": foundation.region}
     logs = operationalinsights.Workspace(
         f"{name}-logs",
@@ -76,7 +98,7 @@ def create_workspace(
         tags=foundation.tags,
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=attachments)),
     )
-    return Workspace(workspace, attachments)
+    return workspace, attachments
 
 
 def _attachments(
@@ -112,3 +134,31 @@ def _attachments(
         f"{name}-workspace-in-force", identity.principal_id, assignments, child
     )
     return [*assignments, in_force]
+
+
+def _datastore(
+    name: str,
+    foundation: Foundation,
+    lake: DataLake,
+    workspace: ml.Workspace,
+    opts: pulumi.ResourceOptions,
+) -> ml.Datastore:
+    return ml.Datastore(
+        name,
+        resource_group_name=foundation.group.name,
+        workspace_name=workspace.name,
+        name="models",
+        properties=ml.AzureBlobDatastoreArgs(
+            datastore_type="AzureBlob",
+            account_name=lake.account.name,
+            container_name=lake.containers[contracts.Zone.MODELS].name,
+            # No secret: every reader has an identity of its own.
+            credentials=ml.NoneDatastoreCredentialsArgs(credentials_type="None"),
+            service_data_access_auth_identity=(
+                ml.ServiceDataAccessAuthIdentity.WORKSPACE_USER_ASSIGNED_IDENTITY
+            ),
+            subscription_id=foundation.subscription,
+            resource_group=foundation.group.name,
+        ),
+        opts=opts,
+    )

@@ -21,7 +21,7 @@ from components.gcp.api_key import ApiKey
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
 from components.gcp.gateway import Gateway
-from components.gcp.identity import Identity, zone_condition
+from components.gcp.identity import Identity, condition
 from components.gcp.image_registry import ImageRegistry
 from components.gcp.model_endpoint import ModelEndpoint
 from components.gcp.resource_types import Place, delivery_permissions
@@ -91,7 +91,8 @@ class Delivery(contracts.Delivery):
         self._allow_in_project()
         self._allow_images(ImageRegistry.of(args.registry))
         self._allow_lake(DataLake.of(args.lake), args.zones)
-        self._allow_rolling(ModelEndpoint.of(args.endpoint), Gateway.of(args.gateway))
+        endpoints = [ModelEndpoint.of(endpoint) for endpoint in args.endpoints]
+        self._allow_rolling(endpoints, Gateway.of(args.gateway))
         if args.key:
             self._allow_rotating(ApiKey.of(args.key))
         self._allow_assigning([Identity.of(identity) for identity in args.identities])
@@ -139,26 +140,28 @@ class Delivery(contracts.Delivery):
                 member=self._account.member,
                 condition={
                     "title": f"upload {zone}",
-                    "expression": lake.bucket.name.apply(zone_condition(zone)),
+                    "expression": lake.bucket.name.apply(condition(zone)),
                 },
                 opts=self._foundation.child(self),
             )
 
-    def _allow_rolling(self, endpoint: ModelEndpoint, gateway: Gateway) -> None:
-        """Another model on the one endpoint, and another revision of the one service.
+    def _allow_rolling(self, endpoints: Sequence[ModelEndpoint], gateway: Gateway) -> None:
+        """Another model on each endpoint, and another revision of the one service.
 
         That to deploy and to undeploy ask for rights on the endpoint alone is believed.
         https://cloud.google.com/vertex-ai/docs/general/endpoint-access-control
         https://cloud.google.com/run/docs/securing/managing-access
         """
-        vertex.AiEndpointIamMember(
-            f"{self._name}-roll-model",
-            endpoint=endpoint.endpoint.name,
-            location=endpoint.endpoint.location,
-            role=self._custom_role("roller", Place.ENDPOINT),
-            member=self._account.member,
-            opts=self._foundation.child(self),
-        )
+        role = self._custom_role("roller", Place.ENDPOINT)
+        for endpoint in endpoints:
+            vertex.AiEndpointIamMember(
+                f"{self._name}-roll-{endpoint.label}",
+                endpoint=endpoint.endpoint.name,
+                location=endpoint.endpoint.location,
+                role=role,
+                member=self._account.member,
+                opts=self._foundation.child(self),
+            )
         cloudrunv2.ServiceIamMember(
             f"{self._name}-update-gateway",
             name=gateway.service.name,
@@ -185,10 +188,10 @@ class Delivery(contracts.Delivery):
         """
         reader = self._custom_role("accountreader", Place.ACCOUNTS)
         for identity in identities:
-            self._allow_account(f"as-{identity.workload}", identity.account, USER)
+            self._allow_account(f"as-{identity.label}", identity.account, USER)
         for name, account in (
             ("itself", self._account),
-            *((str(each.workload), each.account) for each in identities),
+            *((str(each.label), each.account) for each in identities),
         ):
             self._allow_account(f"read-{name}", account, reader)
 

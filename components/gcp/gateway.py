@@ -94,6 +94,9 @@ def _environment(
     """
     # The name has the version's number: with "latest", a rotation would come to each instance at another time.
     place = {"API_KEY_SECRET_NAME": ApiKey.of(args.key).version.name} if args.key else {}
-    return args.environment(MAX_CONCURRENCY=str(concurrency), **place).apply(
+    environment = args.environment(
+        ENDPOINT_KIND="vertex", MAX_CONCURRENCY=str(concurrency), **place
+    )
+    return environment.apply(
         lambda known: [{"name": name, "value": value} for name, value in known.items()]
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import pulumi
 from pulumi_gcp import artifactregistry, projects, secretmanager, serviceaccount, storage, vertex
@@ -33,7 +34,7 @@ class Identity(contracts.Identity):
         super().__init__("triplane:gcp:Identity", name, None, opts)
         foundation = Foundation.of(args.foundation)
         self._name, self._foundation = name, foundation
-        self.workload = args.workload
+        self.workload, self.label = args.workload, args.label or args.workload
 
         self.account = serviceaccount.Account(
             # Short: the account id made from this name has 30 characters at most, 8 of them random.
@@ -65,17 +66,7 @@ class Identity(contracts.Identity):
         member: pulumi.Resource
         match grant.target:
             case DataLake() as lake if grant.zone and grant.access in LAKE_ROLES:
-                member = storage.BucketIAMMember(
-                    f"{name}-{grant.access}-{grant.zone}",
-                    bucket=lake.bucket.name,
-                    role=LAKE_ROLES[grant.access],
-                    member=self.account.member,
-                    condition={
-                        "title": f"{grant.access} {grant.zone}",
-                        "expression": lake.bucket.name.apply(zone_condition(grant.zone)),
-                    },
-                    opts=child,
-                )
+                return self._on_the_lake(lake, grant, grant.zone)
             case ImageRegistry() if grant.access is contracts.Access.PULL:
                 # The account of a running workload never pulls: the service agents of Vertex AI and
                 # Cloud Run do, and have the permission in their own project.
@@ -90,12 +81,14 @@ class Identity(contracts.Identity):
                     member=self.account.member,
                     opts=child,
                 )
-            case ModelEndpoint(endpoint=endpoint) if grant.access is contracts.Access.INVOKE:
+            case ModelEndpoint(endpoint=endpoint, label=label) if (
+                grant.access is contracts.Access.INVOKE
+            ):
                 member = vertex.AiEndpointIamMember(
-                    f"{name}-invoke-endpoint",
+                    f"{name}-invoke-{label}",
                     endpoint=endpoint.name,
                     location=endpoint.location,
-                    role=self._predictor_role(),
+                    role=self._predictor_role,
                     member=self.account.member,
                     opts=child,
                 )
@@ -111,6 +104,34 @@ class Identity(contracts.Identity):
                 raise TypeError(f"Google Cloud has no role for {grant.access} on {other!r}")
         return [member]
 
+    def _on_the_lake(
+        self, lake: DataLake, grant: contracts.Grant, zone: contracts.Zone
+    ) -> list[pulumi.Resource]:
+        """A binding for the zone, or one for each of its folders.
+
+        Not one for all folders: a condition has 12 logical operators at most, and one principal has 20 bindings of one role
+        with different conditions at most, as many as a stack has models.
+        https://cloud.google.com/iam/quotas
+        """
+        folders: list[tuple[str, ...]] = [(prefix,) for prefix in grant.prefixes] or [()]
+        return [
+            storage.BucketIAMMember(
+                "-".join((self._name, grant.access, zone, *folder)),
+                bucket=lake.bucket.name,
+                role=LAKE_ROLES[grant.access],
+                member=self.account.member,
+                condition={
+                    "title": " ".join((grant.access, "/".join((zone, *folder)))),
+                    "expression": lake.bucket.name.apply(
+                        condition("/".join((zone, *folder)), grant.files)
+                    ),
+                },
+                opts=self._foundation.child(self),
+            )
+            for folder in folders
+        ]
+
+    @cached_property
     def _predictor_role(self) -> pulumi.Output[str]:
         """A role that may predict and nothing else.
 
@@ -132,14 +153,15 @@ class Identity(contracts.Identity):
         return name
 
 
-def zone_condition(zone: contracts.Zone) -> Callable[[str], str]:
-    """The condition that a request is for an object of the zone.
+def condition(folder: str, files: Sequence[str] = ()) -> Callable[[str], str]:
+    """The condition that a request is for an object of a zone or of a folder of it; or for some files there, by their names.
 
-    A listing is a request for the bucket, so its prefix is compared.
+    A listing is a request for the bucket, so its prefix is compared. Who may read some files only may not list the others.
     https://cloud.google.com/iam/docs/conditions-attribute-reference#resource-attributes
     """
     listed = 'api.getAttribute("storage.googleapis.com/objectListPrefix", "")'
+    named = " || ".join(f'resource.name.endsWith("/{file}")' for file in files)
+    more = f" && ({named})" if files else f' || {listed}.startsWith("{folder}/")'
     return lambda bucket: (
-        f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/{zone}/")'
-        f' || {listed}.startsWith("{zone}/")'
+        f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/{folder}/"){more}'
     )

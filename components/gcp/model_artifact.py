@@ -12,8 +12,7 @@ from pulumi_gcp import storage
 from components import contracts
 from components.gcp.data_lake import DataLake
 from components.gcp.foundation import Foundation
-
-FILES = ("model.onnx", "card.json")
+from config.model_store import ARCHIVE
 
 
 class ModelArtifact(contracts.ModelArtifact):
@@ -35,17 +34,18 @@ class ModelArtifact(contracts.ModelArtifact):
         files = [
             storage.BucketObject(
                 # Named by version: another version's files are written beside these, not in their place.
-                f"{name}-{artifact.version[:12]}-{file}",
+                f"{name}-{artifact.version[:12]}-{file.replace('/', '-')}",
                 bucket=lake.bucket.name,
                 name=f"{contracts.Zone.MODELS}/{artifact.prefix}/{file}",
-                source=pulumi.FileAsset(str(artifact.directory / file)),
+                source=pulumi.FileAsset(str(path)),
                 # Without a hash of its own each file is drift on another machine: docs/design/drift.md
-                detect_md5hash=_md5(artifact.directory / file),
+                detect_md5hash=_md5(path),
                 opts=pulumi.ResourceOptions.merge(
                     foundation.child(self), pulumi.ResourceOptions(retain_on_delete=True)
                 ),
             )
-            for file in FILES
+            for file, path in artifact.files.items()
+            if file != ARCHIVE
         ]
 
         self.version = artifact.version

@@ -75,6 +75,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             opts=foundation.child(self),
         )
 
+        self.label = args.label
         self.endpoint_name = self.endpoint.name
         # rawPredict passes the container's answer through; predict would drop its model_version.
         # https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions
@@ -82,7 +83,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
             rest.vertex_url(foundation.region), self.endpoint.id, ":rawPredict"
         )
         self.model_version = traffic.model_version
-        self.gateway_settings = self.endpoint_url.apply(lambda url: {"VERTEX_PREDICT_URL": url})
+        self.target = self.endpoint_url
         self.register_outputs(
             {"endpoint_name": self.endpoint_name, "model_version": self.model_version}
         )

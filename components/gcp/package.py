@@ -11,6 +11,7 @@ from components.gcp.image_build import ImageBuild
 from components.gcp.image_registry import ImageRegistry
 from components.gcp.model_artifact import ModelArtifact
 from components.gcp.model_endpoint import ModelEndpoint
+from components.gcp.workspace import Workspace
 
 __all__ = [
     "BUILD_ARGUMENTS",
@@ -26,6 +27,7 @@ __all__ = [
     "ImageRegistry",
     "ModelArtifact",
     "ModelEndpoint",
+    "Workspace",
 ]
 
 WORKLOADS = (Workload.BUILD, Workload.GATEWAY)

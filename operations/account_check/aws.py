@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from config.endpoints import EndpointConfig
 from operations.account_check.checks import Check, Finding, missing, not_known, too_little
 from operations.account_check.plan import Plan
 
@@ -20,6 +21,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 # The names that Service Quotas shows. https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
 SERVERLESS = "Maximum total concurrency that can be shared across all serverless endpoints"
 INSTANCES = "{machine} for endpoint usage"
+SHARE = ", or let models share one (triplane:models.<name>.endpoint)"
 # The project's compute type is BUILD_GENERAL1_SMALL. https://docs.aws.amazon.com/general/latest/gr/codebuild.html
 BUILDS = "Concurrently running builds for Linux/Small environment"
 NAME = "triplane-account-check"
@@ -51,7 +53,7 @@ def checks(plan: Plan) -> list[Check]:
         Check(
             what="SageMaker: quota of the model endpoint",
             look=QUOTAS_PAGE.format(service="sagemaker"),
-            findings=lambda: _endpoint_quota(plan),
+            findings=lambda: _endpoint_quotas(plan),
         ),
         Check(
             what="CodeBuild: builds at a time",
@@ -219,39 +221,51 @@ def _lambda_concurrency(plan: Plan) -> list[Finding]:
     )
 
 
-def _endpoint_quota(plan: Plan) -> list[Finding]:
-    """What the endpoint takes of SageMaker's quota. Other endpoints of the account take of the same."""
-    config = plan.config
-    name = (
-        SERVERLESS if config.machine == "serverless" else INSTANCES.format(machine=config.machine)
-    )
-    has = _quota("sagemaker", name, config.region)
+def _endpoint_quotas(plan: Plan) -> list[Finding]:
+    """What the endpoints take of SageMaker's quotas. Other endpoints of the account take of the same."""
+    machines: dict[str, list[EndpointConfig]] = {}
+    for endpoint in plan.config.endpoints:
+        machines.setdefault(endpoint.machine, []).append(endpoint)
+    return [
+        finding
+        for machine, endpoints in machines.items()
+        for finding in _endpoint_quota(machine, endpoints, plan.config.region)
+    ]
+
+
+def _endpoint_quota(
+    machine: str, endpoints: Sequence[EndpointConfig], region: str
+) -> list[Finding]:
+    """What the endpoints on one kind of machine take."""
+    name = SERVERLESS if machine == "serverless" else INSTANCES.format(machine=machine)
+    has = _quota("sagemaker", name, region)
     page = QUOTAS_PAGE.format(service="sagemaker")
+    several = f" of {len(endpoints)} endpoints" if len(endpoints) > 1 else ""
     if has is None:
         return [
             not_known(
-                f"SageMaker: {config.machine}",
-                f'Service Quotas has no "{name}" in {config.region}: perhaps it is not offered there',
+                f"SageMaker: {machine}",
+                f'Service Quotas has no "{name}" in {region}: perhaps it is not offered there',
                 f"Look it up at {page}, or set another triplane:machine.aws",
             )
         ]
-    if config.machine == "serverless":
+    if machine == "serverless":
         # Not twice, as instances are during an update: believed.
         return too_little(
             "SageMaker: serverless concurrency",
-            config.serverless_concurrency,
+            sum(each.serverless_concurrency for each in endpoints),
             has,
-            "endpoint.serverless_concurrency, of what all serverless endpoints of the account share",
-            f"Lower triplane:endpoint.serverless_concurrency; or ask for more at {page}",
+            f"endpoint.serverless_concurrency{several}, of what all serverless endpoints of the account share",
+            f"Lower triplane:endpoint.serverless_concurrency{SHARE if several else ''}; or ask for more at {page}",
         )
-    # A new model starts with the fewest beside those that run.
+    # A new model starts with the fewest beside those that run. Another model server is a new model of each endpoint.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
     return too_little(
-        f"SageMaker: instances of {config.machine}",
-        config.endpoint.max_instances + config.endpoint.min_instances,
+        f"SageMaker: instances of {machine}",
+        sum(each.max_instances + each.min_instances for each in endpoints),
         has,
-        "endpoint.max_instances, and beside them endpoint.min_instances while the model changes",
-        f"triplane:machine: {{aws: serverless}} needs none; or ask for more at {page}",
+        f"endpoint.max_instances{several}, and beside them endpoint.min_instances while the model changes",
+        f"triplane:machine: {{aws: serverless}} needs none{SHARE if several else ''}; or ask for more at {page}",
     )
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from components.azure import arm
@@ -71,7 +72,7 @@ def checks(plan: Plan) -> list[Check]:
             findings=lambda: _permissions(plan, subscription),
         ),
         Check(
-            what=f"Azure ML: cores of {plan.config.machine}",
+            what=f"Azure ML: cores of {' and '.join(_machines(plan))}",
             look=f"{ML_QUOTA_PAGE}, for {location}",
             findings=lambda: _cores(plan, subscription),
         ),
@@ -225,65 +226,102 @@ def _allowed(action: str, roles: list[dict[str, Any]]) -> bool:
     )
 
 
+def _machines(plan: Plan) -> list[str]:
+    """What the endpoints run on."""
+    return sorted({each.machine for each in plan.config.endpoints})
+
+
 def _cores(plan: Plan, subscription: str) -> list[Finding]:
     """Azure ML has quotas of its own: in all, and for each family of machines.
 
     https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas
     """
-    config = plan.config
-    path = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{config.region}"
+    region = plan.config.region
+    path = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{region}"
     listed = arm.get(f"{path}/vmSizes")
     if listed is None:
-        raise LookupError(f"Azure ML lists no machines in {config.region}")
+        raise LookupError(f"Azure ML lists no machines in {region}")
     sizes = {each["name"].lower(): each for each in listed["value"]}
-    what = f"Azure ML: cores of {config.machine}"
-    size = sizes.get(config.machine.lower())
-    if size is None or MANAGED_INFERENCE not in size.get(
-        "supportedComputeTypes", [MANAGED_INFERENCE]
-    ):
-        return [
-            missing(
-                f"Azure ML: {config.machine}",
-                f"managed endpoints in {config.region} do not offer it",
-                "Choose another triplane:machine.azure: https://learn.microsoft.com/azure/machine-learning/"
-                "reference-managed-online-endpoints-vm-sku-list",
-            )
-        ]
-    fewest, most = (
-        math.ceil(UPGRADE_RESERVE * count) * int(size["vCPUs"])
-        for count in (config.endpoint.min_instances, config.endpoint.max_instances)
-    )
-    held = _held_cores(plan, int(size["vCPUs"]))
-    usages = {_family(each): each for each in arm.listed(f"{path}/usages")}
-    findings: list[Finding] = []
-    for family in ("total", str(size["family"]).lower()):
+    offered = {
+        machine: size
+        for machine in _machines(plan)
+        if (size := sizes.get(machine.lower()))
+        and MANAGED_INFERENCE in size.get("supportedComputeTypes", [MANAGED_INFERENCE])
+    }
+    findings = [
+        missing(
+            f"Azure ML: {machine}",
+            f"managed endpoints in {region} do not offer it",
+            "Choose another triplane:machine.azure: https://learn.microsoft.com/azure/machine-learning/"
+            "reference-managed-online-endpoints-vm-sku-list",
+        )
+        for machine in _machines(plan)
+        if machine not in offered
+    ]
+    needed: dict[str, list[Cores]] = {}
+    for machine, size in offered.items():
+        cores = Cores.of(plan, machine, int(size["vCPUs"]))
+        for family in ("total", str(size["family"]).lower()):
+            needed.setdefault(family, []).append(cores)
+    usages = {_family(each): each for each in arm.listed(f"{path}/usages")} if needed else {}
+    for family, parts in needed.items():
+        what = f"Azure ML: cores of {' and '.join(each.machine for each in parts)}"
         usage = usages.get(family)
         if usage is None:
             findings.append(
                 not_known(what, f"Azure ML reports no quota of {family}", f"{ML_QUOTA_PAGE}")
             )
         elif usage["limit"] != UNLIMITED:
+            several = sum(each.endpoints for each in parts) > 1
             findings += too_little(
                 what if family != "total" else "Azure ML: dedicated cores in all",
-                fewest + most,
-                usage["limit"] - usage["currentValue"] + held,
-                f"each has {size['vCPUs']}; endpoint.max_instances, a fifth more for upgrades, and beside them"
-                " endpoint.min_instances while the model changes",
+                sum(each.needed for each in parts),
+                usage["limit"] - usage["currentValue"] + sum(each.held for each in parts),
+                f"each has {' and '.join(str(each.cores) for each in parts)}; endpoint.max_instances"
+                + (f" of {sum(each.endpoints for each in parts)} endpoints" if several else "")
+                + ", a fifth more for upgrades, and beside them endpoint.min_instances while the model changes",
                 "triplane:machine: {azure: Standard_DS2_v2} has two, triplane:endpoint: {max_instances: 1} needs"
-                f" fewest; or ask for more: {ML_QUOTA_PAGE}",
+                + (" fewest, models can share an endpoint" if several else " fewest")
+                + f"; or ask for more: {ML_QUOTA_PAGE}",
             )
     return findings
 
 
-def _held_cores(plan: Plan, cores: int) -> int:
-    """The cores that the stack's own deployment holds already, of the same machine; at least."""
-    held = [
-        each
-        for each in plan.existing_inputs("azure-native:machinelearningservices:OnlineDeployment")
-        if (each.get("properties") or each).get("instanceType") == plan.config.machine
-    ]
-    fewest = math.ceil(UPGRADE_RESERVE * plan.config.endpoint.min_instances)
-    return fewest * cores if held else 0
+@dataclass(frozen=True, kw_only=True)
+class Cores:
+    """The cores that the endpoints on one machine need, and those that the stack holds already."""
+
+    machine: str
+    cores: int
+    """Of one machine."""
+    endpoints: int
+    needed: int
+    held: int
+
+    @classmethod
+    def of(cls, plan: Plan, machine: str, cores: int) -> Cores:
+        """The cores on a machine that has so many."""
+        endpoints = [each for each in plan.config.endpoints if each.machine == machine]
+        held = [
+            each
+            for each in plan.existing_inputs(
+                "azure-native:machinelearningservices:OnlineDeployment"
+            )
+            if (each.get("properties") or each).get("instanceType") == machine
+        ]
+        # At least, as a stack's own deployments may have scaled.
+        fewest = sorted(each.min_instances for each in endpoints)[: len(held)]
+        return cls(
+            machine=machine,
+            cores=cores,
+            endpoints=len(endpoints),
+            needed=sum(
+                math.ceil(UPGRADE_RESERVE * count) * cores
+                for each in endpoints
+                for count in (each.min_instances, each.max_instances)
+            ),
+            held=sum(math.ceil(UPGRADE_RESERVE * count) * cores for count in fewest),
+        )
 
 
 def _family(usage: Mapping[str, Any]) -> str:

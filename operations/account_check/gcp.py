@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from components.gcp import rest
 from components.gcp.resource_types import Place, place_of
+from config.endpoints import EndpointConfig
 from operations.account_check.checks import Check, Finding, missing, not_known, too_little
 from operations.account_check.plan import Plan
 
@@ -201,20 +202,34 @@ def _location(plan: Plan) -> Iterator[Finding]:
 
 
 def _serving_cpus(plan: Plan) -> list[Finding]:
-    config = plan.config
-    family, _, rest_of_name = config.machine.partition("-")
-    cpus = int(rest_of_name.rpartition("-")[2])
-    most = config.endpoint.max_instances
-    return _too_little(
-        plan,
-        "Vertex AI: CPUs",
-        "aiplatform.googleapis.com",
-        SERVING_CPUS[family],
-        2 * most * cpus,
-        f"{config.machine} has {cpus}, endpoint.max_instances is {most}, and while the model changes two deployments"
-        " run",
-        "Lower triplane:endpoint.max_instances or choose a smaller triplane:machine.gcp",
-    )
+    """The CPUs of the endpoints, by family of machines: each has a quota of its own."""
+    families: dict[str, list[EndpointConfig]] = {}
+    for endpoint in plan.config.endpoints:
+        families.setdefault(endpoint.machine.partition("-")[0], []).append(endpoint)
+    return [
+        finding
+        for family, endpoints in families.items()
+        for finding in _too_little(
+            plan,
+            "Vertex AI: CPUs",
+            "aiplatform.googleapis.com",
+            SERVING_CPUS[family],
+            sum(2 * each.max_instances * _cpus(each.machine) for each in endpoints),
+            "; ".join(
+                f"{each.machine} has {_cpus(each.machine)}, endpoint.max_instances is {each.max_instances}"
+                + (f" ({each.name})" if len(endpoints) > 1 else "")
+                for each in endpoints
+            )
+            + ", and while the model changes two deployments run",
+            "Lower triplane:endpoint.max_instances or choose a smaller triplane:machine.gcp"
+            + (", or let models share an endpoint" if len(endpoints) > 1 else ""),
+        )
+    ]
+
+
+def _cpus(machine: str) -> int:
+    """The CPUs of a machine, which its name ends with."""
+    return int(machine.rpartition("-")[2])
 
 
 def _run_cpus(plan: Plan) -> list[Finding]:

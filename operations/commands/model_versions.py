@@ -56,10 +56,10 @@ def _copied_models(source: Lake) -> int:
 
 def other_model(stack: NamedStack, config: StackConfig, served: str | None) -> list[str]:
     """Reasons to refuse: the settings name another model version than the one that served."""
-    wanted = config.artifact.version
+    wanted = config.artifacts[0].version
     if served in (None, wanted):
         return []
     return [
         f"the platform served model {served}, and the settings of stack {stack.name} name {wanted}, which predicts"
-        f" otherwise. Nothing was changed. Set `triplane:model: {served}` in {stack.edited.name}"
+        f" otherwise. Nothing was changed. Set `triplane:models: {{{MODEL}: {served}}}` in {stack.edited.name}"
     ]

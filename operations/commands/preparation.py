@@ -48,9 +48,10 @@ def read_ready(stack: NamedStack) -> StackConfig:
 
 
 def refuse_model(config: StackConfig) -> None:
-    """Leave if the platform could not serve the model. The program refuses it, too, but after the account was asked."""
+    """Leave if the platform could not serve a model. The program refuses it, too, but after the account was asked."""
     try:
-        refuse_unfit_model(config.artifact)
+        for artifact in config.artifacts:
+            refuse_unfit_model(artifact)
     except pulumi.RunError as error:
         fail(str(error))
 

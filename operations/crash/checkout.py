@@ -211,5 +211,5 @@ class Checkout:
                 tags = {**file.settings["triplane:tags"], "team": "crashed"}
                 file = file.with_settings({"triplane:tags": tags})
             case "replace":
-                file = file.with_settings({"triplane:model": model})
+                file = file.with_settings({"triplane:models": {"flight-delay": model}})
         file.write(path)

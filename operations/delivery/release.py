@@ -46,8 +46,8 @@ def release_stack(
     with recorded(evidence):
         if version:
             with evidence.step(f"model of {stack.name}") as found:
-                found["tested"], found["settings"] = version, config.artifact.version
-                gates.require_version(config.artifact, version)
+                found["tested"], found["settings"] = version, config.artifacts[0].version
+                gates.require_version(config.artifacts[0], version)
         if is_staging:
             tested_version_file().unlink(missing_ok=True)
             served = _roll_out(stack, config, evidence, gate)
@@ -63,7 +63,7 @@ def _roll_out(
     with evidence.step(f"prepare {stack.name}"):
         preparation.prepare(stack)  # recovers, too: a runner may have died in the middle of a job
     try:
-        return roll_out(stack, evidence, gate=gate, version=config.artifact.version)
+        return roll_out(stack, evidence, gate=gate, version=config.artifacts[0].version)
     except SystemExit:
         # The engine still runs, and its event log, which has the creations without an answer, ends with this
         # machine: the next runner would only have the state.

@@ -6,10 +6,10 @@ OUTPUTS = frozenset(
         "environment",
         "lake_uri",
         "image",
-        "model_version",
-        "endpoint_name",
-        "endpoint_url",
+        "models",
         "gateway_url",
         "gateway_key",
     }
 )
+MODEL_OUTPUTS = frozenset({"version", "endpoint_name", "endpoint_url"})
+"""What ``models`` has of each model, by its name."""

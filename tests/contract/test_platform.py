@@ -27,7 +27,7 @@ from rehearsal.core.records import Inputs
 from rehearsal.gcp.profile import RESOURCE_TYPES as GCP
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import ResourceType
-from tests.contract.outputs import OUTPUTS
+from tests.contract.outputs import MODEL_OUTPUTS, OUTPUTS
 
 LONG = 4000
 """A build context, packed into a request."""
@@ -42,6 +42,7 @@ COMPONENTS = {
     "Identity",
     "ModelArtifact",
     "ModelEndpoint",
+    "Workspace",
     "ApiKey",
     "Gateway",
 }
@@ -55,7 +56,12 @@ def built(request: pytest.FixtureRequest, platform: Build) -> Built:
 def test_every_cloud_exports_the_same_contract(built: Built) -> None:
     _, outputs = built
     assert set(outputs) == OUTPUTS | {"readme"}  # exported on Pulumi Cloud only
-    assert all(isinstance(value, str) and value for value in outputs.values()), outputs
+    texts = {name: value for name, value in outputs.items() if name != "models"}
+    assert all(isinstance(value, str) and value for value in texts.values()), outputs
+    assert outputs["models"].keys() == {"flight-delay"}
+    for model in outputs["models"].values():
+        assert model.keys() == MODEL_OUTPUTS
+        assert all(isinstance(value, str) and value for value in model.values())
 
 
 def test_every_component_exists_on_every_cloud(built: Built) -> None:

@@ -22,7 +22,22 @@ PLAIN, ALTERED = "plain", "altered"
 FILES: dict[str, dict[str, Any]] = {
     "a key, on instances": {
         "triplane:environment": "staging",
-        "triplane:model": "champion",
+        "triplane:models": {
+            "flight-delay": {
+                "version": "champion",
+                "machine": {
+                    "aws": "ml.m5.xlarge",
+                    "gcp": "n1-standard-2",
+                    "azure": "Standard_DS2_v2",
+                },
+                "min_instances": 1,
+                "max_instances": 4,
+                "serverless_concurrency": 2,
+                "image": "",
+            },
+            "arrival-delay": {"endpoint": "small"},
+            "digits": {"endpoint": "small"},
+        },
         "triplane:machine": {
             "aws": "ml.m5.large",
             "gcp": "n1-standard-4",

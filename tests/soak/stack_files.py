@@ -15,7 +15,8 @@ from config.tags import MAX_TAGS, PLATFORM_TAGS
 
 CLOUDS: tuple[Cloud, ...] = ("aws", "gcp", "azure")
 VERSIONS = ("ab" * 32, "cd" * 32)
-"""The versions in the model store of these tests; the first is the champion."""
+"""The versions of each model in the model store of these tests; the first is the champion."""
+MODELS = ("flight-delay", "digits", "arrival-delay")
 
 
 def matching(pattern: str) -> st.SearchStrategy[str]:
@@ -121,9 +122,37 @@ sections: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "existing_provider": st.booleans(),
     },
 }
+SHARED = ("small", "tables-2")
+versions = st.sampled_from(["champion", *VERSIONS, VERSIONS[1][:8]])
+model_section: dict[str, st.SearchStrategy[Any]] = {
+    "version": versions,
+    "endpoint": st.sampled_from(("", *SHARED)),
+    "machine": optional(**sections["triplane:machine"]),
+    **sections["triplane:endpoint"],
+    "image": st.sampled_from(("", f"registry.example.com/own@sha256:{'0f' * 32}")),
+}
+
+
+@st.composite
+def models(draw: st.DrawFn) -> dict[str, Any]:
+    """One to three models, each a version or a section. Those that share an endpoint leave its capacity to the defaults."""
+    found: dict[str, Any] = {}
+    for name in draw(st.lists(st.sampled_from(MODELS), min_size=1, max_size=3, unique=True)):
+        section = draw(optional(**model_section))
+        if section.get("endpoint"):
+            section = {key: section[key] for key in ("version", "endpoint") if key in section}
+        else:
+            # Which defaults it would be compared with is not known here.
+            section |= {"min_instances": 1, "max_instances": section.get("max_instances", 1)}
+        if section.get("image"):
+            section.pop("version", None)
+        found[name] = draw(versions | st.just(section))
+    return found
+
+
 settings = {
     "triplane:environment": matching(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?"),
-    "triplane:model": st.sampled_from(["champion", *VERSIONS, VERSIONS[1][:8]]),
+    "triplane:models": models(),
     **{
         key: optional(**inside).filter(minimum_is_not_above_maximum)
         if key.endswith("endpoint")
@@ -138,6 +167,8 @@ DRAWN_SETTINGS = {
     *required,
     *settings,
     *(f"{top}.{key}" for top in sections for key in sections[top]),
+    *(f"triplane:models.<name>.{key}" for key in model_section if key != "machine"),
+    *(f"triplane:models.<name>.machine.{cloud}" for cloud in CLOUDS),
 }
 """The keys of all settings that are drawn. A test holds that these are all that exist."""
 stack_files = st.fixed_dictionaries(required, optional=settings)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from api_models.resource import Plan, Resource
-from config.model_store import MODEL
+from config.model_store import Artifact
 from config.schema import all_settings
 from config.validation import config_of_values
 from policy import mock_engine, request_models
@@ -28,6 +28,7 @@ from tests.soak import render
 from tests.soak.stack_files import (
     CLOUDS,
     DRAWN_SETTINGS,
+    MODELS,
     VERSIONS,
     engine_values,
     settings_for,
@@ -47,13 +48,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_versions(store: Path) -> Path:
-    """A model store with `VERSIONS`, the first of which is the champion."""
-    for version in VERSIONS:
-        folder = store / MODEL / version
-        folder.mkdir(parents=True)
-        for name in ("model.onnx", "card.json", "model.tar.gz"):
-            (folder / name).write_text(version)
-    (store / MODEL / "champion").write_text(VERSIONS[0])
+    """A model store with `VERSIONS` of each model, the first of which is the champion."""
+    for model in MODELS:
+        for version in VERSIONS:
+            directory = store / model / version
+            directory.mkdir(parents=True)
+            artifact = Artifact(name=model, version=version, directory=directory)
+            for file in artifact.files.values():
+                file.write_text(version)
+        (store / model / "champion").write_text(VERSIONS[0])
     return store
 
 
@@ -88,7 +91,9 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
         for cloud in CLOUDS:
             raw = engine_values(settings_for(cloud, file))
             registrations, outputs, plan = built(raw, store)
-            assert all(isinstance(value, str) and value for value in outputs.values()), outputs
+            texts = [value for name, value in outputs.items() if name != "models"]
+            texts += [value for model in outputs["models"].values() for value in model.values()]
+            assert all(isinstance(value, str) and value for value in texts), outputs
             contracts[cloud] = set(outputs)
             broken = [str(v) for rule in RULES for v in violations(rule, plan)]
             assert not broken, "\n".join(broken)
@@ -115,9 +120,10 @@ def test_every_setting_is_drawn() -> None:
 def test_the_first_rendered_file_sets_every_setting() -> None:
     whole = next(iter(render.FILES.values())) | dict.fromkeys((*render.REGIONS, "triplane:cloud"))
     for key in (setting.key for setting in all_settings()):
-        top, _, inner = key.partition(".")
-        assert top in whole, f"{key} is not set"
-        assert not inner or inner in whole[top], f"{key} is not set"
+        found: Any = whole
+        for part in key.replace("<name>", "flight-delay").split("."):
+            assert part in found, f"{key} is not set"
+            found = found[part]
 
 
 def test_another_process_clock_and_host_give_the_same_render(store: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ class BlobFolderProvider(Provider):
 
 
 class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
-    """The files of a local folder as blobs below a prefix."""
+    """Files of a local folder as blobs below a prefix, by their paths in it."""
 
     prefix: pulumi.Output[str]
 
@@ -86,6 +87,7 @@ class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
         container_id: pulumi.Input[str],
         prefix: str,
         directory: Path,
+        files: Mapping[str, Path],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
@@ -99,8 +101,8 @@ class BlobFolder(Resource, module="triplane", name="AzureBlobFolder"):
                 # Relative to the project, where both the program and its providers run.
                 "directory": os.path.relpath(directory),
                 "files": {
-                    file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-                    for file in sorted(directory.iterdir())
+                    name: hashlib.sha256(file.read_bytes()).hexdigest()
+                    for name, file in sorted(files.items())
                 },
             },
             opts,
@@ -144,6 +146,6 @@ def _is_denied(error: Exception) -> bool:
 def _uploaded(client: ContainerClient, prefix: str) -> dict[str, str]:
     """Name and SHA-256 of the files below ``prefix``."""
     return {
-        blob.name.rpartition("/")[2]: (blob.metadata or {}).get("sha256", "")
+        blob.name.removeprefix(f"{prefix}/"): (blob.metadata or {}).get("sha256", "")
         for blob in client.list_blobs(name_starts_with=f"{prefix}/", include=["metadata"])
     }

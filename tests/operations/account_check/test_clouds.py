@@ -166,7 +166,7 @@ def test_a_machine_without_a_quota_in_the_region_is_not_known(
     plan: Plans, fake_aws: Callable[..., FakeAws]
 ) -> None:
     fake_aws(list_service_quotas=[], list_aws_default_service_quotas=[])
-    finding = only(aws._endpoint_quota(plan("aws", machine={"aws": "ml.m5.large"})))
+    finding = only(aws._endpoint_quotas(plan("aws", machine={"aws": "ml.m5.large"})))
     assert finding.severity == "not known"
     assert "perhaps it is not offered there" in finding.rule
 
@@ -180,7 +180,7 @@ def test_instances_of_the_successor_run_beside_those_that_serve(
         machine={"aws": "ml.m5.large"},
         endpoint={"min_instances": 2, "max_instances": 4},
     )
-    assert only(aws._endpoint_quota(wanted)).rule.endswith("6 needed, 5 available")
+    assert only(aws._endpoint_quotas(wanted)).rule.endswith("6 needed, 5 available")
 
 
 def simulated(allowed: Callable[[str, str], bool], keys: Sequence[str] = ()) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,11 +15,13 @@ from config.schema import StackConfig
 from policy.mock_engine import Build, Built, Engine, build
 from policy.mock_values import ACCOUNT
 
+ENDPOINT = "triplane-endpoint-flight-delay-endpoint"
+
 
 def statements(engine: Engine, workload: str) -> Iterator[dict[str, Any]]:
     """The statements of all policies of a workload's role."""
     for each in engine.of("aws:iam/rolePolicy:RolePolicy"):
-        if f"triplane-{workload}-role" in each.inputs["role"]:
+        if re.search(rf"triplane-{workload}(-flight-delay)?-role", each.inputs["role"]):
             yield from json.loads(each.inputs["policy"])["Statement"]
 
 
@@ -106,6 +109,8 @@ def test_each_role_has_the_permissions_for_its_work_and_no_others(built: Built) 
     engine, _ = built
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert actions(engine, "gateway") == logs | {
+        "s3:GetObject",
+        "s3:GetObjectVersion",
         "s3:PutObject",
         "sagemaker:InvokeEndpoint",
         "secretsmanager:GetSecretValue",
@@ -179,11 +184,12 @@ def test_a_serverless_endpoint_has_no_alarms_and_no_deployment_policy(
     assert "instanceType" not in variant
     assert "deploymentConfig" not in engine.one("aws:sagemaker/endpoint:Endpoint").inputs
     assert not engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
-    assert outputs["endpoint_url"] == (
+    assert outputs["models"]["flight-delay"]["endpoint_url"] == (
         "https://runtime.sagemaker.eu-west-1.amazonaws.com"
-        f"/endpoints/{outputs['endpoint_name']}/invocations"
+        f"/endpoints/{outputs['models']['flight-delay']['endpoint_name']}/invocations"
     )
-    assert outputs["model_version"] == configured("aws").artifact.version
+    (artifact,) = configured("aws").artifacts
+    assert outputs["models"]["flight-delay"]["version"] == artifact.version
 
 
 @pytest.mark.parametrize("machine", ["serverless", "ml.m5.large"])
@@ -192,14 +198,14 @@ def test_the_log_of_the_endpoint_exists_before_it_and_has_an_end(
 ) -> None:
     """SageMaker would create the group itself, and keep its logs forever."""
     engine, outputs = platform("aws", machine={"aws": machine})
-    name = f"/aws/sagemaker/Endpoints/{outputs['endpoint_name']}"
+    name = f"/aws/sagemaker/Endpoints/{outputs['models']['flight-delay']['endpoint_name']}"
     (group,) = (
         each
         for each in engine.of("aws:cloudwatch/logGroup:LogGroup")
         if each.inputs.get("name") == name
     )
     assert group.inputs["retentionInDays"] == 30
-    assert "triplane-endpoint-may-log" in engine.dependencies["triplane-endpoint-endpoint"]
+    assert "triplane-endpoint-flight-delay-may-log" in engine.dependencies[ENDPOINT]
     writes = [s for s in statements(engine, "serving") if "logs:PutLogEvents" in s["Action"]]
     assert [len(each["Resource"]) for each in writes] == [1]
 
@@ -207,7 +213,10 @@ def test_the_log_of_the_endpoint_exists_before_it_and_has_an_end(
 def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build) -> None:
     engine, outputs = platform("aws", machine={"aws": "ml.m5.large"})
     alarms = engine.of("aws:cloudwatch/metricAlarm:MetricAlarm")
-    dimensions = {"EndpointName": outputs["endpoint_name"], "VariantName": "live"}
+    dimensions = {
+        "EndpointName": outputs["models"]["flight-delay"]["endpoint_name"],
+        "VariantName": "live",
+    }
     assert [alarm.inputs["dimensions"] for alarm in alarms] == [dimensions] * 2
     deployment = engine.one("aws:sagemaker/endpoint:Endpoint").inputs["deploymentConfig"]
     named = {each["alarmName"] for each in deployment["autoRollbackConfiguration"]["alarms"]}
@@ -219,13 +228,13 @@ def test_an_endpoint_on_instances_rolls_back_by_alarm_and_scales(platform: Build
     ]
     (allowed,) = (each["Resource"] for each in readable)
     assert sorted(arn.rpartition(":")[2] for arn in allowed) == sorted(named)
-    assert "triplane-endpoint-may-read-alarms" in engine.dependencies["triplane-endpoint-endpoint"]
+    assert "triplane-endpoint-flight-delay-may-read-alarms" in engine.dependencies[ENDPOINT]
     capacity = engine.one("aws:appautoscaling/target:Target").inputs
     assert (capacity["minCapacity"], capacity["maxCapacity"]) == (1, 2)
     # Also without scaling now: the same update may turn it off and change the machine.
     deregistration = engine.one("pulumi-python:dynamic/triplane:AwsScalingDeregistration")
     assert deregistration.inputs["machine"] == "ml.m5.large"
-    assert deregistration.name in engine.dependencies["triplane-endpoint-endpoint"]
+    assert deregistration.name in engine.dependencies[ENDPOINT]
 
 
 def test_a_fixed_number_of_instances_is_not_scaled(platform: Build) -> None:
@@ -271,8 +280,13 @@ def test_the_function_has_a_reference_to_the_key_and_not_the_key(
     engine, outputs = built
     variables = engine.one("aws:lambda/function:Function").inputs["environment"]["variables"]
     assert variables["ACCESS"] == "key"
-    assert variables["SAGEMAKER_ENDPOINT"] == outputs["endpoint_name"]
+    model = outputs["models"]["flight-delay"]
+    assert variables["ENDPOINT_KIND"] == "sagemaker"
+    assert json.loads(variables["MODELS"]) == {
+        "flight-delay": [model["version"], model["endpoint_name"]]
+    }
     assert variables["CAPTURE_URI"] == outputs["lake_uri"] + "/captures"
+    assert variables["MODELS_URI"] == outputs["lake_uri"] + "/models"
     assert variables["MAX_BODY_BYTES"] == "65536"
     assert variables["API_KEY_SECRET_ARN"].startswith("arn:")
     # A rotation is another version, and so another function behind the alias.
@@ -314,7 +328,7 @@ def test_the_build_pushes_the_tag_that_the_built_image_reads(built: Built) -> No
 
 def test_serverless_and_instances_have_different_endpoint_names(platform: Build) -> None:
     names = {
-        platform("aws", machine={"aws": machine})[1]["endpoint_name"]
+        platform("aws", machine={"aws": machine})[1]["models"]["flight-delay"]["endpoint_name"]
         for machine in ("serverless", "ml.m5.large")
     }
     assert len(names) == 2

@@ -137,8 +137,9 @@ def test_each_identity_has_its_grants_on_the_narrowest_scope(
     assert gateway["triplaneregistry"] == roles.BUILT_IN["AcrPull"]
     assert gateway["triplane-key-secret"] == roles.BUILT_IN["Key Vault Secrets User"]
     assert gateway["triplane-lake-captures"].startswith("triplane-gateway-write-captures-role")
-    assert gateway["triplane-endpoint"].startswith("triplane-gateway-invoke-role")
-    assert len(gateway) == 4
+    assert gateway["triplane-endpoint-79958e"].startswith("triplane-gateway-invoke-role")
+    assert gateway["triplane-lake-models"] == roles.BUILT_IN["Storage Blob Data Reader"]
+    assert len(gateway) == 5
 
 
 def test_what_a_service_does_once_waits_until_its_grants_are_in_force(built: Built) -> None:
@@ -147,12 +148,12 @@ def test_what_a_service_does_once_waits_until_its_grants_are_in_force(built: Bui
     count = {name: len(each.inputs["granted"]) for name, each in waits.items()}
     assert count == {
         "triplane-endpoint-workspace-in-force": 5,
-        "triplane-serving-in-force": 2,
+        "triplane-serving-flight-delay-in-force": 2,
         "triplane-gateway-in-force": 1,
     }
     for type_, wait in (
         ("machinelearningservices:Workspace", "triplane-endpoint-workspace-in-force"),
-        ("machinelearningservices:OnlineDeployment", "triplane-serving-in-force"),
+        ("machinelearningservices:OnlineDeployment", "triplane-serving-flight-delay-in-force"),
         ("web:WebApp", "triplane-gateway-in-force"),
     ):
         waiting = engine.options(engine.one(f"azure-native:{type_}")).dependencies
@@ -239,7 +240,11 @@ def test_the_web_app_has_the_image_by_digest_and_the_address_of_the_key(
     assert settings["API_KEY_SECRET_URI"].startswith("https://")
     assert "@Microsoft.KeyVault(" not in str(app)
     assert outputs["gateway_key"] not in str(settings)
-    assert settings["AZUREML_SCORING_URL"] == outputs["endpoint_url"]
+    model = outputs["models"]["flight-delay"]
+    assert settings["ENDPOINT_KIND"] == "azureml"
+    assert json.loads(settings["MODELS"]) == {
+        "flight-delay": [model["version"], model["endpoint_url"]]
+    }
     assert settings["MAX_CONCURRENCY"] == "5"
 
 
@@ -302,14 +307,14 @@ def test_azure_looks_up_whether_the_deployer_is_a_person_or_a_service_principal(
         each.name: each.inputs.get("principalType")
         for each in engine.of("azure-native:authorization:RoleAssignment")
     }
-    deployers = {"triplane-lake-keeper", "triplane-key-keeper", "triplane-model-uploader"}
+    deployers = {"triplane-lake-keeper", "triplane-key-keeper"}
     assert {types.pop(name) for name in deployers} == {None}
     assert set(types.values()) == {"ServicePrincipal"}
 
 
 def test_another_role_is_granted_before_the_former_one_is_taken_away(built: Built) -> None:
     engine, _ = built
-    deployers = {"triplane-lake-keeper", "triplane-key-keeper", "triplane-model-uploader"}
+    deployers = {"triplane-lake-keeper", "triplane-key-keeper"}
     for each in engine.of("azure-native:authorization:RoleAssignment"):
         options = engine.options(each)
         assert options.deleteBeforeReplaceDefined, each.name

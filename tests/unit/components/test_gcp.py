@@ -94,6 +94,7 @@ def test_the_gateway_may_predict_write_captures_and_read_its_key_only(
     assert {what for what, _ in granted if "predictor" in what}, granted
     assert {(what, on) for what, on in granted if "predictor" not in what} == {
         ("roles/storage.objectCreator", "storage/bucketIAMMember"),
+        ("roles/storage.objectViewer", "storage/bucketIAMMember"),
         ("roles/secretmanager.secretAccessor", "secretmanager/secretIamMember"),
     }
 
@@ -168,8 +169,10 @@ def test_the_endpoint_has_a_name_of_nine_digits_and_a_raw_predict_url(built: Bui
     name = engine.one("gcp:vertex/aiEndpoint:AiEndpoint").inputs["name"]
     assert name.isdigit()
     assert len(name) == 9
-    assert outputs["endpoint_url"].startswith("https://europe-west1-aiplatform.googleapis.com/v1/")
-    assert outputs["endpoint_url"].endswith(":rawPredict")
+    assert outputs["models"]["flight-delay"]["endpoint_url"].startswith(
+        "https://europe-west1-aiplatform.googleapis.com/v1/"
+    )
+    assert outputs["models"]["flight-delay"]["endpoint_url"].endswith(":rawPredict")
 
 
 def test_a_grant_without_a_role_on_google_cloud_is_refused() -> None:

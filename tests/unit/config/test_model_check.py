@@ -82,7 +82,7 @@ def test_the_program_refuses_the_model_before_the_first_resource(
 ) -> None:
     """Plain `pulumi preview` and `pulumi up` run nothing else of this repository."""
     artifact = stored(model(classes=10).SerializeToString(), tmp_path)
-    config = SimpleNamespace(cloud="aws", artifact=artifact)
+    config = SimpleNamespace(cloud="aws", artifacts=[artifact])
     monkeypatch.setattr(validation, "config_of_running_stack", lambda: config)
     monkeypatch.setattr(stack_place, "refuse_another_place", lambda _: None)
     monkeypatch.setattr(clouds, "load", lambda _: pytest.fail("the platform is built"))

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from config.catalogue import CATALOGUE
 from config.clouds import CLOUD_NAMES
 from config.model_store import MODEL
-from config.schema import Section, all_settings
+from config.schema import all_settings
+from config.sections import Section
 from config.stack_file import StackFile
 from config.validation import config_of_file, config_of_values
 from tests.soak.stack_files import engine_values
@@ -33,13 +34,15 @@ VERSIONS = ("ab" * 32, "abcd" * 16)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model store with two versions, the first of which is the champion."""
+    """A model store with two versions of one model, the first of which is the champion, and one of three others."""
     store = tmp_path_factory.mktemp("models")
-    for version in VERSIONS:
-        folder = store / MODEL / version
-        folder.mkdir(parents=True)
-        (folder / "card.json").write_text("{}")
-    (store / MODEL / "champion").write_text(VERSIONS[0])
+    stored = {MODEL: VERSIONS, "digits": ("d1" * 32,), "churn": ("c4" * 32,)}
+    for model, versions in {**stored, "arrival-delay": ("12345678" * 8,)}.items():
+        for version in versions:
+            folder = store / model / version
+            folder.mkdir(parents=True)
+            (folder / "card.json").write_text("{}")
+        (store / model / "champion").write_text(versions[0])
     return store
 
 
@@ -119,17 +122,21 @@ def test_one_changed_word_moves_the_worked_example_to_another_cloud(
     config = config_of_values(
         {**worked_example(), "triplane:cloud": cloud}, "Pulumi.dev.yaml", store=store
     )
-    assert (config.region, config.project, config.machine) == (region, project, machine)
+    (endpoint,) = config.endpoints
+    assert (config.region, config.project, endpoint.machine) == (region, project, machine)
     assert not config.keep_data
-    assert config.artifact.version == VERSIONS[0]
+    assert endpoint.served.version == VERSIONS[0]
 
 
 def test_the_beginning_of_a_version_is_enough_to_name_it(store: Path) -> None:
     config = config_of_values(
-        {**worked_example(), "triplane:model": "abcdabcd"}, "Pulumi.dev.yaml", store=store
+        {**worked_example(), "triplane:models": '{"flight-delay": "abcdabcd"}'},
+        "Pulumi.dev.yaml",
+        store=store,
     )
-    assert config.artifact.version == VERSIONS[1]
-    assert config.artifact.directory == store / "flight-delay" / VERSIONS[1]
+    (artifact,) = config.artifacts
+    assert artifact.version == VERSIONS[1]
+    assert artifact.directory == store / "flight-delay" / VERSIONS[1]
 
 
 def test_with_an_empty_model_store_the_message_says_how_to_train(tmp_path: Path) -> None:
@@ -144,7 +151,7 @@ def test_without_a_champion_the_message_says_how_to_choose_one(store: Path, tmp_
         config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
     message = str(raised.value)
     assert "No champion is chosen" in message
-    assert "Do: make train, or name a version here" in message
+    assert "Do: make train MODEL=flight-delay, or name a version here" in message
     assert VERSIONS[0][:12] in message, "a version can be named instead"
     assert "No such model version" not in message
 
@@ -173,7 +180,7 @@ values = st.recursive(
 setting_keys = st.sampled_from(
     [
         f"triplane:{name}"
-        for name in ("cloud", "environment", "model", "machine", "endpoint", "gateway")
+        for name in ("cloud", "environment", "models", "machine", "endpoint", "gateway")
     ]
     + ["triplane:lake", "triplane:tags", "triplane:keep_data", "gcp:project", "aws:region"]
     + ["gcp:region", "azure-native:location"]

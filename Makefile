@@ -9,7 +9,7 @@ unexport PYTHONHOME PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONINSPECT 
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
-$(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS,$(if $(and \
+$(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS NAME FILE PROMOTE SET,$(if $(and \
 	$(findstring command,$(origin $(word))),$(findstring $$,$(value $(word)))),$(error \
 	$(word) has a $$ in it, which make would expand. Nothing was done)))
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
@@ -96,8 +96,8 @@ down: ## Stop the rehearsal and everything that it started
 wipe: down ## Forget the rehearsal's state, and the stacks in it
 	@rm -rf .pulumi
 	@[ ! -x $(python) ] || $(python) -m rehearsal wipe --stacks-are-gone
-train: bootstrap ## Train a model version: MONTHS=1-6 of the flights of 2013 (default 1-9)
-	@$(call not_left,MODEL MONTHS)PYTHONPATH=lambda $(python) -m model_server train --model "$$MODEL" --months "$$MONTHS"
+train: bootstrap ## Train a version of MODEL=… (default: those of Pulumi.dev.yaml); SET="name=value" (MONTHS=1-6), PROMOTE=1
+	@$(call not_left,MODEL MONTHS SET PROMOTE)PYTHONPATH="$(CURDIR):lambda" $(python) -m training train --model "$$MODEL" --set "$$SET" --months "$$MONTHS" $(if $(PROMOTE),--promote)
 
 .PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none

@@ -13,15 +13,21 @@ from flask import Flask, Response, jsonify, request
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lambda"))
 
-from model_server import train
 from model_server.encoder import Encoder
-from model_server.recipe import LAST_MONTH
+from training import fit
+from training.interface import Contract
+
+from config.model_contract import model_definition
+
+FOLDER = Path(__file__).resolve().parent.parent / "models" / "flight-delay"
 
 
 def create_app() -> Flask:
     """Answers ``POST /predict`` as the model server does."""
-    known = train.examples()
-    model = train.fit(known, known.part(1, LAST_MONTH))
+    contract = Contract(model_definition(FOLDER).document)
+    data, train = fit.module(FOLDER, "data"), fit.module(FOLDER, "train")
+    known = train.examples(data.load(contract), contract)
+    model = train.fit(known, known.part(1, train.LAST_MONTH))
     encoder = Encoder(known.columns)
     app = Flask("flask_server")
 

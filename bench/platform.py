@@ -178,8 +178,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         run(
-            [sys.executable, "-m", "model_server", "train"],
-            {**os.environ, "PYTHONPATH": str(ROOT / "lambda")},
+            [sys.executable, "-m", "training", "train"],
+            {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambda")])},
             600,
         )
         rehearsal = Rehearsal(scratch / "rehearsal")

@@ -37,7 +37,8 @@ from operations.terminal import take_interrupts
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lambda"))
 
-from model_server import schema, store  # noqa: E402 - the path comes first
+from config.model_contract import model_definition  # noqa: E402 - the path comes first
+from config.model_store import STORE  # noqa: E402
 
 CONNECTIONS = 16
 STARTS = 5
@@ -48,7 +49,7 @@ FIRST_PREDICTION = 0.5
 
 def bodies() -> list[bytes]:
     """A hundred requests for one flight each, with different destinations, hours and days."""
-    contract = schema.load()
+    contract = model_definition(ROOT / "models" / "flight-delay").document
     places = list(next(f for f in contract["fields"] if f["name"] == "dest")["values"])
     return [
         json.dumps(
@@ -214,8 +215,8 @@ class Measurement:
 def trained_version() -> str:
     """The model version that training on all months gives; trains it if it does not exist yet."""
     return subprocess.run(
-        [sys.executable, "-m", "model_server", "train", "--no-promote"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "lambda")},
+        [sys.executable, "-m", "training", "train", "--model", "flight-delay", "--no-promote"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambda")])},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -297,7 +298,7 @@ def main() -> None:
 
     print("Making sure that there is a model ...", flush=True)
     version = trained_version()
-    model = str(store.DEFAULT / store.NAME / version)
+    model = str(STORE / "flight-delay" / version)
     model_server = [sys.executable, "-m", "model_server.serve", "serve"]
     pinned = cores()
     server_core = pinned[0] if pinned else None

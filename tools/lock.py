@@ -19,7 +19,7 @@ COMMAND = [
 LOCKS = {
     "lambda/gateway/requirements": "3.12",  # the images' Python
     "lambda/model_server/requirements": "3.12",
-    "lambda/model_server/requirements-train": "3.12",
+    "lambda/training/requirements": "3.12",
     "requirements": "3.11",
     "requirements-dev": "3.11",
     "policy/requirements": "3.11",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 from components.contracts import Zone
 from config.model_store import MODEL, STORE
 from config.schema import StackConfig
+from operations.commands.preparation import training_environment
 from operations.data.folder_lake import FolderLake
 from operations.data.lake import Lake
 from operations.engine import cloud_errors
@@ -35,9 +35,8 @@ def copy_models(source: Lake, champion: str | None) -> bool:
     if champion and not chosen.exists() and (STORE / MODEL / champion).is_dir():
         chosen.write_text(f"{champion}\n")
     # Google Cloud's lake has no archives, and AWS wants them.
-    path = {"PYTHONPATH": str(HOME / "lambda")}
-    command = [str(PYTHON), "-m", "model_server", "complete", "--store", str(STORE)]
-    if subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
+    command = [str(PYTHON), "-m", "training", "complete", "--store", str(STORE)]
+    if subprocess.run(command, cwd=HOME, env=training_environment()).returncode:
         fail(f"The models in {STORE} could not be completed; the reason is above.")
     return True
 

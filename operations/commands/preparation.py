@@ -100,10 +100,14 @@ def ensure_model() -> None:
     if (STORE / MODEL / "champion").exists():
         return
     say("training the model on the flights of 2013 (once, about a minute)")
-    path = {"PYTHONPATH": str(HOME / "lambda")}
-    command = [str(PYTHON), "-m", "model_server", "train"]
-    if subprocess.run(command, cwd=HOME, env={**os.environ, **path}).returncode:
+    command = [str(PYTHON), "-m", "training", "train", "--model", MODEL]
+    if subprocess.run(command, cwd=HOME, env=training_environment()).returncode:
         fail("The model could not be trained; the reason is above.")
+
+
+def training_environment() -> dict[str, str]:
+    """The environment in which `python -m training` runs."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "lambda")])}
 
 
 def read_settings(stack: NamedStack) -> StackConfig:

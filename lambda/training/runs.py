@@ -1,0 +1,206 @@
+"""A training from the platform's side: settings in, a checked version in the store out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from config.messages import did_you_mean
+from config.model_check import refuse_unfit_model
+from config.model_contract import ModelDefinition, canonical_json, model_definition
+from config.model_store import MODELS, Artifact
+from config.stack_file import StackFile
+from training.fit import REFUSED
+from training.interface import print_progress
+from training.store import ModelStore
+
+HOME = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = HOME / ".venv" / "training"
+"""Environments of models that have packages of their own."""
+
+
+class NotTrained(Exception):
+    """Nothing was trained; the message says why."""
+
+
+def existing() -> list[str]:
+    """The models that have a folder."""
+    return sorted(
+        each.name
+        for each in MODELS.iterdir()
+        if each.is_dir() and not each.name.startswith((".", "_"))
+    )
+
+
+def names(model: str) -> Sequence[str]:
+    """The model, or those that the repository's stack file serves. Raises NotTrained for one that does not exist."""
+    if model:
+        _refuse_unknown(model, f"MODEL={model}")
+        return [model]
+    settings = StackFile.read(HOME / "Pulumi.dev.yaml").settings
+    served = settings.get("triplane:models")
+    if not isinstance(served, Mapping):
+        return ["flight-delay"]  # the setting's default
+    for each in served:
+        _refuse_unknown(str(each), f"Pulumi.dev.yaml: triplane:models.{each}")
+    return list(map(str, served))
+
+
+def _refuse_unknown(model: str, place: str) -> None:
+    if model not in existing():
+        raise NotTrained(
+            f"{place}: no such model.{did_you_mean(model, existing())} There are: {', '.join(existing())}."
+            f" For a new one: make model NAME={model}."
+        )
+
+
+def written_settings(assignments: str, months: str) -> dict[str, str]:
+    """The settings of ``"months=1-6 seed=2"``. Raises NotTrained."""
+    written = {"months": months} if months else {}
+    for each in assignments.split():
+        name, equals, value = each.partition("=")
+        if not equals or not name or not value:
+            raise NotTrained(
+                f'SET="{assignments}": {each} is no setting. Write SET="name=value name=value".'
+            )
+        if name in written:
+            raise NotTrained(f'SET="{assignments}": {name} stands there twice.')
+        written[name] = value
+    return written
+
+
+def chosen_settings(definition: ModelDefinition, written: Mapping[str, str]) -> dict[str, Any]:
+    """The model's settings with those that were written in place of their defaults. Raises NotTrained."""
+    defaults = definition.settings
+    chosen: dict[str, Any] = dict(defaults)
+    for name, text in written.items():
+        if name not in defaults:
+            there = f"It has: {', '.join(defaults)}." if defaults else "It has none."
+            raise NotTrained(
+                f"{name}={text}: the model {definition.name} has no such setting in [training].{did_you_mean(name, list(defaults))} {there}"
+            )
+        kind = type(defaults[name])
+        try:
+            chosen[name] = kind(text)
+        except ValueError:
+            wanted = {int: "a whole number", float: "a number"}[kind]
+            raise NotTrained(
+                f"{name}={text}: {wanted} is needed, as {defaults[name]} is."
+            ) from None
+    return chosen
+
+
+def train(name: str, store: ModelStore, written: Mapping[str, str], *, promote: bool | None) -> str:
+    """Train a version, unless the store has it; returns the version. Raises NotTrained, BadContract.
+
+    ``promote``: make it the champion; None: only if there is none yet.
+    """
+    definition = model_definition(MODELS / name)
+    settings = chosen_settings(definition, written)
+    contract = canonical_json(definition.document)
+    with tempfile.TemporaryDirectory(prefix="triplane-training-") as folder:
+        work = Path(folder)
+        (work / "contract.json").write_bytes(contract)
+        (work / "settings.json").write_text(json.dumps(settings))
+        recipe = _run(definition, work, store.recipes)
+        version = store.trained(name, recipe)
+        if version is None and not (work / "model.onnx").exists():
+            (store.recipes / recipe).unlink(
+                missing_ok=True
+            )  # its version was removed, or is damaged
+            _run(definition, work, store.recipes)
+        if version is None:
+            card = json.loads((work / "card.json").read_bytes())
+            version = _kept(store, name, contract, (work / "model.onnx").read_bytes(), card, recipe)
+        else:
+            print_progress(
+                f"There is this version of {name} already: the same data, code, settings and packages give the same model."
+            )
+    _promote(store, name, version, promote)
+    return version
+
+
+def _run(definition: ModelDefinition, work: Path, known: Path) -> str:
+    """Run the model's code; returns its recipe. Raises NotTrained."""
+    (work / "known").write_text(str(known.resolve()))
+    folder = definition.folder
+    command = [str(_python(folder)), "-m", "training.fit", str(folder), str(work)]
+    # The folder of packages that run in a cloud, alone: the model's environment has none of the platform's packages.
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "lambda")}
+    done = subprocess.run(command, env=environment, stdout=sys.stderr)
+    if done.returncode == REFUSED:
+        raise NotTrained("The reason is above.")
+    if done.returncode in (-2, 130):
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise NotTrained(
+            f"models/{folder.name}: its code ended with status {done.returncode}; the reason is above."
+        )
+    return (work / "recipe").read_text()
+
+
+def _python(folder: Path) -> Path:
+    """The interpreter that has the model's packages: this one, or that of an environment of its own."""
+    file = folder / "requirements.txt"
+    if not file.exists():
+        return Path(sys.executable)
+    digest = hashlib.sha256(file.read_bytes() + sys.version.encode()).hexdigest()
+    environment = ENVIRONMENTS / digest[:16]
+    python, stamp = environment / "bin" / "python", environment / "complete"
+    if not stamp.exists():
+        print_progress(f"Installing models/{folder.name}/requirements.txt (once) ...")
+        uv = str(Path(sys.executable).with_name("uv"))
+        for command in (
+            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
+            [uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(file)],
+        ):
+            if subprocess.run(command).returncode:
+                raise NotTrained(
+                    f"models/{folder.name}/requirements.txt: its packages could not be installed; the reason is above."
+                )
+        stamp.touch()
+    return python
+
+
+def _kept(
+    store: ModelStore,
+    name: str,
+    contract: bytes,
+    model: bytes,
+    card: Mapping[str, Any],
+    recipe: str,
+) -> str:
+    """Keep a model that fits its contract; returns its version. Raises NotTrained for another one."""
+    with store.draft(name, contract, model) as (version, folder):
+        try:
+            refuse_unfit_model(Artifact(name=name, version=version, directory=folder))
+        except pulumi.RunError as error:
+            reasons = re.sub(r"(?s)^.*?changed\.\n|\n\nServe another.*$", "", str(error)).strip(
+                "\n"
+            )
+            raise NotTrained(
+                f"The model that {name}'s training gave does not fit models/{name}/model.toml, and was not kept.\n\n{reasons}"
+            ) from None
+        return store.add(name, folder, card, recipe)
+
+
+def _promote(store: ModelStore, name: str, version: str, promote: bool | None) -> None:
+    """Make a version the champion, or say how it is served."""
+    champion = store.champion(name)
+    if promote or (promote is None and champion is None):
+        store.promote(name, version)
+    elif promote is None and champion != version:
+        print_progress(
+            f"The champion of {name} is still {str(champion)[:12]}. To serve the new one, in the stack file: triplane:models:"
+            f' {{{name}: "{version[:12]}"}}, and make up.'
+        )

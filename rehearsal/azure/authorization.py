@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from rehearsal.azure import permissions
+from rehearsal.azure import conditions, permissions
 from rehearsal.azure.ids import same, within
 from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.core.behaviour import GRANT_DELAYS
-from rehearsal.core.records import Record, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 
@@ -66,9 +66,7 @@ class RoleAssignment(ResourceType):
     token = permissions.ASSIGNMENT
     is_grant = True
     source = "https://learn.microsoft.com/azure/role-based-access-control/troubleshooting"
-    executes = (
-        "checked at the scoring route, the blobs, image pulls and pushes, and Key Vault references"
-    )
+    executes = "checked at the scoring route, the blobs (with its condition), image pulls and pushes, and Key Vault references"
     replace_on = frozenset({"principalId", "roleDefinitionId", "scope"})
     name = Name(
         property="roleAssignmentName",
@@ -79,6 +77,19 @@ class RoleAssignment(ResourceType):
         unique=("scope",),
         taken="RoleAssignmentExists",
     )
+
+    def check(self, context: Context, inputs: Inputs) -> None:
+        condition = inputs.get("condition")
+        if not condition:
+            return
+        try:
+            conditions.check(condition)
+        except conditions.Unsupported as unsupported:
+            raise CheckFailure("condition", f"{unsupported}; Azure may take it") from None
+        if inputs.get("conditionVersion", conditions.VERSION) != conditions.VERSION:
+            raise CheckFailure(
+                "conditionVersion", f"a condition has the version {conditions.VERSION}"
+            )
 
     def create(self, context: Context, record: Record) -> None:
         wanted = {key: record.inputs[key] for key in ("principalId", "roleDefinitionId", "scope")}

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from rehearsal.azure import container_registry, limits, permissions, storage
+from rehearsal.azure import conditions, container_registry, limits, permissions, storage
 from rehearsal.azure.calls import Call
 from rehearsal.azure.ids import by_id, guid, last_name
 from rehearsal.azure.key_vault import VAULT
@@ -377,12 +377,24 @@ def _deploy(context: Context, record: Record) -> None:
     )
     account, container, prefix = _model_place(context, model)
     scope = storage.container_id(context, account, container)
-    if not permissions.allowed(context, principal, f"{permissions.BLOBS}/read", scope, data=True):
-        raise Refusal(
-            "BadArgument",
-            "Authorization error: unable to download the user model. The endpoint's identity"
-            f" {principal} does not have Storage Blob Data Reader on {scope}.",
-        )
+    # It lists what is below the path, and reads that.
+    listing = {conditions.LIST_PREFIX: prefix, conditions.CONTAINER_NAME: container}
+    reading = {conditions.BLOB_PATH: f"{prefix}/", conditions.CONTAINER_NAME: container}
+    for suboperation, attributes in ((conditions.LISTING, listing), ("", reading)):
+        if not permissions.allowed(
+            context,
+            principal,
+            f"{permissions.BLOBS}/read",
+            scope,
+            data=True,
+            suboperation=suboperation,
+            attributes=attributes,
+        ):
+            raise Refusal(
+                "BadArgument",
+                "Authorization error: unable to download the user model. The endpoint's identity"
+                f" {principal} does not have Storage Blob Data Reader on {scope} for {prefix}.",
+            )
     folder = _model_folder(context, record)
     shutil.rmtree(folder, ignore_errors=True)
     storage.download(context, account, container, prefix, folder / last_name(prefix))

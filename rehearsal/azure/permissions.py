@@ -5,16 +5,17 @@ Each service refuses in words of its own, so there is only `allowed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
+from rehearsal.azure import conditions
 from rehearsal.azure.ids import same, within
 from rehearsal.core.records import Record
 from rehearsal.provider.context import Context
 
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 DEFINITION = "azure-native:authorization:RoleDefinition"
-BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+BLOBS = conditions.BLOBS
 
 # Of the built-in roles what the rehearsal checks: their actions and data actions.
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
@@ -100,24 +101,40 @@ NOT_ACTIONS = {
 
 
 def allowed(
-    context: Context, principal: str, action: str, scope: str, *, data: bool = False
+    context: Context,
+    principal: str,
+    action: str,
+    scope: str,
+    *,
+    data: bool = False,
+    suboperation: str = "",
+    attributes: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether a principal holds a role that allows an action on a scope.
 
     The deployer is Owner of the subscription, which allows every action and no data action, and
     Storage Blob Data Reader of it, to read what is in the lake.
     https://learn.microsoft.com/azure/role-based-access-control/role-definitions#control-and-data-actions
-    An assignment with a condition allows nothing: the rehearsal does not evaluate conditions.
-    https://learn.microsoft.com/azure/role-based-access-control/conditions-format
+    ``suboperation`` and ``attributes`` are what the conditions of assignments compare (`conditions`).
     """
+    asked = conditions.Asked(action, suboperation, attributes or {})
     if principal == context.account.azure_object and (not data or action == f"{BLOBS}/read"):
         return True
     return any(
         within(scope, each.inputs["scope"])
         and _allows(context, each.inputs["roleDefinitionId"], action.lower(), data)
         for each in context.in_force(ASSIGNMENT)
-        if each.inputs["principalId"] == principal and not each.inputs.get("condition")
+        if each.inputs["principalId"] == principal and _is_fulfilled(each, asked)
     )
+
+
+def _is_fulfilled(assignment: Record, asked: conditions.Asked) -> bool:
+    """Whether an assignment's condition allows what is asked for. One that is not evaluated allows nothing."""
+    condition = assignment.inputs.get("condition")
+    try:
+        return not condition or conditions.holds(condition, asked)
+    except conditions.Unsupported:
+        return False
 
 
 def custom_role(context: Context, role: str) -> Record | None:

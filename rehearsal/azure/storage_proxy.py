@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rehearsal.azure import credentials, permissions
+from rehearsal.azure import conditions, credentials, permissions
 from rehearsal.core.headers import PER_CONNECTION
 from rehearsal.core.request_paths import has_dot_segment
 from rehearsal.provider.context import Context
@@ -108,9 +108,21 @@ class StorageProxy:
             verb = "read" if reads else "delete" if request.method == "DELETE" else "write"
             return permissions.allowed(self._context, principal, f"{CONTAINERS}/{verb}", scope)
 
+        attributes = {conditions.CONTAINER_NAME: container or ""}
+        if blob:
+            attributes[conditions.BLOB_PATH] = blob
+        elif (prefix := request.query_params.get("prefix")) is not None:
+            attributes[conditions.LIST_PREFIX] = prefix
+
         def allowed(verb: str) -> bool:
             return permissions.allowed(
-                self._context, principal, f"{permissions.BLOBS}/{verb}", scope, data=True
+                self._context,
+                principal,
+                f"{permissions.BLOBS}/{verb}",
+                scope,
+                data=True,
+                suboperation="" if blob else conditions.LISTING,
+                attributes=attributes,
             )
 
         if reads or request.method == "POST":  # a query of a blob's content
@@ -151,7 +163,14 @@ class StorageProxy:
             principal = of_source
         scope = f"{account.id}/blobServices/default/containers/{container}"
         read = f"{permissions.BLOBS}/read"
-        return permissions.allowed(self._context, principal, read, scope, data=True)
+        return permissions.allowed(
+            self._context,
+            principal,
+            read,
+            scope,
+            data=True,
+            attributes={conditions.CONTAINER_NAME: container, conditions.BLOB_PATH: blob},
+        )
 
     async def _exists(self, request: Request, azurite: str) -> bool:
         # Only these headers: others, as the length, belong to the body of the other request.

@@ -41,6 +41,10 @@ class OrderedFrozenSet(Ordered, frozenset[Any]):
     pass
 
 
+NAME = "ordered_in_renders"
+"""What the program's modules call `ordered`: a name that no class of the program has."""
+
+
 def ordered(value: Any) -> Any:
     """The same set with an order; anything else unchanged."""
     if type(value) is set:
@@ -67,7 +71,7 @@ class OrderingTransformer(ast.NodeTransformer):
 
     def _ordered(self, node: ast.expr) -> ast.AST:
         self.generic_visit(node)
-        name = ast.Name(ordered.__name__, ast.Load())
+        name = ast.Name(NAME, ast.Load())
         return ast.copy_location(ast.Call(name, [node], []), node)
 
 
@@ -91,6 +95,6 @@ def order_sets(backwards: bool) -> None:
         return FileFinder(folder, (ProgramLoader, [".py"]))
 
     Ordered.backwards = backwards
-    setattr(builtins, ordered.__name__, ordered)
+    setattr(builtins, NAME, ordered)
     sys.path_hooks.insert(0, finder)
     sys.path_importer_cache.clear()

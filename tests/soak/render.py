@@ -25,6 +25,7 @@ FILES: dict[str, dict[str, Any]] = {
         "triplane:models": {
             "flight-delay": {
                 "version": "champion",
+                "endpoint": "",
                 "machine": {
                     "aws": "ml.m5.xlarge",
                     "gcp": "n1-standard-2",

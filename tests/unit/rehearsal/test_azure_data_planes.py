@@ -7,9 +7,10 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from starlette.testclient import TestClient
 
+from components.azure import roles
 from config import github
 from rehearsal.azure import (
     app_service,
@@ -45,6 +47,7 @@ from tests.unit.rehearsal.azure_subscription import (
 )
 
 CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 
 
 @pytest.fixture
@@ -317,6 +320,47 @@ def test_the_right_to_add_blobs_allows_nothing_else(
     deployer = Credential(azure.context, azure.context.account.azure_object)
     with container(azure, deployer) as client:
         assert client.download_blob("a.json").readall() == b"{}"
+
+
+def test_a_condition_narrows_a_right_to_read_to_folders_of_a_container(
+    lake: tuple[Subscription, Record],
+) -> None:
+    azure, captures = lake
+    deployer = azure.context.account.azure_object
+    azure.grant(deployer, CONTRIBUTOR, captures.id)
+    with container(azure, Credential(azure.context, deployer)) as client:
+        for name in ("digits/1/contract.json", "digits/1/model.onnx", "churn/1/contract.json"):
+            client.upload_blob(name, b"{}")
+    found: dict[str, set[str]] = {}
+    for who, files in (("server", ()), ("gateway", ("contract.json",))):
+        principal = azure.identity(who).outputs["principalId"]
+        assignment = azure.grant(principal, BLOB_READER, captures.id)
+        assignment.inputs["condition"] = roles.reading_condition(["digits/"], files)
+        azure.context.save(assignment)
+        with container(azure, Credential(azure.context, principal)) as client:
+            attempts: dict[str, Callable[[], object]] = {
+                "digits/1/contract.json": partial(client.download_blob, "digits/1/contract.json"),
+                "digits/1/model.onnx": partial(client.download_blob, "digits/1/model.onnx"),
+                "churn/1/contract.json": partial(client.download_blob, "churn/1/contract.json"),
+                "all": lambda: list(client.list_blobs()),  # called in this turn
+                "list of digits": lambda: list(client.list_blobs(name_starts_with="digits/1")),
+            }
+            found[who] = {name for name, attempt in attempts.items() if succeeds(attempt)}
+    assert found == {
+        "server": {"digits/1/contract.json", "digits/1/model.onnx", "list of digits"},
+        "gateway": {"digits/1/contract.json"},
+    }
+
+
+def succeeds(attempt: Callable[[], object]) -> bool:
+    """Whether a request is not refused by the caller's roles."""
+    try:
+        attempt()
+    except HttpResponseError as error:
+        if error.error_code != "AuthorizationPermissionMismatch":
+            raise
+        return False
+    return True
 
 
 def test_a_copy_reads_only_what_its_caller_may_read(lake: tuple[Subscription, Record]) -> None:

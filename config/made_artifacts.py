@@ -20,6 +20,7 @@ from config.model_store import (
     SERVED_FILES,
     VERSION_FILE,
     Artifact,
+    bundle_version_text,
 )
 
 
@@ -33,7 +34,9 @@ def write(artifact: Artifact) -> None:
             for each in artifact.members
             for file in SERVED_FILES
         }
-        _publish(artifact.directory, {**files, ARCHIVE: archive(files)})
+        text = bundle_version_text(artifact.members)
+        packed = {VERSION_FILE: text.encode(), ARCHIVE: archive(files)}
+        _publish(artifact.directory, {**files, **packed})
     elif artifact.image:
         text = _version_text(artifact.image, artifact.contract)
         files = {CONTRACT: artifact.contract, VERSION_FILE: text.encode()}

@@ -48,7 +48,7 @@ class Artifact:
         """The files by their paths inside the artifact. The archive has what a model server gets: contract and model."""
         if self.members:
             names = [f"{each.name}/{file}" for each in self.members for file in SERVED_FILES]
-            names.append(ARCHIVE)
+            names += [VERSION_FILE, ARCHIVE]
         elif self.image:
             names = [CONTRACT, VERSION_FILE, ARCHIVE]
         else:
@@ -114,8 +114,7 @@ def _owner(store: Path, model: str, version: str) -> str:
 def bundle(endpoint: str, models: Sequence[Artifact]) -> Artifact:
     """The artifact of an endpoint that serves several models. `config.made_artifacts.write` makes its files."""
     members = tuple(sorted(models, key=lambda each: each.name))
-    lines = "".join(f"{each.name} {each.version}\n" for each in members)
-    version = hashlib.sha256(lines.encode()).hexdigest()
+    version = hashlib.sha256(bundle_version_text(members).encode()).hexdigest()
     store = members[0].directory.parents[1]
     return Artifact(
         name=endpoint,
@@ -123,3 +122,8 @@ def bundle(endpoint: str, models: Sequence[Artifact]) -> Artifact:
         directory=store / SHARED / endpoint / version,
         members=members,
     )
+
+
+def bundle_version_text(members: Sequence[Artifact]) -> str:
+    """The content of a bundle's ``version.txt``, by which the model server finds the models on Vertex AI."""
+    return "".join(f"{each.name} {each.version}\n" for each in members)

@@ -25,7 +25,9 @@ from training.interface import BadSetting, Contract, Trained
 HERE = Path(__file__).resolve().parent
 BASE = HERE / "requirements.in"
 """The packages that every training has."""
-ENCODER = HERE.parent / "model_server" / "encoder.py"
+ENCODING = tuple(
+    HERE.parent / "model_server" / f"{name}.py" for name in ("encoder", "images", "readings")
+)
 """A model may encode with the server's own code."""
 REFUSED = 2
 
@@ -63,10 +65,10 @@ def libraries(folder: Path) -> dict[str, str]:
 
 
 def code_digest(folder: Path) -> str:
-    """SHA-256 over the folder's files, and the encoder. Data that is in the folder counts, too."""
+    """SHA-256 over the folder's files, and the server's encoding. Data that is in the folder counts, too."""
     files = {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*"))}
     total = hashlib.sha256()
-    for name, file in {**files, ENCODER.name: ENCODER}.items():
+    for name, file in {**files, **{each.name: each for each in ENCODING}}.items():
         if file.is_file() and name != "README.md" and "__pycache__" not in file.parts:
             total.update(hashlib.sha256(name.encode()).digest())
             total.update(hashlib.sha256(file.read_bytes()).digest())

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from operations.commands.check_account import refuse_unprepared_account
-from operations.commands.model_versions import copy_models, other_model
+from operations.commands.model_versions import copy_models, other_models
 from operations.commands.preparation import (
-    ensure_model,
+    ensure_models,
     prepare,
     read_settings,
     refuse_missing,
@@ -30,6 +30,7 @@ from operations.data.state_copy import (
     write_state_copy,
 )
 from operations.engine import cloud_errors
+from operations.engine.gateway import served_versions
 from operations.engine.guards import allowed, refuse
 from operations.engine.resources import stack_outputs
 from operations.engine.stack import NamedStack
@@ -43,7 +44,7 @@ AGAIN = (
     "back it up again (`make backup` with the CLOUD= or STACK= of that platform, and this BACKUP=)"
 )
 ALLOW_OTHER_MODEL = "model"
-"""The word that restores with another model version than the one that served: ``ALLOW=model``."""
+"""The word that restores with other model versions than those that served: ``ALLOW=model``."""
 
 
 def back_up(stack: NamedStack) -> None:
@@ -56,7 +57,7 @@ def back_up(stack: NamedStack) -> None:
     if source is None:
         fail(f"Stack {stack.name} has no lake to back up.")
     result = copied(source, target, "all")
-    # When a cloud is gone, only this knows which model served, and has the callers' key. It is encrypted.
+    # When a cloud is gone, only this knows which models served, and has the callers' key. It is encrypted.
     write_state_copy(target, stack.name, with_signature(stack, stack.export()))
     print(
         f"Backup: {result.copied} of {result.found} objects were new or changed, {result.size / MIB:.1f} MiB."
@@ -72,14 +73,14 @@ def restore(stack: NamedStack) -> None:
     source = _backup_of(stack)
     stack.start()
     former = _former_stack(source, stack)
-    served = stack_outputs(former[1].resources).get("model_version") if former else None
-    if not copy_models(source, champion=served):
+    served = served_versions(stack_outputs(former[1].resources)) if former else {}
+    if not copy_models(source, champions=served):
         fail("The backup is empty, or not at the place in BACKUP: nothing to restore from.")
     key = _former_key(stack, former) if keep_key else None
-    ensure_model()
+    ensure_models(stack)
     if ALLOW_OTHER_MODEL not in allowed():
-        reasons = other_model(stack, read_settings(stack), served)
-        refuse([f"{each}; or accept the other one: ALLOW={ALLOW_OTHER_MODEL}" for each in reasons])
+        reasons = other_models(stack, read_settings(stack), served)
+        refuse([f"{each}; or accept it: ALLOW={ALLOW_OTHER_MODEL}" for each in reasons])
     if key:
         refuse(kept_key.another_key(stack, key))
     config = prepare(stack, create=True)  # with the region its state may be gone
@@ -116,11 +117,11 @@ def _former_stack(source: Lake, stack: NamedStack) -> tuple[str, StateCopy] | No
     """
     if ALLOW_WITHOUT_COPY in allowed():
         return None
-    without = "the former model version and key are then not known"
+    without = "the former model versions and key are then not known"
     names = stacks_with_copy(source)
     if len(names) > 1:
         fail(
-            f"The backup is of several stacks: {', '.join(names)}. Which one's model and key are meant is not"
+            f"The backup is of several stacks: {', '.join(names)}. Which one's models and key are meant is not"
             " known. Nothing was changed. Give each stack a place of its own in BACKUP."
         )
     for name in names:

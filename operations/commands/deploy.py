@@ -20,7 +20,7 @@ from operations.commands.preparation import (
 from operations.commands.update import bring_up_to_date, print_outputs
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import account
-from operations.engine.gateway import print_prediction, refuse_without_gateway
+from operations.engine.gateway import chosen_models, print_predictions, refuse_without_gateway
 from operations.engine.guards import preview_refusals, refuse
 from operations.engine.resources import resource_name, resource_type, urns_with_dependencies
 from operations.engine.stack import NamedStack
@@ -122,8 +122,9 @@ def key(stack: NamedStack) -> None:
 
 
 def predict(stack: NamedStack) -> None:
-    """Ask the running platform about a real flight."""
-    print_prediction(stack, _serving_outputs(stack))
+    """Ask each model of the running platform about its example, or that of ``MODEL=``."""
+    outputs = _serving_outputs(stack)
+    print_predictions(stack, outputs, chosen_models(outputs))
 
 
 def _serving_outputs(stack: NamedStack) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from components.contracts import Zone
 from config.clouds import Cloud
 from operations.commands.backup import MIB, copied
 from operations.commands.check_account import refuse_unprepared_account
-from operations.commands.model_versions import copy_models, other_model
+from operations.commands.model_versions import copy_models, other_models
 from operations.commands.preparation import (
-    ensure_model,
+    ensure_models,
     prepare,
     read_settings,
     refuse_unreadable_state,
@@ -30,7 +30,7 @@ from operations.data.lake import Lake
 from operations.data.origins import add_origin, foreign_objects, origins
 from operations.data.state_copy import lake_of
 from operations.engine import cloud_errors
-from operations.engine.gateway import predicted_bytes
+from operations.engine.gateway import different_versions, predicted_bytes, served_versions
 from operations.engine.guards import allowed, refuse
 from operations.engine.rehearsed_stack import RehearsedStack
 from operations.engine.shell_stack import ShellStack
@@ -113,25 +113,25 @@ def _serving(stack: NamedStack, successor: NamedStack) -> Platform:
 def _refuse_unfit_target(old: Platform, target: NamedStack, keep_key: bool) -> str | None:
     """Leave with a reason if the target cannot take the platform, before it is changed; returns the key to put there."""
     refuse_unreadable_state(target)
-    served = old.outputs["model_version"]
-    if not copy_models(old.lake, champion=served):
+    served = served_versions(old.outputs)
+    if not copy_models(old.lake, champions=served):
         fail(
             f"{old.lake_uri}, the lake of stack {old.stack.name}, has no models: the same platform cannot be built elsewhere."
             f" Nothing was changed. `{old.stack.make('repair')}` puts back what is lost."
         )
-    ensure_model()
-    refuse(other_model(target, read_settings(target), served))
+    ensure_models(target)
+    refuse(other_models(target, read_settings(target), served))
     key = kept_key.key_of(old.stack) if keep_key else None
     if keep_key and key is None:
         fail(
             f"KEY=keep: the gateway of stack {old.stack.name} has no key. Nothing was changed. Leave out KEY=keep."
         )
     if target.exists():
-        found = target.outputs().get("model_version") or served
-        if found != served:
+        found = served_versions(target.outputs()) or served
+        if differences := different_versions(found, served):
             fail(
-                f"Refused: stack {target.name} serves model {found}, and stack {old.stack.name} serves {served}."
-                f" Nothing was changed. Bring it to that version first: {target.make('up')}"
+                f"Refused: stack {target.name} does not serve what stack {old.stack.name} serves: {differences}."
+                f" Nothing was changed. Bring it to those versions first: {target.make('up')}"
             )
         if lake := lake_of(target):
             refuse(_other_data(old, target, lake))
@@ -177,21 +177,29 @@ def _copy(old: Platform, new: Platform, what: str) -> None:
 
 
 def _check_prediction(old: Platform, new: Platform) -> bool:
-    """Ask both about the model's example: whether the answers are equal, byte for byte.
+    """Ask both about each model's example: whether the answers are equal, byte for byte.
 
     Leaves with a reason if they are not, unless that is allowed.
     """
-    say("asking both about the model's example")
+    say("asking both about each model's example")
     first, second = (predicted_bytes(each.stack, each.outputs) for each in (old, new))
     if first != second and ALLOW_OTHER_PREDICTION not in allowed():
         fail(
-            f"Stack {new.stack.name} answers otherwise than stack {old.stack.name}:\n  {first.decode()}\n"
-            f"  {second.decode()}\nLook for the cause (`{old.stack.make('drift')}`,"
-            f" `{new.stack.make('drift')}`, the model's card)."
+            f"Stack {new.stack.name} answers otherwise than stack {old.stack.name}:\n{_different(first, second)}\nLook for the cause (`{old.stack.make('drift')}`,"
+            f" `{new.stack.make('drift')}`, the models' cards)."
             f" If only the last digit differs, and that is good enough:"
             f" ALLOW={ALLOW_OTHER_PREDICTION}"
         )
     return first == second
+
+
+def _different(first: dict[str, bytes], second: dict[str, bytes]) -> str:
+    """The answers that differ, each beside the other."""
+    return "\n".join(
+        f"  {name}: {first[name].decode()}\n  {' ' * len(name)}  {second.get(name, b'').decode()}"
+        for name in first
+        if first[name] != second.get(name)
+    )
 
 
 def _report(old: Platform, new: Platform, equal: bool) -> None:
@@ -200,9 +208,12 @@ def _report(old: Platform, new: Platform, equal: bool) -> None:
     key = "the same, callers keep it" if keys[0] == keys[1] else "another one, which callers need"
     prediction = "the same prediction as" if equal else "another prediction, which is allowed, than"
     exactly = ", byte for byte" if equal else ""
+    models = "\n".join(
+        f"  model     {name} {version}" for name, version in served_versions(new.outputs).items()
+    )
     print(f"""
 Stack {new.stack.name} gives {prediction} stack {old.stack.name}{exactly}.
-  model     {new.outputs["model_version"]}
+{models}
   captures  {len(names[0] & names[1])} of {len(names[0])} are in {new.lake_uri}
   key       {key}
 

@@ -13,7 +13,7 @@ from operations.commands.preparation import (
 )
 from operations.data.state_copy import copy_state_into_lake
 from operations.engine import guards, last_update
-from operations.engine.gateway import print_prediction
+from operations.engine.gateway import print_predictions
 from operations.engine.previews import Step
 from operations.engine.stack import NamedStack, Stack
 from operations.terminal import say
@@ -74,10 +74,10 @@ def bring_up(stack: Stack) -> None:
 
 
 def report_update(stack: NamedStack, counts: Mapping[str, int] | None = None) -> None:
-    """Print the outputs, a prediction, and how many resources were changed: ``counts`` by operation, or the last update's."""
+    """Print the outputs, a prediction of each model, and how many resources were changed: ``counts`` by operation, or the last update's."""
     outputs = stack.outputs()
     print_outputs(stack, outputs)
-    print_prediction(stack, outputs)
+    print_predictions(stack, outputs)
     counts = stack.change_counts() if counts is None else counts
     changed = sum(count for operation, count in counts.items() if operation != "same")
     print(
@@ -96,4 +96,10 @@ def print_outputs(stack: NamedStack, outputs: dict[str, Any]) -> None:
         shown["gateway_key"] = f"secret: {stack.make('key')}"
     print()
     for name, value in shown.items():
-        print(f"  {name:<14} {value}")
+        if name != "models":
+            print(f"  {name:<14} {value}")
+            continue
+        for model, served in sorted(value.items()):
+            print(f"  model          {model}")
+            for key, text in served.items():
+                print(f"    {key:<14} {text}")

@@ -227,10 +227,10 @@ def answers(stack: NamedStack) -> dict[str, Any]:
         return {"not collected": "the stack has no gateway"}
     code = gateway.code_version(stack, plain)
     started = time.monotonic()
-    answer = gateway.prediction(stack, plain)
+    answers = gateway.predictions(stack, plain)
     return {
         "code_version": code,
-        "model_version": answer.get("model_version"),
+        "models": {name: answer.get("model_version") for name, answer in answers.items()},
         "milliseconds": round((time.monotonic() - started) * 1000),
     }
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components import build_context
-from config.model_store import Artifact
+from config.schema import StackConfig
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
@@ -56,44 +55,50 @@ def policy_report(cloud: str) -> str:
     return done.stdout
 
 
-def smoke_test(stack: NamedStack, version: str | None = None) -> dict[str, Any]:
-    """Request a prediction through the gateway; returns the outputs for the evidence.
+def smoke_test(stack: NamedStack, versions: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Ask each model through the gateway about its example; returns the outputs for the evidence.
 
-    Raises `GateFailed` if the stack serves another model version than ``version``.
+    Raises `GateFailed` if the stack serves another version of a model than ``versions`` names.
     """
     outputs = stack.outputs()
     await_gateway(stack, outputs)
-    gateway.print_prediction(stack, outputs)
-    if version and outputs["model_version"] != version:
-        raise GateFailed(
-            f"{stack.name} serves model {outputs['model_version'][:12]}, but {version[:12]} was tested"
-        )
-    recorded = ("gateway_url", "image", "model_version", "endpoint_name", "delivery_identity")
+    gateway.print_predictions(stack, outputs)
+    served = gateway.served_versions(outputs)
+    if versions is not None and (differences := gateway.different_versions(served, versions)):
+        raise GateFailed(f"{stack.name} does not serve what was tested: {differences}")
+    recorded = ("gateway_url", "image", "models", "delivery_identity")
     return {name: outputs[name] for name in recorded if name in outputs}
 
 
 def await_gateway(stack: NamedStack, outputs: dict[str, Any]) -> None:
-    """Wait until the gateway that answers runs this checkout's code, and answers with the stack's model.
+    """Wait until the gateway that answers runs this checkout's code, and answers with the stack's models.
 
     An update can end before: App Service's PUT returns while the former container still answers, and the stack's
     outputs name what was asked for. Raises `GateFailed` when another code or model answers after `SERVE_SECONDS`.
     """
-    code, model = build_context.content_hash(HOME / "lambda" / "gateway"), outputs["model_version"]
+    code = build_context.content_hash(HOME / "lambda" / "gateway")
     answers = _awaited(lambda: gateway.code_version(stack, outputs), code)
     if answers != code:
         raise GateFailed(
             f"the gateway of {stack.name} answers with code {answers}, not with {code} of this checkout,"
             f" {SERVE_SECONDS:.0f} s after the update"
         )
-    answers = _awaited(lambda: gateway.prediction(stack, outputs)["model_version"], model)
-    if answers != model:
+    versions = gateway.served_versions(outputs)
+    found = _awaited(lambda: _answered_versions(stack, outputs), versions)
+    if differences := gateway.different_versions(found, versions):
         raise GateFailed(
-            f"the gateway of {stack.name} answers with model {answers[:12]}, not with {model[:12]} of the stack's"
-            f" outputs, {SERVE_SECONDS:.0f} s after the update"
+            f"the gateway of {stack.name} answers otherwise than the stack's outputs say, {SERVE_SECONDS:.0f} s after the"
+            f" update: {differences}"
         )
 
 
-def _awaited(look: Callable[[], Any], wanted: str) -> Any:
+def _answered_versions(stack: NamedStack, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """The version with which each model answers."""
+    answers = gateway.predictions(stack, outputs)
+    return {name: answer["model_version"] for name, answer in answers.items()}
+
+
+def _awaited(look: Callable[[], Any], wanted: Any) -> Any:
     """What ``look`` returns when it returns ``wanted``, or last."""
     until = time.monotonic() + SERVE_SECONDS
     while (found := look()) != wanted and time.monotonic() < until:
@@ -101,17 +106,19 @@ def _awaited(look: Callable[[], Any], wanted: str) -> Any:
     return found
 
 
-def require_version(artifact: Artifact, version: str) -> None:
-    """Raise `GateFailed` unless the artifact that would serve is this version, by its name and by its bytes."""
-    if artifact.version != version:
+def require_versions(config: StackConfig, versions: Mapping[str, str]) -> None:
+    """Raise `GateFailed` unless the artifacts that would serve are these versions, by their names and by their bytes."""
+    selected = {each.name: each.version for each in config.artifacts}
+    if differences := gateway.different_versions(selected, versions):
         raise GateFailed(
-            f"the settings and the model store select model {artifact.version}, but {version} was tested."
+            f"the settings and the model store select other models than were tested: {differences}."
             " Nothing was changed. Release with the model store of the staging that was tested (.models)"
         )
-    digest = hashlib.sha256((artifact.directory / "model.onnx").read_bytes()).hexdigest()
-    if digest != version:
-        raise GateFailed(
-            f"model.onnx in {artifact.directory} is not the file that was tested: its SHA-256 is {digest}, and"
-            f" {version} was tested. The file was changed after training. Nothing was changed in the cloud. Release with the"
-            " model store of the staging that was tested (.models)"
-        )
+    for artifact in config.artifacts:
+        digest = version_of_files(artifact)
+        if digest != artifact.version:
+            raise GateFailed(
+                f"the files in {artifact.directory} are not those that were tested: together they are version {digest}, and"
+                f" {artifact.version} was tested. A file was changed after training. Nothing was changed in the cloud. Release"
+                " with the model store of the staging that was tested (.models)"
+            )

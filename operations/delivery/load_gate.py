@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import tempfile
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
 
 from operations.delivery.gates import GateFailed
+from operations.engine import gateway
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
+MANY = 100
+"""From so many requests on, a model is held to the limits by itself. Of fewer, one failure or slow answer is no share."""
 LOCUSTFILE = HOME / "operations" / "delivery" / "locustfile.py"
 
 
@@ -83,6 +88,32 @@ class LoadGate:
                 f" {self.seconds} s make {self.fewest_requests} at least when answers take {self.p95_ms:.0f} ms"
                 f" and pauses {self.pause:g} s"
             )
+        for path, each in load.paths.items():
+            self._check_path(path, each)
+
+    def _check_path(self, path: str, load: Load) -> None:
+        """Raise `GateFailed` if one model is outside of the limits, which a load on twenty would hide."""
+        if load.requests < MANY:
+            if load.failures > 1:
+                raise GateFailed(
+                    f"load test: {load.failures} of {load.requests} requests to {path} failed; of fewer than {MANY} one may"
+                )
+            if load.p50_ms > self.p95_ms:
+                raise GateFailed(
+                    f"load test: half of the requests to {path} took {load.p50_ms:.0f} ms or more; at most"
+                    f" {self.p95_ms:.0f} ms are allowed"
+                )
+            return
+        if load.errors > self.errors:
+            raise GateFailed(
+                f"load test: {load.failures} of {load.requests} requests to {path} failed ({load.errors:.1%});"
+                f" at most {self.errors:.1%} may fail"
+            )
+        if load.p95_ms > self.p95_ms:
+            raise GateFailed(
+                f"load test: 95 % of requests to {path} took up to {load.p95_ms:.0f} ms; at most"
+                f" {self.p95_ms:.0f} ms are allowed"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +126,21 @@ class Load:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    paths: Mapping[str, Load] = field(default_factory=dict)
+    """The same for each path by itself: each model has one."""
 
     @property
     def errors(self) -> float:
         return self.failures / self.requests
 
     @classmethod
-    def from_locust(cls, entries: Sequence[dict[str, Any]]) -> Load:
+    def from_locust(cls, entries: Sequence[dict[str, Any]]) -> Self:
         """From the entries that ``locust --json`` prints: a histogram of milliseconds for each path."""
+        paths = {str(each["name"]): cls._of(each) for each in entries}
+        return replace(cls._of(*entries), paths=paths)
+
+    @classmethod
+    def _of(cls, *entries: dict[str, Any]) -> Self:
         times: dict[float, int] = {}
         for entry in entries:
             for milliseconds, count in entry["response_times"].items():
@@ -134,19 +172,23 @@ def percentile(times: dict[float, int], share: float) -> float:
 def measure(stack: NamedStack, gate: LoadGate) -> Load:
     """Run locust, in its own process, against a stack's gateway; returns what it measured."""
     outputs = stack.outputs()
-    done = subprocess.run(
-        _locust_command(outputs["gateway_url"], gate),
-        cwd=HOME,
-        env={
-            **stack.environment,
-            "GATEWAY_KEY": outputs.get("gateway_key", ""),
-            "LOAD_PAUSE": str(gate.pause),
-            "LOAD_TIMEOUT": str(gate.timeout),
-            "PYTHONPATH": str(HOME),
-        },
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory(prefix="load-") as folder:
+        requests = Path(folder) / "requests.json"
+        requests.write_text(json.dumps(gateway.example_requests(stack, outputs)), encoding="utf-8")
+        done = subprocess.run(
+            _locust_command(outputs["gateway_url"], gate),
+            cwd=HOME,
+            env={
+                **stack.environment,
+                "GATEWAY_KEY": outputs.get("gateway_key", ""),
+                "LOAD_PAUSE": str(gate.pause),
+                "LOAD_REQUESTS": str(requests),
+                "LOAD_TIMEOUT": str(gate.timeout),
+                "PYTHONPATH": str(HOME),
+            },
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         raise GateFailed(f"load test: locust exited with {done.returncode}: {done.stderr[-500:]}")
     return Load.from_locust(json.loads(done.stdout))

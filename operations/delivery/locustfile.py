@@ -1,20 +1,24 @@
 """The callers of the load test: locust runs this file.
 
-``locust -f operations/delivery/locustfile.py --host GATEWAY_URL --headless …`` with the key in ``GATEWAY_KEY``, and
-with the gate's ``LOAD_PAUSE`` and ``LOAD_TIMEOUT`` in seconds: see operations/delivery/load_gate.py.
+``locust -f operations/delivery/locustfile.py --host GATEWAY_URL --headless …`` with the key in ``GATEWAY_KEY``, the
+gate's ``LOAD_PAUSE`` and ``LOAD_TIMEOUT`` in seconds, and in ``LOAD_REQUESTS`` a JSON file of paths and their bodies:
+see operations/delivery/load_gate.py.
 """
 
+import itertools
+import json
 import os
+from pathlib import Path
 
 from locust import HttpUser, between, task
 
-from operations.engine.installation import HOME
-
-FLIGHT = (HOME / "docs" / "flight.json").read_bytes()
+REQUESTS = json.loads(Path(os.environ["LOAD_REQUESTS"]).read_bytes())
+TURNS = itertools.cycle(REQUESTS.items())
+"""The callers take the models in turn, so that each gets as many requests as any other."""
 
 
 class Caller(HttpUser):
-    """Requests a prediction for one flight, ten times a second at most."""
+    """Requests a prediction for one example, ten times a second at most."""
 
     wait_time = between(0.1, float(os.environ["LOAD_PAUSE"]))
 
@@ -24,13 +28,14 @@ class Caller(HttpUser):
 
     @task
     def predict(self) -> None:
+        path, body = next(TURNS)
         headers = {
             "content-type": "application/json",
             "x-api-key": os.environ.get("GATEWAY_KEY", ""),
         }
         with self.client.post(
-            "/predict",
-            data=FLIGHT,
+            path,
+            data=body,
             headers=headers,
             # Without a timeout a request that hangs is never counted: at the end locust kills it, unrecorded.
             timeout=float(os.environ["LOAD_TIMEOUT"]),

@@ -48,10 +48,10 @@ def _deliver_stages(
     """Roll out staging, then production; notes in the evidence whether production was changed."""
     before = last_update(production)
     try:
-        version = roll_out(staging, evidence, gate=gate)
+        versions = roll_out(staging, evidence, gate=gate)
         preparation.prepare(production)
         # Production gets no load but that of its callers.
-        roll_out(production, evidence, gate=None, version=version)
+        roll_out(production, evidence, gate=None, versions=versions)
     finally:
         after = last_update(production)
         unchanged = before == after

@@ -7,7 +7,7 @@ from pathlib import Path
 from config.model_store import STORE
 from config.schema import StackConfig
 from operations.commands import preparation
-from operations.delivery import gates
+from operations.delivery import gates, tested_versions
 from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
 from operations.delivery.rollout import roll_out
@@ -16,7 +16,7 @@ from operations.recovery import failed_endpoints, interrupted_run
 from operations.terminal import fail
 
 STAGING = "staging"
-"""The environment, or the name, of the stack that tests a model version. Each other one gets a tested version."""
+"""The environment, or the name, of the stack that tests model versions. Each other one gets tested versions."""
 
 
 def release_stack(
@@ -28,42 +28,43 @@ def release_stack(
 ) -> None:
     """Deliver to this stack of the shell's environment.
 
-    The stack must serve the model version ``version``. Only staging, which tests one, goes without. ``p95_ms`` and
+    The stack must serve the model versions ``version`` (`tested_versions`). Only staging, which tests them, goes without. ``p95_ms`` and
     ``errors`` override the gate's limits.
     """
     gate = LoadGate.from_settings({"p95_ms": p95_ms, "errors": errors})
+    versions = tested_versions.parse(version) if version else None
     config = preparation.read_ready(stack)
     is_staging = STAGING in (stack.name, config.environment)
-    if not is_staging and not version:
+    if not is_staging and versions is None:
         fail(
-            f"STACK={stack.name} needs VERSION=…, the model version that was tested in staging: a release of"
-            f" staging writes it to {STORE.name}/{tested_version_file().name}. A runner that trains again may"
-            f" produce another version. Nothing was changed. Is this staging? Then set triplane:environment:"
+            f"STACK={stack.name} needs VERSION=…, the model versions that were tested in staging: a release of"
+            f" staging writes them to {STORE.name}/{tested_version_file().name}. A runner that trains again may"
+            f" produce other versions. Nothing was changed. Is this staging? Then set triplane:environment:"
             f" {STAGING} in {stack.edited.name}; it is {config.environment}. An update without a delivery:"
             f" {stack.make('up')}"
         )
     evidence = Evidence(f"release-{stack.name}", commit())
     with recorded(evidence):
-        if version:
-            with evidence.step(f"model of {stack.name}") as found:
-                found["tested"], found["settings"] = version, config.artifacts[0].version
-                gates.require_version(config.artifacts[0], version)
+        if versions is not None:
+            with evidence.step(f"models of {stack.name}") as found:
+                found["tested"], found["settings"] = versions, selected_versions(config)
+                gates.require_versions(config, versions)
         if is_staging:
             tested_version_file().unlink(missing_ok=True)
             served = _roll_out(stack, config, evidence, gate)
-            tested_version_file().write_text(f"{served}\n")
+            tested_version_file().write_text(f"{tested_versions.text(served)}\n")
         else:
             _roll_out(stack, config, evidence, None)
 
 
 def _roll_out(
     stack: ShellStack, config: StackConfig, evidence: Evidence, gate: LoadGate | None
-) -> str:
+) -> dict[str, str]:
     """Roll the stack out, with recovery before it, and after an update that fails."""
     with evidence.step(f"prepare {stack.name}"):
         preparation.prepare(stack)  # recovers, too: a runner may have died in the middle of a job
     try:
-        return roll_out(stack, evidence, gate=gate, version=config.artifacts[0].version)
+        return roll_out(stack, evidence, gate=gate, versions=selected_versions(config))
     except SystemExit:
         # The engine still runs, and its event log, which has the creations without an answer, ends with this
         # machine: the next runner would only have the state.
@@ -73,6 +74,11 @@ def _roll_out(
         raise
 
 
+def selected_versions(config: StackConfig) -> dict[str, str]:
+    """The version of each model that the settings and the model store select."""
+    return {each.name: each.version for each in config.artifacts}
+
+
 def tested_version_file() -> Path:
-    """Where a release of staging writes the model version that it tested. CI hands this store to production."""
+    """Where a release of staging writes the model versions that it tested. CI hands this store to production."""
     return STORE / "tested"

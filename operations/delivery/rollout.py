@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from operations.commands import update
 from operations.delivery import comment, gates
 from operations.delivery.evidence import Evidence, write_text
 from operations.delivery.load_gate import LoadGate, measure
-from operations.engine import guards
+from operations.engine import gateway, guards
 from operations.engine.previews import Step
 from operations.engine.stack import NamedStack
 
 
 def roll_out(
-    stack: NamedStack, evidence: Evidence, *, gate: LoadGate | None, version: str | None = None
-) -> str:
-    """Bring a stack up and test it; returns the model version that it serves.
+    stack: NamedStack,
+    evidence: Evidence,
+    *,
+    gate: LoadGate | None,
+    versions: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Bring a stack up and test it; returns the version of each model that it serves.
 
-    With ``version`` it must serve that one. Raises `GateFailed` when a gate does not pass.
+    With ``versions`` it must serve those. Raises `GateFailed` when a gate does not pass.
     """
     with evidence.step(f"preview {stack.name}") as found:
         evidence.hide_secrets(stack)
@@ -33,14 +38,14 @@ def roll_out(
         update.bring_up(stack)
         evidence.hide_secrets(stack)
     with evidence.step(f"smoke test {stack.name}") as found:
-        found |= gates.smoke_test(stack, version)
-        version = found["model_version"]
+        found |= gates.smoke_test(stack, versions)
+        served = gateway.served_versions(found)
     if gate:
         with evidence.step(f"load test {stack.name}") as found:
             load = measure(stack, gate)
             found |= {"allowed": asdict(gate), "measured": asdict(load)}
             gate.check(load)
-    return str(version)
+    return served
 
 
 def preview_steps(stack: NamedStack) -> list[Step]:

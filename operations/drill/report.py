@@ -54,7 +54,7 @@ def report_text(facts: dict[str, Any], results: Sequence[Result]) -> str:
         "",
         *(f"- {each.disaster}: {note}" for each in results for note in each.notes),
         "",
-        f"Prediction for docs/flight.json: SHA-256 {facts['prediction_sha256']}, before and after.",
+        f"Predictions for the examples: SHA-256 {facts['prediction_sha256']}, before and after.",
         "",
         "Signed off." if facts["signed_off"] else "NOT signed off: see the open boxes.",
     ]

@@ -1,23 +1,24 @@
-"""A prediction from a stack's gateway, requested over HTTP as any caller does."""
+"""Predictions from a stack's gateway, requested over HTTP as any caller does: each model about its own example."""
 
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
-from operations.engine.installation import HOME
 from operations.engine.stack import NamedStack
 from operations.terminal import fail, say
 
-FLIGHT = HOME / "docs" / "flight.json"
-"""A request about a real flight."""
 START_SECONDS = 60
 PERMITTED_SECONDS = 10 * 60
 """As long as a cloud may take until a new permission is in force (`components.dynamic.LONGEST_GRANT_SECONDS`)."""
+SHOWN_CHARACTERS = 40
+"""Of one value of an example: an image in base64 has thousands."""
 
 
 def refuse_without_gateway(stack: NamedStack) -> None:
@@ -29,56 +30,140 @@ def refuse_without_gateway(stack: NamedStack) -> None:
         )
 
 
-def print_prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
-    """Request a prediction about a real flight from the stack's gateway, and print it; returns the answer."""
-    started = time.monotonic()
-    answer = prediction(stack, outputs)
-    milliseconds = (time.monotonic() - started) * 1000
-    found = answer["predictions"][0]
-    verdict = "late" if found["late"] else "on time"
-    flight = ", ".join(
-        f"{name} {value}" for name, value in json.loads(FLIGHT.read_bytes())["instances"][0].items()
+def served_versions(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """The version of each model that the outputs of a stack name; empty for a stack that serves none yet."""
+    return {name: each["version"] for name, each in sorted((outputs.get("models") or {}).items())}
+
+
+def different_versions(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """In which models two sets of versions differ; empty if in none."""
+
+    def shown(version: str | None) -> str:
+        return version[:12] if version else "none"
+
+    return "; ".join(
+        f"{name} is {shown(found.get(name))}, not {shown(wanted.get(name))}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
     )
-    print(f"\n  A real flight: {flight}")
-    print(
-        f"  {verdict}: more than 15 minutes late with probability {found['probability']:.2f},"
-        f" from model {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
-    )
-    return answer
 
 
-def prediction(stack: NamedStack, outputs: dict[str, Any]) -> Any:
-    """The gateway's answer about a real flight."""
-    return json.loads(predicted_bytes(stack, outputs))
+def chosen_models(outputs: Mapping[str, Any]) -> list[str]:
+    """The models that a command asks: that of ``MODEL=``, or all of the stack's."""
+    served, chosen = list(served_versions(outputs)), os.environ.get("MODEL", "")
+    if not chosen:
+        return served
+    if chosen not in served:
+        fail(f"MODEL={chosen}: the stack serves no such model. It serves: {', '.join(served)}.")
+    return [chosen]
 
 
-def predicted_bytes(stack: NamedStack, outputs: dict[str, Any]) -> bytes:
-    """The bytes of the gateway's answer about a real flight."""
-    if "gateway_url" not in outputs:
-        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `{stack.make('up')}`.")
+def print_predictions(
+    stack: NamedStack, outputs: Mapping[str, Any], names: list[str] | None = None
+) -> dict[str, Any]:
+    """Ask each model of the stack about its example, and print the answers; returns them by model."""
+    answers = {}
+    for name in served_versions(outputs) if names is None else names:
+        contract = contract_of(stack, outputs, name)
+        started = time.monotonic()
+        answers[name] = answer = json.loads(_predicted(stack, outputs, contract))
+        milliseconds = (time.monotonic() - started) * 1000
+        example = ", ".join(f"{key} {_shown(value)}" for key, value in contract["example"].items())
+        print(f"\n  {contract['title']}. {contract['question']}")
+        print(f"  The example: {example}")
+        print(
+            f"  {in_words(contract['answer'], answer['predictions'][0])}, from model"
+            f" {name} {answer['model_version'][:12]} ({milliseconds:.0f} ms)"
+        )
+    return answers
+
+
+def predictions(stack: NamedStack, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of each model of the stack about its example."""
+    return {name: json.loads(answer) for name, answer in predicted_bytes(stack, outputs).items()}
+
+
+def predicted_bytes(stack: NamedStack, outputs: Mapping[str, Any]) -> dict[str, bytes]:
+    """The bytes of each model's answer about its example."""
+    return {
+        name: _predicted(stack, outputs, contract_of(stack, outputs, name))
+        for name in served_versions(outputs)
+    }
+
+
+def example_requests(stack: NamedStack, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """The path of each model's predictions, and the body that asks about its example."""
+    contracts = (contract_of(stack, outputs, name) for name in served_versions(outputs))
+    return {_predict_path(each): _example_body(each) for each in contracts}
+
+
+def contract_of(stack: NamedStack, outputs: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The contract that the gateway answers by, of one model."""
+    url = f"{_url(stack, outputs)}/models/{name}"
+    request = urllib.request.Request(url)  # noqa: S310  # the URL is the stack's own output
+    contract: dict[str, Any] = json.loads(_answer_when_ready(request, trusted(stack)))
+    return contract
+
+
+def in_words(answer: Mapping[str, Any], prediction: Mapping[str, Any]) -> str:
+    """A prediction in the words of the contract's answer."""
+    match answer["kind"]:
+        case "binary":
+            verdict = answer["yes"] if prediction[answer["name"]] else answer["no"]
+            return f"{verdict}: {answer['label']} with probability {prediction['probability']:.2f}"
+        case "multiclass":
+            code = prediction[answer["name"]]
+            label = answer["classes"].get(code, code)
+            return f"{answer['label']}: {label}, with probability {prediction['probability']:.2f}"
+        case "regression":
+            unit = f" {answer['unit']}" if "unit" in answer else ""
+            return f"{answer['label']}: {prediction[answer['name']]:g}{unit}"
+    return ", ".join(f"{name}: {_shown(value)}" for name, value in prediction.items())
+
+
+def _predicted(stack: NamedStack, outputs: Mapping[str, Any], contract: Mapping[str, Any]) -> bytes:
     request = urllib.request.Request(  # noqa: S310  # the URL is the stack's own output
-        f"{outputs['gateway_url']}/predict",
-        data=FLIGHT.read_bytes(),
+        f"{_url(stack, outputs)}{_predict_path(contract)}",
+        data=_example_body(contract).encode(),
         headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
     )
-    return _answer_when_ready(request, _trust(stack))
+    return _answer_when_ready(request, trusted(stack))
 
 
-def code_version(stack: NamedStack, outputs: dict[str, Any]) -> str | None:
+def _predict_path(contract: Mapping[str, Any]) -> str:
+    return f"/models/{contract['name']}/predict"
+
+
+def _example_body(contract: Mapping[str, Any]) -> str:
+    return json.dumps({"instances": [contract["example"]]})
+
+
+def _url(stack: NamedStack, outputs: Mapping[str, Any]) -> str:
+    if "gateway_url" not in outputs:
+        fail(f"Stack {stack.name} has no gateway yet. Bring it up with `{stack.make('up')}`.")
+    return str(outputs["gateway_url"])
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
+def code_version(stack: NamedStack, outputs: Mapping[str, Any]) -> str | None:
     """The content hash of the code that answers at the gateway; None while nothing does, or it names none.
 
     Not at /healthz, a path that Cloud Run's front end keeps for itself.
     """
     url = f"{outputs['gateway_url']}/health"
     try:
-        with urllib.request.urlopen(url, timeout=30, context=_trust(stack)) as response:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=30, context=trusted(stack)) as response:  # noqa: S310
             found = json.load(response).get("code_version")
     except (OSError, ValueError):
         return None
     return str(found) if found else None
 
 
-def _trust(stack: NamedStack) -> ssl.SSLContext:
+def trusted(stack: NamedStack) -> ssl.SSLContext:
     """The rehearsal's web apps use HTTPS, as Azure's do, with a certificate of the rehearsal's own authority."""
     return ssl.create_default_context(cafile=stack.environment.get("SSL_CERT_FILE"))
 
@@ -87,7 +172,7 @@ def _answer_when_ready(request: urllib.request.Request, trust: ssl.SSLContext) -
     """The answer, as soon as the service is ready.
 
     During a cold start it may answer 5xx or nothing. The gateway itself answers 503 with `retry-after` while it may not
-    read its key or ask the model yet.
+    read its key or a contract yet, or ask the model; and 404 for a model that the former process does not know.
     """
     began, seconds = time.monotonic(), START_SECONDS
     while True:
@@ -96,7 +181,7 @@ def _answer_when_ready(request: urllib.request.Request, trust: ssl.SSLContext) -
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             problem = f"{error.code} {error.read().decode(errors='replace')}"
-            if error.code < 500:
+            if error.code < 500 and error.code != 404:
                 fail(f"{request.full_url} refused: {problem}")
             if (
                 error.code == 503

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from config.model_contract import version_of, version_text
 from operations.commands import backup as command
 from operations.commands import model_versions
 from operations.data.folder_lake import FolderLake
@@ -20,7 +20,7 @@ SERVED, OTHER = "8" * 64, "5" * 64
 
 
 def state_of(name: str, model: str = SERVED) -> dict[str, Any]:
-    outputs = {"model_version": model}
+    outputs = {"models": {"flight-delay": {"version": model}}}
     stack = {"urn": name, "type": "pulumi:pulumi:Stack", "outputs": outputs}
     manifest = {"time": "2026-11-01T00:00:00Z"}
     encryption = {"type": "passphrase", "state": {"salt": "v1:a"}}
@@ -49,9 +49,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderLake:
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What a restore does to a stack, recorded."""
     done: list[str] = []
-    settings = SimpleNamespace(cloud="gcp", artifact=SimpleNamespace(version=SERVED))
-    monkeypatch.setattr(command, "ensure_model", lambda: None)
-    monkeypatch.setattr(command, "copy_models", lambda _, champion: not done.append(champion))
+    model = SimpleNamespace(name="flight-delay", version=SERVED)
+    settings = SimpleNamespace(cloud="gcp", artifacts=[model])
+    monkeypatch.setattr(command, "ensure_models", lambda _: None)
+    monkeypatch.setattr(
+        command, "copy_models", lambda _, champions: not done.append(*champions.values())
+    )
     monkeypatch.setattr(command, "read_settings", lambda _: settings)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: done.append("prepare"))
     monkeypatch.setattr(command, "refuse_losses", lambda _: None)
@@ -166,7 +169,7 @@ def test_a_restore_with_another_model_is_refused_unless_it_is_allowed(
     place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_state_copy(place, "dev", signed(None, state_of("dev", OTHER)))
-    with pytest.raises(SystemExit, match=f"served model {OTHER}.*Pulumi.dev.yaml.*ALLOW=model"):
+    with pytest.raises(SystemExit, match=f"(?s)served {OTHER}.*Pulumi.dev.yaml.*ALLOW=model"):
         command.restore(STACK)
     assert steps == [OTHER], "nothing was built"
     monkeypatch.setenv("ALLOW", "model")
@@ -195,19 +198,22 @@ def test_a_clone_without_models_gets_them_with_the_champion_and_the_archives(
     store = tmp_path / "store"
     monkeypatch.setattr(model_versions, "STORE", store)
     lake = FolderLake(tmp_path / "lake")
-    version = hashlib.sha256(b"4").hexdigest()
+    version = version_of(version_text(b"{}", b"4"))
+    lake.write(f"models/flight-delay/{version}/contract.json", b"{}")
     lake.write(f"models/flight-delay/{version}/model.onnx", b"4")
     lake.write(f"models/flight-delay/{version}/card.json", b"{}")
-    model_versions.copy_models(lake, champion=version)
+    model_versions.copy_models(lake, champions={"flight-delay": version})
     folder = store / "flight-delay" / version
     assert sorted(each.name for each in folder.iterdir()) == [
         "card.json",
+        "contract.json",
         "model.onnx",
         "model.tar.gz",
+        "version.txt",
     ]
     assert (store / "flight-delay/champion").read_text().strip() == version
     (store / "flight-delay/champion").write_text("mine")
-    model_versions.copy_models(lake, champion=version)
+    model_versions.copy_models(lake, champions={"flight-delay": version})
     assert (store / "flight-delay/champion").read_text() == "mine", "a clone keeps its own choice"
 
 
@@ -224,7 +230,7 @@ def test_a_mistake_of_ours_in_a_copy_keeps_its_traceback(
     work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = FolderLake(tmp_path / "lake")
-    source.write("models/m", b"1")
+    source.write(f"models/flight-delay/{SERVED}/card.json", b"1")
     monkeypatch.setattr(model_versions, "STORE", tmp_path / "store")
 
     def mistaken(*_: Any) -> None:
@@ -236,7 +242,7 @@ def test_a_mistake_of_ours_in_a_copy_keeps_its_traceback(
         if work == "copy":
             command.copied(source, FolderLake(tmp_path / "backup"), "all")
         else:
-            model_versions.copy_models(source, champion=None)
+            model_versions.copy_models(source, champions={})
 
     with pytest.raises(TypeError, match="unsupported operand"):
         begin()

@@ -62,7 +62,7 @@ class FakeStack:
             return {}
         return {
             "cloud": self.name,
-            "model_version": self.model,
+            "models": {"flight-delay": {"version": self.model}},
             "lake_uri": str(self.lake.path),
             "gateway_url": f"https://{self.name}",
             "gateway_key": self.key,
@@ -109,13 +109,13 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clouds:
         here.step("copy")
         return real_copied(*words)
 
-    def predicted(stack: FakeStack, _: Any) -> bytes:
+    def predicted(stack: FakeStack, _: Any) -> dict[str, bytes]:
         here.step("ask")
-        return here.answers.get(stack.name, b"late")
+        return {"flight-delay": here.answers.get(stack.name, b"late")}
 
     for name in ("KEY", "ALLOW"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("ensure_model", "refuse_unreadable_state", "refuse_losses"):
+    for name in ("ensure_models", "refuse_unreadable_state", "refuse_losses"):
         monkeypatch.setattr(command, name, lambda *_: None)
     monkeypatch.setattr(command, "copy_models", lambda *_, **__: here.step("models") or True)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: here.step("prepare"))
@@ -129,7 +129,8 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clouds:
         command,
         "read_settings",
         lambda _: SimpleNamespace(
-            cloud="gcp", artifact=SimpleNamespace(version=here.settings_model)
+            cloud="gcp",
+            artifacts=[SimpleNamespace(name="flight-delay", version=here.settings_model)],
         ),
     )
     return here
@@ -295,8 +296,14 @@ def same(clouds: Clouds) -> None:
             gone,
             r"Stack old does not exist, or serves nothing.*make restore CLOUD=new BACKUP=… KEY=keep",
         ),
-        (other_model_in_settings, r"model 82d.*name 510.*Nothing was changed.*triplane:model: 82d"),
-        (other_model_in_target, r"new serves model 510.*Nothing was changed.*make up CLOUD=new"),
+        (
+            other_model_in_settings,
+            r"flight-delay 510.*served 82d.*Nothing was changed.*flight-delay: 82d",
+        ),
+        (
+            other_model_in_target,
+            r"new does not serve.*flight-delay is 510.*, not 82d.*Nothing was changed.*make up CLOUD=new",
+        ),
         (other_data, r"1 objects of another platform, such as captures/of-somebody.*other-data"),
     ],
 )

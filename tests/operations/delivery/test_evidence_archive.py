@@ -61,7 +61,9 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     monkeypatch.setattr(evidence_archive.gateway, "code_version", lambda *_: "abc")
     monkeypatch.setattr(
-        evidence_archive.gateway, "prediction", lambda *_: {"model_version": "m" * 64}
+        evidence_archive.gateway,
+        "predictions",
+        lambda *_: {"flight-delay": {"model_version": "m" * 64}},
     )
     log, file = tmp_path / "events.json", tmp_path / "Pulumi.prod.yaml"
     log.write_text("\n".join(EVENTS))
@@ -140,7 +142,7 @@ def test_the_archive_has_versions_times_differences_and_refusals(
         "aws:token": "[secret]",
         "other:password": "[secret]",
     }
-    assert json.loads(texts["answers.json"])["model_version"] == "m" * 64
+    assert json.loads(texts["answers.json"])["models"] == {"flight-delay": "m" * 64}
 
 
 def test_no_secret_is_in_the_archive(stack: Any, tmp_path: Path) -> None:

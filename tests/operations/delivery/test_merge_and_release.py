@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from config.model_contract import version_of, version_text
 from config.model_store import Artifact
 from config.stack_file import StackFile
 from config.validation import config_of_file
 from operations.commands import preparation, update
-from operations.delivery import drift, evidence, gates, merge, release, rollout
+from operations.delivery import drift, evidence, gates, merge, release, rollout, tested_versions
 from operations.delivery.gates import GateFailed
 from operations.delivery.load_gate import Load
 from operations.delivery.stage_stack import stage_stack
@@ -29,8 +29,11 @@ GOOD_LOAD = Load(
     requests=1000, failures=10, requests_per_second=9, p50_ms=5, p95_ms=100, p99_ms=200
 )
 TESTED = "a" * 64
-MODEL = b"not a model, but a file with a known hash"
-SERVES = hashlib.sha256(MODEL).hexdigest()
+OTHER_WORD = f"flight-delay={TESTED}"
+MODEL, CONTRACT = b"not a model, but a file with a known hash", b"{}"
+SERVES = version_of(version_text(CONTRACT, MODEL))
+WORD = f"flight-delay={SERVES}"
+"""The tested versions, as one release hands them to the next."""
 PREPARE = preparation.prepare
 
 
@@ -77,10 +80,12 @@ class FakeDeliveries:
             preparation, "read_settings", lambda stack: SimpleNamespace(cloud="aws")
         )
         monkeypatch.setattr(update, "bring_up", lambda stack: self.done.append(stack.name))
-        monkeypatch.setattr(gateway, "print_prediction", lambda stack, outputs: outputs)
+        monkeypatch.setattr(gateway, "print_predictions", lambda stack, outputs: outputs)
         monkeypatch.setattr(gates, "await_gateway", lambda stack, outputs: None)
         monkeypatch.setattr(
-            Stack, "outputs", lambda stack: {"model_version": self.serves[stack.name]}
+            Stack,
+            "outputs",
+            lambda stack: {"models": {"flight-delay": {"version": self.serves[stack.name]}}},
         )
 
     def secrets_of(self, stack: Stack) -> set[str]:
@@ -115,17 +120,18 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     directory = tmp_path / "models" / "flight-delay" / SERVES
     directory.mkdir(parents=True)
     (directory / "model.onnx").write_bytes(MODEL)
+    (directory / "contract.json").write_bytes(CONTRACT)
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
     deliveries.serves = dict.fromkeys(("staging", "trial", "production"), SERVES)
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
-    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
-    monkeypatch.setattr(preparation, "refuse_unfit_model", lambda _: None)
+    monkeypatch.setattr(preparation, "ensure_models", lambda _: None)
+    monkeypatch.setattr(preparation, "refuse_models", lambda _: None)
     environments = {"trial": "staging", "staging": "stage"}
     monkeypatch.setattr(
         preparation,
         "read_settings",
         lambda stack: SimpleNamespace(
-            artifact=artifact, cloud="aws", environment=environments.get(stack.name, "prod")
+            artifacts=[artifact], cloud="aws", environment=environments.get(stack.name, "prod")
         ),
     )
     monkeypatch.setattr(preparation, "prepare", PREPARE)
@@ -257,16 +263,16 @@ def test_a_delivery_fails_if_production_serves_another_model_than_was_tested(
 ) -> None:
     deliveries = FakeDeliveries(monkeypatch, tmp_path)
     deliveries.serves["production-aws"] = "b" * 64
-    assert "but aaaaaaaaaaaa was tested" in deliveries.merge()["outcome"]
+    assert "flight-delay is bbbbbbbbbbbb, not aaaaaaaaaaaa" in deliveries.merge()["outcome"]
 
 
 def test_production_gets_the_model_version_that_staging_tested(stages: FakeDeliveries) -> None:
     assert stages.release("staging")["outcome"] == "delivered"
     version = release.tested_version_file().read_text().strip()
-    assert version == SERVES
+    assert version == WORD
     found = stages.release("production", version=version)
     assert found["outcome"] == "delivered"
-    assert found["steps"][0]["tested"] == SERVES
+    assert found["steps"][0]["tested"] == {"flight-delay": SERVES}
     assert stages.done == ["recover staging", "staging", "recover production", "production"]
 
 
@@ -288,7 +294,7 @@ def test_every_stack_but_staging_needs_a_tested_version(stages: FakeDeliveries, 
 @pytest.mark.parametrize("name", ["staging", "trial"])
 def test_staging_is_named_so_or_has_that_environment(stages: FakeDeliveries, name: str) -> None:
     assert stages.release(name)["outcome"] == "delivered"
-    assert release.tested_version_file().read_text().strip() == SERVES
+    assert release.tested_version_file().read_text().strip() == WORD
 
 
 def test_a_release_of_a_stack_that_does_not_exist_has_the_ways_out(
@@ -322,27 +328,52 @@ def test_a_release_with_a_clock_behind_the_state_is_refused(
 def test_production_is_unchanged_if_another_version_than_was_tested_would_serve(
     stages: FakeDeliveries,
 ) -> None:
-    found = stages.release("production", version=TESTED)
+    found = stages.release("production", version=OTHER_WORD)
     assert stages.done == ["stopped"]
-    assert f"select model {SERVES}, but {TESTED} was tested" in found["outcome"]
+    assert (
+        f"other models than were tested: flight-delay is {SERVES[:12]}, not {TESTED[:12]}"
+        in found["outcome"]
+    )
 
 
 def test_production_is_unchanged_if_the_version_has_other_bytes(
     stages: FakeDeliveries, tmp_path: Path
 ) -> None:
     (tmp_path / "models" / "flight-delay" / SERVES / "model.onnx").write_bytes(b"another")
-    found = stages.release("production", version=SERVES)
+    found = stages.release("production", version=WORD)
     assert stages.done == ["stopped"]
-    assert hashlib.sha256(b"another").hexdigest() in found["outcome"]
-    assert f"{SERVES} was tested. The file was changed after training" in found["outcome"]
+    assert version_of(version_text(CONTRACT, b"another")) in found["outcome"]
+    assert f"{SERVES} was tested. A file was changed after training" in found["outcome"]
 
 
 def test_a_release_that_serves_another_version_than_was_tested_fails(
     stages: FakeDeliveries,
 ) -> None:
     stages.serves["production"] = TESTED
-    found = stages.release("production", version=SERVES)
-    assert f"serves model {TESTED[:12]}, but {SERVES[:12]} was tested" in found["outcome"]
+    found = stages.release("production", version=WORD)
+    assert f"flight-delay is {TESTED[:12]}, not {SERVES[:12]}" in found["outcome"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("abc", SERVES, "flight-delay", f"flight-delay={SERVES[:12]}", f"Flight={SERVES}"),
+        *(f"{WORD},", f"{WORD},{WORD}", f"{WORD} {WORD}", "$(id)", f"a/../b={SERVES}"),
+    ],
+)
+def test_a_word_that_is_no_list_of_versions_is_refused(stages: FakeDeliveries, word: str) -> None:
+    with pytest.raises(
+        SystemExit, match=r"VERSION=.*is not the version of a model.*\.models/tested"
+    ):
+        release.release_stack(shell_stack("", "production"), word)
+    assert stages.done == []
+
+
+def test_the_word_of_the_tested_versions_is_read_as_it_is_written() -> None:
+    versions = {"flight-delay": "a" * 64, "digits": "0" * 64}
+    word = tested_versions.text(versions)
+    assert word == f"digits={'0' * 64},flight-delay={'a' * 64}"
+    assert tested_versions.parse(f"{word}\n") == versions
 
 
 def test_recovery_follows_a_failed_update_while_its_event_log_exists(

@@ -161,7 +161,9 @@ def http_answer(url: str, body: Any = None, **headers: str) -> Answer:
 
 
 @contextmanager
-def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exception]]:
+def load(
+    url: str, key: str, model: str = "flight-delay", connections: int = 4
+) -> Iterator[list[Answer | Exception]]:
     """Predictions requested without a pause while the block runs; every answer is kept."""
     answers: list[Answer | Exception] = []
     done = Event()
@@ -170,7 +172,11 @@ def load(url: str, key: str, connections: int = 4) -> Iterator[list[Answer | Exc
         while not done.is_set():
             try:
                 answers.append(
-                    http_answer(f"{url}/predict", {"instances": [FLIGHT]}, **{"x-api-key": key})
+                    http_answer(
+                        f"{url}/models/{model}/predict",
+                        {"instances": [FLIGHT]},
+                        **{"x-api-key": key},
+                    )
                 )
             except Exception as error:  # a refused connection is a result here
                 answers.append(error)

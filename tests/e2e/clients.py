@@ -14,8 +14,8 @@ class Client(Protocol):
     def read(self, name: str) -> bytes:
         """One object."""
 
-    def predict(self, instances: list[dict[str, Any]]) -> Any:
-        """The model endpoint's own answer, asked without the gateway."""
+    def predict(self, model: str, instances: list[dict[str, Any]]) -> Any:
+        """The own answer of a model's endpoint, asked without the gateway."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Aws:
     def read(self, name: str) -> bytes:
         return bytes(self.client("s3").get_object(Bucket=self.bucket, Key=name)["Body"].read())
 
-    def predict(self, instances: list[dict[str, Any]]) -> Any:
+    def predict(self, model: str, instances: list[dict[str, Any]]) -> Any:
         answer = self.client("sagemaker-runtime").invoke_endpoint(
-            EndpointName=self.outputs["endpoint_name"],
+            EndpointName=self.outputs["models"][model]["endpoint_name"],
             ContentType="application/json",
             Body=json.dumps({"instances": instances}),
         )
@@ -74,11 +74,11 @@ class Gcp:
     def read(self, name: str) -> bytes:
         return bytes(self.bucket.blob(name).download_as_bytes())
 
-    def predict(self, instances: list[dict[str, Any]]) -> Any:
+    def predict(self, model: str, instances: list[dict[str, Any]]) -> Any:
         from google.cloud.aiplatform_v1 import PredictionServiceClient
         from google.protobuf import json_format
 
-        url = str(self.outputs["endpoint_url"])
+        url = str(self.outputs["models"][model]["endpoint_url"])
         base, _, rest = url.partition("/v1/")
         client = PredictionServiceClient(
             transport="rest",
@@ -119,12 +119,12 @@ class Azure:
         zone, _, blob = name.partition("/")
         return bytes(self.service.get_blob_client(zone, blob).download_blob().readall())
 
-    def predict(self, instances: list[dict[str, Any]]) -> Any:
+    def predict(self, model: str, instances: list[dict[str, Any]]) -> Any:
         import requests
 
         token = self.credential.get_token("https://ml.azure.com/.default").token
         answer = requests.post(
-            self.outputs["endpoint_url"],
+            self.outputs["models"][model]["endpoint_url"],
             json={"instances": instances},
             headers={"authorization": f"Bearer {token}"},
             timeout=60,

@@ -30,10 +30,14 @@ def stack_beside(shared: Stack, folder: Path, **delivery: Any) -> Stack:
 def refusal_after_its_work(own: Stack, models: list[str]) -> str:
     """Do what a delivery does, as the identity that the stack has been given; what then refuses a change of the lake's rules."""
     assert "unchanged" in own.up()
-    own.configure(**{"triplane:model": models[1], "triplane:gateway": {"key_rotation": 2}})
+    own.configure(
+        **{"triplane:models": {"flight-delay": models[1]}, "triplane:gateway": {"key_rotation": 2}}
+    )
     own.up()
     own.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-    own.configure(**{"triplane:model": models[0], "triplane:lake": {"captures_days": 5}})
+    own.configure(
+        **{"triplane:models": {"flight-delay": models[0]}, "triplane:lake": {"captures_days": 5}}
+    )
     return own.up(code=1)
 
 

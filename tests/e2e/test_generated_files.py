@@ -78,7 +78,7 @@ def test_a_generated_file_is_created_unchanged_and_destroyed(
     key = {"x-api-key": outputs["gateway_key"]} if "gateway_key" in outputs else {}
     answer = http_answer(f"{outputs['gateway_url']}/predict", {"instances": [FLIGHT]}, **key)
     assert answer.status == 200, answer
-    assert answer.json["model_version"] == outputs["model_version"]
+    assert answer.json["model_version"] == outputs["models"]["flight-delay"]["version"]
 
     stack.pulumi("preview", "--expect-no-changes")
     stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")

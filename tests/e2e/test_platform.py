@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench.harness import FLIGHT, ROOT, Stack, http_answer, load, run
+from bench.harness import FLIGHT, ROOT, Answer, Stack, http_answer, load, run
 from components import build_context
 from components.resource_type import RANDOM_KEY
 from config.stack_file import StackFile
@@ -44,6 +44,22 @@ def predict(outputs: dict[str, Any]) -> Any:
     return answer.json
 
 
+def served(outputs: dict[str, Any], model: str = "flight-delay") -> dict[str, Any]:
+    """What the outputs say of a model: version, endpoint_name, endpoint_url."""
+    found: dict[str, Any] = outputs["models"][model]
+    return found
+
+
+def ask(outputs: dict[str, Any], model: str) -> Any:
+    """The answer of a model about its contract's example."""
+    contract = http_answer(f"{outputs['gateway_url']}/models/{model}").json
+    return http_answer(
+        f"{outputs['gateway_url']}/models/{model}/predict",
+        {"instances": [contract["example"]]},
+        **{"x-api-key": outputs["gateway_key"]},
+    )
+
+
 def eventually(read: Callable[[], Any], what: str, seconds: float = 20) -> Any:
     """The first true value that ``read`` returns."""
     deadline = time.monotonic() + seconds
@@ -57,7 +73,7 @@ def test_the_outputs_are_the_contract(stack: Stack, models: list[str]) -> None:
     outputs = stack.outputs()
     assert set(outputs) == OUTPUTS
     assert "@sha256:" in outputs["image"]
-    assert outputs["model_version"] == models[0]
+    assert served(outputs)["version"] == models[0]
 
 
 def test_the_version_that_the_stack_names_predicts_a_real_flight(
@@ -126,7 +142,7 @@ def test_the_clouds_own_clients_see_the_lake_and_get_predictions(
 ) -> None:
     client, outputs = clients.of(stack.outputs()), stack.outputs()
     assert f"models/flight-delay/{models[0]}/model.onnx" in client.objects()
-    answer = client.predict([FLIGHT])
+    answer = client.predict("flight-delay", [FLIGHT])
     assert answer["predictions"] == predict(outputs)["predictions"]
 
 
@@ -150,11 +166,11 @@ def test_another_model_version_rolls_without_a_failed_request(
     assert len(models) > 1, "training over other months gave the same model"
     try:
         with load(before["gateway_url"], before["gateway_key"]) as answers:
-            stack.configure(**{"triplane:model": models[1]})
+            stack.configure(**{"triplane:models": {"flight-delay": models[1]}})
             stack.up()
             eventually(lambda: predict(before)["model_version"] == models[1], "the other version")
     finally:
-        stack.configure(**{"triplane:model": models[0]})
+        stack.configure(**{"triplane:models": {"flight-delay": models[0]}})
     failed = [each for each in answers if isinstance(each, Exception) or each.status != 200]
     assert not failed, f"{len(failed)} of {len(answers)} failed, first: {failed[0]}"
     assert len(answers) > 50
@@ -162,12 +178,59 @@ def test_another_model_version_rolls_without_a_failed_request(
         each.json["model_version"] for each in answers if not isinstance(each, Exception)
     } == set(models[:2])
     after = stack.outputs()
-    assert after["model_version"] == models[1]
-    assert {k: after[k] for k in ("endpoint_name", "endpoint_url", "gateway_url")} == {
-        k: before[k] for k in ("endpoint_name", "endpoint_url", "gateway_url")
-    }
+    assert served(after) == {**served(before), "version": models[1]}
+    assert after["gateway_url"] == before["gateway_url"]
     stack.up()
     assert predict(after)["model_version"] == models[0]
+
+
+def test_models_come_and_go_and_nothing_of_the_others_is_touched(
+    stack: Stack, models: list[str]
+) -> None:
+    """Two more models on one endpoint of their own: the first one's endpoint, identity and address stay, and it answers."""
+    before, resources = stack.outputs(), ids_of(stack.resources())
+    alone = {"flight-delay": models[0]}
+    shared = {"version": "champion", "endpoint": "numbers"}
+    try:
+        with load(before["gateway_url"], before["gateway_key"], "flight-delay") as answers:
+            stack.configure(
+                **{"triplane:models": {**alone, "digits": shared, "arrival-delay": shared}}
+            )
+            stack.up()
+            three = stack.outputs()
+            assert set(three["models"]) == {"flight-delay", "digits", "arrival-delay"}
+            assert served(three) == served(before)
+            assert served(three, "digits")["endpoint_name"] != served(three)["endpoint_name"]
+            assert (
+                served(three, "digits")["endpoint_name"]
+                == served(three, "arrival-delay")["endpoint_name"]
+            )
+            for name in three["models"]:
+                answer = eventually(lambda name=name: found_or_none(ask(three, name)), name)
+                assert answer["model_version"] == served(three, name)["version"], name
+            changed = {
+                urn for urn in resources if resources[urn] != ids_of(stack.resources()).get(urn)
+            }
+            assert not [urn for urn in changed if "flight-delay" in urn], changed
+            stack.configure(**{"triplane:models": alone})
+            stack.up()
+    finally:
+        stack.configure(**{"triplane:models": alone})
+    failed = [each for each in answers if isinstance(each, Exception) or each.status != 200]
+    assert not failed, f"{len(failed)} of {len(answers)} failed, first: {failed[0]}"
+    after = stack.outputs()
+    assert after["models"] == before["models"]
+    assert ids_of(stack.resources()).keys() == resources.keys(), "what was added is gone"
+    eventually(lambda: ask(after, "digits").status == 404, "the removed model's end")
+
+
+def ids_of(resources: list[dict[str, Any]]) -> dict[str, str | None]:
+    """The id of each resource, by its URN."""
+    return {each["urn"]: each.get("id") for each in resources}
+
+
+def found_or_none(answer: Answer) -> Any:
+    return answer.json if answer.status == 200 else None
 
 
 def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:
@@ -258,7 +321,7 @@ def test_the_evidence_of_a_stack_says_how_it_is_and_has_no_secret(
     assert not [name for name, part in parts.items() if "not collected" in part], printed
     assert parts["drift.json"] == {}
     assert parts["preview.json"] == []
-    assert parts["answers.json"]["model_version"] == models[0]
+    assert parts["answers.json"]["models"] == {"flight-delay": models[0]}
     assert len(parts["resources.json"]) > 20
     secrets = {
         stack.outputs()["gateway_key"],

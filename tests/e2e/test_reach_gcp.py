@@ -435,14 +435,14 @@ def test_it_does_its_whole_job_and_a_second_run_changes_nothing(
     before = own.stack.outputs()
     assert len(models) > 1
     own.stack.settings |= {
-        "triplane:model": models[1],
+        "triplane:models": {"flight-delay": models[1]},
         "triplane:gateway": {"key_rotation": 2, "max_concurrency": 160},
     }
     itself = own.as_itself(tmp_path)
     itself.pulumi("refresh", "--yes", "--skip-preview")
     itself.up()
     after = itself.outputs()
-    assert after["model_version"] == models[1]
+    assert after["models"]["flight-delay"]["version"] == models[1]
     assert after["gateway_key"] != before["gateway_key"]
     itself.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from config.schema import StackConfig
-from operations.commands.preparation import ensure_model, read_settings
+from operations.commands.preparation import ensure_models, read_settings
 from operations.commands.repair import drift_to_repair, refresh
 from operations.engine.guards import allowed
 from operations.engine.previews import Step
@@ -29,7 +29,7 @@ from operations.terminal import fail, say
 def adopt(stack: NamedStack) -> None:
     """Replace the lost state by its newest copy, completed by what exists in the cloud."""
     stack.start()
-    ensure_model()
+    ensure_models(stack)
     config = read_settings(stack)
     os.environ.update(stack.environment)
     problem = stack.state_problem()

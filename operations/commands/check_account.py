@@ -6,7 +6,7 @@ import os
 
 from config.schema import StackConfig
 from operations.account_check import report
-from operations.commands.preparation import ensure_model, read_settings, refuse_unreadable_state
+from operations.commands.preparation import ensure_models, read_settings, refuse_unreadable_state
 from operations.engine import account
 from operations.engine.guards import refuse
 from operations.engine.stack import NamedStack
@@ -15,7 +15,7 @@ from operations.engine.stack import NamedStack
 def check_account(stack: NamedStack) -> None:
     """Print what the account lacks; leaves with 1 if anything is missing. Changes nothing, and creates no stack."""
     stack.start()
-    ensure_model()  # the settings name a version of it
+    ensure_models(stack)  # the settings name versions of them
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     existing = stack.resources() if stack.exists() else []

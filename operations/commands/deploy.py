@@ -14,7 +14,7 @@ from operations.commands.preparation import (
     read_ready,
     refuse_another_place,
     refuse_missing,
-    refuse_model,
+    refuse_models,
     refuse_unreadable_state,
 )
 from operations.commands.update import bring_up_to_date, print_outputs
@@ -44,7 +44,7 @@ def preview(stack: NamedStack) -> None:
         fail(f"DIFF={diff}: 1 shows old and new values; nothing, or 0, only what changes.")
     config = read_ready(stack)
     refuse_another_place(stack, config)
-    refuse_model(config)
+    refuse_models(config)
     create_missing_stack(stack, config)
     refused = unprepared_account(stack, config)
     code, steps = stack.cli.streamed_preview(*(["--diff"] if diff == "1" else []))

@@ -1,25 +1,32 @@
-"""Which model a platform serves that is built from another one's data: the very version that served there."""
+"""Which models a platform serves that is built from another one's data: the very versions that served there."""
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Mapping
 
 from components.contracts import Zone
-from config.model_store import MODEL, STORE
+from config.model_contract import name_problem
+from config.model_store import CHAMPION, STORE
 from config.schema import StackConfig
 from operations.commands.preparation import training_environment
 from operations.data.folder_lake import FolderLake
 from operations.data.lake import Lake
 from operations.engine import cloud_errors
+from operations.engine.gateway import different_versions
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
 from operations.terminal import fail
 
+FILE_OF_MODEL = re.compile(r"(?P<model>[^/]+)/[0-9a-f]{64}/[^/]+")
+"""A model's file in the lake's zone of models. A bundle of several models lies deeper: a deployment makes it again."""
 
-def copy_models(source: Lake, champion: str | None) -> bool:
-    """Copy the models that this clone does not have: the platform is built with one of them. False if the source has none.
 
-    ``champion``: the version that becomes it in a clone that has none.
+def copy_models(source: Lake, champions: Mapping[str, str]) -> bool:
+    """Copy the models that this clone does not have: the platform is built with them. False if the source has none.
+
+    ``champions``: by model, the version that becomes its champion in a clone that has none.
     """
     try:
         found = _copied_models(source)
@@ -31,9 +38,10 @@ def copy_models(source: Lake, champion: str | None) -> bool:
         )
     if not found:
         return False
-    chosen = STORE / MODEL / "champion"
-    if champion and not chosen.exists() and (STORE / MODEL / champion).is_dir():
-        chosen.write_text(f"{champion}\n")
+    for model, version in champions.items():
+        chosen = STORE / model / CHAMPION
+        if not chosen.exists() and (STORE / model / version).is_dir():
+            chosen.write_text(f"{version}\n")
     # Google Cloud's lake has no archives, and AWS wants them.
     command = [str(PYTHON), "-m", "training", "complete", "--store", str(STORE)]
     if subprocess.run(command, cwd=HOME, env=training_environment()).returncode:
@@ -47,18 +55,23 @@ def _copied_models(source: Lake) -> int:
     existing = set(store.names())
     for name in source.names(f"{Zone.MODELS}/"):
         file = name.removeprefix(f"{Zone.MODELS}/")
+        match = FILE_OF_MODEL.fullmatch(file)
+        if match is None or name_problem(match["model"]):
+            continue
         found += 1
-        if file and file not in existing and (data := source.read(name)) is not None:
+        if file not in existing and (data := source.read(name)) is not None:
             store.write(file, data)
     return found
 
 
-def other_model(stack: NamedStack, config: StackConfig, served: str | None) -> list[str]:
-    """Reasons to refuse: the settings name another model version than the one that served."""
-    wanted = config.artifacts[0].version
-    if served in (None, wanted):
+def other_models(stack: NamedStack, config: StackConfig, served: Mapping[str, str]) -> list[str]:
+    """Reasons to refuse: the settings name other models or versions than those that served. ``served`` may be empty:
+    nobody knows then."""
+    wanted = {each.name: each.version for each in config.artifacts}
+    if not served or wanted == served:
         return []
+    lines = "\n".join(f"    {name}: {version}" for name, version in sorted(served.items()))
     return [
-        f"the platform served model {served}, and the settings of stack {stack.name} name {wanted}, which predicts"
-        f" otherwise. Nothing was changed. Set `triplane:models: {{{MODEL}: {served}}}` in {stack.edited.name}"
+        f"the settings of stack {stack.name} name other models than served: {different_versions(wanted, served)}. Another"
+        f" version predicts otherwise. Nothing was changed. In {stack.edited.name} set\n  triplane:models:\n{lines}\n "
     ]

@@ -9,7 +9,8 @@ import pulumi
 
 from components import stack_place
 from config.model_check import refuse_unfit_model
-from config.model_store import MODEL, STORE
+from config.model_contract import name_problem
+from config.model_store import CHAMPION, MODEL, MODELS, STORE
 from config.schema import StackConfig
 from config.stack_file import StackFile
 from config.validation import config_of_file
@@ -25,12 +26,12 @@ def prepare(stack: NamedStack, *, create: bool = False, builds: bool = True) -> 
     """Prepare an update; returns the settings.
 
     Refuses to create a stack whose platform exists already, and recovers from an interrupted run. ``create``: the
-    stack is created also where a missing one is an error. ``builds``: the model is checked; a destroy needs none.
+    stack is created also where a missing one is an error. ``builds``: the models are checked; a destroy needs none.
     """
     config = read_ready(stack)
     refuse_another_place(stack, config)
     if builds:
-        refuse_model(config)
+        refuse_models(config)
     refuse(clock_behind_state(stack.name, stack.written(), allowed()))
     create_missing_stack(stack, config, create=create)
     interrupted_run.recover(stack, config)
@@ -41,13 +42,13 @@ def prepare(stack: NamedStack, *, create: bool = False, builds: bool = True) -> 
 def read_ready(stack: NamedStack) -> StackConfig:
     """Make the stack ready for Pulumi's commands; returns the settings. Leaves if its state cannot be read."""
     stack.start()
-    ensure_model()
+    ensure_models(stack)
     config = read_settings(stack)
     refuse_unreadable_state(stack)
     return config
 
 
-def refuse_model(config: StackConfig) -> None:
+def refuse_models(config: StackConfig) -> None:
     """Leave if the platform could not serve a model. The program refuses it, too, but after the account was asked."""
     try:
         for artifact in config.artifacts:
@@ -95,14 +96,46 @@ def refuse_missing(stack: NamedStack) -> None:
         fail(reason)
 
 
-def ensure_model() -> None:
-    """Train the model, unless the store has a champion."""
-    if (STORE / MODEL / "champion").exists():
-        return
-    say("training the model on the flights of 2013 (once, about a minute)")
-    command = [str(PYTHON), "-m", "training", "train", "--model", MODEL]
-    if subprocess.run(command, cwd=HOME, env=training_environment()).returncode:
-        fail("The model could not be trained; the reason is above.")
+def ensure_models(stack: NamedStack) -> None:
+    """Train each model whose champion the stack serves, unless the store has one. What is wrong in the settings is said
+    when they are read."""
+    for name in models_without_champion(stack):
+        say(f"training the model {name} (once, up to a minute)")
+        train(name)
+
+
+def models_without_champion(stack: NamedStack) -> list[str]:
+    """The models of the stack file that have a folder here, and no champion in the store."""
+    try:
+        settings = StackFile.read(stack.file, stack.edited.name).settings
+    except pulumi.RunError:
+        return []
+    written = settings.get("triplane:models", {MODEL: CHAMPION})
+    models = written if isinstance(written, dict) else {}
+    return [
+        str(name)
+        for name, model in models.items()
+        if not (isinstance(model, dict) and model.get("image"))
+        and (model.get("version", CHAMPION) if isinstance(model, dict) else model)
+        in (CHAMPION, None)
+        and not name_problem(str(name))
+        and (MODELS / str(name)).is_dir()
+        and not (STORE / str(name) / CHAMPION).exists()
+    ]
+
+
+def train(name: str, *words: str) -> str:
+    """Train a model, unless the store has what that gives; returns its version. Leaves if that fails."""
+    done = subprocess.run(
+        [str(PYTHON), "-m", "training", "train", "--model", name, *words],
+        cwd=HOME,
+        env=training_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        fail(f"The model {name} could not be trained; the reason is above.")
+    return done.stdout.split()[-1]
 
 
 def training_environment() -> dict[str, str]:

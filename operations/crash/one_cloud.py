@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.model_store import MODEL, STORE
+from config.model_store import MODEL
 from operations.commands import preparation
 from operations.crash.checkout import Checkout
 from operations.crash.faults import FAULTS
@@ -20,7 +19,6 @@ from operations.crash.resources import existing_resources
 from operations.crash.scenario import run_scenario
 from operations.crash.steps import CrashStep
 from operations.crash.verdict import Verdict
-from operations.engine.installation import HOME, PYTHON
 
 
 @dataclass(frozen=True)
@@ -75,28 +73,8 @@ def verdicts(cloud: str, selection: Selection, folder: Path) -> Iterator[Verdict
 
 def another_model() -> str:
     """A model version that is not the champion; it is trained if the store has none."""
-    preparation.ensure_model()
-    versions = STORE / MODEL
-    champion = (versions / "champion").read_text().strip()
-    for each in versions.iterdir():
-        if (each / "model.onnx").exists() and each.name != champion:
-            return each.name
-    command = [
-        str(PYTHON),
-        "-m",
-        "training",
-        "train",
-        "--model",
-        MODEL,
-        "--months",
-        "1-6",
-        "--no-promote",
-    ]
-    environment = preparation.training_environment()
-    done = subprocess.run(
-        command, cwd=HOME, env=environment, check=True, text=True, stdout=subprocess.PIPE
-    )
-    return done.stdout.split()[-1]
+    preparation.train(MODEL)
+    return preparation.train(MODEL, "--months", "1-6", "--no-promote")
 
 
 def report(cloud: str, selection: Selection) -> int:

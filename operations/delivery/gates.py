@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components import build_context
+from config.model_contract import version_of, version_text
+from config.model_store import CONTRACT, MODEL_FILE, Artifact
 from config.schema import StackConfig
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
@@ -115,10 +117,18 @@ def require_versions(config: StackConfig, versions: Mapping[str, str]) -> None:
             " Nothing was changed. Release with the model store of the staging that was tested (.models)"
         )
     for artifact in config.artifacts:
-        digest = version_of_files(artifact)
+        digest = _version_of_files(artifact)
         if digest != artifact.version:
             raise GateFailed(
                 f"the files in {artifact.directory} are not those that were tested: together they are version {digest}, and"
                 f" {artifact.version} was tested. A file was changed after training. Nothing was changed in the cloud. Release"
                 " with the model store of the staging that was tested (.models)"
             )
+
+
+def _version_of_files(artifact: Artifact) -> str:
+    """The version that the artifact's files are. That of an own image follows from its digest and its contract."""
+    if artifact.image:
+        return artifact.version
+    contract, model = ((artifact.directory / name).read_bytes() for name in (CONTRACT, MODEL_FILE))
+    return version_of(version_text(contract, model))

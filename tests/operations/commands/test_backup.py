@@ -53,7 +53,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     settings = SimpleNamespace(cloud="gcp", artifacts=[model])
     monkeypatch.setattr(command, "ensure_models", lambda _: None)
     monkeypatch.setattr(
-        command, "copy_models", lambda _, champions: not done.append(*champions.values())
+        command, "copy_models", lambda _, champions: not done.append(champions.get("flight-delay"))
     )
     monkeypatch.setattr(command, "read_settings", lambda _: settings)
     monkeypatch.setattr(command, "prepare", lambda *_, **__: done.append("prepare"))
@@ -169,7 +169,10 @@ def test_a_restore_with_another_model_is_refused_unless_it_is_allowed(
     place: FolderLake, steps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_state_copy(place, "dev", signed(None, state_of("dev", OTHER)))
-    with pytest.raises(SystemExit, match=f"(?s)served {OTHER}.*Pulumi.dev.yaml.*ALLOW=model"):
+    with pytest.raises(
+        SystemExit,
+        match=f"(?s)is {SERVED[:12]}, not {OTHER[:12]}.*Pulumi.dev.yaml.*{OTHER}.*ALLOW=model",
+    ):
         command.restore(STACK)
     assert steps == [OTHER], "nothing was built"
     monkeypatch.setenv("ALLOW", "model")

@@ -29,8 +29,8 @@ FUNCTIONS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (preparation, check_account):
-        monkeypatch.setattr(module, "ensure_model", lambda: None)
-        config = SimpleNamespace(cloud="aws", artifact=None)
+        monkeypatch.setattr(module, "ensure_models", lambda *_: None)
+        config = SimpleNamespace(cloud="aws", artifacts=[None])
         monkeypatch.setattr(module, "read_settings", lambda _, config=config: config)
     monkeypatch.setattr(preparation, "refuse_unfit_model", lambda _: None)
 

@@ -298,7 +298,7 @@ def same(clouds: Clouds) -> None:
         ),
         (
             other_model_in_settings,
-            r"flight-delay 510.*served 82d.*Nothing was changed.*flight-delay: 82d",
+            r"flight-delay is 510.*, not 82d.*Nothing was changed.*flight-delay: 82d",
         ),
         (
             other_model_in_target,

@@ -44,7 +44,7 @@ def stack() -> Any:
 def reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The files that `make drift` writes."""
     written: dict[str, str] = {}
-    monkeypatch.setattr(preparation, "ensure_model", lambda: None)
+    monkeypatch.setattr(preparation, "ensure_models", lambda *_: None)
     config: Any = SimpleNamespace(cloud="aws", region="eu-west-1")
     monkeypatch.setattr(preparation, "read_settings", lambda of: config)
     monkeypatch.setattr(

@@ -506,7 +506,7 @@ def test_a_pipeline_on_azure_only_reads_roles_outside_the_resource_group_of_the_
     assert scopes["triplane-delivery-deploy"].startswith("triplane-foundation-group")
     for zone in ("builds", "models", "state"):
         assert scopes[f"triplane-delivery-upload-{zone}"].startswith(f"triplane-lake-{zone}")
-    for workload in ("gateway", "serving"):
+    for workload in ("gateway", "serving-flight-delay"):
         scope = scopes[f"triplane-delivery-as-{workload}"]
         assert scope.startswith(f"triplane-{workload}-identity")
     assert scopes["triplane-delivery-read-roles"] == f"/subscriptions/{SUBSCRIPTION}"

@@ -207,7 +207,7 @@ def clone(
     variables = {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PATH": path}
     monkeypatch.setattr(environment, "pulumi_environment", lambda: variables)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # `make adopt` sets it: restored after the test
-    monkeypatch.setattr(adopt, "ensure_model", lambda: None)
+    monkeypatch.setattr(adopt, "ensure_models", lambda *_: None)
     monkeypatch.setattr(rehearsed_stack, "start_rehearsal", lambda: None)
     settings = SimpleNamespace(cloud="aws", environment="dev")
     monkeypatch.setattr(adopt, "read_settings", lambda _: settings)

@@ -201,7 +201,9 @@ def test_a_clone_without_models_gets_them_with_the_champion_and_the_archives(
     store = tmp_path / "store"
     monkeypatch.setattr(model_versions, "STORE", store)
     lake = FolderLake(tmp_path / "lake")
-    version = version_of(version_text(b"{}", b"4"))
+    text = version_text(b"{}", b"4")
+    version = version_of(text)
+    lake.write(f"models/flight-delay/{version}/version.txt", text.encode())
     lake.write(f"models/flight-delay/{version}/contract.json", b"{}")
     lake.write(f"models/flight-delay/{version}/model.onnx", b"4")
     lake.write(f"models/flight-delay/{version}/card.json", b"{}")

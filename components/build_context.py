@@ -53,7 +53,8 @@ def archive(folder: Path) -> pulumi.AssetArchive:
 
 def package_archive(folder: Path) -> pulumi.AssetArchive:
     """A Python package as an archive: without what only its image needs, the Dockerfile and the packages' list."""
-    files = [path for path in context_files(folder) if path.suffix in (".py", ".json", ".html")]
+    image_only = ("Dockerfile", "requirements.txt")
+    files = [path for path in context_files(folder) if path.name not in image_only]
     return _archive(folder, files, f"{folder.name}/")
 
 

@@ -116,7 +116,7 @@ class Contract:
                 if required:
                     help_ = self.fields[name].get("help")
                     yield FieldError(
-                        f"{path}.{name}", "is missing" + (f"; write it {help_}" if help_ else "")
+                        f"{path}.{name}", "is missing" + (f"; {help_}" if help_ else "")
                     )
                 continue
             try:

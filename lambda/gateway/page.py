@@ -1,13 +1,18 @@
-"""The page at ``/``: one self-contained file, and the policy that allows only its own code."""
+"""The page at ``/``: one self-contained answer, and the policy that allows only its own code.
+
+The page reads the models and their contracts from the gateway, as every other caller does.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("page_fields.js", "page_images.js", "page_answers.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -20,16 +25,19 @@ class Page:
 
 def render(*, key_needed: bool) -> Page:
     """The page of a gateway with or without a key."""
-    source = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-    settings = json.dumps({"contract": {"fields": []}, "keyNeeded": key_needed})
-    # "<" is the only character that could end the script element early.
-    html = source.replace("__SETTINGS__", settings.replace("<", "\\u003c"))
+    html = _text("page.html").replace("__KEY_NEEDED__", "yes" if key_needed else "no")
+    html = html.replace("__STYLE__", _text("page.css"))
+    html = html.replace("__SCRIPT__", "".join(map(_text, SCRIPTS)))
     policy = (
         f"default-src 'none'; script-src {_hashes(html, 'script')}; "
         f"style-src {_hashes(html, 'style')}; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return Page(html.encode(), policy)
+
+
+def _text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _hashes(html: str, tag: str) -> str:

@@ -58,7 +58,7 @@ class Predictor:
     ask: Callable[[str, bytes], Awaitable[object]]
     """The endpoint's answer to a body. Raises `EndpointUnavailable`, `ModelRefused`."""
     answered: dict[str, str] = field(default_factory=dict)
-    """The version of each model's last prediction of this process."""
+    """The version with which each model's endpoint last answered this process."""
 
     async def contract(self, model: str) -> Contract:
         """The contract of what answered last, or of what the settings name. Raises `ContractUnavailable`."""
@@ -82,6 +82,8 @@ class Predictor:
                 raise EndpointUnavailable(f"version {answers[:12]} answers, not {version[:12]}")
             if answers != contract.version:
                 contract = await self.contracts.get(model, answers)
+                # Before the check: who is refused by this contract reads it, and sends another request by it.
+                self.answered[model] = answers
                 instances = _checked(contract, body)
             elif refused:
                 raise refused

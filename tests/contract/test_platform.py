@@ -232,7 +232,7 @@ def test_a_snapshot_hides_the_places_of_this_machine_and_shows_those_in_a_cloud(
 @pytest.mark.parametrize(
     ("file", "ours", "others"),
     [
-        ("gateway/page.html", "triplane-gateway", "triplane-(image|endpoint)"),
+        ("gateway/page.js", "triplane-gateway", "triplane-(image|endpoint)"),
         ("model_server/serve.py", "triplane-(image|endpoint)", "triplane-gateway"),
         ("training/fit.py", "nothing", "triplane"),
     ],

@@ -239,6 +239,23 @@ def test_a_new_field_is_valid_as_soon_as_the_new_version_has_answered() -> None:
     assert roll.ask(gate="B4444")[0] == 422
 
 
+def test_a_field_that_a_new_version_wants_is_known_once_the_endpoint_has_rolled() -> None:
+    """Otherwise its callers are refused by the one contract without the field, and by the other with it."""
+    roll = Roll()
+    *others, gate = roll.new["fields"]
+    strict = {**roll.new, "fields": [*others, {**gate, "required": True}]}
+    roll.serving = roll.version = roll.lake.add(strict)
+    status, content = roll.ask()
+    (field,) = content["error"]["fields"]
+    assert (status, field["field"], "is missing" in field["reason"]) == (
+        422,
+        "instances[0].gate",
+        True,
+    )
+    assert json.loads(got("/models/arrival-delay", roll.at).body)["fields"][-1]["name"] == "gate"
+    assert roll.ask(gate="B4")[0] == 200
+
+
 def test_a_request_is_checked_again_by_the_version_that_refused_it() -> None:
     """A roll shifts the traffic step by step: after the new version, the old one may answer again."""
     roll = Roll()

@@ -61,7 +61,7 @@ def test_an_optional_field_may_be_left_out_or_null() -> None:
     [
         ({"carrier": ...}, "carrier", "is missing"),
         ({"carrier": None}, "carrier", "is missing"),
-        ({"date": ...}, "date", "is missing; write it as YYYY-MM-DD"),
+        ({"date": ...}, "date", "is missing; as YYYY-MM-DD"),
         ({"carrier": "ua"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
         ({"carrier": "United"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
         ({"carrier": 7}, "carrier", "not 7"),

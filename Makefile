@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 export PYTHONPATH := $(CURDIR)
 # Another Python's: with them this clone's does not start, or runs code before the program.
 unexport PYTHONHOME PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONINSPECT PYTHONUSERBASE
+# In a locale of another encoding, Python would neither read this clone's files nor print what they say.
+export PYTHONUTF8 := 1
+unexport PYTHONIOENCODING
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.

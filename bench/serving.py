@@ -11,7 +11,6 @@ requests per second of the core (the server's own processor time), which other w
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import http.client
@@ -31,8 +30,9 @@ from typing import Any
 import psutil
 import uvloop
 
+from config.arguments import ArgumentParser, positive
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "lambda"))
@@ -285,11 +285,11 @@ def report(figures: dict[str, Any], rates: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = ArgumentParser(prog="python -m bench.serving", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--seconds", type=float, default=2, help="seconds of load for each server and round"
     )
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=positive, default=4)
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     chosen = parser.parse_args()
     take_interrupts()
@@ -332,4 +332,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from operations.engine import environment
 from operations.engine.installation import HOME, PYTHON
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 from policy import tool_environment
 
 BIN = PYTHON.parent
@@ -92,4 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from model_server.recipe import LAST_MONTH, recipe
 from model_server.store import DEFAULT, NAME, ModelStore
@@ -32,8 +33,16 @@ def refuse_unknown_model(name: str) -> None:
         sys.exit(f"MODEL={name}: no such model. There are: {NAME}. Nothing was trained.")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            2,
+            f"{self.prog}: {message}. Nothing was done. `{self.prog} --help` lists what it takes.\n",
+        )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m model_server")
+    parser = _Parser(prog="python -m model_server")
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser(
         "train", help="train a model version, keep it in the store, print its name on stdout"

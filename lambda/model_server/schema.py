@@ -7,8 +7,8 @@ Lambda without numpy or pandas. This module writes that file from the data
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,12 @@ def render(contract: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m model_server.schema", description=__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write it to {FILE.name}")
-    if parser.parse_args().write:
-        FILE.write_text(render(build()), encoding="utf-8")
-    else:
-        print(render(build()), end="")
+    match sys.argv[1:]:
+        case []:
+            print(render(build()), end="")
+        case ["--write"]:
+            FILE.write_text(render(build()), encoding="utf-8")
+        case words:
+            sys.exit(
+                f"{' '.join(words)}: only --write, which writes {FILE.name}. Nothing was done."
+            )

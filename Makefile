@@ -132,7 +132,7 @@ unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 	@$(python) -m tools.verify e2e
-e2e-long: bootstrap ## The commands with STACK= on another clone's stacks, and new accounts with their limits
+e2e-long: bootstrap ## End to end on platforms that no other test shares: STACK=, moves, new accounts and machines, late grants, isolation
 	@$(python) -m tools.verify e2e-long
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving

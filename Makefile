@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 export PYTHONPATH := $(CURDIR)
 # Another Python's: with them this clone's does not start, or runs code before the program.
 unexport PYTHONHOME PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONINSPECT PYTHONUSERBASE
+# In a locale of another encoding, Python would neither read this clone's files nor print what they say.
+export PYTHONUTF8 := 1
+unexport PYTHONIOENCODING
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
@@ -129,7 +132,7 @@ unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
 	@$(python) -m tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
 	@$(python) -m tools.verify e2e
-e2e-long: bootstrap ## The commands with STACK= on another clone's stacks, and new accounts with their limits
+e2e-long: bootstrap ## End to end on platforms that no other test shares: STACK=, moves, new accounts and machines, late grants, isolation
 	@$(python) -m tools.verify e2e-long
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving

@@ -24,10 +24,12 @@ from typing import Any
 import psutil
 
 from bench.harness import ROOT, Rehearsal, Stack, run, succeeded
+from config.arguments import ArgumentParser, positive
 from config.stack_file import StackFile
 from operations.crash.checkout import Checkout
+from operations.engine.rehearsed_stack import unknown_cloud
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 
 BARE = Path(__file__).with_name("bare")
 TARGETS = {
@@ -165,13 +167,17 @@ def missed_targets(figures: dict[str, Any], clouds: list[str]) -> list[str]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    arguments = ArgumentParser(
+        prog="python -m bench.platform",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     arguments.add_argument("clouds", nargs="*", default=["aws", "gcp", "azure"])
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--rounds", type=positive, default=5)
     arguments.add_argument("--json", type=Path)
     chosen = arguments.parse_args()
+    if problems := [each for cloud in chosen.clouds if (each := unknown_cloud(cloud))]:
+        sys.exit(problems[0])
     take_interrupts()
     end_with_this_process()
 
@@ -216,4 +222,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

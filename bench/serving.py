@@ -15,7 +15,6 @@ server's own processor time) are disturbed less by other work.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import http.client
@@ -38,10 +37,11 @@ import onnx
 import psutil
 import uvloop
 
+from config.arguments import ArgumentParser, positive
 from config.model_contract import canonical_json, model_definition
 from config.model_store import STORE
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 16
@@ -431,11 +431,11 @@ def missed(figures: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = ArgumentParser(prog="python -m bench.serving", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--seconds", type=float, default=2, help="seconds of load for each server and round"
     )
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=positive, default=4)
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     chosen = parser.parse_args()
     take_interrupts()
@@ -480,4 +480,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

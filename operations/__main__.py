@@ -18,10 +18,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from operations.started_processes import end_with_this_process
-from operations.terminal import Terminated, take_interrupts
+from operations.terminal import Terminated, end_with_reader, take_interrupts
 
 if TYPE_CHECKING:
-    from operations.arguments import ArgumentParser
+    from config.arguments import ArgumentParser
 
     Subparsers = argparse._SubParsersAction[ArgumentParser]
     Run = Callable[[argparse.Namespace], None]
@@ -48,13 +48,8 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; without words, the command line's."""
     take_interrupts()
     try:
-        arguments = _parser().parse_args(words)
-        if arguments.run not in (_print_environment, _comment):  # they start nothing
-            end_with_this_process()
-        with _credentials(arguments):
-            if arguments.run not in (_print_environment, _move):  # `env` prints what there is
-                _isolate(arguments)
-            arguments.run(arguments)
+        with end_with_reader():
+            _run(words)
     except KeyboardInterrupt as interrupt:
         print(
             "Interrupted. What Pulumi had begun is in the state, or is found by the next run: run the same command"
@@ -69,6 +64,16 @@ def main(words: Sequence[str] | None = None) -> None:
         if text := cloud_errors.explanation(error) or machine_errors.explanation(error):
             sys.exit(text)
         raise
+
+
+def _run(words: Sequence[str] | None) -> None:
+    arguments = _parser().parse_args(words)
+    if arguments.run not in (_print_environment, _comment):  # they start nothing
+        end_with_this_process()
+    with _credentials(arguments):
+        if arguments.run not in (_print_environment, _move):  # `env` prints what there is
+            _isolate(arguments)
+        arguments.run(arguments)
 
 
 def _credentials(arguments: argparse.Namespace) -> AbstractContextManager[None]:
@@ -89,9 +94,9 @@ def _isolate(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from operations.arguments import ArgumentParser
+    from config.arguments import OPERATIONS, ArgumentParser
 
-    parser = ArgumentParser(prog="python -m operations", description=__doc__)
+    parser = ArgumentParser(prog=OPERATIONS, description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, help_ in STACK_COMMANDS.items():
         command = _command(commands, name, _run_on_stack, help_)

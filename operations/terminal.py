@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,28 @@ def waiting(what: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def end_with_reader() -> Iterator[None]:
+    """End without a word when nobody reads stdout any more, as in ``make … | head -1``."""
+    try:
+        yield
+    except BrokenPipeError:
+        if _has_reader(sys.stdout):
+            raise  # it is another connection that is broken
+        sys.exit(128 + signal.SIGPIPE)  # as shells have it
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # or Python would report the rest, which it writes when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _has_reader(stream: TextIO) -> bool:
+    polled = select.poll()
+    polled.register(stream, 0)
+    return not any(event & select.POLLERR for _, event in polled.poll(0))
 
 
 def fail(text: str) -> NoReturn:

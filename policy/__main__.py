@@ -13,13 +13,13 @@ _INTERRUPTED = signal.getsignal(signal.SIGINT)
 if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from string import ascii_uppercase
 
 from api_models.resource import Plan
+from config.arguments import ArgumentParser
 from policy import record
 from policy.enforcement import check_count, violations
 from policy.rules import RULES
@@ -59,7 +59,7 @@ def report(plans: dict[str, Plan]) -> tuple[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="policy", description=__doc__)
+    parser = ArgumentParser(prog="python -m policy", description=__doc__)
     parser.add_argument("clouds", nargs="*", choices=[*record.CLOUDS, []], metavar="CLOUD")
     parser.add_argument("--state", type=Path, help="the output of `pulumi stack export`")
     chosen = parser.parse_args()
@@ -80,6 +80,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, _INTERRUPTED)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make policy | head`
     try:
         main()
     except KeyboardInterrupt:

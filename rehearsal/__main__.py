@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import errno
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -24,11 +25,11 @@ def main() -> None:
         arguments = _parser().parse_args()
         match arguments.command:
             case "start":
-                supervisor.start(state, print, new_ports=arguments.new_ports)
+                supervisor.start(state, _say, new_ports=arguments.new_ports)
             case "stop":
-                supervisor.stop(state, print)
+                supervisor.stop(state, _say)
             case "wipe":
-                supervisor.wipe(state, print, stacks_are_gone=arguments.stacks_are_gone)
+                supervisor.wipe(state, _say, stacks_are_gone=arguments.stacks_are_gone)
             case "serve":
                 supervisor.serve(state)
             case "status":
@@ -45,6 +46,10 @@ def main() -> None:
                     print("{verb:<12} {token} {name}  {text}".format(**entry).rstrip())
             case "fault":
                 _fault(arguments)
+        sys.stdout.flush()  # here, where a reader that has left is noticed
+    except BrokenPipeError:  # `… ledger | head`
+        _discard_stdout()
+        sys.exit(128 + signal.SIGPIPE)
     except supervisor.RehearsalError as error:
         sys.exit(f"rehearsal: {error}")
     except OSError as error:
@@ -56,6 +61,18 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say(text: str) -> None:
+    """Print a line about what goes on also when nobody reads it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from rehearsal.core.faults import Fault
 from rehearsal.core.records import Json, Record
-from rehearsal.core.request_bodies import InvalidBody, json_object
+from rehearsal.core.request_bodies import TOKEN_BYTES, InvalidBody, json_object, limited
 from rehearsal.core.settings import TOKEN_VARIABLE
 from rehearsal.provider.context import Context
 from rehearsal.provider.lifecycle import Lifecycle
@@ -99,7 +99,7 @@ class Page:
                 )
                 return JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
             try:
-                return await answer(request)
+                return await answer(limited(request, TOKEN_BYTES))
             except InvalidBody as wrong:
                 return JSONResponse({"error": str(wrong)}, 400)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
+import http.client
 import json
 import logging
 import os
@@ -45,6 +47,7 @@ from rehearsal.runtime import processes
 FORMAT = 1
 """Of the state folder. Raise it with any change after which older state cannot be read."""
 MARKER = "rehearsal.json"
+LOG = "rehearsal.log"
 PARTS = ("http", *PACKAGES)
 START_SECONDS = 30
 CODE = ("**/*.py", "page.html", "runtime/azurite/*.cjs")
@@ -169,9 +172,22 @@ def request(state: Path, path: str, method: str = "GET", body: object = None) ->
         with opener.open(message, timeout=60) as response:
             return json.load(response)
     except urllib.error.HTTPError as refused:
-        raise RehearsalError(json.load(refused)["error"]) from None
-    except OSError as failure:
-        raise RehearsalError(f"the rehearsal does not answer at {url(state)}: {failure}") from None
+        raise RehearsalError(_refusal(refused)) from None
+    except (OSError, http.client.HTTPException, ValueError) as failure:
+        raise RehearsalError(
+            f"the rehearsal does not answer at {url(state)}: {str(failure).strip() or type(failure).__name__}. Its log is"
+            f" {state / LOG}. To start it anew: {STOP}, {START}"
+        ) from None
+
+
+def _refusal(answer: urllib.error.HTTPError) -> str:
+    """The reason in a refusal. Only those of the control API are JSON."""
+    text = answer.read().decode(errors="replace")
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(text)["error"])
+    return (
+        f"the rehearsal refuses {answer.url}: {answer.code} {text[:300].strip() or answer.reason}"
+    )
 
 
 def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -> None:
@@ -201,7 +217,7 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
                 " ports with `python -m rehearsal start --new-ports` and run `pulumi up` again"
             )
     say(f"starting the rehearsal ({profile}) …")
-    with (state / "rehearsal.log").open("ab") as log:
+    with (state / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "rehearsal", "serve"],
             stdin=subprocess.DEVNULL,
@@ -269,7 +285,7 @@ def _wait(state: Path, process: subprocess.Popen[bytes] | None) -> None:
         if process and process.poll() is not None and not resident_pid(state):
             break
         time.sleep(0.05)
-    log = state / "rehearsal.log"
+    log = state / LOG
     tail = processes.last_lines(log, 15)
     raise RehearsalError(f"the rehearsal did not become ready; the end of {log}:\n{tail}")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from operations.engine import environment
 from operations.engine.installation import HOME, PYTHON
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 from policy import tool_environment
 
 BIN = PYTHON.parent
@@ -21,7 +21,16 @@ PYTEST = [str(PYTHON), "-m", "pytest", "-q"]
 SPREAD = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
 # Two at a time: each test waits for the engine and its processes. With a third worker all of them take 50 % longer.
 BY_CLOUD = ["-n", "2", "--dist", "loadgroup"]
-LONG = ("test_fresh_account.py", "test_killed_targets.py", "test_shell_stack.py")
+LONG = (
+    "test_fresh_account.py",
+    "test_fresh_machine.py",
+    "test_generated_files.py",
+    "test_isolation.py",
+    "test_killed_targets.py",
+    "test_move.py",
+    "test_realistic.py",
+    "test_shell_stack.py",
+)
 """Files of tests/e2e that take minutes of their own: each brings up platforms that no other test shares."""
 E2E = [*PYTEST, *BY_CLOUD, "--durations=12"]
 STAGES = {
@@ -92,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

@@ -98,7 +98,7 @@ def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[St
                 allow(["ecr:GetAuthorizationToken"], "*"),
             ]
         case ModelEndpoint() as endpoint, contracts.Access.INVOKE:
-            return [allow(["sagemaker:InvokeEndpoint"], endpoint.endpoint.arn)]
+            return [allow(["sagemaker:InvokeEndpoint"], *endpoint.arns)]
         case ApiKey() as key, contracts.Access.READ:
             return [allow(["secretsmanager:GetSecretValue"], key.secret.arn)]
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")

@@ -49,6 +49,12 @@ class ModelEndpoint(contracts.ModelEndpoint):
     """Each version has a new model and configuration; the endpoint is updated to use them."""
 
     endpoint: aws.sagemaker.Endpoint
+    arns: list[pulumi.Output[str]]
+    """Of the serverless endpoint and of the one on instances: whoever may call one may call the other.
+
+    So a switch changes no permission. With the new endpoint's alone, the gateway's former version was refused while it
+    still answered, and the new one until the permission was in force.
+    """
     name_on_instances: str
     """The endpoint's name when it is on instances, which alone are scaled."""
 
@@ -110,6 +116,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
         )
 
         self.label = args.label
+        self.arns = [_arn(name, foundation, each) for each in (SERVERLESS, INSTANCES)]
         self.name_on_instances = _endpoint_name(name, INSTANCES)
         self.endpoint_name = self.endpoint.name
         self.endpoint_url = pulumi.Output.format(
@@ -167,6 +174,15 @@ def _endpoint_name(name: str, machine: str) -> str:
     """
     capacity = SERVERLESS if machine == SERVERLESS else INSTANCES
     return names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
+
+
+def _arn(name: str, foundation: Foundation, machine: str) -> pulumi.Output[str]:
+    """The ARN of the endpoint of this kind, also where there is none.
+
+    SageMaker writes it in small letters, whatever the name is, and a policy is compared letter by letter.
+    https://github.com/philschmid/cdk-samples/issues/2
+    """
+    return foundation.arn("sagemaker", f"endpoint/{_endpoint_name(name, machine).lower()}")
 
 
 def _deregistration(

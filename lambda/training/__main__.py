@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from config.arguments import ArgumentParser
 from config.model_contract import BadContract
 from config.model_store import STORE
 from training import runs
@@ -13,7 +14,7 @@ from training.store import ModelStore
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training")
+    parser = ArgumentParser(prog="python -m training")
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser(
         "train", help="train a version, keep it in the store, print it on stdout"

@@ -6,14 +6,13 @@ exit code.
 
 from __future__ import annotations
 
-import argparse
-
+from config.arguments import ArgumentParser
 from operations.commands.registry import COMMANDS
 from operations.drill.drill_platform import DrillPlatform
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m operations.drill.command", description=__doc__)
+    parser = ArgumentParser(prog="python -m operations.drill.command", description=__doc__)
     parser.add_argument("target", choices=COMMANDS)
     parser.add_argument("cloud")
     arguments = parser.parse_args()

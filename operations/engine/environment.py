@@ -35,6 +35,8 @@ def pulumi_environment() -> dict[str, str]:
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         # Only our own build is known to ask Python for what this script answers.
         **({"PULUMI_PYTHON_CMD": str(HOME / "tools" / "pulumi-python")} if is_own_build() else {}),
+        # The program's files and messages are UTF-8, whatever the shell's locale is.
+        "PYTHONUTF8": "1",
         **bytecode_cache(),
     }
 

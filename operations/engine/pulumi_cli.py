@@ -5,18 +5,21 @@ Why this is not the Automation API: docs/decisions/0008-pulumi-by-its-command-li
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from operations.engine.disk_space import MINIMUM, disk_shortages
 from operations.engine.installation import HOME
@@ -170,6 +173,13 @@ def _logged_errors(words: Sequence[str]) -> str:
     return errors_in(log.read_text()) if log.exists() else ""
 
 
+class Pipe(NamedTuple):
+    """The two ends of a pipe."""
+
+    reading: int
+    writing: int
+
+
 def run_watched(
     command: list[str],
     environment: Mapping[str, str],
@@ -178,42 +188,59 @@ def run_watched(
 ) -> int:
     """Run the engine to its end, in the terminal; its exit code. It is stopped before a disk is full.
 
-    With ``stderr_lines`` the lines of its stderr are also put in there.
+    With ``stderr_lines`` the lines of its stderr are also put in there. A reader of stdout that leaves (`make up | head`)
+    does not end it in the middle of an operation, as its own write into that pipe would.
     """
-    if stderr_lines is None:
-        return _run(command, environment, folder)
+    streams: dict[str, Pipe] = {}
+    with ExitStack() as copies:
+        if stderr_lines is not None:
+            streams["stderr"] = copies.enter_context(_copied_to(sys.stderr, stderr_lines))
+        if stat.S_ISFIFO(os.fstat(1).st_mode):
+            streams["stdout"] = copies.enter_context(_copied_to(sys.stdout, []))
+        return _run(command, environment, folder, streams)
+
+
+@contextmanager
+def _copied_to(stream: TextIO, lines: list[str]) -> Iterator[Pipe]:
+    """A pipe. What a process writes into it appears on the stream and in the list.
+
+    The process shall have the reading end, too. Or a write would end an engine whose command was killed:
+    https://pkg.go.dev/os/signal#hdr-SIGPIPE
+    """
     reading, writing = os.pipe()
-    reader = Thread(target=_copy_stderr, args=(reading, stderr_lines), daemon=True)
+    reader = Thread(target=_copy, args=(reading, stream, lines), daemon=True)
     reader.start()
     try:
-        return _run(command, environment, folder, writing, (reading,))
+        yield Pipe(reading, writing)
     finally:
         os.close(writing)
         reader.join(5)  # no longer: a process that outlives the engine may still hold the other end
 
 
-def _copy_stderr(reading: int, stderr_lines: list[str]) -> None:
-    with os.fdopen(reading, errors="replace") as lines:
-        for line in lines:
-            stderr_lines.append(line)
-            print(line, end="", file=sys.stderr, flush=True)
+def _copy(reading: int, stream: TextIO, lines: list[str]) -> None:
+    with os.fdopen(reading, errors="replace") as text:
+        for line in text:
+            lines.append(line)
+            with suppress(BrokenPipeError):
+                print(line, end="", file=stream, flush=True)
 
 
 def _run(
-    command: list[str],
-    environment: Mapping[str, str],
-    folder: Path,
-    stderr: int | None = None,
-    inherited: tuple[int, ...] = (),
+    command: list[str], environment: Mapping[str, str], folder: Path, streams: Mapping[str, Pipe]
 ) -> int:
-    """``inherited``: the other end of its stderr. Or a write would end an engine whose command was killed:
-    https://pkg.go.dev/os/signal#hdr-SIGPIPE"""
+    if not shutil.which(command[0], path=environment.get("PATH")):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     stopping = False
     started = [*WITHOUT_SIGHUP, *command]
     if not has_colours(sys.stdout):
         environment = {**environment, "NO_COLOR": "1"}  # the engine does not look at TERM
     with subprocess.Popen(
-        started, cwd=folder, env=environment, stderr=stderr, pass_fds=inherited
+        started,
+        cwd=folder,
+        env=environment,
+        stdout=streams["stdout"].writing if "stdout" in streams else None,
+        stderr=streams["stderr"].writing if "stderr" in streams else None,
+        pass_fds=[each.reading for each in streams.values()],
     ) as engine:
         while True:
             try:

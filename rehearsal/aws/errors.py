@@ -15,6 +15,7 @@ STATUS = {
     "AccessDeniedException": 403,
     "NoSuchEntity": 404,
     "NotRehearsed": 501,
+    "RequestEntityTooLargeException": 413,
     "ResourceNotFoundException": 404,
     "TooManyRequestsException": 429,
 }

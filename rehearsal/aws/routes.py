@@ -38,11 +38,28 @@ from rehearsal.aws import (
 from rehearsal.aws.calls import Call, Operation
 from rehearsal.aws.query_protocol import Query
 from rehearsal.core.records import Refusal
-from rehearsal.core.request_bodies import InvalidBody, form, json_object
+from rehearsal.core.request_bodies import (
+    BodyTooLarge,
+    InvalidBody,
+    Members,
+    MissingMember,
+    form,
+    json_object,
+    limited,
+    stored,
+)
 from rehearsal.provider.context import Context
 from rehearsal.runtime import sigv4
 
 METHODS = ["DELETE", "GET", "HEAD", "POST", "PUT"]
+BODY_BYTES = 6 * 2**20
+"""Lambda's limit, which SageMaker's endpoints have as well. That the other services have it is believed.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+"""
+OBJECT_BYTES = 5 * 2**30
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
 TARGETS: dict[str, Operation] = {
     "AmazonEC2ContainerRegistry_V20150921.DescribeImages": ecr.describe_images,
     "AnyScaleFrontendService.DeregisterScalableTarget": application_autoscaling.deregister_scalable_target,
@@ -113,17 +130,22 @@ async def _build_log(context: Context, request: Request) -> Response:
 async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request) -> Response:
     """Any request. A refusal has the words and the form of the service."""
     path = f"/{request.path_params['path']}"
-    sent = sigv4.SignedRequest.of(request.scope, await request.body())
+    sent = sigv4.SignedRequest.of(request.scope, b"")
     service, family = _service(sent, path)
+    request = limited(request, OBJECT_BYTES if service == "s3" else BODY_BYTES)
     try:
+        if service != "s3":
+            sent = replace(sent, body=await request.body())
         if service == "sts" and family is sigv4.QUERY and _is_web_identity(sent):
             call = Call(context, None, context.account.aws_region, {})
             return await _dispatch(request, sent, service, path, call)
         signed = sigv4.signature(sent, family)
         key, caller = credentials.caller(context, signed.key, family)
+        if service == "s3":  # whoever has no key stores nothing
+            sent = replace(sent, body=await stored(request))
+            verified = partial(sigv4.verified, sent, signed, key, family, service)
+            return await s3.answer(await anyio.to_thread.run_sync(verified), path, caller)
         sent = sigv4.verified(sent, signed, key, family, service)
-        if service == "s3":
-            return await s3.answer(sent, path, caller)
         call = Call(context, caller, signed.region, {})
         return await _dispatch(request, sent, service, path, call)
     except Refusal as refused:
@@ -131,6 +153,20 @@ async def _answer(context: Context, s3: s3_proxy.StorageProxy, request: Request)
     except InvalidBody as wrong:
         # https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html has the form; the code is believed.
         return errors.response(Refusal("SerializationException", str(wrong)), service)
+    except BodyTooLarge:
+        return errors.response(_too_large(service), service)
+
+
+def _too_large(service: str) -> Refusal:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+
+    Lambda's code, as a client has met it: https://github.com/apex/up/issues/722. That of the others is believed.
+    """
+    if service == "s3":
+        text = "Your proposed upload exceeds the maximum allowed object size"
+        return Refusal("EntityTooLarge", text)
+    text = f"Request must be smaller than {BODY_BYTES} bytes"
+    return Refusal("RequestEntityTooLargeException", text)
 
 
 def _service(sent: sigv4.SignedRequest, path: str) -> tuple[str, sigv4.Family]:
@@ -165,7 +201,7 @@ def _is_web_identity(sent: sigv4.SignedRequest) -> bool:
 
 def _form(sent: sigv4.SignedRequest) -> dict[str, str]:
     """The parameters of the query protocol. A presigned URL has them in its query."""
-    return sent.parameters | form(sent.body)
+    return Members(sent.parameters | form(sent.content))
 
 
 async def _dispatch(
@@ -176,15 +212,15 @@ async def _dispatch(
     What is not rehearsed is still refused in AWS's words to a caller who may not do it.
     """
     if target := sent.header("x-amz-target"):
-        called = replace(call, body=json_object(sent.body))
+        called = replace(call, body=json_object(sent.content))
         operation = TARGETS.get(target)
         if operation is None:
             authorization.require(call, service, target.rpartition(".")[2], called.body)
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {target}")
         try:
             answer = await anyio.to_thread.run_sync(operation, called)
-        except KeyError as missing:
-            raise Refusal("ValidationException", f"{missing} must not be null") from None
+        except MissingMember as missing:
+            raise Refusal("ValidationException", f"'{missing.name}' must not be null") from None
         return JSONResponse(answer, media_type="application/x-amz-json-1.1")
     if service in query_protocol.NAMESPACES:
         fields = _form(sent)
@@ -195,15 +231,17 @@ async def _dispatch(
             raise Refusal("NotRehearsed", f"the rehearsal does not answer {service}:{action}")
         try:
             result = await anyio.to_thread.run_sync(query, replace(call, body=fields))
-        except KeyError as missing:
-            text = f"1 validation error detected: Value null at {missing}: it must not be null"
+        except MissingMember as missing:
+            text = (
+                f"1 validation error detected: Value null at '{missing.name}': it must not be null"
+            )
             raise Refusal("ValidationError", text) from None
         text = query_protocol.response(service, action, result)
         return Response(text, media_type="text/xml")
     for _, pattern, invoke in PATHS:
         if found := re.fullmatch(pattern, path):
             return await invoke(call, request, unquote(found[1]))
-    body = json_object(sent.body)
+    body = json_object(sent.content)
     parameters = {**request.query_params, **body}
     if named := authorization.operation_at(service, request.method, path):
         authorization.require(call, service, named[0], parameters | named[1])

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import defusedxml.ElementTree
 
 from rehearsal.aws.conditions import Values
+from rehearsal.core.records import Refusal
 
 BUCKET_SETTINGS = {
     "accelerate": "AccelerateConfiguration",
@@ -65,11 +66,9 @@ def _on_bucket(method: str, arn: str, query: Mapping[str, str], body: bytes) -> 
         verb = "Delete" if deletes else "Get" if method == "GET" else "Put"
         yield f"s3:{verb}{BUCKET_SETTINGS[setting]}", arn, {}
     elif method == "POST" and "delete" in query:
-        for each in defusedxml.ElementTree.fromstring(body).iter():
-            if each.tag.rpartition("}")[2] == "Object":
-                fields = {child.tag.rpartition("}")[2]: child.text or "" for child in each}
-                action = "s3:DeleteObjectVersion" if "VersionId" in fields else "s3:DeleteObject"
-                yield action, f"{arn}/{fields['Key']}", {}
+        for fields in _objects(body):
+            action = "s3:DeleteObjectVersion" if "VersionId" in fields else "s3:DeleteObject"
+            yield action, f"{arn}/{fields['Key']}", {}
     elif method in ("GET", "HEAD"):
         action = (
             "s3:ListBucketVersions"
@@ -81,6 +80,22 @@ def _on_bucket(method: str, arn: str, query: Mapping[str, str], body: bytes) -> 
         yield action, arn, {"s3:prefix": query.get("prefix", "")}
     else:
         yield ("s3:DeleteBucket" if method == "DELETE" else "s3:CreateBucket"), arn, {}
+
+
+def _objects(body: bytes) -> list[dict[str, str]]:
+    """The objects in a request to delete many: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+    try:
+        found = [
+            {child.tag.rpartition("}")[2]: child.text or "" for child in each}
+            for each in defusedxml.ElementTree.fromstring(body).iter()
+            if each.tag.rpartition("}")[2] == "Object"
+        ]
+    except defusedxml.ElementTree.ParseError:
+        found = [{}]
+    if not all(each.get("Key") for each in found):
+        text = "The XML you provided was not well-formed or did not validate against our published schema"
+        raise Refusal("MalformedXML", text)
+    return found
 
 
 def _on_object(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,10 @@ class Call:
     def page(self, items: Iterable[Json]) -> Json:
         """A page of a list."""
         listed = list(items)
-        start = int(self.query.get("$skiptoken") or 0)
+        token = self.query.get("$skiptoken") or "0"
+        if not re.fullmatch("[0-9]{1,9}", token):
+            raise Refusal("InvalidSkipToken", f"The skiptoken '{token[:20]}' is invalid.")
+        start = int(token)
         answer: Json = {"value": listed[start : start + PAGE]}
         if start + PAGE < len(listed):
             url = self.url.include_query_params(**{"$skiptoken": start + PAGE})

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from rehearsal.azure import credentials, permissions
 from rehearsal.core.records import Record
-from rehearsal.core.request_bodies import form
+from rehearsal.core.request_bodies import TOKEN_BYTES, form, limited
 from rehearsal.provider.context import Context
 
 REGISTRY = "azure-native:containerregistry:Registry"
@@ -81,7 +81,7 @@ def _app(context: Context, registry_id: str, registry_name: str) -> Starlette:
 
     async def principal_in(request: Request, field: str, audience: str) -> str | None:
         """The principal of the token in a field of the form; None without a valid one."""
-        fields = form(await request.body())
+        fields = form(await limited(request, TOKEN_BYTES).body())
         return credentials.principal_of(context, f"Bearer {fields.get(field)}", audience)
 
     async def exchange(request: Request) -> Response:

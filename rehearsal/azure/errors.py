@@ -14,6 +14,7 @@ STATUS = {
     "LinkedAuthorizationFailed": 403,
     "MissingSubscriptionRegistration": 409,
     "NotRehearsed": 501,
+    "RequestContentTooLarge": 413,
     "ResourceGroupNotFound": 404,
     "ResourceNotFound": 404,
     "RunNotFound": 404,

@@ -33,11 +33,13 @@ from rehearsal.azure.calls import Call, Operation
 from rehearsal.azure.machine_learning_scoring import score
 from rehearsal.azure.token_endpoints import federated_token, identity_token
 from rehearsal.core.records import Json, Refusal
-from rehearsal.core.request_bodies import json_object
+from rehearsal.core.request_bodies import BodyTooLarge, InvalidBody, json_object, limited
 from rehearsal.provider.context import Context
 
 MANAGEMENT = "https://management.azure.com"
 ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+BODY_BYTES = 4 * 2**20
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits"""
 ANY = "/{rest:path}"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = SUBSCRIPTION + "/resourceGroups/{group}"
@@ -154,7 +156,12 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
     """
 
     async def endpoint(request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await limited(request, BODY_BYTES).body()
+        except BodyTooLarge:
+            # As clients have met it: https://github.com/Azure/bicep-registry-modules/issues/2358
+            text = "The request content size exceeds the maximum size of 4 MB."
+            return errors.response(Refusal("RequestContentTooLarge", text))
 
         def work() -> Response:
             principal = credentials.principal_of(
@@ -184,10 +191,10 @@ def _route(context: Context, method: str, path: str, operation: Operation) -> Ro
             return await anyio.to_thread.run_sync(work)
         except Refusal as refused:
             return errors.response(refused)
-        except (KeyError, ValueError) as wrong:
+        except InvalidBody as wrong:
             # https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors
             return errors.response(
-                Refusal("InvalidRequestContent", f"Invalid request content: {wrong!r}")
+                Refusal("InvalidRequestContent", f"Invalid request content: {wrong}")
             )
 
     return Route(path, endpoint, methods=[method])

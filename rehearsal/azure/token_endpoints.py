@@ -16,7 +16,7 @@ from rehearsal.azure.ids import within
 from rehearsal.azure.managed_identity import FEDERATED_CREDENTIAL
 from rehearsal.azure.resource_type import IDENTITY
 from rehearsal.core.records import Refusal
-from rehearsal.core.request_bodies import form
+from rehearsal.core.request_bodies import TOKEN_BYTES, MissingMember, form, limited
 from rehearsal.core.token_claims import InvalidToken, is_valid_now, unverified_claims
 from rehearsal.provider.context import Context
 
@@ -60,13 +60,13 @@ async def federated_token(context: Context, request: Request) -> Response:
 
     The assertion's signature is not verified: the keys of the issuer are on the internet.
     """
-    fields = form(await request.body())
+    fields = form(await limited(request, TOKEN_BYTES).body())
     try:
         principal, client = _federated(context, fields["client_id"], fields["client_assertion"])
     except Refusal as refused:
         text = f"{refused.code}: {refused.message}"
         return JSONResponse({"error": "invalid_client", "error_description": text}, 401)
-    except KeyError as missing:
+    except MissingMember as missing:
         return JSONResponse({"error": "invalid_request", "error_description": str(missing)}, 400)
     audience = fields.get("scope", "").removesuffix("/.default")
     value, expires = credentials.token(context, principal, client, audience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,10 +46,17 @@ class Call:
         https://google.aip.dev/158
         """
         listed = list(items)
-        start = int(self.query.get("pageToken") or 0)
-        end = start + min(int(self.query.get("pageSize") or limit), limit)
+        start = self._number("pageToken", 0)
+        end = start + min(self._number("pageSize", limit), limit)
         answer: Json = {collection: listed[start:end]} if listed[start:end] else {}
         return answer | ({"nextPageToken": str(end)} if end < len(listed) else {})
+
+    def _number(self, name: str, default: int) -> int:
+        """A number of the query; the default for 0, too. AIP-158 has the codes of the refusals."""
+        text = self.query.get(name) or "0"
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise Refusal("INVALID_ARGUMENT", f"{name} is invalid: {text[:20]}")
+        return int(text) or default
 
 
 def timestamp() -> str:

@@ -26,6 +26,11 @@ https://cloud.google.com/apis/design/errors#handling_errors
 """
 
 
+def too_large(limit: int) -> Refusal:
+    """Of a request's body. The words are those of clients' reports: https://github.com/starlake-ai/starflow/pull/1321"""
+    return Refusal("INVALID_ARGUMENT", f"Request payload size exceeds the limit: {limit} bytes.")
+
+
 def response(refused: Refusal) -> JSONResponse:
     """Google's error JSON. https://cloud.google.com/apis/design/errors#http_mapping"""
     status, _ = STATUS.get(refused.code, INTERNAL)

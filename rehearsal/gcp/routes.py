@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from rehearsal.core.records import Json, Refusal
-from rehearsal.core.request_bodies import json_object
+from rehearsal.core.request_bodies import BodyTooLarge, InvalidBody, json_object, limited
 from rehearsal.gcp import (
     artifact_registry,
     cloud_build,
@@ -42,6 +42,8 @@ SECRET = PROJECT + "/secrets/{secret}"
 REPOSITORY = PLACE + "/repositories/{repository}"
 ACCOUNT = PROJECT + "/serviceAccounts/{account}"
 POOL = PROJECT + "/locations/global/workloadIdentityPools/{pool}"
+BODY_BYTES = 10 * 2**20
+"""The limit that clients have met, and believed of each API: https://github.com/starlake-ai/starflow/pull/1321"""
 NONE = ""
 """No permission is needed, or the method checks what it needs itself."""
 
@@ -275,7 +277,10 @@ def _route(
     """The route of an operation: JSON in, JSON out, for callers with its permission on the resource in the address."""
 
     async def endpoint(request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await limited(request, BODY_BYTES).body()
+        except BodyTooLarge:
+            return errors.response(errors.too_large(BODY_BYTES))
 
         def work() -> Json:
             caller = credentials.caller(context, request.headers.get("authorization", ""))
@@ -295,7 +300,7 @@ def _route(
             return JSONResponse(await anyio.to_thread.run_sync(work))
         except Refusal as refused:
             return errors.response(refused)
-        except (KeyError, ValueError) as wrong:
-            return errors.response(Refusal("INVALID_ARGUMENT", f"Invalid JSON payload: {wrong!r}"))
+        except InvalidBody as wrong:
+            return errors.response(Refusal("INVALID_ARGUMENT", f"Invalid JSON payload: {wrong}"))
 
     return Route(path, endpoint, methods=[method])

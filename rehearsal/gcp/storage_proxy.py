@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from rehearsal.core.headers import DECODED_BODY, WHOLE_BODY
 from rehearsal.core.records import Refusal
+from rehearsal.core.request_bodies import BodyTooLarge, limited, stored
 from rehearsal.core.request_paths import has_dot_segment
 from rehearsal.gcp import credentials, errors, permissions, storage
 from rehearsal.gcp.calls import Call
@@ -30,6 +32,11 @@ CREATE = "storage.objects.create"
 VERBS = {"GET": "get", "DELETE": "delete"}
 """Of the permission that a method needs; the others change something."""
 NOT_MET = "At least one of the pre-conditions you specified did not hold."
+PART_BYTES = 2**16
+HEAD_BYTES = 2**20
+"""So much of an upload is searched for the object's name, which is in front."""
+OBJECT_BYTES = 5 * 2**40
+"""https://cloud.google.com/storage/quotas#objects"""
 NAME_BYTES = 1024
 """https://cloud.google.com/storage/docs/objects#naming"""
 
@@ -58,16 +65,16 @@ class StorageProxy:
     async def answer(self, request: Request) -> Response:
         """One request to Cloud Storage."""
         front, path = _split(request)
-        body = await request.body()
         try:
             email = self._caller(request)
+            body = await stored(limited(request, OBJECT_BYTES))
             query = _single(request)
-            needed = needed_permissions(request.method, path, query, body)
+            needed = needed_permissions(request.method, path, query, body[:HEAD_BYTES])
             await anyio.to_thread.run_sync(self._require, email, needed, query)
         except Refusal as refused:
             return errors.response(refused)
-        except (KeyError, RecursionError, ValueError):
-            return errors.response(Refusal("INVALID_ARGUMENT", "Required: the object's name."))
+        except BodyTooLarge:
+            return errors.response(errors.too_large(OBJECT_BYTES))
         if request.method == "GET" and path == "storage/v1/b":
             call = Call(self._context, request.path_params, request.query_params)
             return JSONResponse(storage.list_buckets(call))
@@ -79,15 +86,18 @@ class StorageProxy:
         return await self._forward(request, f"/{front}", path, query, body)
 
     async def _forward(
-        self, request: Request, front: str, path: str, query: Mapping[str, str], body: bytes
+        self, request: Request, front: str, path: str, query: Mapping[str, str], body: bytes | mmap
     ) -> Response:
         base = await anyio.to_thread.run_sync(self._context.object_stores.gcs)
         answer = await self._client.request(
             request.method,
             f"{base}/{path}?{urlencode(query)}",
-            content=body,
+            content=_parts(body),
             # As bytes: a value may have characters that are not ASCII.
-            headers=[(k, v) for k, v in request.headers.raw if k.decode() not in WHOLE_BODY],
+            headers=[
+                *((k, v) for k, v in request.headers.raw if k.decode() not in WHOLE_BODY),
+                (b"content-length", str(len(body)).encode()),
+            ],
         )
         if answer.status_code == 500 and "content-encoding" in request.headers:
             # The emulator cannot decode the body. That the service refuses it so is believed.
@@ -220,6 +230,14 @@ def _uploaded_name(body: bytes) -> str:
 
     https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects
     """
-    text = body[body.index(b"{") :].decode(errors="replace")
-    metadata, _ = json.JSONDecoder().raw_decode(text)
-    return str(metadata["name"])
+    _, brace, rest = body.partition(b"{")
+    try:
+        metadata, _ = json.JSONDecoder().raw_decode((brace + rest).decode(errors="replace"))
+        return str(metadata["name"])
+    except (KeyError, RecursionError, ValueError):
+        raise Refusal("INVALID_ARGUMENT", "Required: the object's name.") from None
+
+
+async def _parts(body: bytes | mmap) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PART_BYTES):
+        yield body[start : start + PART_BYTES]

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from rehearsal.core.records import Refusal
-from rehearsal.core.request_bodies import form
+from rehearsal.core.request_bodies import TOKEN_BYTES, MissingMember, form, limited
 from rehearsal.core.token_claims import InvalidToken, is_valid_now, unverified_claims
 from rehearsal.gcp import credentials, expressions, iam
 from rehearsal.provider.context import Context
@@ -18,12 +18,12 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 async def exchange(context: Context, request: Request) -> Response:
     """A signed assertion for an access token. https://datatracker.ietf.org/doc/html/rfc7523"""
-    fields = form(await request.body())
+    fields = form(await limited(request, TOKEN_BYTES).body())
     # google-auth writes Google's own address into the assertion, whatever token_uri is.
     audience = "https://oauth2.googleapis.com/token"
     try:
         email = credentials.assertion(context, fields["assertion"], audience)
-    except (KeyError, ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
+    except (ValueError, google.auth.exceptions.GoogleAuthError) as wrong:
         text = {"error": "invalid_grant", "error_description": f"Invalid JWT: {wrong}"}
         return JSONResponse(text, 400)
     return JSONResponse(credentials.token(context, email))
@@ -70,11 +70,11 @@ async def exchange_federated(context: Context, request: Request) -> Response:
     The token's signature is not verified: the keys of the issuer are on the internet.
     https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token
     """
-    fields = form(await request.body())
+    fields = form(await limited(request, TOKEN_BYTES).body())
     try:
         principal = _principal(context, fields["audience"], fields["subject_token"])
-    except KeyError as missing:
-        return _refused("invalid_request", f"{missing} is missing")
+    except MissingMember as missing:
+        return _refused("invalid_request", str(missing))
     except Refusal as refused:
         return _refused(refused.code, refused.message)
     answer = credentials.token(context, principal)

@@ -9,15 +9,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rehearsal.core.records import Json, Refusal
+from rehearsal.core.request_bodies import BodyTooLarge, limited
 from rehearsal.gcp import credentials, errors, permissions, vertex_ai
 from rehearsal.gcp.calls import Call
 from rehearsal.provider.context import Context
 
 PREDICT = "aiplatform.endpoints.predict"
+BODY_BYTES = 3 * 2**19
+"""1.5 MB: https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions"""
 
 
 async def predict(context: Context, request: Request) -> Response:
     """``endpoints.predict`` and ``endpoints.rawPredict``."""
+    request = limited(request, BODY_BYTES)
     try:
         email = credentials.caller(context, request.headers.get("authorization", ""))
         # Read before the deployment is chosen: nothing is undeployed between the choice and the request.
@@ -26,6 +30,8 @@ async def predict(context: Context, request: Request) -> Response:
         key, route, deployed = _chosen_deployment(call, email)
     except Refusal as refused:
         return errors.response(refused)
+    except BodyTooLarge:
+        return errors.response(errors.too_large(BODY_BYTES))
     answer = await context.containers.forward(key, request, route)
     if request.url.path.endswith(":rawPredict"):
         return answer

@@ -291,7 +291,7 @@ class SignatureCheck:
                 answer = Response(b"" if request.method == "HEAD" else text, status, headers)
                 await answer(scope, receive, send)
                 return
-        await self._app({**scope, **request.for_server()}, _reader(request.body), send)
+        await self._app({**scope, **request.for_server()}, _reader(request.content), send)
 
     def _verified(self, request: sigv4.SignedRequest) -> sigv4.SignedRequest:
         signed = sigv4.signature(request, sigv4.S3)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
+from mmap import mmap
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -127,10 +128,11 @@ class SignedRequest:
     query: str
     headers: tuple[tuple[str, str], ...]
     """Names in lower case."""
-    body: bytes = field(repr=False)
+    body: bytes | mmap = field(repr=False)
+    """A long one is a file: `rehearsal.core.request_bodies.stored`."""
 
     @classmethod
-    def of(cls, scope: Scope, body: bytes) -> SignedRequest:
+    def of(cls, scope: Scope, body: bytes | mmap) -> SignedRequest:
         """Of an ASGI server."""
         return cls(
             method=scope["method"],
@@ -143,6 +145,11 @@ class SignedRequest:
     def header(self, name: str) -> str:
         """The first value of a header, or nothing."""
         return next((value for each, value in self.headers if each == name), "")
+
+    @property
+    def content(self) -> bytes:
+        """The body, in memory."""
+        return self.body[:]
 
     def for_server(self) -> dict[str, Any]:
         """What has changed in the scope of an ASGI server when the request is verified."""
@@ -387,7 +394,7 @@ def _without_chunks(
     return replace(request, headers=tuple(headers), body=body)
 
 
-def _chunks(body: bytes) -> tuple[list[Chunk], bytes]:
+def _chunks(body: bytes | mmap) -> tuple[list[Chunk], bytes]:
     """The chunks, the last of them empty, and what comes after them."""
     chunks: list[Chunk] = []
     start = 0
@@ -507,7 +514,7 @@ def _http_time(text: str) -> datetime | None:
         return None
 
 
-def _hash(data: bytes) -> str:
+def _hash(data: bytes | mmap) -> str:
     return hashlib.sha256(data).hexdigest()
 
 

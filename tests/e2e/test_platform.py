@@ -32,6 +32,7 @@ from operations.recovery import importer
 from operations.recovery.trial_stack import TrialStack
 from tests.contract.outputs import OUTPUTS
 from tests.e2e import clients
+from tests.e2e.test_guards import ANOTHER_MACHINE
 
 
 def predict(outputs: dict[str, Any]) -> Any:
@@ -231,6 +232,24 @@ def ids_of(resources: list[dict[str, Any]]) -> dict[str, str | None]:
 
 def found_or_none(answer: Answer) -> Any:
     return answer.json if answer.status == 200 else None
+
+
+def test_another_machine_serves_without_a_failed_request(stack: Stack) -> None:
+    """From serverless to instances and back: another endpoint each time, for which its callers' permission is not changed."""
+    if stack.settings["triplane:cloud"] != "aws":
+        pytest.skip(
+            "the endpoint stays the same, and the other model version shows how it is rolled"
+        )
+    before = stack.outputs()
+    machine = stack.settings["triplane:machine"]
+    another = {**machine, **ANOTHER_MACHINE[stack.settings["triplane:cloud"]]}
+    for chosen in (another, machine):
+        with load(before["gateway_url"], before["gateway_key"]) as answers:
+            stack.configure(**{"triplane:machine": chosen})
+            stack.up()
+        failed = [each for each in answers if isinstance(each, Exception) or each.status != 200]
+        assert not failed, f"{len(failed)} of {len(answers)} failed, first: {failed[0]}"
+        assert len(answers) > 50
 
 
 def test_a_rotated_key_is_the_only_one_that_works(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,65 @@ def test_a_mistake_on_the_command_line_is_a_sentence_and_no_usage(
     assert message in printed
     assert printed.endswith("Nothing was done.\n")
     assert "usage:" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tests.soak", "few"], "make soak: FILES=few: a whole number above 0 is needed."),
+        (["tests.soak", "0"], "make soak: FILES=0: a whole number above 0 is needed."),
+        (["bench.serving", "--rounds", "0"], "ROUNDS=0: a whole number above 0 is needed."),
+        (["bench.platform", "asw"], "CLOUD=asw: no such cloud. Allowed: aws, gcp, azure."),
+        (["tools.mutation", "--sample", "x"], "make mutate: SAMPLE=x: a whole number above 0"),
+        (
+            ["policy", "asw"],
+            "CLOUD=asw: not possible. Allowed: aws, gcp, azure. Did you mean aws?",
+        ),
+        (["operations.drill.command", "upp", "aws"], "TARGET=upp: not possible. Allowed: up,"),
+        (["model_server", "trian"], "python -m model_server: argument"),
+        (["model_server.schema", "--wirte"], "--wirte: only --write, which writes"),
+        (["rehearsal", "strat"], "python -m rehearsal: argument command"),
+    ],
+)
+def test_a_mistake_on_any_other_command_line_is_a_sentence_and_no_usage(
+    words: list[str], message: str
+) -> None:
+    path = {"PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "lambda")])}
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=HOME, env={**os.environ, **path}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "usage:" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_program_of_the_platform_has_the_one_command_line() -> None:
+    """argparse's own prints its usage in place of a sentence. The rehearsal and what runs in a cloud import nothing of the rest."""
+    folders = ("bench", "components", "config", "operations", "policy", "tests/soak", "tools")
+    own = [
+        str(file.relative_to(HOME))
+        for folder in folders
+        for file in sorted((HOME / folder).rglob("*.py"))
+        if re.search(r"\bargparse\.ArgumentParser\(", file.read_text())
+    ]
+    assert own == []
+
+
+def test_a_shell_of_any_locale_runs_the_programs_in_utf_8() -> None:
+    """In a locale of Latin-1 the `•` of a line of progress ended `make up` with a traceback."""
+    shown = (
+        "import sys, locale; print(sys.stdout.encoding, locale.getpreferredencoding(), '\\u2022')"
+    )
+    done = subprocess.run(
+        ["make", "-s", "env", f'python={sys.executable} -c "{shown}" #'],
+        cwd=HOME,
+        env={**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.stdout.decode() == "utf-8 utf-8 •\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ First all of them run under mocks, on every core. Then some of them run on the r
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import subprocess
 import sys
 import time
 
+from config.arguments import ArgumentParser, positive
 from operations.engine import environment
 from operations.started_processes import end_with_this_process
-from operations.terminal import take_interrupts
+from operations.terminal import end_with_reader, take_interrupts
 
 MOCKS = (
     "tests/soak/test_no_op.py"
@@ -24,12 +24,14 @@ ENGINE = "tests/e2e/test_generated_files.py"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("files", nargs="?", type=int, default=10_000, help="number of stack files")
+    parser = ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument(
+        "files", nargs="?", type=positive, default=10_000, help="number of stack files"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument(
         "--engine",
-        type=int,
+        type=positive,
         default=3,
         metavar="N",
         help="stack files for each cloud on the real engine",
@@ -65,4 +67,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with end_with_reader():
+        main()

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.arguments import ArgumentParser, positive
 from tools.mutation.covering_tests import RECORD, SOURCES
 from tools.mutation.mutants import Mutant, mutants_of
 from tools.mutation.selection import Record
@@ -337,7 +338,7 @@ def result(mutant: Mutant, record: Record, copy: Path) -> str:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make mutate")
+    parser = ArgumentParser(prog="make mutate")
     parser.add_argument("--only", default="", help="files whose path starts so")
     parser.add_argument("--sample", type=positive, help="mutants of each folder; without it, all")
     parser.add_argument("--seed", help="which sample; the commit's tree without it")
@@ -358,13 +359,6 @@ def _is_whole(only: str) -> bool:
         if len(chosen) == 2:
             return False
     return True
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from operations import machine_errors
+from operations.engine.installation import HOME
 from operations.engine.pulumi_cli import PulumiCli, run_watched
 from tests.operations.engine.test_disk_space import free_space
 
@@ -117,3 +120,36 @@ def test_stderr_of_the_engine_is_shown_and_collected(
     assert lines == ["no\n"]
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("out\n", "no\n")
+
+
+def test_a_missing_pulumi_is_an_error_of_this_machine_also_where_it_runs_in_the_terminal() -> None:
+    """A shell starts it there, whose own reason was `sh: exec: pulumi: not found`."""
+    cli = PulumiCli("dev", Path("Pulumi.dev.yaml"), {"PATH": "/nonexistent"})
+    with pytest.raises(FileNotFoundError) as missing:
+        cli.stream("up")
+    assert "pulumi: there is no such program" in str(machine_errors.explanation(missing.value))
+
+
+def test_a_reader_that_leaves_does_not_end_the_engine_and_ends_the_command_without_a_word(
+    tmp_path: Path,
+) -> None:
+    """`make up | head -1`: the engine's own write into the pipe ended it in the middle of its operations."""
+    engine = "for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done; touch done"
+    code = (
+        "import os, pathlib\n"
+        "from operations.engine.pulumi_cli import run_watched\n"
+        "from operations.terminal import end_with_reader, say\n"
+        "with end_with_reader():\n"
+        f"    code = run_watched(['sh', '-c', {engine!r}], os.environ, pathlib.Path({str(tmp_path)!r}))\n"
+        "    say(f'the engine has left with {code}')\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | head -1; echo "${PIPESTATUS[0]}"', sys.executable, code],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["line 1", "141"]
+    assert done.stderr == ""
+    assert (tmp_path / "done").exists()

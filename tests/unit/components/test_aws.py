@@ -12,6 +12,7 @@ import pytest
 from components.aws.dynamic import built_image
 from components.contracts import Access, Grant, IdentityArgs, Workload
 from config.schema import StackConfig
+from policy import mock_engine
 from policy.mock_engine import Build, Built, Engine, build
 from policy.mock_values import ACCOUNT
 
@@ -332,6 +333,40 @@ def test_serverless_and_instances_have_different_endpoint_names(platform: Build)
         for machine in ("serverless", "ml.m5.large")
     }
     assert len(names) == 2
+
+
+def test_the_gateway_may_call_the_endpoint_of_either_kind_and_no_other(platform: Build) -> None:
+    """So a switch between them changes no permission. SageMaker's ARNs have small letters only."""
+    allowed = []
+    for machine in ("serverless", "ml.m5.large"):
+        engine, outputs = platform("aws", machine={"aws": machine})
+        (resources,) = (
+            each["Resource"]
+            for each in statements(engine, "gateway")
+            if each["Action"] == ["sagemaker:InvokeEndpoint"]
+        )
+        endpoint = (
+            f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:endpoint/{outputs['endpoint_name'].lower()}"
+        )
+        assert endpoint in resources
+        allowed.append(resources)
+    assert allowed[0] == allowed[1]
+    assert len(allowed[0]) == 2
+
+
+def test_the_arn_of_an_endpoint_has_small_letters_only(
+    configured: Callable[..., StackConfig],
+) -> None:
+    engine, _ = mock_engine.platform(configured("aws"), stack="Prod")
+    (resources,) = (
+        each["Resource"]
+        for each in statements(engine, "gateway")
+        if each["Action"] == ["sagemaker:InvokeEndpoint"]
+    )
+    assert [each.rpartition("/")[2] for each in resources] == [
+        "triplane-endpoint-prod-serverless",
+        "triplane-endpoint-prod-instances",
+    ]
 
 
 @pytest.mark.parametrize(

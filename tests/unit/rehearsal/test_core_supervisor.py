@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -71,6 +72,38 @@ def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> N
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     supervisor.wipe(state, reported.append)
     assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<h1>no</h1>", r"refuses http://.*: 502 <h1>no</h1>"),
+        (b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", r"refuses http://.*: 500 Oops"),
+        (b'HTTP/1.1 409 No\r\n\r\n{"error": "there is none"}', r"^there is none$"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<h1>hello</h1>", r"does not answer at .*Its log is"),
+        (b"SSH-2.0-OpenSSH\r\n", r"does not answer at .*Its log is"),
+    ],
+    ids=["page", "nothing", "refusal", "no JSON", "no HTTP"],
+)
+def test_an_answer_that_is_not_the_rehearsals_is_a_reason_and_no_traceback(
+    answer: bytes, reason: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor.prepare(state)
+    monkeypatch.setattr(supervisor, "resident_pid", lambda _: os.getpid())
+
+    def once(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setattr(supervisor, "url", lambda _: address)
+        Thread(target=once, args=(listening,), daemon=True).start()
+        with pytest.raises(RehearsalError, match=reason):
+            supervisor.request(state, "/_api/status")
+    monkeypatch.undo()
 
 
 def test_a_port_that_another_program_took_is_reported_with_the_way_out(state: Path) -> None:

@@ -8,15 +8,24 @@ from typing import NoReturn
 
 from config.messages import did_you_mean
 
-NUMBERS = {"float": "a number", "int": "a whole number"}
+OPERATIONS = "python -m operations"
+NUMBERS = {"float": "a number", "int": "a whole number", "positive": "a whole number above 0"}
+
+
+def positive(text: str) -> int:
+    """The type of an argument that counts something."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 class ArgumentParser(argparse.ArgumentParser):
     """Leaves with a sentence in place of argparse's usage. Its commands, which `add_parser` makes, do the same."""
 
     def error(self, message: str) -> NoReturn:
-        command = self.prog.removeprefix("python -m operations").strip()
-        place = f"make {command}" if command else "python -m operations"
+        command = self.prog.removeprefix(OPERATIONS)
+        place = f"make{command}" if command not in ("", self.prog) else self.prog
         self.exit(2, f"{place}: {_explained(message)} Nothing was done.\n")
 
 

@@ -345,9 +345,7 @@ def test_the_gateway_may_call_the_endpoint_of_either_kind_and_no_other(platform:
             for each in statements(engine, "gateway")
             if each["Action"] == ["sagemaker:InvokeEndpoint"]
         )
-        endpoint = (
-            f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:endpoint/{outputs['endpoint_name'].lower()}"
-        )
+        endpoint = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:endpoint/{outputs['models']['flight-delay']['endpoint_name'].lower()}"
         assert endpoint in resources
         allowed.append(resources)
     assert allowed[0] == allowed[1]
@@ -364,8 +362,8 @@ def test_the_arn_of_an_endpoint_has_small_letters_only(
         if each["Action"] == ["sagemaker:InvokeEndpoint"]
     )
     assert [each.rpartition("/")[2] for each in resources] == [
-        "triplane-endpoint-prod-serverless",
-        "triplane-endpoint-prod-instances",
+        "triplane-endpoint-flight-delay-prod-serverless",
+        "triplane-endpoint-flight-delay-prod-instances",
     ]
 
 

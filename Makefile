@@ -12,7 +12,7 @@ unexport PYTHONIOENCODING
 python := .venv/bin/python
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
-$(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS NAME FILE PROMOTE SET,$(if $(and \
+$(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS NAME FILE PROMOTE SET URL,$(if $(and \
 	$(findstring command,$(origin $(word))),$(findstring $$,$(value $(word)))),$(error \
 	$(word) has a $$ in it, which make would expand. Nothing was done)))
 # A fresh machine may have only one of the two names; tools/bootstrap.py finds a Python that is new enough.
@@ -87,7 +87,7 @@ drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)
 	@$(call not_left,ALLOW)$(python) -m operations guard $(named_stack)
 
-.PHONY: env rehearsal down wipe train
+.PHONY: env rehearsal down wipe train check-image
 # Without bootstrap, as guard.
 env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
 	@$(python) -m operations env
@@ -101,6 +101,8 @@ wipe: down ## Forget the rehearsal's state, and the stacks in it
 	@[ ! -x $(python) ] || $(python) -m rehearsal wipe --stacks-are-gone
 train: bootstrap ## Train a version of MODEL=… (default: those of Pulumi.dev.yaml); SET="name=value" (MONTHS=1-6), PROMOTE=1
 	@$(call not_left,MODEL MONTHS SET PROMOTE)PYTHONPATH="$(CURDIR):lambda" $(python) -m training train --model "$$MODEL" --set "$$SET" --months "$$MONTHS" $(if $(PROMOTE),--promote)
+check-image: bootstrap ## Whether the server at URL=http://… keeps the contract for containers with MODEL=…'s contract
+	@$(call not_left,MODEL URL)$(python) -m tools.check_image $(CLOUD) --url "$$URL" --model "$$MODEL"
 
 .PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import os
 import signal
@@ -25,17 +27,20 @@ import pytest
 from gateway import asgi
 from model_server import serve
 from model_server.files import files_of, model_folders
-from onnx import TensorProto
+from onnx import TensorProto, helper
+from PIL import Image
 
 from config.model_contract import version_of, version_text
 from tests.onnx_models import (
     contract,
     flight,
     flight_contract,
+    graph,
     mirror,
     model,
     served,
 )
+from tools import check_image
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
 
@@ -47,6 +52,13 @@ ECHO = mirror({"sentence": (TensorProto.STRING, [None])})
 ECHO_CONTRACT = contract(
     {"sentence": {"type": "text"}}, {"kind": "tensors"}, {"sentence": "good"}, "echo"
 )
+
+
+def png() -> str:
+    """An image of two pixels, as a request has it."""
+    stream = io.BytesIO()
+    Image.new("L", (2, 1), 200).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +384,57 @@ def test_sigterm_lets_a_running_request_finish(model_file: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
         process.wait(10)
+
+
+ALL_TYPES: dict[str, tuple[dict[str, Any], Any, int, list[int | None]]] = {
+    "number": ({}, 2.5, TensorProto.FLOAT, [None]),
+    "integer": ({}, 3, TensorProto.INT64, [None]),
+    "boolean": ({}, True, TensorProto.BOOL, [None]),
+    "category": ({"values": {"red": "Red"}}, "red", TensorProto.STRING, [None]),
+    "text": ({}, "größer", TensorProto.STRING, [None]),
+    "date": ({}, "1970-01-11", TensorProto.INT64, [None]),
+    "time": ({}, "02:05", TensorProto.INT64, [None]),
+    "timestamp": ({}, "1970-01-01T00:00:30Z", TensorProto.DOUBLE, [None]),
+    "vector": ({"length": 2}, [1, 2.5], TensorProto.FLOAT, [None, 2]),
+    "image": (
+        {"width": 2, "height": 1, "mode": "rgb"},
+        png(),
+        TensorProto.FLOAT,
+        [None, 3, 1, 2],
+    ),
+}
+
+
+def answering(cloud: str, inputs: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """A model with these inputs, and its answer: another kind for each cloud."""
+    if cloud == "azure":
+        outputs = [f"seen_{each}" for each in inputs if each != "left_out"]
+        return mirror(inputs), {"kind": "tensors", "outputs": outputs}
+    multiclass = {"kind": "multiclass", "name": "side", "classes": {"l": "Left", "r": "Right"}}
+    answer, operator, source, shape = {
+        "aws": (multiclass, "Softmax", "vector", [None, 2]),
+        "gcp": ({"kind": "regression", "name": "double"}, "Identity", "number", [None]),
+    }[cloud]
+    nodes = [helper.make_node(operator, [source], ["y"])]
+    return graph(nodes, inputs, {"y": (TensorProto.FLOAT, shape)}).SerializeToString(), answer
+
+
+@pytest.mark.parametrize("cloud", check_image.ROUTES)
+def test_the_model_server_keeps_the_contract_for_containers(tmp_path: Path, cloud: str) -> None:
+    """The same rules as for anybody's image; fields of all types, and an answer of each kind between the clouds."""
+    fields = {each: {"type": each, **members} for each, (members, *_) in ALL_TYPES.items()}
+    fields |= {"left_out": {"type": "number", "required": False}}
+    inputs = {each: (element, shape) for each, (*_, element, shape) in ALL_TYPES.items()}
+    inputs |= {"left_out": (TensorProto.FLOAT, [None])}
+    built, answer = answering(cloud, inputs)
+    document = contract(fields, answer, {each: value for each, (_, value, *_) in ALL_TYPES.items()})
+    with server(served(tmp_path, built, document)) as (port, process):
+        asked = check_image.Server(
+            f"http://127.0.0.1:{port}", check_image.ROUTES[cloud], json.loads(document)
+        )
+        found = {rule.__name__: check_image.broken(asked, rule) for rule in check_image.RULES}
+        assert found == dict.fromkeys(found, "")
+        assert process.poll() is None
 
 
 def test_a_number_beyond_the_inputs_type_is_refused_and_does_not_become_infinity(

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def refuse_unfit_model(artifact: Artifact, *limits: str) -> None:
     if remembered.exists():
         return
     files = {"contract.json": contract, "model.onnx": model}
-    if archive is not None and _packed(archive) != files:  # SageMaker serves this one
+    if archive is not None and not _holds(archive, files):  # SageMaker serves this one
         raise _refusal(file, "model.tar.gz beside it does not hold it and its contract.json alone")
     try:
         name = checked_document(json.loads(contract), "contract.json")["name"]
@@ -83,17 +83,22 @@ def refuse_unfit_model(artifact: Artifact, *limits: str) -> None:
         pass  # a store that cannot be written to, or a full disk: the next run checks again
 
 
-def _packed(archive: bytes) -> dict[str, bytes]:
-    """The files in an archive; none when it is damaged."""
-    found = {}
+def _holds(archive: bytes, files: Mapping[str, bytes]) -> bool:
+    """Whether an archive has these files alone. It is read no further than they are long: it may be a bomb."""
+    found = []
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for entry in tar:
+                expected = files.get(entry.name)
                 content = tar.extractfile(entry)
-                found[entry.name] = content.read() if content else b""
+                if expected is None or content is None or entry.size != len(expected):
+                    return False
+                if content.read() != expected:
+                    return False
+                found.append(entry.name)
     except (tarfile.TarError, OSError, EOFError, KeyError, ValueError, zlib.error):
-        return {}
-    return found
+        return False
+    return sorted(found) == sorted(files)
 
 
 def _reasons(folder: Path, limits: Sequence[str]) -> list[str]:

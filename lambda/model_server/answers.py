@@ -76,10 +76,11 @@ class Answer:
 class _Scores(Answer):
     """Probabilities, or the logits that they are made of."""
 
+    _logits = False
+
     def __init__(
         self, answer: Mapping[str, Any], outputs: Sequence[Any], widths: Sequence[int]
     ) -> None:
-        self._logits = answer.get("scores") == "logits"
         self._widths = widths
         """The columns that the output may have; 1 may be no column at all."""
         super().__init__(answer, outputs)
@@ -87,7 +88,7 @@ class _Scores(Answer):
     def _fits(self, output: Any) -> bool:
         """An output of `zipmap` is a list of mappings, and has no shape."""
         if output.type.startswith("seq(map("):
-            return 1 not in self._widths or len(self._widths) > 1
+            return True
         return output.type in FLOATING and any(
             _is_output(output.shape, each) for each in self._widths
         )
@@ -121,8 +122,6 @@ class Binary(_Scores):
 
     def predictions(self, found: Sequence[Any]) -> list[Prediction]:
         scores = self._scores(found)
-        if self._logits:
-            scores = _sigmoid(scores[:, -1:] - (scores[:, :1] if scores.shape[1] == 2 else 0))
         name, threshold, predictions = self.name, self._threshold, []
         for index, value in enumerate(scores[:, -1].tolist()):
             if not -TOLERANCE <= value <= 1 + TOLERANCE:  # NaN, too
@@ -137,6 +136,7 @@ class Multiclass(_Scores):
 
     def __init__(self, answer: Mapping[str, Any], outputs: Sequence[Any]) -> None:
         self._codes = [str(each) for each in answer["classes"]]
+        self._logits = answer.get("scores") == "logits"
         self._best = min(answer.get("best", BEST), len(self._codes))
         self.wanted = f"one of floating numbers with {len(self._codes)} columns, one for each class"
         super().__init__(answer, outputs, (len(self._codes),))
@@ -216,7 +216,12 @@ class Tensors(Answer):
                     raise BadAnswer(
                         f"{name} for instances[{index}] has a number that is not finite"
                     )
-                each = each.astype(np.float64).round(DIGITS)
+                exact = each.astype(np.float64)
+                with np.errstate(
+                    over="ignore"
+                ):  # NumPy multiplies; a number so large has no decimals
+                    rounded = exact.round(DIGITS)
+                each = np.where(np.isfinite(rounded), rounded, exact)
             columns.append(each.tolist())
         return [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -241,13 +246,9 @@ def _is_output(shape: Sequence[int | str | None], columns: int) -> bool:
     return columns == 1 if len(shape) == 1 else shape[1] == columns or not isinstance(shape[1], int)
 
 
-def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    return 0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))  # does not overflow
-
-
 def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
     exact = logits.astype(np.float64)
-    with np.errstate(invalid="ignore"):  # infinity becomes NaN, which is refused
+    with np.errstate(all="ignore"):  # infinity becomes NaN, which is refused
         powers = np.exp(exact - exact.max(axis=1, keepdims=True))
     found: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
     return found

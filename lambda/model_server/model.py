@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import onnxruntime
 
@@ -12,7 +12,9 @@ from model_server import answers
 from model_server.contract import Contract, version
 from model_server.defects import BadAnswer, Defect, UnfitModel, shortened
 from model_server.inputs import Inputs
+from model_server.readings import UNREADABLE
 
+Read = TypeVar("Read")
 SLOW_SECONDS = 0.005
 """From so long an answer on, other requests would wait for it noticeably, so it is made in a thread of its own."""
 
@@ -50,7 +52,7 @@ class Model:
 
         Raises BadInstance, naming the instance, the field and the reason, and BadAnswer.
         """
-        found = self._answer.predictions(self._found(instances))
+        found = self._read(self._answer.predictions, instances)
         if len(found) != len(instances):
             raise BadAnswer(f"{len(found)} answers came for {len(instances)} instances")
         return found
@@ -59,15 +61,19 @@ class Model:
         """Whether the answer may take long: an image does that is small in bytes and large in pixels."""
         return self._images or self._seconds * len(instances) > SLOW_SECONDS
 
-    def _found(self, instances: Sequence[Any]) -> list[Any]:
+    def _read(self, read: Callable[[list[Any]], Read], instances: Sequence[Any]) -> Read:
+        """What a kind of an answer reads in the outputs. Raises BadInstance, BadAnswer."""
         feed = self._inputs.feed(instances)
         try:
-            found: list[Any] = self._session.run(self._answer.names, feed)
+            outputs = self._session.run(self._answer.names, feed)
         except Exception as error:  # ONNX Runtime's exceptions share no base class of its own
-            raise BadAnswer(
-                f"ONNX Runtime says: {shortened(str(error)) or type(error).__name__}"
-            ) from error
-        return found
+            reason = shortened(str(error)) or type(error).__name__
+            raise BadAnswer(f"ONNX Runtime says: {reason}") from error
+        try:
+            return read(outputs)
+        except UNREADABLE as error:
+            reason = f"{type(error).__name__}: {shortened(str(error))}"
+            raise BadAnswer(f"its outputs cannot be read ({reason})") from error
 
     def _wrong_answers(self) -> Iterator[Defect]:
         """What is wrong with the answers: to the example, and to the same without what may be left out."""
@@ -76,7 +82,7 @@ class Model:
         bare = {name: value for name, value in example.items() if name in required}
         for name, instance in (("the example", example), ("the example's required fields", bare)):
             try:
-                self._answer.verify(self._found([instance]))
+                self._read(self._answer.verify, [instance])
                 self.predictions([instance, instance])
             except ValueError as error:
                 yield Defect(f"answer to {name}", str(error), "an example that the model can read")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import runpy
 import subprocess
+import tarfile
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,6 +143,20 @@ def test_the_archive_that_sagemaker_serves_must_hold_the_same_model(
     assert "model.tar.gz beside it does not hold it and its contract.json alone" in refusal(
         artifact
     )
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_at_its_first_entry(
+    tmp_path: Path,
+) -> None:
+    """Written without its content: the header alone promises it."""
+    entry = tarfile.TarInfo("model.onnx")
+    entry.size = 2**40
+    bomb = gzip.compress(entry.tobuf() + bytes(10 * 2**20))
+    artifact = stored(model().SerializeToString(), tmp_path, archived=bomb)
+    tracemalloc.start()
+    assert "model.tar.gz beside it does not hold" in refusal(artifact)
+    assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
+    tracemalloc.stop()
 
 
 def test_a_model_out_of_a_lake_without_archives_is_fit(tmp_path: Path) -> None:

@@ -201,3 +201,16 @@ def test_a_prediction_of_any_kind_is_json() -> None:
     ):
         found = predicted(answering(answer, example), example)
         assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize(
+    "answer", [LATE, DIGIT, DELAY, {"kind": "tensors"}], ids=lambda each: each["kind"]
+)
+def test_an_output_without_a_part_for_each_instance_is_refused(answer: dict[str, Any]) -> None:
+    """The sum of everything, whose shape the graph does not say."""
+    node = helper.make_node("ReduceSum", ["given"], ["y"], keepdims=0)
+    built = graph([node], {"given": (FLOAT, [None, 2])}, {})
+    built.graph.output.append(helper.make_tensor_value_info("y", FLOAT, None))
+    document = contract({"given": {"type": "vector", "length": 2}}, answer, {"given": [0.25, 0.75]})
+    with pytest.raises(UnfitModel, match=r"answer to the example: |outputs: "):
+        Model(built.SerializeToString(), document)

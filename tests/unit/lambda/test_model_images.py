@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import struct
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_server.defects import BadValue
 from model_server.images import MAX_SIDE, Form
 from PIL import Image
@@ -134,6 +137,26 @@ def test_what_is_no_image_or_too_large_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(BadValue, match=reason):
         GRAY.numbers(base64.b64encode(content).decode())
+
+
+JPEG = base64.b64decode(encoded(Image.effect_noise((64, 64), 50), "JPEG"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    content=st.sampled_from([GOOD, JPEG]),
+    changes=st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=8)), max_size=6),
+    end=st.integers(0, 5000),
+)
+def test_any_damage_of_an_image_gives_numbers_or_a_reason(
+    content: bytes, changes: list[tuple[int, bytes]], end: int
+) -> None:
+    damaged = bytearray(content)
+    for place, written in changes:
+        damaged[place : place + len(written)] = written
+    with contextlib.suppress(BadValue):
+        found = GRAY.numbers(base64.b64encode(damaged[:end]).decode())
+        assert ((found >= 0) & (found <= 255)).all()
 
 
 @pytest.mark.parametrize("value", ["data:image/png;base64,aaaa", "ä", "a", "====", "a" * 2_000_000])

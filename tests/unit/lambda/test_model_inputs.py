@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_server.defects import BadInstance, UnfitModel
 from model_server.model import Model
 from onnx import TensorProto, helper
@@ -272,6 +275,44 @@ def test_a_wrong_value_is_named_with_the_instance_the_field_and_the_reason(
     model, example = fitted(type_, element, shape, usable)
     with pytest.raises(BadInstance, match=rf"^instances\[1\]\.given .*{reason}"):
         model.predictions([example, {"given": value}])
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from([2**63, -(2**63), 2**64, 1e308, -0.0, "1970-01-11", "02:05", "Z", "24:00"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+EACH_TYPE = [
+    ("number", FLOAT), ("number", DOUBLE), ("integer", INT64), ("integer", INT32), ("integer", FLOAT),
+    ("boolean", BOOL), ("boolean", FLOAT), ("category", STRING), ("category", INT64), ("text", STRING),
+    ("date", INT64), ("date", STRING), ("time", FLOAT), ("timestamp", DOUBLE), ("timestamp", INT64),
+    ("vector", FLOAT), ("vector", INT64), ("image", FLOAT), ("image", UINT8),
+]  # fmt: skip
+MIXED: list[tuple[Model, dict[str, Any]]] = []
+"""Filled by the first example of the test below: loading takes longer than an example."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_json_in_any_field_is_read_or_refused_with_its_place(data: st.DataObject) -> None:
+    for type_, element in EACH_TYPE[len(MIXED) :]:
+        shape = {"vector": (None, 3), "image": (None, 2)}.get(type_, N)
+        MIXED.append(fitted(type_, element, shape, [1, 2, 3] if type_ == "vector" else None))
+    model, example = data.draw(st.sampled_from(MIXED))
+    value = data.draw(JSON)
+    with np.errstate(over="raise"):  # as in the server
+        reason = ""
+        try:
+            found = model.predictions([example, {"given": value}])
+            assert json.loads(json.dumps(found, allow_nan=False)) == found
+        except BadInstance as refusal:
+            reason = str(refusal)
+    assert not reason or reason.startswith("instances[1].given ")
 
 
 def test_an_instance_that_is_no_object_is_refused() -> None:

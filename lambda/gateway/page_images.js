@@ -13,6 +13,7 @@ function imageControl(field, id) {
   const file = make("input", { id, type: "file", accept: "image/png,image/jpeg,image/*" });
   const clear = make("button", { type: "button" }, "Clear");
   const pen = make("i", { className: "pen", hidden: true });
+  const picture = make("div", { className: "picture" }, canvas, pen);
   const note = make("span");
   note.setAttribute("role", "status");
   const [paper, ink] = field.inverted ? ["#fff", "#000"] : ["#000", "#fff"];
@@ -30,6 +31,7 @@ function imageControl(field, id) {
     reads += 1;
     blank(paper);
     canvas.hidden = !drawn;
+    picture.classList.toggle("framed", drawn);
     value = undefined;
     problem = reason;
     note.textContent = "";
@@ -38,6 +40,7 @@ function imageControl(field, id) {
   function show(bitmap) {
     blank("#fff"); // what the server puts behind a transparent picture
     canvas.hidden = false;
+    picture.classList.remove("framed");
     draw.imageSmoothingEnabled = bitmap.width > canvas.width;
     draw.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   }
@@ -92,10 +95,10 @@ function imageControl(field, id) {
   const size = `${field.width} × ${field.height} pixels in ${field.mode === "rgb" ? "colour" : "grey"}`;
   return {
     input: file,
-    parts: [make("div", { className: "picture" }, canvas, pen), make("div", { className: "file" }, file, clear), make("p", { className: "hint" }, note)],
+    parts: [picture, make("div", { className: "file" }, file, clear), make("p", { className: "hint" }, note)],
     wide: true,
     hint: drawn
-      ? `Draw ${field.inverted ? "dark on light" : "light on dark"}, large and in the middle, or choose a PNG or JPEG file. The model sees ${size}.`
+      ? `Draw ${field.inverted ? "dark on light" : "light on dark"} and as large as the frame, or choose a PNG or JPEG file. The model sees ${size}.`
       : `A PNG or JPEG file. The model sees ${size}.`,
     json() {
       if (value === undefined) return undefined;

@@ -273,6 +273,7 @@ def test_a_drawing_is_sent_as_the_picture_that_is_seen(page: Page, gateway: Gate
     predict(page)
     assert error_at(page, "image") == "Is missing."
     assert focused(page) == "field-image"
+    assert page.locator(".framed").count() == 1
     pad = drawing(page)
     middle = pad["x"] + pad["width"] / 2
     page.mouse.move(middle, pad["y"] + 0.2 * pad["height"])
@@ -315,6 +316,7 @@ def test_a_stroke_on_an_example_is_sent_with_it(page: Page, gateway: Gateway) ->
     open_model(page, gateway, "digits")
     example_with_key(page)
     predict(page)
+    assert page.locator(".framed").count() == 0
     pad = drawing(page)
     page.mouse.click(pad["x"] + 20, pad["y"] + 200)
     assert page.inner_text("#verdict") == "The fields have changed. Predict again."

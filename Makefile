@@ -87,7 +87,7 @@ drill: bootstrap ## Five disasters in a separate rehearsal, timed, with a report
 guard: ## Refuse a preview that costs data: STACK=prod, or pulumi preview --json … | make -s guard (ALLOW=…)
 	@$(call not_left,ALLOW)$(python) -m operations guard $(named_stack)
 
-.PHONY: env rehearsal down wipe train check-image
+.PHONY: env rehearsal down wipe train model import check-image
 # Without bootstrap, as guard.
 env: ## Print the environment for plain Pulumi: eval "$$(make -s env)"
 	@$(python) -m operations env
@@ -103,6 +103,10 @@ train: bootstrap ## Train a version of MODEL=… (default: those of Pulumi.dev.y
 	@$(call not_left,MODEL MONTHS SET PROMOTE)PYTHONPATH="$(CURDIR):lambda" $(python) -m training train --model "$$MODEL" --set "$$SET" --months "$$MONTHS" $(if $(PROMOTE),--promote)
 check-image: bootstrap ## Whether the server at URL=http://… keeps the contract for containers with MODEL=…'s contract
 	@$(call not_left,MODEL URL)$(python) -m tools.check_image $(CLOUD) --url "$$URL" --model "$$MODEL"
+model: bootstrap ## Write models/NAME/, a small complete example to change: NAME=churn
+	@$(call not_left,NAME)PYTHONPATH="$(CURDIR):lambda" $(python) -m training new --name "$$NAME"
+import: bootstrap ## Write models/NAME/ for an ONNX file, with a contract drafted from its graph: NAME=churn FILE=model.onnx
+	@$(call not_left,NAME FILE)PYTHONPATH="$(CURDIR):lambda" $(python) -m training import --name "$$NAME" --file "$$FILE"
 
 .PHONY: deliver release drift evidence review
 deliver: bootstrap ## Play a merge: tests, staging, load test, production; TESTS=all|none

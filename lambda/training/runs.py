@@ -185,13 +185,15 @@ def _kept(
         try:
             refuse_unfit_model(Artifact(name=name, version=version, directory=folder))
         except pulumi.RunError as error:
-            reasons = re.sub(r"(?s)^.*?changed\.\n|\n\nServe another.*$", "", str(error)).strip(
-                "\n"
-            )
             raise NotTrained(
-                f"The model that {name}'s training gave does not fit models/{name}/model.toml, and was not kept.\n\n{reasons}"
+                f"The model that {name}'s training gave does not fit models/{name}/model.toml, and was not kept.\n\n{reasons(error)}"
             ) from None
         return store.add(name, folder, card, recipe)
+
+
+def reasons(error: pulumi.RunError) -> str:
+    """What is wrong with a model, out of a message that also says what to do about a version in a store."""
+    return re.sub(r"(?s)^.*?changed\.\n|\n\nServe another.*$", "", str(error)).strip("\n")
 
 
 def _promote(store: ModelStore, name: str, version: str, promote: bool | None) -> None:

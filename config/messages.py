@@ -129,11 +129,12 @@ def _nested_form(loc: tuple[int | str, ...], value: object, known: Collection[st
 
 def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:
     section = dotted_key(loc[:-1])
-    parent = re.sub(r"^triplane:models\.[^.]+", "triplane:models.<name>", section) or "triplane"
-    siblings = [key for key in known if key.rpartition("." if "." in key else ":")[0] == parent]
-    allowed = ", ".join(
-        key.removeprefix(f"{parent}.").removeprefix("triplane:") for key in siblings
-    )
+    # Each model has the same settings in its section.
+    parent = re.sub(r"^triplane:models\.[^.]+", "triplane:models.<name>", section)
+    start = f"{parent}." if parent else "triplane:"
+    inside = [key.removeprefix(start) for key in known if key.startswith(start)]
+    siblings = [f"{start}{name}" for name in dict.fromkeys(key.split(".")[0] for key in inside)]
+    allowed = ", ".join(key.removeprefix(start) for key in siblings)
     text = f"No such setting. {'In ' + section if section else 'Under triplane:'} there are: {allowed}."
     # Only the names are compared: with the prefix that all keys share, every key would be similar.
     by_name: dict[str, list[str]] = {}
@@ -143,6 +144,8 @@ def _unknown_setting(loc: tuple[int | str, ...], known: Collection[str]) -> str:
     if not near:
         return text
     places = [key for key in by_name[near[0]] if key in siblings][:1] or by_name[near[0]]
+    if parent:
+        places = [key.replace(start, f"{section}.") for key in places]
     return f"{text} Did you mean {' or '.join(places)}?"
 
 

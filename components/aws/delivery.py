@@ -12,8 +12,9 @@ from components.aws.api_key import ApiKey
 from components.aws.data_lake import DataLake
 from components.aws.dynamic import scaling_deregistration
 from components.aws.foundation import Foundation
+from components.aws.identity import serving_path
 from components.aws.image_registry import ImageRegistry
-from components.aws.model_endpoint import ENDPOINT_LOGS, ModelEndpoint
+from components.aws.model_endpoint import ENDPOINT_LOGS, names_on_instances
 from components.aws.policies import Statement, allow, policy
 from components.aws.resource_types import DELETE_VERSION, LIST_VERSIONS, RESOURCE_TYPES
 from components.resource_type import DeployPermissions
@@ -154,7 +155,13 @@ def _statements(
 ) -> Iterator[Statement]:
     """What exists before the pipeline, by its own ARN; what the pipeline creates, by the tag of the stack."""
     account = pulumi.Output.format("arn:{}:iam::{}", foundation.partition, foundation.account)
-    workloads = [identity.principal for identity in args.identities]
+    workloads = [
+        identity.principal
+        for identity in args.identities
+        if identity.workload is not contracts.Workload.SERVING
+    ]
+    # One pattern: IAM allows a role's policies 10,240 characters together, and each endpoint has a role.
+    workloads.append(pulumi.Output.format("{}:role{}*", account, serving_path()))
     oidc = pulumi.Output.format("{}:oidc-provider/{}", account, HOST)
     yield allow(_actions("ecr"), ImageRegistry.of(args.registry).registry.arn)
     yield allow(_actions("iam"), *workloads, own_role, oidc)
@@ -245,10 +252,10 @@ def _on_tagged(foundation: Foundation, args: contracts.DeliveryArgs) -> Iterator
         [REGISTER_TARGET], targets, condition={"StringEquals": scaling | gets_own, **if_any}
     )
     # The alarms of target tracking: Application Auto Scaling names them after the endpoint and does not tag them.
-    endpoints = [ModelEndpoint.of(each).name_on_instances for each in args.endpoints]
+    alarms = f"alarm:TargetTracking-endpoint/{names_on_instances(args.prefix)}/*"
     yield allow(
         [each for each in _actions("cloudwatch") if not each.endswith("Resource")],
-        *(arn("cloudwatch", f"alarm:TargetTracking-endpoint/{name}/*") for name in endpoints),
+        arn("cloudwatch", alarms),
     )
 
 

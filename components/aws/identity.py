@@ -45,6 +45,7 @@ class Identity(contracts.Identity):
 
         role = aws.iam.Role(
             f"{name}-role",
+            path=serving_path() if args.workload is contracts.Workload.SERVING else None,
             assume_role_policy=policy(_trust(foundation, args.workload)),
             tags=foundation.tags,
             opts=child,
@@ -62,6 +63,16 @@ class Identity(contracts.Identity):
         self.principal = role.arn
         self.attachments = [grants]
         self.register_outputs({"principal": self.principal})
+
+
+def serving_path() -> str:
+    """The path of the roles of this stack's endpoints: one pattern names all of them and no other stack's.
+
+    With a line for each, the delivery's policy would exceed what IAM allows.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-friendly-names
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    return f"/{pulumi.get_project()}/{pulumi.get_stack()}/"
 
 
 def _trust(foundation: Foundation, workload: contracts.Workload) -> Statement:
@@ -98,7 +109,7 @@ def _statements(grant: contracts.Grant, workload: contracts.Workload) -> list[St
                 allow(["ecr:GetAuthorizationToken"], "*"),
             ]
         case ModelEndpoint() as endpoint, contracts.Access.INVOKE:
-            return [allow(["sagemaker:InvokeEndpoint"], *endpoint.arns)]
+            return [allow(["sagemaker:InvokeEndpoint"], endpoint.arn)]
         case ApiKey() as key, contracts.Access.READ:
             return [allow(["secretsmanager:GetSecretValue"], key.secret.arn)]
     raise TypeError(f"{type(grant.target).__name__} cannot be granted for {grant.access} on AWS")

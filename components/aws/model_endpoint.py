@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pulumi
@@ -49,14 +50,12 @@ class ModelEndpoint(contracts.ModelEndpoint):
     """Each version has a new model and configuration; the endpoint is updated to use them."""
 
     endpoint: aws.sagemaker.Endpoint
-    arns: list[pulumi.Output[str]]
-    """Of the serverless endpoint and of the one on instances: whoever may call one may call the other.
+    arn: pulumi.Output[str]
+    """A pattern of the serverless endpoint and of the one on instances: whoever may call one may call the other.
 
     So a switch changes no permission. With the new endpoint's alone, the gateway's former version was refused while it
     still answered, and the new one until the permission was in force.
     """
-    name_on_instances: str
-    """The endpoint's name when it is on instances, which alone are scaled."""
 
     def __init__(
         self,
@@ -116,8 +115,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
         )
 
         self.label = args.label
-        self.arns = [_arn(name, foundation, each) for each in (SERVERLESS, INSTANCES)]
-        self.name_on_instances = _endpoint_name(name, INSTANCES)
+        self.arn = _arn(name, foundation)
         self.endpoint_name = self.endpoint.name
         self.endpoint_url = pulumi.Output.format(
             "https://runtime.sagemaker.{}.{}/endpoints/{}/invocations",
@@ -172,17 +170,32 @@ def _endpoint_name(name: str, machine: str) -> str:
     become serverless: a switch makes another endpoint, instead of failing half-way.
     https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
     """
-    capacity = SERVERLESS if machine == SERVERLESS else INSTANCES
-    return names.short(f"{name}-{pulumi.get_stack()}-{capacity}", 63, "a-zA-Z0-9-")
+    return _name(name) + (SERVERLESS if machine == SERVERLESS else INSTANCES)
 
 
-def _arn(name: str, foundation: Foundation, machine: str) -> pulumi.Output[str]:
-    """The ARN of the endpoint of this kind, also where there is none.
+def _name(name: str) -> str:
+    """The name without its last word."""
+    readable = names.short(f"{name}-{pulumi.get_stack()}", 63 - len(SERVERLESS) - 8, "a-zA-Z0-9-")
+    return f"{readable}{_stack_mark()}"
 
-    SageMaker writes it in small letters, whatever the name is, and a policy is compared letter by letter.
+
+def _stack_mark() -> str:
+    """What is in the names of all endpoints of this stack: a stack's name may be the end of another one's, its hash is not."""
+    return f"-{hashlib.sha256(pulumi.get_stack().encode()).hexdigest()[:6]}-"
+
+
+def names_on_instances(prefix: str) -> str:
+    """A pattern of the names of this stack's endpoints when they are on instances, which alone are scaled."""
+    return f"{prefix}-*{_stack_mark()}{INSTANCES}"
+
+
+def _arn(name: str, foundation: Foundation) -> pulumi.Output[str]:
+    """A pattern of the ARNs of the endpoint of either kind, also where there is none.
+
+    SageMaker writes an ARN in small letters, whatever the name is, and a policy is compared letter by letter.
     https://github.com/philschmid/cdk-samples/issues/2
     """
-    return foundation.arn("sagemaker", f"endpoint/{_endpoint_name(name, machine).lower()}")
+    return foundation.arn("sagemaker", f"endpoint/{_name(name).lower()}*")
 
 
 def _deregistration(

@@ -79,7 +79,7 @@ class ModelEndpoint(contracts.ModelEndpoint):
     ) -> ml.OnlineEndpoint:
         return ml.OnlineEndpoint(
             # 3 to 32 characters, unique in the region; autonaming adds 8.
-            names.short(name, 24),
+            names.short(name.replace("-endpoint-", "-", 1), 24),
             **place,
             location=foundation.region,
             identity=ml.ManagedServiceIdentityArgs(

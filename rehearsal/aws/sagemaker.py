@@ -25,7 +25,7 @@ from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Json, Recor
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.retries import retried
-from rehearsal.runtime.containers import Container, ContainerFailed
+from rehearsal.runtime.containers import Container, ContainerFailed, only_recorded
 
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
@@ -346,6 +346,8 @@ def _serve(context: Context, record: Record) -> None:
     role = permissions.role_for(context, model.inputs["executionRoleArn"], SERVICE)
     container = _containers(model)[0]
     _check_user(context, container["image"])
+    if context.images.is_from_elsewhere(container["image"]):
+        context.ledger.note("recorded", record, only_recorded(container["image"]))
     isolated = model.inputs.get("enableNetworkIsolation")
     where = region(context, record)
     log_as(context, role, where, f"/aws/sagemaker/Endpoints/{record.id}")
@@ -435,8 +437,14 @@ def _containers(record: Record) -> list[Json]:
 
 
 def _check_image(context: Context, image: str, role: Record) -> None:
-    if context.images.find(image) is None:
+    if context.images.find(image) is None and not context.images.is_from_elsewhere(image):
         raise Refusal("ValidationException", f"Requested image {image} not found.")
+    if ".dkr.ecr." not in image:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-containers-inference-private.html
+        raise Refusal(
+            "ValidationException",
+            f"Using non-ECR image {image} without Vpc repository access mode.",
+        )
     repository = image.partition("@")[0].partition("/")[2]
     host = image.partition("/")[0].split(".")
     arn = f"arn:aws:ecr:{host[3]}:{host[0]}:repository/{repository}"

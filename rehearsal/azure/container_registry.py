@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rehearsal.azure import container_registry_data_plane as data_plane
 from rehearsal.azure import permissions
 from rehearsal.azure.calls import Call
@@ -86,7 +88,7 @@ def keep_repository(context: Context, registry: Record, repository: str) -> None
 
 
 def pulled_image(context: Context, reference: str, principal: str) -> Image:
-    """The image that a service pulls as a principal, or Azure's refusal."""
+    """The image that a service pulls as a principal, or Azure's refusal. One from elsewhere has no files."""
     host, _, name = reference.partition("/")
     registry = data_plane.registry_at(context, host)
     if registry is None:
@@ -97,7 +99,11 @@ def pulled_image(context: Context, reference: str, principal: str) -> Image:
             f"unauthorized: authentication required: the identity {principal} does not have AcrPull"
             f" on {registry.id}",
         )
-    found = context.images.find(data_plane.stored_name(registry, name))
+    stored = data_plane.stored_name(registry, name)
+    if context.images.is_from_elsewhere(stored):
+        repository, _, digest = stored.rpartition("@")
+        return Image(repository, digest, {}, Path(), ())
+    found = context.images.find(stored)
     if found is None:
         raise Refusal("ImagePullFailure", f"manifest for {reference} not found: manifest unknown")
     return found

@@ -22,7 +22,7 @@ from rehearsal.azure.resource_type import AzureResourceType, described, field, u
 from rehearsal.core.records import CheckFailure, Inputs, Json, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name
-from rehearsal.runtime.containers import Container, ContainerFailed
+from rehearsal.runtime.containers import Container, ContainerFailed, only_recorded
 
 PACKAGE = "azure-native:machinelearningservices"
 WORKSPACE = f"{PACKAGE}:Workspace"
@@ -375,6 +375,8 @@ def _deploy(context: Context, record: Record) -> None:
     image = container_registry.pulled_image(
         context, environment.inputs["properties"]["image"], principal
     )
+    if context.images.is_from_elsewhere(image.reference):
+        context.ledger.note("recorded", record, only_recorded(image.reference))
     account, container, prefix = _model_place(context, model)
     scope = storage.container_id(context, account, container)
     # It lists what is below the path, and reads that.

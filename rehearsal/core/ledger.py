@@ -17,6 +17,7 @@ Verb = Literal[
     "deleted",
     "refused",
     "executed",
+    "recorded",
     "lost",
     "changed",
     "kept",

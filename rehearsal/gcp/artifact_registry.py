@@ -97,5 +97,6 @@ def require_image(context: Context, image: str) -> None:
     The permission of the service's agent to pull it is not checked: the agent has it in its own project from the start.
     Believed: it is in force when an image is there, as it is as old as the API.
     """
-    if repository_of(context, image) is None or context.images.find(image) is None:
+    known = context.images.find(image) or context.images.is_from_elsewhere(image)
+    if repository_of(context, image) is None or not known:
         raise Refusal("NOT_FOUND", f"Image '{image}' not found.")

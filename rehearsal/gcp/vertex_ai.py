@@ -27,7 +27,7 @@ from rehearsal.gcp.permissions import Resource, of_record
 from rehearsal.gcp.tags import check_labels
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
-from rehearsal.runtime.containers import Container, ContainerFailed
+from rehearsal.runtime.containers import Container, ContainerFailed, only_recorded
 
 API = "aiplatform.googleapis.com"
 ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
@@ -284,7 +284,13 @@ def deploy_model(call: Call) -> Json:
                 given = {wanted["id"] if key == "0" else key: share for key, share in split.items()}
                 state["trafficSplit"] = given
             context.kv.put(ENDPOINTS, record.id, state)
-        context.ledger.note("executed", record, f"{wanted['model']} was deployed and is healthy")
+        image = model["containerSpec"]["imageUri"]
+        if context.images.is_from_elsewhere(image):
+            context.ledger.note("recorded", record, only_recorded(image))
+        else:
+            context.ledger.note(
+                "executed", record, f"{wanted['model']} was deployed and is healthy"
+            )
         return {"deployedModel": fresh}
 
     return _start_creation(context, record.id, key, work)

@@ -129,11 +129,18 @@ class Containers:
         """Start ``container``, wait until healthy, switch ``key`` over, drain and stop the former.
 
         Blocking. Raises `ContainerFailed`; then the former one continues to serve. If the same container
-        is running, nothing changes.
+        is running, nothing changes. One of an image from elsewhere is recorded only, and answers 503.
         """
         with self._change(key):
             former = self._instances.get(key)
             if former and former.alive and former.container == container:
+                return
+            if self._images.is_from_elsewhere(container.image):
+                self._kv.put(CONTAINERS, key, container.to_json())
+                with self._guard:
+                    self._instances.pop(key, None)
+                if former:
+                    self._drain(former)
                 return
             instance = self._start(key, container)
             with self._guard:
@@ -256,6 +263,8 @@ class Containers:
     def _start(self, key: str, container: Container) -> Instance:
         """Start a process and wait until it is healthy."""
         image = self._images.find(container.image)
+        if self._images.is_from_elsewhere(container.image):
+            raise ContainerFailed(only_recorded(container.image))
         if image is None:
             raise ContainerFailed(f"manifest for {container.image} not found: manifest unknown")
         log = self._log(key)
@@ -339,6 +348,14 @@ class Containers:
         readable = re.sub(r"[^\w.-]+", "-", key)[-60:].strip("-")
         unique = hashlib.sha256(key.encode()).hexdigest()[:8]
         return self._folder / "logs" / f"{readable}-{unique}.log"
+
+
+def only_recorded(image: str) -> str:
+    """What the rehearsal says of an image that was not built in it."""
+    return (
+        f"the rehearsal only records {image}: it was not built here, so nothing runs. Its server can be tested with"
+        " make check-image"
+    )
 
 
 def _command(image: Image, container: Container) -> list[str]:

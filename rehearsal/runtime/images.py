@@ -127,6 +127,12 @@ class ImageStore:
         repository, _, version = reference.rpartition("@" if "@" in reference else ":")
         return self.get(repository, version)
 
+    def is_from_elsewhere(self, reference: str) -> bool:
+        """Whether an image by its digest is of a repository that nothing was ever pushed to here: somebody's own, which the
+        rehearsal records and does not run."""
+        repository, _, digest = reference.rpartition("@")
+        return digest.startswith("sha256:") and self._kv.get(IMAGES, repository, None) is None
+
     def list(self, repository: str) -> dict[str, Image]:
         """Images of a repository by tag."""
         stored = self._kv.get(IMAGES, repository, NOTHING)
@@ -150,7 +156,7 @@ class ImageStore:
         """Forget a repository with its tags; files that no other repository uses are deleted."""
         with self._lock:
             dropped = self._kv.get(IMAGES, repository, NOTHING)["images"]
-            self._kv.delete(IMAGES, repository)
+            self._kv.put(IMAGES, repository, NOTHING)  # its images are lost, and not from elsewhere
             self._delete_files(dropped)
 
     def _delete_files(self, dropped: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from config.schema import StackConfig
 from policy import mock_engine
 from policy.mock_engine import Build, Built, Engine, build
 from policy.mock_values import ACCOUNT
+from rehearsal.aws.conditions import like
 
 ENDPOINT = "triplane-endpoint-flight-delay-endpoint"
 
@@ -346,10 +347,9 @@ def test_the_gateway_may_call_the_endpoint_of_either_kind_and_no_other(platform:
             if each["Action"] == ["sagemaker:InvokeEndpoint"]
         )
         endpoint = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:endpoint/{outputs['models']['flight-delay']['endpoint_name'].lower()}"
-        assert endpoint in resources
+        assert like(endpoint, *resources)
         allowed.append(resources)
     assert allowed[0] == allowed[1]
-    assert len(allowed[0]) == 2
 
 
 def test_the_arn_of_an_endpoint_has_small_letters_only(
@@ -361,10 +361,8 @@ def test_the_arn_of_an_endpoint_has_small_letters_only(
         for each in statements(engine, "gateway")
         if each["Action"] == ["sagemaker:InvokeEndpoint"]
     )
-    assert [each.rpartition("/")[2] for each in resources] == [
-        "triplane-endpoint-flight-delay-prod-serverless",
-        "triplane-endpoint-flight-delay-prod-instances",
-    ]
+    (name,) = (each.rpartition("/")[2] for each in resources)
+    assert re.fullmatch(r"triplane-endpoint-flight-delay-prod-[0-9a-f]{6}-\*", name)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_each_identity_has_its_grants_on_the_narrowest_scope(
     assert gateway["triplaneregistry"] == roles.BUILT_IN["AcrPull"]
     assert gateway["triplane-key-secret"] == roles.BUILT_IN["Key Vault Secrets User"]
     assert gateway["triplane-lake-captures"].startswith("triplane-gateway-write-captures-role")
-    assert gateway["triplane-endpoint-79958e"].startswith("triplane-gateway-invoke-role")
+    assert gateway["triplane-flight-delay"].startswith("triplane-gateway-invoke-role")
     assert gateway["triplane-lake-models"] == roles.BUILT_IN["Storage Blob Data Reader"]
     assert len(gateway) == 5
 

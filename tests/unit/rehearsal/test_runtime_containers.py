@@ -247,9 +247,29 @@ def test_a_container_that_never_becomes_healthy_is_refused_and_stopped(
     assert request(live_context, "endpoint", "/env").status_code == 503
 
 
-def test_an_image_that_does_not_exist_is_refused(live_context: Context) -> None:
-    with pytest.raises(ContainerFailed, match="manifest unknown"):
-        live_context.containers.run("endpoint", container(f"registry/app@sha256:{'0' * 64}"))
+def test_an_image_from_elsewhere_is_recorded_and_says_so_when_it_is_called(
+    live_context: Context, image: str
+) -> None:
+    own = f"registry.example.com/own@sha256:{'0f' * 32}"
+    containers = live_context.containers
+    containers.run("own", container(image))
+    containers.run("own", container(own))
+    answer = asyncio.run(containers.send("own", "GET", "/health"))
+    assert answer.status_code == 503
+    assert f"the rehearsal only records {own}".encode() in bytes(answer.body)
+    assert not [
+        p for p in psutil.Process().children() if p.is_running() and "server.py" in p.cmdline()
+    ]
+
+
+def test_an_image_of_a_known_repository_is_missing_and_not_from_elsewhere(
+    live_context: Context, image: str
+) -> None:
+    missing = f"{image.partition('@')[0]}@sha256:{'0f' * 32}"
+    for _ in range(2):
+        with pytest.raises(ContainerFailed, match="manifest unknown"):
+            live_context.containers.run("lost", container(missing))
+        live_context.images.drop_repository(image.partition("@")[0])
 
 
 def test_the_same_container_is_left_running(live_context: Context, image: str) -> None:

@@ -5,7 +5,7 @@ import pulumi.log
 
 from components import clouds, stack_place, stack_readme
 from components.platform import Platform
-from config.model_check import refuse_unfit_model
+from config.model_check import refuse_unfit_models
 from config.validation import config_of_running_stack
 
 # The SDK sends each component's outputs to the engine as a debug message, secret ones in plain text. The engine
@@ -14,8 +14,7 @@ pulumi.log.debug = lambda *_, **__: None
 
 config = config_of_running_stack()
 stack_place.refuse_another_place(config)
-for artifact in config.artifacts:
-    refuse_unfit_model(artifact)
+refuse_unfit_models(config.artifacts)
 platform = Platform("triplane", config, clouds.load(config.cloud))
 
 for name, value in platform.outputs.items():

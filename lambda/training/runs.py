@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 from config.messages import did_you_mean
-from config.model_check import refuse_unfit_model
+from config.model_check import refuse_unfit_models
 from config.model_contract import ModelDefinition, canonical_json, model_definition
 from config.model_store import MODELS, Artifact
 from config.stack_file import StackFile
@@ -183,7 +183,7 @@ def _kept(
     """Keep a model that fits its contract; returns its version. Raises NotTrained for another one."""
     with store.draft(name, contract, model) as (version, folder):
         try:
-            refuse_unfit_model(Artifact(name=name, version=version, directory=folder))
+            refuse_unfit_models([Artifact(name=name, version=version, directory=folder)])
         except pulumi.RunError as error:
             raise NotTrained(
                 f"The model that {name}'s training gave does not fit models/{name}/model.toml, and was not kept.\n\n{reasons(error)}"

@@ -8,7 +8,7 @@ import subprocess
 import pulumi
 
 from components import stack_place
-from config.model_check import refuse_unfit_model
+from config.model_check import refuse_unfit_models
 from config.model_contract import name_problem
 from config.model_store import CHAMPION, MODEL, MODELS, STORE
 from config.schema import StackConfig
@@ -51,8 +51,7 @@ def read_ready(stack: NamedStack) -> StackConfig:
 def refuse_models(config: StackConfig) -> None:
     """Leave if the platform could not serve a model. The program refuses it, too, but after the account was asked."""
     try:
-        for artifact in config.artifacts:
-            refuse_unfit_model(artifact)
+        refuse_unfit_models(config.artifacts)
     except pulumi.RunError as error:
         fail(str(error))
 

@@ -32,7 +32,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "ensure_models", lambda *_: None)
         config = SimpleNamespace(cloud="aws", artifacts=[None])
         monkeypatch.setattr(module, "read_settings", lambda _, config=config: config)
-    monkeypatch.setattr(preparation, "refuse_unfit_model", lambda _: None)
+    monkeypatch.setattr(preparation, "refuse_unfit_models", lambda _: None)
 
 
 SERVING = {"resources": [{"type": "triplane:aws:Gateway"}]}
@@ -251,7 +251,7 @@ def test_a_model_that_cannot_be_served_stops_an_update_and_a_preview_but_no_dest
     def refuse_model(_: object) -> None:
         raise pulumi.RunError("model.onnx is no model that this platform can serve")
 
-    monkeypatch.setattr(preparation, "refuse_unfit_model", refuse_model)
+    monkeypatch.setattr(preparation, "refuse_unfit_models", refuse_model)
     steps: list[str] = []
     for step in ("create_missing_stack", "refuse_missing"):
         monkeypatch.setattr(preparation, step, lambda *_, step=step, **__: steps.append(step))

@@ -16,7 +16,7 @@ import pytest
 
 from components import clouds, stack_place
 from config import model_check, validation
-from config.model_check import refuse_unfit_model
+from config.model_check import refuse_unfit_models
 from tests.onnx_models import (
     flight_contract,
     model,
@@ -28,7 +28,7 @@ from tests.onnx_models import (
 
 def refusal(artifact: Any, *limits: str) -> str:
     with pytest.raises(pulumi.RunError) as refused:
-        refuse_unfit_model(artifact, *limits)
+        refuse_unfit_models([artifact], *limits)
     message = str(refused.value)
     assert message.startswith(f"{artifact.directory}/model.onnx is no model that this platform")
     assert "Nothing was created or changed." in message
@@ -41,8 +41,8 @@ def test_a_fit_model_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     checks = []
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: checks.append(a) or run(*a, **k))
-    refuse_unfit_model(artifact)
-    refuse_unfit_model(artifact)
+    refuse_unfit_models([artifact])
+    refuse_unfit_models([artifact])
     assert len(checks) == 1
     assert sorted(each.name for each in artifact.directory.iterdir()) == [
         "card.json",
@@ -73,6 +73,46 @@ def test_weights_in_another_file_are_refused_wherever_the_command_runs(
 def test_a_model_that_needs_gigabytes_is_stopped_by_the_memory_limit(tmp_path: Path) -> None:
     artifact = stored(with_large_table(750_000_000).SerializeToString(), tmp_path)
     assert "Wanted: an answer within the memory of an instance" in refusal(artifact)
+
+
+def test_all_models_are_checked_in_one_process_and_all_unfit_ones_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those after one that ends the process."""
+    builds = {
+        "fit-one": model(),
+        "fit-two": model(),
+        "ten-classes": model(classes=10),
+        "too-long": with_large_table(300_000_000),
+        "without-end": model().SerializeToString()[:200],
+    }
+    artifacts = {
+        name: stored(
+            each if isinstance(each, bytes) else each.SerializeToString(),
+            tmp_path,
+            flight_contract().replace(b'"flight-delay"', f'"{name}"'.encode()),
+            name=name,
+        )
+        for name, each in builds.items()
+    }
+    checks = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: checks.append(a) or run(*a, **k))
+    refuse_unfit_models([artifacts["fit-one"], artifacts["fit-two"]])
+    assert len(checks) == 1
+    with pytest.raises(pulumi.RunError) as refused:
+        refuse_unfit_models(artifacts.values(), "--cpu-seconds", "1")
+    assert len(checks) == 3
+    found = str(refused.value)
+    for name, reason in (
+        ("ten-classes", "outputs: "),
+        ("too-long", "the check ended"),
+        ("without-end", "format: "),
+    ):
+        file = artifacts[name].directory / "model.onnx"
+        assert f"{file} is no model that this platform can serve. Nothing was" in found
+        assert reason in found.partition(str(file))[2].partition("Serve another")[0]
+    assert "fit-one" not in found
 
 
 def test_a_model_that_calculates_for_too_long_is_stopped(tmp_path: Path) -> None:
@@ -162,7 +202,7 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused_at_its_first_entry(
 def test_a_model_out_of_a_lake_without_archives_is_fit(tmp_path: Path) -> None:
     artifact = stored(model().SerializeToString(), tmp_path)
     (artifact.directory / "model.tar.gz").unlink()
-    refuse_unfit_model(artifact)
+    refuse_unfit_models([artifact])
 
 
 def test_without_the_runtime_the_message_says_how_to_install_it(
@@ -176,5 +216,5 @@ def test_without_the_runtime_the_message_says_how_to_install_it(
 def test_a_store_that_cannot_be_written_to_is_checked_each_time(tmp_path: Path) -> None:
     (tmp_path / model_check.CHECKED).write_text("a file is in the way")
     artifact = stored(model().SerializeToString(), tmp_path)
-    refuse_unfit_model(artifact)
-    refuse_unfit_model(artifact)
+    refuse_unfit_models([artifact])
+    refuse_unfit_models([artifact])

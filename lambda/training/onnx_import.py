@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from model_server.model import Model
 from onnx import TensorProto
 
-from config.model_check import refuse_unfit_model
+from config.model_check import refuse_unfit_models
 from config.model_contract import canonical_json
 from config.model_store import Artifact
 from training import new_folder
@@ -352,7 +352,7 @@ def _tried(name: str, text: str, content: bytes, store: ModelStore) -> Mapping[s
     contract = canonical_json(document)
     with store.draft(name, contract, content) as (version, draft):
         try:
-            refuse_unfit_model(Artifact(name=name, version=version, directory=draft))
+            refuse_unfit_models([Artifact(name=name, version=version, directory=draft)])
         except pulumi.RunError as error:
             raise Refused(reasons(error)) from None
     # It loaded and answered within the limits of the check.

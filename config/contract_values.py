@@ -84,7 +84,7 @@ def _boolean(spec: Spec, value: object) -> None:
 
 
 def _category(spec: Spec, value: object) -> None:
-    if value not in spec["values"]:
+    if not isinstance(value, str) or value not in spec["values"]:
         codes = list(spec["values"])
         more = f" and {len(codes) - 10} more" if len(codes) > 10 else ""
         raise ValueError(f"Allowed: {', '.join(codes[:10])}{more}.")

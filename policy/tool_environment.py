@@ -13,6 +13,7 @@ LOCKS = {
     "audit": ("tools/audit.txt", "about 30 MB"),
     "judge": ("policy/judge.txt", "about 85 MB"),
     "moto": ("policy/moto.txt", "about 85 MB"),
+    "plain-gateway": ("bench/plain_gateway.txt", "about 30 MB"),
     "policy": ("policy/requirements.txt", "about 200 MB"),
 }
 """The pinned packages of each environment, and their size."""

@@ -26,6 +26,7 @@ LOCKS = {
     "policy/pack/requirements": "3.11",
     "policy/judge": "3.11",
     "policy/moto": "3.11",
+    "bench/plain_gateway": "3.11",
     "tools/audit": "3.11",
     "tools/uv": "3.11",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import uuid
@@ -54,8 +55,8 @@ class App:
             answer = refusal.answer(request_id)
         except CallerDisconnected:
             return
-        headers = {**answer.headers, "content-length": str(len(answer.body))}
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw = [_raw(each) for each in answer.headers.items()]
+        raw.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -103,6 +104,13 @@ class App:
         self._service.contracts.close()
         await asyncio.to_thread(self._service.captures.close, FLUSH_SECONDS)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+@functools.lru_cache(64)
+def _raw(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """A header as ASGI has it. Most are the same in each answer."""
+    name, value = header
+    return name.encode(), value.encode()
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

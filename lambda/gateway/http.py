@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.contract import FieldError
+from gateway.json_text import json_text
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
@@ -86,7 +87,7 @@ def json_answer(
     """An answer of JSON that nobody keeps, unless ``headers`` say something else."""
     return bytes_answer(
         status,
-        json.dumps(value, separators=(",", ":")).encode(),
+        json_text(value).encode(),
         request_id,
         {"content-type": "application/json", **(headers or {})},
     )

@@ -96,9 +96,9 @@ class Connection(asyncio.Protocol):
             return
         self._received += len(data)
         try:
-            self._parser.feed_data(data)
             if self._received > MAX_ANSWER_BYTES + HEAD_BYTES:
                 raise ValueError("the answer is too large")
+            self._parser.feed_data(data)
         except Exception as error:
             if not self._waiting.done():
                 self._waiting.set_exception(NoConnection(f"no HTTP: {type(error).__name__}"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import difflib
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from gateway import images
 from gateway.contract import Contract
 from gateway.http import Answer, Refusal, Request, bytes_answer, json_answer, parsed
+from gateway.json_text import json_text
 from gateway.predictor import EndpointUnavailable, Prediction
 
 HEADER_LENGTH = "inference-header-content-length"
@@ -135,7 +135,7 @@ class InferRequest:
         }
         if not any("parameters" in entry for entry in outputs):
             return json_answer(200, content, request_id)
-        head = json.dumps(content, separators=(",", ":")).encode()
+        head = json_text(content).encode()
         headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
         return bytes_answer(200, head + tail, request_id, headers)
 

@@ -6,7 +6,6 @@ answer names its version, so the request and the predictions are always held aga
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from gateway.contract import MAX_ERRORS, Contract, FieldError
 from gateway.contracts import Contracts
 from gateway.http import Refusal
+from gateway.json_text import json_text
 from gateway.predictions import BadPrediction
 
 ATTEMPTS = 3
@@ -140,7 +140,7 @@ def _checked(contract: Contract, body: Body) -> list[dict[str, Any]]:
 
 
 def _encoded(model: str, instances: list[dict[str, Any]]) -> bytes:
-    return json.dumps({"model": model, "instances": instances}, separators=(",", ":")).encode()
+    return json_text({"model": model, "instances": instances}).encode()
 
 
 def _version(answer: object) -> str:

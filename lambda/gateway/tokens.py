@@ -34,11 +34,13 @@ class Tokens:
 
     async def get(self) -> str:
         """A token that is valid now. Raises what the cloud's client raises."""
-        if self._clock() >= self._refresh_at:
+        now = self._clock()
+        is_over = now >= self._token.expires
+        if is_over or now >= self._refresh_at:
             if self._fetching is None:
                 self._fetching = asyncio.ensure_future(self._refresh())
                 self._fetching.add_done_callback(self._fetched)
-            if self._clock() >= self._token.expires:
+            if is_over:
                 await asyncio.shield(self._fetching)
         return self._token.value
 
@@ -55,5 +57,5 @@ class Tokens:
     def _fetched(self, fetching: asyncio.Future[None]) -> None:
         self._fetching = None
         if not fetching.cancelled() and (error := fetching.exception()):
-            self._refresh_at = self._clock() + RETRY_SECONDS if self._token.value else float("-inf")
+            self._refresh_at = self._clock() + RETRY_SECONDS
             log("WARNING", "no token for the endpoint", cause=type(error).__name__)

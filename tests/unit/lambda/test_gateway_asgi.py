@@ -28,7 +28,7 @@ from gateway.service import Service
 from model_server import serve as model_server
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
-from .gateway_models import FLIGHT, KEY, LAKE, VERSIONS
+from .gateway_models import FLIGHT, KEY, LAKE, PREDICTIONS, VERSIONS, good
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
 
@@ -84,9 +84,8 @@ def answer(server: Server, request: ReceivedRequest) -> Reply:
         return Reply(body=LAKE[request.path.removeprefix("/lake/models/")])
     server.arrived.release()
     server.may_answer.wait(20)
-    count = len(json.loads(request.body)["instances"])
-    predictions = [{"probability": 0.5, "late": True}] * count
-    return Reply(body={"predictions": predictions, "model_version": VERSIONS["flight-delay"]})
+    content = json.loads(request.body)
+    return Reply(body=good(content["model"], content["instances"]))
 
 
 @pytest.fixture
@@ -96,8 +95,9 @@ def server() -> Iterator[Server]:
 
 
 @contextmanager
-def serving(**settings: str) -> Iterator[Server]:
-    """A gateway with these settings beside the usual ones."""
+def serving(*models: str, **settings: str) -> Iterator[Server]:
+    """A gateway of these models, or of flight-delay, with these settings beside the usual ones."""
+    models = models or ("flight-delay",)
     port = free_port()
     found: Server
     with fake_cloud(lambda request: answer(found, request)) as endpoint:
@@ -107,7 +107,7 @@ def serving(**settings: str) -> Iterator[Server]:
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "ENDPOINT_KIND": "sagemaker",
-            "MODELS": json.dumps({"flight-delay": [VERSIONS["flight-delay"], "flights"]}),
+            "MODELS": json.dumps({name: [VERSIONS[name], "flights"] for name in models}),
             "MODELS_URI": "s3://lake/models",
             "CAPTURE_URI": "s3://lake/captures",
             "ACCESS": "key",
@@ -149,7 +149,7 @@ def serving(**settings: str) -> Iterator[Server]:
 def test_a_prediction_comes_with_its_length_and_request_id(server: Server) -> None:
     status, headers, body = server.request()
     assert status == 200
-    assert json.loads(body)["predictions"] == [{"probability": 0.5, "late": True}]
+    assert json.loads(body)["predictions"] == [PREDICTIONS["flight-delay"]]
     assert int(headers["content-length"]) == len(body)
     assert len(headers["x-request-id"]) == 36
     assert "server" not in headers

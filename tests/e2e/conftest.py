@@ -87,16 +87,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def models() -> list[str]:
-    """Two versions of the model, the champion first. Trained once, then found in the store."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambda")])}
-    train = [sys.executable, "-m", "training", "train", "--model", "flight-delay"]
-    store = ROOT / ".models/flight-delay"
+    """Two versions of the flight model, the champion first. Trained once, then found in the store."""
+    champion = trained("flight-delay")
+    return [champion, trained("flight-delay", "--months", "1-6", "--no-promote")]
+
+
+@pytest.fixture(scope="session")
+def numbers() -> list[str]:
+    """Two other models, whose champions are in the store."""
+    names = ["arrival-delay", "digits"]
+    for name in names:
+        trained(name)
+    return names
+
+
+def trained(model: str, *words: str) -> str:
+    """The version that a training gives. It is trained once, then found in the store; without words it is the champion."""
+    folders = os.pathsep.join((str(ROOT), str(ROOT / "lambda")))
+    environment = {**os.environ, "PYTHONPATH": folders}
+    train = [sys.executable, "-m", "training", "train", "--model", model, *words]
+    store = ROOT / ".models" / model
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".training").open("w") as one_at_a_time:  # the workers share the store
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        run(train, environment, timeout=600)
-        other = run([*train, "--months", "1-6", "--no-promote"], environment, timeout=600)
-    return [(store / "champion").read_text().strip(), other.split()[-1]]
+        version = run(train, environment, timeout=600).split()[-1]
+    return version if words else (store / "champion").read_text().strip()
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ bootstrap:
 	@$(system_python) tools/bootstrap.py
 
 .PHONY: up check-account preview destroy outputs key predict
-up: bootstrap ## Create or update the platform, and ask it for a prediction; in the rehearsal, or STACK=prod
+up: bootstrap ## Create or update the platform, and ask each model for a prediction; in the rehearsal, or STACK=prod
 	@$(call not_left,ALLOW)$(python) -m operations up $(of_stack)
 check-account: bootstrap ## Ask the account what it lacks for the stack: permissions, services, quotas (first `make up` asks, too)
 	@$(python) -m operations check-account $(of_stack)
@@ -67,8 +67,8 @@ outputs: bootstrap ## Show the stack's outputs
 	@$(python) -m operations outputs $(of_stack)
 key: bootstrap ## Print the gateway's key, and nothing else on stdout, to copy it
 	@$(python) -m operations key $(of_stack)
-predict: bootstrap ## Ask the running platform about a real flight
-	@$(python) -m operations predict $(of_stack)
+predict: bootstrap ## Ask each model of the running platform about its example; MODEL=… one of them
+	@$(call not_left,MODEL)$(python) -m operations predict $(of_stack)
 
 .PHONY: repair adopt backup restore move drill guard
 repair: bootstrap ## Find what was changed or lost outside of Pulumi, and repair it (ALLOW=vanished)

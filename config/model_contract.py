@@ -34,7 +34,7 @@ from config.messages import did_you_mean, on_one_line, written_value
 NAME = re.compile(r"(?=.{2,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 RESERVED = (
     *("predict", "infer", "health", "ready", "live", "models", "v2"),  # words of routes
-    *("champion", "checked", "trained", "shared"),  # words of the model store
+    *("champion", "checked", "shared", "tested", "trained"),  # words of the model store
 )
 MAX_DOCUMENT_BYTES = 2**18
 """The gateway reads the contract of every model when it starts."""

@@ -36,7 +36,7 @@ STACK_COMMANDS = {
     "destroy": "take everything down but the data; with DATA=destroy, the data, too",
     "outputs": "show the stack's outputs",
     "key": "print the gateway's key, and nothing else on stdout",
-    "predict": "ask the running platform about a real flight",
+    "predict": "ask each model of the running platform about its example",
     "repair": "find what was changed or lost outside the program, and restore it",
     "adopt": "take over the existing platform when Pulumi's state is lost or broken",
     "backup": "copy the lake's data to BACKUP=…, a folder or another bucket",

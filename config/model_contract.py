@@ -368,7 +368,7 @@ def model_definition(folder: Path) -> ModelDefinition:
     if len(canonical_json(document)) > MAX_DOCUMENT_BYTES:
         raise BadContract(
             f"{shown}: as contract.json it has {len(canonical_json(document)):,} bytes, and {MAX_DOCUMENT_BYTES:,} are"
-            " allowed. Shorten labels, or make the longest category a text."
+            " allowed. Shorten labels, or use a text in place of the longest category."
         )
     return ModelDefinition(folder=folder, document=document, settings=dict(checked.training))
 

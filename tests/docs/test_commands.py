@@ -109,7 +109,7 @@ def test_a_target_reads_what_its_recipe_has_and_nothing_else() -> None:
     assert variables("guard") == {"STACK", "ALLOW"}
     assert variables("move") == {"FROM", "TO", "KEY", "ALLOW"}
     assert "STACK" not in variables("review")
-    assert variables("train") == {"MODEL", "MONTHS"}
+    assert variables("train") == {"MODEL", "MONTHS", "PROMOTE", "SET"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_target_reads_what_its_recipe_has_and_nothing_else() -> None:
 )
 def test_variables_of_the_environment_are_read(variable: str) -> None:
     sources = "".join(file.read_text() for file in (ROOT / "operations").rglob("*.py"))
-    assert f'"{variable}"' in sources or f"$${variable}" in MAKEFILE
+    assert f'"{variable}"' in sources or f"$${variable}" in MAKEFILE or f"$({variable})" in MAKEFILE
 
 
 ROWS = [

@@ -27,7 +27,7 @@ def test_the_hints_of_every_kind_are_found() -> None:
     for expected in (
         "make up",
         "make destroy DATA=destroy",
-        "make train MONTHS=1-6",
+        "make train MODEL=…",
         "pulumi login",
     ):
         assert any(text.startswith(expected) for text in texts), expected

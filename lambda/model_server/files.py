@@ -6,6 +6,7 @@ one below its own for each of them.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,12 +63,14 @@ def _downloaded(uri: str) -> Path:
 
 
 def files_of(version_text: str) -> list[str]:
-    """The files that a ``version.txt`` stands for.
+    """The files that a ``version.txt`` stands for. Exits for a text that is none.
 
     That of a model has a line ``<hash>  <file>`` for each of its files; that of an endpoint with several models has a line
     ``<model> <version>`` for each.
     """
-    lines = [line.split() for line in version_text.splitlines()]
-    if any(second in FILES for _, second in lines):
+    if re.search("^[0-9a-f]{64}  model.onnx$", version_text, re.M):
         return list(FILES)
-    return [f"{model}/{name}" for model, _ in lines for name in FILES]
+    models = re.findall("^([a-z][a-z0-9-]*) [0-9a-f]{64}$", version_text, re.M)
+    if not models or len(models) != len(version_text.splitlines()):
+        raise SystemExit(f"version.txt names no model.onnx and no models: {version_text[:200]!r}")
+    return [f"{model}/{name}" for model in models for name in FILES]

@@ -484,3 +484,9 @@ def test_a_download_takes_the_files_that_the_version_stands_for(
         (folder.parent if "/" in names[0] else folder).joinpath(name).read_bytes() for name in names
     ] == [contents[name] for name in names]
     assert files_of(text) == names
+
+
+@pytest.mark.parametrize("text", ["", "hello", f"../../etc {VERSION}\n", f"echo {VERSION}\nx\n"])
+def test_a_version_text_that_names_no_models_ends_the_server_with_the_text(text: str) -> None:
+    with pytest.raises(SystemExit, match=r"version.txt names no model.onnx and no"):
+        files_of(text)

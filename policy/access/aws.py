@@ -47,9 +47,11 @@ ANY_NAME = {
 ALLOWED_MANAGED: dict[str, str] = {}
 """AWS's managed policies that may be attached, each with its reason. There are none: AWS writes them for every
 account, and so they are broad."""
-# Actions that assign or assume an identity: each needs the full name, never a prefix.
+# Actions that assign or assume an identity: each needs the full name, never a prefix; or the whole path that one stack's
+# roles are created with.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 IDENTITY_ACTIONS = {"iam:passrole", "sts:assumerole", "sts:assumerolewithwebidentity"}
+PATH_OF_A_STACK = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/triplane/[\w.-]+/\*", re.ASCII)
 # Services whose ARNs begin with the name. Others begin with the kind: `role/name`, `function:name`.
 # `mock` is the service in the ARNs of policy/mock_engine.py.
 NAME_FIRST = {"mock", "s3", "sns", "sqs"}
@@ -134,8 +136,10 @@ def broad_statements(document: Any) -> Iterator[str]:
             if not names_resource(resource):
                 if without_reason:
                     yield f"allows {', '.join(without_reason)} on {resource}"
-            elif WILDCARD.search(resource) and IDENTITY_ACTIONS.intersection(
-                map(str.lower, actions)
+            elif (
+                WILDCARD.search(resource)
+                and not PATH_OF_A_STACK.fullmatch(resource)
+                and IDENTITY_ACTIONS.intersection(map(str.lower, actions))
             ):
                 yield f"allows {', '.join(actions)} on {resource}: each must be named in full"
 

@@ -109,6 +109,8 @@ def aws_grants() -> Iterator[Mutation]:
         ("lambda:UpdateFunctionCode", f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:t*"),
         ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/?*"),
         ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/triplane-*"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/triplane/*"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/triplane/dev-*"),
         ("IAM:passrole", f"arn:aws:iam::{ACCOUNT}:role/triplane-*"),
         ("iam:PassRole", "arn:aws:iam::*:role/triplane-gateway"),
     ):  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -186,10 +187,11 @@ def test_only_an_endpoint_of_sagemaker_is_scaled(account: Account) -> None:
 def test_target_trackings_alarms_are_those_of_the_own_endpoint(account: Account) -> None:
     for own, other in itertools.permutations(account.roles):
         for action in ("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"):
-            for stack in (own, other, f"{own}-instances"):
+            for stack in (own, other, f"{own}-instances", f"x-{own}"):
+                mark = hashlib.sha256(stack.encode()).hexdigest()[:6]
                 alarm = (
-                    f"arn:aws:cloudwatch:{PLACE}:alarm:TargetTracking-endpoint/triplane-endpoint-"
-                    f"{stack}-instances/variant/live-AlarmHigh-0"
+                    f"arn:aws:cloudwatch:{PLACE}:alarm:TargetTracking-endpoint/triplane-endpoint-digits-"
+                    f"{stack}-{mark}-instances/variant/live-AlarmHigh-0"
                 )
                 assert account.allows(own, action, alarm) == (stack == own), alarm
 
@@ -202,6 +204,12 @@ def test_a_role_is_passed_to_the_platforms_services_only(account: Account) -> No
     )
     for service in ("ec2.amazonaws.com", "ecs-tasks.amazonaws.com", "glue.amazonaws.com"):
         assert not account.allows(own, "iam:PassRole", role, **{"iam:PassedToService": service})
+    serving = f"arn:aws:iam::{ACCOUNT}:role/triplane/{own}/triplane-serving-digits-role-25f331d"
+    by_sagemaker = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    assert account.allows(own, "iam:PassRole", serving, **by_sagemaker)
+    for path in (f"triplane/{own}-2", f"triplane/x-{own}", "triplane", own):
+        others = serving.replace(f"triplane/{own}/", f"{path}/")
+        assert not account.allows(own, "iam:PassRole", others, **by_sagemaker), path
     for other in ("Admin", "triplane-other-role-25f331d", "role-prod"):
         passed = {"iam:PassedToService": "lambda.amazonaws.com"}
         foreign = f"arn:aws:iam::{ACCOUNT}:role/{other}"

@@ -142,6 +142,7 @@ e2e-long: bootstrap ## End to end on platforms that no other test shares: STACK=
 	@$(python) -m tools.verify e2e-long
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.gateway
 	@$(python) -m bench.platform
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
@@ -165,7 +166,7 @@ mutate: bootstrap ## Change the code in one place after another, and see whether
 	@$(python) -m tools.mutation $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs are checked against which API model
 	@$(python) -m policy.api_coverage
-fuzz: bootstrap ## Raw HTTP against gateway, model server and rehearsal: REQUESTS=2000 generated ones for each, SEED=
+fuzz: bootstrap ## Raw HTTP against gateway, model server and rehearsal, and the gateway against its OpenAPI document: REQUESTS=2000 for each, SEED=
 	@TRIPLANE_FUZZ_REQUESTS=$(or $(REQUESTS),2000) TRIPLANE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(python) -m tools.verify fuzz
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
 	@$(python) -m tests.soak $(FILES)

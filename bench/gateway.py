@@ -29,6 +29,7 @@ from typing import Any
 import uvloop
 
 from bench import serving
+from config.model_contract import canonical_json, model_definition
 from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
 from policy import tool_environment
@@ -38,7 +39,7 @@ sys.path.insert(0, str(ROOT / "lambda"))
 
 from gateway.contract import Contract  # noqa: E402 - the path comes first
 
-CONTRACT = ROOT / "tests" / "contracts" / "flight-delay.json"
+CONTRACT = canonical_json(model_definition(ROOT / "models" / "flight-delay").document)
 RATE = 500
 """Requests a second over all connections, of the load with pauses."""
 PER_SECOND = 2500
@@ -88,10 +89,11 @@ async def paced_times(port: int, seconds: float) -> list[float]:
 @contextlib.contextmanager
 def endpoint(folder: Path) -> Iterator[serving.Server]:
     """The endpoint, on this process's core."""
-    text = f"{hashlib.sha256(CONTRACT.read_bytes()).hexdigest()}  contract.json\n"
+    (folder / "contract.json").write_bytes(CONTRACT)
+    text = f"{hashlib.sha256(CONTRACT).hexdigest()}  contract.json\n"
     (folder / "version.txt").write_text(text)
     command = [sys.executable, "-m", "bench.instant_endpoint", "{port}"]
-    files = [str(CONTRACT), str(folder / "version.txt")]
+    files = [str(folder / "contract.json"), str(folder / "version.txt")]
     with serving.server([*command, *files], None, PYTHONPATH=str(ROOT)) as running:
         yield running
 
@@ -116,7 +118,7 @@ def gateway_environment(cloud: serving.Server, folder: Path) -> dict[str, str]:
 
 def validation_us() -> float:
     """Microseconds for one instance of the flight contract, in the best of many batches."""
-    contract = Contract(json.loads(CONTRACT.read_text()), "v" * 64)
+    contract = Contract(json.loads(CONTRACT), "v" * 64)
     batch = {"instances": [contract.document["example"]] * contract.max_batch}
     times = []
     for _ in range(50):
@@ -167,7 +169,7 @@ def run(rounds: int, seconds: float) -> dict[str, Any]:
                 [str(plain_python), "-P", str(ROOT / "bench" / "plain_gateway.py")],
                 gateway_core,
                 ENDPOINT=f"http://127.0.0.1:{cloud.port}/score",
-                CONTRACT=str(CONTRACT),
+                CONTRACT=str(folder / "contract.json"),
             )
         )
         answers = [serving.prediction(each.port, serving.bodies()[0]) for each in (gateway, plain)]

@@ -20,12 +20,13 @@ from typing import Any
 
 import yaml
 
+from config.model_contract import model_definition
 from config.stack_file import StackFile
 from operations.engine import environment
 from operations.engine.pulumi_cli import PulumiCli
 
 ROOT = Path(__file__).resolve().parents[1]
-FLIGHT = json.loads((ROOT / "lambda/gateway/features.json").read_text())["example"]
+FLIGHT = model_definition(ROOT / "models" / "flight-delay").document["example"]
 
 
 class CommandFailed(AssertionError):

@@ -48,7 +48,12 @@ STAGES = {
     "pack": [*PYTEST, "tests/e2e/pack"],
     "judge": [*PYTEST, "tests/judge"],
     "screenshots": [*PYTEST, "tests/e2e/test_screenshots.py", "-k", "aws"],
-    "fuzz": [*PYTEST, "tests/unit/lambda/test_raw_http.py", "tests/e2e/test_raw_http.py"],
+    "fuzz": [
+        *PYTEST,
+        "tests/unit/lambda/test_raw_http.py",
+        "tests/unit/lambda/test_gateway_openapi.py",
+        "tests/e2e/test_raw_http.py",
+    ],
 }
 CHECKERS = {"unit": "audit", "judge": "moto"}
 """The environment of `policy.tool_environment` that a stage's tests use. It is created before the stage: the tests have neither

@@ -33,9 +33,11 @@ class UnusableContract(Exception):
 class Contract:
     """A model's contract in one version: validates requests and predictions, and returns only what is valid."""
 
-    def __init__(self, document: Mapping[str, Any], version: str) -> None:
-        """Raises `UnusableContract`."""
-        self.document, self.version = document, version
+    def __init__(
+        self, document: Mapping[str, Any], version: str, is_own_image: bool = False
+    ) -> None:
+        """``is_own_image``: another container than the platform's serves it. Raises `UnusableContract`."""
+        self.document, self.version, self.is_own_image = document, version, is_own_image
         try:
             self.name: str = document["name"]
             self.max_batch: int = document["max_batch"]
@@ -136,15 +138,15 @@ def verified(version: str, version_text: bytes, document: bytes, model: str) -> 
     """
     if hashlib.sha256(version_text).hexdigest() != version:
         raise UnusableContract("version.txt is not the text of this version")
-    line = f"{hashlib.sha256(document).hexdigest()}  contract.json"
-    if line not in version_text.decode("utf-8", "replace").splitlines():
+    lines = [line.partition("  ") for line in version_text.decode().splitlines()]
+    files = {name: digest for digest, _, name in lines}
+    if files.get("contract.json") != hashlib.sha256(document).hexdigest():
         raise UnusableContract("contract.json is not the one that version.txt names")
     try:
         found = json.loads(document)
     except ValueError:
         raise UnusableContract("contract.json is not JSON") from None
-    if not isinstance(found, dict) or found.get("name") != model:
-        raise UnusableContract(
-            f"the version is one of another model: {str(found.get('name'))[:40] if isinstance(found, dict) else 'none'}"
-        )
-    return Contract(found, version)
+    name = found.get("name") if isinstance(found, dict) else None
+    if name != model:
+        raise UnusableContract(f"the version is one of another model: {str(name)[:40]}")
+    return Contract(found, version, is_own_image="image" in files)

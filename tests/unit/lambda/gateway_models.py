@@ -36,12 +36,14 @@ PREDICTIONS: dict[str, dict[str, Any]] = {
 class Lake(dict[str, bytes]):
     """Artifacts by the names of their objects."""
 
-    def add(self, document: Mapping[str, Any], model: bytes = b"onnx") -> str:
+    def add(
+        self, document: Mapping[str, Any], model: bytes = b"onnx", file: str = "model.onnx"
+    ) -> str:
         """The version of an artifact that is added."""
         content = json.dumps(document).encode()
         text = "".join(
             f"{hashlib.sha256(each).hexdigest()}  {name}\n"
-            for name, each in (("contract.json", content), ("model.onnx", model))
+            for name, each in (("contract.json", content), (file, model))
         ).encode()
         version = hashlib.sha256(text).hexdigest()
         self[f"{document['name']}/{version}/contract.json"] = content

@@ -11,11 +11,11 @@ import pytest
 from gateway import contracts as module
 from gateway.contract import UnusableContract, verified
 from gateway.contracts import Contracts, ContractUnavailable
+from gateway.predictor import ModelRefused
 
 from .gateway_models import (
     DOCUMENTS,
     FLIGHT,
-    KEY,
     LAKE,
     PREDICTIONS,
     VERSIONS,
@@ -26,7 +26,6 @@ from .gateway_models import (
     handler,
 )
 
-assert KEY
 VERSION = VERSIONS["digits"]
 
 
@@ -184,6 +183,24 @@ def test_a_gateway_without_any_contract_says_when_to_come_back() -> None:
     assert answer.cause.startswith("lake: contract of flight-delay: KeyError")
 
 
+@pytest.mark.parametrize(("file", "status"), [("image", 200), ("model.onnx", 503)])
+def test_only_an_own_image_may_leave_out_its_version(file: str, status: int) -> None:
+    """Its version has the digest of the image, which the image cannot know (docs/reference/container.md)."""
+    document = DOCUMENTS["digits"]
+    lake = Lake()
+    version = lake.add(document, file=file)
+    at = handler(
+        "digits",
+        ask=lambda model, instances: {"predictions": [PREDICTIONS["digits"]]},
+        lake=lake,
+        versions={"digits": version},
+    )
+    answer = answer_to({"instances": [document["example"]]}, at=at)
+    assert answer.status == status
+    if status == 200:
+        assert json.loads(answer.body)["model_version"] == version
+
+
 class Roll:
     """An endpoint that is rolled from one version to another, whose contract has another field."""
 
@@ -203,12 +220,10 @@ class Roll:
         self.example = former["example"]
 
     def answer(self, model: str, instances: list[dict[str, Any]]) -> object:
-        from gateway.predictor import ModelRefused
-
         self.asked += instances
         name = "minutes" if self.serving == self.version else "delay"
         if name == "delay" and any("gate" in each for each in instances):
-            raise ModelRefused("400", "instances[0].gate: is not known", self.serving)
+            raise ModelRefused("400", "instances[0].gate is not known", self.serving)
         predictions = [{name: 1.5}] * len(instances)
         return {"predictions": predictions, "model_version": self.serving}
 

@@ -334,6 +334,36 @@ def test_a_model_that_refuses_the_input_is_a_422() -> None:
     assert "internal words" not in answer.body.decode()
 
 
+@pytest.mark.parametrize(
+    ("reason", "fields", "words"),
+    [
+        (
+            "instances[0].image is no PNG: its data ends early",
+            [{"field": "instances[0].image", "reason": "is no PNG: its data ends early"}],
+            "the reason is listed",
+        ),
+        (
+            "instances[12].serving_default_x:0 is 7; it should be a text",
+            [{"field": "instances[12].serving_default_x:0", "reason": "is 7; it should be a text"}],
+            "the reason is listed",
+        ),
+        ("instances[3] is not an object", [{"field": "instances[3]", "reason": "is not an object"}], ""),
+        ("probabilities came out as NaN", None, "own: probabilities came out as NaN"),
+        ("", None, "though each field is valid on its own."),
+    ],
+)  # fmt: skip
+def test_the_model_servers_reason_reaches_the_caller_at_its_place(
+    reason: str, fields: Any, words: str
+) -> None:
+    def ask(model: str, instances: list[dict[str, Any]]) -> object:
+        raise ModelRefused("400: ModelError", reason, VERSION)
+
+    answer = answer_to({"instances": [FLIGHT]}, at=handler(ask=ask))
+    assert (answer.status, error(answer)["code"]) == (422, "model_refused")
+    assert error(answer).get("fields") == fields
+    assert words in error(answer)["message"]
+
+
 READ = ["/", "/health", "/healthz", "/models", "/models/digits", "/openapi.json"]
 READ_V2 = [
     "/v2",

@@ -29,7 +29,8 @@ SETTINGS = {
 IDENTITIES = {
     "delivery": "The pipeline: `make check-account`, `release` and `drift` in a job of the one repository and branch",
     "build": "The cloud's build service, while it builds an image",
-    "serving": "The model server",
+    "serving-flight-delay": "The model server of the endpoint `flight-delay`. Each endpoint has such an identity, which reads its"
+    " own models alone",
     "gateway": "The gateway",
     "endpoint-workspace": "The Azure ML workspace itself",
     "person": "Whoever runs the first `pulumi up`; beside it what"
@@ -43,7 +44,7 @@ IDENTITY_TYPES: Mapping[Cloud, str] = {
 }
 SUFFIX = re.compile("-(role|sa|identity)$")
 # Azure's mocks give every identity the same principal. A role assignment of the program's user has the user's.
-PERSONAL = ("triplane-key-keeper", "triplane-lake-keeper", "triplane-model-uploader")
+PERSONAL = ("triplane-key-keeper", "triplane-lake-keeper")
 
 # The first that fits: how the clouds spell what a permission lets somebody do.
 VERBS: Mapping[str, str] = {

@@ -379,7 +379,7 @@ def _deploy(context: Context, record: Record) -> None:
         context.ledger.note("recorded", record, only_recorded(image.reference))
     account, container, prefix = _model_place(context, model)
     scope = storage.container_id(context, account, container)
-    # It lists what is below the path, and reads that.
+    # It lists what is below the path, and reads that (believed).
     listing = {conditions.LIST_PREFIX: prefix, conditions.CONTAINER_NAME: container}
     reading = {conditions.BLOB_PATH: f"{prefix}/", conditions.CONTAINER_NAME: container}
     for suboperation, attributes in ((conditions.LISTING, listing), ("", reading)):

@@ -25,10 +25,13 @@ from training.interface import BadSetting, Contract, Trained
 HERE = Path(__file__).resolve().parent
 BASE = HERE / "requirements.in"
 """The packages that every training has."""
-ENCODING = tuple(
-    HERE.parent / "model_server" / f"{name}.py" for name in ("encoder", "images", "readings")
+SHARED_CODE = (
+    *(HERE.parent / "model_server" / f"{name}.py" for name in ("encoder", "images", "readings")),
+    HERE / "exporters.py",
 )
-"""A model may encode with the server's own code."""
+"""A model may encode with the server's own code, and export with the platform's."""
+NOT_CODE = {"README.md", "model.toml"}
+"""Files of a folder that change no model: what counts of model.toml, contract and settings, counts by itself."""
 REFUSED = 2
 
 
@@ -65,11 +68,12 @@ def libraries(folder: Path) -> dict[str, str]:
 
 
 def code_digest(folder: Path) -> str:
-    """SHA-256 over the folder's files, and the server's encoding. Data that is in the folder counts, too."""
+    """SHA-256 over the folder's files, and the code that it may share. Data that is in the folder counts, too."""
     files = {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*"))}
     total = hashlib.sha256()
-    for name, file in {**files, **{each.name: each for each in ENCODING}}.items():
-        if file.is_file() and name != "README.md" and "__pycache__" not in file.parts:
+    for name, file in {**files, **{each.name: each for each in SHARED_CODE}}.items():
+        hidden = any(part.startswith((".", "__")) for part in Path(name).parts)
+        if file.is_file() and not hidden and name not in NOT_CODE:
             total.update(hashlib.sha256(name.encode()).digest())
             total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()

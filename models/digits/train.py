@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnxruntime
 from data import Digits
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from sklearn.neural_network import MLPClassifier
@@ -68,7 +70,8 @@ def train(digits: Digits, contract: Contract, settings: Settings) -> Trained:
     print_progress(f"Training on {len(images):,} pictures, each in 5 places ...")
     network = MLPClassifier((96,), alpha=0.1, max_iter=60, random_state=settings["seed"])
     # One thread: the order of the sums, and so the last bits of the weights, would depend on their number.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 rounds are meant to be enough
         model = make_pipeline(StandardScaler(), network).fit(rows.reshape(len(rows), -1), labels)
         simple = LogisticRegression(max_iter=2000).fit(images.reshape(len(images), -1), digit)
     graph = to_onnx(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ TOLERANCE = 1e-5
 """The largest difference between ONNX (float32 sums) and scikit-learn (float64 sums)."""
 
 
-def columns(contract: Contract, airports: dict[str, tuple[str, float, float]]) -> list[Column]:
+def columns(contract: Contract, airports: Mapping[str, tuple[str, float, float]]) -> list[Column]:
     """The columns of the model.
 
     The month is no column: requests are for months that the model has never seen. The distance is not needed

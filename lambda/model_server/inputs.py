@@ -151,9 +151,7 @@ class Inputs:
         dtype = ELEMENTS.get(given.type)
         found = dtype and reading(field, np.dtype(dtype).kind)
         if not found:
-            optional = "" if field["required"] else "float or double, as it may be left out, and "
-            wanted = f"{optional}{FITTING.get(field['type'], 'another type of a field')} for the {field['type']} {name}"
-            yield Defect(rule, f"it is {given.type}", wanted)
+            yield Defect(rule, f"it is {given.type}", _fitting(field, dtype))
             return
         layouts = _layouts(field)
         layout = next((each for each in layouts if _fits(given.shape, each)), None)
@@ -187,6 +185,16 @@ class Inputs:
             wanted = f"any number of rows and {rows.width} columns, the fields in their order"
             yield Defect(rule, f"its shape is {given.shape}", wanted)
         self._tensors.append(Tensor(given.name, rows, Layout((rows.width,))))
+
+
+def _fitting(field: Field, dtype: Any) -> str:
+    """The types of an input that the field fits, in words."""
+    type_, named = field["type"], f"the {field['type']} {field['name']}"
+    present = {**field, "required": True}
+    if not dtype or not reading(present, np.dtype(dtype).kind):
+        return f"{FITTING.get(type_, 'another type of a field')} for {named}"
+    instead = "float or double, or " if reading(present, "f") else ""
+    return f"{instead}required = true: {named} may be left out, for which only NaN is a sign"
 
 
 def _described(graph: Sequence[Any]) -> str:

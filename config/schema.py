@@ -54,7 +54,7 @@ class Gateway(Section):
     )
     # The endpoints' own limits for a request: SageMaker serverless 4 MB, Vertex AI 1.5 MB, Azure ML 1.5 MB.
     max_body_kib: Annotated[StrictInt, between(1, 1024)] = Field(
-        256, description="Largest request body, in KiB"
+        256, description="Largest request body, in KiB; a model's images have room beside it"
     )
     app_service_plan: str = Field("B1", description="Azure: size of the gateway's App Service plan")
     captures: Literal["background", "sync"] = Field(

@@ -84,7 +84,7 @@ class App:
         body = b""
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                while len(body) <= self._service.settings.max_body_bytes:
+                while len(body) <= self._service.handler.longest_body:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise CallerDisconnected

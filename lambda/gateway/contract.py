@@ -49,6 +49,8 @@ class Contract:
                 (name, spec["required"], fields.check(spec)) for name, spec in self.fields.items()
             ]
             self._prediction = predictions.check(self.answer)
+            images = [spec for spec in self.fields.values() if spec["type"] == "image"]
+            self.image_bytes = sum(map(fields.image_characters, images))
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableContract(
                 f"the contract has a member that is missing or unknown: {error}"
@@ -116,10 +118,11 @@ class Contract:
             value = instance.get(name)
             if value is None:
                 if required:
-                    help_ = self.fields[name].get("help")
-                    yield FieldError(
-                        f"{path}.{name}", "is missing" + (f"; {help_}" if help_ else "")
-                    )
+                    spec = self.fields[name]
+                    words = [fields.FORMS.get(spec["type"]), spec.get("help")]
+                    wanted = ", ".join(filter(None, words))
+                    reason = f"is missing; {wanted}" if wanted else "is missing"
+                    yield FieldError(f"{path}.{name}", reason)
                 continue
             try:
                 check(value)

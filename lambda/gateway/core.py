@@ -29,6 +29,8 @@ MODEL = re.compile(r"/models/(?P<name>[^/]+)(?P<predict>/predict)?")
 V2_MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?"
 )
+LARGEST_IMAGE = 2**20 * 4 // 3 + 4
+"""In base64: the room of a model whose contract is not read yet."""
 NOT_KEPT = {"cache-control": "no-cache"}
 """A rollout changes what is served."""
 
@@ -198,7 +200,7 @@ class RequestHandler:
     # Predictions.
 
     async def _predict(self, name: str, request: Request) -> Answer:
-        await self._refuse_stranger(request)
+        await self._refuse_stranger(request, name)
         if request.media_type != "application/json":
             message = "Send JSON, with the header content-type: application/json."
             raise Refusal(415, "unsupported_media_type", message)
@@ -212,7 +214,14 @@ class RequestHandler:
         capture = {"instances": found.instances, **answer}
         return replace(json_answer(200, answer, request.id), capture=capture)
 
-    async def _refuse_stranger(self, request: Request) -> None:
+    @property
+    def longest_body(self) -> int:
+        """The bytes to read of a body before it is known which model they are for."""
+        known = [self.predictor.contracts.known(name) for name in self.predictor.models]
+        images = max(each.image_bytes if each else LARGEST_IMAGE for each in known)
+        return self.max_body_bytes + images
+
+    async def _refuse_stranger(self, request: Request, model: str) -> None:
         """Raise `Refusal` unless the caller has the key and the body is not too large."""
         # The key is checked first: a stranger learns nothing about other mistakes in the request.
         if not await self.admits(request.headers.get("x-api-key", "")):
@@ -220,8 +229,11 @@ class RequestHandler:
             challenge = {"www-authenticate": 'ApiKey header="x-api-key"'}
             raise Refusal(401, "unauthorized", message, headers=challenge)
         if len(request.body) > self.max_body_bytes:
-            message = f"The body may have {self.max_body_bytes} bytes. Send less at a time."
-            raise Refusal(413, "too_large", message)
+            # One instance with the largest images that its contract allows always fits.
+            limit = self.max_body_bytes + (await self.predictor.contract(model)).image_bytes
+            if len(request.body) > limit:
+                message = f"The body may have {limit} bytes. Send less at a time."
+                raise Refusal(413, "too_large", message)
 
     # The Open Inference Protocol: https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 
@@ -256,7 +268,7 @@ class RequestHandler:
         return json_answer(200, {"name": name, "ready": True}, request.id)
 
     async def _v2_infer(self, name: str, version: str, request: Request) -> Answer:
-        await self._refuse_stranger(request)
+        await self._refuse_stranger(request, name)
         if version:
             await self._v2_contract(name, version)
         asked = inference_protocol.InferRequest.read(request)

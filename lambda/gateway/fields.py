@@ -19,6 +19,12 @@ Check = Callable[[Any], Any]
 
 LARGEST_INTEGER = 2**53 - 1
 """JSON's numbers are exact up to it: https://www.rfc-editor.org/rfc/rfc8259#section-6"""
+FORMS: Mapping[str, str] = {
+    "date": "a date as YYYY-MM-DD",
+    "time": "a time as HH:MM",
+    "timestamp": "a timestamp with its offset",
+}
+"""How a value that is missing is written, where the type alone does not say it."""
 LISTED = 20
 """So many codes of a category are listed in a reason."""
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -228,9 +234,15 @@ def _vector(spec: Spec) -> Check:
     return valid
 
 
+def image_characters(spec: Spec) -> int:
+    """The longest text of an image field: its bytes in base64."""
+    most: int = spec["max_bytes"]
+    return (most + 2) // 3 * 4
+
+
 def _image(spec: Spec) -> Check:
     most: int = spec["max_bytes"]
-    longest = (most + 2) // 3 * 4
+    longest = image_characters(spec)
 
     def valid(value: Any) -> str:
         if type(value) is not str:

@@ -329,20 +329,54 @@ def test_a_stroke_on_an_example_is_sent_with_it(page: Page, gateway: Gateway) ->
     assert second != first
 
 
-def test_a_picture_that_is_too_large_is_made_smaller_and_says_so(
-    page: Page, gateway: Gateway
+def noise(width: int, height: int) -> bytes:
+    """A picture that no format makes small."""
+    content = io.BytesIO()
+    Image.effect_noise((width, height), 90).save(content, "JPEG", quality=95)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "mime", "size", "sent"),
+    [
+        (noise(1800, 900), "image/jpeg", "1800 × 900", "1024 × 512"),
+        (picture(4400, 40), "image/png", "4400 × 40", "1024 × 10"),
+        (picture(60, 40, "WEBP"), "image/webp", "60 × 40", "60 × 40"),
+    ],
+    ids=["too many bytes", "too many pixels", "another format"],
+)
+def test_a_picture_that_the_gateway_refuses_is_made_to_fit_and_the_page_says_so(
+    page: Page, gateway: Gateway, content: bytes, mime: str, size: str, sent: str
 ) -> None:
     open_model(page, gateway, "every-type")
     example_with_key(page)
-    content = io.BytesIO()
-    Image.effect_noise((4400, 1100), 90).save(content, "JPEG", quality=95)
-    assert len(content.getvalue()) > 2**20
-    upload(page, "photo", "image/jpeg", content.getvalue())
+    upload(page, "photo", mime, content)
     note = page.inner_text('div:has(> label[for="field-photo"]) [role="status"]')
-    assert note == "4400 × 1100 pixels, sent as 1024 × 256"
+    assert note == f"{size} pixels, sent as {sent}"
     predict(page)
     assert page.inner_text("#form-error") == ""
-    assert sent_picture(gateway, "photo").size == (1024, 256)
+    picture_ = sent_picture(gateway, "photo")
+    assert (picture_.format, "{} × {}".format(*picture_.size)) == ("JPEG", sent)
+
+
+def test_a_file_that_is_read_late_does_not_come_back(page: Page, gateway: Gateway) -> None:
+    open_model(page, gateway, "digits")
+    page.fill("#key", KEY)
+    page.evaluate(
+        """(text) => {
+            const content = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([content], "a.png", { type: "image/png" }));
+            const input = document.getElementById("field-image");
+            input.files = files.files;
+            input.dispatchEvent(new Event("change"));
+            document.getElementById("empty").click();
+        }""",
+        CONTRACTS["digits"]["example"]["image"],
+    )
+    page.wait_for_timeout(300)
+    predict(page)
+    assert error_at(page, "image") == "Is missing."
 
 
 def test_a_file_that_is_no_picture_is_refused_where_it_was_chosen(

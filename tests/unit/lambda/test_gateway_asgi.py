@@ -346,7 +346,8 @@ class Conversation:
             self.requests.append(request)
             return answer or Answer(201, {"x-header": "v"}, b"body")
 
-        settings = SimpleNamespace(**{"max_concurrency": 2, "max_body_bytes": 8, **limits})
+        settings = SimpleNamespace(**{"max_concurrency": 2, **limits})
+        handler = SimpleNamespace(longest_body=8)
         captures = SimpleNamespace(
             start=lambda: self.captures.append("start"),
             close=lambda seconds: self.captures.append(f"close {seconds}"),
@@ -359,7 +360,11 @@ class Conversation:
             cast(
                 Any,
                 SimpleNamespace(
-                    settings=settings, captures=captures, contracts=contracts, answer=answered
+                    settings=settings,
+                    handler=handler,
+                    captures=captures,
+                    contracts=contracts,
+                    answer=answered,
                 ),
             )
         )
@@ -446,7 +451,7 @@ def test_no_more_predictions_than_the_limit_are_made_at_a_time() -> None:
 def test_a_failed_prediction_is_not_counted_for_ever() -> None:
     conversation = Conversation(part(b""))
     conversation.app._service = cast(
-        Any, SimpleNamespace(settings=SimpleNamespace(max_body_bytes=8), answer=None)
+        Any, SimpleNamespace(handler=SimpleNamespace(longest_body=8), answer=None)
     )
     with pytest.raises(TypeError):
         conversation.run()
@@ -473,7 +478,7 @@ def test_the_server_is_quiet_hides_what_it_is_and_outlasts_the_front_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: dict[str, Any] = {}
-    settings = SimpleNamespace(host="h", port=1, max_concurrency=1, max_body_bytes=1)
+    settings = SimpleNamespace(host="h", port=1, max_concurrency=1)
     monkeypatch.setattr(Service, "start", lambda environ: SimpleNamespace(settings=settings))
     monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options))
     asgi.main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 from dataclasses import replace
@@ -61,7 +62,8 @@ def test_an_optional_field_may_be_left_out_or_null() -> None:
     [
         ({"carrier": ...}, "carrier", "is missing"),
         ({"carrier": None}, "carrier", "is missing"),
-        ({"date": ...}, "date", "is missing; as YYYY-MM-DD"),
+        ({"date": ...}, "date", "is missing; a date as YYYY-MM-DD"),
+        ({"departure": ...}, "departure", "is missing; a time as HH:MM, New York time"),
         ({"carrier": "ua"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
         ({"carrier": "United"}, "carrier", "nearest: UA (United Air Lines Inc.)"),
         ({"carrier": 7}, "carrier", "not 7"),
@@ -204,6 +206,34 @@ def test_a_body_that_is_not_json_is_a_400_with_the_position(body: bytes, reason:
     answer = answer_to(body)
     assert answer.status == 400
     assert reason in answer.body.decode()
+
+
+def test_an_image_of_the_size_that_its_contract_allows_always_fits() -> None:
+    """The setting's limit is for everything else: at 256 KiB, no digit of 256 KiB would get through in base64."""
+    (field,) = DOCUMENTS["digits"]["fields"]
+    small = base64.b64decode(DOCUMENTS["digits"]["example"]["image"])
+
+    def status(size: int, padding: int = 0, path: str = "/models/digits/predict") -> int:
+        image = base64.b64encode(small.ljust(size, b"\0")).decode()
+        body = json.dumps({"instances": [{"image": image}]}) + " " * padding
+        return answer_to(body.encode(), path=path, at=ALL).status
+
+    assert field["max_bytes"] > ALL.max_body_bytes
+    assert status(field["max_bytes"]) == 200
+    assert status(field["max_bytes"], ALL.max_body_bytes - 1000) == 200
+    assert status(field["max_bytes"], ALL.max_body_bytes) == 413
+    assert status(field["max_bytes"], path="/models/flight-delay/predict") == 413
+
+
+def test_the_room_for_images_is_there_before_their_contract_is_read() -> None:
+    cold = handler("digits")
+    assert cold.longest_body >= cold.max_body_bytes + 2**20 * 4 / 3
+    image = base64.b64encode(
+        base64.b64decode(DOCUMENTS["digits"]["example"]["image"]).ljust(100_000, b"\0")
+    ).decode()
+    body = {"instances": [{"image": image}]}
+    assert answer_to(body, path="/models/digits/predict", at=cold).status == 200
+    assert cold.longest_body == cold.max_body_bytes + 349_528
 
 
 def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> None:

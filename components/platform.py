@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
@@ -20,9 +21,41 @@ COMPONENTS = {Image.MODEL_SERVER: "image", Image.GATEWAY: "gateway-image"}
 """The components' names. There was one image for both, which the model server's takes over in an existing stack."""
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """One model of the platform."""
+
+    endpoint: contracts.ModelEndpoint
+    served: Artifact
+    """What the endpoint is to serve: the model, or a bundle with it."""
+    model: Artifact
+
+    @property
+    def version(self) -> pulumi.Output[str]:
+        """The model's version, once its endpoint serves it. Of another bundle than the program's it is the bundle's."""
+        return self.endpoint.model_version.apply(
+            lambda found: self.model.version if found == self.served.version else found
+        )
+
+    @property
+    def output(self) -> dict[str, pulumi.Output[str]]:
+        """What the stack's outputs say of it."""
+        return {
+            "version": self.version,
+            "endpoint_name": self.endpoint.endpoint_name,
+            "endpoint_url": self.endpoint.endpoint_url,
+        }
+
+
 class Platform(pulumi.ComponentResource):
     """A lake, images, served models and a gateway, on one cloud."""
 
+    foundation: contracts.Foundation
+    lake: contracts.DataLake
+    registry: contracts.ImageRegistry
+    endpoints: Mapping[str, contracts.ModelEndpoint]
+    """By their names in the settings."""
+    gateway: contracts.Gateway
     outputs: dict[str, pulumi.Input[object]]
     """The contract: the same names and types on every cloud."""
 
@@ -32,7 +65,7 @@ class Platform(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._identities: list[contracts.Identity] = []
 
-        self._foundation = cloud.Foundation(
+        self.foundation = cloud.Foundation(
             f"{name}-foundation",
             contracts.FoundationArgs(
                 region=config.region,
@@ -43,66 +76,42 @@ class Platform(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self._lake = cloud.DataLake(
+        self.lake = cloud.DataLake(
             f"{name}-lake",
             contracts.DataLakeArgs(
-                foundation=self._foundation,
+                foundation=self.foundation,
                 captures_days=config.lake.captures_days,
                 noncurrent_days=config.lake.noncurrent_days,
             ),
             self._child,
         )
-        self._registry = cloud.ImageRegistry(
+        self.registry = cloud.ImageRegistry(
             f"{name}-registry",
-            contracts.ImageRegistryArgs(foundation=self._foundation),
+            contracts.ImageRegistryArgs(foundation=self.foundation),
             self._child,
         )
         images = self._images()
         server = images[Image.MODEL_SERVER]
         self._workspace = cloud.Workspace(
             f"{name}-endpoint",  # as the one endpoint was called, of which an existing stack takes it over
-            contracts.WorkspaceArgs(foundation=self._foundation, lake=self._lake),
+            contracts.WorkspaceArgs(foundation=self.foundation, lake=self.lake),
             self._child,
         )
-        endpoints = {
+        self.endpoints = {
             endpoint.name: self._endpoint(endpoint, server) for endpoint in config.endpoints
         }
-        versions = {
-            model.name: _served_version(endpoints[endpoint.name], endpoint.served, model)
-            for endpoint in config.endpoints
-            for model in endpoint.models
-        }
-        serving = {
-            model.name: endpoints[endpoint.name]
-            for endpoint in config.endpoints
-            for model in endpoint.models
-        }
+        served = self._served_models()
         key = self._key() if config.gateway.access == "key" else None
-        routes = {
-            model: contracts.Route(versions[model], endpoint.target)
-            for model, endpoint in serving.items()
-        }
-        gateway = self._gateway(images.get(Image.GATEWAY), routes, [*endpoints.values()], key)
-        delivery = (
-            self._delivery([*endpoints.values()], gateway, key)
-            if config.delivery.repository
-            else None
-        )
+        self.gateway = self._gateway(images.get(Image.GATEWAY), served, key)
+        delivery = self._delivery(key) if config.delivery.repository else None
 
         self.outputs = {
             "cloud": config.cloud,
             "environment": config.environment,
-            "lake_uri": self._lake.uri,
+            "lake_uri": self.lake.uri,
             "image": server.image,
-            "models": {
-                model: {
-                    "version": versions[model],
-                    "endpoint_name": endpoint.endpoint_name,
-                    "endpoint_url": endpoint.endpoint_url,
-                }
-                for model, endpoint in sorted(serving.items())
-            },
-            "gateway_url": gateway.url,
+            "models": {model: each.output for model, each in served.items()},
+            "gateway_url": self.gateway.url,
         }
         if key:
             self.outputs["gateway_key"] = key.value
@@ -115,7 +124,7 @@ class Platform(pulumi.ComponentResource):
         identity = self._cloud.Identity(
             f"{self._name}-{label or workload}",
             contracts.IdentityArgs(
-                foundation=self._foundation, workload=workload, grants=grants, label=label
+                foundation=self.foundation, workload=workload, grants=grants, label=label
             ),
             self._child,
         )
@@ -127,17 +136,17 @@ class Platform(pulumi.ComponentResource):
         if Workload.BUILD in self._cloud.WORKLOADS:
             identity = self._identity(
                 Workload.BUILD,
-                Grant(self._lake, Access.READ, Zone.BUILDS),
-                Grant(self._registry, Access.PUSH),
+                Grant(self.lake, Access.READ, Zone.BUILDS),
+                Grant(self.registry, Access.PUSH),
             )
         arguments = self._cloud.BUILD_ARGUMENTS
         return {
             image: self._cloud.ImageBuild(
                 f"{self._name}-{COMPONENTS[image]}",
                 contracts.ImageBuildArgs(
-                    foundation=self._foundation,
-                    lake=self._lake,
-                    registry=self._registry,
+                    foundation=self.foundation,
+                    lake=self.lake,
+                    registry=self.registry,
                     build_identity=identity,
                     context=WORKLOADS / image,
                     arguments=arguments,
@@ -153,7 +162,7 @@ class Platform(pulumi.ComponentResource):
         return self._cloud.ModelArtifact(
             f"{self._name}-{name}",
             contracts.ModelArtifactArgs(
-                foundation=self._foundation, lake=self._lake, artifact=artifact
+                foundation=self.foundation, lake=self.lake, artifact=artifact
             ),
             self._child,
         )
@@ -170,15 +179,15 @@ class Platform(pulumi.ComponentResource):
         if Workload.SERVING in self._cloud.WORKLOADS:
             identity = self._identity(
                 Workload.SERVING,
-                Grant(self._lake, Access.READ, Zone.MODELS, prefixes=(endpoint.served.name,)),
-                Grant(self._registry, Access.PULL),
+                Grant(self.lake, Access.READ, Zone.MODELS, prefixes=(endpoint.served.name,)),
+                Grant(self.registry, Access.PULL),
                 label=f"{Workload.SERVING}-{endpoint.name}",
             )
         return self._cloud.ModelEndpoint(
             f"{self._name}-endpoint-{endpoint.name}",
             contracts.ModelEndpointArgs(
-                foundation=self._foundation,
-                lake=self._lake,
+                foundation=self.foundation,
+                lake=self.lake,
                 workspace=self._workspace,
                 label=endpoint.name,
                 serving_identity=identity,
@@ -192,11 +201,20 @@ class Platform(pulumi.ComponentResource):
             self._child,
         )
 
+    def _served_models(self) -> dict[str, ServedModel]:
+        """What the gateway and the outputs say of each model, sorted by name."""
+        found = {
+            model.name: ServedModel(self.endpoints[endpoint.name], endpoint.served, model)
+            for endpoint in self._config.endpoints
+            for model in endpoint.models
+        }
+        return dict(sorted(found.items()))
+
     def _key(self) -> contracts.ApiKey:
         return self._cloud.ApiKey(
             f"{self._name}-key",
             contracts.ApiKeyArgs(
-                foundation=self._foundation, rotation=self._config.gateway.key_rotation
+                foundation=self.foundation, rotation=self._config.gateway.key_rotation
             ),
             self._child,
         )
@@ -204,31 +222,33 @@ class Platform(pulumi.ComponentResource):
     def _gateway(
         self,
         image: contracts.ImageBuild | None,
-        routes: Mapping[str, contracts.Route],
-        endpoints: Sequence[contracts.ModelEndpoint],
+        served: Mapping[str, ServedModel],
         key: contracts.ApiKey | None,
     ) -> contracts.Gateway:
         gateway = self._config.gateway
         return self._cloud.Gateway(
             f"{self._name}-gateway",
             contracts.GatewayArgs(
-                foundation=self._foundation,
-                lake=self._lake,
+                foundation=self.foundation,
+                lake=self.lake,
                 identity=self._identity(
                     Workload.GATEWAY,
-                    *(Grant(endpoint, Access.INVOKE) for endpoint in endpoints),
-                    Grant(self._lake, Access.WRITE, Zone.CAPTURES),
+                    *(Grant(endpoint, Access.INVOKE) for endpoint in self.endpoints.values()),
+                    Grant(self.lake, Access.WRITE, Zone.CAPTURES),
                     Grant(
-                        self._lake,
+                        self.lake,
                         Access.READ,
                         Zone.MODELS,
-                        prefixes=tuple(sorted(routes)),
+                        prefixes=tuple(served),
                         files=(CONTRACT, VERSION_FILE),
                     ),
-                    Grant(self._registry, Access.PULL),
+                    Grant(self.registry, Access.PULL),
                     *([Grant(key, Access.READ)] if key else []),
                 ),
-                routes=routes,
+                routes={
+                    model: contracts.Route(each.version, each.endpoint.target)
+                    for model, each in served.items()
+                },
                 built_image=image.image if image else None,
                 code=WORKLOADS / Image.GATEWAY,
                 key=key,
@@ -244,22 +264,17 @@ class Platform(pulumi.ComponentResource):
             self._child,
         )
 
-    def _delivery(
-        self,
-        endpoints: Sequence[contracts.ModelEndpoint],
-        gateway: contracts.Gateway,
-        key: contracts.ApiKey | None,
-    ) -> contracts.Delivery:
+    def _delivery(self, key: contracts.ApiKey | None) -> contracts.Delivery:
         delivery = self._config.delivery
         return self._cloud.Delivery(
             f"{self._name}-delivery",
             contracts.DeliveryArgs(
-                foundation=self._foundation,
-                lake=self._lake,
-                registry=self._registry,
+                foundation=self.foundation,
+                lake=self.lake,
+                registry=self.registry,
                 identities=self._identities,
-                endpoints=endpoints,
-                gateway=gateway,
+                endpoints=[*self.endpoints.values()],
+                gateway=self.gateway,
                 key=key,
                 subject=delivery.subject,
                 branch=delivery.branch,
@@ -268,12 +283,3 @@ class Platform(pulumi.ComponentResource):
             ),
             self._child,
         )
-
-
-def _served_version(
-    endpoint: contracts.ModelEndpoint, served: Artifact, model: Artifact
-) -> pulumi.Output[str]:
-    """The model's version, once its endpoint serves it. Of a bundle that is another one, the bundle's."""
-    return endpoint.model_version.apply(
-        lambda found: model.version if found == served.version else found
-    )

@@ -24,6 +24,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "triplane:endpoint": {"min_instances": 2, "max_instances": 4},
         "triplane:gateway": {"max_concurrency": 200},
     },
+    "three models, two of them on one endpoint": {
+        "triplane:models": {
+            MODEL: "champion",
+            "digits": {"endpoint": "small"},
+            "arrival-delay": {"endpoint": "small", "min_instances": 2},
+        },
+        "triplane:delivery": {"repository": "acme/triplane"},
+    },
     "public, and to be thrown away": {
         "triplane:gateway": {"access": "public"},
         "triplane:keep_data": False,
@@ -44,7 +52,8 @@ LOCATIONS = {
 def of_program(cloud: str, settings: Mapping[str, Any]) -> list[Resource]:
     """What the program registers for a cloud with these settings. Needs no engine, no account and no model."""
     with tempfile.TemporaryDirectory() as store:
-        write_empty_champion(Path(store) / MODEL)
+        for model in settings.get("triplane:models", (MODEL,)):
+            write_empty_champion(Path(store) / model)
         raw = {"triplane:cloud": cloud, **LOCATIONS, **settings}
         config = config_of_values(raw, "policy", store=Path(store))
         registered, _ = mock_engine.platform(config)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from config.model_store import (
 
 def write(artifact: Artifact) -> None:
     """Write the files of a bundle or of an own image, unless they are there. What was trained is left alone."""
-    if artifact.directory.exists():
+    if all(file.exists() for file in artifact.files.values()):
         return
     if artifact.members:
         files = {
@@ -85,6 +86,7 @@ def _publish(directory: Path, files: Mapping[str, bytes]) -> None:
             file = draft / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
+        shutil.rmtree(directory, ignore_errors=True)  # one that lacks a file
         try:
             draft.rename(directory)
         except OSError:

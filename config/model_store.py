@@ -74,7 +74,14 @@ def stored_artifact(store: Path, model: str, version: str) -> Artifact:
     """
     folder = store / model
     train = f"make train MODEL={model}"
-    versions = sorted(card.parent.name for card in folder.glob(f"*/{CARD}"))
+    trained = {card.parent for card in folder.glob(f"*/{CARD}")}
+    # What an earlier version of this repository trained has no contract beside it.
+    former = {each for each in trained if not (each / VERSION_FILE).exists()}
+    versions = sorted(each.name for each in trained - former)
+    if not versions and former:
+        raise ValueError(
+            f"The versions of {model} in the model store {store.name}/ are of an earlier release and have no contract. Do: {train}"
+        )
     if not versions:
         others = sorted({card.parts[-3] for card in store.glob(f"*/*/{CARD}")} - {model})
         there = f" The store has: {', '.join(others)}.{did_you_mean(model, others)}"
@@ -89,6 +96,11 @@ def stored_artifact(store: Path, model: str, version: str) -> Artifact:
                 f"No champion is chosen. Do: {train}, or name a version here. {listed}"
             )
         version = champion.read_text().strip()
+        if folder / version in former:
+            raise ValueError(
+                f"The champion {version[:12]} is of an earlier release and has no contract. Do: {train} PROMOTE=1, or name a"
+                f" version here. {listed}"
+            )
     elif not re.fullmatch(r"[0-9a-f]{8,64}", version):
         raise ValueError(f"{ALLOWED_VERSION} {listed}")
     found = [v for v in versions if v.startswith(version)]

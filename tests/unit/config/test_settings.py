@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -41,7 +42,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for version in versions:
             folder = store / model / version
             folder.mkdir(parents=True)
-            (folder / "card.json").write_text("{}")
+            for file in ("card.json", "version.txt"):
+                (folder / file).write_text("{}")
         (store / model / "champion").write_text(versions[0])
     return store
 
@@ -154,6 +156,56 @@ def test_without_a_champion_the_message_says_how_to_choose_one(store: Path, tmp_
     assert "Do: make train MODEL=flight-delay, or name a version here" in message
     assert VERSIONS[0][:12] in message, "a version can be named instead"
     assert "No such model version" not in message
+
+
+def test_a_version_of_an_earlier_release_is_named_and_the_way_to_train_another(
+    store: Path, tmp_path: Path
+) -> None:
+    """Its version was the hash of the model alone, and nothing said what its fields are."""
+    shutil.copytree(store, tmp_path, dirs_exist_ok=True)
+    (tmp_path / MODEL / VERSIONS[0] / "version.txt").unlink()
+    with pytest.raises(
+        pulumi.RunError, match=r"champion abababababab is of an earlier release.*PROMOTE=1"
+    ):
+        config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+    (tmp_path / MODEL / VERSIONS[1] / "version.txt").unlink()
+    with pytest.raises(
+        pulumi.RunError, match=r"are of an earlier release.*make train MODEL=flight-delay"
+    ):
+        config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+
+
+def test_models_share_an_endpoint_and_its_capacity_and_the_others_have_the_defaults(
+    store: Path,
+) -> None:
+    models = {
+        "flight-delay": {"endpoint": "small", "machine": {"azure": "Standard_DS2_v2"}},
+        "digits": {"endpoint": "small", "min_instances": 2},
+        "churn": "champion",
+    }
+    raw = {**worked_example(), "triplane:cloud": "azure", "triplane:models": json.dumps(models)}
+    own, shared = config_of_values(raw, "Pulumi.dev.yaml", store=store).endpoints
+    assert (own.name, own.machine, own.min_instances) == ("churn", "Standard_DS3_v2", 1)
+    assert own.served == own.models[0]
+    assert (shared.name, shared.machine, shared.min_instances) == ("small", "Standard_DS2_v2", 2)
+    assert [each.name for each in shared.models] == ["digits", "flight-delay"]
+    lines = f"digits {'d1' * 32}\nflight-delay {VERSIONS[0]}\n"
+    assert shared.served.version == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_the_version_of_an_own_image_follows_from_its_contract_and_its_digest(store: Path) -> None:
+    def version(digest: str) -> str:
+        image = f"registry.example.com/own@sha256:{digest * 32}"
+        models = {"triplane:models": json.dumps({MODEL: {"image": image}})}
+        config = config_of_values({**worked_example(), **models}, "Pulumi.dev.yaml", store=store)
+        (artifact,) = config.artifacts
+        assert artifact.directory == store / MODEL / artifact.version
+        contract = hashlib.sha256(artifact.contract).hexdigest()
+        text = f"{contract}  contract.json\nsha256:{digest * 32}  image\n"
+        assert artifact.version == hashlib.sha256(text.encode()).hexdigest()
+        return artifact.version
+
+    assert version("0f") != version("1f")
 
 
 def test_validated_settings_are_immutable(store: Path) -> None:

@@ -91,6 +91,13 @@ def test_columns_that_would_refuse_a_valid_request_are_named(reads: list[Any], r
     assert re.search(reason, defects(model(columns=reads)))
 
 
+def test_a_field_that_may_be_left_out_needs_a_column_of_numbers() -> None:
+    document = json.loads(flight_contract())
+    document["fields"][0]["required"] = False
+    found = defects(model(), json.dumps(document).encode())
+    assert found.startswith("column carrier: carrier may be left out. Wanted: a column that reads")
+
+
 def test_an_answer_that_is_no_number_without_the_weather_is_refused() -> None:
     """A linear model answers the example, and NaN to each request that leaves out what it may."""
     built = model()

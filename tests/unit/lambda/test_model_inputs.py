@@ -124,7 +124,7 @@ def test_a_vector_for_integers_has_whole_numbers() -> None:
         model.predictions([{"given": [1, 2.5, 3]}])
 
 
-PIXELS = [(250, 0, 10), (20, 30, 40)]
+PIXELS = [(250, 0, 10), (20, 30, 40), (1, 2, 3), (4, 5, 6), (7, 8, 9), (100, 110, 120)]
 
 
 @pytest.mark.parametrize(
@@ -143,18 +143,23 @@ def test_a_gray_image_has_the_shape_of_the_input(shape: Any, expected: Any, elem
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
+    ("shape", "order"),
     [
-        ((None, 1, 2, 3), [[[250, 0, 10], [20, 30, 40]]]),
-        ((None, 3, 1, 2), [[[250, 20]], [[0, 30]], [[10, 40]]]),
-        ((None, "height", "width", 3), [[[250, 0, 10], [20, 30, 40]]]),
+        ((None, 3, 3, 2), (2, 0, 1)),
+        ((None, 3, 2, 3), (0, 1, 2)),
+        ((None, "height", "width", "channels"), (2, 0, 1)),
+        ((None, 3, "height", "width"), (2, 0, 1)),
+        ((None, "height", 2, 3), (0, 1, 2)),
     ],
 )
 def test_a_coloured_image_has_its_channels_where_the_input_has_them(
-    shape: Any, expected: Any
+    shape: Any, order: tuple[int, ...]
 ) -> None:
-    value = png(2, 1, *PIXELS, mode="RGB")
-    assert seen("image", FLOAT, shape, value=value, mode="rgb") == expected
+    """Three rows of two pixels: what is turned over is seen."""
+    size = {"width": 2, "height": 3, "mode": "rgb"}
+    value = png(2, 3, *PIXELS, mode="RGB")
+    expected = np.array(PIXELS).reshape(3, 2, 3).transpose(order)
+    assert seen("image", FLOAT, shape, value=value, **size) == expected.tolist()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def contract_error_report(file: str, errors: Errors) -> str:
     lines.append(
         f"Correct {file} and run the command again. All keys: docs/reference/model-contract.md."
     )
-    return "\n".join(lines)
+    # Half of a character, which JSON may have, cannot be printed.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def explanation(

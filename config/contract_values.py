@@ -91,7 +91,9 @@ def _category(spec: Spec, value: object) -> None:
 
 
 def _text(spec: Spec, value: object) -> None:
-    if not isinstance(value, str) or len(value) > spec["max_length"]:
+    # JSON may have half of a character, which no UTF-8 has.
+    whole = isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+    if not whole or len(str(value)) > spec["max_length"]:
         raise ValueError(f"A text of at most {spec['max_length']} characters is needed.")
 
 

@@ -173,6 +173,10 @@ def _finished(graph: onnx.ModelProto) -> bytes:
     if probabilities:
         del graph.graph.output[:]
         graph.graph.output.extend(probabilities)
+    # PyTorch notes which line of which file on this machine made a node.
+    for part in (graph.graph, *graph.graph.node, *graph.graph.initializer, *graph.graph.value_info):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
     onnx.checker.check_model(graph)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content

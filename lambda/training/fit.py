@@ -24,7 +24,7 @@ from training.interface import BadSetting, Contract, Trained
 
 HERE = Path(__file__).resolve().parent
 BASE = HERE / "requirements.in"
-"""The packages that every training has."""
+"""The packages that a training has without an environment of its own."""
 SHARED_CODE = (
     *(HERE.parent / "model_server" / f"{name}.py" for name in ("encoder", "images", "readings")),
     HERE / "exporters.py",
@@ -61,10 +61,13 @@ WANTED = {
 
 
 def libraries(folder: Path) -> dict[str, str]:
-    """The versions of the packages that training with this folder may use."""
-    texts = [file.read_text() for file in (BASE, folder / "requirements.txt") if file.is_file()]
-    names = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", "\n".join(texts), re.M)
-    return {name: metadata.version(name) for name in sorted(set(names), key=str.lower)}
+    """The versions of the packages that training with this folder may use: all of an environment of its own."""
+    if (folder / "requirements.txt").is_file():
+        found = {each.name: each.version for each in metadata.distributions()}
+    else:
+        names = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", BASE.read_text(), re.M)
+        found = {name: metadata.version(name) for name in names}
+    return {name: found[name] for name in sorted(found, key=str.lower)}
 
 
 def code_digest(folder: Path) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.model_contract import (
     BadContract,
@@ -140,3 +142,49 @@ def test_a_mistake_is_named_with_its_key_and_the_way_out(
     assert message.startswith("models/churn/model.toml: ")
     for word in words:
         assert word in message
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["date", "image", "multiclass", "2026-02-30", "00:60", "x" * 5000, "\ud800"]),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The place of each value inside of another."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()  # fmt: skip
+    return [path, *(each for key, part in inner for each in places(part, (*path, key)))]
+
+
+@given(st.data())
+def test_a_contract_with_anything_anywhere_is_a_contract_or_is_refused_in_words(
+    data: st.DataObject,
+) -> None:
+    document = json.loads((CONTRACTS / f"{data.draw(st.sampled_from(MODELS))}.json").read_bytes())
+    for _ in range(data.draw(st.integers(1, 2))):
+        *parents, last = data.draw(st.sampled_from(places(document)[1:]))
+        inner = document
+        for key in parents:
+            inner = inner[key]
+        if isinstance(inner, dict) and data.draw(st.booleans()):
+            inner[data.draw(st.sampled_from(["type", "kind", "name", "minimum", "odd"]))] = data.draw(ODD)  # fmt: skip
+        else:
+            inner[last] = data.draw(ODD)
+        if not isinstance(document, dict):
+            break
+    refusal, found = "", None
+    try:
+        found = checked_document(document, "contract.json")
+    except BadContract as error:
+        refusal = str(error)
+    if found is None:
+        assert refusal.startswith("contract.json: ")
+        assert "pydantic" not in refusal
+    else:
+        assert checked_document(json.loads(canonical_json(found)), "contract.json") == found

@@ -125,6 +125,26 @@ def test_code_that_does_not_keep_the_interface_is_named(
     assert not (tmp_path / "store").exists()
 
 
+def test_a_model_with_packages_of_its_own_is_trained_where_only_they_are(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "ENVIRONMENTS", tmp_path / "environments")
+    (folder / "requirements.txt").write_text("# none\n")
+    code = (folder / "train.py").read_text()
+    (folder / "train.py").write_text(
+        "import importlib.util\nassert not importlib.util.find_spec('numpy')\n" + code
+    )
+    store = ModelStore(tmp_path / "store")
+    version = runs.train("flight-delay", store, {}, promote=None)
+    assert "numpy" not in store.card("flight-delay", version)["libraries"]
+    assert "Installing models/flight-delay/requirements.txt" in capfd.readouterr().err
+    runs.train("flight-delay", store, {}, promote=None)
+    assert "Installing" not in capfd.readouterr().err, "the environment is kept"
+    (folder / "requirements.txt").write_text("./no-such-folder\n")
+    with pytest.raises(NotTrained, match=r"requirements\.txt: its packages could not be installed"):
+        runs.train("flight-delay", store, {}, promote=None)
+
+
 def test_an_unknown_model_is_refused_with_the_list_and_the_nearest_name() -> None:
     message = refusal("--model", "flight-dely")
     assert "MODEL=flight-dely: no such model. Did you mean flight-delay?" in message

@@ -81,19 +81,24 @@ class App:
 
     async def _body(self, receive: Receive) -> bytes:
         """The body, or enough of it to show that it is too large."""
-        body = b""
+        body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                while len(body) <= self._service.handler.longest_body:
+                while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise CallerDisconnected
                     body += message.get("body", b"")
-                    if not message.get("more_body"):
+                    if not message.get("more_body") or self._is_too_large(body):
                         break
         except TimeoutError:
             raise Refusal(408, "timeout", "The body did not arrive in time.") from None
-        return body
+        return bytes(body)
+
+    def _is_too_large(self, body: bytearray) -> bool:
+        if len(body) <= self._service.settings.max_body_bytes:
+            return False
+        return len(body) > self._service.handler.longest_body
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

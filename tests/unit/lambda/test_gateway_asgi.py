@@ -346,7 +346,7 @@ class Conversation:
             self.requests.append(request)
             return answer or Answer(201, {"x-header": "v"}, b"body")
 
-        settings = SimpleNamespace(**{"max_concurrency": 2, **limits})
+        settings = SimpleNamespace(**{"max_concurrency": 2, "max_body_bytes": 8, **limits})
         handler = SimpleNamespace(longest_body=8)
         captures = SimpleNamespace(
             start=lambda: self.captures.append("start"),
@@ -425,6 +425,13 @@ def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large() -> None:
     assert len(conversation.received) == 6
 
 
+def test_a_body_of_images_is_read_as_far_as_the_largest_that_a_contract_allows() -> None:
+    conversation = Conversation(*[part(b"1234", True)] * 9)
+    conversation.app._service.handler.longest_body = 20  # type: ignore[misc]
+    conversation.run()
+    assert conversation.requests[0].body == b"1234" * 6
+
+
 def test_a_caller_that_is_gone_gets_no_answer() -> None:
     conversation = Conversation(part(b"half", True), {"type": "http.disconnect"})
     assert conversation.run() == []
@@ -451,7 +458,12 @@ def test_no_more_predictions_than_the_limit_are_made_at_a_time() -> None:
 def test_a_failed_prediction_is_not_counted_for_ever() -> None:
     conversation = Conversation(part(b""))
     conversation.app._service = cast(
-        Any, SimpleNamespace(handler=SimpleNamespace(longest_body=8), answer=None)
+        Any,
+        SimpleNamespace(
+            settings=SimpleNamespace(max_body_bytes=8),
+            handler=SimpleNamespace(longest_body=8),
+            answer=None,
+        ),
     )
     with pytest.raises(TypeError):
         conversation.run()

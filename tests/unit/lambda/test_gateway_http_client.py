@@ -139,19 +139,21 @@ def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_late_answer_is_no_answer_and_never_anothers() -> None:
     async def run() -> bytes:
         client = HttpClient(1, 0.2)
+        ended = asyncio.Event()
 
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             data = await reader.read(1000)
             if b"slow" in data:
-                await asyncio.sleep(0.3)
+                assert await reader.read() == b"", "the connection is not kept"
+                ended.set()
             writer.write(OK.replace(b"\r\n\r\nok", b"\r\n\r\n" + data[-2:]))
-            await asyncio.sleep(1)
             writer.close()
 
         running = await asyncio.start_server(slow, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
         with pytest.raises(NoAnswer):
             await client.post(url, b"slow", {})
+        await asyncio.wait_for(ended.wait(), 5)
         found = (await client.post(url, b"-2", {})).body
         running.close()
         return found

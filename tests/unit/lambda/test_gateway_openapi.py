@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ import jsonschema
 import pytest
 from gateway import openapi
 from gateway.contract import Contract
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from .gateway_models import DOCUMENTS, KEY, PREDICTIONS, VERSIONS, got, handler
@@ -87,6 +90,71 @@ PNG: str = DOCUMENTS["digits"]["example"]["image"]
 def test_examples_and_predictions_are_inside_of_their_schemas(contract: Contract) -> None:
     jsonschema.validate(contract.document["example"], openapi.instance(contract))
     jsonschema.validate(PREDICTIONS[contract.name], openapi.prediction(contract))
+
+
+DECIDABLE = [each for each in FIELDS if each["type"] not in ("date", "timestamp", "image")]
+"""JSON Schema has words for all that these types allow."""
+EVERY = Contract(
+    {
+        **VECTOR,
+        "name": "every",
+        "fields": [
+            {**each, "label": "x", "required": number % 2 == 0}
+            for number, each in enumerate(DECIDABLE)
+        ],
+    },
+    "v" * 64,
+)
+
+
+def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values inside of a field's schema."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if "null" in kinds:
+        other = {**schema, "type": next(kind for kind in kinds if kind != "null")}
+        return st.none() | allowed(other)
+    if "enum" in schema:
+        return st.sampled_from([each for each in schema["enum"] if each is not None])
+    low, high = schema.get("minimum"), schema.get("maximum")
+    match kinds[0]:
+        case "number":
+            return st.floats(low, high, allow_nan=False, allow_infinity=False)
+        case "integer":
+            return st.integers(low, high) | st.integers(-99, 99).map(float)
+        case "boolean":
+            return st.booleans()
+        case "array":
+            sizes = {"min_size": schema["minItems"], "max_size": schema["maxItems"]}
+            return st.lists(allowed(schema["items"]), **sizes)
+    if "pattern" in schema:
+        return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True).filter(
+            lambda text: not text.endswith("\n")  # `$` of Python, but not of JSON Schema's dialect
+        )
+    return st.text(max_size=schema["maxLength"])
+
+
+def instances(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    values = {name: allowed(each) for name, each in schema["properties"].items()}
+    needed = {name: values.pop(name) for name in schema["required"]}
+    return st.fixed_dictionaries(needed, optional=values)
+
+
+@settings(max_examples=150, deadline=None)
+@given(instances(openapi.instance(EVERY)))
+def test_what_the_document_allows_the_gateway_accepts(instance: Any) -> None:
+    _, errors = EVERY.check({"instances": [instance]})
+    assert errors == []
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda each: each.name)
+def test_the_document_has_the_size_of_a_batch_as_the_gateway_has_it(contract: Contract) -> None:
+    document = openapi.document([contract], only=True, key_needed=False)
+    operation = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    batch = operation["application/json"]["schema"]["properties"]["instances"]
+    assert (batch["minItems"], batch["maxItems"]) == (1, contract.max_batch)
+    example = [contract.document["example"]]
+    assert contract.check({"instances": example * batch["maxItems"]})[1] == []
+    assert contract.check({"instances": example * (batch["maxItems"] + 1)})[1]
 
 
 CHECKS = (

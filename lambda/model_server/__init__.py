@@ -1,4 +1,4 @@
-"""The flight delay model: trained on every flight that left New York in 2013, served as ONNX."""
+"""The model server: ONNX models, each served by the contract beside it."""
 
 import os
 

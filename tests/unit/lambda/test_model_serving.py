@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ import pytest
 from gateway import asgi
 from model_server import serve
 from model_server.files import files_of, model_folders
+from model_server.model import Model
 from onnx import TensorProto, helper
 from PIL import Image
 
@@ -298,6 +300,15 @@ def test_a_slow_answer_does_not_hold_up_the_health(
         return done
 
     assert asyncio.run(order()) == ["health", "prediction"]
+
+
+def test_a_quick_model_that_is_loaded_on_a_busy_machine_is_not_taken_for_a_slow_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slow ones are answered in threads, which costs a quick one half of its requests."""
+    clock = itertools.cycle([0.0, 0.3, 1.0, 1.0001, 2.0, 2.02])
+    monkeypatch.setattr("model_server.model.time.perf_counter", lambda: next(clock))
+    assert not Model(MODEL, flight_contract()).is_slow([EXAMPLE])
 
 
 def test_azure_ml_may_keep_the_models_in_a_folder_below(tmp_path: Path) -> None:

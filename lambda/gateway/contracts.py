@@ -53,7 +53,8 @@ class Contracts:
         version = version or self._models[model]
         found = self._found[model].get(version)
         if found is None:
-            found = await asyncio.wrap_future(self._future(model, version))
+            # Shielded: a caller that is given up does not end what others wait for.
+            found = await asyncio.shield(asyncio.wrap_future(self._future(model, version)))
         return found
 
     def start(self) -> None:

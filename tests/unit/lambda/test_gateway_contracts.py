@@ -62,6 +62,33 @@ def test_a_contract_is_read_once_and_by_many_callers_at_a_time() -> None:
     assert contracts.known("digits")
 
 
+def test_a_caller_that_is_given_up_does_not_end_what_another_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "READERS", 1)
+    lake, may_read = CountingLake(), threading.Event()
+
+    def slow(name: str) -> bytes:
+        may_read.wait(5)
+        return lake.read(name)
+
+    contracts = Contracts(VERSIONS, slow)
+
+    async def two() -> str:
+        busy = asyncio.ensure_future(contracts.get("flight-delay"))
+        await asyncio.sleep(0.01)
+        given_up = asyncio.ensure_future(contracts.get("digits"))
+        patient = asyncio.ensure_future(contracts.get("digits"))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        await asyncio.sleep(0.01)
+        may_read.set()
+        await busy
+        return (await patient).version
+
+    assert asyncio.run(two()) == VERSION
+
+
 def test_while_the_lake_fails_reads_are_rare_and_then_the_contract_is_there() -> None:
     lake = CountingLake()
     lake.down = True

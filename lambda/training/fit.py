@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -148,7 +149,18 @@ def _number(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is none of its types")
 
 
+def _end_with_the_command() -> None:
+    """End when the command ends that started this process, however it ends: it holds the other end of stdin."""
+
+    def wait() -> None:
+        os.read(0, 1)  # not sys.stdin, whose lock would outlive the interpreter
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
+    _end_with_the_command()
     folder, work = map(Path, sys.argv[1:3])
     document = json.loads((work / "contract.json").read_bytes())
     settings = json.loads((work / "settings.json").read_bytes())
@@ -162,6 +174,8 @@ def main() -> None:
     except (BadSetting, BadModelCode) as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,14 +138,17 @@ def _run(definition: ModelDefinition, work: Path, known: Path) -> str:
     command = [str(_python(folder)), "-m", "training.fit", str(folder), str(work)]
     # The folder of packages that run in a cloud, alone: the model's environment has none of the platform's packages.
     environment = {**os.environ, "PYTHONPATH": str(HOME / "lambda")}
-    done = subprocess.run(command, env=environment, stdout=sys.stderr)
-    if done.returncode == REFUSED:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=sys.stderr
+    ) as run:
+        status = run.wait()  # its stdin stays open for as long as this process lives
+    if status == REFUSED:
         raise NotTrained("The reason is above.")
-    if done.returncode in (-2, 130):
+    if status in (-signal.SIGINT, 130):
         raise KeyboardInterrupt
-    if done.returncode:
+    if status:
         raise NotTrained(
-            f"models/{folder.name}: its code ended with status {done.returncode}; the reason is above."
+            f"models/{folder.name}: its code ended with status {status}; the reason is above."
         )
     return (work / "recipe").read_text()
 

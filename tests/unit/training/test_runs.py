@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from training import fit, runs
 from training.interface import BadSetting
@@ -17,6 +19,7 @@ from training.store import ModelStore
 from config.model_contract import model_definition
 from tests.model_folders import modules
 from tests.onnx_models import model
+from tests.processes import becomes
 
 ROOT = Path(__file__).resolve().parents[3]
 FLIGHTS = model_definition(ROOT / "models" / "flight-delay")
@@ -143,6 +146,31 @@ def test_a_model_with_packages_of_its_own_is_trained_where_only_they_are(
     (folder / "requirements.txt").write_text("./no-such-folder\n")
     with pytest.raises(NotTrained, match=r"requirements\.txt: its packages could not be installed"):
         runs.train("flight-delay", store, {}, promote=None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_ends_with_the_command_that_is_killed(
+    folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    begun = tmp_path / "begun"
+    (folder / "data.py").write_text(
+        "import os, pathlib, time\n"
+        "def load(contract):\n"
+        f"    pathlib.Path({str(begun)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(300)\n"
+    )
+    code = (
+        "from pathlib import Path\n"
+        "from training import runs\n"
+        "from training.store import ModelStore\n"
+        f"runs.MODELS = Path({str(folder.parent)!r})\n"
+        f"runs.train('flight-delay', ModelStore(Path({str(tmp_path / 'store')!r})), {{}}, promote=None)\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambda")])}
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **path}) as command:
+        assert becomes(lambda: begun.exists() and begun.read_text(), 60)
+        command.send_signal(number)
+    assert becomes(lambda: not psutil.pid_exists(int(begun.read_text())), 10)
 
 
 def test_an_unknown_model_is_refused_with_the_list_and_the_nearest_name() -> None:

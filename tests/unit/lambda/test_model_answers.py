@@ -214,3 +214,13 @@ def test_an_output_without_a_part_for_each_instance_is_refused(answer: dict[str,
     document = contract({"given": {"type": "vector", "length": 2}}, answer, {"given": [0.25, 0.75]})
     with pytest.raises(UnfitModel, match=r"answer to the example: |outputs: "):
         Model(built.SerializeToString(), document)
+
+
+@pytest.mark.parametrize("large", [1e302, -1.7e308, 123456789012345680.0])
+def test_a_number_that_is_too_large_for_decimals_is_unchanged(large: float) -> None:
+    """NumPy rounds by multiplying: 1e302 would become infinity, which is no JSON."""
+    form = {"given": (TensorProto.DOUBLE, [None])}
+    document = contract({"given": {"type": "number"}}, {"kind": "tensors"}, {"given": 1})
+    with np.errstate(over="raise"):  # as in the server
+        found = Model(mirror(form), document).predictions([{"given": large}])
+    assert found == [{"seen_given": large}]

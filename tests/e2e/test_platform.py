@@ -51,12 +51,14 @@ def served(outputs: dict[str, Any], model: str = "flight-delay") -> dict[str, An
     return found
 
 
-def ask(outputs: dict[str, Any], model: str) -> Any:
-    """The answer of a model about its contract's example."""
-    contract = http_answer(f"{outputs['gateway_url']}/models/{model}").json
+def ask(outputs: dict[str, Any], model: str) -> Answer:
+    """The answer of a model about its contract's example; the gateway's refusal if it has no such model."""
+    contract = http_answer(f"{outputs['gateway_url']}/models/{model}")
+    if contract.status != 200:
+        return contract
     return http_answer(
         f"{outputs['gateway_url']}/models/{model}/predict",
-        {"instances": [contract["example"]]},
+        {"instances": [contract.json["example"]]},
         **{"x-api-key": outputs["gateway_key"]},
     )
 

@@ -138,18 +138,17 @@ class RehearsedStack(NamedStack):
     def make(self, target: str) -> str:
         stage, _, cloud = self.name.partition("-")
         if stage != CLONES_STACK:  # a delivery's: its file and its state are this clone's
-            return f'(eval "$(make -s env)"; make {target} STACK={self.name})'
+            return environment.in_rehearsal(f"make {target} STACK={self.name}")
         if not cloud and self.file != SETTINGS:
             cloud = StackFile.read(self.file).settings[CLOUD]
         return f"make {target} CLOUD={cloud}" if cloud else f"make {target}"
 
     def pulumi_line(self, words: str) -> str:
-        """In a shell of its own: the environment of the rehearsal stays out of the person's."""
-        return f'(eval "$(make -s env)"; pulumi {words} --stack {self.name})'
+        return environment.in_rehearsal(f"pulumi {words} --stack {self.name}")
 
     def built_elsewhere(self, moves: list[Move]) -> str:
         new = new_stack(self.name, moves)
-        return f'(eval "$(make -s env)"; {creation(self.name, moves)} && make up STACK={new})'
+        return environment.in_rehearsal(f"{creation(self.name, moves)} && make up STACK={new}")
 
     @property
     def edited(self) -> Path:

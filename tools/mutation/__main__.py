@@ -54,7 +54,15 @@ def rehearsal_tests(*words: str) -> list[str]:
     return sorted(each for each in files if any(word in each for word in words))
 
 
-EVERY_CLOUD = ("fresh_account", "lists", "provider_semantics", "reads", "request_bodies")
+EVERY_CLOUD = (
+    "errors",
+    "fresh_account",
+    "lists",
+    "names",
+    "provider_semantics",
+    "reads",
+    "request_bodies",
+)
 FOLDERS = {
     "components": Folder(
         ["components"],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rehearsal.core.records import CheckFailure, Json, Record, Refusal
-from rehearsal.gcp import credentials, iam, permissions, vertex_ai
+from rehearsal.gcp import credentials, iam, operations, permissions, vertex_ai
 from rehearsal.gcp.profile import INVOKES, environment
 from rehearsal.provider.context import Context
 from tests.unit.rehearsal.gcp_project import (
@@ -597,3 +597,39 @@ def test_versions_of_a_secret_are_listed_newest_first_and_never_share_a_number(
     )[1]
     assert [each["name"] for each in rest["versions"]] == [one.id]
     assert "nextPageToken" not in rest
+
+
+# https://cloud.google.com/apis/design/errors#handling_errors: an operation has the code of gRPC
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("INVALID_ARGUMENT", 3),
+        ("NOT_FOUND", 5),
+        ("ALREADY_EXISTS", 6),
+        ("PERMISSION_DENIED", 7),
+        ("RESOURCE_EXHAUSTED", 8),
+        ("FAILED_PRECONDITION", 9),
+        ("ABORTED", 10),
+        ("UNIMPLEMENTED", 12),
+        ("INTERNAL", 13),
+        ("UNAVAILABLE", 14),
+        ("UNAUTHENTICATED", 16),
+        ("OfAnotherService", 13),
+    ],
+)
+def test_a_failed_operation_has_the_number_of_its_error(
+    gcp: Project, code: str, number: int
+) -> None:
+    def work() -> Json:
+        raise Refusal(code, "no")
+
+    done = gcp.finish(operations.start(gcp.context, f"{PLACE}/models/m", work))
+    assert done["error"] == {"code": number, "message": "no"}
+    assert "response" not in done
+    assert done["done"] is True
+
+
+def test_a_build_that_nobody_began_is_not_found(gcp: Project) -> None:
+    # https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds/get
+    missing = gcp.call("GET", f"cloudbuild/v1/{PLACE}/builds/none")
+    assert refused(missing) == (404, "NOT_FOUND")

@@ -237,10 +237,32 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
     )
 
 
+def runs_as_wanted(state: Path) -> str | None:
+    """What `start` would report of a rehearsal that it would leave as it is; None if there is none, or not such a one.
+
+    `start` has a process of its own, because the rehearsal stays. Without it a command that changes nothing is faster.
+    """
+    try:
+        profile = _profile()
+        running = request(state, "/_api/status")
+    except RehearsalError:
+        return None  # `start` says why
+    return _left_as_it_is(state, running, profile)
+
+
+def _left_as_it_is(state: Path, running: dict[str, Any], profile: str) -> str | None:
+    if running.get("profile") != profile or _digest_of_running(state) != code_digest():
+        return None
+    return f"the rehearsal ({profile}) runs already: {url(state)}"
+
+
 def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bool:
     """Whether the running rehearsal is stopped, because its code or its profile is not the one wanted now."""
     _wait(state, None)
     running = request(state, "/_api/status")
+    if text := _left_as_it_is(state, running, profile):
+        say(text)
+        return False
     pid = resident_pid(state)
     in_use = pid is not None and _is_in_use(state, pid)
     if running.get("profile") != profile:  # one of an earlier version has none
@@ -251,14 +273,11 @@ def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bo
                 f" {PROFILE_VARIABLE}={running.get('profile')}"
             )
         say(f"the rehearsal {change}: it is restarted; its resources are kept")
-    elif _digest_of_running(state) != code_digest():
+    else:
         if in_use:
             say("the rehearsal's code was changed, but an update is using it: it is not restarted")
             return False
         say("the rehearsal's code was changed: it is restarted; its resources are kept")
-    else:
-        say(f"the rehearsal ({profile}) runs already: {url(state)}")
-        return False
     stop(state, say)
     return True
 

@@ -36,8 +36,10 @@ def start(state: Path, **options: bool) -> str:
 
 
 def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> None:
+    assert supervisor.runs_as_wanted(state) is None
     assert "is ready" in start(state)
     assert "runs already" in start(state), "starting twice is harmless"
+    assert supervisor.runs_as_wanted(state) == start(state)
     first = supervisor.request(state, "/_api/status")
     assert first["memory_mb"] < 150
     addresses = {each.laddr.ip for each in psutil.Process(first["pid"]).net_connections()}

@@ -18,6 +18,8 @@ import google.auth.credentials
 import google.oauth2.credentials
 import pytest
 import requests
+from google.auth import _regional_access_boundary_utils
+from google.oauth2 import service_account
 
 from components.azure import arm
 from components.azure.dynamic.endpoint_traffic import EndpointTrafficProvider
@@ -201,6 +203,24 @@ def test_a_shift_of_traffic_that_azure_gives_up_gives_azures_reason(
     props = {"endpoint_id": ENDPOINT, "deployment": "m-new", "model_version": "v"}
     with pytest.raises(RuntimeError, match=reason):
         EndpointTrafficProvider().create(props)
+
+
+def test_a_request_with_an_accounts_token_asks_no_other_service_of_google(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = service_account.Credentials(None, "a@p.iam.gserviceaccount.com", server.url)  # type: ignore[no-untyped-call]
+    account.token = "t"
+    monkeypatch.setattr(rest, "_credentials", lambda _project: account)
+    asked: list[object] = []
+    monkeypatch.setattr(
+        _regional_access_boundary_utils._RegionalAccessBoundaryRefreshManager,
+        "start_refresh",
+        lambda *arguments: asked.append(arguments),
+    )
+    server.answers = {"/v1/thing": [OK]}
+    assert rest.call("GET", f"{server.url}/v1/thing") == OK[1]
+    assert server.received["authorization"] == "Bearer t"
+    assert asked == []
 
 
 @pytest.mark.parametrize("cloud", get_args(Cloud))

@@ -9,11 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
+import time
 from typing import Any
 
+import httpx
 import pytest
+from starlette.requests import Request
 
-from rehearsal.aws import lambda_functions, s3
+from rehearsal.aws import codebuild, lambda_functions, lambda_urls, s3
 from rehearsal.aws.profile import INVOKES
 from rehearsal.core.assets import ASSET, SIGNATURE
 from rehearsal.core.records import CheckFailure, Json, Record, Refusal
@@ -608,3 +612,259 @@ def test_s3_takes_an_object_and_a_setting_within_its_limits(account: Account) ->
     ]
     made = account.create(s3.Lifecycle.token, "rules", bucket=bucket.id, rules=rules)
     assert made.id == bucket.id
+
+
+def url_request(**scope: Any) -> Request:
+    known = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict/a",
+        "query_string": b"a=1&a=2&b=",
+        "http_version": "1.1",
+        "client": ("10.0.0.9", 1),
+        "headers": [
+            (b"host", b"abc.lambda-url.eu-west-1.on.aws"),
+            (b"user-agent", b"curl"),
+            (b"x-twice", b"1"),
+            (b"x-twice", b"2"),
+            (b"content-type", b"application/json"),
+        ],
+    }
+    return Request({**known, **scope})
+
+
+def test_the_event_of_a_function_url_has_the_form_of_payload_2_0() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+    event = lambda_urls.event(url_request(), b'{"a": 1}')
+    context = event.pop("requestContext")
+    assert abs(context.pop("timeEpoch") - time.time() * 1000) < 60_000
+    assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000", context.pop("time"))
+    assert len(context.pop("requestId")) == 36
+    assert context == {
+        "accountId": "anonymous",
+        "apiId": "rehearsal",
+        "domainName": "abc.lambda-url.eu-west-1.on.aws",
+        "domainPrefix": "rehearsal",
+        "http": {
+            "method": "POST",
+            "path": "/predict/a",
+            "protocol": "HTTP/1.1",
+            "sourceIp": "10.0.0.9",
+            "userAgent": "curl",
+        },
+        "routeKey": "$default",
+        "stage": "$default",
+    }
+    headers = event.pop("headers")
+    assert (headers["x-twice"], headers["content-type"]) == ("1,2", "application/json")
+    assert event == {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/predict/a",
+        "rawQueryString": "a=1&a=2&b=",
+        "queryStringParameters": {"a": "1,2", "b": ""},
+        "isBase64Encoded": False,
+        "body": '{"a": 1}',
+    }
+    empty = lambda_urls.event(url_request(query_string=b"", client=None, headers=[]), b"")
+    assert "body" not in empty
+    assert "queryStringParameters" not in empty
+    assert empty["isBase64Encoded"] is False
+    assert empty["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_text"),
+    [
+        ("text/plain", True),
+        ("application/json", True),
+        ("application/javascript; charset=utf-8", True),
+        ("application/xml", True),
+        ("application/problem+json; charset=utf-8", True),
+        ("application/octet-stream", False),
+        ("", False),
+    ],
+)
+def test_the_body_of_an_event_is_text_by_its_content_type(content_type: str, is_text: bool) -> None:
+    headers = [(b"content-type", content_type.encode())]
+    event = lambda_urls.event(url_request(headers=headers), b"x")
+    assert (event["isBase64Encoded"], event["body"]) == (not is_text, "x" if is_text else "eA==")
+
+
+URL_CODE = """
+import base64
+ANSWERS = {
+    "/plain": {"a": 1},
+    "/text": "hello",
+    "/full": {
+        "statusCode": 201,
+        "headers": {"Content-Type": "text/css", "X-Number": 3},
+        "cookies": ["a=1", "b=2"],
+        "body": "p {}",
+    },
+    "/binary": {"statusCode": 200, "isBase64Encoded": True, "body": "iVBORw=="},
+    "/empty": {"statusCode": 204},
+}
+def handler(event, context):
+    return ANSWERS[event["rawPath"]]
+"""
+
+
+def test_the_answer_of_a_function_url_is_what_its_function_returns(account: Account) -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-response-payload
+    function = account.function("gateway", account.role("gateway", "lambda"), URL_CODE)
+    made = account.create(
+        lambda_urls.URL, "url", functionName=function.id, authorizationType="NONE"
+    )
+    assert made.id == function.id
+    assert made.outputs["functionArn"] == function.outputs["arn"]
+    assert len(made.outputs["urlId"]) == 32
+    url = made.outputs["functionUrl"]
+    assert url.endswith("/")
+    with httpx.Client(base_url=url) as client:
+        plain = client.get("/plain")
+        assert (plain.status_code, plain.json()) == (200, {"a": 1})
+        assert plain.headers["content-type"] == "application/json"
+        assert client.get("/text").json() == "hello"
+        full = client.get("/full")
+        assert (full.status_code, full.text) == (201, "p {}")
+        assert full.headers["content-type"].startswith("text/css")
+        assert full.headers["x-number"] == "3"
+        assert full.headers.get_list("set-cookie") == ["a=1", "b=2"]
+        assert client.get("/binary").content == b"\x89PNG"
+        assert client.get("/empty").status_code == 204
+        # An error of the function: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+        failed = client.get("/missing")
+        assert (failed.status_code, failed.json()) == (502, {"Message": "Internal Server Error"})
+        large = client.post("/plain", content=b"x" * (6 * 2**20 + 1))
+        assert (large.status_code, large.json()) == (413, {"Message": "Request Entity Too Large"})
+        assert client.post("/plain", content=b"x" * (6 * 2**20 - 5000)).status_code == 200
+    account.lifecycle.delete(made.token, made.id)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    with pytest.raises(CheckFailure, match="authorizationType"):
+        account.create(lambda_urls.URL, "x", functionName=function.id, authorizationType="AWS_IAM")
+    with pytest.raises(Refusal, match="a URL is for an alias") as refusal:
+        account.create(
+            lambda_urls.URL,
+            "x",
+            functionName=function.id,
+            qualifier="none",
+            authorizationType="NONE",
+        )
+    assert refusal.value.code == "ResourceNotFoundException"
+
+
+SPEC = """\
+version: 0.2
+phases:
+  pre_build:
+    commands:
+      - echo $CODEBUILD_BUILD_ID
+  build:
+    commands:
+      - %s
+"""
+
+
+def built(account: Account, command: str, **source: Any) -> Json:
+    """A build with one command, as BatchGetBuilds reports it at its end."""
+    number = len(account.context.all(codebuild.PROJECT))
+    role = account.role(f"build{number}", "codebuild", allow("*", "*"))
+    project = account.create(
+        codebuild.PROJECT,
+        f"project{number}",
+        serviceRole=role.outputs["arn"],
+        artifacts={"type": "NO_ARTIFACTS"},
+        source={"type": "S3", "location": "none/x.zip", "buildspec": SPEC % command, **source},
+        environment={"environmentVariables": [{"name": "A", "value": "1"}]},
+    )
+    assert project.id == f"arn:aws:codebuild:{REGION}:{ACCOUNT}:project/{project.inputs['name']}"
+    _, started = account.call(
+        "CodeBuild_20161006.StartBuild", {"projectName": project.inputs["name"]}
+    )
+    id = started["build"]["id"]
+    assert started["build"]["arn"] == f"arn:aws:codebuild:{REGION}:{ACCOUNT}:build/{id}"
+    assert started["build"]["projectName"] == project.inputs["name"]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        _, answer = account.call("CodeBuild_20161006.BatchGetBuilds", {"ids": [id, "none:1"]})
+        assert answer["buildsNotFound"] == ["none:1"]
+        if answer["builds"][0]["buildComplete"]:
+            return dict(answer["builds"][0])
+        time.sleep(0.02)
+    raise AssertionError("the build does not end")
+
+
+def log_of(account: Account, build: Json) -> str:
+    path = build["logs"]["deepLink"].removeprefix(account.context.base_url)
+    return str(account.http.get(path).text)
+
+
+def test_a_build_ends_in_the_phase_that_failed_with_codebuilds_words(account: Account) -> None:
+    # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BuildPhase.html
+    bucket = account.create(BUCKET, "lake").id
+    location = f"{bucket}/c.zip"
+    account.create(OBJECT, "context", bucket=bucket, key="c.zip", source=archive({"a": "b"}))
+    done = built(account, "make all", location=location)
+    assert (done["buildStatus"], done["currentPhase"]) == ("SUCCEEDED", "BUILD")
+    phases = [(each["phaseType"], each["phaseStatus"]) for each in done["phases"]]
+    names = ("QUEUED", "DOWNLOAD_SOURCE", "PRE_BUILD", "BUILD")
+    assert phases == [(name, "SUCCEEDED") for name in names]
+    assert done["endTime"] >= done["startTime"]
+    log = log_of(account, done)
+    assert f"Downloaded {location}" in log
+    assert "(recorded: the rehearsal runs docker build and docker push only)" in log
+    missing = built(account, "true", location=f"{bucket}/none.zip")
+    assert (missing["buildStatus"], missing["currentPhase"]) == ("FAILED", "DOWNLOAD_SOURCE")
+    (context,) = missing["phases"][-1]["contexts"]
+    assert context["statusCode"] == "CLIENT_ERROR"
+    assert context["message"].startswith("NoSuchKey: The specified key does not exist")
+    assert context["message"].endswith(f"arn:aws:s3:::{bucket}/none.zip")
+    elsewhere = built(account, "true", location="o/r", type="GITHUB")
+    assert elsewhere["phases"][-1]["contexts"][0]["statusCode"] == "NotRehearsed"
+    for command, reason in (
+        ("docker push none:1", "An image does not exist locally with the tag: none:1"),
+        ("docker build .", "docker build without --tag"),
+        ("docker build -t a/b:1 . && docker push a/b:1", ""),
+    ):
+        failed = built(account, command, location=location)
+        if reason:
+            (context,) = failed["phases"][-1]["contexts"]
+            assert (failed["currentPhase"], context["statusCode"]) == (
+                "BUILD",
+                "COMMAND_EXECUTION_ERROR",
+            )
+            words = f"Error while executing command: {command}. Reason: exit status 1"
+            assert context["message"] == words
+            assert reason in log_of(account, failed)
+    assert account.http.get("/aws/_logs/codebuild/none:1").status_code == 404
+    unknown = account.call("CodeBuild_20161006.StartBuild", {"projectName": "none"})
+    assert refused(unknown) == (404, "ResourceNotFoundException")
+    project = account.context.all(codebuild.PROJECT)[0]
+    account.lifecycle.delete(project.token, project.id)
+    gone = account.call("CodeBuild_20161006.BatchGetBuilds", {"ids": [done["id"]]})[1]
+    assert gone == {"builds": [], "buildsNotFound": [done["id"]]}
+    path = done["logs"]["deepLink"].removeprefix(account.context.base_url)
+    assert account.http.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("spec", ["a: [\n", "- a\n- b\n", "version: 0.2\n\n", "phases: {}\n\n"])
+def test_a_buildspec_has_a_version_and_phases(account: Account, spec: str) -> None:
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
+    with pytest.raises(CheckFailure, match="YAML_FILE_ERROR") as failure:
+        account.create(codebuild.PROJECT, "p", source={"type": "S3", "buildspec": spec})
+    assert failure.value.property == "source"
+
+
+def test_a_project_needs_a_role_that_codebuild_may_assume(account: Account) -> None:
+    role = account.role("other", "lambda")
+    with pytest.raises(Refusal, match="CodeBuild is not authorized to perform") as refusal:
+        account.create(
+            codebuild.PROJECT,
+            "p",
+            serviceRole=role.outputs["arn"],
+            artifacts={"type": "NO_ARTIFACTS"},
+            source={"type": "NO_SOURCE"},
+        )
+    assert refusal.value.code == "InvalidInputException"

@@ -13,7 +13,7 @@ from operations.data.lake import Lake
 from operations.engine import cloud_errors
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
-from operations.terminal import fail
+from operations.terminal import fail, waiting
 
 
 def copy_models(source: Lake, champion: str | None) -> bool:
@@ -22,7 +22,8 @@ def copy_models(source: Lake, champion: str | None) -> bool:
     ``champion``: the version that becomes it in a clone that has none.
     """
     try:
-        found = _copied_models(source)
+        with waiting("the models in the lake"):
+            found = _copied_models(source)
     except (
         Exception
     ) as error:  # a full disk, an expired login: each cloud's client has errors of its own

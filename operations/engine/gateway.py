@@ -11,7 +11,7 @@ from typing import Any
 
 from operations.engine.installation import HOME
 from operations.engine.stack import NamedStack
-from operations.terminal import fail, say
+from operations.terminal import fail, say, waiting
 
 FLIGHT = HOME / "docs" / "flight.json"
 """A request about a real flight."""
@@ -61,7 +61,8 @@ def predicted_bytes(stack: NamedStack, outputs: dict[str, Any]) -> bytes:
         data=FLIGHT.read_bytes(),
         headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
     )
-    return _answer_when_ready(request, _trust(stack))
+    with waiting(f"a prediction from {outputs['gateway_url']}"):
+        return _answer_when_ready(request, _trust(stack))
 
 
 def code_version(stack: NamedStack, outputs: dict[str, Any]) -> str | None:

@@ -7,8 +7,10 @@ what the answers say. The codes of refusals are those of https://google.aip.dev/
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from tests.unit.rehearsal.gcp_project import (
     BUCKET_MEMBER,
     ENDPOINT,
     ENDPOINT_MEMBER,
+    OBJECT,
     PLACE,
     PROJECT,
     REGION,
@@ -633,3 +636,118 @@ def test_a_build_that_nobody_began_is_not_found(gcp: Project) -> None:
     # https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds/get
     missing = gcp.call("GET", f"cloudbuild/v1/{PLACE}/builds/none")
     assert refused(missing) == (404, "NOT_FOUND")
+
+
+def test_a_bucket_is_listed_and_written_as_cloud_storage_writes_it(gcp: Project) -> None:
+    # https://cloud.google.com/storage/docs/json_api/v1/buckets
+    bucket = gcp.create(BUCKET, "lake", location="eu", labels={"team": "a"})
+    assert bucket.outputs["location"] == "EU"
+    assert bucket.outputs["url"] == f"gs://{bucket.id}"
+    assert bucket.outputs["selfLink"] == f"https://www.googleapis.com/storage/v1/b/{bucket.id}"
+    listed = gcp.call("GET", f"storage/storage/v1/b?project={PROJECT}")[1]
+    (found,) = listed["items"]
+    assert listed["kind"] == "storage#buckets"
+    assert (found["kind"], found["id"], found["name"]) == (
+        "storage#bucket",
+        bucket.id,
+        bucket.id,
+    )
+    assert found["labels"]["team"] == "a"
+    assert "items" not in gcp.call("GET", "storage/storage/v1/b?project=other")[1]
+    made = gcp.create(OBJECT, "a", bucket=bucket.id, name="a b", content="content")
+    digest = base64.b64encode(hashlib.md5(b"content").digest()).decode()
+    assert made.outputs["md5hash"] == digest
+    assert made.outputs["outputName"] == "a b"
+    assert made.outputs["generation"] > 0
+    assert made.outputs["crc32c"]
+    assert made.id == f"{bucket.id}-a b"
+    with pytest.raises(Refusal, match="containing objects without") as refusal:
+        gcp.delete(bucket)
+    assert refusal.value.code == "conflict"
+    gcp.delete(gcp.update(bucket, forceDestroy=True))
+    assert gcp.context.all(OBJECT) == []
+    assert gcp.lifecycle.read(BUCKET, bucket.id) is None
+
+
+def test_an_upload_names_its_object_in_the_query_or_in_front_of_its_body(gcp: Project) -> None:
+    # https://cloud.google.com/storage/docs/uploading-objects#rest-upload-objects
+    bucket = gcp.create(BUCKET, "lake", location="EU").id
+    at = gcp.address(credentials.deployer(gcp.context))
+    upload = f"{at}/upload/storage/v1/b/{bucket}/o"
+
+    def put(query: str, body: bytes, **headers: str) -> Any:
+        return gcp.http.post(f"{upload}?{query}", content=body, headers=headers)
+
+    with gcp.http:  # one event loop for the proxy's connections
+        assert put("uploadType=media&name=a", b"x").status_code == 200
+        for body in (b"", b"no object", b"{}", b'{"name"', b"[" * 100_000):
+            wrong = put("uploadType=resumable", body)
+            assert wrong.status_code == 400
+            assert wrong.json()["error"]["message"] == "Required: the object's name."
+        encoded = {"content-encoding": "gzip"}
+        wrong = put("uploadType=media&name=b", b"no gzip", **encoded)
+        assert (wrong.status_code, wrong.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        once = put("uploadType=media&name=a&ifGenerationMatch=0", b"x")
+        assert (once.status_code, once.json()["error"]["code"]) == (412, 412)
+        for name in ("", "a/../b", "a%0Ab", "x" * 1025):
+            assert put(f"uploadType=media&name={name}", b"x").status_code == 400
+        assert gcp.http.get(f"{at}/storage/v1/b/{bucket}/unknown").status_code == 404
+        assert gcp.http.delete(f"{at}/storage/v1/b/{bucket}/o/a").status_code in (200, 204)
+
+
+BUILDER = "gcr.io/cloud-builders/docker"
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"name": "bash", "args": ["build"]}, "only: "),
+        ({"name": BUILDER, "args": ["push"]}, "only: "),
+        ({"name": BUILDER, "args": ["build", "--tag", "other:1", "."]}, "not among the images"),
+        ({"name": BUILDER, "args": ["build", "."]}, "None is built, but not among the images"),
+        (
+            {"name": BUILDER, "args": ["build", "-t", "x-docker.pkg.dev/p/r/i:1", "."]},
+            'name unknown: Repository "x-docker.pkg.dev/p/r/i" not found',
+        ),
+    ],
+)
+def test_a_build_whose_step_cannot_be_done_fails_with_its_reason(
+    gcp: Project, step: Json, words: str
+) -> None:
+    # https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds#failureinfo
+    email = gcp.account("builder")
+    body = {
+        "steps": [step],
+        "images": ["x-docker.pkg.dev/p/r/i:1"],
+        "serviceAccount": f"projects/{PROJECT}/serviceAccounts/{email}",
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+    }
+    status, operation = gcp.call("POST", f"cloudbuild/v1/{PLACE}/builds", body)
+    assert status == 200, operation
+    build = operation["metadata"]["build"]
+    assert build["status"] == "QUEUED"
+    deadline = time.monotonic() + 20
+    while build["status"] in ("QUEUED", "WORKING"):
+        assert time.monotonic() < deadline
+        build = gcp.call("GET", f"cloudbuild/v1/{PLACE}/builds/{build['id']}")[1]
+    assert build["status"] == "FAILURE"
+    assert build["failureInfo"]["type"] == "USER_BUILD_STEP"
+    assert words in build["failureInfo"]["detail"]
+    assert build["finishTime"] >= build["startTime"] >= build["createTime"]
+
+
+@pytest.mark.parametrize("replicas", [{"minReplicaCount": 2}, {"maxReplicaCount": 2}])
+def test_the_cpus_of_a_machine_are_those_in_its_name(live_context: Context, replicas: Json) -> None:
+    quotas = replace(live_context.behaviour.quotas, vertex_cpus=8)
+    gcp = Project(replace(live_context, behaviour=replace(live_context.behaviour, quotas=quotas)))
+    model(gcp)
+    endpoint(gcp, "7", "1", _1=100)  # which has four of the eight
+
+    def deployed(machine: str) -> tuple[int, str]:
+        resources = {"machineSpec": {"machineType": machine}, **replicas}
+        wanted = {"id": "1", "model": f"{PLACE}/models/m", "dedicatedResources": resources}
+        path = f"{VERTEX}/endpoints/8:deployModel"
+        return refused(gcp.call("POST", path, {"deployedModel": wanted}))
+
+    endpoint(gcp, "8")
+    assert deployed("n1-standard-4") == (429, "RESOURCE_EXHAUSTED")

@@ -17,7 +17,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -142,10 +142,24 @@ def _is_in_use(state: Path, pid: int) -> bool:
     """Whether an engine is connected to one of its providers: an update is in progress."""
     ports = Ports(state / "addresses.json")
     providers = {ports.get(part) for part in PARTS if part != "http"}
+    with _own(pid):
+        connections = psutil.Process(pid).net_connections("tcp")
     return any(
         each.laddr.port in providers and each.status == psutil.CONN_ESTABLISHED
-        for each in psutil.Process(pid).net_connections("tcp")
+        for each in connections
     )
+
+
+@contextlib.contextmanager
+def _own(pid: int) -> Iterator[None]:
+    """Raise `RehearsalError` if another user has started this rehearsal, root for instance."""
+    try:
+        yield
+    except psutil.AccessDenied:
+        raise RehearsalError(
+            f"the rehearsal that runs here, process {pid}, is of another user, {psutil.Process(pid).username()}. As that user:"
+            f" {STOP}"
+        ) from None
 
 
 def url(state: Path) -> str:
@@ -317,7 +331,8 @@ def stop(state: Path, say: Callable[[str], None]) -> None:
     pid = resident_pid(state)
     if pid:
         # The processes that it started are in sessions of their own; it stops them, and then ends.
-        processes.end_sessions([(pid, processes.start_time(pid) or 0)], grace=20)
+        with _own(pid):
+            processes.end_sessions([(pid, processes.start_time(pid) or 0)], grace=20)
     left = _stop_orphans(state)
     (state / "resident.json").unlink(missing_ok=True)
     if pid or left:

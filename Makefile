@@ -10,6 +10,8 @@ unexport PYTHONHOME PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONINSPECT 
 export PYTHONUTF8 := 1
 unexport PYTHONIOENCODING
 python := .venv/bin/python
+# For programs that take no signals themselves.
+interruptible := $(python) -m tools.interruptible
 # make expands what it is given: `$(shell …)` in the name of a branch, or in a file that came with an artifact, would run.
 # Before any other `shell`, which has the same variables in its environment.
 $(foreach word,ALLOW BACKUP BASE CLOUD DATA DIFF ERRORS FROM KEY P95_MS PROFILE STACK TESTS TO VERSION MODEL MONTHS NAME FILE PROMOTE SET URL,$(if $(and \
@@ -124,61 +126,61 @@ review: bootstrap ## What this tree would change of what BASE (default HEAD) bui
 install: bootstrap ## Install what the other targets need; all that need it call it, except env and guard
 all: install lint test ## install, lint, test
 test: bootstrap ## Run every check and every test except e2e-long, checkov, judge, pack and mutate, which CI runs apart
-	@$(python) -m tools.verify
+	@$(interruptible) tools.verify
 lint: check ## Formatting, lint, types, the direction of imports, and secrets
 check: bootstrap ## The same as `make lint`
-	@$(python) -m tools.verify format lint types imports secrets
+	@$(interruptible) tools.verify format lint types imports secrets
 audit: bootstrap ## Ask OSV for known vulnerabilities of all pinned packages; what may stay, and until when: tools/audit.toml
-	@$(python) -m tools.audit
+	@$(interruptible) tools.audit
 sbom: bootstrap ## Write what the images and the environments consist of into .sbom/, as CycloneDX
-	@$(python) -m tools.sbom
+	@$(interruptible) tools.sbom
 secrets: bootstrap ## Look for credentials in the repository's files; what only looks like one: tools/secrets.toml
-	@$(python) -m tools.secret_scan
+	@$(interruptible) tools.secret_scan
 unit: bootstrap ## Unit, contract and snapshot tests: no engine, seconds
-	@$(python) -m tools.verify unit
+	@$(interruptible) tools.verify unit
 e2e: bootstrap ## The rehearsal end to end: the real engine on all three clouds
-	@$(python) -m tools.verify e2e
+	@$(interruptible) tools.verify e2e
 e2e-long: bootstrap ## End to end on platforms that no other test shares: STACK=, moves, new accounts and machines, late grants, isolation
-	@$(python) -m tools.verify e2e-long
+	@$(interruptible) tools.verify e2e-long
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.serving
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(python) -m bench.gateway
-	@$(python) -m bench.platform
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(interruptible) bench.serving
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(interruptible) bench.gateway
+	@$(interruptible) bench.platform
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots
 screenshots: bootstrap ## Take the pictures of the two pages in docs/ again; needs Chromium
-	@UPDATE_SCREENSHOTS=1 $(python) -m tools.verify screenshots
+	@UPDATE_SCREENSHOTS=1 $(interruptible) tools.verify screenshots
 	@git --no-pager diff --stat -- 'docs/*.png'
 policy: bootstrap ## Check what the program registers against the policies (STATE=export.json: an existing stack)
-	@$(python) -m policy $(if $(STATE),--state $(STATE))
+	@$(interruptible) policy $(if $(STATE),--state $(STATE))
 checkov: bootstrap ## The same plans checked by checkov; what is waived, and why: policy/waivers.toml
-	@$(python) -m policy.checkov
+	@$(interruptible) policy.checkov
 judge: bootstrap ## The same plans held against cfn-lint and Google's discovery documents, and AWS in the rehearsal beside moto; AZURERM=1: and the azurerm provider
-	@$(python) -m policy.judge
-	@$(if $(AZURERM),$(python) -m policy.azurerm_judge)
-	@$(python) -m tools.verify judge
+	@$(interruptible) policy.judge
+	@$(if $(AZURERM),$(interruptible) policy.azurerm_judge)
+	@$(interruptible) tools.verify judge
 pack: bootstrap ## The policy pack on the real engine: existing stacks pass, an insecure change is refused
-	@$(python) -m tools.verify pack
+	@$(interruptible) tools.verify pack
 crash: bootstrap ## Kill the engine and the cloud at every step, and check that `make up` repairs it (ONLY=, SAMPLE=, SEED=)
 	@$(python) -m operations crash $(CLOUD) $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 mutate: bootstrap ## Change the code in one place after another, and see whether a test fails (ONLY=path, SAMPLE=, SEED=, KEEP=1)
-	@$(python) -m tools.mutation $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+	@$(interruptible) tools.mutation $(if $(ONLY),--only '$(ONLY)') $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 api-coverage: bootstrap ## Write docs/reference/api-coverage.md: which inputs are checked against which API model
-	@$(python) -m policy.api_coverage
+	@$(interruptible) policy.api_coverage
 fuzz: bootstrap ## Raw HTTP against gateway, model server and rehearsal, and the gateway against its OpenAPI document: REQUESTS=2000 for each, SEED=
-	@TRIPLANE_FUZZ_REQUESTS=$(or $(REQUESTS),2000) TRIPLANE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(python) -m tools.verify fuzz
+	@TRIPLANE_FUZZ_REQUESTS=$(or $(REQUESTS),2000) TRIPLANE_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(interruptible) tools.verify fuzz
 soak: bootstrap ## The no-op proof over 10,000 generated stack files (FILES=…)
-	@$(python) -m tests.soak $(FILES)
+	@$(interruptible) tests.soak $(FILES)
 format: fmt ## The same as `make fmt`
 fmt: bootstrap ## Format the code, and bring the generated parts of docs/reference up to date
 	@.venv/bin/ruff format -q .
 	@.venv/bin/ruff check -q --fix .
-	@$(python) -m tools.settings_table
-	@$(python) -m tools.prerequisites
-	@$(python) -m tools.identities
+	@$(interruptible) tools.settings_table
+	@$(interruptible) tools.prerequisites
+	@$(interruptible) tools.identities
 lock: bootstrap ## Pin all dependencies again from requirements*.in
-	@$(python) -m tools.lock
+	@$(interruptible) tools.lock
 clean: ## Remove what the checkers and tests left; keeps .venv, models and stacks
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

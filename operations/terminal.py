@@ -6,9 +6,9 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Timer
+from threading import Event, Thread
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -23,6 +23,7 @@ class Terminated(KeyboardInterrupt):
 
 LONG = 2.0
 """Seconds without a word after which a person wonders."""
+LONGEST_PAUSE = 30.0
 
 
 def has_colours(stream: TextIO) -> bool:
@@ -38,16 +39,25 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Say on stderr what is waited for, if the block takes long."""
-    # Not on stdout: a program may read what the command prints.
-    timer = Timer(LONG, lambda: say(f"waiting for {what}", sys.stderr))
-    timer.daemon = True
-    timer.start()
+def waiting(what: str, progress: Callable[[], str] | None = None) -> Iterator[None]:
+    """Say on stderr what is waited for, if the block takes long; with ``progress`` how far it is, after longer and longer
+    pauses."""
+    ended = Event()
+
+    def report() -> None:
+        pause = LONG
+        while not ended.wait(pause):
+            # Not on stdout: a program may read what the command prints.
+            say(f"waiting for {what}{f': {progress()}' if progress else ''}", sys.stderr)
+            if not progress:
+                return
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    Thread(target=report, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
 
 
 @contextmanager

@@ -3,17 +3,10 @@
 Usage: python -m policy [aws|gcp|azure …] [--state EXPORT.json]
 """
 
-# ruff: noqa: E402  # what a Ctrl-C does is set before the imports
-
 from __future__ import annotations
 
-import signal
-
-_INTERRUPTED = signal.getsignal(signal.SIGINT)
-if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
-
 import json
+import signal
 import sys
 from pathlib import Path
 from string import ascii_uppercase
@@ -79,9 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _INTERRUPTED)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `make policy | head`
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main()

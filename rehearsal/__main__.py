@@ -1,12 +1,19 @@
 """The rehearsal's command line: ``python -m rehearsal start|stop|status|page|env|fault|ledger|wipe``."""
 
+# ruff: noqa: E402  # what a Ctrl-C does is set before the imports
+
 from __future__ import annotations
+
+import signal
+
+_INTERRUPTED = signal.getsignal(signal.SIGINT)
+if __name__ == "__main__" and _INTERRUPTED is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import argparse
 import dataclasses
 import errno
 import os
-import signal
 import sys
 from typing import NoReturn
 
@@ -151,4 +158,5 @@ def _fault(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _INTERRUPTED)
     main()

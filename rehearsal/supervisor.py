@@ -17,7 +17,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -142,10 +142,24 @@ def _is_in_use(state: Path, pid: int) -> bool:
     """Whether an engine is connected to one of its providers: an update is in progress."""
     ports = Ports(state / "addresses.json")
     providers = {ports.get(part) for part in PARTS if part != "http"}
+    with _own(pid):
+        connections = psutil.Process(pid).net_connections("tcp")
     return any(
         each.laddr.port in providers and each.status == psutil.CONN_ESTABLISHED
-        for each in psutil.Process(pid).net_connections("tcp")
+        for each in connections
     )
+
+
+@contextlib.contextmanager
+def _own(pid: int) -> Iterator[None]:
+    """Raise `RehearsalError` if another user has started this rehearsal, root for instance."""
+    try:
+        yield
+    except psutil.AccessDenied:
+        raise RehearsalError(
+            f"the rehearsal that runs here, process {pid}, is of another user, {psutil.Process(pid).username()}. As that user:"
+            f" {STOP}"
+        ) from None
 
 
 def url(state: Path) -> str:
@@ -237,10 +251,32 @@ def start(state: Path, say: Callable[[str], None], *, new_ports: bool = False) -
     )
 
 
+def runs_as_wanted(state: Path) -> str | None:
+    """What `start` would report of a rehearsal that it would leave as it is; None if there is none, or not such a one.
+
+    `start` has a process of its own, because the rehearsal stays. Without it a command that changes nothing is faster.
+    """
+    try:
+        profile = _profile()
+        running = request(state, "/_api/status")
+    except RehearsalError:
+        return None  # `start` says why
+    return _left_as_it_is(state, running, profile)
+
+
+def _left_as_it_is(state: Path, running: dict[str, Any], profile: str) -> str | None:
+    if running.get("profile") != profile or _digest_of_running(state) != code_digest():
+        return None
+    return f"the rehearsal ({profile}) runs already: {url(state)}"
+
+
 def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bool:
     """Whether the running rehearsal is stopped, because its code or its profile is not the one wanted now."""
     _wait(state, None)
     running = request(state, "/_api/status")
+    if text := _left_as_it_is(state, running, profile):
+        say(text)
+        return False
     pid = resident_pid(state)
     in_use = pid is not None and _is_in_use(state, pid)
     if running.get("profile") != profile:  # one of an earlier version has none
@@ -251,14 +287,11 @@ def _stops_outdated(state: Path, profile: str, say: Callable[[str], None]) -> bo
                 f" {PROFILE_VARIABLE}={running.get('profile')}"
             )
         say(f"the rehearsal {change}: it is restarted; its resources are kept")
-    elif _digest_of_running(state) != code_digest():
+    else:
         if in_use:
             say("the rehearsal's code was changed, but an update is using it: it is not restarted")
             return False
         say("the rehearsal's code was changed: it is restarted; its resources are kept")
-    else:
-        say(f"the rehearsal ({profile}) runs already: {url(state)}")
-        return False
     stop(state, say)
     return True
 
@@ -298,7 +331,8 @@ def stop(state: Path, say: Callable[[str], None]) -> None:
     pid = resident_pid(state)
     if pid:
         # The processes that it started are in sessions of their own; it stops them, and then ends.
-        processes.end_sessions([(pid, processes.start_time(pid) or 0)], grace=20)
+        with _own(pid):
+            processes.end_sessions([(pid, processes.start_time(pid) or 0)], grace=20)
     left = _stop_orphans(state)
     (state / "resident.json").unlink(missing_ok=True)
     if pid or left:

@@ -82,7 +82,8 @@ os.environ.setdefault(
 )
 # Tests run as they do in a shell that has neither clouds of its own nor a rehearsal's (`make env`).
 isolate(os.environ)
-for name in [each for each in os.environ if each.startswith("TRIPLANE_")]:
+# What else begins with TRIPLANE_ is for tests: `make soak` and `make fuzz` say with it how much is to be tested.
+for name in [each for each in os.environ if each.startswith("TRIPLANE_REHEARSAL_")]:
     del os.environ[name]
 
 

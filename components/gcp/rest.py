@@ -20,8 +20,7 @@ from components.dynamic import wait_for
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
-    from google.auth.transport.requests import AuthorizedSession
-    from requests import Response
+    from requests import PreparedRequest, Response, Session
 
 T = TypeVar("T")
 
@@ -133,15 +132,32 @@ def _credentials(project: str | None) -> Credentials:
     return credentials
 
 
-def _session(url: str) -> AuthorizedSession:
+def _authorized(credentials: Credentials, request: PreparedRequest) -> PreparedRequest:
+    """The request with the credentials' token.
+
+    Not by an `AuthorizedSession`: beside its first request it asks iamcredentials.googleapis.com in which regions the account
+    may act, also where the request goes to another address than Google's, and no setting ends that. Its answer would be a hint
+    for later requests of the same process; without one google-auth sends none.
+    https://github.com/googleapis/google-auth-library-python/blob/main/google/auth/_regional_access_boundary_utils.py
+    """
+    from google.auth.transport.requests import Request
+
+    if not credentials.valid:
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+    credentials.apply(request.headers)  # type: ignore[no-untyped-call]
+    return request
+
+
+def _session(url: str) -> Session:
     # Imported here: most runs send no request to these APIs, and are faster by 0.1 s.
-    from google.auth.transport.requests import AuthorizedSession
+    from requests import Session
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
 
     about = re.search(r"/projects/([^/?:]+)", url.partition("?")[0])
     credentials = _credentials(about[1] if about else None)
-    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    session = Session()
+    session.auth = functools.partial(_authorized, credentials)
     # Every request may be sent twice: the ids are our own, so a repeated create is answered with 409.
     retry = Retry(
         total=6,
@@ -160,9 +176,7 @@ def call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str,
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         with _session(url) as session:
-            response = session.request(  # type: ignore[no-untyped-call]
-                method, url, json=body, timeout=60
-            )
+            response = session.request(method, url, json=body, timeout=60)
         # 409 is ABORTED, too: another change came between.
         # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
         busy = response.status_code == CONFLICT and '"ABORTED"' in response.text

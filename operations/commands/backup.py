@@ -37,7 +37,7 @@ from operations.engine.stack import NamedStack
 from operations.engine.state_signature import with_signature
 from operations.recovery import copy_signature, kept_key
 from operations.recovery.copy_search import ALLOW_WITHOUT_COPY, StateCopy
-from operations.terminal import fail, say
+from operations.terminal import fail, say, waiting
 
 MIB = 2**20
 AGAIN = (
@@ -101,8 +101,14 @@ def restore(stack: NamedStack) -> None:
 
 def copied(source: Lake, target: Lake, overwrite: Overwritten) -> Copied:
     """Copy one lake into another. Leaves with a reason if that stops."""
+    result = Copied()
+
+    def so_far() -> str:
+        return f"{result.copied} of {result.found} objects so far, {result.size / MIB:.1f} MiB"
+
     try:
-        return backup.copy(source, target, overwrite=overwrite)
+        with waiting("the copy of the lake", so_far):
+            return backup.copy(source, target, overwrite=overwrite, result=result)
     except Exception as error:  # a full disk, an expired login: each client has errors of its own
         fail(
             f"The copy has stopped: {cloud_errors.reason_of_stop(error)}\nEach object that is there is whole, and the source is unchanged: the next"

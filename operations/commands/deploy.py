@@ -82,14 +82,22 @@ def _destroy_all(stack: NamedStack, config: StackConfig) -> None:
             f" the same). Set it to false, run `{stack.make('up')}`, and then destroy."
         )
     stack.update("destroy")
+    # Without the option Pulumi deletes the stack's file, too: here it is the settings, and in git.
+    # https://www.pulumi.com/docs/iac/cli/commands/pulumi_stack_rm/
     print(
-        f"\nStack {stack.name} is empty. To build it again: {stack.make('up')}. To remove it: {stack.pulumi_line('stack rm')}"
+        f"\nStack {stack.name} is empty. To build it again: {stack.make('up')}. To remove it: {stack.pulumi_line('stack rm --preserve-config')}"
     )
 
 
 def _destroy_all_but_data(stack: NamedStack) -> None:
-    kept = urns_with_dependencies(stack.resources(), DATA_COMPONENTS)
-    stack.update("destroy", *(word for urn in kept for word in ("--exclude", urn)))
+    resources = stack.resources()
+    kept = urns_with_dependencies(resources, DATA_COMPONENTS)
+    # It has the region and project of the data. Without them an update would take a changed setting for the first one, and
+    # replace the lake (`components.stack_place`).
+    place = [each["urn"] for each in resources if each["type"].endswith(":Foundation")]
+    stack.update(
+        "destroy", *(word for urn in dict.fromkeys([*kept, *place]) for word in ("--exclude", urn))
+    )
     copy_state_into_lake(stack)
     names = [resource_name(urn) for urn in kept if not resource_type(urn).startswith("triplane")]
     # Pulumi's last sentence is about what it was to delete, and sounds as if nothing were left.

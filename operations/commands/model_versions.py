@@ -17,7 +17,7 @@ from operations.engine import cloud_errors
 from operations.engine.gateway import different_versions
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
-from operations.terminal import fail
+from operations.terminal import fail, waiting
 
 FILE_OF_MODEL = re.compile(r"(?P<model>[^/]+)/[0-9a-f]{64}/[^/]+")
 """A model's file in the lake's zone of models. A bundle of several models lies deeper: a deployment makes it again."""
@@ -29,7 +29,8 @@ def copy_models(source: Lake, champions: Mapping[str, str]) -> bool:
     ``champions``: by model, the version that becomes its champion in a clone that has none.
     """
     try:
-        found = _copied_models(source)
+        with waiting("the models in the lake"):
+            found = _copied_models(source)
     except (
         Exception
     ) as error:  # a full disk, an expired login: each cloud's client has errors of its own

@@ -37,12 +37,19 @@ class Copied:
     """Objects that the target has of its own, with another content than the source's, and that it keeps."""
 
 
-def copy(source: Lake, target: Lake, *, overwrite: Overwritten = "nothing") -> Copied:
+def copy(
+    source: Lake,
+    target: Lake,
+    *,
+    overwrite: Overwritten = "nothing",
+    result: Copied | None = None,
+) -> Copied:
     """Copy objects that are missing in the target, zone by zone, and those that were written again since.
 
-    Each object is written as a whole, so that an interrupted run is continued by the next one.
+    Each object is written as a whole, so that an interrupted run is continued by the next one. ``result`` is counted up
+    meanwhile.
     """
-    result = Copied()
+    result = result or Copied()
     for zone in ZONES:
         existing = {each.name: each for each in target.objects(f"{zone}/")}
         for each in source.objects(f"{zone}/"):

@@ -20,7 +20,7 @@ from operations.engine.resources import stack_outputs
 from operations.engine.stack import Stack
 from operations.engine.state_contents import parsed_state
 from operations.engine.state_signature import with_signature
-from operations.terminal import say
+from operations.terminal import say, waiting
 
 
 class UnreadableCopy(Exception):
@@ -73,7 +73,8 @@ def copy_state_into_lake(stack: Stack) -> dict[str, Any] | None:
         state = stack.export()
         resources = (state.get("deployment") or {}).get("resources") or ()
         if lake := _lake_among(resources, stack):
-            write_state_copy(lake, stack.name, with_signature(stack, state))
+            with waiting("the lake, which gets a copy of the state"):
+                write_state_copy(lake, stack.name, with_signature(stack, state))
         return state
     # Each cloud's client has errors of its own, and Pulumi's end the run: this one has its own end already.
     except (Exception, SystemExit) as error:

@@ -13,6 +13,7 @@ from components.azure import arm
 from config.schema import StackConfig
 from operations.engine import guards
 from operations.engine.stack import Stack
+from operations.terminal import waiting
 
 CREDENTIAL_OVERRIDES = frozenset(
     (
@@ -45,7 +46,8 @@ def account_refusals(stack: Stack, config: StackConfig) -> list[str]:
 
 def credential_refusals(config: StackConfig, recorded: str) -> list[str]:
     """Reasons to refuse: the current credentials and settings are of another account than the recorded one."""
-    current = current_account(config, recorded)
+    with waiting(f"{config.cloud}, which is asked whose credentials these are"):
+        current = current_account(config, recorded)
     if current is None:
         return [
             f"the stack was created in the subscription {recorded}, and these credentials do not see it. Nothing"

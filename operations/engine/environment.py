@@ -82,6 +82,11 @@ def has_rehearsal(variables: Mapping[str, str]) -> bool:
     return "TRIPLANE_REHEARSAL_URL" in variables
 
 
+def in_rehearsal(command: str) -> str:
+    """What a person types for a command in the rehearsal, in any shell of this clone's folder, which stays as it is."""
+    return f'(eval "$(make -s env)"; {command})'
+
+
 def mixed_clouds(variables: Mapping[str, str]) -> list[str]:
     """Reasons to refuse a stack of the shell: its state is another backend's, and its cloud would be the rehearsal.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from operations.engine.stack import NamedStack
-from operations.terminal import fail, say
+from operations.terminal import fail, say, waiting
 
 START_SECONDS = 60
 PERMITTED_SECONDS = 10 * 60
@@ -127,7 +127,8 @@ def _predicted(stack: NamedStack, outputs: Mapping[str, Any], contract: Mapping[
         data=_example_body(contract).encode(),
         headers={"content-type": "application/json", "x-api-key": outputs.get("gateway_key", "")},
     )
-    return _answer_when_ready(request, trusted(stack))
+    with waiting(f"a prediction from {outputs['gateway_url']}"):
+        return _answer_when_ready(request, trusted(stack))
 
 
 def _predict_path(contract: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from operations.engine.locks import remove_stale_locks
 from operations.engine.stack import SCRATCH, NamedStack
 from operations.engine.state_file import (
     compressed_states,
+    exported_state,
     intact_copies,
     state_in_file,
     state_problem,
@@ -33,6 +34,7 @@ from operations.engine.state_file import (
 )
 from operations.started_processes import staying_environment
 from operations.terminal import fail, say
+from rehearsal import supervisor
 
 SETTINGS = HOME / "Pulumi.dev.yaml"
 
@@ -63,6 +65,9 @@ def unknown_cloud(cloud: str) -> str | None:
 def start_rehearsal() -> None:
     """Start the rehearsal, unless it runs already. It stays until `make down`."""
     refuse(disk_shortages())
+    if text := supervisor.runs_as_wanted(supervisor.state_folder(HOME)):
+        print(text, flush=True)
+        return
     command = [str(PYTHON), "-m", "rehearsal", "start"]
     if subprocess.run(command, cwd=HOME, env=staying_environment()).returncode:
         fail("The rehearsal did not start; the reason is above.")
@@ -138,18 +143,17 @@ class RehearsedStack(NamedStack):
     def make(self, target: str) -> str:
         stage, _, cloud = self.name.partition("-")
         if stage != CLONES_STACK:  # a delivery's: its file and its state are this clone's
-            return f'(eval "$(make -s env)"; make {target} STACK={self.name})'
+            return environment.in_rehearsal(f"make {target} STACK={self.name}")
         if not cloud and self.file != SETTINGS:
             cloud = StackFile.read(self.file).settings[CLOUD]
         return f"make {target} CLOUD={cloud}" if cloud else f"make {target}"
 
     def pulumi_line(self, words: str) -> str:
-        """In a shell of its own: the environment of the rehearsal stays out of the person's."""
-        return f'(eval "$(make -s env)"; pulumi {words} --stack {self.name})'
+        return environment.in_rehearsal(f"pulumi {words} --stack {self.name}")
 
     def built_elsewhere(self, moves: list[Move]) -> str:
         new = new_stack(self.name, moves)
-        return f'(eval "$(make -s env)"; {creation(self.name, moves)} && make up STACK={new})'
+        return environment.in_rehearsal(f"{creation(self.name, moves)} && make up STACK={new}")
 
     @property
     def edited(self) -> Path:
@@ -193,8 +197,12 @@ class RehearsedStack(NamedStack):
     def recorded_state(self) -> dict[str, Any]:
         return state_in_file(self.state_file) if self.exists() else {}
 
+    def export(self) -> dict[str, Any]:
+        # Without the engine, whose start takes a third of a second. It reads the same file.
+        return exported_state(self.state_file) if self.exists() else super().export()
+
     def resources(self) -> list[dict[str, Any]]:
-        return list(self.recorded_state().get("resources") or ())  # as exported, without the engine
+        return list(self.recorded_state().get("resources") or ())
 
     def state_problem(self) -> str | None:
         return state_problem(self.state_file, self.name)

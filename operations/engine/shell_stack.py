@@ -105,15 +105,23 @@ class ShellStack(NamedStack):
         _ = self.backend
 
     def make(self, target: str) -> str:
-        return f"make {target} STACK={self.reference}"
+        return self._line(f"make {target} STACK={self.reference}")
 
     def pulumi_line(self, words: str) -> str:
         """With this clone's Pulumi if the shell has none: only its backend and credentials are the shell's."""
-        return f"{typed_pulumi()} {words} --stack {self.reference}"
+        return self._line(f"{typed_pulumi()} {words} --stack {self.reference}")
 
     def built_elsewhere(self, moves: list[Move]) -> str:
         new = new_stack(self.reference, moves)
-        return f"{creation(self.reference, moves, typed_pulumi())} && make up STACK={new}"
+        return self._line(
+            f"{creation(self.reference, moves, typed_pulumi())} && make up STACK={new}"
+        )
+
+    def _line(self, command: str) -> str:
+        """Also in a shell without the rehearsal's environment, if the stack needs that: it may be that of one line only."""
+        if environment.has_rehearsal(self.environment):
+            return environment.in_rehearsal(command)
+        return command
 
     @property
     def edited(self) -> Path:
@@ -209,7 +217,7 @@ class ShellStack(NamedStack):
             return None
         return (
             f"Pulumi Cloud encrypts the secrets of stack {self.reference}, and nobody else can read them. Nothing was"
-            " changed. It keeps every version of the state: {self.pulumi_line('stack history')};"
+            f" changed. It keeps every version of the state: {self.pulumi_line('stack history')};"
             f" {self.pulumi_line('stack export --version … --file state.json')};"
             f" {self.pulumi_line('stack import --file state.json')}. Then {self.make('repair')}"
         )

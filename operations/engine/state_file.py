@@ -55,8 +55,18 @@ def intact_copies(state: Path, stack: str) -> Iterator[tuple[Path, dict[str, Any
     backups = state.parents[2] / "backups" / state.parent.name / stack
     for path in (state.with_name(f"{state.name}.bak"), *backups.glob("*.json")):
         intact = path.exists() and state_problem(path, stack) is None
-        if intact and (latest := state_in_file(path)).get("resources"):
-            yield path, {"version": 3, "deployment": latest}
+        if intact and state_in_file(path).get("resources"):
+            yield path, exported_state(path)
+
+
+def exported_state(state: Path) -> dict[str, Any]:
+    """What `pulumi stack export` prints of an intact file.
+
+    https://github.com/pulumi/pulumi/blob/v3.250.0/pkg/backend/diy/backend.go (ExportDeployment)
+    """
+    found = json.loads(state.read_bytes())
+    form = {name: found[name] for name in ("version", "features") if name in found}
+    return {"version": 3, **form, "deployment": found["checkpoint"].get("latest") or {}}
 
 
 def state_in_file(state: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from operations.data.state_copy import UnreadableCopy, read_state_copy
 from operations.engine.stack import NamedStack
 from operations.engine.state_signature import Signature, without_signature
 from operations.recovery.refusals import lakes_unreadable
-from operations.terminal import fail
+from operations.terminal import fail, waiting
 
 ALLOW_SECOND_PLATFORM = "second"
 """The word that allows another platform beside one whose state is lost: ``ALLOW=second``."""
@@ -66,12 +66,13 @@ class BrokenCopy(Exception):
 def newest_lake_copy(config: StackConfig, stack: str) -> StateCopy | None:
     """The newest copy of this stack's state in a lake; None without one that has resources. Raises `BrokenCopy`."""
     copies = []
-    for uri in lake_locations.find_lakes(config):
-        try:
-            if copy := read_state_copy(lake_locations.open_lake(uri), stack):
-                copies.append(StateCopy.signed(uri, copy))
-        except UnreadableCopy as error:
-            raise BrokenCopy(uri, str(error)) from None
+    with waiting("the account's lakes, one of which may have a copy of the state"):
+        for uri in lake_locations.find_lakes(config):
+            try:
+                if copy := read_state_copy(lake_locations.open_lake(uri), stack):
+                    copies.append(StateCopy.signed(uri, copy))
+            except UnreadableCopy as error:
+                raise BrokenCopy(uri, str(error)) from None
     return _newest(copies)
 
 

@@ -7,7 +7,7 @@ import re
 from typing import ClassVar
 
 from rehearsal.aws import authorization
-from rehearsal.aws.arns import set_arn
+from rehearsal.aws.arns import arn, set_arn
 from rehearsal.aws.calls import Call
 from rehearsal.aws.sagemaker import ENDPOINT, SCALING_TARGET
 from rehearsal.aws.tags import check_tags
@@ -83,7 +83,7 @@ def describe_scalable_targets(call: Call) -> Json:
                 "ScalableDimension": each.inputs["scalableDimension"],
                 "MinCapacity": int(each.inputs["minCapacity"]),
                 "MaxCapacity": int(each.inputs["maxCapacity"]),
-                "RoleARN": call.arn("iam", "role/aws-service-role"),
+                "RoleARN": arn(call.context, "iam", "", "role/aws-service-role"),
                 "CreationTime": each.created,
             }
             for each in targets

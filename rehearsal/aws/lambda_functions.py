@@ -23,7 +23,7 @@ from rehearsal.core.request_bodies import InvalidBody, json_value
 from rehearsal.provider.context import Context
 from rehearsal.provider.resource_type import Name, ResourceType
 from rehearsal.provider.retries import retried
-from rehearsal.runtime.functions.pool import TooManyRequests
+from rehearsal.runtime.functions.pool import NoSuchFunction, TooManyRequests
 from rehearsal.runtime.functions.registry import Function as Running
 from rehearsal.runtime.functions.sandbox import FunctionError
 
@@ -335,7 +335,7 @@ async def invoke(call: Call, request: Request, name: str) -> Response:
             await call.context.functions.invoke(instance_key(name, qualifier), body),
             headers=headers,
         )
-    except KeyError:
+    except NoSuchFunction:
         arn = call.arn("lambda", f"function:{name}:{qualifier}")
         raise Refusal("ResourceNotFoundException", f"Function not found: {arn}") from None
     except TooManyRequests as refused:

@@ -54,7 +54,7 @@ def get_client_config(context: Context, arguments: Json, config: Json) -> Json:
         "project": config.get("project") or context.account.gcp_project,
         "region": region,
         "zone": config.get("zone") or f"{region}-a",
-        "accessToken": "rehearsal",
+        "accessToken": credentials.token(context, credentials.deployer(context))["access_token"],
         "defaultLabels": config.get("defaultLabels") or {},
     }
 

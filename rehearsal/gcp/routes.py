@@ -52,12 +52,11 @@ Method = tuple[str, str, str, Operation]
 """Verb, address, permission and operation."""
 
 
-def _policy(path: str, kind: str) -> tuple[Method, ...]:
-    """The two methods of a resource's policy."""
+def _policy(path: str, kind: str, read: str = "GET") -> tuple[Method, ...]:
+    """The two methods of a resource's policy; the older APIs read it with a POST."""
     return tuple(
         (verb, f"{path}:{method}", f"{kind}.{method}", not_rehearsed)
-        for method in ("getIamPolicy", "setIamPolicy")
-        for verb in ("GET", "POST")
+        for verb, method in ((read, "getIamPolicy"), ("POST", "setIamPolicy"))
     )
 
 
@@ -108,7 +107,7 @@ SERVICES: dict[str, tuple[Method, ...]] = {
     ),
     "/cloudresourcemanager/v3": (
         ("POST", PROJECT + ":testIamPermissions", NONE, projects.test_permissions),
-        *_policy(PROJECT, "resourcemanager.projects"),
+        *_policy(PROJECT, "resourcemanager.projects", read="POST"),
         ("GET", PROJECT, "resourcemanager.projects.get", projects.get_project),
         *_changes(PROJECT, "resourcemanager.projects"),
     ),
@@ -146,7 +145,7 @@ SERVICES: dict[str, tuple[Method, ...]] = {
         ("GET", PROJECT + "/serviceAccounts", "iam.serviceAccounts.list", iam.list_accounts),
         ("POST", PROJECT + "/serviceAccounts", "iam.serviceAccounts.create", not_rehearsed),
         ("POST", ACCOUNT + "/keys", "iam.serviceAccountKeys.create", not_rehearsed),
-        *_policy(ACCOUNT, "iam.serviceAccounts"),
+        *_policy(ACCOUNT, "iam.serviceAccounts", read="POST"),
         *_changes(ACCOUNT, "iam.serviceAccounts"),
         ("POST", PROJECT + "/roles", "iam.roles.create", not_rehearsed),
         *_changes(PROJECT + "/roles/{role}", "iam.roles"),
@@ -216,7 +215,7 @@ SERVICES: dict[str, tuple[Method, ...]] = {
             "aiplatform.endpoints.undeploy",
             vertex_ai.undeploy_model,
         ),
-        *_policy(ENDPOINT, "aiplatform.endpoints"),
+        *_policy(ENDPOINT, "aiplatform.endpoints", read="POST"),
         ("POST", ENDPOINT + ":{verb}", NONE, vertex_ai.unknown_method),
         ("GET", PLACE + "/endpoints", "aiplatform.endpoints.list", vertex_ai.list_endpoints),
         ("POST", PLACE + "/endpoints", "aiplatform.endpoints.create", not_rehearsed),

@@ -44,6 +44,13 @@ MAX_BODY = 32 * 1024 * 1024
 IDLE_SECONDS = 600
 """A front end keeps an idle connection to its container for so long, and a container that closes it earlier can meet
 a request: its caller gets 503. https://docs.cloud.google.com/load-balancing/docs/https/request-distribution"""
+NO_OTHER_MACHINE = {
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "NO_PROXY": "127.0.0.1,127.0.0.0/8,localhost",
+}
+"""Where clients send what is for another machine: nothing listens there. google-auth asks iamcredentials.googleapis.com beside
+the requests for which it was called, and no setting ends that.
+https://github.com/googleapis/google-auth-library-python/blob/main/google/auth/_regional_access_boundary_utils.py"""
 DRAIN_SECONDS = 30
 RETRY_SECONDS = 2
 """Minimum time between two attempts to start a failed container."""
@@ -340,6 +347,7 @@ class Containers:
             # The trust store of the machine that the container runs on.
             "SSL_CERT_FILE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
+            **NO_OTHER_MACHINE,
             **program,
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         }

@@ -16,7 +16,7 @@ OF_A_STACK = {"make": "make", "pulumi_line": "pulumi"}
 
 @dataclass(frozen=True)
 class Hint:
-    """A command in a message."""
+    """A command in a message, or a whole text."""
 
     place: str
     text: str
@@ -24,15 +24,18 @@ class Hint:
 
 def hints() -> list[Hint]:
     """Every command in the texts of the program and the errors of the Makefile, in the order of the files."""
-    found = []
-    for folder in PROGRAM:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            for line, text in _texts(ast.parse(file.read_text())):
-                place = f"{file.relative_to(ROOT)}:{line}"
-                found += [Hint(place, command) for command in _commands(text)]
+    found = [Hint(each.place, command) for each in texts() for command in _commands(each.text)]
     for error in re.findall(r"\$\(error ((?:[^()]|\([^()]*\))*)", (ROOT / "Makefile").read_text()):
         found += [Hint("Makefile", command) for command in _commands(error)]
     return found
+
+
+def texts() -> Iterator[Hint]:
+    """Every text of the program that a person may read, with its place."""
+    for folder in PROGRAM:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for line, text in _texts(ast.parse(file.read_text())):
+                yield Hint(f"{file.relative_to(ROOT)}:{line}", text)
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:

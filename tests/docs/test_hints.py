@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from tests.docs.hints import Hint, hints
+from tests.docs.hints import Hint, hints, texts
 from tests.docs.test_commands import TARGETS, variables
 
 SENTENCES = {"it", "or", "room", "something", "this", "would"}
@@ -32,6 +32,16 @@ def test_the_hints_of_every_kind_are_found() -> None:
     ):
         assert any(text.startswith(expected) for text in texts), expected
     assert len(texts) > 100
+
+
+def test_no_message_has_a_placeholder_that_nothing_fills() -> None:
+    """A text without its `f` was printed as it is written: {self.pulumi_line('stack history')}."""
+    unfilled = [
+        f"{each.place}: {each.text[:60]}"
+        for each in texts()
+        if re.search(r"\{[a-z_]+(\.[a-z_]+|\()", each.text)
+    ]
+    assert unfilled == []
 
 
 @pytest.mark.parametrize("hint", EVERY)

@@ -1,7 +1,7 @@
 """Generated stack files on the real engine: each is created, does not change, and is destroyed without a trace.
 
 The mock layer (tests/soak) draws hundreds of files; these few are what mocks cannot judge: whether the
-engine and the clouds' rules accept what the program asks for. `make test` runs one file on each cloud;
+engine and the clouds' rules accept what the program asks for. `make e2e-long` runs one file on each cloud;
 TRIPLANE_ENGINE_FILES=20 runs twenty, TRIPLANE_SOAK_SEED=7 other ones.
 """
 

@@ -157,17 +157,7 @@ def checkout(
     Checkout(request.param, tmp_path).run("rehearsal", "stop")
 
 
-GOOGLE_ASKS = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="google-auth asks iamcredentials.googleapis.com where an account may act, in a thread beside each request",
-)
-"""https://github.com/googleapis/google-auth-library-python: google/auth/_regional_access_boundary_utils.py"""
-
-
-@pytest.mark.parametrize(
-    "checkout", ["aws", pytest.param("gcp", marks=GOOGLE_ASKS), "azure"], indirect=True
-)
+@pytest.mark.parametrize("checkout", ["aws", "gcp", "azure"], indirect=True)
 def test_no_address_but_the_rehearsals_is_asked_whatever_the_shell_and_the_home_folder_have(
     checkout: WatchedCheckout,
 ) -> None:

@@ -38,8 +38,9 @@ def test_a_killed_target_ends_what_it_started(
     words, begun = TARGETS[target]
     try:
         with started(checkout, "make", target, *words) as make:
-            assert becomes(lambda: make.poll() is not None or runs(begun, tmp_path), 240)
-            assert make.poll() is None, checkout.output
+            # On a busy machine `make soak` takes minutes until its engine runs.
+            becomes(lambda: make.poll() is not None or runs(begun, tmp_path), 600)
+            assert runs(begun, tmp_path), checkout.output
             os.kill(make.pid, number)
             make.wait(120)
             # The rehearsal of this clone, in which it delivers, stays; no other does.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from bench.harness import Stack
 from components.resource_types import RESOURCE_TYPES
+from operations.engine.state_file import exported_state
 from operations.recovery import physical_ids
 
 
@@ -16,3 +19,7 @@ def test_an_id_worked_out_from_inputs_is_the_id_that_the_cloud_gave(stack: Stack
             checked[each["urn"]] = (worked_out, each["id"])
     assert len(checked) > 8
     assert {urn: pair for urn, pair in checked.items() if pair[0] != pair[1]} == {}
+
+
+def test_a_states_file_is_read_as_the_engine_exports_it(stack: Stack) -> None:
+    assert exported_state(stack.state) == json.loads(stack.pulumi("stack", "export"))

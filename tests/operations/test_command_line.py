@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from operations.commands.registry import COMMANDS
 from operations.delivery import gates
 from operations.engine import chosen_stack, federated_token
 from operations.engine.installation import HOME
+from tests.processes import becomes
 
 MAKEFILE = (HOME / "Makefile").read_text()
 VARIABLES = {
@@ -293,3 +295,46 @@ def test_what_a_command_starts_takes_interrupts_also_in_the_background_of_a_scri
         text=True,
     )
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "operations", "env"],
+        ["-m", "rehearsal", "status"],
+        ["-m", "tools.interruptible", "tools.secret_scan"],
+        ["tools/bootstrap.py"],
+    ],
+    ids=lambda words: words[-1],
+)
+def test_ctrl_c_while_a_program_imports_its_modules_gives_no_traceback(
+    command: list[str], tmp_path: Path
+) -> None:
+    """Each imports one that takes long, and is interrupted in it."""
+    slow = (
+        "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\ntime.sleep(30)\n"
+    )
+    for module in ("fcntl", "detect_secrets", "hashlib", "shlex"):
+        (tmp_path / f"{module}.py").write_text(slow)
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=HOME,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HOME)])},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert becomes((tmp_path / "begun").exists, 30)
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in printed
+
+
+def test_make_runs_each_program_in_a_way_that_ctrl_c_ends_without_a_traceback() -> None:
+    """These take signals themselves; any other is run by tools.interruptible."""
+    programs = set(re.findall(r"\$\(python\) -m ([\w.]+)", MAKEFILE))
+    assert programs == {"operations", "rehearsal", "model_server", "tools.interruptible", "pytest"}

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from operations import terminal
+from operations.commands import model_versions
+from operations.data import lake_locations, state_copy
+from operations.engine import account, gateway, guards
+from operations.recovery import copy_search
+
+CONFIG: Any = SimpleNamespace(cloud="aws")
+STACK: Any = SimpleNamespace(name="dev", export=dict)
 
 
 class Screen(io.StringIO):
@@ -51,3 +61,52 @@ def test_what_takes_long_says_what_it_waits_for_and_not_on_stdout(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == ("• waiting for `pulumi preview`\n" if said else "")
+
+
+def test_what_takes_longer_says_how_far_it_is_after_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "LONG", 0.05)
+    done = iter(range(100))
+    with terminal.waiting("the copy", lambda: f"{next(done)} objects"):
+        time.sleep(0.6)
+    printed = capsys.readouterr().err.splitlines()
+    assert 3 <= len(printed) <= 4, printed
+    assert printed[:2] == ["• waiting for the copy: 0 objects", "• waiting for the copy: 1 objects"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "what"),
+    [
+        (lambda: gateway.predicted_bytes(STACK, {"gateway_url": "https://g"}), "a prediction from https://g"),
+        (lambda: account.credential_refusals(CONFIG, "1"), "aws, which is asked whose"),
+        (lambda: copy_search.newest_lake_copy(CONFIG, "dev"), "the account's lakes"),
+        (lambda: state_copy.copy_state_into_lake(STACK), "the lake, which gets a copy"),
+        (lambda: model_versions.copy_models(STACK, None), "the models in the lake"),
+    ],
+    ids=["prediction", "account", "lakes", "state", "models"],
+)  # fmt: skip
+def test_whatever_asks_a_cloud_says_so_when_it_takes_long(
+    wait: Callable[[], object],
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def slow(*_: object, **__: object) -> Any:
+        time.sleep(0.3)
+        return []
+
+    monkeypatch.setattr(terminal, "LONG", 0.05)
+    monkeypatch.setattr(gateway, "_answer_when_ready", slow)
+    monkeypatch.setattr(gateway, "_trust", lambda _: None)
+    monkeypatch.setattr(account, "current_account", slow)
+    monkeypatch.setattr(guards, "different_account_refusals", lambda *_: [])
+    monkeypatch.setattr(lake_locations, "find_lakes", slow)
+    monkeypatch.setattr(state_copy, "_lake_among", lambda *_: object())
+    monkeypatch.setattr(state_copy, "with_signature", lambda *_: {})
+    monkeypatch.setattr(state_copy, "write_state_copy", slow)
+    monkeypatch.setattr(model_versions, "_copied_models", slow)
+    wait()
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"• waiting for {what}")
+    assert printed.out == ""

@@ -1,6 +1,6 @@
 """The no-op proof without an engine: for any valid stack file, a second run of the program changes nothing.
 
-`make test` draws 300 files, always the same ones. `make soak` draws as many as it is asked to, and other ones.
+`make test` draws 120 files, always the same ones. `make soak` draws as many as it is asked to, and other ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.soak.stack_files import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = int(os.environ.get("TRIPLANE_SOAK_FILES", "300"))
+FILES = int(os.environ.get("TRIPLANE_SOAK_FILES", "120"))
 SEED = int(os.environ.get("TRIPLANE_SOAK_SEED", "0"))
 PARTS = 6
 """The files are drawn in parts, each with its own seed, so that the parts can run on several cores."""
@@ -111,6 +111,18 @@ def test_any_valid_stack_file_builds_on_every_cloud_and_renders_the_same_twice(
         assert contracts["aws"] == contracts["gcp"] == contracts["azure"]
 
     check()
+
+
+def test_make_soak_and_make_fuzz_say_how_much_is_tested() -> None:
+    code = (
+        "import tests.conftest; from tests.soak import test_no_op\n"
+        "print(test_no_op.FILES, test_no_op.SEED, os.environ['TRIPLANE_FUZZ_REQUESTS'])"
+    )
+    asked = {"TRIPLANE_SOAK_FILES": "7", "TRIPLANE_SOAK_SEED": "8", "TRIPLANE_FUZZ_REQUESTS": "9"}
+    printed = subprocess.check_output(
+        [sys.executable, "-c", f"import os; {code}"], cwd=ROOT, env={**os.environ, **asked}
+    )
+    assert printed.split() == [b"7", b"8", b"9"]
 
 
 def test_every_setting_is_drawn() -> None:

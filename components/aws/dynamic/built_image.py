@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pulumi
 from pulumi.dynamic import Resource
 
+from components.aws.dynamic.clients import client
 from components.built_image import BuildFailed, ImageProvider
 from components.dynamic import Props, wait_for
 
@@ -27,7 +27,7 @@ class BuiltImageProvider(ImageProvider):
 
     def digest(self, props: Props) -> str | None:
         """The digest that the tag names in ECR; None if there is no such image or repository."""
-        ecr = boto3.client("ecr", region_name=props["region"])
+        ecr = client("ecr", props["region"])
         repository = props["repository"].partition("/")[2]
         try:
             answer = ecr.describe_images(
@@ -69,7 +69,7 @@ class BuiltImage(Resource, module="triplane", name="AwsBuiltImage"):
 
 def _build(props: Props) -> None:
     """Build and push. Raises BuildFailed with CodeBuild's own reasons."""
-    codebuild = boto3.client("codebuild", region_name=props["region"])
+    codebuild = client("codebuild", props["region"])
     started = codebuild.start_build(projectName=props["project"])["build"]["id"]
 
     def finished() -> dict[str, Any] | None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from components.aws.dynamic.clients import client
 from components.dynamic import Props, Provider, wait_for
 
 NAMESPACE = "sagemaker"
@@ -76,7 +76,7 @@ def _deregister_for(props: Props) -> None:
     """Deregister the variant, unless the endpoint does not exist or is on the wanted machine already."""
     if _machine(props) in (None, props["machine"]):
         return
-    scaling = boto3.client("application-autoscaling", region_name=props["region"])
+    scaling = client("application-autoscaling", props["region"])
     target = resource_id(props["endpoint"], props["variant"])
     try:
         scaling.deregister_scalable_target(
@@ -97,7 +97,7 @@ def _deregister_for(props: Props) -> None:
 def _machine(props: Props) -> str | None:
     """The instance type that the endpoint runs on; None if there is no endpoint. Empty if it cannot be known,
     because the configuration in use was deleted, which AWS allows."""
-    sagemaker = boto3.client("sagemaker", region_name=props["region"])
+    sagemaker = client("sagemaker", props["region"])
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=props["endpoint"])
     except sagemaker.exceptions.ClientError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from components.aws.dynamic.clients import client
 from components.dynamic import Props, Provider, not_found, wait_for
 
 # SageMaker gives up on an update by itself; the longest bake and rollback stay well below.
@@ -29,7 +29,7 @@ class ServedModelProvider(Provider):
         return CreateResult(props["endpoint"], dict(props))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        sagemaker = boto3.client("sagemaker", region_name=props["region"])
+        sagemaker = client("sagemaker", props["region"])
         try:
             found = sagemaker.describe_endpoint(EndpointName=props["endpoint"])
         except sagemaker.exceptions.ClientError as error:
@@ -74,7 +74,7 @@ class ServedModel(Resource, module="triplane", name="AwsServedModel"):
 
 def _confirm(props: Props) -> None:
     """Wait for the end of the endpoint's update. Raises NotServed unless it serves the wanted configuration."""
-    sagemaker = boto3.client("sagemaker", region_name=props["region"])
+    sagemaker = client("sagemaker", props["region"])
 
     def settled() -> dict[str, Any] | None:
         found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=props["endpoint"])

@@ -13,6 +13,10 @@ PROCESSES = 4
 """At most, for one function. On 2 cores, more cold starts at once are slower than waiting."""
 
 
+class NoSuchFunction(Exception):
+    """There is no function of this key, or no more."""
+
+
 class TooManyRequests(Exception):
     """The reserved concurrency is in use (TooManyRequestsException, 429)."""
 
@@ -37,7 +41,7 @@ class Pool:
         """The function's answer. Blocks until it exists, not until the process is idle again."""
         with self._changed:
             if self._function is None:
-                raise KeyError("the function was deleted")
+                raise NoSuchFunction("the function was deleted")
             limit = self._function["max_concurrency"]
             if limit is not None and self._invocations >= limit:
                 raise TooManyRequests(f"Rate Exceeded: {limit} invocations are under way.")
@@ -79,7 +83,7 @@ class Pool:
             while True:
                 self._changed.wait_for(lambda: self._idle or self._running < PROCESSES)
                 if self._function is None:
-                    raise KeyError("the function was deleted")
+                    raise NoSuchFunction("the function was deleted")
                 if not self._idle:
                     self._running += 1
                     function = self._function

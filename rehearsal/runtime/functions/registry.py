@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.core.store import KeyValues
-from rehearsal.runtime.functions.pool import Pool
+from rehearsal.runtime.functions.pool import NoSuchFunction, Pool
 from rehearsal.runtime.functions.sandbox import Sandbox
 from rehearsal.runtime.processes import Processes, last_lines
 from rehearsal.runtime.program_environment import confined
@@ -100,7 +100,7 @@ class Functions:
     async def invoke(self, key: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """The handler's result for ``event``, as soon as it exists: extensions may still be working.
 
-        Raises `TooManyRequests`, `FunctionError`, `KeyError` for a key without a function.
+        Raises `TooManyRequests`, `FunctionError`, `NoSuchFunction`.
         """
         payload = json.dumps(event).encode()
         pool = self._pool(key)
@@ -130,7 +130,7 @@ class Functions:
             if key not in self._pools:
                 stored = self._kv.get(FUNCTIONS, key)
                 if stored is None:
-                    raise KeyError(key)
+                    raise NoSuchFunction(key)
                 self._pools[key] = Pool(stored, lambda found: self._start(key, found))
             return self._pools[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from config.model_contract import version_of, version_text
+from operations import terminal
 from operations.commands import backup as command
 from operations.commands import model_versions
 from operations.data.folder_lake import FolderLake
@@ -251,3 +253,21 @@ def test_a_mistake_of_ours_in_a_copy_keeps_its_traceback(
 
     with pytest.raises(TypeError, match="unsupported operand"):
         begin()
+
+
+def test_a_copy_that_takes_long_says_how_far_it_is_and_not_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class SlowLake(FolderLake):
+        def read(self, name: str) -> bytes | None:
+            time.sleep(0.2)
+            return super().read(name)
+
+    source = SlowLake(tmp_path / "source")
+    for number in range(3):
+        source.write(f"raw/{number}", b"x")
+    monkeypatch.setattr(terminal, "LONG", 0.1)
+    command.copied(source, FolderLake(tmp_path / "target"), "all")
+    printed = capsys.readouterr()
+    assert "• waiting for the copy of the lake: 0 of 1 objects so far, 0.0 MiB\n" in printed.err
+    assert printed.out == ""

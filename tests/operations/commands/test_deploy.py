@@ -264,3 +264,30 @@ def test_a_model_that_cannot_be_served_stops_an_update_and_a_preview_but_no_dest
     monkeypatch.setattr(deploy.account, "account_refusals", lambda *_: ["as far as the account"])
     with pytest.raises(SystemExit, match="as far as the account"):
         COMMANDS["destroy"](stack(written=None))
+
+
+def test_what_stays_of_a_destroyed_platform_knows_where_its_data_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or an update with another region, by plain Pulumi too, would delete the lake and build an empty one there."""
+    urn = "urn:pulumi:dev::triplane::triplane:index:Platform${}::x".format
+    lake, place, gateway = (
+        {"urn": urn(f"triplane:aws:{noun}"), "type": f"triplane:aws:{noun}"}
+        for noun in ("DataLake", "Foundation", "Gateway")
+    )
+    words: list[str] = []
+    existing = stack(resources=[lake, place, gateway])
+    existing.update = lambda verb, *given: words.extend(given)
+    monkeypatch.setattr(deploy, "copy_state_into_lake", lambda _: None)
+    deploy._destroy_all_but_data(existing)
+    assert words == ["--exclude", lake["urn"], "--exclude", place["urn"]]
+
+
+def test_the_command_that_removes_an_empty_stack_keeps_its_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Pulumi deletes it otherwise, and with it the settings."""
+    existing = stack()
+    existing.update = lambda verb: None
+    deploy._destroy_all(existing, SimpleNamespace(keep_data=False))  # type: ignore[arg-type]
+    assert "pulumi stack rm --preserve-config --stack prod" in capsys.readouterr().out

@@ -290,6 +290,19 @@ def test_a_command_of_pulumi_is_printed_as_the_shell_can_run_it(
     assert prod.pulumi_line(words) == f"{own} {words} --stack prod"
 
 
+def test_a_command_for_a_stack_of_the_rehearsals_shell_works_in_any_shell(
+    prod: ShellStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make` prints such a line for another stack itself: the person's own shell has another backend, or none."""
+    monkeypatch.setattr(shell_stack, "typed_pulumi", lambda: "pulumi")
+    monkeypatch.setenv("TRIPLANE_REHEARSAL_URL", "http://127.0.0.1:1")
+    stack = ShellStack("prod", prod.file)
+    assert stack.make("key") == '(eval "$(make -s env)"; make key STACK=prod)'
+    assert stack.pulumi_line("stack ls") == '(eval "$(make -s env)"; pulumi stack ls --stack prod)'
+    line = stack.built_elsewhere([Move("triplane:cloud", "aws", "gcp")])
+    assert line.startswith('(eval "$(make -s env)"; grep ')
+
+
 def test_a_stack_with_pulumi_clouds_own_key_is_not_adopted_in_a_folder(
     prod: ShellStack, pulumi: FakePulumi
 ) -> None:
@@ -298,3 +311,4 @@ def test_a_stack_with_pulumi_clouds_own_key_is_not_adopted_in_a_folder(
     reason = ShellStack("prod", prod.file).not_adoptable()
     assert reason
     assert "stack export --version … --file state.json --stack prod" in reason
+    assert "pulumi stack history --stack prod;" in reason

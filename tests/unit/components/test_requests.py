@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import azure.identity
 import google.auth.credentials
 import google.oauth2.credentials
 import pytest
 import requests
+from google.auth import _regional_access_boundary_utils
+from google.oauth2 import service_account
 
 from components.azure import arm
 from components.azure.dynamic.endpoint_traffic import EndpointTrafficProvider
 from components.gcp import rest
+from config.clouds import Cloud
+from operations.engine.installation import HOME
 
 Answer = tuple[int, dict[str, Any]]
 OK: Answer = (200, {"name": "done"})
@@ -197,3 +203,32 @@ def test_a_shift_of_traffic_that_azure_gives_up_gives_azures_reason(
     props = {"endpoint_id": ENDPOINT, "deployment": "m-new", "model_version": "v"}
     with pytest.raises(RuntimeError, match=reason):
         EndpointTrafficProvider().create(props)
+
+
+def test_a_request_with_an_accounts_token_asks_no_other_service_of_google(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = service_account.Credentials(None, "a@p.iam.gserviceaccount.com", server.url)  # type: ignore[no-untyped-call]
+    account.token = "t"
+    monkeypatch.setattr(rest, "_credentials", lambda _project: account)
+    asked: list[object] = []
+    monkeypatch.setattr(
+        _regional_access_boundary_utils._RegionalAccessBoundaryRefreshManager,
+        "start_refresh",
+        lambda *arguments: asked.append(arguments),
+    )
+    server.answers = {"/v1/thing": [OK]}
+    assert rest.call("GET", f"{server.url}/v1/thing") == OK[1]
+    assert server.received["authorization"] == "Bearer t"
+    assert asked == []
+
+
+@pytest.mark.parametrize("cloud", get_args(Cloud))
+def test_a_program_that_asks_no_api_itself_imports_no_client_of_one(cloud: str) -> None:
+    """They cost a tenth of a second, or more, in each process that imports the components: a program's, a provider's."""
+    code = (
+        f"import sys; from components import clouds, platform; clouds.load({cloud!r})\n"
+        "print(*{'boto3', 'botocore', 'google.auth', 'azure.identity', 'requests', 'httpx'} & set(sys.modules))"
+    )
+    imported = subprocess.check_output([sys.executable, "-c", code], cwd=HOME, text=True)
+    assert imported.split() == []

@@ -27,11 +27,11 @@ SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 class Subscription:
     """A rehearsed subscription with one resource group, created as the engine does it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, group: str = "rg") -> None:
         self.context = context
         self.types = PROFILE.rules()
         self.lifecycle = Lifecycle(context, PROFILE, SCHEMAS)
-        self.group = self.create(GROUP, resourceGroupName="rg", location="westeurope")
+        self.group = self.create(GROUP, resourceGroupName=group, location="westeurope")
         self.http = TestClient(Starlette(routes=[Mount("/azure", routes=routes.routes(context))]))
 
     def create(self, token: str, /, **inputs: Any) -> Record:

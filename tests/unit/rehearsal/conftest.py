@@ -11,6 +11,7 @@ import pytest
 
 from rehearsal.provider.context import Context
 from rehearsal.server import assemble
+from tests.unit.rehearsal import known_names, known_shapes
 
 
 @pytest.fixture
@@ -49,3 +50,18 @@ def contexts(tmp_path: Path) -> Iterator[Callable[[], Context]]:
 def live_context(contexts: Callable[[], Context]) -> Context:
     """One context."""
     return contexts()
+
+
+MADE_UP = ("test_core_store.py", "test_grants.py", "test_recovery.py")
+"""Whose records have inputs that no type has."""
+
+
+@pytest.fixture(autouse=True)
+def names_are_the_services_own(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the rehearsal reads and writes of resources, requests and answers has the names that their types have."""
+    if request.path.name in MADE_UP:
+        return
+    known_names.judge(monkeypatch)
+    known_shapes.judge(monkeypatch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,10 @@ from components.resource_type import DeployGroup
 from config.schema import StackConfig
 from policy.mock_engine import Engine, Registered, platform
 from policy.mock_values import ACCOUNT
-from rehearsal.aws import credentials, permissions, required_permissions
+from rehearsal.aws import authorization, credentials, permissions, required_permissions
 from rehearsal.core.records import Record, Refusal
 from rehearsal.provider.context import Context
+from tests.unit.rehearsal.aws_account import SCHEMAS, Account
 from tests.unit.rehearsal.test_aws_delivery_reach import ARNS, PLACE, delivery_policy
 
 SECRET = "aws:secretsmanager/secret:Secret"
@@ -135,3 +137,122 @@ def test_a_key_that_is_of_no_session_is_the_deployers(pipeline: Pipeline) -> Non
 def test_a_type_whose_calls_are_not_known_is_refused_to_a_session(pipeline: Pipeline) -> None:
     refused = pipeline.refusal("create", "aws:sqs/queue:Queue", {"name": "q"})
     assert "does not know which calls" in refused
+
+
+def operations(calls: required_permissions.Calls) -> set[str]:
+    """Every operation of a type, of its own service."""
+    words = [calls.create, calls.read, calls.update, calls.delete, *calls.changes.values()]
+    return {each for text in words for each in text.split()}
+
+
+@pytest.mark.parametrize("token", required_permissions.CALLS)
+def test_each_call_is_an_action_that_aws_lists_and_names_what_the_action_is_about(
+    token: str,
+) -> None:
+    """The list is AWS's Service Authorization Reference, the inputs are the SDK's."""
+    calls = required_permissions.CALLS[token]
+    prefix = authorization.PREFIXES.get(calls.service, calls.service)
+    actions = {f"{prefix}:{each}" for each in operations(calls)}
+    others = {action for text in calls.others.values() for action in text.split()}
+    assert {each for each in actions | others if not authorization.is_action(each)} == set()
+    assert set(calls.others) <= {"create", "read", "update", "delete"}
+    assert calls.create
+    assert calls.read
+    assert calls.delete
+    # Only a statement of a function's policy has nothing that can be changed in place.
+    assert bool(calls.update) == (token != "aws:lambda/permission:Permission")
+    patterns = "".join(
+        arn for each in actions for arn in authorization.resource_types(each).values()
+    )
+    variables = {each.removesuffix("WithPath") for each in re.findall(r"\{(\w+)\}", patterns)}
+    assert set(calls.names) <= variables
+    inputs = SCHEMAS.get(token).inputs
+    assert {*calls.names.values(), *calls.changes} <= set(inputs)
+    if "tags" in inputs:
+        tagging = required_permissions.TAGGING + required_permissions.WITH_TAGS
+        assert any(each.startswith(tagging) for each in calls.create.split())
+
+
+STEPS: list[tuple[str, str, dict[str, Any], dict[str, Any] | None, str]] = [
+    # A resource without tags is not tagged.
+    (BUCKET, "create", {"bucket": "b"}, None, "CreateBucket ListBucket GetBucketLocation"),
+    (BUCKET, "create", {"bucket": "b", "tags": {"a": "b"}}, None, "PutBucketTagging"),
+    (BUCKET, "delete", {"bucket": "b"}, None, "DeleteBucket"),
+    (BUCKET, "read", {"bucket": "b"}, None, "GetBucketVersioning GetBucketPolicy"),
+    (
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        "delete",
+        {"bucket": "b", "key": "k"},
+        None,
+        "ListBucketVersions DeleteObjectVersion",
+    ),
+    (
+        "aws:lambda/function:Function",
+        "update",
+        {"name": "f", "code": 2, "role": "arn:aws:iam::123456789012:role/r"},
+        {"name": "f", "code": 1, "role": "arn:aws:iam::123456789012:role/r"},
+        "UpdateFunctionCode PublishVersion GetFunction",
+    ),
+    (
+        "aws:lambda/function:Function",
+        "update",
+        {"name": "f", "timeout": 2},
+        {"name": "f", "timeout": 1},
+        "UpdateFunctionConfiguration PublishVersion GetFunctionCodeSigningConfig",
+    ),
+    (
+        "aws:lambda/function:Function",
+        "update",
+        {"name": "f", "tags": {"a": "b"}},
+        {"name": "f"},
+        "TagResource ListVersionsByFunction",
+    ),
+    (
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "update",
+        {"name": "a", "threshold": 2},
+        {"name": "a"},
+        "PutMetricAlarm DescribeAlarms",
+    ),
+    (SECRET, "create", {"name": "s"}, None, "CreateSecret DescribeSecret GetResourcePolicy"),
+    ("aws:iam/role:Role", "delete", {"name": "r"}, None, "DeleteRole"),
+]
+
+
+@pytest.mark.parametrize(("token", "step", "inputs", "olds", "needed"), STEPS)
+def test_a_step_needs_each_of_its_calls_and_no_other(
+    live_context: Context,
+    token: str,
+    step: str,
+    inputs: dict[str, Any],
+    olds: dict[str, Any] | None,
+    needed: str,
+) -> None:
+    account = Account(live_context)
+    calls = required_permissions.CALLS[token]
+    prefix = authorization.PREFIXES.get(calls.service, calls.service)
+
+    def refusal(*left_out: str) -> str:
+        allowed = [f"{prefix}:{each}" for each in operations(calls) if each not in left_out]
+        statement = {"Effect": "Allow", "Action": [*allowed, "iam:PassRole"], "Resource": "*"}
+        role = account.role(f"r{'-'.join(left_out)}"[:40], "lambda", statement)
+        key, _ = credentials.open_session(live_context, role, 3600)
+        existing = Record("aws", token, "id", "::name", olds, {}) if olds else None
+        try:
+            required_permissions.require_for_step(
+                live_context,
+                {"accessKey": key.id, "region": "eu-west-1"},
+                step,
+                token,
+                inputs,
+                existing,
+            )
+        except Refusal as refused:
+            return str(refused)
+        return ""
+
+    assert refusal() == ""
+    for operation in needed.split():
+        assert f"is not authorized to perform: {prefix}:{operation} " in refusal(operation)
+    if step == "delete":  # nothing is read afterwards
+        assert refusal(*set(calls.read.split()) - set(needed.split())) == ""

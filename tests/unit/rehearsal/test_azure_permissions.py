@@ -257,3 +257,121 @@ def test_a_step_without_an_identity_of_the_stack_in_the_settings_is_the_deployer
     for settings in ({}, {"clientId": azure.context.account.azure_client}):
         pipeline.config = settings
         assert pipeline.refusal("delete", GROUP_TYPE, azure.group) == ""
+
+
+BLOB = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+SPACES = "Microsoft.MachineLearningServices/workspaces"
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+BUILT_IN: dict[str, tuple[str, list[str], list[str]]] = {
+    # The role; what it allows; what it does not. Data actions begin with "data ".
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": (
+        "Owner",
+        [
+            "Microsoft.Storage/storageAccounts/write",
+            "Microsoft.Authorization/roleAssignments/write",
+        ],
+        [f"data {BLOB}/read"],
+    ),
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": (
+        "Contributor",
+        ["Microsoft.Storage/storageAccounts/write", "Microsoft.Authorization/roleAssignments/read"],
+        [
+            "Microsoft.Authorization/roleAssignments/write",
+            "Microsoft.Authorization/roleAssignments/delete",
+            "Microsoft.Authorization/elevateAccess/action",
+            "Microsoft.Blueprint/blueprintAssignments/write",
+            "Microsoft.Blueprint/blueprintAssignments/delete",
+            "Microsoft.Compute/galleries/share/action",
+            f"data {BLOB}/read",
+        ],
+    ),
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": (
+        "Reader",
+        ["Microsoft.Web/sites/read"],
+        ["Microsoft.Web/sites/write", "Microsoft.Web/sites/config/list/action"],
+    ),
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": (
+        "Storage Blob Data Reader",
+        ["Microsoft.Storage/storageAccounts/blobServices/containers/read", f"data {BLOB}/read"],
+        ["Microsoft.Storage/storageAccounts/read", f"data {BLOB}/write", f"{BLOB}/read"],
+    ),
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": (
+        "Storage Blob Data Contributor",
+        [
+            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+            *(f"data {BLOB}/{v}" for v in ("read", "write", "delete", "add/action", "move/action")),
+        ],
+        [f"data {BLOB}/manageOwnership/action", "Microsoft.Storage/storageAccounts/write"],
+    ),
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": (
+        "Storage Blob Data Owner",
+        [
+            "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
+            f"data {BLOB}/manageOwnership/action",
+        ],
+        ["Microsoft.Storage/storageAccounts/delete"],
+    ),
+    "7f951dda-4ed3-4680-a7ca-43fe172d538d": (
+        "AcrPull",
+        ["Microsoft.ContainerRegistry/registries/pull/read"],
+        ["Microsoft.ContainerRegistry/registries/push/write"],
+    ),
+    "8311e382-0749-4cb8-b61a-304f252e45ec": (
+        "AcrPush",
+        [
+            "Microsoft.ContainerRegistry/registries/pull/read",
+            "Microsoft.ContainerRegistry/registries/push/write",
+        ],
+        ["Microsoft.ContainerRegistry/registries/delete"],
+    ),
+    "00482a5a-887f-4fb3-b363-3b7fe8e74483": (
+        "Key Vault Administrator",
+        ["Microsoft.KeyVault/vaults/secrets/read", "data Microsoft.KeyVault/vaults/keys/read"],
+        ["Microsoft.KeyVault/vaults/write"],
+    ),
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": (
+        "Key Vault Secrets Officer",
+        ["data Microsoft.KeyVault/vaults/secrets/setSecret/action"],
+        ["data Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/read"],
+    ),
+    "4633458b-17de-408a-b874-0445c86b69e6": (
+        "Key Vault Secrets User",
+        [
+            "data Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "data Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+        ],
+        ["data Microsoft.KeyVault/vaults/secrets/setSecret/action"],
+    ),
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": (
+        "AzureML Data Scientist",
+        [f"{SPACES}/onlineEndpoints/write", f"{SPACES}/computes/read"],
+        [
+            f"{SPACES}/delete",
+            f"{SPACES}/write",
+            f"{SPACES}/computes/cpu/write",
+            f"{SPACES}/computes/cpu/delete",
+            f"{SPACES}/computes/listKeys/action",
+            f"{SPACES}/listKeys/action",
+            "Microsoft.Web/sites/read",
+        ],
+    ),
+}
+
+
+def test_a_built_in_role_allows_what_azure_lists_of_it(azure: Subscription) -> None:
+    assert {id: name for id, (name, _, _) in permissions.BUILT_IN.items()} == {
+        id: name for id, (name, _, _) in BUILT_IN.items()
+    }
+    for number, (role, (name, allowed, refused)) in enumerate(BUILT_IN.items()):
+        principal = azure.identity(f"worker{number}").outputs["principalId"]
+        azure.grant(principal, role, azure.group.id)
+        for listed, expected in ((allowed, True), (refused, False)):
+            for each in listed:
+                action, is_data = each.removeprefix("data "), each.startswith("data ")
+                found = permissions.allowed(
+                    azure.context, principal, action, azure.group.id, data=is_data
+                )
+                assert found is expected, (name, each)
+        elsewhere = azure.group.id.replace("/rg", "/other")
+        action, is_data = allowed[0].removeprefix("data "), allowed[0].startswith("data ")
+        assert not permissions.allowed(azure.context, principal, action, elsewhere, data=is_data)

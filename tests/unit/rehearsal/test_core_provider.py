@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import grpc
 import pytest
+from google.protobuf import empty_pb2
 from google.rpc import status_pb2
+from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import provider_pb2_grpc as pb_grpc
 
 from rehearsal.aws.profile import PROFILE as AWS
 from rehearsal.azure.profile import PROFILE as AZURE
 from rehearsal.core.records import CheckFailure, Incomplete, Inputs, Record, Refusal
 from rehearsal.core.wire import UNKNOWN, decode, encode
 from rehearsal.provider.context import Context
+from rehearsal.provider.lifecycle import renewed
 from rehearsal.provider.resource_type import Name, ResourceType
-from rehearsal.provider.service import Provider, as_read
+from rehearsal.provider.service import MESSAGE_BYTES, Provider, as_read, serve
 
 QUEUE = "aws:sqs/queue:Queue"
 TOPIC = "aws:sns/topic:Topic"
@@ -436,3 +442,102 @@ def test_an_incomplete_creation_is_kept_and_the_engine_is_given_it(engine: Engin
     assert failed.id == engine.context.all(QUEUE)[0].id
     assert decode(failed.properties)[0]["name"] == "q"
     assert secret not in failed.reasons[0]
+
+
+def test_the_engine_reaches_the_provider_by_grpc_and_learns_what_it_is(engine: Engine) -> None:
+    """The methods of https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto"""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = serve(engine.provider, port)
+    limit = [("grpc.max_receive_message_length", MESSAGE_BYTES)]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", limit) as channel:
+        stub = pb_grpc.ResourceProviderStub(channel)
+        known = stub.Handshake(pb.ProviderHandshakeRequest())
+        assert (known.accept_secrets, known.supports_autonaming_configuration) == (True, True)
+        # Another version than the SDK's, and the engine warns.
+        version = importlib.metadata.version("pulumi-aws")
+        assert stub.GetPluginInfo(empty_pb2.Empty()).version == version
+        stub.Attach(plugin_pb2.PluginAttach(address="127.0.0.1:1"))
+        news = encode({"region": "eu-west-1"})
+        checked = stub.CheckConfig(pb.CheckRequest(urn="u", news=news))
+        assert decode(checked.inputs)[0] == {"region": "eu-west-1"}
+        for other, changes in (("eu-west-1", "DIFF_NONE"), ("us-east-1", "DIFF_SOME")):
+            request = pb.DiffRequest(old_inputs=news, news=encode({"region": other}))
+            found = stub.DiffConfig(request).changes
+            assert pb.DiffResponse.DiffChanges.Name(found) == changes
+        configured = stub.Configure(pb.ConfigureRequest(args=news))
+        assert configured.acceptSecrets
+        assert configured.supportsPreview
+        assert configured.supports_autonaming_configuration
+        large = {"type": "String", "value": "x" * 5_000_000}  # above the default of grpc
+        properties = encode({"name": "large", **large})
+        urn = engine._urn(PARAMETER, "large")
+        made = stub.Create(pb.CreateRequest(urn=urn, properties=properties))
+        assert decode(made.properties)[0]["value"] == large["value"]
+        stub.Cancel(empty_pb2.Empty())
+    server.stop(0)
+
+
+def test_an_update_s_preview_knows_what_the_update_keeps(engine: Engine) -> None:
+    made = engine.create(QUEUE, "jobs", name="jobs", delaySeconds=1)
+    outputs = decode(made.properties)[0]
+    urn = engine._urn(QUEUE, "jobs")
+    news = encode({"name": "jobs", "delaySeconds": 2})
+
+    def update(*, preview: bool, id: str = made.id) -> dict:
+        request = pb.UpdateRequest(id=id, urn=urn, olds=made.properties, news=news, preview=preview)
+        return decode(engine.provider.Update(request, Call()).properties)[0]
+
+    before = update(preview=True)
+    assert (before["delaySeconds"], before["url"]) == (2, UNKNOWN)
+    assert before["arn"] == outputs["arn"]
+    stored = engine.context.get(QUEUE, made.id)
+    assert stored
+    assert stored.inputs["delaySeconds"] == 1
+    after = update(preview=False)
+    assert (after["delaySeconds"], after["arn"]) == (2, outputs["arn"])
+    with pytest.raises(Refused, match="none"):
+        update(preview=False, id="none")
+
+
+def test_a_change_by_hand_and_a_renewal_are_in_the_ledger(engine: Engine) -> None:
+    made = engine.create(QUEUE, "jobs", name="jobs", delaySeconds=1)
+    record = engine.context.get(QUEUE, made.id)
+    assert record
+    engine.provider.lifecycle.change(record, {"delaySeconds": 7})
+    changed = engine.context.get(QUEUE, made.id)
+    assert changed
+    assert changed.inputs == {**record.inputs, "delaySeconds": 7}
+    newest = engine.context.ledger.entries(1)[0]
+    assert (newest.verb, newest.text) == ("changed", "by hand: delaySeconds")
+
+
+@pytest.mark.parametrize(
+    ("value", "same"),
+    [
+        ("abcdefgh", "abcd"),
+        ({"created": "x", "createdBy": "x"}, {"created": "x", "createdBy": "x"}),
+    ],
+)
+def test_what_a_service_renews_keeps_its_shape(value: Any, same: Any) -> None:
+    found = renewed(value)
+    if isinstance(value, str):
+        assert found.startswith(same)
+        assert found != value
+        assert len(found) == len(value)
+    else:
+        assert found == same
+    nested = renewed({"etag": "abcdefgh", "updatedAt": "2020-01-01T00:00:00Z", "count": 3})
+    assert nested["etag"] != "abcdefgh"
+    assert nested["count"] == 3
+    assert nested["updatedAt"] > "2026"
+    assert nested["updatedAt"].endswith("Z")
+
+
+def test_an_unknown_function_is_refused_with_those_that_there_are(engine: Engine) -> None:
+    request = pb.InvokeRequest(tok="aws:index/getNothing:getNothing")
+    with pytest.raises(Refused, match="it answers aws:iam/getPolicyDocument:getPolicyDocument"):
+        engine.provider.Invoke(request, Call())
+    request = pb.InvokeRequest(tok="aws:index/getRegion:getRegion", args=encode({}))
+    answer = engine.provider.Invoke(request, Call())
+    assert decode(getattr(answer, "return"))[0]["region"] == "eu-west-1"

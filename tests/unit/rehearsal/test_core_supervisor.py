@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -36,8 +36,10 @@ def start(state: Path, **options: bool) -> str:
 
 
 def test_a_rehearsal_starts_survives_a_kill_stops_and_is_wiped(state: Path) -> None:
+    assert supervisor.runs_as_wanted(state) is None
     assert "is ready" in start(state)
     assert "runs already" in start(state), "starting twice is harmless"
+    assert supervisor.runs_as_wanted(state) == start(state)
     first = supervisor.request(state, "/_api/status")
     assert first["memory_mb"] < 150
     addresses = {each.laddr.ip for each in psutil.Process(first["pid"]).net_connections()}
@@ -104,6 +106,31 @@ def test_an_answer_that_is_not_the_rehearsals_is_a_reason_and_no_traceback(
         with pytest.raises(RehearsalError, match=reason):
             supervisor.request(state, "/_api/status")
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda state: supervisor._is_in_use(state, os.getpid()),
+        lambda state: supervisor.stop(state, lambda _: None),
+    ],
+    ids=["start", "stop"],
+)
+def test_a_rehearsal_of_another_user_is_a_reason_and_no_traceback(
+    asks: Callable[[Path], object], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started with `sudo`, say."""
+
+    def denied(*_: object, **__: object) -> None:
+        raise psutil.AccessDenied(os.getpid())
+
+    supervisor.prepare(state)
+    with monkeypatch.context() as foreign:
+        foreign.setattr(supervisor, "resident_pid", lambda _: os.getpid())
+        foreign.setattr(psutil.Process, "net_connections", denied)
+        foreign.setattr(supervisor.processes, "end_sessions", denied)
+        with pytest.raises(RehearsalError, match=r"process \d+, is of another user, .*: `"):
+            asks(state)
 
 
 def test_a_port_that_another_program_took_is_reported_with_the_way_out(state: Path) -> None:

@@ -416,3 +416,30 @@ def test_a_token_with_odd_claims_is_refused_and_no_fault(project: Project) -> No
         answer = project.http.post("/gcp/sts/v1/token", data=form)
         assert answer.status_code == 400, token[:200]
         assert "error_description" in answer.text
+
+
+OBJECTS = "storage.objects"
+IMAGES = "artifactregistry.repositories"
+ACCOUNTS = "iam.serviceAccounts"
+# https://cloud.google.com/iam/docs/roles-permissions: of each role what the rehearsal's services ask for
+PREDEFINED = {
+    "roles/storage.objectViewer": {f"{OBJECTS}.get", f"{OBJECTS}.list"},
+    "roles/storage.objectCreator": {f"{OBJECTS}.create"},
+    "roles/storage.objectUser": {
+        f"{OBJECTS}.{verb}" for verb in ("get", "list", "create", "delete", "update")
+    },
+    "roles/artifactregistry.reader": {f"{IMAGES}.downloadArtifacts"},
+    "roles/artifactregistry.writer": {f"{IMAGES}.downloadArtifacts", f"{IMAGES}.uploadArtifacts"},
+    "roles/secretmanager.secretAccessor": {"secretmanager.versions.access"},
+    "roles/iam.serviceAccountAdmin": {f"{ACCOUNTS}.setIamPolicy"},
+    "roles/iam.serviceAccountUser": {f"{ACCOUNTS}.{verb}" for verb in ("actAs", "get", "list")},
+    "roles/iam.workloadIdentityUser": {
+        f"{ACCOUNTS}.{verb}" for verb in ("get", "getAccessToken", "getOpenIdToken")
+    },
+    "roles/logging.logWriter": {"logging.logEntries.create"},
+    "roles/aiplatform.user": {"aiplatform.endpoints.predict"},
+}
+
+
+def test_a_predefined_role_holds_what_google_lists_of_it() -> None:
+    assert {name: set(held) for name, held in permissions.ROLES.items()} == PREDEFINED

@@ -23,7 +23,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from rehearsal.core.store import KeyValues, Store
-from rehearsal.runtime.functions.pool import TooManyRequests
+from rehearsal.runtime.functions.pool import NoSuchFunction, TooManyRequests
 from rehearsal.runtime.functions.registry import Function, Functions
 from rehearsal.runtime.functions.sandbox import FunctionError
 from rehearsal.runtime.processes import Processes
@@ -266,7 +266,7 @@ def test_functions_exist_after_a_restart_and_not_after_stop(tmp_path: Path) -> N
         pid = after.invoke()["pid"]
         after.functions.stop("k")
         eventually(lambda: not psutil.pid_exists(pid))
-        with pytest.raises(KeyError):
+        with pytest.raises(NoSuchFunction):
             after.invoke()
         assert not list((tmp_path / "functions").glob("?" * 64))
     finally:

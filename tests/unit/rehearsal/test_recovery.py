@@ -45,6 +45,7 @@ def test_a_rehearsal_with_old_code_is_restarted_unless_an_update_uses_it(state: 
     assert "runs already" in start(state)
     (state / "code").write_text("of yesterday")  # the digest of the code that it was started from
     provider = Ports(state / "addresses.json").get("gcp")
+    assert supervisor.runs_as_wanted(state) is None
     with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
         assert "an update is using it" in start(state)
         assert supervisor.resident_pid(state) == first
@@ -63,6 +64,7 @@ def test_a_rehearsal_with_another_profile_is_restarted_unless_an_update_uses_it(
     start(state)
     address = supervisor.url(state)
     monkeypatch.setenv(PROFILE_VARIABLE, "realistic")
+    assert supervisor.runs_as_wanted(state) is None
     provider = Ports(state / "addresses.json").get("gcp")
     with socket.create_connection(("127.0.0.1", provider or 0)):  # as an engine does
         with pytest.raises(RehearsalError, match=r"profile instant, and realistic .* using it"):

@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import requests
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -144,6 +145,11 @@ def test_a_container_gets_the_environment_of_its_image_and_the_platform_only(
     assert seen["env"]["ROUTE"] == "/app", "the platform's own values are not paths of the image"
     assert seen["env"]["LEVEL"] == "info"
     assert "AWS_SECRET_ACCESS_KEY" not in seen["env"]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setattr(os, "environ", seen["env"])
+        found = requests.utils.get_environ_proxies("https://iamcredentials.googleapis.com")
+        assert found["https"] == "http://127.0.0.1:1", "no other machine is asked"
+        assert requests.utils.get_environ_proxies("https://127.5.4.3:8443") == {}
     assert "starting ['serve']" in live_context.containers.logs("endpoint")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-LAKE_SECONDS = 0.02
+LAKE_SECONDS = 0.1
 
 
 def message(content: bytes) -> bytes:

@@ -121,10 +121,12 @@ def from_xgboost(model: Any, contract: Contract) -> bytes:
 
 
 def from_lightgbm(model: Any, contract: Contract) -> bytes:
-    """A model of LightGBM that was fitted on `matrix`."""
+    """A model of LightGBM that was fitted on `matrix`, a classifier with labels that are numbers or texts."""
     from onnxmltools import convert_lightgbm
     from onnxmltools.convert.common.data_types import FloatTensorType
 
+    if np.asarray(getattr(model, "classes_", 0)).dtype == np.bool_:
+        raise ValueError("onnxmltools takes no truth values as labels: fit the model on 0 and 1")
     types = [(INPUT, FloatTensorType([None, _width(contract)]))]
     return _finished(
         convert_lightgbm(model, contract.name, types, target_opset=_common_opset(), zipmap=False)

@@ -104,7 +104,7 @@ wipe: down ## Forget the rehearsal's state, and the stacks in it
 train: bootstrap ## Train a version of MODEL=… (default: those of Pulumi.dev.yaml); SET="name=value" (MONTHS=1-6), PROMOTE=1
 	@$(call not_left,MODEL MONTHS SET PROMOTE)PYTHONPATH="$(CURDIR):lambda" $(python) -m training train --model "$$MODEL" --set "$$SET" --months "$$MONTHS" $(if $(PROMOTE),$(if $(filter 1,$(PROMOTE)),--promote,$(error PROMOTE=$(PROMOTE): write PROMOTE=1. Nothing was trained)))
 check-image: bootstrap ## Whether the server at URL=http://… keeps the contract for containers with MODEL=…'s contract
-	@$(call not_left,MODEL URL)$(python) -m tools.check_image $(CLOUD) --url "$$URL" --model "$$MODEL"
+	@$(call not_left,MODEL URL)$(interruptible) tools.check_image $(CLOUD) --url "$$URL" --model "$$MODEL"
 model: bootstrap ## Write models/NAME/, a small complete example to change: NAME=churn
 	@$(call not_left,NAME)PYTHONPATH="$(CURDIR):lambda" $(python) -m training new --name "$$NAME"
 import: bootstrap ## Write models/NAME/ for an ONNX file, with a contract drafted from its graph: NAME=churn FILE=model.onnx

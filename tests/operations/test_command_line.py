@@ -337,4 +337,4 @@ def test_ctrl_c_while_a_program_imports_its_modules_gives_no_traceback(
 def test_make_runs_each_program_in_a_way_that_ctrl_c_ends_without_a_traceback() -> None:
     """These take signals themselves; any other is run by tools.interruptible."""
     programs = set(re.findall(r"\$\(python\) -m ([\w.]+)", MAKEFILE))
-    assert programs == {"operations", "rehearsal", "model_server", "tools.interruptible", "pytest"}
+    assert programs == {"operations", "rehearsal", "training", "tools.interruptible", "pytest"}

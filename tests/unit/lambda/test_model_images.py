@@ -139,6 +139,14 @@ def test_what_is_no_image_or_too_large_is_refused_with_the_reason(
         GRAY.numbers(base64.b64encode(content).decode())
 
 
+def test_an_image_of_one_byte_too_many_is_refused() -> None:
+    encoded_good = base64.b64encode(GOOD).decode()
+    size = {"width": 2, "height": 2, "mode": "grayscale"}
+    Form.of({**size, "max_bytes": len(GOOD)}).numbers(encoded_good)
+    with pytest.raises(BadValue, match=f"has {len(GOOD)} bytes; an image may have"):
+        Form.of({**size, "max_bytes": len(GOOD) - 1}).numbers(encoded_good)
+
+
 JPEG = base64.b64decode(encoded(Image.effect_noise((64, 64), 50), "JPEG"))
 
 

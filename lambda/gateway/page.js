@@ -285,7 +285,7 @@ function showPrediction({ predictions: [prediction], model, model_version: versi
   try { shown = answers[answer.kind](prediction, answer); } catch { return false; }
   const { figure, unit, parts, verdict = "", note = "" } = shown;
   byId("figure").replaceChildren(figure, ...(unit ? [" ", make("small", {}, unit)] : []));
-  byId("figure").classList.toggle("long", figure.length > 8);
+  byId("figure").classList.toggle("long", byId("figure").textContent.length > 8);
   byId("answer").replaceChildren(...parts);
   byId("verdict").textContent = verdict;
   byId("verdict").className = "verdict";

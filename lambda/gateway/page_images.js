@@ -1,16 +1,16 @@
 // The control of an image: a file, or a drawing where the model takes small grey pictures.
 
-const DRAWN = 128; // Pixels of a side; nobody draws what a larger model was trained with.
+const DRAWABLE = 128; // Pixels of a side; nobody draws what a larger model was trained with.
 const PAD = 280; // The pad's pixels, about.
 const SENT = 1024; // The longest side of a picture that is made smaller.
 const DRAWN_NOW = Symbol("drawn");
 const PEN_STEPS = 28; // Steps of the keyboard from one side of the pad to the other.
 
 function imageControl(field, id) {
-  const drawn = field.mode === "grayscale" && Math.max(field.width, field.height) <= DRAWN;
+  const drawn = field.mode === "grayscale" && Math.max(field.width, field.height) <= DRAWABLE;
   const scale = Math.max(1, Math.floor(PAD / Math.max(field.width, field.height)));
   const canvas = make("canvas", { width: field.width * scale, height: field.height * scale, hidden: !drawn });
-  const file = make("input", { id, type: "file", accept: "image/png,image/jpeg,image/*" });
+  const file = make("input", { id, type: "file", accept: "image/*" });
   const clear = make("button", { type: "button" }, "Clear");
   const pen = make("i", { className: "pen", hidden: true });
   const picture = make("div", { className: "picture" }, canvas, pen);

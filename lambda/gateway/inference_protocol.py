@@ -239,18 +239,23 @@ def _input(entry: dict[str, Any], given: _Binary) -> Input:
             raise _malformed(f"{name[:60]} has both data and binary_data_size")
         values = _unpacked(name[:60], datatype, count, given.take(size))
     else:
-        values = list(_flat(_list(entry.get("data"), f"data of {name[:60]}")))
+        values = _flat(_list(entry.get("data"), f"data of {name[:60]}"), name[:60], len(shape))
     if len(values) != count:
         raise _malformed(f"{name[:60]} has {len(values)} values, and its shape is for {count}")
     return Input(name, datatype, tuple(shape), values)
 
 
-def _flat(values: list[Any]) -> Iterator[Any]:
-    for each in values:
-        if isinstance(each, list):
-            yield from _flat(each)
-        else:
-            yield each
+def _flat(values: list[Any], name: str, depth: int) -> list[Any]:
+    """The values of a tensor that is written flat, or nested by its shape."""
+    for _ in range(depth - 1):
+        if not any(isinstance(each, list) for each in values):
+            break
+        values = [
+            inner for each in values for inner in (each if isinstance(each, list) else [each])
+        ]
+    if any(isinstance(each, list) for each in values):
+        raise _malformed(f"{name} is nested deeper than its shape")
+    return values
 
 
 def _unpacked(name: str, datatype: str, count: int, content: bytes) -> list[Any]:
@@ -259,10 +264,9 @@ def _unpacked(name: str, datatype: str, count: int, content: bytes) -> list[Any]
         return list(_elements(name, content))
     if datatype not in FORMATS:
         raise _malformed(f"the datatype of {name}, {datatype[:20]}, is none that is read here")
-    form = f"<{count}{FORMATS[datatype]}"
-    if struct.calcsize(form) != len(content):
+    if count * struct.calcsize(f"<{FORMATS[datatype]}") != len(content):
         raise _malformed(f"{name} has {len(content)} bytes, and its shape is for another size")
-    return list(struct.unpack(form, content))
+    return list(struct.unpack(f"<{count}{FORMATS[datatype]}", content))
 
 
 def _elements(name: str, content: bytes) -> Iterator[bytes]:
@@ -373,8 +377,12 @@ def _output_tensors(found: Prediction) -> Iterator[Tensor]:
     for name in found.predictions[0]:
         nested = [each.get(name) for each in found.predictions]
         shape = _shape(nested)
-        values = list(_flat(nested))
-        if len(values) != math.prod(shape):
+        values = nested
+        for _ in shape[1:]:
+            values = [
+                inner for each in values for inner in (each if isinstance(each, list) else [])
+            ]
+        if len(values) != math.prod(shape) or any(isinstance(each, list) for each in values):
             raise EndpointUnavailable(f"the output {name} has rows of different lengths")
         yield Tensor(name, _datatype(values), shape, values)
 

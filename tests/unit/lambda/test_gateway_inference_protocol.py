@@ -186,6 +186,10 @@ def test_a_wrong_tensor_is_refused_with_the_reason(
     assert reason in json.loads(answer.body)["error"]
 
 
+def nested(depth: int) -> Any:
+    return 50 if depth == 0 else [nested(depth - 1)]
+
+
 GOOD = {"name": "temp", "shape": [1], "datatype": "FP64", "data": [50]}
 
 
@@ -219,6 +223,12 @@ GOOD = {"name": "temp", "shape": [1], "datatype": "FP64", "data": [50]}
             "classification",
         ),
         ({"inputs": [{**GOOD, "shape": [101], "data": [1] * 101}]}, "may be up to 100, not 101"),
+        ({"inputs": [{**GOOD, "data": nested(900)}]}, "is nested deeper than its shape"),
+        ({"inputs": [{**GOOD, "data": [[50]]}]}, "is nested deeper than its shape"),
+        (
+            {"inputs": [{"name": "temp", "shape": [2**31 - 1, 2**31 - 1], "datatype": "FP64", "parameters": {"binary_data_size": 0}}]},
+            "temp has 0 bytes, and its shape is for another size",
+        ),
     ],
 )  # fmt: skip
 def test_a_request_outside_of_the_protocol_is_a_400_with_the_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from model_server.model import Model
+from threadpoolctl import threadpool_limits
 from training.interface import BadSetting, Trained
 
 from config.model_contract import canonical_json
@@ -23,7 +24,10 @@ def flights() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def trained(flights: pd.DataFrame) -> Trained:
-    found = TRAIN.train(flights, CONTRACT, {"months": "1-1"})
+    with threadpool_limits(
+        1
+    ):  # beside other tests, threads that wait for each other take most of the time
+        found = TRAIN.train(flights, CONTRACT, {"months": "1-1"})
     assert isinstance(found, Trained)
     return found
 

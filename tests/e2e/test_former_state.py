@@ -80,6 +80,25 @@ def test_a_state_with_a_task_run_keeps_its_registry_and_its_image(
     stack.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.parametrize("stack", ["azure"], indirect=True)
+def test_a_workspace_that_was_part_of_the_one_endpoint_is_kept_with_its_vault(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Earlier versions had one endpoint, and the workspace in it."""
+    original = stack.pulumi("stack", "export")
+    former, today = "triplane:azure:ModelEndpoint", "triplane:azure:Workspace"
+    file = tmp_path / "former.json"
+    file.write_text(original.replace(today, former))
+    stack.pulumi("stack", "import", "--file", str(file))
+    stack.up()
+    after = {each["urn"]: each.get("id") for each in stack.resources()}
+    before = {
+        each["urn"]: each.get("id") for each in json.loads(original)["deployment"]["resources"]
+    }
+    assert after == before, "nothing is replaced"
+    stack.pulumi("preview", "--expect-no-changes")
+
+
 def without_dependency(resource: dict[str, Any], urn: str) -> dict[str, Any]:
     """The resource as it is in a state that does not have ``urn``."""
     properties = resource.get("propertyDependencies") or {}

@@ -183,6 +183,27 @@ def test_instances_of_the_successor_run_beside_those_that_serve(
     assert only(aws._endpoint_quotas(wanted)).rule.endswith("6 needed, 5 available")
 
 
+THREE = {
+    "flight-delay": {"serverless_concurrency": 7, "machine": {"aws": "serverless"}},
+    "digits": "champion",
+    "arrival-delay": {"endpoint": "small", "machine": {"aws": "ml.m5.large"}, "max_instances": 3},
+}
+
+
+def test_the_endpoints_take_of_each_quota_together(
+    plan: Plans, fake_aws: Callable[..., FakeAws]
+) -> None:
+    available = quotas(**{aws.SERVERLESS: 11, "ml.m5.large for endpoint usage": 3})
+    fake_aws(list_service_quotas=available)
+    serverless, instances = sorted(
+        aws._endpoint_quotas(plan("aws", models=THREE)), key=lambda each: each.what, reverse=True
+    )
+    assert serverless.rule.startswith("endpoint.serverless_concurrency of 2 endpoints")
+    assert serverless.rule.endswith("12 needed, 11 available")
+    assert "let models share one" in serverless.way_out
+    assert instances.rule.endswith("4 needed, 3 available")
+
+
 def simulated(allowed: Callable[[str, str], bool], keys: Sequence[str] = ()) -> Any:
     """SimulatePrincipalPolicy with policies that allow these actions on these resources."""
 
@@ -370,6 +391,16 @@ def test_a_regions_own_limit_outweighs_that_of_all_regions(
     assert only(gcp._serving_cpus(plan("gcp"))).rule.endswith("8 needed, 7 available")
     google[SERVING_CPUS] = limits({"effectiveLimit": "-1"})
     assert gcp._serving_cpus(plan("gcp")) == [], "-1 is no limit"
+
+
+def test_the_endpoints_on_one_family_of_machines_share_its_quota(
+    plan: Plans, google: dict[str, Any]
+) -> None:
+    models = {"flight-delay": "champion", "digits": {"machine": {"gcp": "n1-standard-4"}}}
+    google[SERVING_CPUS] = limits({"effectiveLimit": "23"})
+    finding = only(gcp._serving_cpus(plan("gcp", models=models)))
+    assert finding.rule.endswith("24 needed, 23 available")
+    assert "n1-standard-4 has 4, endpoint.max_instances is 2 (digits)" in finding.rule
 
 
 def test_a_quota_that_is_not_reported_is_not_known(plan: Plans, google: dict[str, Any]) -> None:
@@ -601,6 +632,22 @@ def test_a_fifth_more_instances_and_their_successors_need_cores(
     low_priority = usage(family.replace("Dedicated", "LowPriority"), 99, "lowPriorityCores/usages")
     manager["/usages"] = value(TOTAL, usage(family, 24, used=5), low_priority)
     assert only(azure._cores(plan("azure"), SUBSCRIPTION)).rule.endswith("20 needed, 19 available")
+
+
+def test_the_endpoints_on_one_machine_need_its_cores_together_and_those_held_are_theirs(
+    plan: Plans, manager: dict[str, Any]
+) -> None:
+    manager["/vmSizes"] = value(size())
+    manager["/usages"] = value(TOTAL, usage("standardDSv2Family", 39))
+    models = {"flight-delay": "champion", "digits": "champion"}
+    finding = only(azure._cores(plan("azure", models=models), SUBSCRIPTION))
+    assert finding.rule.endswith("40 needed, 39 available")
+    assert "of 2 endpoints" in finding.rule
+    own = {
+        "type": "azure-native:machinelearningservices:OnlineDeployment",
+        "inputs": {"properties": {"instanceType": "Standard_DS3_v2"}},
+    }
+    assert azure._cores(plan("azure", [own], models=models), SUBSCRIPTION) == []
 
 
 def test_a_machine_that_managed_endpoints_do_not_offer_is_missing(

@@ -1,4 +1,4 @@
-"""Identities on AWS: one IAM role a workload, its grants as one inline policy."""
+"""Identities on AWS: one IAM role a workload, its grants as inline policies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUSH = (
 
 
 class Identity(contracts.Identity):
-    """A role that one AWS service may assume, on behalf of this account only."""
+    """A role that one AWS service may assume, on behalf of this account only, with its grants as inline policies."""
 
     def __init__(
         self, name: str, args: contracts.IdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -50,18 +50,21 @@ class Identity(contracts.Identity):
             tags=foundation.tags,
             opts=child,
         )
-        grants = aws.iam.RolePolicy(
-            f"{name}-grants",
-            role=role.name,
-            policy=policy(
-                *(each for grant in args.grants for each in _statements(grant, args.workload)),
-                *_service_statements(args.workload),
-            ),
-            opts=child,
-        )
+        # A policy for each endpoint: the one of an endpoint that goes is deleted last, when nobody calls it any more.
+        calls = {
+            f"{name}-invoke-{grant.target.label}": _statements(grant, args.workload)
+            for grant in args.grants
+            if isinstance(grant.target, ModelEndpoint)
+        }
+        rest = [grant for grant in args.grants if not isinstance(grant.target, ModelEndpoint)]
+        statements = [each for grant in rest for each in _statements(grant, args.workload)]
+        grants = {f"{name}-grants": [*statements, *_service_statements(args.workload)], **calls}
 
         self.principal = role.arn
-        self.attachments = [grants]
+        self.attachments = [
+            aws.iam.RolePolicy(policy_name, role=role.name, policy=policy(*allowed), opts=child)
+            for policy_name, allowed in grants.items()
+        ]
         self.register_outputs({"principal": self.principal})
 
 

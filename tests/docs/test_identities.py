@@ -56,6 +56,8 @@ def test_every_identity_of_the_recorded_plans_is_on_the_page(cloud: Cloud) -> No
     registered: set[str] = set()
     for settings in (*record.VARIANTS.values(), identities.SETTINGS):
         registered |= identities.identities(cloud, record.of_program(cloud, settings))
+    # Of the endpoints' identities, which differ in the folders that they read, the page has one.
+    registered = {re.sub("^serving-.*", "serving-flight-delay", each) for each in registered}
     assert {"delivery", "gateway"} <= registered
     headings = set(re.findall(r"^### (.+)$", section(cloud), re.MULTILINE))
     assert registered <= headings

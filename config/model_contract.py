@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -302,6 +303,13 @@ class Tensors(Part):
 Answer = Annotated[Binary | Multiclass | Regression | Tensors, Field(discriminator="kind")]
 
 
+def setting(value: object) -> str | int | float:
+    """A setting of the training, which can be written on a command line."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("Allowed: a text or a number.")
+    return value
+
+
 class ModelFile(Part):
     """model.toml as it is written."""
 
@@ -313,7 +321,7 @@ class ModelFile(Part):
     example: dict[str, Any]
     training: dict[
         Annotated[str, matching("[a-z][a-z0-9_]{0,39}", "lower-case letters, digits and _")],
-        str | int | float,
+        Annotated[Any, BeforeValidator(setting)],
     ] = {}
 
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import pulumi
+
 from config.arguments import ArgumentParser
 from config.model_contract import BadContract
 from config.model_store import MODELS, STORE
@@ -55,7 +57,7 @@ def main() -> None:
             print(_imported(chosen.name, chosen.file, store))
         else:
             _train(chosen, store)
-    except (runs.NotTrained, BadContract) as error:
+    except (runs.NotTrained, BadContract, pulumi.RunError) as error:
         sys.exit(f"{error} Nothing was trained." if "\n" not in str(error) else str(error))
     except new_folder.Refused as error:
         sys.exit(str(error))

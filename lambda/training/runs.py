@@ -52,9 +52,15 @@ def names(model: str) -> Sequence[str]:
     served = settings.get("triplane:models")
     if not isinstance(served, Mapping):
         return ["flight-delay"]  # the setting's default
-    for each in served:
-        _refuse_unknown(str(each), f"Pulumi.dev.yaml: triplane:models.{each}")
-    return list(map(str, served))
+    # What has an image of its own was trained elsewhere.
+    trained = [
+        str(name)
+        for name, model in served.items()
+        if not (isinstance(model, dict) and model.get("image"))
+    ]
+    for each in trained:
+        _refuse_unknown(each, f"Pulumi.dev.yaml: triplane:models.{each}")
+    return trained
 
 
 def _refuse_unknown(model: str, place: str) -> None:

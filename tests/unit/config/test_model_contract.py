@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.model_contract import (
@@ -131,6 +131,8 @@ def test_a_name_that_cannot_be_a_model_is_refused(name: str, words: str) -> None
         ('title = "Churn"', "", ["title: (not set)", "Missing"]),
         ('title = "Churn"', "title = 5", ["title: 5", "write it in quotes"]),
         ("[answer]", "[answr]", ["answr", "Did you mean answer?"]),
+        ("[example]", "[training]\nquick = true\n[example]", ["training.quick: true", "a text or a number"]),
+        ("[example]", "[training]\nQuick = 1\n[example]", ["training.Quick", "lower-case letters"]),
         ("minimum = 0", "minimum = nan", ["fields.age.minimum"]),
     ],
 )  # fmt: skip
@@ -162,6 +164,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(each for key, part in inner for each in places(part, (*path, key)))]
 
 
+@settings(deadline=None)  # a busy machine says nothing of a contract
 @given(st.data())
 def test_a_contract_with_anything_anywhere_is_a_contract_or_is_refused_in_words(
     data: st.DataObject,

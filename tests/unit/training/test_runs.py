@@ -200,6 +200,33 @@ def test_a_setting_that_the_model_does_not_have_is_refused(written: str, words: 
     assert words in refusal("--model", "flight-delay", "--set", written)
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{triplane:cloud: aws}", ["flight-delay"]),
+        ("{triplane:models: {digits: champion, arrival-delay: {version: champion}}}", ["digits", "arrival-delay"]),
+        ("{triplane:models: {digits: champion, other: {image: 'a/b@sha256:00'}}}", ["digits"]),
+    ],
+)  # fmt: skip
+def test_without_a_name_the_models_of_the_stack_file_are_trained(
+    written: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config: {written}\n")
+    monkeypatch.setattr(runs, "HOME", tmp_path)
+    assert runs.names("") == expected
+
+
+def test_a_model_of_the_stack_file_without_a_folder_is_named_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {triplane:models: {digit: champion}}\n")
+    monkeypatch.setattr(runs, "HOME", tmp_path)
+    with pytest.raises(
+        NotTrained, match=r"triplane:models\.digit: no such model\. Did you mean digits"
+    ):
+        runs.names("")
+
+
 def test_settings_have_the_type_of_their_defaults() -> None:
     definition = model_definition(ROOT / "models" / "digits")
     assert runs.chosen_settings(definition, {"seed": "7"})["seed"] == 7

@@ -282,6 +282,8 @@ def _role_assignment(of: Inputs) -> Json:
         "role_definition_id": of.id("roleDefinitionId"),
         "principal_id": of.take("principalId"),
         "principal_type": of.take("principalType"),
+        "condition": of.take("condition"),
+        "condition_version": of.take("conditionVersion"),
     }
 
 

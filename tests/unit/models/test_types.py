@@ -1,4 +1,4 @@
-"""The code of each model, and of the example that `make model` writes, is typed as the platform's is.
+"""The code of each example, and of the example that `make model` writes, is typed as the platform's is.
 
 Each folder has modules of the same plain names, so mypy reads them one folder at a time.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = [*sorted((ROOT / "models").iterdir()), ROOT / "lambda" / "training" / "template"]
+EXAMPLES = sorted(file.stem for file in (ROOT / "tests" / "contracts").iterdir())
+FOLDERS = [ROOT / "models" / name for name in EXAMPLES] + [ROOT / "lambda/training/template"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -176,7 +176,7 @@ def test_a_training_ends_with_the_command_that_is_killed(
 def test_an_unknown_model_is_refused_with_the_list_and_the_nearest_name() -> None:
     message = refusal("--model", "flight-dely")
     assert "MODEL=flight-dely: no such model. Did you mean flight-delay?" in message
-    assert "There are: arrival-delay, digits, flight-delay." in message
+    assert f"There are: {', '.join(runs.existing())}." in message
     assert "make model NAME=flight-dely" in message
     assert "Nothing was trained." in message
 

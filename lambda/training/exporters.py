@@ -108,7 +108,7 @@ def from_sklearn(model: Any, contract: Contract) -> bytes:
         options={"zipmap": False} if hasattr(model, "predict_proba") else None,
         target_opset=OPSETS,
     )
-    return _finished(graph)
+    return finished(graph)
 
 
 def from_xgboost(model: Any, contract: Contract) -> bytes:
@@ -117,7 +117,7 @@ def from_xgboost(model: Any, contract: Contract) -> bytes:
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     types = [(INPUT, FloatTensorType([None, _width(contract)]))]
-    return _finished(convert_xgboost(model, contract.name, types, target_opset=_common_opset()))
+    return finished(convert_xgboost(model, contract.name, types, target_opset=_common_opset()))
 
 
 def from_lightgbm(model: Any, contract: Contract) -> bytes:
@@ -128,7 +128,7 @@ def from_lightgbm(model: Any, contract: Contract) -> bytes:
     if np.asarray(getattr(model, "classes_", 0)).dtype == np.bool_:
         raise ValueError("onnxmltools takes no truth values as labels: fit the model on 0 and 1")
     types = [(INPUT, FloatTensorType([None, _width(contract)]))]
-    return _finished(
+    return finished(
         convert_lightgbm(model, contract.name, types, target_opset=_common_opset(), zipmap=False)
     )
 
@@ -152,7 +152,7 @@ def from_torch(module: Any, example: Any, name: str = INPUT) -> bytes:
         verbose=False,
     )
     program.save(content, external_data=False)
-    return _finished(onnx.load_from_string(content.getvalue()))
+    return finished(onnx.load_from_string(content.getvalue()))
 
 
 def _width(contract: Contract) -> int:
@@ -168,13 +168,17 @@ def _common_opset() -> int:
     return min(OPSETS[""], int(get_maximum_opset_supported()))
 
 
-def _finished(graph: onnx.ModelProto) -> bytes:
-    """The model without a classifier's output of labels: the contract has them."""
+def finished(graph: onnx.ModelProto) -> bytes:
+    """The bytes of a model, the same each time; without a classifier's output of labels, which the contract has."""
     outputs = list(graph.graph.output)
     probabilities = [each for each in outputs if each.name == "probabilities"]
     if probabilities:
         del graph.graph.output[:]
         graph.graph.output.extend(probabilities)
+    # skl2onnx collects them in a set, whose order is another one in each process.
+    opsets = sorted(graph.opset_import, key=lambda each: each.domain)
+    del graph.opset_import[:]
+    graph.opset_import.extend(opsets)
     # PyTorch notes which line of which file on this machine made a node.
     for part in (graph.graph, *graph.graph.node, *graph.graph.initializer, *graph.graph.value_info):
         del part.metadata_props[:]

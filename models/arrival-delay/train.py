@@ -20,6 +20,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from training import exporters
 from training.interface import BadSetting, Contract, Settings, Trained, print_progress
 
 CODES = ["carrier", "origin"]
@@ -73,9 +74,7 @@ def exported(model: Pipeline) -> bytes:
     total = onnx.helper.make_node("Add", [lost.name, "departure_delay"], ["delay"])
     graph.graph.node.append(total)
     lost.name = "delay"
-    onnx.checker.check_model(graph)
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
+    return exporters.finished(graph)
 
 
 def predicted(content: bytes, rows: pd.DataFrame) -> Any:

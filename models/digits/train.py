@@ -18,6 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+from training import exporters
 from training.interface import Contract, Settings, Trained, print_progress
 
 HOLDOUT = 450
@@ -45,12 +46,7 @@ def with_picture_input(graph: onnx.ModelProto, name: str, height: int, width: in
     )
     del graph.graph.input[:]
     graph.graph.input.append(picture)
-    outputs = [each for each in graph.graph.output if each.name == "probabilities"]
-    del graph.graph.output[:]
-    graph.graph.output.extend(outputs)
-    onnx.checker.check_model(graph)
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
+    return exporters.finished(graph)
 
 
 def scores(digit: Any, probability: Any) -> dict[str, float]:

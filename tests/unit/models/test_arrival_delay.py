@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pandas as pd
 import pytest
 from model_server.model import Model
@@ -67,3 +68,8 @@ def test_months_outside_the_training_part_of_the_year_are_refused(
 ) -> None:
     with pytest.raises(BadSetting, match="Allowed: 1-1 to 1-9"):
         TRAIN.train(flights, CONTRACT, {"months": months})
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_a_set(trained: Trained) -> None:
+    domains = [each.domain for each in onnx.load_model_from_string(trained.model).opset_import]
+    assert domains == sorted(domains)

@@ -7,6 +7,7 @@ import io
 import json
 
 import numpy as np
+import onnx
 import pytest
 from model_server.model import Model
 from PIL import Image
@@ -71,3 +72,8 @@ def test_a_large_drawing_is_read(model: Model) -> None:
     pad[20:260, 120:170] = 0
     (answer,) = model.predictions([{"image": picture(pad)}])
     assert answer["digit"] == "1"
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_a_set(trained: Trained) -> None:
+    domains = [each.domain for each in onnx.load_model_from_string(trained.model).opset_import]
+    assert domains == sorted(domains)

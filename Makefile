@@ -139,6 +139,7 @@ e2e-long: bootstrap ## End to end on platforms that no other test shares: STACK=
 bench: bootstrap ## Measure speed and size against the figures in docs/design/measurements.md
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(interruptible) bench.serving
 	@$(interruptible) bench.platform
+	@$(interruptible) bench.first_prediction
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots

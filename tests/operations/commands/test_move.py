@@ -293,7 +293,7 @@ def same(clouds: Clouds) -> None:
         (same, "FROM and TO are the same stack, old"),
         (
             gone,
-            r"Stack old does not exist, or serves nothing.*make restore CLOUD=new BACKUP=… KEY=keep",
+            r"Stack old does not exist, or serves nothing.*make restore BACKUP=… KEY=keep CLOUD=new",
         ),
         (other_model_in_settings, r"model 82d.*name 510.*Nothing was changed.*triplane:model: 82d"),
         (other_model_in_target, r"new serves model 510.*Nothing was changed.*make up CLOUD=new"),

@@ -146,6 +146,7 @@ bench: bootstrap ## Measure speed and size against the figures in docs/design/me
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(interruptible) bench.serving
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(interruptible) bench.gateway
 	@$(interruptible) bench.platform
+	@$(interruptible) bench.first_prediction
 snapshots: bootstrap ## Accept the plans as they are now; read the difference before you commit it
 	@UPDATE_SNAPSHOTS=1 $(python) -m pytest -q tests/contract -k reviewed
 	@git --no-pager diff --stat -- tests/snapshots

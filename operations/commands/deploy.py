@@ -103,7 +103,7 @@ def _destroy_all_but_data(stack: NamedStack) -> None:
     # Pulumi's last sentence is about what it was to delete, and sounds as if nothing were left.
     print(f"\nNot deleted, and still managed by stack {stack.name}:\n  " + "\n  ".join(names))
     print(
-        f"To build the rest around it again: {stack.make('up')}. To destroy it, too: {stack.make('destroy')} DATA=destroy"
+        f"To build the rest around it again: {stack.make('up')}. To destroy it, too: {stack.make('destroy DATA=destroy')}"
     )
 
 

@@ -105,7 +105,7 @@ def _serving(stack: NamedStack, successor: NamedStack) -> Platform:
     if lake is None or "gateway_url" not in outputs:
         fail(
             f"Stack {stack.name} does not exist, or serves nothing: nothing can be moved from it. Nothing was"
-            f" changed. If its cloud is gone: `{successor.make('restore')} BACKUP=… KEY=keep`"
+            f" changed. If its cloud is gone: `{successor.make('restore BACKUP=… KEY=keep')}`"
         )
     return Platform(stack, outputs, lake)
 

@@ -23,7 +23,7 @@ from operations.engine.disk_space import disk_shortages
 from operations.engine.guards import refuse
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.locks import remove_stale_locks
-from operations.engine.stack import SCRATCH, NamedStack
+from operations.engine.stack import SCRATCH, NamedStack, make_line
 from operations.engine.state_file import (
     compressed_states,
     exported_state,
@@ -143,10 +143,10 @@ class RehearsedStack(NamedStack):
     def make(self, target: str) -> str:
         stage, _, cloud = self.name.partition("-")
         if stage != CLONES_STACK:  # a delivery's: its file and its state are this clone's
-            return environment.in_rehearsal(f"make {target} STACK={self.name}")
+            return environment.in_rehearsal(make_line(target, f"STACK={self.name}"))
         if not cloud and self.file != SETTINGS:
             cloud = StackFile.read(self.file).settings[CLOUD]
-        return f"make {target} CLOUD={cloud}" if cloud else f"make {target}"
+        return make_line(target, f"CLOUD={cloud}" if cloud else "")
 
     def pulumi_line(self, words: str) -> str:
         return environment.in_rehearsal(f"pulumi {words} --stack {self.name}")

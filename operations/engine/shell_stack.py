@@ -25,7 +25,7 @@ from operations.engine.installation import HOME, typed_pulumi
 from operations.engine.locks import remove_stale_locks
 from operations.engine.pulumi_cli import PulumiCli
 from operations.engine.pulumi_errors import MISSING_STACK, UNREADABLE_STATE, error_text, explained
-from operations.engine.stack import SCRATCH, NamedStack
+from operations.engine.stack import SCRATCH, NamedStack, make_line
 from operations.engine.state_contents import foreign_code, parsed_state
 from operations.engine.state_file import intact_copies
 from operations.started_processes import ENDS_BY_ITSELF
@@ -105,7 +105,7 @@ class ShellStack(NamedStack):
         _ = self.backend
 
     def make(self, target: str) -> str:
-        return self._line(f"make {target} STACK={self.reference}")
+        return self._line(make_line(target, f"STACK={self.reference}"))
 
     def pulumi_line(self, words: str) -> str:
         """With this clone's Pulumi if the shell has none: only its backend and credentials are the shell's."""
@@ -187,7 +187,7 @@ class ShellStack(NamedStack):
         return (
             f"There is no stack {self.reference} in {self.backend}. Nothing was changed. Another backend? {other}"
             " Is its state lost, while its cloud exists?"
-            f" {self.make('adopt')}. Is everything gone? {self.make('restore')} BACKUP=… A first stack:"
+            f" {self.make('adopt')}. Is everything gone? {self.make('restore BACKUP=…')} A first stack:"
             f" {typed_pulumi()} stack init {self.reference} (docs/guides/real-cloud.md)"
         )
 

@@ -141,6 +141,15 @@ class Stack(ABC):
         return {}
 
 
+def make_line(target: str, where: str) -> str:
+    """What a person types for a target with its variables: ``make destroy STACK=prod DATA=destroy``."""
+    words = target.split()
+    variables = [each for each in words if "=" in each]
+    return " ".join(
+        ["make", *words[: len(words) - len(variables)], *filter(None, [where]), *variables]
+    )
+
+
 class NamedStack(Stack):
     """A stack that a person names, by CLOUD or by STACK: what its kind must answer."""
 
@@ -150,7 +159,7 @@ class NamedStack(Stack):
 
     @abstractmethod
     def make(self, target: str) -> str:
-        """What a person types for a target on this stack: ``make up STACK=prod``."""
+        """What a person types for a target, with its variables, on this stack: ``make up STACK=prod``."""
 
     @abstractmethod
     def pulumi_line(self, words: str) -> str:

@@ -10,7 +10,8 @@ import re
 
 import pytest
 
-from tests.docs.hints import Hint, hints, texts
+from tests.docs.hints import PROGRAM, Hint, hints, texts
+from tests.docs.pages import ROOT
 from tests.docs.test_commands import TARGETS, variables
 
 SENTENCES = {"it", "or", "room", "something", "this", "would"}
@@ -32,6 +33,17 @@ def test_the_hints_of_every_kind_are_found() -> None:
     ):
         assert any(text.startswith(expected) for text in texts), expected
     assert len(texts) > 100
+
+
+def test_the_variables_of_a_printed_command_are_inside_of_it() -> None:
+    """A command for a shell of its own ends with a parenthesis: `(…; make destroy STACK=x) DATA=destroy` is no command."""
+    outside = [
+        f"{file.relative_to(ROOT)}: {found}"
+        for folder in PROGRAM
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for found in re.findall(r"\bmake\(['\"][^)]*\)\}[ `]*[A-Z]+=", file.read_text())
+    ]
+    assert outside == []
 
 
 def test_no_message_has_a_placeholder_that_nothing_fills() -> None:

@@ -64,6 +64,7 @@ def test_a_mistake_on_the_command_line_is_a_sentence_and_no_usage(
         (["tests.soak", "0"], "make soak: FILES=0: a whole number above 0 is needed."),
         (["bench.serving", "--rounds", "0"], "ROUNDS=0: a whole number above 0 is needed."),
         (["bench.platform", "asw"], "CLOUD=asw: no such cloud. Allowed: aws, gcp, azure."),
+        (["bench.first_prediction", "x"], "x: there are only installed and built."),
         (["tools.mutation", "--sample", "x"], "make mutate: SAMPLE=x: a whole number above 0"),
         (
             ["policy", "asw"],

@@ -294,7 +294,7 @@ def same(clouds: Clouds) -> None:
         (same, "FROM and TO are the same stack, old"),
         (
             gone,
-            r"Stack old does not exist, or serves nothing.*make restore CLOUD=new BACKUP=… KEY=keep",
+            r"Stack old does not exist, or serves nothing.*make restore BACKUP=… KEY=keep CLOUD=new",
         ),
         (
             other_model_in_settings,

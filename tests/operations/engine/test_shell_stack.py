@@ -84,6 +84,8 @@ def test_the_stack_of_an_organization_has_the_stack_file_of_its_name(
     assert (stack.name, stack.file) == ("prod", tmp_path / "Pulumi.prod.yaml")
     assert stack.cli.command("stack", "export")[-1] == "acme/prod"
     assert stack.make("up") == "make up STACK=acme/prod"
+    line = "make restore STACK=acme/prod BACKUP=… KEY=keep"
+    assert stack.make("restore BACKUP=… KEY=keep") == line
 
 
 def test_nothing_of_the_rehearsal_is_added_to_the_shells_environment(
@@ -298,6 +300,8 @@ def test_a_command_for_a_stack_of_the_rehearsals_shell_works_in_any_shell(
     monkeypatch.setenv("TRIPLANE_REHEARSAL_URL", "http://127.0.0.1:1")
     stack = ShellStack("prod", prod.file)
     assert stack.make("key") == '(eval "$(make -s env)"; make key STACK=prod)'
+    all_of_it = '(eval "$(make -s env)"; make destroy STACK=prod DATA=destroy)'
+    assert stack.make("destroy DATA=destroy") == all_of_it
     assert stack.pulumi_line("stack ls") == '(eval "$(make -s env)"; pulumi stack ls --stack prod)'
     line = stack.built_elsewhere([Move("triplane:cloud", "aws", "gcp")])
     assert line.startswith('(eval "$(make -s env)"; grep ')

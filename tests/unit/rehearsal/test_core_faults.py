@@ -99,3 +99,20 @@ def test_a_fault_of_the_data_planes_is_selected_by_path(store: Store) -> None:
 def test_a_fault_that_does_not_exist_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"there is no fault|cannot be negative"):
         Fault(**wrong)
+
+
+def test_a_step_that_hangs_ends_when_nobody_waits_for_it_any_more(store: Store) -> None:
+    set_ = Faults(store)
+    set_.set(Fault("hang"))
+    with pytest.raises(AnswerLost, match="does not wait any more"):
+        step(set_)
+    assert set_.all() == []
+
+
+def test_one_fault_is_cleared_by_its_id_and_all_without_one(store: Store) -> None:
+    set_ = Faults(store)
+    first, second = set_.set(Fault("drop")), set_.set(Fault("slow", seconds=0))
+    set_.clear(first)
+    assert [each.id for each in set_.all()] == [second]
+    set_.clear()
+    assert set_.all() == []

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
+import re
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pulumi_gcp.organizations import GetProjectResult
 
 from rehearsal.core.records import CheckFailure, Json, Record, Refusal
 from rehearsal.gcp import credentials, iam, operations, permissions, vertex_ai
@@ -41,6 +44,9 @@ MACHINE = {"machineSpec": {"machineType": "n1-standard-4"}, "minReplicaCount": 1
 POOL = "gcp:iam/workloadIdentityPool:WorkloadIdentityPool"
 POOL_PROVIDER = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
 
+PROJECT_RESULT = set(inspect.signature(GetProjectResult).parameters)
+"""What the SDK reads of the function's answer, as Python spells it."""
+
 
 @pytest.fixture
 def gcp(live_context: Context) -> Project:
@@ -65,6 +71,8 @@ def test_a_function_of_the_provider_answers_for_its_argument_or_else_its_setting
         answer = project(gcp.context, arguments, config)
         assert answer["projectId"] == answer["name"] == expected
         assert (answer["id"], answer["number"]) == (f"projects/{expected}", number(expected))
+        wire = {re.sub(r"_(\w)", lambda found: found[1].upper(), name) for name in PROJECT_RESULT}
+        assert answer.keys() == wire
     client = INVOKES["gcp:organizations/getClientConfig:getClientConfig"]
     place = {"project": "two", "region": "europe-west4", "zone": "europe-west4-b"}
     answer = client(gcp.context, {}, place)

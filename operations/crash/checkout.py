@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from config.model_store import CHAMPION, MODEL
 from config.stack_file import StackFile
 from operations.crash import vertex
 from operations.engine import environment, previews
@@ -25,6 +26,8 @@ from operations.engine.rehearsed_stack import SETTINGS
 from operations.engine.source_files import files_not_ignored
 from rehearsal import supervisor
 
+MORE_MODELS = ("arrival-delay", "digits")
+"""The models that come when models are replaced."""
 RUN_TIMEOUT = 240
 """Seconds after which a run counts as stuck."""
 SAVED_FOLDERS = (".pulumi", ".rehearsal")
@@ -211,5 +214,7 @@ class Checkout:
                 tags = {**file.settings["triplane:tags"], "team": "crashed"}
                 file = file.with_settings({"triplane:tags": tags})
             case "replace":
-                file = file.with_settings({"triplane:models": {"flight-delay": model}})
+                # One model rolls, and two more come, on one endpoint.
+                small = {name: {"version": CHAMPION, "endpoint": "small"} for name in MORE_MODELS}
+                file = file.with_settings({"triplane:models": {MODEL: model, **small}})
         file.write(path)

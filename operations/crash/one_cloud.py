@@ -11,7 +11,7 @@ from pathlib import Path
 
 from config.model_store import MODEL
 from operations.commands import preparation
-from operations.crash.checkout import Checkout
+from operations.crash.checkout import MORE_MODELS, Checkout
 from operations.crash.faults import FAULTS
 from operations.crash.judge import Reference, judge, run_without_faults
 from operations.crash.matrix import scenarios_of
@@ -72,8 +72,10 @@ def verdicts(cloud: str, selection: Selection, folder: Path) -> Iterator[Verdict
 
 
 def another_model() -> str:
-    """A model version that is not the champion; it is trained if the store has none."""
-    preparation.train(MODEL)
+    """A version of the worked example's model that is not the champion. It is trained if the store has none, as are the
+    other models of the scenarios."""
+    for name in (MODEL, *MORE_MODELS):
+        preparation.train(name)
     return preparation.train(MODEL, "--months", "1-6", "--no-promote")
 
 

@@ -11,6 +11,7 @@ import io
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,22 +27,36 @@ from config.model_store import (
 
 
 def write(artifact: Artifact) -> None:
-    """Write the files of a bundle or of an own image, unless they are there. What was trained is left alone."""
-    if all(file.exists() for file in artifact.files.values()):
-        return
+    """Write the files of a bundle or of an own image, unless the store has exactly these. What was trained is left alone.
+
+    Their version is made of their members' versions, so it does not show that one of these files is damaged.
+    """
     if artifact.members:
-        files = {
+        served = {
             f"{each.name}/{file}": (each.directory / file).read_bytes()
             for each in artifact.members
             for file in SERVED_FILES
         }
         text = bundle_version_text(artifact.members)
-        packed = {VERSION_FILE: text.encode(), ARCHIVE: archive(files)}
-        _publish(artifact.directory, {**files, **packed})
     elif artifact.image:
+        served = {CONTRACT: artifact.contract}
         text = _version_text(artifact.image, artifact.contract)
-        files = {CONTRACT: artifact.contract, VERSION_FILE: text.encode()}
-        _publish(artifact.directory, {**files, ARCHIVE: archive(files)})
+    else:
+        return
+    files = {**served, VERSION_FILE: text.encode()}
+
+    def is_written() -> bool:
+        return _has(artifact.directory, files) and archive_holds(
+            artifact.directory / ARCHIVE, served
+        )
+
+    if is_written():
+        return
+    try:
+        _publish(artifact.directory, {**files, ARCHIVE: archive(served)})
+    except OSError:
+        if not is_written():  # else another process was faster with the same content
+            raise
 
 
 def artifact_of_image(store: Path, model: str, image: str, contract: bytes) -> Artifact:
@@ -77,6 +92,35 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
+def archive_holds(file: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether an archive has these files alone. It is read no further than they are long: it may be a bomb.
+
+    Its own bytes are not compared: another release of zlib packs the same files differently.
+    """
+    found = []
+    try:
+        with tarfile.open(file, mode="r:gz") as tar:
+            for entry in tar:
+                expected = files.get(entry.name)
+                content = tar.extractfile(entry)
+                if expected is None or content is None or entry.size != len(expected):
+                    return False
+                if content.read() != expected:
+                    return False
+                found.append(entry.name)
+    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError, zlib.error):
+        return False
+    return sorted(found) == sorted(files)
+
+
+def _has(directory: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether a folder has files of these names with this content."""
+    try:
+        return all((directory / name).read_bytes() == content for name, content in files.items())
+    except OSError:
+        return False
+
+
 def _publish(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder. One rename publishes it, so that it is complete or absent."""
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +130,10 @@ def _publish(directory: Path, files: Mapping[str, bytes]) -> None:
             file = draft / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        shutil.rmtree(directory, ignore_errors=True)  # one that lacks a file
-        try:
-            draft.rename(directory)
-        except OSError:
-            if not directory.exists():  # another process was faster with the same content
-                raise
+        if directory.is_dir():
+            shutil.rmtree(
+                directory, ignore_errors=True
+            )  # one that lacks a file, or has another one
+        else:
+            directory.unlink(missing_ok=True)
+        draft.rename(directory)

@@ -7,20 +7,18 @@ found fit is remembered in the model store, so a second run only reads the files
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pulumi
 
+from config.made_artifacts import archive_holds
 from config.model_contract import BadContract, checked_document, version_of, version_text
 from config.model_store import Artifact
 
@@ -75,14 +73,18 @@ def _verdict_file(artifact: Artifact) -> Path:
     try:
         model = file.read_bytes()
         contract = file.with_name("contract.json").read_bytes()
+        written = file.with_name("version.txt").read_bytes()
         # A version out of another cloud's lake has none until it is packed again.
         archive = packed.read_bytes() if packed.exists() else b""
     except OSError as error:
         raise _Unfit(f"{error.filename} cannot be read: {error.strerror}") from None
-    version = version_of(version_text(contract, model))
+    text = version_text(contract, model)
+    version = version_of(text)
     if version != artifact.version:
         found = f"the version of model.onnx and contract.json is {version}"
         raise _Unfit(f"It or the contract beside it is damaged, or of another model: {found}")
+    if written != text.encode():  # the gateway would refuse the contract with it
+        raise _Unfit("version.txt beside it is damaged, or of another model")
     seen = [artifact.name.encode(), version.encode(), archive]
     parts = [*seen, *(each.read_bytes() for each in CHECKERS)]
     key = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in parts)).hexdigest()
@@ -94,7 +96,7 @@ def _refuse_other_contract(artifact: Artifact) -> None:
     names = ("contract.json", "model.onnx")
     files = {name: (artifact.directory / name).read_bytes() for name in names}
     packed = artifact.directory / "model.tar.gz"
-    if packed.exists() and not _holds(packed.read_bytes(), files):  # SageMaker serves this one
+    if packed.exists() and not archive_holds(packed, files):  # SageMaker serves this one
         raise _Unfit("model.tar.gz beside it does not hold it and its contract.json alone")
     try:
         name = checked_document(json.loads(files["contract.json"]), "contract.json")["name"]
@@ -106,24 +108,6 @@ def _refuse_other_contract(artifact: Artifact) -> None:
         raise _Unfit(
             f"It is a version of {name}, not of {artifact.name}, by the contract beside it"
         )
-
-
-def _holds(archive: bytes, files: Mapping[str, bytes]) -> bool:
-    """Whether an archive has these files alone. It is read no further than they are long: it may be a bomb."""
-    found = []
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-            for entry in tar:
-                expected = files.get(entry.name)
-                content = tar.extractfile(entry)
-                if expected is None or content is None or entry.size != len(expected):
-                    return False
-                if content.read() != expected:
-                    return False
-                found.append(entry.name)
-    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError, zlib.error):
-        return False
-    return sorted(found) == sorted(files)
 
 
 def _reasons(folders: Sequence[Path], limits: Sequence[str]) -> list[list[str]]:

@@ -9,8 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components import build_context
+from config.made_artifacts import archive_holds
 from config.model_contract import version_of, version_text
-from config.model_store import CONTRACT, MODEL_FILE, Artifact
+from config.model_store import (
+    ARCHIVE,
+    CONTRACT,
+    MODEL_FILE,
+    SERVED_FILES,
+    VERSION_FILE,
+    Artifact,
+)
 from config.schema import StackConfig
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
@@ -117,18 +125,32 @@ def require_versions(config: StackConfig, versions: Mapping[str, str]) -> None:
             " Nothing was changed. Release with the model store of the staging that was tested (.models)"
         )
     for artifact in config.artifacts:
-        digest = _version_of_files(artifact)
-        if digest != artifact.version:
+        if change := _change(artifact):
             raise GateFailed(
-                f"the files in {artifact.directory} are not those that were tested: together they are version {digest}, and"
-                f" {artifact.version} was tested. A file was changed after training. Nothing was changed in the cloud. Release"
-                " with the model store of the staging that was tested (.models)"
+                f"the files in {artifact.directory} are not those that were tested: {change}, and {artifact.version} was"
+                " tested. A file was changed after training. Nothing was changed in the cloud. Release with the model store"
+                " of the staging that was tested (.models)"
             )
 
 
-def _version_of_files(artifact: Artifact) -> str:
-    """The version that the artifact's files are. That of an own image follows from its digest and its contract."""
+def _change(artifact: Artifact) -> str | None:
+    """What differs in the files of a model from those of its version; None: nothing.
+
+    The files of a bundle and of an own image are made again from the models and the contract, by the deployment.
+    """
     if artifact.image:
-        return artifact.version
-    contract, model = ((artifact.directory / name).read_bytes() for name in (CONTRACT, MODEL_FILE))
-    return version_of(version_text(contract, model))
+        return None
+    try:
+        served = {name: (artifact.directory / name).read_bytes() for name in SERVED_FILES}
+        written = (artifact.directory / VERSION_FILE).read_bytes()
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    text = version_text(served[CONTRACT], served[MODEL_FILE])
+    if version_of(text) != artifact.version:
+        return f"together they are version {version_of(text)}"
+    if written != text.encode():
+        return f"{VERSION_FILE} is not the text of this version"
+    packed = artifact.directory / ARCHIVE
+    if packed.exists() and not archive_holds(packed, served):  # SageMaker serves this one
+        return f"{ARCHIVE} does not hold {CONTRACT} and {MODEL_FILE} alone"
+    return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from config.made_artifacts import archive
 from config.model_contract import version_of, version_text
 from config.model_store import Artifact
 from config.stack_file import StackFile
@@ -121,6 +122,9 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDeliveries:
     directory.mkdir(parents=True)
     (directory / "model.onnx").write_bytes(MODEL)
     (directory / "contract.json").write_bytes(CONTRACT)
+    (directory / "version.txt").write_text(version_text(CONTRACT, MODEL))
+    files = {"contract.json": CONTRACT, "model.onnx": MODEL}
+    (directory / "model.tar.gz").write_bytes(archive(files))
     artifact = Artifact(name="flight-delay", version=SERVES, directory=directory)
     deliveries.serves = dict.fromkeys(("staging", "trial", "production"), SERVES)
     monkeypatch.setattr(release, "STORE", tmp_path / "models")
@@ -344,6 +348,31 @@ def test_production_is_unchanged_if_the_version_has_other_bytes(
     assert stages.done == ["stopped"]
     assert version_of(version_text(CONTRACT, b"another")) in found["outcome"]
     assert f"{SERVES} was tested. A file was changed after training" in found["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("version.txt", "version.txt is not the text of this version"),
+        ("model.tar.gz", "model.tar.gz does not hold contract.json and model.onnx alone"),
+    ],
+)
+def test_production_is_unchanged_if_a_file_beside_the_model_has_other_bytes(
+    stages: FakeDeliveries, tmp_path: Path, file: str, reason: str
+) -> None:
+    (tmp_path / "models" / "flight-delay" / SERVES / file).write_bytes(b"another")
+    found = stages.release("production", version=WORD)
+    assert stages.done == ["stopped"]
+    assert reason in found["outcome"]
+
+
+def test_production_is_unchanged_if_a_file_of_the_model_is_missing(
+    stages: FakeDeliveries, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "flight-delay" / SERVES / "model.onnx").unlink()
+    found = stages.release("production", version=WORD)
+    assert stages.done == ["stopped"]
+    assert "model.onnx cannot be read (No such file or directory)" in found["outcome"]
 
 
 def test_a_release_that_serves_another_version_than_was_tested_fails(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 from pathlib import Path
@@ -51,6 +52,35 @@ def test_a_bundle_does_not_depend_on_the_order_or_the_time(models: list[Artifact
     assert contents(second) == before, "what was lost is made again, and the same"
 
 
+@pytest.mark.parametrize("file", ["digits/model.onnx", "version.txt", "model.tar.gz"])
+def test_a_damaged_file_of_a_bundle_is_written_again(models: list[Artifact], file: str) -> None:
+    made = bundle("small", models)
+    write(made)
+    before = contents(made)
+    (made.directory / file).write_bytes(b"garbage")
+    write(made)
+    assert contents(made) == before
+
+
+def test_an_archive_of_other_bytes_with_the_same_files_stays(models: list[Artifact]) -> None:
+    """Another release of zlib packs otherwise, and production gets the archive that staging tested."""
+    made = bundle("small", models)
+    write(made)
+    packed = made.directory / "model.tar.gz"
+    other = gzip.compress(gzip.decompress(packed.read_bytes()), 1, mtime=1)
+    packed.write_bytes(other)
+    write(made)
+    assert packed.read_bytes() == other
+
+
+def test_a_file_in_the_place_of_a_bundle_is_replaced(models: list[Artifact]) -> None:
+    made = bundle("small", models)
+    made.directory.parent.mkdir(parents=True)
+    made.directory.write_bytes(b"garbage")
+    write(made)
+    assert contents(made)
+
+
 def test_another_version_of_one_model_is_another_bundle(models: list[Artifact]) -> None:
     other = Artifact(name="churn", version="0" * 64, directory=models[1].directory)
     assert bundle("small", [models[0], other]).version != bundle("small", models).version
@@ -63,6 +93,16 @@ def test_an_own_image_has_its_contract_and_no_model(tmp_path: Path) -> None:
     text = (made.directory / "version.txt").read_bytes()
     assert hashlib.sha256(text).hexdigest() == made.version
     assert text.endswith(f"sha256:{'0f' * 32}  image\n".encode())
+
+
+@pytest.mark.parametrize("file", ["contract.json", "version.txt", "model.tar.gz"])
+def test_a_damaged_file_of_an_own_image_is_written_again(tmp_path: Path, file: str) -> None:
+    made = artifact_of_image(tmp_path, "churn", IMAGE, b'{"name": "churn"}')
+    write(made)
+    before = contents(made)
+    (made.directory / file).write_bytes(b"garbage")
+    write(made)
+    assert contents(made) == before
 
 
 def test_what_was_trained_is_left_alone(models: list[Artifact]) -> None:

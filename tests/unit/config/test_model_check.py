@@ -142,6 +142,12 @@ def test_a_damaged_file_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
     assert "It or the contract beside it is damaged, or of another model" in refusal(artifact)
 
 
+def test_a_version_text_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    artifact = stored(model().SerializeToString(), tmp_path)
+    (artifact.directory / "version.txt").write_text("garbage")
+    assert "version.txt beside it is damaged, or of another model" in refusal(artifact)
+
+
 def test_a_contract_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     artifact = stored(model().SerializeToString(), tmp_path)
     file = artifact.directory / "contract.json"

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway import fields, predictions
 from gateway.fields import InvalidValue, abbreviated
+from gateway.images import MAX_PIXELS, MAX_PIXELS_OF_REQUEST
 from gateway.predictions import BadPrediction
 
 MAX_ERRORS = 20
@@ -49,8 +50,9 @@ class Contract:
                 (name, spec["required"], fields.check(spec)) for name, spec in self.fields.items()
             ]
             self._prediction = predictions.check(self.answer)
-            images = [spec for spec in self.fields.values() if spec["type"] == "image"]
-            self.image_bytes = sum(map(fields.image_characters, images))
+            images = {name: spec for name, spec in self.fields.items() if spec["type"] == "image"}
+            self.image_bytes = sum(map(fields.image_characters, images.values()))
+            self._images = list(images)
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableContract(
                 f"the contract has a member that is missing or unknown: {error}"
@@ -63,7 +65,8 @@ class Contract:
         An optional field that is null is removed, as if it had not been sent.
         """
         instances: list[dict[str, Any]] = []
-        return instances, list(islice(self._errors(body, instances), MAX_ERRORS))
+        errors = list(islice(self._errors(body, instances), MAX_ERRORS))
+        return instances, errors or list(self._pixel_errors(instances))
 
     def predictions(self, given: object, count: int) -> list[dict[str, Any]]:
         """The model's predictions for ``count`` instances. Raises `BadPrediction`."""
@@ -93,6 +96,15 @@ class Contract:
                 if not self._is_valid(instance, found):
                     found.clear()
                     yield from self._instance_errors(f"instances[{index}]", instance)
+
+    def _pixel_errors(self, instances: list[dict[str, Any]]) -> Iterator[FieldError]:
+        """What one request may have the model server decode: each image is small enough by itself."""
+        if len(instances) * len(self._images) * MAX_PIXELS <= MAX_PIXELS_OF_REQUEST:
+            return
+        given = (each[name] for each in instances for name in self._images if name in each)
+        if (pixels := sum(map(fields.pixels, given))) > MAX_PIXELS_OF_REQUEST:
+            limit = f"may have images of {MAX_PIXELS_OF_REQUEST:,} pixels together, not {pixels:,}"
+            yield FieldError("instances", limit)
 
     def _is_valid(self, instance: Any, found: dict[str, Any]) -> bool:
         """Whether an instance has no error; its fields are added to ``found``. Words for errors would take longer than this."""

@@ -240,6 +240,12 @@ def image_characters(spec: Spec) -> int:
     return (most + 2) // 3 * 4
 
 
+def pixels(value: str) -> int:
+    """The pixels of a valid image."""
+    width, height = images.size(binascii.a2b_base64(value)) or (0, 0)
+    return width * height
+
+
 def _image(spec: Spec) -> Check:
     most: int = spec["max_bytes"]
     longest = image_characters(spec)
@@ -259,9 +265,10 @@ def _image(spec: Spec) -> Check:
         found = images.size(content)
         if found is None:
             raise InvalidValue("is neither a PNG nor a JPEG, or ends before its size")
-        if not all(1 <= side <= images.MAX_SIDE for side in found):
-            limit = f"{images.MAX_SIDE}×{images.MAX_SIDE}"
-            raise InvalidValue(f"may have up to {limit} pixels, not {found[0]}×{found[1]}")
+        width, height = found
+        if not 1 <= width * height <= images.MAX_PIXELS:
+            limit = f"1 to {images.MAX_PIXELS:,} pixels"
+            raise InvalidValue(f"may have {limit}, not {width}×{height}")
         return value
 
     return valid

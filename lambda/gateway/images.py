@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-MAX_SIDE = 4096
-"""In pixels. The model server has the same limit before it decodes."""
+MAX_PIXELS = 2**22
+"""Of an image. The model server has the same limits before it decodes."""
+MAX_PIXELS_OF_REQUEST = 2**25
+"""Of all images of a request."""
 
 # The markers that begin a frame, and so have its size: ITU T.81, table B.1. C4, C8 and CC are none of them.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

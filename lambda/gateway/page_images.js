@@ -183,7 +183,7 @@ function penControl(canvas, pen, began, line) {
 // What is sent of a file, and what to say of it: the file itself, unless the gateway refuses its size or its format.
 async function sentOf(file, bitmap, maxBytes) {
   const size = `${bitmap.width} × ${bitmap.height} pixels`;
-  const accepted = /^image\/(png|jpeg)$/.test(file.type) && Math.max(bitmap.width, bitmap.height) <= 4096;
+  const accepted = /^image\/(png|jpeg)$/.test(file.type) && bitmap.width * bitmap.height <= 2 ** 22;
   if (accepted && file.size <= maxBytes) return [file, size];
   for (let side = Math.min(SENT, Math.max(bitmap.width, bitmap.height)); side >= 1; side = Math.floor(side / 2)) {
     const scale = side / Math.max(bitmap.width, bitmap.height);

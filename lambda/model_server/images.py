@@ -9,23 +9,29 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
-from model_server.defects import BadValue
+from model_server.defects import BadInstance, BadValue
 
-MAX_SIDE = 4096
-"""Pixels. An image of this size takes 64 MiB while it is decoded."""
+MAX_PIXELS = 2**22
+"""Of an image, such as 2048 × 2048. One takes up to 40 MiB while it is decoded and scaled."""
+MAX_PIXELS_OF_REQUEST = 2**25
+"""Of all images of a request: less than a second of decoding. PNG packs a thousand pixels of one colour in a byte."""
+DECODING = threading.Semaphore(2)
+"""So many images are decoded at a time, whatever the number of requests: each has its own thread."""
 MAX_BYTES = 2**20
 """Of an image in its format, for a field without ``max_bytes``."""
 FORMATS = ("PNG", "JPEG")
+ORIENTATION = ExifTags.Base.Orientation
 Image.MAX_IMAGE_PIXELS = None
-"""Pillow's own limit has no message for a caller. `MAX_SIDE` is stricter, and counts as early: before a pixel is decoded."""
+"""Pillow's own limit has no message for a caller. `MAX_PIXELS` is stricter, and counts as early: before a pixel is decoded."""
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**20
 """Of a PNG's texts and profiles, which nothing here reads. Pillow's own limit is 64 MiB."""
 
@@ -60,21 +66,37 @@ class Form:
 
     def numbers(self, value: Any) -> NDArray[np.float32]:
         """The image in base64 as height × width × channels, flat. Raises BadValue."""
-        return self.scaled(self._decoded(value)).ravel()
+        image = self.opened(value)
+        try:
+            with DECODING:
+                return self.scaled(image).ravel()
+        # Pillow raises OSError, SyntaxError, ValueError, struct.error and others: for pixels, and for the camera's EXIF.
+        except Exception as error:
+            raise BadValue(f"is a damaged {image.format}: {error!s:.80}") from None
 
     def scaled(self, image: Image.Image) -> NDArray[np.float32]:
         """An image of any size and mode as the model gets it: height × width × channels."""
         mode = "RGB" if self.mode == "rgb" else "L"
-        plain = _without_transparency(ImageOps.exif_transpose(image)).convert(mode)
+        upright = (
+            image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
+        )
+        plain = _of_eight_bits(upright)
         # A pixel of a smaller image is the mean of what it covers, so that thin lines do not vanish.
         larger = self.width > plain.width or self.height > plain.height
         filter_ = Image.Resampling.BILINEAR if larger else Image.Resampling.BOX
-        small = plain.resize((self.width, self.height), filter_)
+        # Each step on the whole image takes memory as large: it is put on white when it has the model's size.
+        transparent = plain.has_transparency_data
+        small = plain.convert("RGBA" if transparent else mode)
+        small = small.resize((self.width, self.height), filter_)
+        if transparent:
+            small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+            small = small.convert(mode)
         pixels = np.asarray(small, np.float32) * np.float32(self.maximum / 255)
         pixels = np.float32(self.maximum) - pixels if self.inverted else pixels
         return pixels.reshape(self.height, self.width, self.channels)
 
-    def _decoded(self, value: Any) -> Image.Image:
+    def opened(self, value: Any) -> Image.Image:
+        """The image in base64, of which only the header is read. Raises BadValue, and TypeError for what is no text."""
         if not isinstance(value, str):
             raise TypeError
         if len(value) > self.max_bytes * 4 // 3 + 4:
@@ -87,23 +109,37 @@ class Form:
             raise BadValue(f"has {len(content)} bytes; an image may have {self.max_bytes}")
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
-        except Exception:  # as below
+        except Exception:  # as above
             raise BadValue("is no image that can be read; it should be a PNG or JPEG") from None
-        if max(image.size) > MAX_SIDE:
+        if image.width * image.height > MAX_PIXELS:
             size = f"{image.width} × {image.height}"
-            raise BadValue(f"has {size} pixels; it may have {MAX_SIDE} × {MAX_SIDE}")
-        try:
-            image.load()
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-            raise BadValue(f"is a damaged {image.format}: {error!s:.80}") from None
+            raise BadValue(f"has {size} pixels; it may have {MAX_PIXELS:,} in all")
         return image
 
 
-def _without_transparency(image: Image.Image) -> Image.Image:
-    """On white, as a page shows it."""
-    if image.mode.startswith("I"):  # 16 bits, which `convert` would cut off at 255
+def refuse_too_many_pixels(forms: Mapping[str, Form], instances: Sequence[Any]) -> None:
+    """Raise BadInstance where the images of a request, by their headers, have more pixels together than it may have.
+
+    What is no image is passed over: who reads it has the reason.
+    """
+    if len(instances) * len(forms) * MAX_PIXELS <= MAX_PIXELS_OF_REQUEST:
+        return
+    pixels = 0
+    for index, instance in enumerate(instances):
+        for name, form in forms.items():
+            try:
+                image = form.opened(instance.get(name))
+            except (AttributeError, BadValue, TypeError):
+                continue
+            pixels += image.width * image.height
+            if pixels > MAX_PIXELS_OF_REQUEST:
+                reason = f"brings the images of the request to {pixels:,} pixels"
+                limit = f"together they may have {MAX_PIXELS_OF_REQUEST:,}"
+                raise BadInstance(f"instances[{index}].{name} {reason}; {limit}")
+
+
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    """16 bits are what `convert` would cut off at 255."""
+    if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        shown = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     return image

@@ -98,6 +98,7 @@ class Inputs:
         graph = session.get_inputs()
         columns = session.get_modelmeta().custom_metadata_map.get("columns")
         fields = {each["name"]: each for each in contract.fields}
+        self._images = {name: each for name, each in fields.items() if each["type"] == "image"}
         if columns is not None:
             self.defects += self._columns(graph, columns, fields)
         elif len(graph) == 1 and graph[0].name not in fields:
@@ -113,6 +114,11 @@ class Inputs:
         """What ONNX Runtime gets. Raises BadInstance, naming the instance, the field and the reason."""
         if self._encoder:
             return {"X": self._encoder.rows(instances)}
+        if self._images:
+            from model_server.images import Form, refuse_too_many_pixels  # as in readings.py
+
+            forms = {name: Form.of(field) for name, field in self._images.items()}
+            refuse_too_many_pixels(forms, instances)
         return {each.name: each.array(instances) for each in self._tensors}
 
     def _columns(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,7 @@ def main() -> None:
     for name, error in models.unfit.items():
         print(f"The model {name} cannot be served.\n{error}", flush=True)
     np.seterr(over="raise")  # a number that is too large for a float32 is refused, not infinity
+    warnings.simplefilter("ignore")  # Pillow's, of what a caller's image has wrong
     gc.freeze()  # what stays for good is not searched for garbage, which takes milliseconds
     uvicorn.run(
         App(models, os.environ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import zlib
 from typing import Any
 
 import pytest
@@ -50,6 +49,12 @@ def picture(size: tuple[int, int] = (8, 8), form: str = "PNG", **options: Any) -
     return content.getvalue()
 
 
+def resized(width: int, height: int) -> bytes:
+    """A PNG whose header says that it has this size."""
+    content = picture()
+    return content[:16] + width.to_bytes(4) + height.to_bytes(4) + content[24:]
+
+
 def text(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
@@ -79,7 +84,7 @@ def reason(kind: str, value: object) -> str | None:
         ("timestamp", ["2013-01-01T00:00:00Z", "2013-12-31T22:00:00.000z"]),
         ("any timestamp", ["2013-06-01T12:00:00.123456789-05:00", "2013-06-01t12:00:00Z"]),
         ("vector", [[0, 1.0], [0.5, 0]]),
-        ("image", [text(picture()), text(picture(form="JPEG")), text(picture((4096, 1)))]),
+        ("image", [text(picture()), text(picture(form="JPEG")), text(picture((70_000, 1)))]),
     ],
 )
 def test_what_the_contract_allows_is_returned_as_it_is(kind: str, values: list[Any]) -> None:
@@ -140,7 +145,7 @@ def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
         ),
         ("image", text(b"GIF89a" + bytes(50)), "is neither a PNG nor a JPEG"),
         ("image", text(picture()[:20]), "ends before its size"),
-        ("image", text(picture((4097, 1))), "up to 4096×4096 pixels, not 4097×1"),
+        ("image", text(resized(4097, 1024)), "1 to 4,194,304 pixels, not 4097×1024"),
         ("image", text(picture() + bytes(3000)), "may have 3000 bytes"),
         ("image", "A" * 2**20, "may have 3000 bytes"),
         ("image", {"b64": ""}, "must be a PNG or JPEG in base64, not an object"),
@@ -218,9 +223,23 @@ def test_the_size_of_a_jpeg_is_behind_its_other_segments() -> None:
 
 def test_a_bomb_is_known_by_its_header_and_never_decoded() -> None:
     """60,000 x 60,000 pixels of one colour are a few hundred kilobytes of PNG."""
-    header = b"IHDR" + (60_000).to_bytes(4) * 2 + b"\x08\x00\x00\x00\x00"
-    chunk = len(header[4:]).to_bytes(4) + header + zlib.crc32(header).to_bytes(4)
-    assert "not 60000×60000" in str(reason("image", text(images.PNG + chunk)))
+    assert "not 60000×60000" in str(reason("image", text(resized(60_000, 60_000))))
+
+
+def test_the_images_of_a_request_have_a_limit_together() -> None:
+    field = {"type": "image", "width": 8, "height": 8, "mode": "rgb", "max_bytes": 9000}
+    sides = [{**field, "name": name, "required": False} for name in ("front", "back")]
+    found = contract(fields=sides, max_batch=100)
+    assert images.MAX_PIXELS_OF_REQUEST == 8 * 2048 * 2048
+    eighth = text(picture((2048, 2048)))
+    both = {"front": eighth, "back": eighth}
+    assert found.check({"instances": [both] * 4})[1] == []
+    assert found.check({"instances": [{"back": eighth}] * 8 + [{}] * 9})[1] == []
+    (error,) = found.check({"instances": [*[both] * 4, {"back": text(picture((1, 1)))}]})[1]
+    assert (error.field, error.reason) == (
+        "instances",
+        "may have images of 33,554,432 pixels together, not 33,554,433",
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -228,5 +247,5 @@ def test_a_bomb_is_known_by_its_header_and_never_decoded() -> None:
 def test_any_bytes_are_an_image_or_none(tail: bytes, head: bytes) -> None:
     found = images.size(head + tail)
     assert (reason("image", text(head + tail)) is None) == (
-        found is not None and all(1 <= side <= images.MAX_SIDE for side in found)
+        found is not None and 1 <= found[0] * found[1] <= images.MAX_PIXELS
     )

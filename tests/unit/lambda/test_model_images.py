@@ -6,17 +6,19 @@ import base64
 import contextlib
 import io
 import struct
+import threading
 import time
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_server.defects import BadValue
-from model_server.images import MAX_SIDE, Form
+from model_server.defects import BadInstance, BadValue
+from model_server.images import MAX_PIXELS, MAX_PIXELS_OF_REQUEST, Form, refuse_too_many_pixels
 from PIL import Image
 
 GRAY = Form(width=2, height=2, mode="grayscale", maximum=255)
@@ -36,14 +38,13 @@ def square(*pixels: Any, mode: str = "L") -> Image.Image:
     return image
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def png_of(width: int, height: int, rows: int) -> bytes:
     """A PNG whose header promises a size, with so many rows of black."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     pixels = zlib.compress(bytes((width + 1) * rows), 9)
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return (
@@ -126,7 +127,9 @@ GOOD = base64.b64decode(encoded(Image.effect_noise((64, 64), 50)))
         (GOOD[:8], "is no image that can be read"),
         (GOOD[:400], "is a damaged PNG: "),
         (GOOD[:300] + b"\xff" * 100 + GOOD[400:], "is a damaged PNG: "),
-        (png_of(MAX_SIDE + 1, 1, 1), "has 4097 × 1 pixels; it may have 4096 × 4096"),
+        (GOOD[:33] + chunk(b"eXIf", b"garbage!") + GOOD[33:], "is a damaged PNG: "),
+        (GOOD[:33] + chunk(b"eXIf", b"II*\0") + GOOD[33:], "is a damaged PNG: "),
+        (png_of(MAX_PIXELS // 2 + 1, 2, 1), "has 2097153 × 2 pixels; it may have 4,194,304 in all"),
         (png_of(2**31 - 1, 2**31 - 1, 0), "has 2147483647 × 2147483647 pixels"),
         (png_of(0, 0, 0), "is no image|has 0 × 0 pixels|is a damaged PNG"),
         (GOOD + bytes(2**20), "has 1[0-9]+ bytes; an image may have 1048576"),
@@ -148,6 +151,39 @@ def test_an_image_of_one_byte_too_many_is_refused() -> None:
 
 
 JPEG = base64.b64decode(encoded(Image.effect_noise((64, 64), 50), "JPEG"))
+
+
+CHUNKS = [
+    "eXIf",
+    "iCCP",
+    "zTXt",
+    "iTXt",
+    "tRNS",
+    "PLTE",
+    "gAMA",
+    "cHRM",
+    "pHYs",
+    "acTL",
+    "fcTL",
+    "sRGB",
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(CHUNKS),
+    data=st.one_of(
+        st.binary(max_size=40),
+        st.binary(max_size=40).map(lambda each: b"II*\0\x08\0\0\0" + each),
+        st.binary(max_size=40).map(lambda each: b"name\0\0" + each),
+    ),
+)
+def test_any_chunk_of_a_png_gives_numbers_or_a_reason(name: str, data: bytes) -> None:
+    """With its right checksum, so that what reads it gets it."""
+    content = GOOD[:33] + chunk(name.encode(), data) + GOOD[33:]
+    with contextlib.suppress(BadValue):
+        GRAY.numbers(base64.b64encode(content).decode())
 
 
 @settings(max_examples=300, deadline=None)
@@ -185,13 +221,46 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     tracemalloc.stop()
 
 
+def test_the_images_of_a_request_have_a_limit_together_which_their_headers_tell() -> None:
+    """A hundred of them are a few kilobytes, and seconds of work."""
+    eighth = base64.b64encode(png_of(2048, 2048, 0)).decode()
+    forms = {"front": GRAY, "back": COLOUR}
+    assert MAX_PIXELS_OF_REQUEST == 8 * 2048 * 2048
+    refuse_too_many_pixels(forms, [{"front": eighth, "back": eighth}] * 4)
+    refuse_too_many_pixels(forms, [{"front": eighth}] * 8 + [{"back": "no image"}, 7])
+    with pytest.raises(
+        BadInstance,
+        match=r"instances\[4\]\.front brings the images of the request to 37,748,736 pixels; together they may",
+    ):
+        refuse_too_many_pixels(forms, [{"front": eighth, "back": eighth}] * 5)
+
+
+def test_images_are_decoded_two_at_a_time_whatever_the_number_of_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each takes up to 40 MiB, and a serverless container has 2 GiB."""
+    at_once, most, lock = 0, 0, threading.Lock()
+    scaled = Form.scaled
+
+    def counted(form: Form, image: Image.Image) -> Any:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        try:
+            return scaled(form, image)
+        finally:
+            with lock:
+                at_once -= 1
+
+    monkeypatch.setattr(Form, "scaled", counted)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(GRAY.numbers, [base64.b64encode(GOOD).decode()] * 16))
+    assert most == 2
+
+
 def test_a_text_in_a_png_that_unpacks_to_megabytes_is_refused() -> None:
-    data = b"Comment\0\0" + zlib.compress(bytes(50 * 2**20), 9)
-    chunk = (
-        struct.pack(">I", len(data))
-        + b"zTXt"
-        + data
-        + struct.pack(">I", zlib.crc32(b"zTXt" + data))
-    )
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50 * 2**20), 9))
     with pytest.raises(BadValue, match=r"is no image that can be read|is a damaged PNG"):
-        GRAY.numbers(base64.b64encode(GOOD[:33] + chunk + GOOD[33:]).decode())
+        GRAY.numbers(base64.b64encode(GOOD[:33] + text + GOOD[33:]).decode())

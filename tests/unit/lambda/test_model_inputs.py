@@ -321,6 +321,16 @@ def test_any_json_in_any_field_is_read_or_refused_with_its_place(data: st.DataOb
     assert not reason or reason.startswith("instances[1].given ")
 
 
+def test_the_pixels_of_a_request_are_counted_before_any_is_decoded() -> None:
+    model, example = fitted("image", FLOAT, [None, 2])
+    cut = base64.b64decode(png(2048, 2048))[:100]
+    large = {"given": base64.b64encode(cut).decode()}
+    with pytest.raises(BadInstance, match=r"instances\[0\].given is a damaged PNG"):
+        model.predictions([large] * 8)
+    with pytest.raises(BadInstance, match=r"instances\[9\].given brings the images of the request"):
+        model.predictions([example, *[large] * 9])
+
+
 def test_an_instance_that_is_no_object_is_refused() -> None:
     model, example = fitted("number", FLOAT, N)
     for wrong in (1, None, "x", [1]):

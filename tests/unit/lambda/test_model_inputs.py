@@ -327,7 +327,7 @@ def test_the_pixels_of_a_request_are_counted_before_any_is_decoded() -> None:
     large = {"given": base64.b64encode(cut).decode()}
     with pytest.raises(BadInstance, match=r"instances\[0\].given is a damaged PNG"):
         model.predictions([large] * 8)
-    with pytest.raises(BadInstance, match=r"instances\[9\].given brings the images of the request"):
+    with pytest.raises(BadInstance, match=r"instances\[8\].given brings the images of the request"):
         model.predictions([example, *[large] * 9])
 
 

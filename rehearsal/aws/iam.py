@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -27,6 +28,10 @@ NAME = Name(
 )
 
 MISSING = "NoSuchEntity"
+
+# In characters. All inline policies of a role count together; a managed policy counts alone.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length
+INLINE_POLICIES, MANAGED_POLICY = 10_240, 6_144
 
 
 class Role(ResourceType):
@@ -82,10 +87,13 @@ class RolePolicy(ResourceType):
 
     def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
-        _check_size(inputs, 10_240, "Maximum policy size of 10240 bytes exceeded for the role")
 
     def create(self, context: Context, record: Record) -> None:
         record.id = f"{record.inputs['role']}:{record.inputs['name']}"
+        _refuse_too_much(context, record)
+
+    def update(self, context: Context, old: Record, record: Record) -> None:
+        _refuse_too_much(context, record)
 
 
 class Policy(ResourceType):
@@ -105,7 +113,9 @@ class Policy(ResourceType):
 
     def check(self, context: Context, inputs: Inputs) -> None:
         check_policy(inputs, "policy")
-        _check_size(inputs, 6_144, "LimitExceeded: Cannot exceed quota for PolicySize: 6144")
+        if _size(inputs) > MANAGED_POLICY:
+            reason = f"LimitExceeded: Cannot exceed quota for PolicySize: {MANAGED_POLICY}"
+            raise CheckFailure("policy", reason)
 
     def create(self, context: Context, record: Record) -> None:
         account, path = context.account.aws_account, record.inputs.get("path", "/")
@@ -149,14 +159,24 @@ class OpenIdConnectProvider(ResourceType):
         record.outputs["arn"] = record.id
 
 
-def _check_size(inputs: Inputs, most: int, reason: str) -> None:
-    """White space does not count.
+def _refuse_too_much(context: Context, record: Record) -> None:
+    """Raise `Refusal` if the role would have more than its inline policies may have together."""
+    role = record.inputs["role"]
+    others = (
+        each
+        for each in context.all(permissions.ROLE_POLICY)
+        if each.inputs.get("role") == role and each.id != record.id
+    )
+    if sum(map(_size, (record.inputs, *(each.inputs for each in others)))) > INLINE_POLICIES:
+        raise Refusal(
+            "LimitExceeded",
+            f"Maximum policy size of {INLINE_POLICIES} bytes exceeded for role {role}",
+        )
 
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    """
-    text = inputs.get("policy")
-    if isinstance(text, str) and len(re.sub(r"\s", "", text)) > most:
-        raise CheckFailure("policy", reason)
+
+def _size(inputs: Mapping[str, Any]) -> int:
+    """The characters of a policy. White space does not count."""
+    return len(re.sub(r"\s", "", str(inputs.get("policy", ""))))
 
 
 def list_roles(call: Call) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from rehearsal.aws import codebuild, credentials, permissions, s3
 from rehearsal.aws.policy_documents import check_policy
-from rehearsal.core.records import CheckFailure, Inputs, Refusal
+from rehearsal.core.records import CheckFailure, Inputs, Record, Refusal
 from rehearsal.provider.context import Context
 from rehearsal.runtime import sigv4
 from tests.unit.rehearsal.aws_account import Account, allow, trust
@@ -159,6 +159,32 @@ def test_a_policy_of_ones_own_has_at_most_6144_characters(account: Account) -> N
     long = [allow("s3:GetObject", f"arn:aws:s3:::{'b' * 40}{number}/*") for number in range(60)]
     with pytest.raises(CheckFailure, match="LimitExceeded"):
         account.create(permissions.POLICY, "own", policy=json.dumps({"Statement": long}))
+
+
+def test_the_inline_policies_of_a_role_have_at_most_10240_characters_together(
+    account: Account,
+) -> None:
+    def policy(count: int) -> str:
+        statements = [
+            allow("s3:GetObject", f"arn:aws:s3:::{'b' * 40}{number}/*") for number in range(count)
+        ]
+        return json.dumps({"Statement": statements}, indent=8)
+
+    role, other = account.role("reader", "lambda"), account.role("other", "lambda")
+
+    def put(name: str, count: int, owner: Record = role) -> Record:
+        return account.create(permissions.ROLE_POLICY, name, role=owner.id, policy=policy(count))
+
+    first = put("first", 40)
+    put("second", 40)
+    refused = f"LimitExceeded: Maximum policy size of 10240 bytes exceeded for role {role.id}"
+    with pytest.raises(Refusal, match=refused):
+        put("third", 20)
+    put("third", 1)
+    put("first", 40, other)
+    with pytest.raises(Refusal, match=refused):
+        account.update(first, policy=policy(60))
+    account.update(first, policy=policy(42))
 
 
 def test_a_statement_of_a_function_is_for_an_alias_that_exists_and_has_its_own_id(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from components.contracts import Zone
 from config.model_contract import name_problem
-from config.model_store import CHAMPION, STORE
+from config.model_store import CARD, CHAMPION, CONTRACT, STORE
 from config.schema import StackConfig
 from operations.commands.preparation import training_environment
 from operations.data.folder_lake import FolderLake
@@ -19,8 +19,8 @@ from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
 from operations.terminal import fail, waiting
 
-FILE_OF_MODEL = re.compile(r"(?P<model>[^/]+)/[0-9a-f]{64}/[^/]+")
-"""A model's file in the lake's zone of models. A bundle of several models lies deeper: a deployment makes it again."""
+FILE_OF_VERSION = re.compile(r"(?P<folder>(?P<name>[^/]+)/[0-9a-f]{64})/(?P<file>[^/]+)")
+"""A file in the lake's zone of models, of a model's version or of a bundle's."""
 
 
 def copy_models(source: Lake, champions: Mapping[str, str]) -> bool:
@@ -54,15 +54,24 @@ def _copied_models(source: Lake) -> int:
     """How many files of models the source has; those that are missing here are copied."""
     store, found = FolderLake(STORE), 0
     existing = set(store.names())
-    for name in source.names(f"{Zone.MODELS}/"):
-        file = name.removeprefix(f"{Zone.MODELS}/")
-        match = FILE_OF_MODEL.fullmatch(file)
-        if match is None or name_problem(match["model"]):
-            continue
+    for file in _files_of_models(source):
         found += 1
-        if file not in existing and (data := source.read(name)) is not None:
+        if file not in existing and (data := source.read(f"{Zone.MODELS}/{file}")) is not None:
             store.write(file, data)
     return found
+
+
+def _files_of_models(source: Lake) -> list[str]:
+    """The files of the models' versions. A version has its contract or, of an earlier release, its card.
+
+    The bundles of several models, which have neither beside their version.txt, are left out: a deployment makes them.
+    """
+    names = (each.removeprefix(f"{Zone.MODELS}/") for each in source.names(f"{Zone.MODELS}/"))
+    matches = [match for name in names if (match := FILE_OF_VERSION.fullmatch(name))]
+    versions = {each["folder"] for each in matches if each["file"] in (CONTRACT, CARD)}
+    return [
+        each[0] for each in matches if each["folder"] in versions and not name_problem(each["name"])
+    ]
 
 
 def other_models(stack: NamedStack, config: StackConfig, served: Mapping[str, str]) -> list[str]:

@@ -224,6 +224,29 @@ def test_a_clone_without_models_gets_them_with_the_champion_and_the_archives(
     assert (store / "flight-delay/champion").read_text() == "mine", "a clone keeps its own choice"
 
 
+def test_a_clone_gets_no_half_of_a_bundle_whose_models_it_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment makes the bundle again, from its models."""
+    store = tmp_path / "store"
+    monkeypatch.setattr(model_versions, "STORE", store)
+    lake, bundle = FolderLake(tmp_path / "lake"), "0f" * 32
+    for file in ("version.txt", "model.tar.gz", "digits/contract.json", "digits/model.onnx"):
+        lake.write(f"models/small/{bundle}/{file}", b"1")
+    assert not model_versions.copy_models(lake, champions={}), "there is no model yet"
+    text = version_text(b"{}", b"4")
+    for file, content in {
+        "version.txt": text.encode(),
+        "contract.json": b"{}",
+        "model.onnx": b"4",
+        "card.json": b"{}",
+    }.items():
+        lake.write(f"models/digits/{version_of(text)}/{file}", content)
+    assert model_versions.copy_models(lake, champions={"digits": version_of(text)})
+    assert (store / "digits").is_dir()
+    assert not (store / "small").exists()
+
+
 def test_a_place_without_a_backup_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

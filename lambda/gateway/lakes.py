@@ -120,7 +120,8 @@ def _blob_container(url: str, client_id: str) -> Any:
 
     return ContainerClient.from_container_url(
         url,
-        credential=ManagedIdentityCredential(client_id=client_id or None),
+        # The credential's own ten retries take longer than a caller waits for a contract, or a process for its captures.
+        credential=ManagedIdentityCredential(client_id=client_id or None, retry_total=1),
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         # The default first pause is 15 s, and all other captures would wait.

@@ -188,7 +188,7 @@ def test_a_client_of_a_blob_container_waits_and_retries_as_the_others(
     )
     lakes.azure_blob("https://account/captures", client_id)
     (options,) = made
-    assert identities == [{"client_id": asked}]
+    assert identities == [{"client_id": asked, "retry_total": 1}]
     assert (options["connection_timeout"], options["read_timeout"]) == (2, 10)
     retries = options["retry_policy"]
     assert (retries.initial_backoff, retries.increment_base, retries.total_retries) == (0, 1, 2)

@@ -98,14 +98,20 @@ class Contracts:
             if isinstance(error, UnusableContract):
                 cause += f": {error}"
             log("ERROR", "a contract cannot be read", model=model, version=version, cause=cause)
-            self._failed = {**dict(list(self._failed.items())[-99:]), key: (self._clock(), cause)}
+            with self._lock:
+                latest = list(self._failed.items())[-99:]
+                self._failed = {**dict(latest), key: (self._clock(), cause)}
             raise ContractUnavailable(cause) from error
-        kept = self._found[model]
-        kept[version] = found
-        spare = [each for each in kept if each not in (self._models[model], version)]
-        for former in spare[: max(0, len(kept) - KEPT)]:
-            del kept[former]
+        self._keep(model, version, found)
         return found
+
+    def _keep(self, model: str, version: str, found: Contract) -> None:
+        kept = self._found[model]
+        with self._lock:
+            kept[version] = found
+            spare = [each for each in kept if each not in (self._models[model], version)]
+            for former in spare[: max(0, len(kept) - KEPT)]:
+                del kept[former]
 
     def _read_contract(self, model: str, version: str) -> Contract:
         if not VERSION.fullmatch(version):

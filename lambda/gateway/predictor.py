@@ -71,10 +71,11 @@ class Predictor:
         """
         contract, instances = await self._accepted(model, body)
         for _ in range(ATTEMPTS):
+            sent = instances
             refused: ModelRefused | None = None
             answer: object = None
             try:
-                answer = await self.ask(model, _encoded(model, instances))
+                answer = await self.ask(model, _encoded(model, sent))
                 answers = _version(answer, contract)
             except ModelRefused as error:
                 refused, answers = error, error.version or contract.version
@@ -88,7 +89,8 @@ class Predictor:
             elif refused:
                 raise refused
             if refused is None:
-                return self._prediction(model, contract, instances, answer)
+                # Of a capture: what the model got, though another version's contract may write it in another form.
+                return self._prediction(model, contract, sent, answer)
         raise EndpointUnavailable("refusals name one version after another")
 
     def _prediction(

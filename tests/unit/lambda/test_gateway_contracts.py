@@ -140,6 +140,29 @@ def test_a_few_versions_of_a_model_are_kept_and_always_that_of_the_settings() ->
     assert kept == [VERSION, *others[1 - module.KEPT :]]
 
 
+class Crowded(dict[Any, Any]):
+    """A dict to which another thread adds an entry while it is listed."""
+
+    def __init__(self, lock: Any, *content: Any) -> None:
+        super().__init__(*content)
+        self._lock = lock
+
+    def __iter__(self) -> Any:
+        for each in list(super().__iter__()):
+            yield each
+            if self._lock.acquire(blocking=False):
+                self[f"of another thread, after {each}"] = None
+                self._lock.release()
+
+
+def test_readers_of_one_model_do_not_disturb_each_others_list_of_versions() -> None:
+    lake = CountingLake()
+    contracts = lake.contracts()
+    contracts._found["digits"] = kept = Crowded(contracts._lock, {VERSION: None})
+    contracts._contract("digits", lake.add(DOCUMENTS["digits"], b"another"))
+    assert not [each for each in kept.keys() if "another thread" in each]
+
+
 def artifact(version: str = VERSION) -> tuple[bytes, bytes]:
     folder = f"digits/{version}"
     return LAKE[f"{folder}/version.txt"], LAKE[f"{folder}/contract.json"]
@@ -270,6 +293,21 @@ def test_an_answer_of_another_version_is_read_by_that_versions_contract() -> Non
     assert health["models"] == {"arrival-delay": roll.version}
     described = json.loads(got("/models/arrival-delay", roll.at).body)
     assert described["answer"] == {"kind": "regression", "name": "minutes"}
+
+
+def test_a_capture_has_the_instances_that_the_model_got_whichever_version_answered() -> None:
+    roll = Roll()
+    *others, gate = roll.new["fields"]
+    (name,) = [each["name"] for each in others if each["type"] == "number"][:1]
+    changed = [{**each, "type": "integer"} if each["name"] == name else each for each in others]
+    for each in changed:
+        if each["name"] == name:
+            del each["minimum"], each["maximum"]
+    roll.serving = roll.version = roll.lake.add({**roll.new, "fields": [*changed, gate]})
+    answer = answer_to({"instances": [{**roll.example, name: 50.0}]}, at=roll.at)
+    assert answer.capture
+    assert answer.capture["model_version"] == roll.version
+    assert json.dumps(answer.capture["instances"]) == json.dumps(roll.asked)
 
 
 def test_a_new_field_is_valid_as_soon_as_the_new_version_has_answered() -> None:

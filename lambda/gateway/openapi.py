@@ -226,7 +226,7 @@ def _answers(schema: Schema, refusals: Sequence[int], error: str = "Error") -> S
 def _get(
     name: str, summary: str, schema: Schema, refusals: Sequence[int] = READ_REFUSALS
 ) -> Schema:
-    error = "V2Error" if name.startswith("v2") else "Error"
+    error = "V2Error" if name.startswith(("v2", "versioned_v2")) else "Error"
     return {
         "get": {
             "operationId": name,
@@ -274,7 +274,6 @@ def _fixed_paths() -> Schema:
 
 def _model_paths(contract: Contract, key_needed: bool) -> Schema:
     name = contract.name
-    id_ = name.replace("-", "_")
     described = _object(
         name={"const": name},
         model_version=VERSION,
@@ -285,15 +284,53 @@ def _model_paths(contract: Contract, key_needed: bool) -> Schema:
         answer={"type": "object"},
         example=_reference(f"{name}.instance"),
     )
-    ready = _object(name={"const": name}, ready={"type": "boolean"})
     return {
-        f"/models/{name}": _get(f"{id_}_contract", "The contract of the model", described),
-        f"/models/{name}/predict": {"post": _predict(contract, key_needed)},
-        f"/v2/models/{name}": _get(f"v2_{id_}", "The model's tensors", _v2_metadata(contract)),
-        f"/v2/models/{name}/ready": _get(
-            f"v2_{id_}_ready", "Whether the model's contract could be read", ready
+        f"/models/{name}": _get(
+            _operation("contract", name), "The contract of the model", described
         ),
-        f"/v2/models/{name}/infer": {"post": _infer(contract, key_needed)},
+        f"/models/{name}/predict": {"post": _predict(contract, key_needed)},
+        **_v2_paths(contract, key_needed),
+        **_v2_paths(contract, key_needed, of_version=True),
+    }
+
+
+def _operation(what: str, model: str) -> str:
+    """The id of a model's operation.
+
+    What it does is first, and no such word begins another: a model may be named as another one and a word, `churn-ready`.
+    """
+    return f"{what}_{model.replace('-', '_')}"
+
+
+def _v2_paths(contract: Contract, key_needed: bool, of_version: bool = False) -> Schema:
+    """The routes of a model in the Open Inference Protocol, which may name a version."""
+    name, path, v2 = contract.name, f"/v2/models/{contract.name}", "v2"
+    shared: Schema = {}
+    refusals: tuple[int, ...] = READ_REFUSALS
+    if of_version:
+        path, v2 = f"{path}/versions/{{version}}", "versioned_v2"
+        parameter = {"name": "version", "in": "path", "required": True, "schema": VERSION}
+        shared = {"parameters": [{**parameter, "example": contract.version}]}
+        refusals = (404, *READ_REFUSALS)
+    ready = _object(name={"const": name}, ready={"type": "boolean"})
+    reads = {
+        path: _get(
+            _operation(f"{v2}_metadata", name),
+            "The model's tensors",
+            _v2_metadata(contract),
+            refusals,
+        ),
+        f"{path}/ready": _get(
+            _operation(f"{v2}_ready", name),
+            "Whether the model's contract could be read",
+            ready,
+            refusals,
+        ),
+    }
+    infer = _infer(contract, _operation(f"{v2}_infer", name), key_needed, of_version)
+    return {
+        **{at: {"get": {**operation["get"], **shared}} for at, operation in reads.items()},
+        f"{path}/infer": {"post": {**infer, **shared}},
     }
 
 
@@ -313,7 +350,7 @@ def _predict(contract: Contract, key_needed: bool) -> Schema:
         model_version=VERSION,
     )
     return {
-        "operationId": f"{name.replace('-', '_')}_predict",
+        "operationId": _operation("predict", name),
         "summary": str(contract.document.get("question")),
         "requestBody": {
             "required": True,
@@ -324,7 +361,7 @@ def _predict(contract: Contract, key_needed: bool) -> Schema:
     }
 
 
-def _infer(contract: Contract, key_needed: bool) -> Schema:
+def _infer(contract: Contract, operation: str, key_needed: bool, of_version: bool) -> Schema:
     """Which values a tensor may have is in the schema of an instance."""
     datatypes = sorted({*inference_protocol.FORMATS, "BYTES"})
     tensor = {
@@ -354,12 +391,13 @@ def _infer(contract: Contract, key_needed: bool) -> Schema:
         outputs={"type": "array", "items": output},
     )
     answer["properties"]["id"] = STRING
+    refusals = (*((404,) if of_version else ()), *_refusals(key_needed))
     return {
-        "operationId": f"v2_{contract.name.replace('-', '_')}_infer",
+        "operationId": operation,
         "summary": "A prediction by the Open Inference Protocol",
         "description": "Binary tensors, as Triton's clients send them, are understood and sent, too.",
         "requestBody": {"required": True, "content": _json(body)},
-        "responses": _answers(answer, _refusals(key_needed), "V2Error"),
+        "responses": _answers(answer, refusals, "V2Error"),
         **_security(key_needed),
     }
 

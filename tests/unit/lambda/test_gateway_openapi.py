@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import jsonschema
 import pytest
 from gateway import openapi
 from gateway.contract import Contract
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from config.model_contract import name_problem
 
 from .gateway_models import DOCUMENTS, KEY, PREDICTIONS, VERSIONS, got, handler
 from .test_gateway_asgi import serving
@@ -41,6 +44,44 @@ def test_the_document_is_valid_openapi(names: list[str], key_needed: bool) -> No
     assert ("/predict" in document["paths"]) == (len(names) == 1)
     assert ("securitySchemes" in document["components"]) == key_needed
     assert document["openapi"] == "3.1.0"
+
+
+NAMES = st.lists(
+    st.lists(
+        st.sampled_from(
+            [*("churn", "ready", "infer", "metadata", "contract", "predict", "v2", "version"), "of"]
+        ),
+        min_size=1,
+        max_size=3,
+    ).map("-".join),
+    min_size=1,
+    max_size=6,
+    unique=True,
+).filter(lambda names: not any(map(name_problem, names)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(NAMES)
+@example(["churn", "churn-ready", "churn-infer"])
+@example(["churn", "ready-churn", "churn-contract", "v2-churn", "infer-churn", "predict-churn"])
+def test_models_of_any_names_have_operations_of_their_own(names: list[str]) -> None:
+    contracts = [Contract({**VECTOR, "name": name}, "0" * 64) for name in names]
+    document = openapi.document(contracts, only=len(names) == 1, key_needed=True)
+    found = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert [each for each, count in Counter(found).items() if count > 1] == []
+    assert len(found) == 8 + 8 * len(names) + (len(names) == 1)
+
+
+def test_every_route_of_a_model_is_in_the_document() -> None:
+    paths = openapi.document(CONTRACTS[:1], only=True, key_needed=True)["paths"]
+    name, at = CONTRACTS[0].name, handler(CONTRACTS[0].name)
+    for version in ("", "/versions/{version}"):
+        for what, method in (("", "get"), ("/ready", "get"), ("/infer", "post")):
+            path = f"/v2/models/{name}{version}{what}"
+            assert list(paths[path]) == [method]
+            real = path.replace("{version}", CONTRACTS[0].version)
+            assert at._route(real)[0] == method.upper()
+            assert bool(version) == ("404" in paths[path][method]["responses"])
 
 
 def test_the_gateway_serves_the_document_of_its_models() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,12 @@ from gateway.predictions import BadPrediction
 
 MAX_ERRORS = 20
 """The most errors that an answer lists: enough to correct a request, and a limit to the cost of a hostile one."""
+
+MAX_HINTS = 3
+"""So many errors of a request have the nearest spelling with them: each search takes up to 20 ms, and others wait."""
+
+Found = tuple[str, str, Callable[[], str] | None]
+"""The place of an error, the reason, and more of it that is searched only if it is wanted."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,13 @@ class Contract:
         An optional field that is null is removed, as if it had not been sent.
         """
         instances: list[dict[str, Any]] = []
-        errors = list(islice(self._errors(body, instances), MAX_ERRORS))
+        errors = []
+        hints = MAX_HINTS
+        for path, reason, hint in islice(self._errors(body, instances), MAX_ERRORS):
+            if hint and hints:
+                hints -= 1
+                reason += hint()
+            errors.append(FieldError(path, reason))
         return instances, errors or list(self._pixel_errors(instances))
 
     def predictions(self, given: object, count: int) -> list[dict[str, Any]]:
@@ -74,21 +86,19 @@ class Contract:
             raise BadPrediction("the answer is not one prediction an instance")
         return [self._prediction(each) for each in given]
 
-    def _errors(self, body: object, valid: list[dict[str, Any]]) -> Iterator[FieldError]:
+    def _errors(self, body: object, valid: list[dict[str, Any]]) -> Iterator[Found]:
         if not isinstance(body, dict):
-            yield FieldError(
-                "$", f'must be an object, {{"instances": […]}}, not {abbreviated(body)}'
-            )
+            yield "$", f'must be an object, {{"instances": […]}}, not {abbreviated(body)}', None
             return
         for name in [name for name in body if name != "instances"]:
-            yield FieldError(name[:60], "is not known; the only field here is instances")
+            yield name[:60], "is not known; the only field here is instances", None
         instances = body.get("instances")
         if not isinstance(instances, list):
             given = f"not {abbreviated(instances)}" if "instances" in body else "and is missing"
-            yield FieldError("instances", f"must be an array, {given}")
+            yield "instances", f"must be an array, {given}", None
         elif not 1 <= len(instances) <= self.max_batch:
             limits = f"must have 1 to {self.max_batch} entries"
-            yield FieldError("instances", f"{limits}, not {len(instances)}")
+            yield "instances", f"{limits}, not {len(instances)}", None
         else:
             for index, instance in enumerate(instances):
                 found: dict[str, Any] = {}
@@ -122,9 +132,9 @@ class Contract:
             return False
         return True
 
-    def _instance_errors(self, path: str, instance: object) -> Iterator[FieldError]:
+    def _instance_errors(self, path: str, instance: object) -> Iterator[Found]:
         if not isinstance(instance, dict):
-            yield FieldError(path, f"must be an object, not {abbreviated(instance)}")
+            yield path, f"must be an object, not {abbreviated(instance)}", None
             return
         for name, required, check in self._checks:
             value = instance.get(name)
@@ -134,16 +144,18 @@ class Contract:
                     words = [fields.FORMS.get(spec["type"]), spec.get("help")]
                     wanted = ", ".join(filter(None, words))
                     reason = f"is missing; {wanted}" if wanted else "is missing"
-                    yield FieldError(f"{path}.{name}", reason)
+                    yield f"{path}.{name}", reason, None
                 continue
             try:
                 check(value)
             except InvalidValue as error:
-                yield FieldError(f"{path}.{name}", str(error))
+                yield f"{path}.{name}", str(error), error.hint
         for name in [name for name in instance if name not in self.fields]:
-            near = difflib.get_close_matches(name[:60].casefold(), self.fields, n=1)
-            known = f"did you mean {near[0]}?" if near else f"known: {', '.join(self.fields)}"[:300]
-            yield FieldError(f"{path}.{name[:60]}", f"is not known; {known}")
+            yield f"{path}.{name[:60]}", "is not known", partial(self._known_names, name)
+
+    def _known_names(self, name: str) -> str:
+        near = fields.similar(name.casefold(), self.fields, count=1)
+        return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(self.fields)}"[:300]
 
 
 def verified(version: str, version_text: bytes, document: bytes, model: str) -> Contract:

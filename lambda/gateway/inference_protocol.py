@@ -9,14 +9,13 @@ Each field of a contract is an input, and each part of an answer an output. The 
 from __future__ import annotations
 
 import base64
-import difflib
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway import images
+from gateway import fields, images
 from gateway.contract import Contract
 from gateway.http import Answer, Refusal, Request, bytes_answer, json_answer, parsed
 from gateway.json_text import json_text
@@ -86,7 +85,7 @@ class InferRequest:
         """The instances, by the fields of a contract. Raises `Refusal`."""
         for each in self.inputs:
             if each.name not in contract.fields:
-                near = difflib.get_close_matches(each.name[:60], contract.fields, n=1)
+                near = fields.similar(each.name, contract.fields, count=1)
                 hint = f"did you mean {near[0]}?" if near else "GET the model for its inputs"
                 raise _malformed(f"there is no input {each.name[:60]}; {hint}")
         unknown = [name for name in self.outputs or () if name not in _output_names(contract)]

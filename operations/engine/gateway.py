@@ -101,7 +101,8 @@ def contract_of(stack: NamedStack, outputs: Mapping[str, Any], name: str) -> dic
     """The contract that the gateway answers by, of one model."""
     url = f"{_url(stack, outputs)}/models/{name}"
     request = urllib.request.Request(url)  # noqa: S310  # the URL is the stack's own output
-    contract: dict[str, Any] = json.loads(_answer_when_ready(request, trusted(stack)))
+    with waiting(f"the contract of {name} from {outputs['gateway_url']}"):
+        contract: dict[str, Any] = json.loads(_answer_when_ready(request, trusted(stack)))
     return contract
 
 

@@ -18,6 +18,7 @@ from operations.recovery import copy_search
 
 CONFIG: Any = SimpleNamespace(cloud="aws")
 STACK: Any = SimpleNamespace(name="dev", export=dict)
+SERVED: Any = {"gateway_url": "https://g", "models": {"digits": {"version": "0f"}}}
 
 
 class Screen(io.StringIO):
@@ -78,13 +79,14 @@ def test_what_takes_longer_says_how_far_it_is_after_longer_and_longer_pauses(
 @pytest.mark.parametrize(
     ("wait", "what"),
     [
-        (lambda: gateway.predicted_bytes(STACK, {"gateway_url": "https://g"}), "a prediction from https://g"),
+        (lambda: gateway.predicted_bytes(STACK, SERVED), "the contract of digits from https://g"),
+        (lambda: gateway.predicted_bytes(STACK, SERVED), "a prediction from https://g"),
         (lambda: account.credential_refusals(CONFIG, "1"), "aws, which is asked whose"),
         (lambda: copy_search.newest_lake_copy(CONFIG, "dev"), "the account's lakes"),
         (lambda: state_copy.copy_state_into_lake(STACK), "the lake, which gets a copy"),
         (lambda: model_versions.copy_models(STACK, None), "the models in the lake"),
     ],
-    ids=["prediction", "account", "lakes", "state", "models"],
+    ids=["contract", "prediction", "account", "lakes", "state", "models"],
 )  # fmt: skip
 def test_whatever_asks_a_cloud_says_so_when_it_takes_long(
     wait: Callable[[], object],
@@ -97,8 +99,10 @@ def test_whatever_asks_a_cloud_says_so_when_it_takes_long(
         return []
 
     monkeypatch.setattr(terminal, "LONG", 0.05)
-    monkeypatch.setattr(gateway, "_answer_when_ready", slow)
-    monkeypatch.setattr(gateway, "_trust", lambda _: None)
+    monkeypatch.setattr(
+        gateway, "_answer_when_ready", lambda *_: slow() or b'{"name": "digits", "example": {}}'
+    )
+    monkeypatch.setattr(gateway, "trusted", lambda _: None)
     monkeypatch.setattr(account, "current_account", slow)
     monkeypatch.setattr(guards, "different_account_refusals", lambda *_: [])
     monkeypatch.setattr(lake_locations, "find_lakes", slow)
@@ -108,5 +112,5 @@ def test_whatever_asks_a_cloud_says_so_when_it_takes_long(
     monkeypatch.setattr(model_versions, "_copied_models", slow)
     wait()
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"• waiting for {what}")
+    assert f"• waiting for {what}" in printed.err
     assert printed.out == ""

@@ -50,9 +50,11 @@ class Form:
     max_bytes: int = MAX_BYTES
 
     @classmethod
-    def of(cls, field: Mapping[str, Any]) -> Self:
-        """The form that a field of a contract has."""
-        return cls(**{name: field[name] for name in cls.__dataclass_fields__ if name in field})
+    def of(cls, field: object) -> Self:
+        """The form of a field: of one in the contract document, or of a training's `Contract.fields`."""
+        members = field if isinstance(field, Mapping) else vars(field)
+        names = cls.__dataclass_fields__
+        return cls(**{name: members[name] for name in names if members.get(name) is not None})
 
     @property
     def channels(self) -> int:

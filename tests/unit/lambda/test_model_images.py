@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import re
 import struct
 import threading
 import time
 import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from model_server.defects import BadInstance, BadValue
 from model_server.images import MAX_PIXELS, MAX_PIXELS_OF_REQUEST, Form, refuse_too_many_pixels
 from PIL import Image
 
+from tests.model_folders import contract
+
+ROOT = Path(__file__).resolve().parents[3]
 GRAY = Form(width=2, height=2, mode="grayscale", maximum=255)
 COLOUR = Form(width=1, height=1, mode="rgb", maximum=255)
 
@@ -264,3 +269,14 @@ def test_a_text_in_a_png_that_unpacks_to_megabytes_is_refused() -> None:
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50 * 2**20), 9))
     with pytest.raises(BadValue, match=r"is no image that can be read|is a damaged PNG"):
         GRAY.numbers(base64.b64encode(GOOD[:33] + text + GOOD[33:]).decode())
+
+
+def test_a_training_brings_its_pictures_to_the_models_form_by_the_lines_in_the_docs() -> None:
+    page = (ROOT / "docs" / "reference" / "container.md").read_text()
+    (lines,) = re.findall(r"```python\n(from model_server.*?)```", page, re.DOTALL)
+    image = Image.new("L", (40, 20), 255)
+    found: dict[str, Any] = {"contract": contract("digits"), "image": image}
+    exec(lines, found)
+    (field,) = contract("digits").document["fields"]
+    assert (found["numbers"].ravel() == Form.of(field).scaled(image).ravel()).all()
+    assert "pillow" in (ROOT / "lambda/training/requirements.in").read_text()

@@ -23,11 +23,12 @@ import onnx
 import onnxruntime
 from model_server import answers
 from model_server.contract import Contract as Document
+from model_server.defects import BadInstance
 from model_server.inputs import Inputs
-from model_server.readings import Rows, reading
+from model_server.readings import Reading, Rows, reading
 from numpy.typing import NDArray
 
-from training.interface import Contract
+from training.interface import Contract, DoesNotFit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ INPUT = "X"
 """The only input of a model that gets all fields as a matrix."""
 
 
-class DifferentAnswers(RuntimeError):
+class DifferentAnswers(DoesNotFit):
     """The exported model does not answer as the original does."""
 
 
@@ -46,7 +47,7 @@ def columns(contract: Contract, instances: Iterable[Mapping[str, Any]]) -> pd.Da
     """Instances as a table of what a model with an input for each field gets: `from_sklearn` exports such a one.
 
     Codes and texts stay as they are. A date is the days since 1970, a time the minutes since midnight, a timestamp the
-    seconds since 1970; a missing number is NaN. Raises ValueError for an instance that the contract does not allow.
+    seconds since 1970; a missing number is NaN. Raises DoesNotFit for an instance that the contract does not allow.
     """
     import pandas as pd
 
@@ -56,8 +57,8 @@ def columns(contract: Contract, instances: Iterable[Mapping[str, Any]]) -> pd.Da
         kind: Any = np.object_ if spec["type"] in TEXTS else np.float64
         found = reading(spec, np.dtype(kind).kind)
         if found is None or found.width != 1:
-            raise ValueError(f"the {spec['type']} {spec['name']} is no column; see matrix()")
-        table[spec["name"]] = Rows([found], kind).of(rows)[:, 0]
+            raise DoesNotFit(f"the {spec['type']} {spec['name']} is no column; see matrix()")
+        table[spec["name"]] = _rows([found], kind, rows)[:, 0]
     return pd.DataFrame(table)
 
 
@@ -73,11 +74,20 @@ def matrix(contract: Contract, instances: Iterable[Mapping[str, Any]]) -> NDArra
         for spec, found in zip(contract.document["fields"], readings, strict=True)
         if found is None
     ]:
-        raise ValueError(f"there are no numbers for {', '.join(missing)}")
-    rows: NDArray[np.float32] = Rows([each for each in readings if each], np.float32).of(
-        list(_without_nan(instances))
-    )
-    return rows
+        raise DoesNotFit(f"there are no numbers for {', '.join(missing)}")
+    return _rows([each for each in readings if each], np.float32, list(_without_nan(instances)))
+
+
+def _rows(
+    readings: Sequence[Reading], kind: Any, rows: Sequence[Mapping[str, Any]]
+) -> NDArray[Any]:
+    """Instances of the training's data as the model server reads those of a request."""
+    try:
+        return Rows(readings, kind).of(rows)
+    except BadInstance as error:
+        raise DoesNotFit(
+            f"the data has an instance that the contract does not allow: {error}"
+        ) from None
 
 
 def _without_nan(instances: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
@@ -126,7 +136,7 @@ def from_lightgbm(model: Any, contract: Contract) -> bytes:
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     if np.asarray(getattr(model, "classes_", 0)).dtype == np.bool_:
-        raise ValueError("onnxmltools takes no truth values as labels: fit the model on 0 and 1")
+        raise DoesNotFit("onnxmltools takes no truth values as labels: fit the model on 0 and 1")
     types = [(INPUT, FloatTensorType([None, _width(contract)]))]
     return finished(
         convert_lightgbm(model, contract.name, types, target_opset=_common_opset(), zipmap=False)
@@ -205,7 +215,12 @@ def largest_difference(
     inputs = Inputs(session, document)
     answer = answers.KINDS[document.answer["kind"]](document.answer, session.get_outputs())
     if defects := [*inputs.defects, *answer.defects]:
-        raise DifferentAnswers("The exported model cannot be asked. " + " ".join(map(str, defects)))
+        raise DifferentAnswers(
+            "the exported model cannot answer as the contract says:\n"
+            + "\n".join(
+                f"  {each.rule}: {each.found}\n      Wanted: {each.wanted}." for each in defects
+            )
+        )
     rows = list(_without_nan(instances))
     found = np.asarray(session.run(answer.names, inputs.feed(rows))[0], np.float64)
     wanted = np.asarray(expected, np.float64)
@@ -213,14 +228,14 @@ def largest_difference(
         found = found.reshape(len(wanted), -1)[:, -1]
     if found.shape != wanted.shape:
         raise DifferentAnswers(
-            f"The exported model's answers have the shape {list(found.shape)}, the original's {list(wanted.shape)}."
+            f"the exported model's answers have the shape {list(found.shape)}, the original's {list(wanted.shape)}"
         )
     difference = np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))
     worst = float(difference.max())
     if not worst <= tolerance:
         index = int(np.nanargmax(difference.reshape(len(wanted), -1).max(axis=1)))
         raise DifferentAnswers(
-            f"The exported model answers {found[index].tolist()} where the original answers {wanted[index].tolist()}"
-            f" (instance {index}); {tolerance} is allowed."
+            f"the exported model answers {found[index].tolist()} where the original answers {wanted[index].tolist()}"
+            f" (instance {index}); {tolerance} is allowed"
         )
     return worst

@@ -2,7 +2,7 @@
 
 WORK has `contract.json`, `settings.json` and the name of the folder of known recipes in `known`. This process adds
 `recipe`; unless that is known, it trains, and adds `model.onnx` and `card.json`. It uses nothing of the platform's
-packages. Exit status 2: the model's code refuses a setting; stderr has the reason.
+packages. Exit status 2: the model's code refuses a setting, or does not fit its contract; stderr has the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from training.interface import BadSetting, Contract, Trained
+from training.interface import BadSetting, Contract, DoesNotFit, Trained
 
 HERE = Path(__file__).resolve().parent
 BASE = HERE / "requirements.in"
@@ -173,6 +173,13 @@ def main() -> None:
             fitted(folder, document, settings, work)
     except (BadSetting, BadModelCode) as error:
         print(error, file=sys.stderr)
+        sys.exit(REFUSED)
+    except DoesNotFit as error:
+        reason = str(error).rstrip(".")
+        print(
+            f"models/{folder.name}/train.py and model.toml do not fit together: {reason}.\nCorrect whichever is wrong.",
+            file=sys.stderr,
+        )
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         sys.exit(130)

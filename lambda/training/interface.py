@@ -30,6 +30,10 @@ class BadSetting(ValueError):
         super().__init__(f"{name}={value}: {reason}")
 
 
+class DoesNotFit(ValueError):
+    """The contract, the data and the trained model do not fit together; the message says where."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """One field of a request. What its type does not have is None, or empty."""

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from training import exporters
 from training.exporters import DifferentAnswers
-from training.interface import Contract
+from training.interface import Contract, DoesNotFit
 
 from tests import onnx_models
 
@@ -99,8 +99,21 @@ def test_answers_that_differ_are_refused_with_the_instance_and_both() -> None:
     other[7] += 0.01
     with pytest.raises(DifferentAnswers, match=r"instance 7\); 0\.0001 is allowed"):
         exporters.largest_difference(content, wanted, INSTANCES, other)
+    with pytest.raises(
+        DifferentAnswers, match=r"(?s)cannot answer as the contract says:\n  .*Wanted: "
+    ):
+        exporters.largest_difference(content, contract("regression", SMALL), INSTANCES, answers)
     with pytest.raises(DifferentAnswers, match="shape"):
         exporters.largest_difference(content, wanted, INSTANCES, np.ones((300, 3)))
+
+
+def test_data_that_the_contract_does_not_allow_is_named_by_instance_and_field() -> None:
+    wrong = [instance(1), {**instance(2), "plan": "d"}]
+    for read in (exporters.columns, exporters.matrix):
+        with pytest.raises(
+            DoesNotFit, match=r"instances\[1\]\.plan is 'd'; it should be one of a, b, c"
+        ):
+            read(contract("binary", SMALL), wrong)
 
 
 def test_fields_become_columns_as_the_model_server_hands_them_over() -> None:

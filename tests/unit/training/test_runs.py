@@ -108,6 +108,7 @@ def test_a_model_that_contradicts_its_contract_is_not_kept(folder: Path, tmp_pat
         ("train.py", "def train(a, b, c): return b''", "train returned bytes"),
         ("train.py", "from training.interface import Trained\ndef train(a, b, c): return Trained(model=b'', metrics={'auc': float('nan')})", "have to be JSON"),
         ("train.py", "from training.interface import BadSetting\ndef train(a, b, c): raise BadSetting('months', 13, 'too many.')", "months=13: too many."),
+        ("train.py", "from training.interface import DoesNotFit\ndef train(a, b, c): raise DoesNotFit('it has 3 classes')", "models/flight-delay/train.py and model.toml do not fit together: it has 3 classes."),
         ("train.py", "def train(a, b, c): return 1 / 0", "ZeroDivisionError"),
     ],
 )  # fmt: skip

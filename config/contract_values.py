@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -47,7 +47,7 @@ def seconds(value: str) -> float:
 
     https://www.rfc-editor.org/rfc/rfc3339#section-5.6
     """
-    form = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
+    form = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
     if not re.fullmatch(form, value, re.ASCII):
         raise ValueError(
             "A timestamp with its offset is needed, such as 2013-11-17T18:01:00-05:00."
@@ -65,12 +65,16 @@ def refuse_value(spec: Spec, value: object) -> None:
 
 def _number(spec: Spec, value: object) -> None:
     # In Python bool is an int, but true is no number.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("A finite number is needed.")
+    if not abs(value) <= sys.float_info.max:  # NaN compares with nothing; 10**400 is no float
         raise ValueError("A finite number is needed.")
     _within(spec, value)
 
 
 def _integer(spec: Spec, value: object) -> None:
+    if isinstance(value, float) and value.is_integer():  # in JSON, 5.0 is whole
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("A whole number is needed.")
     if abs(value) > LARGEST_INTEGER:

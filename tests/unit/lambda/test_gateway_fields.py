@@ -178,18 +178,13 @@ ANYTHING = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(sorted(SPECS.keys() - {"integer"})), ANYTHING)
+@given(st.sampled_from(sorted(SPECS)), ANYTHING)
 def test_gateway_and_contract_allow_the_same_values(kind: str, value: object) -> None:
-    """The example of a contract, which config checks, is a request that the gateway accepts. Config reads TOML, which has 5.0 as
-    a number of its own; text with half of a character, which only JSON can write, is the gateway's rule alone."""
-    if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
-        return
-    if kind == "any integer" and isinstance(value, float):
-        return
+    """The example of a contract, which config checks, is a request that the gateway accepts."""
     try:
         refuse_value(SPECS[kind], value)
         allowed = True
-    except (ValueError, OverflowError):
+    except ValueError:
         allowed = False
     assert (reason(kind, value) is None) == allowed
 

@@ -264,7 +264,12 @@ def test_inputs_that_are_named_as_no_field_are_listed() -> None:
         ("date", STRING, "11.1.1970", "it should be a date as YYYY-MM-DD"),
         ("date", INT64, 19700111, "it should be a date as YYYY-MM-DD"),
         ("time", INT64, "25:00", "it should be a time as HH:MM"),
-        ("timestamp", DOUBLE, "1970-01-01T00:00:00", "has no offset from UTC"),
+        (
+            "timestamp",
+            DOUBLE,
+            "1970-01-01T00:00:00",
+            "with its offset, such as 2013-11-17T18:01:00-05:00",
+        ),
         ("timestamp", DOUBLE, "today", "it should be a time as RFC 3339 has it"),
         ("vector", FLOAT, [1, 2], "has 2 numbers; it should have 3"),
         ("vector", FLOAT, [1, None, 3], "has None at index 1; a number should be there"),

@@ -1,6 +1,7 @@
 """The handwritten digits that scikit-learn ships: 1,797 pictures of 8 by 8 pixels, from 0 (paper) to 16 (ink).
 
-They are the test set of https://archive.ics.uci.edu/dataset/80 (CC BY 4.0): digits of 13 writers, one after the other.
+They are the test set of https://archive.ics.uci.edu/dataset/80 (CC BY 4.0): digits of 13 writers, one after the other
+(believed: the data set does not name them).
 """
 
 from __future__ import annotations

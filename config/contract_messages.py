@@ -103,6 +103,6 @@ def _place(
 
 
 def _what_is_needed(table: type[BaseModel], place: list[str]) -> str:
-    """What stands at a key: its description."""
+    """The description of a key, if its table has one."""
     field = table.model_fields.get(place[-1])
     return f" {field.description}" if field is not None and field.description else ""

@@ -1,6 +1,6 @@
 """Whether a value fits a field of a contract: for the limits and the example that a contract itself has.
 
-The gateway holds requests against the same rules (lambda/gateway), in a form that is fast.
+The gateway checks requests by the same rules (lambda/gateway), in a form that is fast.
 """
 
 from __future__ import annotations

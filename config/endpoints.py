@@ -54,7 +54,7 @@ def _artifact(version: object, info: ValidationInfo) -> Artifact:
         raise ValueError(ALLOWED_VERSION)
     store = Path((info.context or {})["store"])
     if name_problem(version.model):
-        return Artifact(name="", version="", directory=store)  # the name's own error says it
+        return Artifact(name="", version="", directory=store)  # the name has an error of its own
     if not version.image:
         return stored_artifact(store, version.model, version)
     try:
@@ -131,7 +131,7 @@ Models = Mapping[str, ServedModel]
 
 
 def written_models(models: object) -> object:
-    """``models`` with a section for each model, in which the version knows what it is the version of."""
+    """``models`` with a section for each model, whose version has the names of its model and its image."""
     if not isinstance(models, dict):
         return models
     sections: dict[str, dict[str, Any]] = {}

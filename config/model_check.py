@@ -31,7 +31,7 @@ CHECKED = "checked"
 
 
 def refuse_unfit_models(artifacts: Iterable[Artifact], *limits: str) -> None:
-    """Raise `pulumi.RunError`, with all reasons, unless each artifact is a model that answers as its contract promises.
+    """Raise `pulumi.RunError`, with all reasons, unless each artifact is a model that answers as its contract describes.
 
     ``limits``: those of the check's command line, in place of its own. A model's own image is not checked: `make check-image`
     does that, against a running container.
@@ -135,7 +135,7 @@ def _reasons(folders: Sequence[Path], limits: Sequence[str]) -> list[list[str]]:
         for defects in map(json.loads, done.stdout.splitlines())
     ]
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         ended = (
             f"loading: the check ended with status {done.returncode}, as a process does that is killed or needs too much memory or"
             f" time ({last}). Wanted: a model that loads and answers within the limits of an instance"

@@ -343,7 +343,7 @@ class ModelDefinition:
     document: Mapping[str, Any]
     """The contract document: plain data, as in contract.json."""
     settings: Mapping[str, str | int | float]
-    """What the training may be told, with defaults; no part of the contract."""
+    """The settings of the training, with their defaults; no part of the contract."""
 
     @property
     def name(self) -> str:

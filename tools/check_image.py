@@ -1,7 +1,7 @@
 """`make check-image`: whether a running server keeps the contract for containers (docs/reference/container.md).
 
-It is asked as the clouds and the gateway ask it, and as somebody does who means no good. Each rule is a function that returns
-what it found wrong, or an empty text. Nothing of the server is known but its address and the contract of its model.
+It gets the requests of the clouds and of the gateway, and hostile ones. Each rule is a function that returns what it found wrong,
+or an empty text. The check needs the server's address and the contract of its model alone.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def unavailable(message: str, cause: str, retry_after: int = RETRY_AFTER_SECONDS
 def json_answer(
     status: int, value: object, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """An answer of JSON that nobody keeps, unless ``headers`` say something else."""
+    """An answer of JSON that no cache keeps, unless ``headers`` allow it."""
     return bytes_answer(
         status,
         json_text(value).encode(),

@@ -1,4 +1,4 @@
-"""A model's predictions, held against what its contract says that the answer is."""
+"""Checks a model's predictions against the answer in its contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Check = Callable[[Any], dict[str, Any]]
 
 
 class BadPrediction(Exception):
-    """The model answered something else than its contract promises. The message is for the log."""
+    """The prediction does not have the form of the contract's answer. The message is for the log."""
 
 
 def check(answer: Answer) -> Check:

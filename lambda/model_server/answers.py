@@ -1,4 +1,4 @@
-"""The outputs of a graph as the predictions that a contract promises."""
+"""The outputs of a graph as the predictions that a contract describes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NUMERIC = (
     "tensor(uint8)",
 )
 BEST = 3
-"""How many classes an answer has whose contract does not say it."""
+"""The number of classes in an answer whose contract has none."""
 
 
 class Answer:
-    """What all kinds of an answer share. A kind says which outputs it needs, and makes predictions of them."""
+    """What all kinds of an answer share. A kind checks that the outputs fit it, and makes predictions of them."""
 
     wanted = ""
     """The output that the kind needs, in words."""

@@ -37,7 +37,7 @@ def model_folders(environment: Mapping[str, str]) -> list[Path]:
 def _downloaded(uri: str) -> Path:
     """A folder with the models of a folder in Cloud Storage.
 
-    Its ``version.txt`` says what is there: Vertex AI's account for a deployment may read files by their names, and need not be
+    Its ``version.txt`` names the files: Vertex AI's account for a deployment may read files by their names, and need not be
     allowed to list them. A file is refused as long as the new grant is not in force everywhere.
     https://cloud.google.com/iam/docs/access-change-propagation
     """
@@ -63,7 +63,7 @@ def _downloaded(uri: str) -> Path:
 
 
 def files_of(version_text: str) -> list[str]:
-    """The files that a ``version.txt`` stands for. Exits for a text that is none.
+    """The files that belong to a ``version.txt``. Exits for a text that is none.
 
     That of a model has a line ``<hash>  <file>`` for each of its files; that of an endpoint with several models has a line
     ``<model> <version>`` for each.

@@ -24,7 +24,7 @@ TRIES = 3
 
 
 class Model:
-    """Raises UnfitModel, with all rules that the model breaks, for one that could not answer as its contract promises."""
+    """Raises UnfitModel, with all rules that the model breaks, for one that could not answer as its contract describes."""
 
     def __init__(self, model: bytes, contract: bytes) -> None:
         self.version = version(contract, model)
@@ -113,7 +113,7 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # what matters of it is raised, too
     try:
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-    except Exception as error:  # as above
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of its own
         raise UnfitModel([_unloadable(str(error))]) from error
 
 

@@ -1,7 +1,7 @@
 """Trained models as ONNX, by each library's own converter, in a form that the contract's fields fit.
 
-Whatever a converter gives is worth what `largest_difference` says: the exported model, asked as the model server asks it,
-beside the original. What a library needs is imported by the function that exports it:
+`largest_difference` compares the answers of the exported model, on the model server's inputs, with those of the original.
+The packages of a library are imported by the function that exports its models:
 
 - scikit-learn: skl2onnx, which every training has
 - XGBoost and LightGBM: onnxmltools

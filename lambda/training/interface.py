@@ -121,7 +121,7 @@ class Contract:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained model, and what its card says of it."""
+    """A trained model, and the content of its card."""
 
     model: bytes
     """The model as ONNX, with all weights in it. The same data, code, settings and libraries should give the same bytes."""

@@ -1,7 +1,7 @@
 """A contract drafted from the graph of an ONNX file, and the folder with both.
 
-The graph says names, types and shapes. It does not say what they mean: the drafted model.toml marks with `TODO` what a
-person has to fill in.
+The graph has names, types and shapes, and not their meaning: the drafted model.toml marks with `TODO` what a person has to
+fill in.
 """
 
 from __future__ import annotations

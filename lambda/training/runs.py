@@ -81,7 +81,7 @@ def written_settings(assignments: str, months: str) -> dict[str, str]:
                 f'SET="{assignments}": {each} is no setting. Write SET="name=value name=value".'
             )
         if name in written:
-            raise NotTrained(f'SET="{assignments}": {name} stands there twice.')
+            raise NotTrained(f'SET="{assignments}": {name} is written twice.')
         written[name] = value
     return written
 

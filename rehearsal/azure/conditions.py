@@ -38,7 +38,7 @@ class Unsupported(ValueError):
 
 @dataclass(frozen=True)
 class Asked:
-    """A data action that somebody asks for, as a condition sees it."""
+    """A requested data action, with the attributes that a condition compares."""
 
     action: str
     suboperation: str = ""

@@ -194,7 +194,7 @@ def test_months_outside_the_training_part_of_the_year_are_refused(months: str) -
     [
         ("monts=1-6", "monts=1-6: the model flight-delay has no such setting in [training]. Did you mean months?"),
         ("1-6", "1-6 is no setting"),
-        ("months=1-2 months=1-3", "months stands there twice"),
+        ("months=1-2 months=1-3", "months is written twice"),
     ],
 )  # fmt: skip
 def test_a_setting_that_the_model_does_not_have_is_refused(written: str, words: str) -> None:

@@ -66,25 +66,17 @@ class ModelEndpoint(contracts.ModelEndpoint):
         super().__init__("triplane:aws:ModelEndpoint", name, None, opts)
         foundation = Foundation.of(args.foundation)
         child = pulumi.ResourceOptions(parent=self)
-        serverless = args.machine == SERVERLESS
 
         configuration = _configuration(name, foundation, args, child)
         endpoint_name = _endpoint_name(name, args.machine)
         deregistration = _deregistration(
             name, foundation, args, endpoint_name, configuration, child
         )
-        # SageMaker names the group so, and would create it without an end of its logs.
-        # https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
-        _, log_permission = create_log_group(
-            name,
-            foundation,
-            args.identity,
-            self,
-            group_name=f"{ENDPOINT_LOGS}{endpoint_name}",
-            actions=ENDPOINT_LOG_ACTIONS,
-        )
-        alarms = [] if serverless else _alarms(name, endpoint_name, args, child)
-        before: list[pulumi.Resource] = [deregistration] if deregistration else []
+        log_permission = _may_log(name, foundation, args, endpoint_name, self)
+        alarms = [] if args.machine == SERVERLESS else _alarms(name, endpoint_name, args, child)
+        before: list[pulumi.Resource] = [log_permission]
+        if deregistration:
+            before.append(deregistration)
         if alarms:
             before.append(_may_read_alarms(name, args.identity, alarms, child))
         self.endpoint = aws.sagemaker.Endpoint(
@@ -93,14 +85,10 @@ class ModelEndpoint(contracts.ModelEndpoint):
             endpoint_config_name=configuration.name,
             deployment_config=_rollback_on(alarms) if alarms else None,
             tags=foundation.tags,
-            opts=pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(
-                    depends_on=[log_permission, *before],
-                    # Between serverless and instances the new endpoint, which has another name, serves before the
-                    # old one goes. The provider would delete first (see components/aws/logs.py).
-                    delete_before_replace=False,
-                ),
+            # Between serverless and instances the new endpoint, which has another name, serves before the old one goes.
+            # The provider would delete first (see components/aws/logs.py).
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=before, delete_before_replace=False
             ),
         )
         if args.max_instances > args.min_instances and deregistration:
@@ -220,6 +208,29 @@ def _deregistration(
             child, pulumi.ResourceOptions(depends_on=[configuration])
         ),
     )
+
+
+def _may_log(
+    name: str,
+    foundation: Foundation,
+    args: contracts.ModelEndpointArgs,
+    endpoint_name: str,
+    parent: pulumi.Resource,
+) -> pulumi.Resource:
+    """The permission to write into the endpoint's log group.
+
+    SageMaker names the group so, and would create it without an end of its logs.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
+    """
+    _, permission = create_log_group(
+        name,
+        foundation,
+        args.identity,
+        parent,
+        group_name=f"{ENDPOINT_LOGS}{endpoint_name}",
+        actions=ENDPOINT_LOG_ACTIONS,
+    )
+    return permission
 
 
 def _capacity(args: contracts.ModelEndpointArgs) -> dict[str, Any]:

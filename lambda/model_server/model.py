@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -124,4 +125,20 @@ def _unloadable(reason: str) -> Defect:
         return Defect("one file", found, wanted)
     if "protobuf" in reason.lower():
         return Defect("format", found, "a whole ONNX file")
-    return Defect("runtime", found, "operators and opsets that this version has")
+    for pattern, words in UNKNOWN_PARTS.items():
+        if match := re.search(pattern, reason):
+            found = f"{words.format(match[1])} ({found})"
+            break
+    wanted = f"operators and opsets that ONNX Runtime {onnxruntime.__version__} has, as in a file that is exported for opset 21"
+    return Defect("runtime", found, wanted)
+
+
+UNKNOWN_PARTS = {
+    r"No Op registered for (\S+)": "it has the operator {}, which is in no opset that it names",
+    r"([\w.:]+)\(-?\d+\) is not a registered": "it has the operator {}, which ONNX Runtime does not have",
+    r"No opset import for domain '(.*?)'": "it has operators of the set {}, and names no version of that set",
+    r"Opset (\d+) i": "it is written for opset {}, which is newer than those of ONNX Runtime",
+    r"IR version: (\d+)": "it has version {} of the file format, which is newer than those of ONNX Runtime",
+    r"implementation for (\w+)": "it has the operator {} for a type of numbers for which ONNX Runtime has no code",
+}
+"""What ONNX Runtime says of a part that it does not have, in plain words."""

@@ -19,6 +19,7 @@ from tests.onnx_models import (
     columns,
     flight,
     flight_contract,
+    graph,
     model,
     served,
     with_external_weights,
@@ -37,6 +38,13 @@ def without_dest() -> list[Any]:
 
 def short_table(name: str) -> list[Any]:
     return changed(name, table={"UA": 1.0, "AA": 2.0})
+
+
+def unknown_operator(domain: str) -> onnx.ModelProto:
+    """A model with an operator of a set that ONNX Runtime has not heard of."""
+    built = model(before=[helper.make_node("Unheard", ["known"], ["other"], domain=domain)])
+    built.opset_import.append(helper.make_opsetid(domain, 1))
+    return built
 
 
 def defects(built: onnx.ModelProto | bytes, contract: bytes | None = None) -> str:
@@ -61,8 +69,26 @@ def test_a_model_that_fits_the_contract_is_accepted(reads: list[Any]) -> None:
         (lambda: model(batch=1), r"inputs: X: tensor\(float\) \[1, 14\]\. Wanted: .*any number"),
         (lambda: model(softmax=False), r"answer to the example: .*finite"),
         (lambda: model(columns=[{"name": "x"}]), "columns: the metadata `columns` cannot be read"),
-        (lambda: model(opset=99), "runtime: ONNX Runtime .* opset"),
-        (lambda: model(before=[helper.make_node("Nonsense", ["x"], ["y"])]), "runtime: .*Nonsense"),
+        (
+            lambda: model(opset=99),
+            "runtime: it is written for opset 99, which is newer .*ONNX Runtime .* says",
+        ),
+        (
+            lambda: model(before=[helper.make_node("Nonsense", ["x"], ["y"])]),
+            "runtime: it has the operator Nonsense, which is in no opset",
+        ),
+        (
+            lambda: unknown_operator("com.acme"),
+            "runtime: it has the operator com.acme:Unheard, which ONNX Runtime does not have",
+        ),
+        (
+            lambda: graph(
+                [helper.make_node("Erf", ["x"], ["y"])],
+                {"x": (TensorProto.DOUBLE, [None, 1])},
+                {"y": (TensorProto.DOUBLE, [None, 1])},
+            ),
+            "runtime: it has the operator Erf for a type of numbers",
+        ),
         (lambda: model().SerializeToString()[:200], "format: .* Wanted: a whole ONNX file"),
         (lambda: b"", "format|runtime"),
         (lambda: with_external_weights("/etc/hostname"), "one file: .*Absolute path"),

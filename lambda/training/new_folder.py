@@ -15,6 +15,14 @@ TEMPLATE = Path(__file__).resolve().parent / "template"
 class Refused(Exception):
     """No folder was made; the message says why."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}\nNo folder was made."
+
+    @property
+    def reason(self) -> str:
+        """Why, and no more."""
+        return super().__str__()
+
 
 def refuse_taken(name: str, models: Path) -> None:
     """Raise Refused, unless a model can have this name."""
@@ -38,11 +46,23 @@ def from_template(name: str, models: Path) -> str:
         if file.is_file()
     }
     write(name, models, {each: text.encode() for each, text in files.items()})
+    return f"models/{name}/ is a complete example: contract, data and training.\n{next_steps(name)}"
+
+
+def next_steps(name: str) -> str:
+    """How a folder becomes a model that is served, beside those that are."""
     return (
-        f"models/{name}/ is a complete example: contract, data and training.\n"
-        f"  make train MODEL={name}   trains it\n"
-        f"  triplane:models: {{{name}: champion}}   in Pulumi.dev.yaml serves it, with make up"
+        f"Train it:\n  make train MODEL={name}\n"
+        "To serve it, add this line to Pulumi.dev.yaml, below triplane:models: and beside the models that are there, then make up:\n"
+        f"    {name}: champion"
     )
+
+
+def open_places(folder: Path) -> dict[str, int]:
+    """How many lines of each file of a folder still have what a person has to fill in."""
+    files = [folder / "model.toml", *sorted(folder.glob("*.py"))]
+    counts = {each.name: each.read_text("utf-8").count("TODO") for each in files}
+    return {name: count for name, count in counts.items() if count}
 
 
 def definition(folder: Path) -> ModelDefinition:

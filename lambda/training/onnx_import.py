@@ -117,19 +117,20 @@ def imported(name: str, file: Path, models: Path, store: ModelStore) -> str:
         try:
             answered = _tried(name, text, content, store)
         except Refused as error:
-            refusals.append(str(error))
+            refusals.append(error.reason)
             continue
         texts = {"model.toml": text, "data.py": DATA, "train.py": TRAIN}
         written = {part: each.encode() for part, each in texts.items()}
         new_folder.write(name, models, {**written, "model.onnx": content})
-        todo = [line for line in text.splitlines() if "TODO" in line]
+        places = new_folder.open_places(models / name)
+        counted = ", ".join(f"{count} in {part}" for part, count in places.items())
         return (
             f"{file} was read:\n{listed}"
             f"The drafted example was answered: {answered}\n"
-            f"models/{name}/model.toml has {len(todo)} places marked TODO that the graph does not say. Fill them in, then:\n"
-            f"  make train MODEL={name}"
+            f"models/{name}/ has {sum(places.values())} places marked TODO, which no graph says: {counted}. Fill them in first.\n"
+            f"{new_folder.next_steps(name)}"
         )
-    raise Refused(f"{file} was read:\n{listed}{refusals[0]}\nNo folder was made.")
+    raise Refused(f"{file} was read:\n{listed}{refusals[0]}")
 
 
 def _read(file: Path) -> tuple[bytes, onnx.ModelProto]:
@@ -145,7 +146,11 @@ def _read(file: Path) -> tuple[bytes, onnx.ModelProto]:
     except (DecodeError, ValueError):
         graph = onnx.ModelProto()
     if not graph.graph.node:
-        raise Refused(f"FILE={file}: no ONNX file, or only a part of one.")
+        raise Refused(
+            f"FILE={file}: no ONNX file, or only a part of one. A model of scikit-learn, XGBoost, LightGBM or PyTorch becomes one by"
+            " the exporters (docs/how-to/train-a-model.md). What no exporter takes is served by an image of its own, which"
+            " image: below triplane:models names (docs/reference/container.md)."
+        )
     return content, graph
 
 
@@ -171,7 +176,7 @@ def _draft_field(tensor: Tensor, draft: Draft) -> None:
         raise Refused(f"input {tensor}: no tensor of instances, which a request could fill.")
     if shape[0] is not None:
         raise Refused(
-            f"input {tensor}: it takes {shape[0]} instances and no other number. Export the model again with a first"
+            f"input {tensor}: its first size is fixed to {shape[0]}, so it takes that many instances at a time and no other number. Export the model again with a first"
             " dimension of any size."
         )
     kind, lines, value = _kind(tensor, shape[1:])
@@ -335,7 +340,7 @@ def _toml(name: str, draft: Draft) -> str:
         "[answer]",
         *draft.answer,
         "",
-        "# TODO: a real request with its known answer: the smoke test and the load gate send it.",
+        "# TODO: a real request, which has to work: the page shows it, the smoke test and the load gate send it.",
         "[example]",
         *draft.example,
     ]

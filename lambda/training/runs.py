@@ -19,8 +19,9 @@ import pulumi
 from config.messages import did_you_mean
 from config.model_check import refuse_unfit_models
 from config.model_contract import ModelDefinition, canonical_json, model_definition
-from config.model_store import MODELS, Artifact
+from config.model_store import CARD, MODELS, Artifact
 from config.stack_file import StackFile
+from training import new_folder
 from training.fit import REFUSED
 from training.interface import print_progress
 from training.store import ModelStore
@@ -133,8 +134,32 @@ def train(name: str, store: ModelStore, written: Mapping[str, str], *, promote: 
             print_progress(
                 f"There is this version of {name} already: the same data, code, settings and packages give the same model."
             )
+    print_progress(_summary(store, name, version))
     _promote(store, name, version, promote)
+    if places := sum(new_folder.open_places(definition.folder).values()):
+        print_progress(
+            f"Warning: models/{name}/ has {places} places marked TODO, so the page, the API and the card say what was drafted and"
+            " not what the model means. Fill them in and train again before anybody relies on it."
+        )
     return version
+
+
+def _summary(store: ModelStore, name: str, version: str) -> str:
+    """What the card says of how good a version is, beside the simplest answer, and where the card is."""
+    card = store.card(name, version)
+    baseline = dict(card["baseline"])
+    simple = baseline.pop("model", "the simplest answer")
+    lines = [f"{name} {version[:12]}"]
+    for title, figures in (("on data that it has not seen", card["holdout"]), (simple, baseline)):
+        # A table of months or of confusions is for the card.
+        shown = [
+            f"{key} {value}" for key, value in figures.items() if not isinstance(value, dict | list)
+        ]
+        lines.append(f"  {title}: {', '.join(shown) or 'its training says nothing'}")
+    file = store.root / name / version / CARD
+    return "\n".join(
+        [*lines, f"  card: {os.path.relpath(file) if file.is_relative_to(HOME) else file}"]
+    )
 
 
 def _run(definition: ModelDefinition, work: Path, known: Path) -> str:
@@ -211,8 +236,12 @@ def _promote(store: ModelStore, name: str, version: str, promote: bool | None) -
     champion = store.champion(name)
     if promote or (promote is None and champion is None):
         store.promote(name, version)
-    elif promote is None and champion != version:
         print_progress(
-            f"The champion of {name} is still {str(champion)[:12]}. To serve the new one, in the stack file: triplane:models:"
-            f' {{{name}: "{version[:12]}"}}, and make up.'
+            f"{version[:12]} is the champion of {name}: the version that `champion` in a stack file serves."
+        )
+    elif champion and champion != version:
+        print_progress(
+            f"The champion of {name} is still {champion[:12]}. Either make the new one the champion: make train MODEL={name}"
+            f" PROMOTE=1 with the same settings. Or name it in the stack file, in its line below triplane:models:, and make up:\n"
+            f'  {name}: "{version[:12]}"'
         )

@@ -117,9 +117,6 @@ def train(flights: pd.DataFrame, contract: Contract, settings: Settings) -> Trai
     simple = scores(
         delay[holdout], flights["departure_delay"][holdout] + float(lost[training].mean())
     )
-    print_progress(
-        f"Mean absolute error {measured['mae']} minutes on October to December; {simple['mae']} by the departure delay alone."
-    )
     return Trained(
         model=content,
         metrics=measured,

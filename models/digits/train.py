@@ -87,9 +87,6 @@ def train(digits: Digits, contract: Contract, settings: Settings) -> Trained:
         raise RuntimeError(f"the ONNX model differs by up to {difference}; {TOLERANCE} is allowed")
     measured = scores(answer, probability)
     baseline = scores(answer, simple.predict_proba(later.reshape(HOLDOUT, -1)))
-    print_progress(
-        f"{measured['accuracy']:.1%} right of the last {HOLDOUT} pictures; {baseline['accuracy']:.1%} by logistic regression."
-    )
     return Trained(
         model=content,
         metrics={

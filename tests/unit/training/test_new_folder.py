@@ -48,12 +48,17 @@ def refusal(content: bytes, models: Path, store: ModelStore) -> str:
         imported(content, models, store)
     assert not (models / "churn").exists()
     assert not store.root.exists() or not list(store.root.rglob("*.onnx"))
+    assert str(refused.value).endswith("\nNo folder was made.")
+    assert str(refused.value).count("No folder was made") == 1
     return str(refused.value)
 
 
 def test_a_new_folder_trains_and_answers_as_it_is(models: Path, store: ModelStore) -> None:
     text = new_folder.from_template("churn", models)
     assert "make train MODEL=churn" in text
+    assert text.endswith(
+        "below triplane:models: and beside the models that are there, then make up:\n    churn: champion"
+    )
     version = runs.train("churn", store, {}, promote=None)
     found = served(store, "churn", version)
     (answer, new) = found.predictions(
@@ -81,7 +86,9 @@ def test_a_name_that_a_model_cannot_have_makes_no_folder(
     models: Path, name: str, words: str
 ) -> None:
     (models / "taken").mkdir(parents=True)
-    with pytest.raises(Refused, match=words.replace("?", r"\?")):
+    with pytest.raises(
+        Refused, match="(?s)" + words.replace("?", r"\?") + r".*\nNo folder was made\.$"
+    ):
         new_folder.from_template(name, models)
     assert [each.name for each in models.iterdir()] == ["taken"]
 
@@ -121,14 +128,21 @@ def test_an_onnx_file_becomes_a_folder_that_trains_and_answers(
     answer: dict[str, str],
     models: Path,
     store: ModelStore,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     text = imported(content, models, store)
-    assert "places marked TODO" in text
+    places = (models / "churn/model.toml").read_text().count("TODO")
+    assert (
+        f"models/churn/ has {places + 1} places marked TODO, which no graph says: {places} in model.toml, 1 in train.py"
+        in text
+    )
+    assert text.endswith("    churn: champion")
     document = model_definition(models / "churn").document
     found = {each["name"]: each["type"] for each in document["fields"]}
     assert fields.items() <= found.items()
     assert answer.items() <= document["answer"].items()
     version = runs.train("churn", store, {}, promote=None)
+    assert f"Warning: models/churn/ has {places + 1} places marked TODO" in capfd.readouterr().err
     assert len(served(store, "churn", version).predictions([document["example"]])) == 1
     assert (store.root / "churn" / version / "model.onnx").read_bytes() == content
 
@@ -149,12 +163,12 @@ WHOLE = model().SerializeToString()
     [
         (b"", "no ONNX file, or only a part of one"),
         (WHOLE[: len(WHOLE) // 2], "no ONNX file, or only a part of one"),
-        (b"not a model at all", "no ONNX file"),
+        (b"not a model at all", r"no ONNX file.* becomes one by the exporters \(docs/how-to/train-a-model\.md\).*image: below triplane:models"),
         (json.dumps({"a": 1}).encode(), "no ONNX file"),
-        (mirror({"age": (FLOAT, [1, 4])}), "age: float \\[1, 4\\].*takes 1 instances and no other number"),
+        (mirror({"age": (FLOAT, [1, 4])}), "age: float \\[1, 4\\].*first size is fixed to 1, so it takes that many instances at a time"),
         (mirror({"x": (FLOAT, [None, 2, 3, 4, 5])}), "x: float \\[\\?, 2, 3, 4, 5\\].*no field has this type and shape"),
         (with_external_weights("../weights.bin").SerializeToString(), "one file: "),
-        (model(opset=13, before=[helper.make_node("Unheard", ["known"], ["other"])]).SerializeToString(), "runtime: "),
+        (model(opset=13, before=[helper.make_node("Unheard", ["known"], ["other"])]).SerializeToString(), "runtime: it has the operator Unheard, "),
         (mirror({"bad name!": (FLOAT, [None, 1])}), "fields.bad name!"),
     ],
     ids=["empty", "truncated", "text", "JSON", "one instance", "five dimensions", "weights elsewhere", "unknown operator", "name"],

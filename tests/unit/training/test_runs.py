@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from onnx import helper
 from training import fit, runs
 from training.interface import BadSetting
 from training.runs import NotTrained
@@ -57,7 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "from training.interface import Trained\n"
         "def train(data, contract, settings):\n"
         f"    model = Path({str(tmp_path / 'model.onnx')!r}).read_bytes()\n"
-        "    return Trained(model=model, metrics={'auc': 0.5}, card={'months': settings['months']})\n"
+        "    return Trained(model=model, metrics={'auc': 0.5}, baseline={'model': 'always late', 'auc': 0.25, 'by_month': {}}, card={'months': settings['months']})\n"
     )
     monkeypatch.setattr(runs, "MODELS", folder.parent)
     return folder
@@ -72,12 +73,36 @@ def test_a_folder_is_trained_checked_kept_and_found_again(
     card = store.card("flight-delay", version)
     assert card["holdout"] == {"auc": 0.5}
     assert card["question"] == FLIGHTS.document["question"]
-    capfd.readouterr()
+    said = capfd.readouterr().err
+    assert "on data that it has not seen: auc 0.5" in said
+    assert "always late: auc 0.25\n" in said, "the baseline, without its tables"
+    assert f"card: {store.root}/flight-delay/{version}/card.json" in said
+    assert f"{version[:12]} is the champion of flight-delay" in said
+    assert "TODO" not in said
     (folder / "train.py").write_text((folder / "train.py").read_text() + "# another line\n")
     assert runs.train("flight-delay", store, {}, promote=None) == version
     assert "already" not in capfd.readouterr().err, "other code is trained again"
     assert runs.train("flight-delay", store, {}, promote=None) == version
     assert "There is this version of flight-delay already" in capfd.readouterr().err
+
+
+def test_a_second_version_says_both_ways_to_serve_it(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = ModelStore(tmp_path / "store")
+    first = runs.train("flight-delay", store, {}, promote=None)
+    (tmp_path / "model.onnx").write_bytes(
+        model(before=[helper.make_node("Cos", ["known"], ["c"])]).SerializeToString()
+    )
+    (folder / "train.py").write_text((folder / "train.py").read_text() + "# other\n")
+    capfd.readouterr()
+    second = runs.train("flight-delay", store, {}, promote=None)
+    said = capfd.readouterr().err
+    assert f"The champion of flight-delay is still {first[:12]}." in said
+    assert "make train MODEL=flight-delay PROMOTE=1 with the same settings" in said
+    assert f'below triplane:models:, and make up:\n  flight-delay: "{second[:12]}"' in said
+    assert runs.train("flight-delay", store, {}, promote=True) == second
+    assert f"{second[:12]} is the champion of flight-delay" in capfd.readouterr().err
 
 
 def test_a_version_that_was_removed_is_trained_again(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ VERSION = re.compile("[0-9a-f]{64}")
 KEPT = 4
 """Versions of one model: the one of the settings, and those that the endpoint answered with while it was rolled."""
 READERS = 8
+WAIT_SECONDS = 5.0
+"""So long a caller waits for a contract; the clients of the lakes may take a minute, and the read goes on."""
 RETRY_SECONDS = 5.0
 """The pause after a failed read, however many callers want the contract."""
 
@@ -53,8 +55,13 @@ class Contracts:
         version = version or self._models[model]
         found = self._found[model].get(version)
         if found is None:
-            # Shielded: a caller that is given up does not end what others wait for.
-            found = await asyncio.shield(asyncio.wrap_future(self._future(model, version)))
+            reading = asyncio.wrap_future(self._future(model, version))
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    # Shielded: a caller that is given up does not end what others wait for.
+                    found = await asyncio.shield(reading)
+            except TimeoutError:
+                raise ContractUnavailable(f"contract of {model}: is still being read") from None
         return found
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,12 @@ class Service:
         """The answer to a request; waits while the model endpoint works."""
         received, started = datetime.now(UTC), time.monotonic()
         try:
-            answer = await self.handler.answer(request)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self.handler.answer(request)
+        except TimeoutError:
+            message = "No answer came in time. Try again shortly."
+            cause = f"no answer within {ANSWER_SECONDS} s"
+            answer = unavailable(message, cause).answer(request.id)
         except Exception as error:
             # A defect of the gateway. The caller learns that the request is not the cause; the log has the error.
             cause = f"{type(error).__name__}: {error}"

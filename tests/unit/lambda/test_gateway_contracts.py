@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -87,6 +88,36 @@ def test_a_caller_that_is_given_up_does_not_end_what_another_waits_for(
         return (await patient).version
 
     assert asyncio.run(two()) == VERSION
+
+
+def test_a_late_lake_keeps_callers_for_a_few_seconds_and_the_read_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.2)
+    lake, may_read = CountingLake(), threading.Event()
+
+    def late(name: str) -> bytes:
+        may_read.wait(5)
+        return lake.read(name)
+
+    at = handler(*DOCUMENTS)
+    contracts = at.predictor.contracts
+    contracts._read = late
+    started = time.monotonic()
+    answer = answer_to({"instances": [{}]}, path="/models/digits/predict", at=at)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.cause == "lake: contract of digits: is still being read"
+    entries = json.loads(got("/models", at).body)["models"]
+    assert {each["ready"] for each in entries} == {False}
+    assert got("/openapi.json", at).status == 503
+    assert time.monotonic() - started < 2
+    may_read.set()
+    for _ in range(500):
+        if contracts.known("digits"):
+            break
+        time.sleep(0.01)
+    assert contracts.known("digits"), "nobody asked again"
+    assert got("/models/digits", at).status == 200
 
 
 def test_while_the_lake_fails_reads_are_rare_and_then_the_contract_is_there() -> None:

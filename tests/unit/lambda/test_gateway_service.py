@@ -57,6 +57,16 @@ def test_the_endpoint_and_the_lake_share_the_time_that_the_front_end_waits(
     hang.set()
 
 
+def test_an_answer_that_does_not_come_in_time_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract, key and endpoint have limits of their own, and a roll asks several times: the sum has one, too."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    started = time.monotonic()
+    answer = answered(service(lambda name, data: None, predict_seconds=3))
+    assert time.monotonic() - started < 1
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.cause == "no answer within 0.2 s"
+
+
 def failing(error: Exception) -> Service:
     async def answer(_: Request) -> Answer:
         raise error

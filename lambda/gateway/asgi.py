@@ -7,7 +7,10 @@ import functools
 import os
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -19,6 +22,8 @@ from gateway.settings import SettingsError
 
 BODY_SECONDS = 10
 """A slower body is refused: each waiting body occupies a connection."""
+READING_BYTES = 2**25
+"""Of all bodies that are being read at a time: a sixteenth of the memory on Cloud Run."""
 SHUTDOWN_SECONDS = 6
 """For running requests. Together with `FLUSH_SECONDS`, for the captures, it is less than the 10 s that Cloud Run allows after SIGTERM
 (https://cloud.google.com/run/docs/container-contract#instance-shutdown)."""
@@ -37,12 +42,19 @@ class CallerDisconnected(Exception):
 
 
 class App:
-    """An ASGI app. So many predictions as the concurrency limit wait for their model endpoints at a time."""
+    """An ASGI app. So many predictions as the concurrency limit wait for their model endpoints at a time.
+
+    One of several models has half of them at most: while its endpoint hangs, the others answer.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._limit = service.settings.max_concurrency
-        self._predicting = 0
+        several = len(service.settings.models) > 1
+        self._limit_of_model = max(1, self._limit // 2) if several else self._limit
+        self._predicting: Counter[str] = Counter()
+        self._reading = 0
+        """The bytes of all bodies that are being read."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -65,21 +77,32 @@ class App:
             method=scope["method"],
             path=scope["path"],
             headers=_joined(scope["headers"]),
-            body=await self._body(receive),
+            body=b"",
             id=request_id,
         )
-        if request.method != "POST":
+        model, most = await self._service.handler.wanted_body(request)
+        if not model:
             return await self._service.answer(request)
-        if self._predicting >= self._limit:
+        request = replace(request, body=await self._body(receive, most))
+        with self._place(model):
+            return await self._service.answer(request)
+
+    @contextmanager
+    def _place(self, model: str) -> Iterator[None]:
+        """A place among the predictions that are made at a time. Raises `Refusal` if there is none."""
+        if self._predicting.total() >= self._limit:
             message = f"{self._limit} predictions are being made already. Try again shortly."
             raise unavailable(message, "busy", retry_after=1)
-        self._predicting += 1
+        if self._predicting[model] >= self._limit_of_model:
+            message = f"{self._limit_of_model} predictions of {model} are being made already. Try again shortly."
+            raise unavailable(message, f"busy: {model}", retry_after=1)
+        self._predicting[model] += 1
         try:
-            return await self._service.answer(request)
+            yield
         finally:
-            self._predicting -= 1
+            self._predicting[model] -= 1
 
-    async def _body(self, receive: Receive) -> bytes:
+    async def _body(self, receive: Receive, most: int) -> bytes:
         """The body, or enough of it to show that it is too large."""
         body = bytearray()
         try:
@@ -88,17 +111,18 @@ class App:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise CallerDisconnected
-                    body += message.get("body", b"")
-                    if not message.get("more_body") or self._is_too_large(body):
-                        break
+                    part = message.get("body", b"")
+                    body += part
+                    self._reading += len(part)
+                    if not message.get("more_body") or len(body) > most:
+                        return bytes(body)
+                    if self._reading > READING_BYTES:
+                        busy = "Many large requests are being read already. Try again shortly."
+                        raise unavailable(busy, "busy: bodies", retry_after=1)
         except TimeoutError:
             raise Refusal(408, "timeout", "The body did not arrive in time.") from None
-        return bytes(body)
-
-    def _is_too_large(self, body: bytearray) -> bool:
-        if len(body) <= self._service.settings.max_body_bytes:
-            return False
-        return len(body) > self._service.handler.longest_body
+        finally:
+            self._reading -= len(body)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -18,6 +18,8 @@ from gateway.predictions import BadPrediction
 MAX_ERRORS = 20
 """The most errors that an answer lists: enough to correct a request, and a limit to the cost of a hostile one."""
 
+LARGEST_IMAGES = (2**20 + 2) // 3 * 4
+"""In base64: what the images of an instance may have together, as `make train` holds it for each model (config/model_contract.py)."""
 MAX_HINTS = 3
 """So many errors of a request have the nearest spelling with them: each search takes up to 20 ms, and others wait."""
 
@@ -57,7 +59,9 @@ class Contract:
             ]
             self._prediction = predictions.check(self.answer)
             images = {name: spec for name, spec in self.fields.items() if spec["type"] == "image"}
-            self.image_bytes = sum(map(fields.image_characters, images.values()))
+            self.image_bytes = min(
+                sum(map(fields.image_characters, images.values())), LARGEST_IMAGES
+            )
             self._images = list(images)
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableContract(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from gateway import inference_protocol, openapi, predictor
-from gateway.contract import Contract
+from gateway.contract import LARGEST_IMAGES, Contract
 from gateway.contracts import ContractUnavailable
 from gateway.http import (
     SECURITY_HEADERS,
@@ -29,8 +29,6 @@ MODEL = re.compile(r"/models/(?P<name>[^/]+)(?P<predict>/predict)?")
 V2_MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?"
 )
-LARGEST_IMAGE = 2**20 * 4 // 3 + 4
-"""In base64: the room of a model whose contract is not read yet."""
 NOT_KEPT = {"cache-control": "no-cache"}
 """A rollout changes what is served."""
 
@@ -214,12 +212,32 @@ class RequestHandler:
         capture = {"instances": found.instances, **answer}
         return replace(json_answer(200, answer, request.id), capture=capture)
 
-    @property
-    def longest_body(self) -> int:
-        """The bytes to read of a body before it is known which model they are for."""
-        known = [self.predictor.contracts.known(name) for name in self.predictor.models]
-        images = max(each.image_bytes if each else LARGEST_IMAGE for each in known)
-        return self.max_body_bytes + images
+    async def wanted_body(self, request: Request) -> tuple[str, int]:
+        """The model that a request without its body asks for a prediction, and the bytes that its body may have.
+
+        Empty and 0 if no body changes the answer: of what strangers send, nothing is kept in memory.
+        """
+        model = self._asked_model(request.path) if request.method == "POST" else ""
+        if not model:
+            return "", 0
+        try:
+            if not await self.admits(request.headers.get("x-api-key", "")):
+                return "", 0
+        except Refusal:
+            return "", 0  # the key cannot be read: the answer says so
+        version = self.predictor.answered.get(model, "")
+        contract = self.predictor.contracts.known(model, version)
+        return model, self.max_body_bytes + (contract.image_bytes if contract else LARGEST_IMAGES)
+
+    def _asked_model(self, path: str) -> str:
+        """The model whose prediction a path is for; empty for any other path."""
+        names = list(self.predictor.models)
+        if path == "/predict":
+            return names[0] if len(names) == 1 else ""
+        for found, what in ((MODEL.fullmatch(path), "predict"), (V2_MODEL.fullmatch(path), "what")):
+            if found and found["name"] in names and found[what] in ("/predict", "/infer"):
+                return found["name"]
+        return ""
 
     async def _refuse_stranger(self, request: Request, model: str) -> None:
         """Raise `Refusal` unless the caller has the key and the body is not too large."""

@@ -28,7 +28,7 @@ from gateway.service import Service
 from model_server import serve as model_server
 
 from .fake_cloud import ReceivedRequest, Reply, fake_cloud
-from .gateway_models import FLIGHT, KEY, LAKE, PREDICTIONS, VERSIONS, good
+from .gateway_models import DOCUMENTS, FLIGHT, KEY, LAKE, PREDICTIONS, VERSIONS, good
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
 
@@ -38,7 +38,8 @@ class Server:
     port: int
     process: subprocess.Popen[str]
     may_answer: threading.Event
-    """While it is cleared, the endpoint keeps its callers waiting."""
+    """While it is cleared, the endpoint keeps its callers waiting, but those of the healthy model."""
+    healthy: str = ""
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released once for each prediction that reaches the endpoint."""
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -83,8 +84,9 @@ def answer(server: Server, request: ReceivedRequest) -> Reply:
     if request.method == "GET":
         return Reply(body=LAKE[request.path.removeprefix("/lake/models/")])
     server.arrived.release()
-    server.may_answer.wait(20)
     content = json.loads(request.body)
+    if content["model"] != server.healthy:
+        server.may_answer.wait(20)
     return Reply(body=good(content["model"], content["instances"]))
 
 
@@ -170,6 +172,43 @@ def test_a_full_gateway_refuses_at_once_while_probes_and_the_page_still_answer(
         server.may_answer.set()
         assert [each.result()[0] for each in waiting] == [200, 200]
     assert server.request()[0] == 200
+
+
+def test_a_model_that_hangs_leaves_the_others_their_places() -> None:
+    with serving("flight-delay", "digits", MAX_CONCURRENCY="4") as server:
+        server.healthy = "digits"
+        hung, healthy = ("/models/flight-delay/predict", "/models/digits/predict")
+        digit = json.dumps({"instances": [DOCUMENTS["digits"]["example"]]}).encode()
+        server.may_answer.clear()
+        with ThreadPoolExecutor(2) as callers:
+            waiting = [callers.submit(server.request, "POST", hung) for _ in range(2)]
+            assert all(server.arrived.acquire(timeout=20) for _ in waiting)
+            status, headers, body = server.request("POST", hung)
+            assert (status, headers["retry-after"]) == (503, "1")
+            assert b"2 predictions of flight-delay are being made already" in body
+            assert server.request("POST", healthy, digit)[0] == 200
+            server.may_answer.set()
+            assert [each.result()[0] for each in waiting] == [200, 200]
+
+
+def test_a_stranger_is_refused_before_the_body(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+        head = (
+            "POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: guess\r\n"
+            "content-type: application/json\r\ncontent-length: 1000000000\r\n\r\n"
+        )
+        link.sendall(head.encode())
+        assert link.recv(1000).startswith(b"HTTP/1.1 401")
+    # The connection is of use after a body that nobody has read.
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+    for key, status in (("guess", 401), (KEY, 200)):
+        sent = json.dumps({"instances": [FLIGHT]})
+        headers = {"content-type": "application/json", "x-api-key": key}
+        connection.request("POST", "/predict", sent, headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+    connection.close()
 
 
 def test_a_body_over_the_limit_is_refused_without_reading_it_all(server: Server) -> None:
@@ -346,8 +385,15 @@ class Conversation:
             self.requests.append(request)
             return answer or Answer(201, {"x-header": "v"}, b"body")
 
-        settings = SimpleNamespace(**{"max_concurrency": 2, "max_body_bytes": 8, **limits})
-        handler = SimpleNamespace(longest_body=8)
+        self.limit = 8
+
+        async def wanted_body(request: Request) -> tuple[str, int]:
+            assert request.body == b""
+            return ("m", self.limit) if request.method == "POST" else ("", 0)
+
+        models = dict.fromkeys("mno"[: limits.pop("models", 1)])
+        settings = SimpleNamespace(**{"max_concurrency": 2, "models": models, **limits})
+        handler = SimpleNamespace(wanted_body=wanted_body)
         captures = SimpleNamespace(
             start=lambda: self.captures.append("start"),
             close=lambda seconds: self.captures.append(f"close {seconds}"),
@@ -394,8 +440,10 @@ def part(body: bytes | None, more: bool | None = None) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-@pytest.mark.parametrize("method", ["POST", "GET"])
-def test_a_request_is_passed_on_in_one_piece_and_its_answer_returned(method: str) -> None:
+@pytest.mark.parametrize(("method", "body"), [("POST", b"12345678"), ("GET", b"")])
+def test_a_request_is_passed_on_in_one_piece_and_its_answer_returned(
+    method: str, body: bytes
+) -> None:
     conversation = Conversation(part(b"1234", True), part(b"5678"))
     assert conversation.run(method) == [
         {
@@ -406,7 +454,7 @@ def test_a_request_is_passed_on_in_one_piece_and_its_answer_returned(method: str
         {"type": "http.response.body", "body": b"body"},
     ]
     (request,) = conversation.requests
-    assert (request.method, request.path, request.body) == (method, "/p", b"12345678")
+    assert (request.method, request.path, request.body) == (method, "/p", body)
     assert request.headers == {"a": "1,2", "b": "é"}
     assert len(request.id) == 36
 
@@ -427,7 +475,7 @@ def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large() -> None:
 
 def test_a_body_of_images_is_read_as_far_as_the_largest_that_a_contract_allows() -> None:
     conversation = Conversation(*[part(b"1234", True)] * 9)
-    conversation.app._service.handler.longest_body = 20  # type: ignore[misc]
+    conversation.limit = 20
     conversation.run()
     assert conversation.requests[0].body == b"1234" * 6
 
@@ -447,27 +495,48 @@ def test_a_body_that_does_not_come_is_a_408(monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_more_predictions_than_the_limit_are_made_at_a_time() -> None:
     free = Conversation(part(b""), max_concurrency=1)
     assert free.run()[0]["status"] == 201
-    assert free.app._predicting == 0
+    assert free.app._predicting.total() == 0
     full = Conversation(part(b""), max_concurrency=1)
-    full.app._predicting = 1
+    full.app._predicting["m"] = 1
     assert full.refusal() == (503, "unavailable")
     assert (b"retry-after", b"1") in full.sent[0]["headers"]
-    assert full.app._predicting == 1
+    assert full.app._predicting == {"m": 1}
 
 
 def test_a_failed_prediction_is_not_counted_for_ever() -> None:
     conversation = Conversation(part(b""))
-    conversation.app._service = cast(
-        Any,
-        SimpleNamespace(
-            settings=SimpleNamespace(max_body_bytes=8),
-            handler=SimpleNamespace(longest_body=8),
-            answer=None,
-        ),
-    )
+    handler = conversation.app._service.handler
+    conversation.app._service = cast(Any, SimpleNamespace(handler=handler, answer=None))
     with pytest.raises(TypeError):
         conversation.run()
-    assert conversation.app._predicting == 0
+    assert conversation.app._predicting.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("models", "limit", "running", "status"),
+    [
+        *((1, 4, {"m": 3}, 201), (1, 4, {"m": 4}, 503)),
+        *((2, 4, {"m": 1, "n": 2}, 201), (2, 4, {"m": 2}, 503), (2, 4, {"n": 2, "o": 2}, 503)),
+        *((2, 1, {}, 201), (2, 1, {"n": 1}, 503)),
+    ],
+)
+def test_one_of_several_models_has_half_of_the_predictions_at_a_time(
+    models: int, limit: int, running: dict[str, int], status: int
+) -> None:
+    conversation = Conversation(part(b""), models=models, max_concurrency=limit)
+    conversation.app._predicting.update(running)
+    assert conversation.run()[0]["status"] == status
+    assert +conversation.app._predicting == running
+
+
+def test_bodies_that_are_being_read_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "READING_BYTES", 5)
+    conversation = Conversation(part(b"1234", True), part(b"56", True), part(b"7"))
+    assert conversation.refusal() == (503, "unavailable")
+    assert conversation.app._reading == 0
+    gone = Conversation(part(b"1234", True), {"type": "http.disconnect"})
+    gone.run()
+    assert gone.app._reading == 0
 
 
 def test_captures_are_written_from_the_start_to_the_shutdown_of_the_server() -> None:
@@ -490,7 +559,7 @@ def test_the_server_is_quiet_hides_what_it_is_and_outlasts_the_front_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: dict[str, Any] = {}
-    settings = SimpleNamespace(host="h", port=1, max_concurrency=1)
+    settings = SimpleNamespace(host="h", port=1, max_concurrency=1, models={"m": None})
     monkeypatch.setattr(Service, "start", lambda environ: SimpleNamespace(settings=settings))
     monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options))
     asgi.main()

@@ -14,13 +14,23 @@ from typing import Any
 import pytest
 from gateway.contract import MAX_ERRORS
 from gateway.core import RequestHandler
-from gateway.http import Answer, Request
+from gateway.http import Answer, Request, unavailable
 from gateway.predictor import EndpointUnavailable, ModelRefused
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from . import gateway_models as models
-from .gateway_models import DOCUMENTS, FLIGHT, PREDICTIONS, VERSIONS, contract, error, got, handler
+from .gateway_models import (
+    DOCUMENTS,
+    FLIGHT,
+    KEY,
+    PREDICTIONS,
+    VERSIONS,
+    contract,
+    error,
+    got,
+    handler,
+)
 
 VERSION = VERSIONS["flight-delay"]
 PREDICTION = PREDICTIONS["flight-delay"]
@@ -259,13 +269,52 @@ def test_an_image_of_the_size_that_its_contract_allows_always_fits() -> None:
 
 def test_the_room_for_images_is_there_before_their_contract_is_read() -> None:
     cold = handler("digits")
-    assert cold.longest_body >= cold.max_body_bytes + 2**20 * 4 / 3
+    path = "/models/digits/predict"
+    assert wanted(cold, path) == ("digits", cold.max_body_bytes + 2**20 // 3 * 4 + 4)
     image = base64.b64encode(
         base64.b64decode(DOCUMENTS["digits"]["example"]["image"]).ljust(100_000, b"\0")
     ).decode()
     body = {"instances": [{"image": image}]}
-    assert answer_to(body, path="/models/digits/predict", at=cold).status == 200
-    assert cold.longest_body == cold.max_body_bytes + 349_528
+    assert answer_to(body, path=path, at=cold).status == 200
+    assert wanted(cold, path) == ("digits", cold.max_body_bytes + 349_528)
+
+
+def wanted(at: RequestHandler, path: str, method: str = "POST", key: str = KEY) -> tuple[str, int]:
+    return asyncio.run(at.wanted_body(Request(method, path, {"x-api-key": key}, b"", "r")))
+
+
+def test_no_body_is_wanted_of_a_stranger_nor_where_it_changes_nothing() -> None:
+    one = handler("digits")
+    for path in ("/models/digits/predict", "/v2/models/digits/infer", "/predict"):
+        assert wanted(one, path)[0] == "digits"
+        assert wanted(one, path, key="guess") == ("", 0)
+        assert wanted(one, path, "GET") == ("", 0)
+    versioned = f"/v2/models/digits/versions/{VERSIONS['digits']}/infer"
+    assert wanted(ALL, versioned)[0] == "digits"
+    for path in ("/predict", "/models", "/models/digits", "/models/churn/predict", "/nothing"):
+        assert wanted(ALL, path) == ("", 0)
+
+
+def test_a_body_may_have_the_images_of_its_own_model_and_not_of_the_one_with_the_largest() -> None:
+    got("/models", ALL)
+    assert wanted(ALL, "/models/flight-delay/predict") == ("flight-delay", ALL.max_body_bytes)
+    assert wanted(ALL, "/models/digits/predict")[1] > ALL.max_body_bytes
+
+
+def test_images_of_many_fields_have_the_room_of_one_together() -> None:
+    """A contract that no check of this version has seen."""
+    image = {"type": "image", "required": True, "max_bytes": 2**20}
+    many = contract(fields=[{"name": f"i{number}", **image} for number in range(400)])
+    assert many.image_bytes == 2**20 // 3 * 4 + 4
+
+
+def test_a_key_that_cannot_be_read_is_a_503_without_the_body() -> None:
+    async def unreadable(key: str) -> bool:
+        raise unavailable("The key cannot be read.", "secret store")
+
+    at = replace(handler("digits"), admits=unreadable)
+    assert wanted(at, "/predict") == ("", 0)
+    assert answer_to(b"", at=at).status == 503
 
 
 def test_a_number_too_large_for_a_float_is_out_of_range_and_not_infinite() -> None:

@@ -39,6 +39,9 @@ RESERVED = (
 )
 MAX_DOCUMENT_BYTES = 2**18
 """The gateway reads the contract of every model when it starts."""
+MAX_IMAGE_BYTES = 2**20
+"""All images of an instance together; in base64 and with its other fields it is below the 1.5 MB that a request to Vertex AI or
+Azure ML may have (`LARGEST_REQUEST` of lambda/gateway/endpoints.py)."""
 
 
 def name_problem(name: str, thing: str = "model") -> str | None:
@@ -222,7 +225,7 @@ class ImageField(AnyField):
     width: Annotated[int, between(1, 4096)]
     height: Annotated[int, between(1, 4096)]
     mode: Literal["grayscale", "rgb"]
-    max_bytes: Annotated[int, between(100, 2**20)] = 2**20
+    max_bytes: Annotated[int, between(100, MAX_IMAGE_BYTES)] = MAX_IMAGE_BYTES
     maximum: Annotated[float, between(1e-6, 1e6)] = 1.0
     inverted: bool = False
 
@@ -457,9 +460,24 @@ def _checked(values: Mapping[str, Any], file: str) -> ModelFile:
     for name, reason in _example_problems(specs, checked.example):
         value = checked.example.get(name, "(not set)")
         errors[f"example.{name}"] = (on_one_line(value), reason)
+    errors |= _image_problems(checked.fields)
     if errors:
         raise BadContract(contract_error_report(file, errors))
     return checked
+
+
+def _image_problems(fields: Mapping[str, AnyField]) -> dict[str, tuple[str, str]]:
+    """The place of the first image and the reason, if no endpoint takes all images of an instance in one request."""
+    limits = {name: each.max_bytes for name, each in fields.items() if isinstance(each, ImageField)}
+    total = sum(limits.values())
+    if total <= MAX_IMAGE_BYTES:
+        return {}
+    name, first = next(iter(limits.items()))
+    reason = (
+        f"All images of an instance may have {MAX_IMAGE_BYTES:,} bytes together, as an endpoint takes requests of 1.5 MB,"
+        f" and these have {total:,}. Write max_bytes = {MAX_IMAGE_BYTES // len(limits)} in each of the {len(limits)} image fields."
+    )
+    return {f"fields.{name}.max_bytes": (str(first), reason)}
 
 
 def _example_problems(

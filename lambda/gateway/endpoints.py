@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from gateway.http import Refusal
 from gateway.http_client import HttpClient, NoAnswer, NoConnection
 from gateway.predictor import EndpointUnavailable, ModelRefused
 from gateway.settings import Settings
@@ -29,8 +30,15 @@ PAUSE_SECONDS = 0.2
 LAST_RETRY_SECONDS = 5
 """No retry starts later. With the two limits above the endpoint has answered, or has not, within 27 s: before
 `ANSWER_SECONDS` of `gateway.service`, which a capture that is written before the answer shares."""
+LARGEST_REQUEST = {"sagemaker": 4_000_000, "vertex": 1_500_000, "azureml": 1_500_000}
+"""Bytes. Of SageMaker it is the limit of serverless endpoints, as the gateway does not know which kind it calls.
+https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-how-it-works.html
+https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions
+https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas"""
 MAX_REASON = 300
 """Characters of the model server's own reason that a caller gets."""
+
+SEND_FEWER = "Send fewer instances at a time."
 
 Invoke = Callable[[str, bytes], Awaitable[bytes]]
 """Sends a body to a target and returns the answer. Raises `Transient`, `EndpointUnavailable`, `ModelRefused`."""
@@ -50,8 +58,12 @@ def client(settings: Settings) -> Callable[[str, bytes], Awaitable[object]]:
         case _:
             invoke = azure_ml(settings)
     targets = {name: model.target for name, model in settings.models.items()}
+    most = LARGEST_REQUEST[settings.endpoint_kind]
 
     async def ask(model: str, body: bytes) -> object:
+        if len(body) > most:
+            message = f"The request to the model's endpoint may have {most} bytes, and has {len(body)}. {SEND_FEWER}"
+            raise Refusal(413, "too_large", message)
         answer = await _with_retries(invoke, targets[model], body)
         try:
             return json.loads(answer)
@@ -77,7 +89,10 @@ async def _with_retries(invoke: Invoke, target: str, body: bytes) -> bytes:
 
 def _error_for(status: int, detail: str, content: bytes | str = b"") -> Exception:
     """The error for a failed status: a refusal by the model, a temporary failure, or a permanent one."""
-    if status in (400, 413, 415, 422):
+    if status == 413:
+        message = f"The request is too large for the model's endpoint. {SEND_FEWER}"
+        return Refusal(413, "too_large", message, cause=f"413: {detail}")
+    if status in (400, 415, 422):
         return ModelRefused(f"{status}: {detail}", *_reason(content))
     if status in (408, 429) or status >= 500:
         return Transient(f"{status}: {detail}")

@@ -72,6 +72,37 @@ def test_a_contract_document_is_checked_as_its_model_toml_is(name: str) -> None:
     assert checked_document(document, "contract.json") == document
 
 
+def with_images(*limits: int | None) -> dict[str, Any]:
+    """A contract document with an optional image for each of these limits."""
+    document = json.loads((CONTRACTS / "arrival-delay.json").read_bytes())
+    size = {"width": 8, "height": 8, "mode": "rgb", "required": False}
+    for number, limit in enumerate(limits):
+        image = {"name": f"photo{number}", "type": "image", **size}
+        document["fields"].append(image if limit is None else {**image, "max_bytes": limit})
+    return document
+
+
+@pytest.mark.parametrize("limits", [(None,), (2**19, 2**19), (2**20 - 100, 100), (2000,) * 400])
+def test_images_that_fit_into_one_request_to_an_endpoint_are_a_contract(limits: Any) -> None:
+    checked_document(with_images(*limits), "contract.json")
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ((None, None), "have 2,097,152. Write max_bytes = 524288 in each of the 2"),
+        ((2**20, 100), "have 1,048,676. Write max_bytes = 524288 in each of the 2"),
+        ((None,) * 400, "have 419,430,400. Write max_bytes = 2621 in each of the 400"),
+    ],
+)
+def test_images_that_no_endpoint_takes_in_one_request_are_refused(limits: Any, words: str) -> None:
+    with pytest.raises(BadContract) as caught:
+        checked_document(with_images(*limits), "contract.json")
+    text = str(caught.value)
+    assert "fields.photo0.max_bytes: 1048576" in text
+    assert words in text
+
+
 def test_silence_in_a_contract_has_its_defaults_in_the_document(tmp_path: Path) -> None:
     document = definition_of(VALID, tmp_path).document
     assert document["name"] == "churn"

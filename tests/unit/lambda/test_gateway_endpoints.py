@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 from gateway import endpoints
+from gateway.http import Refusal
 from gateway.predictor import EndpointUnavailable, ModelRefused
 from gateway.settings import Settings
 
@@ -215,7 +216,28 @@ def test_a_throttled_sagemaker_endpoint_is_retried_although_its_status_is_400(
         endpoint.predict([{}])
 
 
-@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_request_that_the_service_does_not_take_is_a_413_and_is_not_sent(
+    endpoint: Endpoint,
+) -> None:
+    most = endpoints.LARGEST_REQUEST[cast(Any, endpoint.kind)]
+    frame = len(json.dumps({"instances": [{"text": ""}]}))
+    endpoint.predict([{"text": "x" * (most - frame)}])
+    with pytest.raises(Refusal, match=f"may have {most} bytes") as refused:
+        endpoint.predict([{"text": "x" * (most - frame + 1)}])
+    assert (refused.value.status, refused.value.code) == (413, "too_large")
+    assert len(endpoint.calls) == 1
+
+
+def test_a_request_that_the_service_finds_too_large_is_a_413(endpoint: Endpoint) -> None:
+    """Not a 422: the fields are valid, and fewer instances at a time help."""
+    endpoint.replies = [ERRORS[endpoint.kind](413)]
+    with pytest.raises(Refusal, match="Send fewer instances") as refused:
+        endpoint.predict([{}])
+    assert (refused.value.status, refused.value.code) == (413, "too_large")
+    assert refused.value.cause.startswith("413: ")
+
+
+@pytest.mark.parametrize("status", [400, 415, 422])
 def test_what_the_model_says_of_the_input_is_a_refusal(status: int) -> None:
     assert isinstance(endpoints._error_for(status, ""), ModelRefused)
 

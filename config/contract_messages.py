@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from config.messages import did_you_mean
+from config.messages import did_you_mean, on_one_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from config.messages import Errors
 
+TAGS = {"fields": "type", "answer": "kind"}
+"""The key of a table whose word says what else the table has."""
 UNIONS = {"fields": 2, "answer": 1}
 """Where pydantic puts the kind of a table into the place of an error: `fields.<name>.<type>`, `answer.<kind>`."""
 
@@ -33,68 +36,68 @@ def contract_error_report(file: str, errors: Errors) -> str:
 
 def explanation(
     detail: ErrorDetails,
-    whole: type[BaseModel],
+    place: Sequence[str],
+    table: type[BaseModel],
     kinds: Mapping[str, Mapping[str, type[BaseModel]]],
-) -> tuple[str, str]:
-    """The key with the error, and what is wrong and what is allowed instead.
+) -> str:
+    """What is wrong at a place of a table, and what is allowed instead.
 
     ``kinds`` are the tables that a union of the contract can be, by the union's key.
     """
-    place, table = _place(detail["loc"], whole, kinds)
     key = ".".join(place)
     wanted = kinds.get(place[0] if place else "", {})
     match detail["type"]:
         case "value_error":
-            return key, str(detail["ctx"]["error"])
+            return str(detail["ctx"]["error"])
         case "extra_forbidden":
             known = list(table.model_fields)
-            return key, (
-                f"No such key.{did_you_mean(place[-1], known)} There are: {', '.join(known)}."
-            )
+            return f"No such key.{did_you_mean(place[-1], known)} There are: {', '.join(known)}."
         case "missing":
-            return key, f"Missing.{_what_is_needed(table, place)}"
+            return f"Missing.{_what_is_needed(table, place)}"
         case "union_tag_not_found":
-            member = "kind" if place[0] == "answer" else "type"
-            return f"{key}.{member}", f"Missing. Allowed: {', '.join(wanted)}."
+            written = nearest(place[-1], detail["input"])
+            hint = f" The table has {written}: did you mean {place[-1]}?" if written else ""
+            return f"Missing.{hint} Allowed: {', '.join(wanted)}."
         case "union_tag_invalid":
-            member, tag = "kind" if place[0] == "answer" else "type", str(detail["ctx"]["tag"])
-            hint = did_you_mean(tag, list(wanted))
-            return f"{key}.{member}", f"{tag} is none. Allowed: {', '.join(wanted)}.{hint}"
+            hint = did_you_mean(str(detail["ctx"]["tag"]), list(wanted))
+            return f"Allowed: {', '.join(wanted)}.{hint}"
         case "literal_error":
             allowed = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
             hint = did_you_mean(str(detail["input"]), allowed)
-            return key, f"Allowed: {', '.join(allowed)}.{hint}"
+            return f"Allowed: {', '.join(allowed)}.{hint}"
         case "int_type" | "int_from_float":
-            return key, "A whole number is needed, written without quotes."
+            return "A whole number is needed, written without quotes."
         case "float_type" | "finite_number":
-            return key, "A finite number is needed, written without quotes."
+            return "A finite number is needed, written without quotes."
         case "string_type":
-            return key, "A text is needed; write it in quotes."
+            return "A text is needed; write it in quotes."
         case "bool_type":
-            return key, "Allowed: true, false."
+            return "Allowed: true, false."
         case "dict_type" | "model_type" | "model_attributes_type":
-            return key, f"A table is needed: [{key}], and below it lines of the form key = value."
+            return f"A table is needed: [{key}], and below it lines of the form key = value."
         case "list_type":
-            return key, 'A list is needed, such as ["one", "two"].'
+            return 'A list is needed, such as ["one", "two"].'
         case "too_short" | "too_long":
             limits = detail["ctx"]
             bound = (
-                f"at least {limits['min_length']}"
+                f"at least {limits['min_length']} are needed"
                 if "min_length" in limits
-                else f"at most {limits['max_length']}"
+                else f"at most {limits['max_length']} are allowed"
             )
-            return key, f"There are {limits['actual_length']}, and {bound} are allowed."
+            return f"There are {limits['actual_length']}, and {bound}."
         case _:
-            return key, f"{detail['msg']}."
+            return f"{detail['msg']}."
 
 
-def _place(
-    loc: tuple[int | str, ...],
+def place_of(
+    detail: ErrorDetails,
     whole: type[BaseModel],
     kinds: Mapping[str, Mapping[str, type[BaseModel]]],
 ) -> tuple[list[str], type[BaseModel]]:
     """The place as a person writes it, and the table in which it is."""
-    parts = [str(part) for part in loc if part != "[key]"]
+    parts = [str(part) for part in detail["loc"] if part != "[key]"]
+    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return [*parts, TAGS[parts[0]]], whole
     index = UNIONS.get(parts[0] if parts else "")
     if index is not None and len(parts) > index and parts[index] in kinds[parts[0]]:
         table = kinds[parts[0]][parts.pop(index)]
@@ -102,7 +105,18 @@ def _place(
     return parts, whole
 
 
-def _what_is_needed(table: type[BaseModel], place: list[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The most similar of the words, if one is similar."""
+    near = get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def shown(value: object) -> str:
+    """A value of the file on one line. What has lines of its own is not shown."""
+    return "" if isinstance(value, dict) and value else '""' if value == "" else on_one_line(value)
+
+
+def _what_is_needed(table: type[BaseModel], place: Sequence[str]) -> str:
     """The description of a key, if its table has one."""
     field = table.model_fields.get(place[-1])
     return f" {field.description}" if field is not None and field.description else ""

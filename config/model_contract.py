@@ -7,15 +7,17 @@ disagree. docs/reference/model-contract.md describes every key.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,9 +30,18 @@ from pydantic import (
     model_validator,
 )
 
-from config.contract_messages import contract_error_report, explanation
+from config.contract_messages import (
+    contract_error_report,
+    explanation,
+    nearest,
+    place_of,
+    shown,
+)
 from config.contract_values import LARGEST_INTEGER, clock, day, refuse_value, seconds
-from config.messages import did_you_mean, on_one_line, written_value
+from config.messages import did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 NAME = re.compile(r"(?=.{2,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 RESERVED = (
@@ -449,24 +460,97 @@ def _plain(value: Any) -> Any:
 def _checked(values: Mapping[str, Any], file: str) -> ModelFile:
     """The values, if they are a contract. Raises BadContract with all errors."""
     errors: dict[str, tuple[str, str]] = {}
-    try:
-        checked = ModelFile.model_validate(values)
-    except ValidationError as error:
-        for detail in error.errors():
-            place, text = explanation(detail, ModelFile, KINDS)
-            errors.setdefault(place, (written_value(detail, hidden=False), text))
-        raise BadContract(contract_error_report(file, errors)) from None
-    specs = {name: _members(spec) for name, spec in checked.fields.items()}
-    for name, reason in _example_problems(specs, checked.example):
-        value = checked.example.get(name, "(not set)")
-        errors[f"example.{name}"] = (on_one_line(value), reason)
-    errors |= _image_problems(checked.fields)
-    if errors:
+    draft: Any = copy.deepcopy(dict(values))
+    checked = None
+    # A misspelt type hides what is wrong with the other keys of its table, and each of these that minimum is above maximum.
+    for _ in range(4):
+        try:
+            checked = ModelFile.model_validate(draft)
+            break
+        except ValidationError as error:
+            found = [(each, *place_of(each, ModelFile, KINDS)) for each in error.errors()]
+        for detail, place, table in found:
+            errors.setdefault(
+                ".".join(place),
+                (shown(_written(draft, place)), explanation(detail, place, table, KINDS)),
+            )
+        for detail, place, table in found:
+            for key, advice in _keys_of_no_kind(draft, detail, place):
+                errors.setdefault(".".join([*place[:-1], key]), advice)
+            _correct(draft, detail, place, table)
+    fields, example = draft.get("fields"), draft.get("example")
+    sound = _sound_fields(fields) if isinstance(fields, dict) else {}
+    if isinstance(fields, dict) and isinstance(example, dict):
+        specs = {name: _members(each) for name, each in sound.items()}
+        for name, reason in _example_problems(specs, list(fields), example):
+            value = shown(_written(draft, ["example", name]))
+            errors.setdefault(f"example.{name}", (value, reason))
+    errors = {**_image_problems(sound), **errors}
+    if errors or checked is None:
         raise BadContract(contract_error_report(file, errors))
     return checked
 
 
-def _image_problems(fields: Mapping[str, AnyField]) -> dict[str, tuple[str, str]]:
+def _written(values: Any, place: Sequence[str]) -> Any:
+    """The value at a place of the file."""
+    for part in place:
+        if isinstance(values, list):
+            values = values[int(part)]
+        elif isinstance(values, dict) and part in values:
+            values = values[part]
+        else:
+            return "(not set)"
+    return values
+
+
+def _keys_of_no_kind(
+    draft: Any, detail: ErrorDetails, place: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Keys of a table that it has under none of the words that choose its kind, when its own word is none of them."""
+    if detail["type"] not in ("union_tag_invalid", "union_tag_not_found"):
+        return
+    known = {key for table in KINDS[place[0]].values() for key in table.model_fields}
+    table = _written(draft, place[:-1])
+    misspelt = nearest(place[-1], table) if detail["type"] == "union_tag_not_found" else None
+    for key in table.keys() - known - {misspelt}:
+        yield key, (shown(table[key]), f"No such key.{did_you_mean(key, known)}")
+
+
+def _correct(
+    draft: Any, detail: ErrorDetails, place: Sequence[str], table: type[BaseModel]
+) -> None:
+    """Correct a mistake in a draft as it was probably meant, so that it does not hide others."""
+    *parents, last = place
+    parent = _written(draft, parents)
+    if not isinstance(parent, dict) or parents == ["fields"]:
+        return
+    match detail["type"]:
+        case "union_tag_invalid":
+            parent[last] = nearest(str(parent[last]), KINDS[place[0]]) or parent[last]
+        case "union_tag_not_found":
+            if misspelt := nearest(last, parent):
+                parent[last] = parent.pop(misspelt)
+        case "extra_forbidden":
+            value, meant = parent.pop(last), nearest(last, table.model_fields)
+            if meant:
+                parent.setdefault(meant, value)
+        case _:
+            part = table.model_fields.get(last)
+            if part is not None and not part.is_required():
+                parent.pop(last, None)
+
+
+def _sound_fields(fields: Mapping[str, Any]) -> dict[str, Part]:
+    """The fields that have no mistake."""
+    sound: dict[str, Part] = {}
+    for name, spec in fields.items():
+        kind = spec.get("type") if isinstance(spec, dict) else None
+        with suppress(KeyError, ValidationError):
+            sound[name] = KINDS["fields"][str(kind)].model_validate(spec)
+    return sound
+
+
+def _image_problems(fields: Mapping[str, Part]) -> dict[str, tuple[str, str]]:
     """The place of the first image and the reason, if no endpoint takes all images of an instance in one request."""
     limits = {name: each.max_bytes for name, each in fields.items() if isinstance(each, ImageField)}
     total = sum(limits.values())
@@ -481,9 +565,9 @@ def _image_problems(fields: Mapping[str, AnyField]) -> dict[str, tuple[str, str]
 
 
 def _example_problems(
-    specs: Mapping[str, Mapping[str, Any]], example: Mapping[str, Any]
+    specs: Mapping[str, Mapping[str, Any]], names: Sequence[str], example: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Where the example is no valid instance, and why."""
+    """Where the example is no valid instance of the fields without a mistake, and why."""
     for name, spec in specs.items():
         if name not in example:
             if spec["required"]:
@@ -497,10 +581,10 @@ def _example_problems(
         except ValueError as error:
             yield name, str(error)
     for name in example:
-        if name not in specs:
+        if name not in names:
             yield (
                 name,
-                f"No such field.{did_you_mean(name, list(specs))} There are: {', '.join(specs)}.",
+                f"No such field.{did_you_mean(name, names)} There are: {', '.join(names)}.",
             )
 
 

@@ -162,6 +162,13 @@ def test_a_name_that_cannot_be_a_model_is_refused(name: str, words: str) -> None
         ("age = 40", "age = 40\npaln = 1", ["example.paln: 1", "Did you mean plan?"]),
         ('title = "Churn"', "", ["title: (not set)", "Missing"]),
         ('title = "Churn"', "title = 5", ["title: 5", "write it in quotes"]),
+        ('title = "Churn"', 'title = ""', ['title: ""', "A text of 1 to 100 characters"]),
+        ('["basic", "premium"]', "[]", ["fields.plan.values: []", "There are 0, and at least 1"]),
+        ('type = "integer"', 'typ = "integer"', ["fields.age.type: (not set)", "The table has typ: did you mean type?"]),
+        ('kind = "binary"', 'knd = "binary"', ["answer.kind: (not set)", "The table has knd: did you mean kind?"]),
+        ('type = "integer"', 'type = "foo"\nlable = "Age"', ["fields.age.type: foo\n", "fields.age.lable: Age\n      No such key. Did you mean label?"]),
+        ('type = "integer"', 'lable = "Age"', ["fields.age.type: (not set)", "fields.age.lable: Age\n      No such key. Did you mean label?"]),
+        ('kind = "binary"', 'kind = "binari"', ["answer.kind: binari\n      Allowed: binary, multiclass"]),
         ("[answer]", "[answr]", ["answr", "Did you mean answer?"]),
         ("[example]", "[training]\nquick = true\n[example]", ["training.quick: true", "a text or a number"]),
         ("[example]", "[training]\nQuick = 1\n[example]", ["training.Quick", "lower-case letters"]),
@@ -176,6 +183,31 @@ def test_a_mistake_is_named_with_its_key_and_the_way_out(
     assert message.startswith("models/churn/model.toml: ")
     for word in words:
         assert word in message
+
+
+def test_mistakes_that_hide_others_are_reported_with_them_in_one_run(tmp_path: Path) -> None:
+    """A misspelt type hides the keys of its table, a misspelt key the order of its limits, and all of them the example."""
+    text = (
+        VALID.replace('"integer"', '"integr"')
+        .replace("minimum = 0", "minimun = 500")
+        .replace('plan = "basic"', 'plan = "basc"')
+        .replace('title = "Churn"', "titel = 5")
+        .replace("[answer]", '[fields.spent]\ntyp = "number"\nmaximun = "1"\n\n[answer]')
+    )
+    found = refusal_of(text + "paln = 1\n", tmp_path)
+    for line in (
+        "fields.age.type: integr\n",
+        "fields.age.minimun: 500\n      No such key. Did you mean minimum?",
+        "fields.age:\n      minimum (500) is above maximum (120).",
+        "fields.spent.type: (not set)\n      Missing. The table has typ: did you mean type?",
+        "fields.spent.maximun: 1\n      No such key. Did you mean maximum?",
+        "title: (not set)\n",
+        "titel: 5\n      No such key. Did you mean title?",
+        "example.plan: basc\n      Allowed: basic, premium.",
+        "example.paln: 1\n      No such field. Did you mean plan?",
+    ):
+        assert line in found
+    assert "{" not in found, "a table is not shown"
 
 
 ODD = st.one_of(

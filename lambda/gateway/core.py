@@ -29,6 +29,8 @@ MODEL = re.compile(r"/models/(?P<name>[^/]+)(?P<predict>/predict)?")
 V2_MODEL = re.compile(
     r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?"
 )
+LONGEST_ANSWER = 2**25
+"""Cloud Run's limit for an answer of HTTP/1 with its length: https://cloud.google.com/run/quotas"""
 NOT_KEPT = {"cache-control": "no-cache"}
 """A rollout changes what is served."""
 
@@ -47,12 +49,14 @@ class RequestHandler:
     key_needed: bool = True
     admits: Callable[[str], Awaitable[bool]]
     """Whether a caller with this ``x-api-key`` (empty when none was sent) may get predictions."""
+    sendable: Callable[[Answer], bool] = lambda answer: len(answer.body) <= LONGEST_ANSWER
+    """Whether the host can send an answer."""
 
     async def answer(self, request: Request) -> Answer:
         """The answer to any request. Its status is below 500, or 503."""
         try:
             try:
-                return await self._answer(request)
+                return self._sendable(await self._answer(request), request)
             except EndpointUnavailable as error:
                 message = "The model endpoint does not answer at the moment. Try again shortly."
                 raise unavailable(message, f"endpoint: {error}") from error
@@ -65,6 +69,16 @@ class RequestHandler:
             if request.path.startswith("/v2"):
                 return inference_protocol.refused(refusal, request.id)
             return refusal.answer(request.id)
+
+    def _sendable(self, answer: Answer, request: Request) -> Answer:
+        """The answer. Raises `Refusal` if the host cannot send it, and its front end would answer 502 without a reason."""
+        if self.sendable(answer):
+            return answer
+        message = f"The answer has {len(answer.body)} bytes, more than can be sent from here."
+        if request.method == "POST":
+            raise Refusal(413, "too_large", f"{message} Ask for fewer instances at a time.")
+        message = f"{message} GET /models/{{name}} has the contract of one model."
+        raise Refusal(503, "too_large", message)
 
     async def _answer(self, request: Request) -> Answer:
         method, handle = self._route(request.path)

@@ -32,7 +32,7 @@ LAST_RETRY_SECONDS = 5
 `ANSWER_SECONDS` of `gateway.service`, which a capture that is written before the answer shares."""
 LARGEST_REQUEST = {"sagemaker": 4_000_000, "vertex": 1_500_000, "azureml": 1_500_000}
 """Bytes. Of SageMaker it is the limit of serverless endpoints, as the gateway does not know which kind it calls.
-https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-how-it-works.html
+https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 https://cloud.google.com/vertex-ai/docs/predictions/get-online-predictions
 https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas"""
 MAX_REASON = 300

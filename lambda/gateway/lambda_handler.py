@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.extension import AfterAnswerExtension
-from gateway.http import Request
+from gateway.http import Answer, Request
 from gateway.logs import log
 from gateway.service import Service
+
+LONGEST_RESPONSE = 6_291_556
+"""Bytes of a response in JSON: "6 MB" of https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, as Lambda's own
+error message has it."""
 
 
 def _extension() -> AfterAnswerExtension | None:
@@ -23,7 +28,26 @@ def _extension() -> AfterAnswerExtension | None:
         return None
 
 
-service = Service.start(os.environ)
+def response(answer: Answer) -> dict[str, Any]:
+    """The answer in the form that a function URL takes."""
+    is_binary = answer.headers["content-type"] == "application/octet-stream"
+    return {
+        "statusCode": answer.status,
+        "headers": dict(answer.headers),
+        "body": base64.b64encode(answer.body).decode() if is_binary else answer.body.decode(),
+        "isBase64Encoded": is_binary,
+    }
+
+
+def sendable(answer: Answer) -> bool:
+    """Whether Lambda takes the response with this answer."""
+    # JSON makes up to six bytes of one.
+    if len(answer.body) < LONGEST_RESPONSE // 8:
+        return True
+    return len(json.dumps(response(answer))) <= LONGEST_RESPONSE
+
+
+service = Service.start(os.environ, sendable)
 # One loop for all invocations of the process, as the clients belong to a loop.
 runner = asyncio.Runner()
 extension = _extension()
@@ -38,13 +62,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             extension.answered()
         else:
             service.captures.drain()
-    is_binary = answer.headers["content-type"] == "application/octet-stream"
-    return {
-        "statusCode": answer.status,
-        "headers": dict(answer.headers),
-        "body": base64.b64encode(answer.body).decode() if is_binary else answer.body.decode(),
-        "isBase64Encoded": is_binary,
-    }
+    return response(answer)
 
 
 def request(event: Mapping[str, Any], request_id: str) -> Request:

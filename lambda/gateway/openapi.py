@@ -57,7 +57,7 @@ REASONS: Mapping[int, str] = {
     404: "There is no such model or version.",
     405: "The path takes another method.",
     408: "The body did not arrive in time.",
-    413: "The body is too large.",
+    413: "The body is too large, or the answer to it would be.",
     415: "The body is of another media type.",
     422: "A field is not valid, or the model could not use the input.",
     503: "Something that the answer needs is not available at the moment. Send it again.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,8 +34,13 @@ class Service:
     contracts: Contracts
 
     @classmethod
-    def start(cls, environ: Mapping[str, str]) -> Service:
-        """The service of this environment. Raises `SettingsError`."""
+    def start(
+        cls, environ: Mapping[str, str], sendable: Callable[[Answer], bool] | None = None
+    ) -> Service:
+        """The service of this environment. Raises `SettingsError`.
+
+        ``sendable`` says whether the host can send an answer.
+        """
         settings = Settings.read(environ)
         models = {name: model.version for name, model in settings.models.items()}
         contracts = Contracts(models, lakes.reader(settings.models_uri, settings.azure_client_id))
@@ -48,6 +53,8 @@ class Service:
             key_needed=key_needed,
             admits=keys.key_check(settings),
         )
+        if sendable:
+            handler = replace(handler, sendable=sendable)
         write = lakes.writer(settings.capture_uri, settings.azure_client_id)
         captures = Captures(write, writers=settings.max_concurrency)
         return cls(settings, handler, captures, contracts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 import uuid
 from typing import Any, ClassVar
@@ -30,6 +31,8 @@ from rehearsal.runtime.functions.sandbox import FunctionError
 URL = "aws:lambda/functionUrl:FunctionUrl"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 PAYLOAD_BYTES = 6 * 2**20
+RESPONSE_BYTES = 6_291_556
+"""Of the whole response in JSON, as Lambda's error message (Function.ResponseSizeTooLarge) has it."""
 TEXT = ("text/", "application/json", "application/javascript", "application/xml")
 # So long the provider takes from CreateFunctionUrlConfig to its own AddPermission.
 CREATE_SECONDS = 0.1
@@ -131,6 +134,8 @@ class UrlHandler:
                 {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded", "Type": "User"}, 429
             )
         except FunctionError:
+            return JSONResponse({"Message": "Internal Server Error"}, 502)
+        if len(json.dumps(result)) > RESPONSE_BYTES:
             return JSONResponse({"Message": "Internal Server Error"}, 502)
         return _response(result)
 

@@ -637,3 +637,29 @@ def test_any_method_path_and_header_gets_an_answer_below_500(
         assert_well_formed(
             answer_to({"instances": [FLIGHT]}, path=each, x_api_key=key, content_type=kind)
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "words"),
+    [
+        ("/models/digits/predict", "POST", 413, "Ask for fewer instances at a time."),
+        ("/v2/models/digits/infer", "POST", 413, "Ask for fewer instances at a time."),
+        ("/openapi.json", "GET", 503, "GET /models/{name} has the contract of one model."),
+    ],
+)
+def test_an_answer_that_the_host_cannot_send_is_an_error_in_words(
+    path: str, method: str, status: int, words: str
+) -> None:
+    """The front end of Lambda would answer 502 in its place, without a reason."""
+    at = replace(ALL, sendable=lambda answer: False)
+    image = DOCUMENTS["digits"]["example"]
+    body: Any = {"instances": [image]}
+    if path.startswith("/v2"):
+        tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [image["image"]]}
+        body = {"inputs": [tensor]}
+    answer = answer_to(body, at=at, path=path, method=method)
+    assert (answer.status, answer.capture) == (status, None)
+    assert words in answer.body.decode()
+    assert ("retry-after" in answer.headers) is False
+    content = json.loads(answer.body)["error"]
+    assert isinstance(content, str) == path.startswith("/v2")

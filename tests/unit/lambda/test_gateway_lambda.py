@@ -170,6 +170,20 @@ def test_binary_tensors_are_returned_in_base64(
     assert base64.b64decode(found["body"]) == answer.body
 
 
+def test_an_answer_is_sendable_if_lambda_takes_the_response_with_it(function: ModuleType) -> None:
+    """The limit is that of the response in JSON: a quote in the body is two bytes there."""
+    most = function.LONGEST_RESPONSE
+    json_type = {"content-type": "application/json"}
+    assert function.sendable(Answer(200, json_type, b"a" * (most - 200)))
+    assert not function.sendable(Answer(200, json_type, b"a" * most))
+    assert function.sendable(Answer(200, json_type, b'"' * (most // 2 - 100)))
+    assert not function.sendable(Answer(200, json_type, b'"' * (most // 2)))
+    tensors = {"content-type": "application/octet-stream"}
+    assert function.sendable(Answer(200, tensors, b"\xff" * (most // 4 * 3 - 200)))
+    assert not function.sendable(Answer(200, tensors, b"\xff" * (most // 4 * 3)))
+    assert function.service.handler.sendable is function.sendable
+
+
 def test_captures_are_left_to_the_extension_also_after_a_failed_invocation(
     function: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

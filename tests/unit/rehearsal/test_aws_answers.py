@@ -704,6 +704,8 @@ ANSWERS = {
     },
     "/binary": {"statusCode": 200, "isBase64Encoded": True, "body": "iVBORw=="},
     "/empty": {"statusCode": 204},
+    "/long": {"statusCode": 200, "body": "a" * 6_291_400},
+    "/too-long": {"statusCode": 200, "body": '"' * 3_150_000},
 }
 def handler(event, context):
     return ANSWERS[event["rawPath"]]
@@ -736,6 +738,9 @@ def test_the_answer_of_a_function_url_is_what_its_function_returns(account: Acco
         # An error of the function: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
         failed = client.get("/missing")
         assert (failed.status_code, failed.json()) == (502, {"Message": "Internal Server Error"})
+        # Of a response in JSON, where a quote is two bytes.
+        assert client.get("/long").status_code == 200
+        assert client.get("/too-long").status_code == 502
         large = client.post("/plain", content=b"x" * (6 * 2**20 + 1))
         assert (large.status_code, large.json()) == (413, {"Message": "Request Entity Too Large"})
         assert client.post("/plain", content=b"x" * (6 * 2**20 - 5000)).status_code == 200

@@ -22,9 +22,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.messages import did_you_mean
-from config.model_contract import BadContract, model_definition
+from config.model_contract import BadContract, canonical_json, model_definition
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+HOME = Path(__file__).resolve().parents[1]
+MODELS = HOME / "models"
+GIVEN = HOME / ".models" / "checked"
+"""Where the contract is written that an image of one's own gets, a folder for each model."""
 ROUTES: Mapping[str, tuple[str, str]] = {
     "aws": ("/ping", "/invocations"),
     "gcp": ("/healthz", "/predict"),
@@ -91,6 +94,8 @@ class Server:
         self.health_route, self.route = routes
         self.contract = contract
         self.example: Mapping[str, Any] = contract["example"]
+        self.named: Mapping[str, str] = {}
+        """The model's name, for a server of several, which needs it in each request."""
 
     def request(
         self, method: str, path: str, body: Any = None, seconds: float = ANSWER_SECONDS
@@ -106,8 +111,19 @@ class Server:
 
     def predict(self, *instances: Any, **more: Any) -> Answer:
         """The answer to these instances."""
-        body = json.dumps({"instances": instances, **more})
-        return self.request("POST", self.route, body.encode())
+        return self.request("POST", self.route, self.body(*instances, **more))
+
+    def body(self, *instances: Any, **more: Any) -> bytes:
+        """A request for predictions."""
+        return json.dumps({"instances": instances, **self.named, **more}).encode()
+
+    def listed(self) -> Sequence[str]:
+        """The models that the health route lists; an own image need not list any."""
+        try:
+            models = self.health().json["models"]
+        except (OSError, http.client.HTTPException, KeyError, TypeError, ValueError):
+            return ()
+        return list(models) if isinstance(models, dict) else ()
 
     def health(self) -> Answer:
         """The answer of the health route, within its time."""
@@ -213,10 +229,9 @@ def it_stands_odd_numbers(server: Server) -> str:
                 if field["type"] != "vector"
                 else f"[{', '.join([number] * field['length'])}]"
             )
-            marked = json.dumps({"instances": [{**server.example, field["name"]: "\0"}]})
-            answer = server.request(
-                "POST", server.route, marked.replace('"\\u0000"', text).encode()
-            )
+            marked = server.body({**server.example, field["name"]: "\0"})
+            body = marked.replace(b'"\\u0000"', text.encode())
+            answer = server.request("POST", server.route, body)
             if answer.status >= 500 or re.search(rb"\b(NaN|Infinity)\b", answer.body):
                 return f"{field['name']}: {text[:40]} is answered with {answer}"
     return ""
@@ -250,7 +265,7 @@ def its_refusals_are_json(server: Server) -> str:
 def it_keeps_connections_open(server: Server) -> str:
     """A connection takes one request after another: a front end keeps it."""
     connection = http.client.HTTPConnection(*server.place, timeout=ANSWER_SECONDS)
-    body = json.dumps({"instances": [server.example]}).encode()
+    body = server.body(server.example)
     connection.connect()
     opened = connection.sock
     for _ in range(3):
@@ -264,7 +279,7 @@ def it_keeps_connections_open(server: Server) -> str:
 
 def it_reads_a_body_in_chunks(server: Server) -> str:
     """A body may come in chunks, without its length."""
-    body = json.dumps({"instances": [server.example]}).encode()
+    body = server.body(server.example)
     connection = http.client.HTTPConnection(*server.place, timeout=ANSWER_SECONDS)
     try:
         pieces = iter([body[:20], body[20:]])
@@ -397,34 +412,86 @@ def main() -> None:
     parser.add_argument("--url", default="", help="where the server runs: http://127.0.0.1:8080")
     parser.add_argument("--model", default="", help="the folder models/<name>/ with its contract")
     chosen = parser.parse_args()
-    there = sorted(each.parent.name for each in MODELS.glob("*/model.toml"))
-    if not re.fullmatch(r"http://[^/\s]+/?", chosen.url):
-        sys.exit(
-            f"URL={chosen.url}: the address of a running server is needed: make check-image URL=http://127.0.0.1:8080"
-            f" MODEL={(there or ['churn'])[0]}. For an image: docker run -p 8080:8080 IMAGE serve"
-        )
-    if chosen.model not in there:
-        near = did_you_mean(chosen.model, there)
-        sys.exit(f"MODEL={chosen.model}: no such model.{near} There are: {', '.join(there)}.")
-    if chosen.cloud and chosen.cloud not in ROUTES:
-        sys.exit(f"CLOUD={chosen.cloud}: Allowed: {', '.join(ROUTES)}.")
     try:
-        contract = model_definition(MODELS / chosen.model).document
+        contract = _contract(chosen.model)
+        if chosen.cloud and chosen.cloud not in ROUTES:
+            raise NotChecked(f"CLOUD={chosen.cloud}: Allowed: {', '.join(ROUTES)}.")
+        _refuse_unreachable(chosen.url, contract)
+        clouds = [chosen.cloud] if chosen.cloud else list(ROUTES)
+        failures = sum(_broken_rules(chosen.url, cloud, contract) for cloud in clouds)
+    except NotChecked as error:
+        sys.exit(f"{error}\nNothing was checked.")
     except BadContract as error:
         sys.exit(str(error))
-    failures = 0
-    for cloud, routes in ROUTES.items():
-        if chosen.cloud in ("", cloud):
-            server = Server(chosen.url, routes, contract)
-            print(f"{cloud}: {routes[0]}, {routes[1]}")
-            for rule in RULES:
-                problem = broken(server, rule)
-                failures += bool(problem)
-                print(f"  {'FAILS' if problem else 'holds'}  {rule.__doc__}", flush=True)
-                if problem:
-                    print(f"         {problem}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}. The contract of the model is written there.")
     if failures:
-        sys.exit(f"{failures} rules are broken. What each means: docs/reference/container.md")
+        count = "1 rule is" if failures == 1 else f"{failures} rules are"
+        sys.exit(f"{count} broken. What each means: docs/reference/container.md")
+
+
+class NotChecked(Exception):
+    """The server was not checked; the message says why."""
+
+
+def _contract(model: str) -> Mapping[str, Any]:
+    """The contract of a model. Raises NotChecked, BadContract."""
+    there = sorted(each.parent.name for each in MODELS.glob("*/model.toml"))
+    if not model:
+        raise NotChecked(f"MODEL is missing. There are: {', '.join(there)}.")
+    if model not in there:
+        near = did_you_mean(model, there)
+        raise NotChecked(f"MODEL={model}: no such model.{near} There are: {', '.join(there)}.")
+    return model_definition(MODELS / model).document
+
+
+def _refuse_unreachable(url: str, contract: Mapping[str, Any]) -> None:
+    """Raise NotChecked, with the command that starts a server, unless one answers. Writes the contract for it."""
+    name = contract["name"]
+    again = f"make check-image URL=http://127.0.0.1:8080 MODEL={name}"
+    if url.startswith("https://"):
+        raise NotChecked(
+            f"URL={url}: only http:// counts: the clouds ask a container inside of their network, without TLS. Run it on this"
+            f" machine: {again}."
+        )
+    if url and not re.fullmatch(r"http://[^/\s]+/?", url):
+        raise NotChecked(f"URL={url}: the address of a server, without a path, is needed: {again}.")
+    reason = "URL is missing."
+    if url:
+        try:
+            Server(url, ROUTES["aws"], contract).request("GET", "/ping", seconds=10)
+            return
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = (
+                f"URL={url}: nothing answers there by HTTP ({str(error) or type(error).__name__})."
+            )
+    folder = GIVEN / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "contract.json").write_bytes(canonical_json(contract))
+    raise NotChecked(
+        f"{reason} Start the server first. An image of your own gets the contract, which is now in {folder.relative_to(HOME)}/:\n"
+        f'  docker run --rm -p 8080:8080 -v "$PWD/{folder.relative_to(HOME)}:/opt/ml/model:ro" IMAGE serve\n'
+        f"Then, beside it:\n  {again}"
+    )
+
+
+def _broken_rules(url: str, cloud: str, contract: Mapping[str, Any]) -> int:
+    """How many rules the server breaks on the routes of a cloud. Raises NotChecked."""
+    server = Server(url, ROUTES[cloud], contract)
+    listed, name = server.listed(), contract["name"]
+    if listed and name not in listed:
+        raise NotChecked(f"URL={url}: this server serves {', '.join(listed)}, and not {name}.")
+    if len(listed) > 1:
+        server.named = {"model": name}
+    print(f"{cloud}: {ROUTES[cloud][0]}, {ROUTES[cloud][1]}")
+    failures = 0
+    for rule in RULES:
+        problem = broken(server, rule)
+        failures += bool(problem)
+        print(f"  {'FAILS' if problem else 'holds'}  {rule.__doc__}", flush=True)
+        if problem:
+            print(f"         {problem}")
+    return failures
 
 
 if __name__ == "__main__":

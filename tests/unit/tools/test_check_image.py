@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,7 +68,8 @@ def serving(answer: Callable[[bytes], Reply] = good, **faults: Any) -> Iterator[
         def do_GET(self) -> None:
             if self.path == "/ping":
                 time.sleep(faults.get("health_seconds", 0) if busy.is_set() else 0)
-                self.reply(faults.get("health", 200), {})
+                models = {"models": faults["models"]} if "models" in faults else {}
+                self.reply(faults.get("health", 200), models)
             else:
                 self.reply(faults.get("elsewhere", 404), {"error": "nothing is here"})
 
@@ -202,6 +204,77 @@ def test_each_rule_finds_a_server_that_breaks_it(
 ) -> None:
     with serving(answer, **faults) as server:
         assert broken(server, rule)
+
+
+def of_several(body: bytes) -> Reply:
+    """A server of several models, which needs the name."""
+    if body.startswith(b'{"instances": [{') and b'"model"' not in body:
+        return 400, {"error": "there are several models: name one"}
+    return good(body)
+
+
+def test_a_server_of_several_models_is_asked_for_the_model_by_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(of_several, models={"small": "1", "other": "2"}) as server:
+        url = "http://{}:{}".format(*server.place)
+        assert rules._broken_rules(url, "aws", DOCUMENT) == 0, capsys.readouterr().out
+
+
+def test_a_server_of_another_model_is_refused_in_a_sentence() -> None:
+    with serving(models={"other": "2", "third": "3"}) as server:
+        url = "http://{}:{}".format(*server.place)
+        with pytest.raises(rules.NotChecked, match="serves other, third, and not small"):
+            rules._broken_rules(url, "aws", DOCUMENT)
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(rules, "HOME", tmp_path)
+    monkeypatch.setattr(rules, "GIVEN", tmp_path / ".models" / "checked")
+    return tmp_path / ".models" / "checked" / "digits" / "contract.json"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setattr("sys.argv", ["check_image", *words])
+    with pytest.raises(SystemExit) as ended:
+        rules.main()
+    assert str(ended.value).endswith("Nothing was checked.")
+    return str(ended.value)
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:1"])
+def test_where_nothing_answers_the_contract_is_written_and_the_commands_are_named(
+    url: str, given: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(monkeypatch, "--url", url, "--model", "digits")
+    assert said.startswith(
+        f"URL={url}: nothing answers there by HTTP" if url else "URL is missing."
+    )
+    assert '-v "$PWD/.models/checked/digits:/opt/ml/model:ro" IMAGE serve' in said
+    assert "make check-image URL=http://127.0.0.1:8080 MODEL=digits" in said
+    assert json.loads(given.read_bytes())["name"] == "digits"
+    assert capsys.readouterr().out == "", "no rule is tried"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--url", "http://127.0.0.1:1"], "MODEL is missing. There are: "),
+        (["--model", "digit"], "MODEL=digit: no such model. Did you mean digits?"),
+        (
+            ["--url", "https://example.com", "--model", "digits"],
+            "only http:// counts: the clouds ask a container",
+        ),
+        (["--url", "example.com", "--model", "digits"], "URL=example.com: the address of a server"),
+        (["--url", "http://h/path", "--model", "digits"], "without a path, is needed"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_in_a_sentence(
+    words: list[str], reason: str, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reason in refusal(monkeypatch, *words)
+    assert not given.exists()
 
 
 def test_every_rule_has_a_server_that_breaks_it() -> None:

@@ -141,7 +141,9 @@ def _configuration(
         ),
     )
     return aws.sagemaker.EndpointConfiguration(
-        f"{name}-configuration",
+        # A short word: with the longest name of an endpoint, and what autonaming adds, 63 characters are allowed.
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html
+        f"{name}-config",
         production_variants=[
             {"variant_name": VARIANT, "model_name": model.name, **_capacity(args)}
         ],

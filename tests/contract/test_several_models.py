@@ -16,6 +16,9 @@ from config.schema import StackConfig
 from policy.mock_engine import Build, Engine
 from rehearsal.aws.conditions import like
 from rehearsal.azure import conditions
+from rehearsal.core.schema import Schemas
+from rehearsal.provider import generic
+from rehearsal.server import PROFILES
 from tests.conftest import MODELS
 from tests.contract.test_platform import CLOUDS, inputs_by_name
 
@@ -25,6 +28,8 @@ THREE = {
     "arrival-delay": {"endpoint": "small"},
 }
 TWENTY = dict.fromkeys(MODELS, "champion")
+PROFILE = {each.package: each for each in PROFILES}
+SCHEMAS = {package: Schemas(package) for package in PROFILE}
 INLINE_POLICIES = 10_240
 """Of one role, together, without white space. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 FUNCTION_VARIABLES = 4096
@@ -263,6 +268,28 @@ def test_the_most_models_of_the_longest_names_fit_into_what_azure_allows(
     assert len(set(names)) == 20
     assert all(len(name) <= 24 for name in names), "autonaming adds 8 of 32"
     assert len(engine.of("azure-native:machinelearningservices:Workspace")) == 1
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_longest_names_give_physical_names_that_each_service_takes(
+    cloud: Cloud, platform: Build, longest_names: Mapping[str, Any]
+) -> None:
+    """Autonaming adds eight characters to the program's name, and each service has a limit of its own."""
+    engine, _ = platform(cloud, models=longest_names, machine={"aws": "ml.m5.large"})
+    checked = 0
+    for each in engine:
+        profile = PROFILE.get(each.type.partition(":")[0])
+        rules = profile and profile.rules().get(each.type)
+        if not each.custom or not profile or not rules or not rules.name:
+            continue
+        schema = SCHEMAS[profile.package].get(each.type)
+        name = each.inputs.get(rules.name.property)
+        if name is None:  # raises for one that is too long
+            name = generic.autoname(profile.provider, schema, rules, each.name, b"")
+        assert len(name) <= rules.name.max, each.name
+        assert re.fullmatch(rules.name.pattern, name), each.name
+        checked += 1
+    assert checked > 10
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from config.messages import did_you_mean, on_one_line
+from config.messages import did_you_mean, on_one_line, printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -26,12 +26,11 @@ def contract_error_report(file: str, errors: Errors) -> str:
     count = f"{len(errors)} entries are" if len(errors) > 1 else "an entry is"
     lines = [f"{file}: {count} wrong. Nothing was written.", ""]
     for key, (value, advice) in sorted(errors.items()):
-        lines += [f"  {key}: {value}".rstrip(), f"      {advice}", ""]
+        lines += [f"  {printable(f'{key}: {value}'.rstrip())}", f"      {printable(advice)}", ""]
     lines.append(
         f"Correct {file} and run the command again. All keys: docs/reference/model-contract.md."
     )
-    # Half of a character, which JSON may have, cannot be printed.
-    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
+    return "\n".join(lines)
 
 
 def explanation(

@@ -72,6 +72,14 @@ def on_one_line(value: object) -> str:
     return text if len(text) < 80 else f"{text[:76]} …"
 
 
+def printable(text: str) -> str:
+    """The text with what no terminal should get as escapes: control characters, line ends, half of a character."""
+    if text.isprintable():
+        return text
+    escaped = (each if each.isprintable() else each.encode("unicode_escape") for each in text)
+    return "".join(each if isinstance(each, str) else each.decode() for each in escaped)
+
+
 RENAMED = "triplane:model"
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ MAX_DOCUMENT_BYTES = 2**18
 MAX_IMAGE_BYTES = 2**20
 """All images of an instance together; in base64 and with its other fields it is below the 1.5 MB that a request to Vertex AI or
 Azure ML may have (`LARGEST_REQUEST` of lambda/gateway/endpoints.py)."""
+MAX_FIELDS, MAX_LENGTH, MAX_CODES = 500, 65_536, 2000
+"""Of a contract, of a vector, and of a category or the classes of an answer."""
 
 
 def name_problem(name: str, thing: str = "model") -> str | None:
@@ -135,7 +138,7 @@ def labelled(value: object) -> object:
     texts = [each for each in value if isinstance(each, str)]
     if len(texts) < len(value):
         raise ValueError('Codes are texts: write them in quotes, such as ["0", "1"].')
-    if twice := {each for each in texts if texts.count(each) > 1}:
+    if twice := [each for each, count in Counter(texts).items() if count > 1]:
         raise ValueError(f"A code stands there twice: {', '.join(sorted(twice)[:5])}.")
     return {each: each for each in texts}
 
@@ -187,7 +190,7 @@ class BooleanField(AnyField):
 
 class CategoryField(AnyField):
     type: Literal["category"]
-    values: Annotated[dict[Code, Long], Field(min_length=1, max_length=2000)]
+    values: Annotated[dict[Code, Long], Field(min_length=1, max_length=MAX_CODES)]
 
     _list = field_validator("values", mode="before")(labelled)
 
@@ -226,7 +229,7 @@ class TimestampField(Ranged):
 
 class VectorField(Ranged):
     type: Literal["vector"]
-    length: Annotated[int, between(1, 65_536)]
+    length: Annotated[int, between(1, MAX_LENGTH)]
     minimum: float | None = None
     maximum: float | None = None
 
@@ -287,7 +290,7 @@ class Multiclass(NamedAnswer):
     taken = frozenset({"probability", "best"})
 
     kind: Literal["multiclass"]
-    classes: Annotated[dict[Code, Long], Field(min_length=2, max_length=2000)]
+    classes: Annotated[dict[Code, Long], Field(min_length=2, max_length=MAX_CODES)]
     best: Annotated[int, between(1, 100)] | None = None
     scores: Literal["probabilities", "logits"] = "probabilities"
 
@@ -330,7 +333,7 @@ class ModelFile(Part):
     title: Short
     question: Long
     max_batch: Annotated[int, between(1, 1000)] = 100
-    fields: Annotated[dict[FieldName, FieldSpec], Field(min_length=1, max_length=500)]
+    fields: Annotated[dict[FieldName, FieldSpec], Field(min_length=1, max_length=MAX_FIELDS)]
     answer: Answer
     example: dict[str, Any]
     training: dict[

@@ -23,8 +23,9 @@ from google.protobuf.message import DecodeError
 from model_server.model import Model
 from onnx import TensorProto
 
+from config.messages import printable
 from config.model_check import refuse_unfit_models
-from config.model_contract import canonical_json
+from config.model_contract import MAX_CODES, MAX_FIELDS, MAX_LENGTH, canonical_json
 from config.model_store import Artifact
 from training import new_folder
 from training.new_folder import Refused
@@ -33,6 +34,12 @@ from training.store import ModelStore
 
 MAX_BYTES = 2**31 - 1
 """What a file of protobuf can have: https://protobuf.dev/programming-guides/proto-limits/"""
+SHOWN = ("kind", "output", "scores")
+"""The lines of an answer by which a person knows it."""
+LISTED = 20
+"""So many inputs, and outputs, are listed."""
+MAX_DRAFT = 2**20
+"""Characters of a drafted model.toml, four times what its contract.json may have in bytes."""
 NUMBERS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
 INTEGERS = {
     TensorProto.INT8,
@@ -77,10 +84,14 @@ class Tensor:
     """None for what is no tensor, such as a list of mappings."""
 
     def __str__(self) -> str:
+        name = printable(self.name[:100])
         if self.shape is None:
-            return f"{self.name}: a list of mappings"
-        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
-        return f"{self.name}: {TensorProto.DataType.Name(self.element).lower()} [{sizes}]"
+            return f"{name}: a list of mappings"
+        sizes = ["?" if size is None else str(size) for size in self.shape[:10]]
+        sizes += ["…"] if len(self.shape) > 10 else []
+        known = self.element in TensorProto.DataType.values()
+        element = TensorProto.DataType.Name(self.element).lower() if known else "unknown type"
+        return f"{name}: {element} [{', '.join(sizes)}]"
 
 
 @dataclass
@@ -100,12 +111,10 @@ def imported(name: str, file: Path, models: Path, store: ModelStore) -> str:
     new_folder.refuse_taken(name, models)
     content, graph = _read(file)
     inputs, outputs = _tensors(graph.graph)
-    listed = "".join(
-        f"  {word} {each}\n"
-        for word, side in (("input", inputs), ("output", outputs))
-        for each in side
-    )
-    refusals = []
+    listed = "".join(_listed("input", inputs) + _listed("output", outputs))
+    if len(inputs) > MAX_FIELDS:
+        raise Refused(f"{file} was read:\n{listed}A contract may have {MAX_FIELDS} fields.")
+    passed_over: list[str] = []
     for answer in _answers(graph, outputs):
         draft = Draft(answer=answer)
         if columns := _columns(graph):
@@ -114,10 +123,17 @@ def imported(name: str, file: Path, models: Path, store: ModelStore) -> str:
             for each in inputs:
                 _draft_field(each, draft)
         text = _toml(name, draft)
+        if len(text) > MAX_DRAFT:
+            reason = (
+                f"the contract would have {len(text):,} characters, and {MAX_DRAFT:,} are allowed."
+            )
+            raise Refused(f"{file} was read:\n{listed}{reason}")
         try:
             answered = _tried(name, text, content, store)
         except Refused as error:
-            refusals.append(error.reason)
+            shown = [each.partition(" #")[0] for each in answer if each.startswith(SHOWN)]
+            reason = "\n".join(f"  {printable(each)}" for each in error.reason.splitlines() if each)
+            passed_over.append(f"Passed over: {', '.join(shown)}, because:\n{reason}\n")
             continue
         texts = {"model.toml": text, "data.py": DATA, "train.py": TRAIN}
         written = {part: each.encode() for part, each in texts.items()}
@@ -125,12 +141,49 @@ def imported(name: str, file: Path, models: Path, store: ModelStore) -> str:
         places = new_folder.open_places(models / name)
         counted = ", ".join(f"{count} in {part}" for part, count in places.items())
         return (
-            f"{file} was read:\n{listed}"
+            f"{file} was read:\n{listed}{''.join(passed_over)}"
             f"The drafted example was answered: {answered}\n"
             f"models/{name}/ has {sum(places.values())} places marked TODO, which no graph says: {counted}. Fill them in first.\n"
             f"{new_folder.next_steps(name)}"
         )
-    raise Refused(f"{file} was read:\n{listed}{refusals[0]}")
+    reason = "".join(passed_over) or "No output is numbers that an answer could have.\n"
+    raise Refused(f"{file} was read:\n{listed}{reason.rstrip()}")
+
+
+def _listed(word: str, tensors: Sequence[Tensor]) -> list[str]:
+    """Inputs or outputs, a line each."""
+    more = [f"  and {len(tensors) - LISTED} more\n"] if len(tensors) > LISTED else []
+    return [f"  {word} {each}\n" for each in tensors[:LISTED]] + more
+
+
+def _quoted(value: str | Sequence[str]) -> str:
+    """A text, or a list of texts, as TOML writes it. Raises Refused."""
+    # JSON leaves DEL as it is. Its pairs of surrogates are no TOML, so everything else stands there as itself.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused(
+            f"{printable(text[:100])}: half of a character, which no file can have."
+        ) from None
+    return text
+
+
+def _white(side: int) -> str:
+    """A white PNG in base64: https://www.w3.org/TR/png-3/"""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\xff" * side) * side, 9)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return base64.b64encode(png).decode()
+
+
+WHITE = _white(8)
+"""The model server brings it to the size that a model wants, which nothing here needs to trust."""
 
 
 def _read(file: Path) -> tuple[bytes, onnx.ModelProto]:
@@ -185,8 +238,8 @@ def _draft_field(tensor: Tensor, draft: Draft) -> None:
 
 def _draft(name: str, kind: str, lines: Sequence[str], value: str, draft: Draft) -> None:
     """Add a field and its value in the example."""
-    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
-    label = f"label = {json.dumps(name[:100])} # TODO: what a person calls it"
+    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+    label = f"label = {_quoted(name[:100])} # TODO: what a person calls it"
     draft.fields += [f"[fields.{key}]", f'type = "{kind}"', label, *lines, ""]
     draft.example.append(f"{key} = {value} # TODO: a real one")
 
@@ -196,13 +249,24 @@ def _columns(graph: onnx.ModelProto) -> list[Mapping[str, Any]]:
     for entry in graph.metadata_props:
         if entry.key == "columns":
             try:
-                found: list[Mapping[str, Any]] = json.loads(entry.value)
-                return [
-                    each for each in found if each["field"] and "table" in each and each["reads"]
-                ]
-            except (KeyError, TypeError, ValueError, RecursionError):
-                raise Refused("the metadata `columns` cannot be read.") from None
+                found = json.loads(entry.value)
+            except (ValueError, RecursionError):
+                found = None
+            if not isinstance(found, list) or not all(map(_is_column, found)):
+                wanted = "a list of columns, as lambda/model_server/encoder.py has them, is needed"
+                raise Refused(f"the metadata `columns` cannot be read: {wanted}.")
+            return found
     return []
+
+
+def _is_column(value: object) -> bool:
+    """Whether this is what model_server.encoder.Column describes."""
+    match value:
+        case {"name": str(), "field": str(field), "reads": str(reads), "table": None} if field:
+            return reads in COLUMN_KINDS
+        case {"name": str(), "field": str(field), "reads": "table", "table": dict(table)} if field:
+            return bool(table)
+    return False
 
 
 COLUMN_KINDS = {
@@ -222,10 +286,10 @@ def _draft_columns(columns: Sequence[Mapping[str, Any]], draft: Draft) -> None:
     for name, column in {each["field"]: each for each in columns}.items():
         if column["table"]:
             codes = list(column["table"])
-            hint = f'values = {json.dumps(codes)} # TODO: labels: {{code = "label"}}'
-            _draft(name, "category", [hint], json.dumps(codes[0]), draft)
+            hint = f'values = {_quoted(codes)} # TODO: labels: {{code = "label"}}'
+            _draft(name, "category", [hint], _quoted(codes[0]), draft)
         else:
-            kind, value = COLUMN_KINDS.get(column["reads"], ("number", "0.0"))
+            kind, value = COLUMN_KINDS[column["reads"]]
             optional = ["required = false"] if kind == "number" else []
             _draft(name, kind, optional, value, draft)
 
@@ -245,10 +309,12 @@ def _kind(tensor: Tensor, sizes: Sequence[int | None]) -> tuple[str, list[str], 
                 return "number", limits, "0.0"
             if tensor.element in INTEGERS:
                 return "integer", limits, "0"
+        case [int(length)] if length > MAX_LENGTH:
+            raise Refused(f"input {tensor}: a vector may have {MAX_LENGTH:,} numbers.")
         case [int(length)] if number or tensor.element in INTEGERS:
             hint = (
                 "# TODO: one field for each number is better on a page: a table for each, in their order, none named"
-                f" {tensor.name}"
+                f" {printable(tensor.name[:100])}"
             )
             return "vector", [f"length = {length}", hint], f"[{', '.join(['0'] * length)}]"
         case [1 | 3 as channels, int(height), int(width)] | [
@@ -262,13 +328,13 @@ def _kind(tensor: Tensor, sizes: Sequence[int | None]) -> tuple[str, list[str], 
             lines.append(
                 "# TODO: inverted = true, when pictures are dark on light and the model wants light on dark"
             )
-            return "image", lines, json.dumps(_white(width, height))
+            return "image", lines, _quoted(WHITE)
         case [int(height), int(width)] if number:
             lines = [f"width = {width}", f"height = {height}", 'mode = "grayscale"']
             return (
                 "image",
                 [*lines, "maximum = 1.0 # TODO: the value of white: 1.0, 255 …"],
-                json.dumps(_white(width, height)),
+                _quoted(WHITE),
             )
     raise Refused(
         f"input {tensor}: no field has this type and shape. Possible: [?] or [?, 1] of numbers, truth values or texts;"
@@ -284,8 +350,9 @@ def _answers(graph: onnx.ModelProto, outputs: Sequence[Tensor]) -> Iterator[list
     )
     chosen = chosen or next((each for each in tables if each.shape and len(each.shape) == 2), None)
     chosen = chosen or (tables[0] if len(tables) == 1 else None)
+    todo = "better binary, multiclass or regression, if it is one"
     if chosen is not None:
-        name = f"output = {json.dumps(chosen.name)}"
+        name = f"output = {_quoted(chosen.name)}"
         words = 'name = "answer" # TODO: the name of the answer in JSON'
         width = chosen.shape[1] if chosen.shape and len(chosen.shape) == 2 else None
         labels = _labels(graph)
@@ -299,9 +366,11 @@ def _answers(graph: onnx.ModelProto, outputs: Sequence[Tensor]) -> Iterator[list
                 'no = "no" # TODO',
                 "threshold = 0.5",
             ]
-        if count and count > 2:
+        if count and count > MAX_CODES:
+            todo = f"{printable(chosen.name[:100])} has {count:,} columns, and classes may be {MAX_CODES:,}"
+        elif count and count > 2:
             codes = labels if len(labels) == count else [str(each) for each in range(count)]
-            classes = f"classes = {json.dumps(codes)} # TODO: what the classes are called"
+            classes = f"classes = {_quoted(codes)} # TODO: what the classes are called"
             for scores in ("probabilities", "logits"):
                 yield ['kind = "multiclass"', words, name, classes, f'scores = "{scores}"']
         if chosen.shape is not None and (len(chosen.shape) == 1 or width == 1):
@@ -313,8 +382,8 @@ def _answers(graph: onnx.ModelProto, outputs: Sequence[Tensor]) -> Iterator[list
     ]
     if tensors or chosen is None:
         yield [
-            'kind = "tensors" # TODO: better binary, multiclass or regression, if it is one',
-            f"outputs = {json.dumps(tensors)}",
+            f'kind = "tensors" # TODO: {todo}',
+            f"outputs = {_quoted(tensors)}",
         ]
 
 
@@ -333,7 +402,7 @@ def _toml(name: str, draft: Draft) -> str:
     title = name.replace("-", " ").capitalize()
     lines = [
         "# Drafted from the graph of model.onnx. Every key: docs/reference/model-contract.md",
-        f"title = {json.dumps(title)} # TODO",
+        f"title = {_quoted(title)} # TODO",
         'question = "What does this model answer?" # TODO',
         "",
         *draft.fields,
@@ -363,16 +432,3 @@ def _tried(name: str, text: str, content: bytes, store: ModelStore) -> Mapping[s
     # It loaded and answered within the limits of the check.
     (answer,) = Model(content, contract).predictions([document["example"]])
     return answer
-
-
-def _white(width: int, height: int) -> str:
-    """A white PNG in base64: https://www.w3.org/TR/png-3/"""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress((b"\0" + b"\xff" * width) * height, 9)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    return base64.b64encode(png).decode()

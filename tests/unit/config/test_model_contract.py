@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from config.model_contract import (
     BadContract,
     canonical_json,
     checked_document,
+    labelled,
     model_definition,
     name_problem,
     version_of,
@@ -255,3 +258,13 @@ def test_a_contract_with_anything_anywhere_is_a_contract_or_is_refused_in_words(
         assert "pydantic" not in refusal
     else:
         assert checked_document(json.loads(canonical_json(found)), "contract.json") == found
+
+
+@pytest.mark.parametrize("twice", ["", "0"])
+def test_many_codes_are_judged_at_once(twice: str) -> None:
+    """Comparing each with each took ten seconds."""
+    codes = [*map(str, range(20_000)), *twice]
+    started = time.process_time()
+    with pytest.raises(ValueError, match="twice: 0") if twice else contextlib.nullcontext():
+        assert labelled(codes) == {each: each for each in codes}
+    assert time.process_time() - started < 1

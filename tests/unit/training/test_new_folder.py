@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,105 @@ def test_a_file_that_cannot_be_served_is_refused_with_the_place_and_makes_no_fol
     content: bytes, words: str, models: Path, store: ModelStore
 ) -> None:
     assert re.search(words, refusal(content, models, store), re.DOTALL)
+
+
+HUGE = 2**40
+COLUMN = {"name": "q", "field": "q", "reads": "number", "table": None}
+
+
+def columns_of(*columns: object) -> bytes:
+    """A model with these in its metadata."""
+    built = onnx.load_model_from_string(mirror({"X": (FLOAT, [None, 1])}))
+    helper.set_model_props(built, {"columns": json.dumps(columns)})
+    return bytes(built.SerializeToString())
+
+
+def unknown_element() -> bytes:
+    built = onnx.load_model_from_string(mirror({"X": (FLOAT, [None, 1])}))
+    built.graph.input[0].type.tensor_type.elem_type = 99
+    return bytes(built.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (mirror({"x": (FLOAT, [None, HUGE])}), "x: float \\[\\?, 1099511627776\\]: a vector may have 65,536 numbers"),
+        (mirror({"x": (FLOAT, [None, 100_000])}), "a vector may have 65,536 numbers"),
+        (mirror({"x": (FLOAT, [None, -5])}), "fields.x.length: -5.*Allowed: 1 to 65536"),
+        (mirror({"x": (FLOAT, [None, 1, 2**31, 2**31])}), "fields.x.height: 2147483648.*Allowed: 1 to 4096"),
+        (mirror({"x": (FLOAT, [None, *[1] * 10_000])}), "x: float \\[\\?(, 1){9}, …\\]: no field has this type"),
+        (mirror({f"x{each}": (FLOAT, [None, 1]) for each in range(501)}), "  and 481 more\n.*may have 500 fields"),
+        (mirror({f"x{each}": (FLOAT, [None, 65_000]) for each in range(9)}), "have 1,7[0-9,]+ characters, and 1,048,576"),
+        (mirror({"a\x1b[2Jb\nc": (FLOAT, [None, 1])}), r"input a\\x1b\[2Jb\\nc: float"),
+        (unknown_element(), "X: unknown type \\[\\?, 1\\]: no field has this type"),
+        (columns_of({**COLUMN, "field": 5}), "the metadata `columns` cannot be read: a list of columns"),
+        (columns_of({**COLUMN, "field": ["x"]}), "the metadata `columns` cannot be read"),
+        (columns_of({**COLUMN, "table": 5}), "the metadata `columns` cannot be read"),
+        (columns_of({**COLUMN, "reads": "table", "table": {}}), "the metadata `columns` cannot be read"),
+        (columns_of({**COLUMN, "reads": ["q"]}), "the metadata `columns` cannot be read"),
+        (columns_of({**COLUMN, "reads": "table", "table": {"\ud800": 1}}), r"\\ud800.*half of a character"),
+        (columns_of("q", 5, None), "the metadata `columns` cannot be read"),
+    ],
+    ids=["vast", "long", "negative", "large picture", "many dimensions", "many inputs", "much text", "control characters",
+         "type", "number as field", "list as field", "number as table", "no table", "list as reading", "half a character",
+         "no columns"],
+)  # fmt: skip
+def test_a_hostile_file_is_refused_before_anything_is_made_of_its_sizes(
+    content: bytes, words: str, models: Path, store: ModelStore
+) -> None:
+    tracemalloc.start()
+    started = time.process_time()
+    text = refusal(content, models, store)
+    assert re.search(words, text, re.DOTALL)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert time.process_time() - started < 5
+    assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("columns", [HUGE, 10**9, 2001])
+def test_an_output_of_more_columns_than_classes_may_be_is_a_tensor(
+    columns: int, models: Path, store: ModelStore
+) -> None:
+    outputs = {"out": (FLOAT, [None, columns])}
+    node = helper.make_node("Identity", ["x"], ["out"])
+    built = graph([node], {"x": (FLOAT, [None, 3])}, outputs)
+    imported(built.SerializeToString(), models, store)
+    drafted = (models / "churn" / "model.toml").read_text("utf-8")
+    assert (
+        f'kind = "tensors" # TODO: out has {columns:,} columns, and classes may be 2,000' in drafted
+    )
+
+
+def labelled_classifier(*labels: str) -> bytes:
+    """Scores for classes that the graph names."""
+    node = helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["label", "probabilities"],
+        domain="ai.onnx.ml",
+        coefficients=[0.1 * each for each in range(len(labels) * 2)],
+        intercepts=[0.0] * len(labels),
+        classlabels_strings=labels,
+        post_transform="SOFTMAX",
+    )
+    outputs = {"label": (TEXT, [None]), "probabilities": (FLOAT, [None, len(labels)])}
+    return bytes(graph([node], {"x": (FLOAT, [None, 2])}, outputs).SerializeToString())
+
+
+def test_classes_of_any_characters_are_the_contracts(models: Path, store: ModelStore) -> None:
+    text = imported(labelled_classifier("😀", "größer", 'a "quoted" one\\'), models, store)
+    answer = model_definition(models / "churn").document["answer"]
+    assert list(answer["classes"]) == ["😀", "größer", 'a "quoted" one\\']
+    assert "Passed over" not in text
+
+
+def test_why_a_likelier_answer_was_passed_over_is_said(models: Path, store: ModelStore) -> None:
+    text = imported(labelled_classifier("up", "down", "bell\x07\x7f"), models, store)
+    assert model_definition(models / "churn").document["answer"]["kind"] == "tensors"
+    assert 'Passed over: kind = "multiclass", output = "probabilities", scores =' in text
+    assert r"answer.classes.bell\x07\x7f" in text
+    assert "A text of 1 to 200 characters on one line is needed" in text
 
 
 def test_a_file_that_is_not_there_is_named(models: Path, store: ModelStore) -> None:

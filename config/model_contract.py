@@ -498,7 +498,8 @@ def _written(values: Any, place: Sequence[str]) -> Any:
     """The value at a place of the file."""
     for part in place:
         if isinstance(values, list):
-            values = values[int(part)]
+            # A code in a list is its own label, and so its own place.
+            values = part if part in values else values[int(part)]
         elif isinstance(values, dict) and part in values:
             values = values[part]
         else:

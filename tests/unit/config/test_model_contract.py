@@ -156,6 +156,7 @@ def test_a_name_that_cannot_be_a_model_is_refused(name: str, words: str) -> None
         ("maximum = 120", 'maximum = "120"', ["fields.age.maximum: 120", "whole number", "without quotes"]),
         ('["basic", "premium"]', "[1, 2]", ["fields.plan.values", "write them in quotes"]),
         ('["basic", "premium"]', '["basic", "basic"]', ["fields.plan.values", "twice: basic"]),
+        ('["basic", "premium"]', '["basic", "a\\u0007"]', ["fields.plan.values.a\\x07: a\\x07", "on one line is needed"]),
         ('"binary"', '"binry"', ["answer.kind", "Did you mean binary?"]),
         ('kind = "binary"', "", ["answer.kind", "Missing. Allowed: binary, multiclass"]),
         ('name = "leaves"', 'name = "probability"', ["answer.name: probability", "another name"]),

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gateway import images as gateway_images
 from gateway.fields import CHECKS, InvalidValue, check
+from model_server import images
 from model_server.defects import BadInstance
 from model_server.encoder import Encoder
 from model_server.inputs import COLUMN_READS
@@ -158,3 +160,13 @@ def test_what_a_contract_refuses_the_gateway_and_the_server_refuse(
 def test_what_the_server_would_take_is_refused_before_it(type_: str, value: object) -> None:
     assert not contract_allows(type_, value)
     assert not gateway_allows(type_, value)
+
+
+def test_gateway_and_server_have_the_same_limits_of_pixels() -> None:
+    """A contract's own example is read by the model server, when the model is checked."""
+    assert gateway_images.MAX_PIXELS == images.MAX_PIXELS
+    assert gateway_images.MAX_PIXELS_OF_REQUEST == images.MAX_PIXELS_OF_REQUEST
+    for size, allowed in (((2048, 2048), True), ((2048, 2049), False)):
+        value = text(picture("PNG", size))
+        assert gateway_allows("image", value) == allowed
+        assert server_verdicts("image", value) == {"f": allowed, "i": allowed}

@@ -46,10 +46,18 @@ def _every_type() -> dict[str, Any]:
             # Names of an ONNX graph are allowed.
             {"name": "seen.at:0", "type": "timestamp", "minimum": "2020-01-01T00:00:00Z"},
             {"name": "embedding", "type": "vector", "length": 4, "minimum": -1, "maximum": 1},
-            {"name": "photo", "type": "image", "width": 224, "height": 160, "mode": "rgb"},
+            {
+                "name": "photo",
+                "type": "image",
+                "width": 224,
+                "height": 160,
+                "mode": "rgb",
+                "max_bytes": 2**19,
+            },
             {
                 "name": "sign",
                 "type": "image",
+                "max_bytes": 2**19,
                 "width": 28,
                 "height": 28,
                 "mode": "grayscale",

@@ -53,8 +53,9 @@ def next_steps(name: str) -> str:
     """How a folder becomes a model that is served, beside those that are."""
     return (
         f"Train it:\n  make train MODEL={name}\n"
-        "To serve it, add this line to Pulumi.dev.yaml, below triplane:models: and beside the models that are there, then make up:\n"
-        f"    {name}: champion"
+        "To serve it, add this line to Pulumi.dev.yaml, below triplane:models: and beside the models that are there:\n"
+        f"    {name}: champion\n"
+        "Then bring the stack up:\n  make up"
     )
 
 

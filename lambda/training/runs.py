@@ -241,7 +241,9 @@ def _promote(store: ModelStore, name: str, version: str, promote: bool | None) -
         )
     elif champion and champion != version:
         print_progress(
-            f"The champion of {name} is still {champion[:12]}. Either make the new one the champion: make train MODEL={name}"
-            f" PROMOTE=1 with the same settings. Or name it in the stack file, in its line below triplane:models:, and make up:\n"
-            f'  {name}: "{version[:12]}"'
+            f"The champion of {name} is still {champion[:12]}. There are two ways to serve the new one. Promote it, with the same settings:\n"
+            f"  make train MODEL={name} PROMOTE=1\n"
+            f"Or name it in the stack file, in the line of {name} below triplane:models:\n"
+            f'    {name}: "{version[:12]}"\n'
+            "Then bring the stack up:\n  make up"
         )

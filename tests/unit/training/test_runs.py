@@ -99,8 +99,8 @@ def test_a_second_version_says_both_ways_to_serve_it(
     second = runs.train("flight-delay", store, {}, promote=None)
     said = capfd.readouterr().err
     assert f"The champion of flight-delay is still {first[:12]}." in said
-    assert "make train MODEL=flight-delay PROMOTE=1 with the same settings" in said
-    assert f'below triplane:models:, and make up:\n  flight-delay: "{second[:12]}"' in said
+    assert "with the same settings:\n  make train MODEL=flight-delay PROMOTE=1\n" in said
+    assert f'below triplane:models:\n    flight-delay: "{second[:12]}"\n' in said
     assert runs.train("flight-delay", store, {}, promote=True) == second
     assert f"{second[:12]} is the champion of flight-delay" in capfd.readouterr().err
 

@@ -179,7 +179,16 @@ class Platform(pulumi.ComponentResource):
         if Workload.SERVING in self._cloud.WORKLOADS:
             identity = self._identity(
                 Workload.SERVING,
-                Grant(self.lake, Access.READ, Zone.MODELS, prefixes=(endpoint.served.name,)),
+                # The bundle's folder and the members' in any case: while the endpoint rolls from one model to several, or
+                # back, the instances that serve still read where they read before.
+                Grant(
+                    self.lake,
+                    Access.READ,
+                    Zone.MODELS,
+                    prefixes=tuple(
+                        dict.fromkeys((endpoint.name, *(each.name for each in endpoint.models)))
+                    ),
+                ),
                 Grant(self.registry, Access.PULL),
                 label=f"{Workload.SERVING}-{endpoint.name}",
             )

@@ -169,6 +169,23 @@ def test_the_identity_of_an_endpoint_reads_its_own_models_alone(
         assert {paths[path] for path in readable} == {owner}
 
 
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+def test_an_endpoint_that_rolls_between_one_model_and_several_may_read_what_it_serves_all_the_time(
+    cloud: Cloud, platform: Build, configured: Callable[..., StackConfig]
+) -> None:
+    """Its grants change first: until it has rolled, an instance that starts reads what was served before."""
+    one = {"digits": {"endpoint": "small"}}
+    for models in (one, {**one, "arrival-delay": {"endpoint": "small"}}):
+        engine, _ = platform(cloud, models=models)
+        for served in (one, THREE):
+            (small,) = (
+                each for each in configured(cloud, models=served).endpoints if each.name == "small"
+            )
+            path = f"{small.served.prefix}/model.tar.gz"
+            assert may_read(cloud, engine, "serving-small", path), path
+        assert not may_read(cloud, engine, "serving-small", "flight-delay/1/model.tar.gz")
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_gateway_reads_contracts_and_versions_of_its_models_and_no_model(
     cloud: Cloud, platform: Build, configured: Callable[..., StackConfig]
@@ -217,12 +234,13 @@ def may_read(cloud: Cloud, engine: Engine, identity: str, path: str) -> bool:
     )
 
 
+@pytest.mark.parametrize("shared", [False, True], ids=["an endpoint each", "one endpoint"])
 def test_the_most_models_of_the_longest_names_fit_into_what_aws_allows(
-    platform: Build, longest_names: Mapping[str, Any]
+    platform: Build, longest_names: Mapping[str, Any], shared: bool
 ) -> None:
     engine, _ = platform(
         "aws",
-        models=longest_names,
+        models=on_one_endpoint(longest_names) if shared else longest_names,
         machine={"aws": "ml.m5.large"},
         delivery={"repository": "acme/triplane", "environment": "production"},
     )
@@ -264,6 +282,12 @@ def test_the_most_models_of_the_longest_names_fit_into_what_azure_allows(
         for each in engine.of("azure-native:authorization:RoleAssignment")
     ]
     assert 0 < max(found) < CONDITION
+    shared, _ = platform("azure", models=on_one_endpoint(longest_names))
+    found = [
+        len(each.inputs.get("condition", ""))
+        for each in shared.of("azure-native:authorization:RoleAssignment")
+    ]
+    assert 0 < max(found) < CONDITION
     names = [each.name for each in engine.of(ENDPOINTS["azure"])]
     assert len(set(names)) == 20
     assert all(len(name) <= 24 for name in names), "autonaming adds 8 of 32"
@@ -302,6 +326,10 @@ def longest_names(model_store: Any) -> Mapping[str, Any]:
         if not (model_store / name).exists():
             write_version(model_store / name)
     return dict.fromkeys(names, "champion")
+
+
+def on_one_endpoint(models: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: {"endpoint": f"shared-{'x' * 17}"} for name in models}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -53,9 +53,12 @@ class StackFile:
     def document(self) -> dict[str, Any]:
         """The whole file: the settings below `config`, and the engine's own keys. Raises `pulumi.RunError`."""
         try:
+            repeated = _repeated_keys(yaml.compose(self.text, Loader=yaml.SafeLoader))
             document = _with_text_keys(yaml.safe_load(self.text))
         except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 13th month
             raise pulumi.RunError(f"{self.name} is not valid YAML: {error}") from None
+        if repeated:
+            raise pulumi.RunError(messages.error_report(self.name, repeated))
         if document is None:
             return {}
         if not isinstance(document, dict):
@@ -132,6 +135,38 @@ def _with_text_keys(value: Any) -> Any:
     return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
+def _repeated_keys(root: yaml.Node | None) -> messages.Errors:
+    """The keys that one mapping has several times: the engine refuses such a file, and YAML's reader here takes the last."""
+    lines: dict[tuple[str, ...], list[int]] = {}
+    visited: set[int] = set()  # an alias is the node of its anchor, which may have the alias in it
+
+    def visit(node: yaml.Node, place: tuple[str, ...]) -> None:
+        if id(node) in visited or not isinstance(node, yaml.CollectionNode):
+            return
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for number, each in enumerate(node.value):
+                visit(each, (*place, str(number)))
+            return
+        for name, value in node.value:
+            key = name.value if isinstance(name, yaml.ScalarNode) else ""
+            inner = (*place, _full_key(key) if place == (SECTION,) else key)
+            if key and name.tag != "tag:yaml.org,2002:merge":
+                lines.setdefault(inner, []).append(name.start_mark.line + 1)
+            visit(value, inner)
+
+    if root:
+        visit(root, ())
+    return {
+        ".".join(place[1:] if place[0] == SECTION and place[1:] else place): (
+            f"(on the lines {' and '.join(map(str, found))})",
+            "It is written several times. Keep one of them.",
+        )
+        for place, found in lines.items()
+        if len(found) > 1
+    }
+
+
 # The edit of a text: one setting is replaced, all else stays
 
 
@@ -177,13 +212,11 @@ def _inserted(text: str, after: int, margin: int, entry: Mapping[str, Any]) -> s
 
 
 def _nodes_of(mapping: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """The nodes of a key and its value. Of several with the same key it is the last one, as for a reader."""
-    found = [
-        (name, value)
-        for name, value in mapping.value
-        if isinstance(name, yaml.ScalarNode) and key in (name.value, _full_key(name.value))
-    ]
-    return found[-1] if found else None
+    """The nodes of a key and its value."""
+    for name, value in mapping.value:
+        if isinstance(name, yaml.ScalarNode) and key in (name.value, _full_key(name.value)):
+            return name, value
+    return None
 
 
 def _end(text: str, node: yaml.Node) -> int:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from config.messages import did_you_mean
 from operations.engine.stack import NamedStack
 from operations.terminal import fail, say, waiting
 
@@ -54,7 +55,10 @@ def chosen_models(outputs: Mapping[str, Any]) -> list[str]:
     if not chosen:
         return served
     if chosen not in served:
-        fail(f"MODEL={chosen}: the stack serves no such model. It serves: {', '.join(served)}.")
+        fail(
+            f"MODEL={chosen}: the stack serves no such model.{did_you_mean(chosen, served)} It serves: {', '.join(served)}."
+            " Nothing was asked."
+        )
     return [chosen]
 
 
@@ -111,11 +115,11 @@ def in_words(answer: Mapping[str, Any], prediction: Mapping[str, Any]) -> str:
     match answer["kind"]:
         case "binary":
             verdict = answer["yes"] if prediction[answer["name"]] else answer["no"]
-            return f"{verdict}: {answer['label']} with probability {prediction['probability']:.2f}"
+            return f"{answer['label']}: {verdict}, probability of {answer['yes']} {prediction['probability']:.2f}"
         case "multiclass":
             code = prediction[answer["name"]]
             label = answer["classes"].get(code, code)
-            return f"{answer['label']}: {label}, with probability {prediction['probability']:.2f}"
+            return f"{answer['label']}: {label}, probability {prediction['probability']:.2f}"
         case "regression":
             unit = f" {answer['unit']}" if "unit" in answer else ""
             return f"{answer['label']}: {prediction[answer['name']]:g}{unit}"

@@ -43,7 +43,7 @@ def clone(
 def test_the_commands_act_on_the_stack_and_nothing_of_the_clone(clone: ForeignClone) -> None:
     printed = clone.make("up")
     assert "Stack prod: no change" in printed
-    assert re.search(r"with probability 0\.\d+, from model", printed)
+    assert re.search(r"probability of late 0\.\d+, from model", printed)
     assert "probability" in clone.make("predict")
     assert "gateway_key    secret: make key STACK=prod" in clone.make("outputs")
     assert re.fullmatch(r"[\w-]{43}\n", clone.make("key")), "the key alone, for a pipe"

@@ -80,7 +80,13 @@ def test_a_refused_request_is_not_waited_for(waited: Callable[[Answers], float])
 
 
 CONTRACT = {
-    "binary": {"kind": "binary", "name": "late", "label": "Late", "yes": "late", "no": "on time"},
+    "binary": {
+        "kind": "binary",
+        "name": "late",
+        "label": "Arrival",
+        "yes": "late",
+        "no": "on time",
+    },
     "multiclass": {
         "kind": "multiclass",
         "name": "digit",
@@ -98,10 +104,14 @@ CONTRACT = {
         (
             "binary",
             {"probability": 0.834, "late": True},
-            "late: Late with probability 0.83",
+            "Arrival: late, probability of late 0.83",
         ),
-        ("binary", {"probability": 0.1, "late": False}, "on time: Late with probability 0.10"),
-        ("multiclass", {"digit": "3", "probability": 0.5}, "Digit: three, with probability 0.50"),
+        (
+            "binary",
+            {"probability": 0.1, "late": False},
+            "Arrival: on time, probability of late 0.10",
+        ),
+        ("multiclass", {"digit": "3", "probability": 0.5}, "Digit: three, probability 0.50"),
         ("regression", {"delay": 12.5}, "Delay: 12.5 minutes"),
         ("tensors", {"y": [[1.0, 2.0]]}, "y: [[1.0, 2.0]]"),
         ("tensors", {"y": list(range(99))}, "y: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …"),
@@ -156,8 +166,11 @@ def test_a_model_that_the_stack_does_not_serve_is_refused_with_those_that_it_doe
     outputs = {"models": {"two": {"version": "2"}, "one": {"version": "1"}}}
     monkeypatch.setenv("MODEL", "two")
     assert gateway.chosen_models(outputs) == ["two"]
-    monkeypatch.setenv("MODEL", "three")
-    with pytest.raises(SystemExit, match=r"MODEL=three: .* It serves: one, two\."):
+    monkeypatch.setenv("MODEL", "twoo")
+    with pytest.raises(
+        SystemExit,
+        match=r"MODEL=twoo: .* Did you mean two\? It serves: one, two\. Nothing was asked\.",
+    ):
         gateway.chosen_models(outputs)
 
 

@@ -23,6 +23,8 @@ from config.model_store import (
     ALLOWED_VERSION,
     CHAMPION,
     MODELS,
+    STORE,
+    VERSION,
     Artifact,
     bundle,
     stored_artifact,
@@ -49,19 +51,31 @@ class VersionText(str):
 
 
 def _artifact(version: object, info: ValidationInfo) -> Artifact:
-    """The artifact that a version names, in the model store of the validation's context. Raises ValueError."""
+    """The artifact that a version names, in the model store of the validation's context. Raises ValueError.
+
+    Without a store, its form alone is checked, and the artifact has what is written.
+    """
     if not isinstance(version, VersionText):
         raise ValueError(ALLOWED_VERSION)
-    store = Path((info.context or {})["store"])
+    store: Path | None = (info.context or {})["store"]
+    written = Artifact(
+        name=version.model, version=version, directory=STORE / version.model / version
+    )
     if name_problem(version.model):
-        return Artifact(name="", version="", directory=store)  # the name has an error of its own
+        return written  # the name has an error of its own
     if not version.image:
-        return stored_artifact(store, version.model, version)
+        if store:
+            return stored_artifact(store, version.model, version)
+        if version != CHAMPION and not VERSION.fullmatch(version):
+            raise ValueError(ALLOWED_VERSION)
+        return written
     try:
         document = model_definition(MODELS / version.model).document
     except BadContract as error:
         raise ValueError(str(error)) from None
-    made = artifact_of_image(store, version.model, str(version.image), canonical_json(document))
+    made = artifact_of_image(
+        store or STORE, version.model, str(version.image), canonical_json(document)
+    )
     if version != CHAMPION and not made.version.startswith(version):
         raise ValueError(
             "With an image of its own, the version follows from contract and image:"
@@ -131,9 +145,14 @@ Models = Mapping[str, ServedModel]
 
 
 def written_models(models: object) -> object:
-    """``models`` with a section for each model, whose version has the names of its model and its image."""
+    """``models`` with a section for each model, whose version has the names of its model and its image.
+
+    Raises ValueError unless there are 1 to 20, before each is checked.
+    """
     if not isinstance(models, dict):
         return models
+    if not 1 <= len(models) <= MOST_MODELS:
+        raise ValueError(f"Allowed: 1 to {MOST_MODELS} models, and there are {len(models)}.")
     sections: dict[str, dict[str, Any]] = {}
     for name, written in models.items():
         short = {} if written is None else {"version": written}
@@ -147,9 +166,7 @@ def written_models(models: object) -> object:
 
 
 def refuse_contradictions(models: Models) -> None:
-    """Raise ValueError unless there are 1 to 20 models, whose endpoints' members agree."""
-    if not 1 <= len(models) <= MOST_MODELS:
-        raise ValueError(f"Allowed: 1 to {MOST_MODELS} models, and there are {len(models)}.")
+    """Raise ValueError unless the members of each endpoint agree."""
     for endpoint, members in _members(models).items():
         shared = " and ".join(members)
         if endpoint in models and [*members] != [endpoint]:

@@ -93,9 +93,11 @@ def explanation(detail: ErrorDetails, values: Mapping[str, Any], known: Collecti
                 text += _misspelt(dotted_key(loc), [key for key in values if key not in known])
             return text
         case "extra_forbidden" if loc == (RENAMED,):
+            written = str(detail["input"])
+            version = f'"{written}"' if re.fullmatch("[0-9a-f]{8,64}", written) else "champion"
             return (
                 "It is triplane:models now, which names each model that the stack serves. Write"
-                f" triplane:models: {{flight-delay: {on_one_line(detail['input'])}}}"
+                f" triplane:models: {{flight-delay: {version}}}"
             )
         case "extra_forbidden":
             return _nested_form(loc, detail["input"], known) or _unknown_setting(loc, known)
@@ -126,7 +128,8 @@ def _nested_form(loc: tuple[int | str, ...], value: object, known: Collection[st
     """
     key = dotted_key(loc)
     section, _, name = key.partition(".")
-    if len(loc) != 1 or not name or not (key in known or section == "triplane:tags"):
+    free = section == "triplane:tags" or (section == "triplane:models" and "." not in name)
+    if len(loc) != 1 or not name or not (key in known or free):
         return None
     nested = f"{section}: {{{name}: {on_one_line(value)}}}"
     return (
@@ -165,6 +168,14 @@ def _misspelt(key: str, others: Collection[str]) -> str:
     """A hint at a key of the file that is similar to a missing one, or an empty text."""
     near = get_close_matches(key, others, n=1, cutoff=0.7)
     return f" The file has {near[0]}: did you mean {key}?" if near else ""
+
+
+def may_mean(section: str, key: str, known: Collection[str]) -> bool:
+    """Whether a key is in this section of the file, or an unknown one that is spelt like it."""
+    written, wanted = ([*re.split("[.:]", each), ""][1] for each in (key, section))
+    if key.startswith(f"{section}.") or key == section:
+        return True
+    return key not in known and bool(get_close_matches(written, [wanted], cutoff=0.6))
 
 
 def misspelt_namespaces(values: Mapping[str, Any], known: Collection[str]) -> Errors:

@@ -40,6 +40,7 @@ from config.contract_messages import (
 )
 from config.contract_values import LARGEST_INTEGER, clock, day, refuse_value, seconds
 from config.messages import did_you_mean
+from config.model_store import CONTRACT_PAGE
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -64,8 +65,12 @@ def name_problem(name: str, thing: str = "model") -> str | None:
         return f"{name} is a word of the gateway's routes or of the model store, and no name of a {thing}."
     if NAME.fullmatch(name):
         return None
-    fitting = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")[:24]
-    hint = f" Did you mean {fitting.rstrip('-')}?" if NAME.fullmatch(fitting.rstrip("-")) else ""
+    fitting = (
+        re.sub("[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")[:24].rstrip("-")
+    )
+    hint = (
+        f" Did you mean {fitting}?" if NAME.fullmatch(fitting) and fitting not in RESERVED else ""
+    )
     return (
         "Allowed: 2 to 24 lower-case letters, digits and single hyphens, a letter first, no hyphen"
         f" last.{hint}"
@@ -376,9 +381,13 @@ def model_definition(folder: Path) -> ModelDefinition:
     try:
         values = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
+        advice = (
+            CONTRACT_PAGE
+            if folder.is_dir()
+            else f"A complete one: make model NAME={folder.name}"  # which leaves an existing folder alone
+        )
         raise BadContract(
-            f"{shown}: there is none. The folder of a model has its contract in it. A complete one:"
-            f" make model NAME={folder.name}"
+            f"{shown}: there is none. The folder of a model has its contract in it. {advice}"
         ) from None
     except OSError as error:
         raise BadContract(f"{shown}: it cannot be read: {error.strerror}.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,9 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / ".models"
 MODELS = ROOT / "models"
 """The folders of the models."""
+CONTRACT_FILE = "model.toml"
+"""What a person writes a model's contract in. `CONTRACT` is made of it."""
+CONTRACT_PAGE = "docs/reference/model-contract.md says what is in it."
 MODEL = "flight-delay"
 """The model of the worked example, which a stack serves that names none."""
 
@@ -73,35 +76,39 @@ def stored_artifact(store: Path, model: str, version: str) -> Artifact:
     Raises ValueError, with what there is instead.
     """
     folder = store / model
-    train = f"make train MODEL={model}"
+    others = {card.parts[-3] for card in store.glob(f"*/*/{CARD}")}
+    obstacle = obstacle_to_training(model, others)
+    train = "" if obstacle else f"make train MODEL={model}"
     trained = {card.parent for card in folder.glob(f"*/{CARD}")}
     # What an earlier version of this repository trained has no contract beside it.
     former = {each for each in trained if not (each / VERSION_FILE).exists()}
     versions = sorted(each.name for each in trained - former)
     if not versions and former:
         raise ValueError(
-            f"The versions of {model} in the model store {store.name}/ are of an earlier release and have no contract. Do: {train}"
+            f"The versions of {model} in the model store {store.name}/ are of an earlier release and have no contract."
+            f" {obstacle or f'Do: {train}'}"
         )
     if not versions:
-        others = sorted({card.parts[-3] for card in store.glob(f"*/*/{CARD}")} - {model})
-        there = f" The store has: {', '.join(others)}.{did_you_mean(model, others)}"
         raise ValueError(
-            f"The model store {store.name}/ has no version of {model}. Do: {train}{'.' + there if others else ''}"
+            f"The model store {store.name}/ has no version of {model}. {obstacle or f'Do: {train}'}"
         )
-    listed = f"There are: {', '.join(v[:12] for v in versions)}. Another one: {train}"
+    listed = f"There are: {', '.join(v[:12] for v in versions)}."
+    if train:
+        listed += f" Another one: {train}"
     if version == CHAMPION:
         champion = folder / CHAMPION
         if not champion.exists():
             raise ValueError(
-                f"No champion is chosen. Do: {train}, or name a version here. {listed}"
+                "No champion is chosen."
+                f" {f'Do: {train}, or name' if train else 'Name'} a version here. {listed}"
             )
         version = champion.read_text().strip()
         if folder / version in former:
             raise ValueError(
-                f"The champion {version[:12]} is of an earlier release and has no contract. Do: {train} PROMOTE=1, or name a"
-                f" version here. {listed}"
+                f"The champion {version[:12]} is of an earlier release and has no contract."
+                f" {f'Do: {train} PROMOTE=1, or name' if train else 'Name'} a version here. {listed}"
             )
-    elif not re.fullmatch(r"[0-9a-f]{8,64}", version):
+    elif not VERSION.fullmatch(version):
         raise ValueError(f"{ALLOWED_VERSION} {listed}")
     found = [v for v in versions if v.startswith(version)]
     if len(found) != 1:
@@ -111,6 +118,27 @@ def stored_artifact(store: Path, model: str, version: str) -> Artifact:
     return Artifact(name=model, version=found[0], directory=folder / found[0])
 
 
+def obstacle_to_training(model: str, others: Iterable[str] = ()) -> str:
+    """Why a model cannot be trained here, and what to do; empty if it can. ``others`` are models that may be meant, beside
+    those with a folder."""
+    if (MODELS / model / CONTRACT_FILE).is_file():
+        return ""
+    if (MODELS / model).is_dir():
+        return f"models/{model}/ has no {CONTRACT_FILE}. {CONTRACT_PAGE}"
+    known = sorted({*model_folders(), *others} - {model})
+    there = f" There are: {', '.join(known)}." if known else ""
+    return (
+        f"There is no folder models/{model}/.{did_you_mean(model, known)}{there}"
+        f" For a new one: make model NAME={model}"
+    )
+
+
+def model_folders() -> list[str]:
+    """The models that have a folder."""
+    return sorted(each.name for each in MODELS.glob("[!._]*") if each.is_dir())
+
+
+VERSION = re.compile("[0-9a-f]{8,64}")
 ALLOWED_VERSION = (
     "Allowed: champion, or a version's SHA-256 or its first 8 or more hexadecimal digits in lower case"
     " (in quotes when they are all decimal)."

@@ -30,10 +30,27 @@ def config_of_running_stack() -> StackConfig:
     return config_of_values(values, f"Pulumi.{pulumi.get_stack()}.yaml", secrets)
 
 
-def config_of_file(file: StackFile, store: Path = STORE) -> StackConfig:
-    """The settings in a stack file, without an engine."""
+def config_of_file(file: StackFile, store: Path | None = STORE) -> StackConfig:
+    """The settings in a stack file, without an engine. Without a store: whether or not it has the models' versions."""
+    return _config(*_written(file), file.name, store)
+
+
+def refuse_wrong_models(file: StackFile) -> None:
+    """Raise if a stack file names its models wrongly. What else is wrong, and whether they are trained, does not matter."""
+    _, errors = _validated(*_written(file), store=None)
+    known = [setting.key for setting in all_settings()]
+    wrong = {key: errors[key] for key in errors if messages.may_mean(MODELS_KEY, key, known)}
+    if wrong:
+        raise pulumi.RunError(messages.error_report(file.name, wrong))
+
+
+MODELS_KEY = "triplane:models"
+
+
+def _written(file: StackFile) -> tuple[dict[str, Any], set[str]]:
+    """The settings of a file in the form in which the engine passes them, and the keys of the encrypted ones."""
     values: dict[str, Any] = {}
-    secrets = set()
+    secrets: set[str] = set()
     for key, value in file.settings.items():
         match value:
             case {"secure": _}:
@@ -45,7 +62,7 @@ def config_of_file(file: StackFile, store: Path = STORE) -> StackConfig:
                 values[key] = value
             case _:
                 values[key] = str(value)
-    return config_of_values(values, file.name, secrets, store)
+    return values, secrets
 
 
 def config_of_values(
@@ -56,6 +73,22 @@ def config_of_values(
     ``file`` is the name that an error message gives. ``secrets`` are the keys that are encrypted in
     the file: their values are never shown.
     """
+    return _config(values, secrets, file, store)
+
+
+def _config(
+    values: Mapping[str, Any], secrets: Collection[str], file: str, store: Path | None
+) -> StackConfig:
+    config, errors = _validated(values, secrets, store)
+    if errors or config is None:
+        raise pulumi.RunError(messages.error_report(file, errors))
+    return config
+
+
+def _validated(
+    values: Mapping[str, Any], secrets: Collection[str], store: Path | None
+) -> tuple[StackConfig | None, messages.Errors]:
+    """The settings, and what is wrong with them; None in the place of settings that cannot be made."""
     fields = {str(field.alias): field for field in StackConfig.model_fields.values()}
     data = {
         key: _decoded(value, fields[key].annotation if key in fields else None)
@@ -67,6 +100,7 @@ def config_of_values(
         **messages.misspelt_namespaces(values, fields),
         **unencrypted_credentials({**values, **data}, secrets, known),
     }
+    config = None
     try:
         config = StackConfig.model_validate(data, context={"store": store})
     except ValidationError as error:
@@ -85,9 +119,13 @@ def config_of_values(
                     messages.written_value(detail, hidden),
                     messages.explanation(detail, values, known),
                 )
-    if errors:
-        raise pulumi.RunError(messages.error_report(file, errors))
-    return config
+    if MODELS_KEY not in data:
+        # Nobody wrote the default. If the models are written under a wrong key, that is the error.
+        of_default = {key for key in errors if key.startswith(MODELS_KEY) and key not in data}
+        others = {key: error for key, error in errors.items() if key not in of_default}
+        if any(messages.may_mean(MODELS_KEY, key, known) for key in others):
+            errors = others
+    return config, errors
 
 
 def _decoded(value: Any, annotation: Any) -> Any:

@@ -18,9 +18,10 @@ import pulumi
 
 from config.messages import did_you_mean
 from config.model_check import refuse_unfit_models
-from config.model_contract import ModelDefinition, canonical_json, model_definition
-from config.model_store import CARD, MODELS, Artifact
+from config.model_contract import ModelDefinition, canonical_json, model_definition, name_problem
+from config.model_store import CARD, CHAMPION, MODEL, MODELS, Artifact, model_folders
 from config.stack_file import StackFile
+from config.validation import refuse_wrong_models
 from training import new_folder
 from training.fit import REFUSED
 from training.interface import print_progress
@@ -35,24 +36,15 @@ class NotTrained(Exception):
     """Nothing was trained; the message says why."""
 
 
-def existing() -> list[str]:
-    """The models that have a folder."""
-    return sorted(
-        each.name
-        for each in MODELS.iterdir()
-        if each.is_dir() and not each.name.startswith((".", "_"))
-    )
-
-
 def names(model: str) -> Sequence[str]:
-    """The model, or those that the repository's stack file serves. Raises NotTrained for one that does not exist."""
+    """The model, or those that the repository's stack file serves. Raises NotTrained for one that does not exist, and
+    `pulumi.RunError` for a file that names its models wrongly."""
     if model:
         _refuse_unknown(model, f"MODEL={model}")
         return [model]
-    settings = StackFile.read(HOME / "Pulumi.dev.yaml").settings
-    served = settings.get("triplane:models")
-    if not isinstance(served, Mapping):
-        return ["flight-delay"]  # the setting's default
+    file = StackFile.read(HOME / "Pulumi.dev.yaml")
+    refuse_wrong_models(file)
+    served = file.settings.get("triplane:models", {MODEL: CHAMPION})
     # What has an image of its own was trained elsewhere.
     trained = [
         str(name)
@@ -65,10 +57,11 @@ def names(model: str) -> Sequence[str]:
 
 
 def _refuse_unknown(model: str, place: str) -> None:
-    if model not in existing():
+    existing = model_folders()
+    if model not in existing:
+        new = "" if name_problem(model) else f" For a new one: make model NAME={model}."
         raise NotTrained(
-            f"{place}: no such model.{did_you_mean(model, existing())} There are: {', '.join(existing())}."
-            f" For a new one: make model NAME={model}."
+            f"{place}: no such model.{did_you_mean(model, existing)} There are: {', '.join(existing)}.{new}"
         )
 
 

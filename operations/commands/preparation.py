@@ -9,8 +9,7 @@ import pulumi
 
 from components import stack_place
 from config.model_check import refuse_unfit_models
-from config.model_contract import name_problem
-from config.model_store import CHAMPION, MODEL, MODELS, STORE
+from config.model_store import CHAMPION, STORE, obstacle_to_training
 from config.schema import StackConfig
 from config.stack_file import StackFile
 from config.validation import config_of_file
@@ -104,23 +103,21 @@ def ensure_models(stack: NamedStack) -> None:
 
 
 def models_without_champion(stack: NamedStack) -> list[str]:
-    """The models of the stack file that have a folder here, and no champion in the store."""
+    """The models of the stack file whose champion is served and is not in the store. None while the settings are wrong,
+    or a model cannot be trained: a training may take a minute, and would not be of use."""
     try:
-        settings = StackFile.read(stack.file, stack.edited.name).settings
+        file = StackFile.read(stack.file, stack.edited.name)
+        models = config_of_file(file, store=None).models
     except pulumi.RunError:
         return []
-    written = settings.get("triplane:models", {MODEL: CHAMPION})
-    models = written if isinstance(written, dict) else {}
-    return [
-        str(name)
+    missing = [
+        name
         for name, model in models.items()
-        if not (isinstance(model, dict) and model.get("image"))
-        and (model.get("version", CHAMPION) if isinstance(model, dict) else model)
-        in (CHAMPION, None)
-        and not name_problem(str(name))
-        and (MODELS / str(name)).is_dir()
-        and not (STORE / str(name) / CHAMPION).exists()
+        if not model.image
+        and model.version.version == CHAMPION
+        and not (STORE / name / CHAMPION).exists()
     ]
+    return [] if any(obstacle_to_training(name) for name in missing) else missing
 
 
 def train(name: str, *words: str) -> str:

@@ -147,6 +147,11 @@ def test_a_name_that_cannot_be_a_model_is_refused(name: str, words: str) -> None
     assert name_problem("flight-delay") is None
 
 
+@pytest.mark.parametrize("name", ["Predict", "MODELS", "v2!"])
+def test_no_reserved_word_is_proposed_for_a_wrong_name(name: str) -> None:
+    assert "Did you mean" not in str(name_problem(name))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [

@@ -18,6 +18,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config import model_store
 from config.catalogue import CATALOGUE
 from config.clouds import CLOUD_NAMES
 from config.model_store import MODEL
@@ -173,6 +174,44 @@ def test_a_version_of_an_earlier_release_is_named_and_the_way_to_train_another(
         pulumi.RunError, match=r"are of an earlier release.*make train MODEL=flight-delay"
     ):
         config_of_values(worked_example(), "Pulumi.dev.yaml", store=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key", ["triplane:modles", "triplane:model", "tripalne:models", "triplane:models.digits"]
+)
+def test_a_misspelt_key_of_the_models_is_the_one_error_and_not_the_default_that_nobody_wrote(
+    key: str, tmp_path: Path
+) -> None:
+    values = {k: v for k, v in worked_example().items() if k != "triplane:models"}
+    with pytest.raises(pulumi.RunError, match="a setting is wrong") as raised:
+        config_of_values({**values, key: "champion"}, "Pulumi.dev.yaml", store=tmp_path)
+    assert f"  {key}: champion" in str(raised.value)
+    assert "has no version of" not in str(raised.value)
+
+
+def test_training_is_offered_only_for_a_model_with_a_folder_and_a_contract(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_store, "MODELS", tmp_path)
+    (tmp_path / "mine").mkdir()
+
+    def message(models: str) -> str:
+        values = {**worked_example(), "triplane:models": models}
+        with pytest.raises(pulumi.RunError) as raised:
+            config_of_values(values, "Pulumi.dev.yaml", store=store)
+        return str(raised.value)
+
+    text = message('{"mine": "champion"}')
+    assert "triplane:models.mine.version: champion" in text
+    assert "models/mine/ has no model.toml. docs/reference/model-contract.md says what" in text
+    assert "make" not in text, "`make model` leaves an existing folder alone"
+    text = message('{"mien": "champion"}')
+    assert "There is no folder models/mien/. Did you mean mine?" in text
+    assert text.index("Did you mean mine?") < text.index("make model NAME=mien")
+    assert "make train" not in text
+    assert "make train" not in message('{"digits": "12345678"}'), "it came from a lake"
+    (tmp_path / "mine" / "model.toml").touch()
+    assert message('{"mine": "champion"}').count("Do: make train MODEL=mine") == 1
 
 
 def test_models_share_an_endpoint_and_its_capacity_and_the_others_have_the_defaults(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pulumi
 import pytest
 from onnx import helper
 from training import fit, runs
@@ -18,11 +19,13 @@ from training.runs import NotTrained
 from training.store import ModelStore
 
 from config.model_contract import model_definition
+from config.model_store import model_folders
 from tests.model_folders import modules
 from tests.onnx_models import model
 from tests.processes import becomes
 
 ROOT = Path(__file__).resolve().parents[3]
+IMAGE = f"a/b@sha256:{'00' * 32}"
 FLIGHTS = model_definition(ROOT / "models" / "flight-delay")
 
 
@@ -202,7 +205,7 @@ def test_a_training_ends_with_the_command_that_is_killed(
 def test_an_unknown_model_is_refused_with_the_list_and_the_nearest_name() -> None:
     message = refusal("--model", "flight-dely")
     assert "MODEL=flight-dely: no such model. Did you mean flight-delay?" in message
-    assert f"There are: {', '.join(runs.existing())}." in message
+    assert f"There are: {', '.join(model_folders())}." in message
     assert "make model NAME=flight-dely" in message
     assert "Nothing was trained." in message
 
@@ -231,7 +234,7 @@ def test_a_setting_that_the_model_does_not_have_is_refused(written: str, words: 
     [
         ("{triplane:cloud: aws}", ["flight-delay"]),
         ("{triplane:models: {digits: champion, arrival-delay: {version: champion}}}", ["digits", "arrival-delay"]),
-        ("{triplane:models: {digits: champion, other: {image: 'a/b@sha256:00'}}}", ["digits"]),
+        ("{triplane:models: {arrival-delay: champion, digits: {image: '" + IMAGE + "'}}}", ["arrival-delay"]),
     ],
 )  # fmt: skip
 def test_without_a_name_the_models_of_the_stack_file_are_trained(
@@ -251,6 +254,34 @@ def test_a_model_of_the_stack_file_without_a_folder_is_named_with_its_key(
         NotTrained, match=r"triplane:models\.digit: no such model\. Did you mean digits"
     ):
         runs.names("")
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{triplane:models: {digits: {endpont: small}}}", "Did you mean triplane:models.digits.endpoint?"),
+        ("{triplane:model: champion}", "It is triplane:models now"),
+        ("{triplane:modles: {digits: champion}}", "Did you mean triplane:models?"),
+        ("{triplane:models: [digits]}", "A mapping is needed"),
+        ("{triplane:models: {predict: champion}}", "no name of a model"),
+        ("{triplane:models: {digits: champoin}}", "Allowed: champion, or a version's SHA-256"),
+        ("{triplane:models: {digits: champion, digits: null}}", "It is written several times"),
+    ],
+)  # fmt: skip
+def test_a_training_of_the_stack_files_models_reports_what_is_wrong_with_them_as_the_settings_do(
+    written: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config: {written}\n")
+    monkeypatch.setattr(runs, "HOME", tmp_path)
+    with pytest.raises(pulumi.RunError, match=r"Pulumi\.dev\.yaml: a setting is wrong") as raised:
+        runs.names("")
+    assert words in str(raised.value)
+
+
+def test_a_name_that_no_model_may_have_is_not_offered_for_a_new_one() -> None:
+    with pytest.raises(NotTrained, match=r"Did you mean flight-delay\?") as raised:
+        runs.names("flight_delay")
+    assert "make model" not in str(raised.value)
 
 
 def test_settings_have_the_type_of_their_defaults() -> None:

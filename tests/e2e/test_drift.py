@@ -51,7 +51,7 @@ INPUTS_BY_HAND: dict[str, dict[str, Inputs]] = {
         "triplane-gateway-sa": {"displayName": "changed by hand"},
     },
     "azure": {
-        "triplane-endpoint-autoscale": {"enabled": False},
+        "triplane-endpoint-flight-delay-autoscale": {"enabled": False},
         "triplane-gateway": {"httpsOnly": False},
         "triplane-gateway-plan": {"tags": {"changed": "by-hand"}},
         "triplane-lake-blob-service": {"isVersioningEnabled": False},
@@ -71,8 +71,8 @@ LOST_BY_HAND = {
 
 def change_vertex_ai(resources: Resources) -> Changed:
     """Other replicas of the deployment, other labels of the model, no traffic, as in Google's console."""
-    deployment = resources["triplane-endpoint-deployment"]
-    model = resources["triplane-endpoint-model"]
+    deployment = resources["triplane-endpoint-flight-delay-deployment"]
+    model = resources["triplane-endpoint-flight-delay-model"]
     properties = deployment["outputs"]
     base = rest.vertex_url(properties["region"])
     scaled = {**properties, "min_instances": 5, "max_instances": 9}
@@ -90,9 +90,9 @@ def change_vertex_ai(resources: Resources) -> Changed:
     nothing = {"name": endpoint, "trafficSplit": {}}
     rest.call("PATCH", f"{base}{endpoint}?updateMask=trafficSplit", nothing)
     return {
-        "triplane-endpoint-deployment": ["max_instances", "min_instances"],
-        "triplane-endpoint-model": ["labels"],
-        "triplane-endpoint-traffic": ["gone"],
+        "triplane-endpoint-flight-delay-deployment": ["max_instances", "min_instances"],
+        "triplane-endpoint-flight-delay-model": ["labels"],
+        "triplane-endpoint-flight-delay-traffic": ["gone"],
     }
 
 
@@ -108,11 +108,11 @@ def overwrite_object(resources: Resources) -> Changed:
 
 def change_azure_traffic(resources: Resources) -> Changed:
     """An endpoint without traffic, as in Azure's studio."""
-    id_ = resources["triplane-endpoint-traffic"]["outputs"]["endpoint_id"]
+    id_ = resources["triplane-endpoint-flight-delay-traffic"]["outputs"]["endpoint_id"]
     endpoint = arm.get(id_)
     assert endpoint
     arm.put(id_, endpoint_traffic.traffic_request(endpoint, {}))
-    return {"triplane-endpoint-traffic": ["deployment"]}
+    return {"triplane-endpoint-flight-delay-traffic": ["deployment"]}
 
 
 def change_app_settings(resources: Resources) -> Changed:

@@ -44,7 +44,7 @@ class Resources:
             each["urn"].rpartition("::")[2]: each.get("outputs", {}) for each in stack.resources()
         }
         self.function = self.name("triplane-gateway-function")
-        self.endpoint = self.name("triplane-endpoint-endpoint")
+        self.endpoint = self.name("triplane-endpoint-flight-delay-endpoint")
         self.secret = self.arn("triplane-key-secret")
         self.bucket = str(self._outputs["triplane-lake-bucket"]["bucket"])
 
@@ -164,17 +164,17 @@ ATTACKS: dict[str, Callable[[Delivery, Resources], Any]] = {
         EndpointName=v.endpoint
     ),
     "another's endpoint: update": lambda d, v: d.client("sagemaker").update_endpoint(
-        EndpointName=v.endpoint, EndpointConfigName=v.name("triplane-endpoint-configuration")
+        EndpointName=v.endpoint, EndpointConfigName=v.name("triplane-endpoint-flight-delay-config")
     ),
     "another's endpoint: tag as its own": lambda d, v: d.client("sagemaker").add_tags(
-        ResourceArn=v.arn("triplane-endpoint-endpoint"),
+        ResourceArn=v.arn("triplane-endpoint-flight-delay-endpoint"),
         Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
     ),
     "another's endpoint configuration: create an endpoint with it": lambda d, v: d.client(
         "sagemaker"
     ).create_endpoint(
         EndpointName="triplane-mine",
-        EndpointConfigName=v.name("triplane-endpoint-configuration"),
+        EndpointConfigName=v.name("triplane-endpoint-flight-delay-config"),
         Tags=[{"Key": "stack", "Value": "e2e-aws-eu"}],
     ),
     "another's secret: read": lambda d, v: d.client("secretsmanager").get_secret_value(

@@ -88,7 +88,7 @@ def test_maps_of_the_users_own_keys_keep_them(plans: Plans) -> None:
     function = template["Resources"]["TriplaneGatewayFunction"]["Properties"]
     assert "CAPTURE_URI" in function["Environment"]["Variables"]
     assert {"Key": "managed-by", "Value": "pulumi"} in function["Tags"]
-    alarm = template["Resources"]["TriplaneEndpointErrors"]["Properties"]
+    alarm = template["Resources"]["TriplaneEndpointFlightDelayErrors"]["Properties"]
     assert {"Name": "VariantName", "Value": "live"} in alarm["Dimensions"]
 
 

@@ -524,6 +524,8 @@ def _keys_of_no_kind(
         return
     known = {key for table in KINDS[place[0]].values() for key in table.model_fields}
     table = _written(draft, place[:-1])
+    if not isinstance(table, dict):
+        return  # pydantic writes a name that is no Unicode text otherwise than it stands there
     misspelt = nearest(place[-1], table) if detail["type"] == "union_tag_not_found" else None
     for key in table.keys() - known - {misspelt}:
         yield key, (shown(table[key]), f"No such key.{did_you_mean(key, known)}")

@@ -237,6 +237,13 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(each for key, part in inner for each in places(part, (*path, key)))]
 
 
+def test_a_field_of_no_type_whose_name_is_no_unicode_text_is_refused_in_words() -> None:
+    document = json.loads((CONTRACTS / "flight-delay.json").read_bytes())
+    document["fields"][0] |= {"name": "\ud800", "type": None}
+    with pytest.raises(BadContract, match=r"contract\.json: "):
+        checked_document(document, "contract.json")
+
+
 @settings(deadline=None)  # a busy machine says nothing of a contract
 @given(st.data())
 def test_a_contract_with_anything_anywhere_is_a_contract_or_is_refused_in_words(

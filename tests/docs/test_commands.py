@@ -47,6 +47,7 @@ OF_SOMEBODY_ELSE = {
     "aws": "AWS's own client, on a real account",
     "azcopy": "Azure's own client, on a real account",
     "az": "Azure's own client, on a real account",
+    "cp": "copies a file",
     "curl": "asks a gateway; tests/e2e/test_platform.py does so",
     "eval": "evaluates `make env`, which tests/e2e/test_docs.py does",
     "for": "a loop over Azure's client, on a real account",

@@ -29,6 +29,8 @@ NOT_RUN = {
     "make deliver TESTS=none": "tests/e2e/test_pipelines.py delivers, and stops a delivery",
     "make deliver TESTS=none P95_MS=1": "tests/e2e/test_pipelines.py delivers, and stops a delivery",
     "make train MODEL=flight-delay MONTHS=1-6": "tests/unit/models trains; the store is shared",
+    "make model NAME=mine": "tests/unit/training/test_new_folder.py makes one",
+    "make train MODEL=mine": "tests/unit/training/test_new_folder.py trains it; the store is shared",
 }
 
 

@@ -55,9 +55,9 @@ async function readPatiently(path, stillWanted = () => true) {
   }
 }
 
-function showStatus(text) {
-  byId("status").textContent = text;
-  byId("status").hidden = !text;
+function showStatus(...parts) {
+  byId("status").replaceChildren(...parts);
+  byId("status").hidden = !parts.join("");
 }
 
 class Form {
@@ -189,9 +189,19 @@ async function start() {
   const listed = await readPatiently("models");
   if (!listed) return;
   const names = listed.models.map((model) => model.name);
-  byId("choice").replaceChildren(...listed.models.map(({ name, title }) => make("option", { value: name }, title ? `${title} (${name})` : name)));
+  byId("choice").replaceChildren(...listed.models.map(({ name, title }) => make("option", { value: name }, title ? withCode(title, name) : name)));
   byId("choice-section").hidden = names.length < 2;
-  const choice = () => choose(names.find((name) => location.hash === `#${name}`) ?? names[0]);
+  const choice = async () => {
+    const wanted = location.hash.slice(1);
+    if (!wanted || names.includes(wanted)) return choose(wanted || names[0]);
+    sent?.abort();
+    byId("model").hidden = true;
+    byId("choice").value = "";
+    document.title = byId("title").textContent = "Predictions";
+    byId("question").textContent = "";
+    const links = names.flatMap((name, index) => [index ? ", " : "", make("a", { href: `#${name}` }, name)]);
+    showStatus(`There is no model ${wanted} here. There ${names.length > 1 ? "are" : "is"}: `, ...links);
+  };
   byId("choice").addEventListener("change", () => { location.hash = byId("choice").value; });
   addEventListener("hashchange", choice);
   await choice();

@@ -16,6 +16,9 @@ const make = (tag, properties, ...children) => {
   return element;
 };
 
+// A label with its code, unless the code is the same word.
+const withCode = (label, code) => (label.toLowerCase() === code.toLowerCase() ? label : `${label} (${code})`);
+
 function range({ minimum, maximum }, written = (limit) => limit) {
   if (minimum === undefined && maximum === undefined) return "";
   if (maximum === undefined) return `at least ${written(minimum)}`;
@@ -55,7 +58,7 @@ const SEARCHED = 12; // A longer list is searched by name; a shorter one may be 
 function categoryControl(field, id) {
   const values = Object.entries(field.values);
   if (values.length > SEARCHED) values.sort((a, b) => a[1].localeCompare(b[1], "en", { numeric: true }));
-  return selectControl(field, id, values.map(([code, label]) => [code, label === code ? code : `${label} (${code})`]), JSON.stringify);
+  return selectControl(field, id, values.map(([code, label]) => [code, withCode(label, code)]), JSON.stringify);
 }
 
 function dateControl(field, id) {

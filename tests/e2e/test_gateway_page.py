@@ -412,8 +412,26 @@ def test_a_model_is_chosen_in_the_page_and_by_its_address(page: Page, gateway: G
     expect(page.locator("h1")).to_have_text("Flight delay")
     assert page.input_value("#choice") == "flight-delay"
     assert box(page, "origin").input_value() == "JFK"
+
+
+def test_an_address_of_a_model_that_is_not_there_says_so_and_links_to_those_that_are(
+    page: Page, gateway: Gateway
+) -> None:
     page.goto(f"{gateway.address}#gone")
-    expect(page.locator("h1")).to_have_text(CONTRACTS[next(iter(gateway.cloud.served))]["title"])
+    expect(page.locator("#status")).to_have_text(
+        f"There is no model gone here. There are: {', '.join(gateway.cloud.served)}"
+    )
+    assert page.is_hidden("#model")
+    assert (page.inner_text("h1"), page.input_value("#choice")) == ("Predictions", "")
+    page.click("#status a[href='#digits']")
+    expect(page.locator("h1")).to_have_text(CONTRACTS["digits"]["title"])
+    assert page.is_visible("#model")
+    assert page.is_hidden("#status")
+
+
+def test_a_code_that_is_its_label_in_lower_case_is_not_shown_beside_it(page: Page) -> None:
+    shown = page.evaluate("[withCode('Mine', 'mine'), withCode('Kennedy', 'JFK')]")
+    assert shown == ["Mine", "Kennedy (JFK)"]
 
 
 def test_an_answer_of_a_model_that_was_left_is_not_shown(page: Page, gateway: Gateway) -> None:

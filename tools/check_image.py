@@ -6,7 +6,6 @@ or an empty text. The check needs the server's address and the contract of its m
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import math
@@ -407,7 +406,7 @@ def _short(value: object) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.check_image")
+    parser = ArgumentParser(prog="python -m tools.check_image")
     parser.add_argument("cloud", nargs="?", default="", help="whose routes; default: all three")
     parser.add_argument("--url", default="", help="where the server runs: http://127.0.0.1:8080")
     parser.add_argument("--model", default="", help="the folder models/<name>/ with its contract")

@@ -28,6 +28,7 @@ from typing import Any
 import uvloop
 
 from bench import serving
+from config.arguments import ArgumentParser, positive
 from config.model_contract import canonical_json, model_definition
 from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
@@ -189,7 +190,7 @@ def run(rounds: int, seconds: float) -> dict[str, Any]:
 def main() -> None:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=2, help="seconds of each load")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     chosen = parser.parse_args()
     take_interrupts()

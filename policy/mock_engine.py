@@ -95,10 +95,11 @@ class Engine(Mocks):
             Registered(args.typ, args.name, inputs, bool(args.custom), identifier)
         )
         email = f"{identifier}@{SERVICE_ACCOUNT_DOMAIN}"
+        prefix = ARN_PREFIXES.get(args.typ, ANY_ARN_PREFIX)
         outputs = {
             "name": identifier,
             "bucket": identifier,
-            "arn": f"{ARN_PREFIXES.get(args.typ, ANY_ARN_PREFIX)}{identifier}",
+            "arn": f"{prefix}{inputs.get('path', '/')[1:]}{identifier}",
             "email": email,
             "member": f"serviceAccount:{email}",
             **inputs,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from config.arguments import ArgumentParser
 from config.messages import did_you_mean
 from config.model_contract import BadContract, canonical_json, model_definition
 

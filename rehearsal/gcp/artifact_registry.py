@@ -91,12 +91,12 @@ def repository_of(context: Context, image: str) -> Record | None:
     return None
 
 
-def require_image(context: Context, image: str) -> None:
-    """Raise Google's refusal unless the image exists.
+def require_image(context: Context, image: str, *, own: bool = False) -> None:
+    """Raise Google's refusal unless the image exists. ``own``: it may be somebody's own, which was not built here.
 
     The permission of the service's agent to pull it is not checked: the agent has it in its own project from the start.
     Believed: it is in force when an image is there, as it is as old as the API.
     """
-    known = context.images.find(image) or context.images.is_from_elsewhere(image)
+    known = context.images.find(image) or (own and context.images.is_from_elsewhere(image))
     if repository_of(context, image) is None or not known:
         raise Refusal("NOT_FOUND", f"Image '{image}' not found.")

@@ -123,7 +123,7 @@ def upload_model(call: Call) -> Json:
     if context.kv.get(MODELS, name) or _under_way(context, name):
         raise Refusal("ALREADY_EXISTS", f"Model {name} already exists.")
     image = model["containerSpec"]["imageUri"]
-    artifact_registry.require_image(context, image)
+    artifact_registry.require_image(context, image, own=True)
     _require_artifact(context, model.get("artifactUri", ""))
 
     def work() -> Json:

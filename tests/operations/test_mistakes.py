@@ -71,8 +71,8 @@ def test_a_mistake_on_the_command_line_is_a_sentence_and_no_usage(
             "CLOUD=asw: not possible. Allowed: aws, gcp, azure. Did you mean aws?",
         ),
         (["operations.drill.command", "upp", "aws"], "TARGET=upp: not possible. Allowed: up,"),
-        (["model_server", "trian"], "python -m model_server: argument"),
-        (["model_server.schema", "--wirte"], "--wirte: only --write, which writes"),
+        (["training", "trian"], "trian: not possible. Allowed: train"),
+        (["bench.gateway", "--rounds", "0"], "ROUNDS=0: a whole number above 0 is needed."),
         (["rehearsal", "strat"], "python -m rehearsal: argument command"),
     ],
 )

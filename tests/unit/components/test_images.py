@@ -109,9 +109,17 @@ def test_the_image_of_the_model_server_has_only_what_serves() -> None:
     assert [each.as_posix() for each in files] == [
         "Dockerfile",
         "__init__.py",
+        "answers.py",
+        "contract.py",
+        "defects.py",
         "encoder.py",
+        "files.py",
         "http_protocol.py",
+        "images.py",
+        "inputs.py",
+        "model.py",
         "model_check.py",
+        "readings.py",
         "requirements.txt",
         "serve.py",
     ]

@@ -37,13 +37,13 @@ class Pipeline:
         policy = delivery_policy(engine)
         for mocked, real in REAL.items():
             policy = policy.replace(mocked, real)
-        (delivery,) = (each for each in engine.of(permissions.ROLE) if "delivery" in each.name)
-        self.role = Record("aws", permissions.ROLE, delivery.id, "::role", {}, {})
-        self.role.outputs = {
-            "arn": f"arn:aws:iam::{ACCOUNT}:role/{delivery.id}",
-            "name": delivery.id,
-        }
-        context.save(self.role)
+        for each in engine.of(permissions.ROLE):
+            arn = f"arn:aws:iam::{ACCOUNT}:role{each.inputs.get('path', '/')}{each.id}"
+            role = Record("aws", permissions.ROLE, each.id, f"::{each.name}", {}, {})
+            role.outputs = {"arn": arn, "name": each.id}
+            context.save(role)
+            if "delivery" in each.name:
+                delivery, self.role = each, role
         reach = {"role": delivery.id, "policy": policy}
         context.save(Record("aws", permissions.ROLE_POLICY, "reach", "::reach", reach, dict(reach)))
         for each in engine:

@@ -28,6 +28,7 @@ LONG = (
     "test_isolation.py",
     "test_killed_targets.py",
     "test_move.py",
+    "test_printed_commands.py",
     "test_realistic.py",
     "test_shell_stack.py",
 )

@@ -14,7 +14,7 @@ from tests.docs.hints import PROGRAM, Hint, hints, texts
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import TARGETS, variables
 
-SENTENCES = {"it", "or", "room", "something", "this", "would"}
+SENTENCES = {"it", "or", "room", "something", "the", "this", "would"}
 """What comes after the verb, or after make's own name, in a sentence: `make room`."""
 EVERY = [
     pytest.param(each, id=f"{each.place} {each.text}"[:120])

@@ -27,7 +27,7 @@ def instances(rehearsal: Rehearsal, models: list[str], tmp_path: Path) -> Stack:
 
 def test_another_machine_deregisters_the_scaling_and_registers_it_again(instances: Stack) -> None:
     instances.up()
-    endpoint = instances.outputs()["endpoint_name"]
+    endpoint = instances.outputs()["models"]["flight-delay"]["endpoint_name"]
     instances.configure(**{"triplane:machine": {"aws": "ml.m5.xlarge"}})
     instances.up()
     client = clients.Aws(instances.outputs())

@@ -348,7 +348,9 @@ def test_both_servers_keep_an_idle_connection_longer_than_any_front_end(
     monkeypatch.setattr("uvicorn.run", lambda _app, **given: options.append(given))
     monkeypatch.setenv("SM_MODEL_DIR", str(model_file.parent))
     serve.main()
-    service = SimpleNamespace(settings=SimpleNamespace(max_concurrency=1, host="", port=0))
+    service = SimpleNamespace(
+        settings=SimpleNamespace(max_concurrency=1, host="", port=0, models={})
+    )
     monkeypatch.setattr(asgi.Service, "start", lambda _environment: service)
     asgi.main()
     assert [given.get("timeout_keep_alive", 5) > 600 for given in options] == [True, True]

@@ -41,6 +41,7 @@ from config.contract_messages import (
 from config.contract_values import LARGEST_INTEGER, clock, day, refuse_value, seconds
 from config.messages import did_you_mean
 from config.model_store import CONTRACT_PAGE
+from config.sections import between
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -79,17 +80,6 @@ def name_problem(name: str, thing: str = "model") -> str | None:
 
 class BadContract(Exception):
     """The contract cannot be used; the message names the file, each key and the way out."""
-
-
-def between(low: float, high: float) -> AfterValidator:
-    """A range; the error names both its ends."""
-
-    def check(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"Allowed: {low} to {high}.")
-        return value
-
-    return AfterValidator(check)
 
 
 def text_of(longest: int) -> AfterValidator:
@@ -144,7 +134,7 @@ def labelled(value: object) -> object:
     if len(texts) < len(value):
         raise ValueError('Codes are texts: write them in quotes, such as ["0", "1"].')
     if twice := [each for each, count in Counter(texts).items() if count > 1]:
-        raise ValueError(f"A code stands there twice: {', '.join(sorted(twice)[:5])}.")
+        raise ValueError(f"A code is written twice: {', '.join(sorted(twice)[:5])}.")
     return {each: each for each in texts}
 
 
@@ -525,7 +515,7 @@ def _keys_of_no_kind(
     known = {key for table in KINDS[place[0]].values() for key in table.model_fields}
     table = _written(draft, place[:-1])
     if not isinstance(table, dict):
-        return  # pydantic writes a name that is no Unicode text otherwise than it stands there
+        return  # pydantic writes a name that is no Unicode text otherwise than it is written
     misspelt = nearest(place[-1], table) if detail["type"] == "union_tag_not_found" else None
     for key in table.keys() - known - {misspelt}:
         yield key, (shown(table[key]), f"No such key.{did_you_mean(key, known)}")

@@ -18,10 +18,10 @@ from pydantic import (
 from config.catalogue import catalogue_entry
 
 
-def between(low: int, high: int) -> AfterValidator:
+def between(low: float, high: float) -> AfterValidator:
     """A range; the error names both its ends."""
 
-    def check(value: int) -> int:
+    def check(value: float) -> float:
         if not low <= value <= high:
             raise ValueError(f"Allowed: {low} to {high}.")
         return value

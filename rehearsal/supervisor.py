@@ -190,7 +190,7 @@ def request(state: Path, path: str, method: str = "GET", body: object = None) ->
     except (OSError, http.client.HTTPException, ValueError) as failure:
         raise RehearsalError(
             f"the rehearsal does not answer at {url(state)}: {str(failure).strip() or type(failure).__name__}. Its log is"
-            f" {state / LOG}. To start it anew: {STOP}, {START}"
+            f" {state / LOG}. To start it again: {STOP}, {START}"
         ) from None
 
 

@@ -158,7 +158,7 @@ def _listed(word: str, tensors: Sequence[Tensor]) -> list[str]:
 
 def _quoted(value: str | Sequence[str]) -> str:
     """A text, or a list of texts, as TOML writes it. Raises Refused."""
-    # JSON leaves DEL as it is. Its pairs of surrogates are no TOML, so everything else stands there as itself.
+    # JSON leaves DEL as it is. Its pairs of surrogates are no TOML, so everything else is written as it is.
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
     try:
         text.encode()

@@ -1,6 +1,6 @@
 """The commands in the program's messages, run as they are printed, in the state and the shell in which they are printed.
 
-One clone on AWS goes from one state to the next. Its shell is a newcomer's: no Pulumi on the PATH, nothing of the rehearsal.
+One clone on AWS goes from one state to the next. Its shell is that of a new machine: no Pulumi on the PATH, nothing of the rehearsal.
 tests/docs/test_hints.py holds that each command exists; here each one is run, or `NOT_RUN` says what does it.
 """
 
@@ -183,14 +183,14 @@ def test_every_command_in_a_message_is_run_or_has_a_reason() -> None:
 
 @pytest.fixture
 def checkout(tmp_path_factory: pytest.TempPathFactory, models: list[str]) -> Iterator[Checkout]:
-    created = Checkout("aws", tmp_path_factory.mktemp("newcomer"))
+    created = Checkout("aws", tmp_path_factory.mktemp("new"))
     created.create()
     yield created
     created.run("rehearsal", "stop")
 
 
 def run(checkout: Checkout, script: str) -> tuple[int, str]:
-    """The exit code of a script in a newcomer's shell, and everything that it prints."""
+    """The exit code of a script in the shell of a new machine, and everything that it prints."""
     tools = [
         each
         for each in os.environ["PATH"].split(os.pathsep)

@@ -124,11 +124,12 @@ def test_a_release_delivers_or_names_what_blocks_it_and_drift_is_found(
             assert key not in file.read_bytes(), file
 
     tested = (store / "tested").read_text().strip()
-    assert tested == (store / "flight-delay/champion").read_text().strip()
+    assert tested == f"flight-delay={(store / 'flight-delay/champion').read_text().strip()}"
     release = ("release", "STACK=production")
     assert "needs VERSION=" in checkout.make_target(*release, code=2, **runner)
-    other = checkout.make_target(*release, f"VERSION={'a' * 64}", code=2, **runner)
-    assert f"select model {tested}, but {'a' * 64} was tested" in other
+    other = checkout.make_target(*release, f"VERSION=flight-delay={'a' * 64}", code=2, **runner)
+    version = tested.partition("=")[2]
+    assert f"flight-delay is {version[:12]}, not {'a' * 12}" in other
 
     lock = states / ".pulumi/locks/organization/triplane/staging/of-an-exited-runner.json"
     lock.parent.mkdir(parents=True, exist_ok=True)

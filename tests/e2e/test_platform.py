@@ -195,7 +195,7 @@ def test_models_come_and_go_and_nothing_of_the_others_is_touched(
     alone = {"flight-delay": models[0]}
     shared = {"version": "champion", "endpoint": "numbers"}
     try:
-        with load(before["gateway_url"], before["gateway_key"], "flight-delay") as answers:
+        with load(before["gateway_url"], before["gateway_key"], connections=1) as answers:
             stack.configure(**{"triplane:models": {**alone, **dict.fromkeys(numbers, shared)}})
             stack.up()
             three = stack.outputs()

@@ -74,10 +74,15 @@ def _files_of_models(source: Lake) -> list[str]:
     ]
 
 
+def selected_versions(config: StackConfig) -> dict[str, str]:
+    """The version of each model that the settings and the model store select."""
+    return {each.name: each.version for each in config.artifacts}
+
+
 def other_models(stack: NamedStack, config: StackConfig, served: Mapping[str, str]) -> list[str]:
     """Reasons to refuse: the settings name other models or versions than those that served. ``served`` may be empty:
     nobody knows then."""
-    wanted = {each.name: each.version for each in config.artifacts}
+    wanted = selected_versions(config)
     if not served or wanted == served:
         return []
     lines = "\n".join(f"    {name}: {version}" for name, version in sorted(served.items()))

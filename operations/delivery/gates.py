@@ -20,6 +20,7 @@ from config.model_store import (
     Artifact,
 )
 from config.schema import StackConfig
+from operations.commands.model_versions import selected_versions
 from operations.engine import environment, gateway
 from operations.engine.installation import HOME, PYTHON
 from operations.engine.stack import NamedStack
@@ -118,8 +119,7 @@ def _awaited(look: Callable[[], Any], wanted: Any) -> Any:
 
 def require_versions(config: StackConfig, versions: Mapping[str, str]) -> None:
     """Raise `GateFailed` unless the artifacts that would serve are these versions, by their names and by their bytes."""
-    selected = {each.name: each.version for each in config.artifacts}
-    if differences := gateway.different_versions(selected, versions):
+    if differences := gateway.different_versions(selected_versions(config), versions):
         raise GateFailed(
             f"the settings and the model store select other models than were tested: {differences}."
             " Nothing was changed. Release with the model store of the staging that was tested (.models)"

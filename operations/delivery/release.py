@@ -7,6 +7,7 @@ from pathlib import Path
 from config.model_store import STORE
 from config.schema import StackConfig
 from operations.commands import preparation
+from operations.commands.model_versions import selected_versions
 from operations.delivery import gates, tested_versions
 from operations.delivery.evidence import Evidence, commit, recorded
 from operations.delivery.load_gate import LoadGate
@@ -72,11 +73,6 @@ def _roll_out(
             interrupted_run.recover(stack, config)
             failed_endpoints.delete_failed_endpoints(stack, config)
         raise
-
-
-def selected_versions(config: StackConfig) -> dict[str, str]:
-    """The version of each model that the settings and the model store select."""
-    return {each.name: each.version for each in config.artifacts}
 
 
 def tested_version_file() -> Path:

@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from bench.harness import ROOT, Rehearsal, Stack, run
 from config.stack_file import StackFile
+from operations.commands.preparation import training_environment
 from operations.started_processes import end_with_this_process
 from operations.terminal import take_interrupts
 
@@ -103,14 +104,12 @@ def numbers() -> list[str]:
 
 def trained(model: str, *words: str) -> str:
     """The version that a training gives. It is trained once, then found in the store; without words it is the champion."""
-    folders = os.pathsep.join((str(ROOT), str(ROOT / "lambda")))
-    environment = {**os.environ, "PYTHONPATH": folders}
     train = [sys.executable, "-m", "training", "train", "--model", model, *words]
     store = ROOT / ".models" / model
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".training").open("w") as one_at_a_time:  # the workers share the store
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        version = run(train, environment, timeout=600).split()[-1]
+        version = run(train, training_environment(), timeout=600).split()[-1]
     return version if words else (store / "champion").read_text().strip()
 
 
